@@ -1,0 +1,35 @@
+"""Invertible maps, latent z -> data x."""
+
+from shoal.bijections._additive import AdditiveCoupling as AdditiveCoupling
+from shoal.bijections._affine import AffineCoupling as AffineCoupling
+from shoal.bijections._affine import linear_coupling as linear_coupling
+from shoal.bijections._autoregressive import MaskedAutoregressive as MaskedAutoregressive
+from shoal.bijections._base import AbstractBijection as AbstractBijection
+from shoal.bijections._base import AbstractComposite as AbstractComposite
+from shoal.bijections._base import AbstractDataDependent as AbstractDataDependent
+from shoal.bijections._base import initialize as initialize
+from shoal.bijections._base import layers_of as layers_of
+from shoal.bijections._compose import Chain as Chain
+from shoal.bijections._compose import Inverse as Inverse
+from shoal.bijections._compose import Scan as Scan
+from shoal.bijections._conditioners import Activation as Activation
+from shoal.bijections._conditioners import Conditioner as Conditioner
+from shoal.bijections._elementwise import ActNorm as ActNorm
+from shoal.bijections._elementwise import Standardize as Standardize
+from shoal.bijections._linear import LULinear as LULinear
+from shoal.bijections._linear import Permutation as Permutation
+from shoal.bijections._masks import MaskedConditioner as MaskedConditioner
+from shoal.bijections._partition import AbstractPartition as AbstractPartition
+from shoal.bijections._partition import ArrayPartition as ArrayPartition
+from shoal.bijections._partition import Partition as Partition
+from shoal.bijections._partition import alternating as alternating
+from shoal.bijections._partition import halves as halves
+from shoal.bijections._partition import random_halves as random_halves
+from shoal.bijections._partition import strided as strided
+from shoal.bijections._scale_maps import AbstractScaleMap as AbstractScaleMap
+from shoal.bijections._scale_maps import ExponentialScale as ExponentialScale
+from shoal.bijections._scale_maps import SigmoidScale as SigmoidScale
+from shoal.bijections._scale_maps import SoftBoundedScale as SoftBoundedScale
+from shoal.bijections._spline import SplineCoupling as SplineCoupling
+from shoal.bijections._trace import Trace as Trace
+from shoal.bijections._trace import trace as trace

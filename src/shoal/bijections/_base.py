@@ -1,0 +1,111 @@
+"""The interface of every invertible map in Shoal.
+
+`forward` is latent z -> data x (the generator), `inverse` is data x -> latent z. Maps are unbatched: a map acts
+on one vector, `jax.vmap` batches it. log-det is log|det dx/dz| for `forward` and log|det dz/dx| for `inverse`,
+natural logarithm, so the two cancel. Classes are abstract or final.
+"""
+
+import abc
+from typing import Self
+
+import equinox as eqx
+import jax
+
+from shoal._types import Batch, Context, ContextBatch, Scalar, Vector
+
+
+class AbstractBijection(eqx.Module):
+    """An invertible map R^n -> R^n, perhaps given a context in R^c.
+
+    `shape` is `(n,)`; `context_shape` is `(c,)`, or None for a map that takes no context (one that is given to
+    it is ignored, so that maps with and without context chain).
+    """
+
+    shape: eqx.AbstractVar[tuple[int, ...]]
+    context_shape: eqx.AbstractVar[tuple[int, ...] | None]
+
+    @abc.abstractmethod
+    def forward_and_log_det(self, z: Vector, context: Context = None) -> tuple[Vector, Scalar]:
+        """x = f(z) and log|det dx/dz|."""
+
+    @abc.abstractmethod
+    def inverse_and_log_det(self, x: Vector, context: Context = None) -> tuple[Vector, Scalar]:
+        """z = f^{-1}(x) and log|det dz/dx|."""
+
+    def forward(self, z: Vector, context: Context = None) -> Vector:
+        """x = f(z), from latent to data."""
+        return self.forward_and_log_det(z, context)[0]
+
+    def inverse(self, x: Vector, context: Context = None) -> Vector:
+        """z = f^{-1}(x), from data to latent."""
+        return self.inverse_and_log_det(x, context)[0]
+
+
+class AbstractComposite(AbstractBijection):
+    """A map made of other maps."""
+
+    @abc.abstractmethod
+    def layers(self) -> tuple[AbstractBijection, ...]:
+        """The single layers in forward order (the first one acts first on z)."""
+
+    @abc.abstractmethod
+    def initialized(self, x: Batch, context: ContextBatch) -> Self:
+        """The same map with its data-dependent parts set from a batch of data, threaded from data to latent."""
+
+
+class AbstractDataDependent(AbstractBijection):
+    """A layer whose parameters are set from a first batch, such as `ActNorm`. There is no "initialised" flag."""
+
+    @abc.abstractmethod
+    def initialized(self, x: Batch, context: ContextBatch) -> Self:
+        """The same layer with its parameters set from the batch `x`, shape (rows, n)."""
+
+
+def initialize(bijection: AbstractBijection, x: Batch, context: ContextBatch = None) -> AbstractBijection:
+    """The same bijection with every data-dependent layer set from the batch `x` of data; a pure function.
+
+    **Arguments:** `x`: array of shape (rows, n), in data space; `context`: (rows, c) or None.
+    **Returns:** a new bijection of the same structure. **Raises:** ValueError if `x` is not (rows, n).
+    """
+    if x.ndim != 2 or x.shape[1:] != bijection.shape or x.shape[0] == 0:
+        raise ValueError(
+            f"`initialize` needs a non-empty batch of shape (rows, {bijection.shape[0]}); got {x.shape}."
+        )
+    return initialize_part(bijection, x, context)
+
+
+def initialize_part(bijection: AbstractBijection, x: Batch, context: ContextBatch) -> AbstractBijection:
+    """`initialize` without the check: what composites call on their parts."""
+    if isinstance(bijection, AbstractComposite | AbstractDataDependent):
+        return bijection.initialized(x, context)
+    return bijection
+
+
+def layers_of(bijection: AbstractBijection) -> tuple[AbstractBijection, ...]:
+    """The single layers of any bijection in forward order; a single layer gives itself."""
+    return bijection.layers() if isinstance(bijection, AbstractComposite) else (bijection,)
+
+
+def over_batch(function, x: Batch, context: ContextBatch):
+    """`jax.vmap` of `function(x, context)` over the rows of both, where the context may be None."""
+    return jax.vmap(function, in_axes=(0, None if context is None else 0))(x, context)
+
+
+def check_input(bijection: AbstractBijection, x: jax.Array, context: jax.Array | None) -> None:
+    """Raise a ValueError unless `x` and `context` have the shapes that the bijection states."""
+    name = type(bijection).__name__
+    if x.shape != bijection.shape:
+        raise ValueError(
+            f"`{name}` acts on one vector of shape {bijection.shape}; got shape {x.shape}. Use `jax.vmap` for batches."
+        )
+    check_context(name, bijection.context_shape, context)
+
+
+def check_context(name: str, context_shape: tuple[int, ...] | None, context: jax.Array | None) -> None:
+    """Raise a ValueError unless the context of one vector has shape `context_shape` (None: anything goes)."""
+    if context_shape is None:
+        return
+    if context is None:
+        raise ValueError(f"`{name}` was built for a context of shape {context_shape}; none was given.")
+    if context.shape != context_shape:
+        raise ValueError(f"`{name}` needs a context of shape {context_shape}; got shape {context.shape}.")

@@ -1,0 +1,87 @@
+"""Conditioners: affine(x, c) + net(x, c), the net's last layer zero at the start.
+
+A conditioner whose net is zero is an affine map, so linear couplings are members of every family, exactly.
+Weights are stored (outputs, inputs) and act as x @ W.T: under `vmap` this layout trained fastest on a CPU.
+"""
+
+from typing import Literal, TypeAlias, get_args
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+
+from shoal._types import Array, Context, Float, Key, Vector
+
+Activation: TypeAlias = Literal["relu", "silu", "tanh", "gelu"]
+_ACTIVATIONS = {"relu": jax.nn.relu, "silu": jax.nn.silu, "tanh": jnp.tanh, "gelu": jax.nn.gelu}
+
+
+def activation_function(name: Activation):
+    """The elementwise function of that name. **Raises:** ValueError for any other name."""
+    if name not in _ACTIVATIONS:
+        raise ValueError(f"`activation` must be one of {', '.join(get_args(Activation))}; got {name!r}.")
+    return _ACTIVATIONS[name]
+
+
+class Conditioner(eqx.Module):
+    """y = A [x, c] + b + net([x, c]), net an MLP with `hidden` widths whose last layer has no bias of its own.
+
+    `skip` is A, shape (outputs, inputs + context); `bias` is b; `weights[i]`, `biases[i]` are the hidden layers;
+    `last` is the net's last layer, zero at the start. Zero inputs are allowed: y is then b (plus the context's part).
+    """
+
+    skip: Float[Array, "o i"]
+    bias: Float[Array, "o"]
+    weights: tuple[Float[Array, "_o _i"], ...]
+    biases: tuple[Float[Array, "_o"], ...]
+    last: Float[Array, "o h"]
+    activation: Activation = eqx.field(static=True)
+
+    def __init__(
+        self, inputs: int, outputs: int, *, hidden: tuple[int, ...], context: int, activation: Activation, key: Key
+    ):
+        check_hidden(hidden)
+        activation_function(activation)
+        total = inputs + context
+        self.weights, self.biases, width = hidden_layers(key, total, hidden)
+        self.skip = jnp.zeros((outputs, total))
+        self.bias = jnp.zeros(outputs)
+        self.last = jnp.zeros((outputs, width if hidden else 0))
+        self.activation = activation
+
+    def __call__(self, x: Vector, context: Context = None) -> Float[Array, "o"]:
+        """The outputs for one vector."""
+        h = x if context is None else jnp.concatenate([x, context])
+        y = product(h, self.skip) + self.bias
+        if not self.weights:
+            return y
+        act = activation_function(self.activation)
+        for w, b in zip(self.weights, self.biases, strict=True):
+            h = act(product(h, w) + b)
+        return y + product(h, self.last)
+
+
+def hidden_layers(
+    key: Key, inputs: int, hidden: tuple[int, ...]
+) -> tuple[tuple[Array, ...], tuple[Array, ...], int]:
+    """Weights and biases of the hidden layers, uniform in ±1/sqrt(inputs), and the width of the last one."""
+    weights, biases, width = [], [], inputs
+    for k, h in zip(jr.split(key, max(len(hidden), 1)), hidden, strict=False):
+        bound = max(width, 1) ** -0.5
+        kw, kb = jr.split(k)
+        weights.append(jr.uniform(kw, (h, width), minval=-bound, maxval=bound))
+        biases.append(jr.uniform(kb, (h,), minval=-bound, maxval=bound))
+        width = h
+    return tuple(weights), tuple(biases), width
+
+
+def check_hidden(hidden: tuple[int, ...]) -> None:
+    """Raise a ValueError unless `hidden` is a tuple of positive widths (empty: an affine conditioner)."""
+    if not isinstance(hidden, tuple) or any(not isinstance(h, int) or h < 1 for h in hidden):
+        raise ValueError(f"`hidden` must be a tuple of positive integers, such as (64, 64); got {hidden!r}.")
+
+
+def product(x: Float[Array, "i"], w: Float[Array, "o i"]) -> Float[Array, "o"]:
+    """W x, written x @ W.T."""
+    return x @ w.T

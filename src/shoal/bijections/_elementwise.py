@@ -1,0 +1,91 @@
+"""Diagonal affine layers whose parameters come from data: `ActNorm` (trained) and `Standardize` (fixed)."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from shoal._types import Array, Batch, Context, ContextBatch, Float, Scalar, Vector
+from shoal.bijections._base import AbstractDataDependent, check_input
+
+
+class ActNorm(AbstractDataDependent):
+    """x = exp(log_scale) * z + shift, trained; `initialize` sets it so that the batch has mean 0, deviation 1 in z.
+
+    (Kingma and Dhariwal 2018.) A constant coordinate in the batch keeps scale 1. The identity until initialised;
+    there is no flag, so a reloaded layer can not initialise itself again.
+    """
+
+    log_scale: Float[Array, "n"]
+    shift: Float[Array, "n"]
+    shape: tuple[int, ...] = eqx.field(static=True)
+    context_shape: tuple[int, ...] | None = eqx.field(static=True)
+
+    def __init__(self, dim: int):
+        if dim < 1:
+            raise ValueError(f"`ActNorm(dim)` must be at least 1; got {dim}.")
+        self.log_scale, self.shift = jnp.zeros(dim), jnp.zeros(dim)
+        self.shape, self.context_shape = (dim,), None
+
+    def forward_and_log_det(self, z: Vector, context: Context = None) -> tuple[Vector, Scalar]:
+        """x and sum log_scale."""
+        check_input(self, z, context)
+        return z * jnp.exp(self.log_scale) + self.shift, jnp.sum(self.log_scale)
+
+    def inverse_and_log_det(self, x: Vector, context: Context = None) -> tuple[Vector, Scalar]:
+        """z and - sum log_scale."""
+        check_input(self, x, context)
+        return (x - self.shift) * jnp.exp(-self.log_scale), -jnp.sum(self.log_scale)
+
+    def initialized(self, x: Batch, context: ContextBatch) -> "ActNorm":
+        """The layer that standardises this batch."""
+        mean, deviation = moments(x)
+        where = lambda a: (a.log_scale, a.shift)  # noqa: E731
+        dtype = self.shift.dtype
+        return eqx.tree_at(where, self, (jnp.log(deviation).astype(dtype), mean.astype(dtype)))
+
+
+class Standardize(AbstractDataDependent):
+    """x = scale * z + mean, fixed: the first map from data, which puts every column in units of its deviation.
+
+    Gradients do not flow into `mean` and `scale`. log|det dx/dz| = sum log scale.
+    """
+
+    mean: Float[Array, "n"]
+    scale: Float[Array, "n"]
+    shape: tuple[int, ...] = eqx.field(static=True)
+    context_shape: tuple[int, ...] | None = eqx.field(static=True)
+
+    def __init__(self, mean: Float[Array, "n"], scale: Float[Array, "n"]):
+        self.mean, self.scale = jnp.asarray(mean), jnp.asarray(scale)
+        if self.mean.ndim != 1 or self.mean.shape != self.scale.shape:
+            raise ValueError(
+                f"`Standardize` needs two vectors of one length; got {self.mean.shape} and {self.scale.shape}."
+            )
+        if not bool(jnp.all((self.scale > 0) & jnp.isfinite(self.scale) & jnp.isfinite(self.mean))):
+            raise ValueError("`Standardize` needs finite means and positive, finite scales.")
+        self.shape, self.context_shape = self.mean.shape, None
+
+    def forward_and_log_det(self, z: Vector, context: Context = None) -> tuple[Vector, Scalar]:
+        """x and sum log scale."""
+        check_input(self, z, context)
+        mean, scale = jax.lax.stop_gradient((self.mean, self.scale))
+        return z * scale + mean, jnp.sum(jnp.log(scale))
+
+    def inverse_and_log_det(self, x: Vector, context: Context = None) -> tuple[Vector, Scalar]:
+        """z and - sum log scale."""
+        check_input(self, x, context)
+        mean, scale = jax.lax.stop_gradient((self.mean, self.scale))
+        return (x - mean) / scale, -jnp.sum(jnp.log(scale))
+
+    def initialized(self, x: Batch, context: ContextBatch) -> "Standardize":
+        """The layer that standardises this batch."""
+        mean, deviation = moments(x)
+        where = lambda a: (a.mean, a.scale)  # noqa: E731
+        return eqx.tree_at(where, self, (mean.astype(self.mean.dtype), deviation.astype(self.scale.dtype)))
+
+
+def moments(x: Batch) -> tuple[Vector, Vector]:
+    """Mean and standard deviation of each column; a constant column gets deviation 1 (there is nothing to scale)."""
+    mean = jnp.mean(x, axis=0)
+    deviation = jnp.std(x, axis=0)
+    return mean, jnp.where(deviation > 0, deviation, 1.0)

@@ -1,0 +1,112 @@
+"""Autoregressive conditioner (MADE, Germain et al. 2015): output i sees inputs j < i and the whole context.
+
+Hidden units are sorted by degree, so that both uses are cheap: all outputs at once from a known vector, or one
+coordinate after the other, each step computing only the hidden units that just became known (`blocks`). The
+whole sequential pass costs about as much as one parallel pass.
+"""
+
+from typing import NamedTuple
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+
+from shoal._types import Array, Context, Float, Key, Vector
+from shoal.bijections._conditioners import Activation, activation_function, check_hidden, hidden_layers, product
+
+
+class Blocks(NamedTuple):
+    """Step i of the sequential pass, for every i along the leading axis: the rows of new hidden units and output i.
+
+    `weights` (n, m, dim + c) and then (n, m, n m) each, `biases` each (n, m); `skip` (n, 2, dim + c), `last`
+    (n, 2, n m), `bias` (n, 2), where m is the largest number of hidden units of one degree, smaller groups padded
+    with zeros.
+    """
+
+    weights: tuple[Array, ...]
+    biases: tuple[Array, ...]
+    skip: Array
+    last: Array
+    bias: Array
+
+
+class MaskedConditioner(eqx.Module):
+    """(raw_i, shift_i) for i = 1..n, each a function of x_1 ... x_{i-1} and c: affine + net, the net zero at the start."""
+
+    skip: Float[Array, "o i"]
+    bias: Float[Array, "o"]
+    weights: tuple[Float[Array, "_o _i"], ...]
+    biases: tuple[Float[Array, "_o"], ...]
+    last: Float[Array, "o h"]
+    dim: int = eqx.field(static=True)
+    context: int = eqx.field(static=True)
+    activation: Activation = eqx.field(static=True)
+
+    def __init__(self, dim: int, *, hidden: tuple[int, ...], context: int, activation: Activation, key: Key):
+        check_hidden(hidden)
+        activation_function(activation)
+        self.weights, self.biases, width = hidden_layers(key, dim + context, hidden)
+        self.skip, self.bias = jnp.zeros((2 * dim, dim + context)), jnp.zeros(2 * dim)
+        self.last = jnp.zeros((2 * dim, width if hidden else 0))
+        self.dim, self.context, self.activation = dim, context, activation
+
+    def __call__(self, x: Vector, context: Context = None) -> Float[Array, "o"]:
+        """All outputs at once: n raw scales, then n shifts."""
+        skip, inner, last = self._masked()
+        h = x if context is None else jnp.concatenate([x, context])
+        y = product(h, skip) + self.bias
+        act = activation_function(self.activation)
+        for w, b in zip(inner, self.biases, strict=True):
+            h = act(product(h, w) + b)
+        return y + product(h, last) if inner else y
+
+    def degrees(self, width: int) -> np.ndarray:
+        """Degree of each of `width` hidden units: a unit of degree g sees x_1 ... x_g (g = 0: the context alone)."""
+        first = 0 if self.context else 1
+        count = max(self.dim - first, 1)
+        return first + (np.arange(width) * count) // max(width, 1)
+
+    def blocks(self) -> Blocks:
+        """The weights cut into the steps of the sequential pass."""
+        skip, inner, last = self._masked()
+        n = self.dim
+        index = [self._index(w.shape[0]) for w in inner]
+        first = (_rows(inner[0], index[0]),) if inner else ()
+        rest = tuple(
+            _rows(_columns(w, before), i) for w, before, i in zip(inner[1:], index[:-1], index[1:], strict=True)
+        )
+        biases = tuple(_rows(b, i) for b, i in zip(self.biases, index, strict=True))
+        out = np.stack([np.arange(n), np.arange(n, 2 * n)], axis=1)  # the two outputs of step i
+        tail = _columns(last, index[-1]) if inner else last
+        return Blocks((*first, *rest), biases, _rows(skip, out), _rows(tail, out), _rows(self.bias, out))
+
+    def _masked(self) -> tuple[Array, tuple[Array, ...], Array]:
+        outputs = np.tile(np.arange(1, self.dim + 1), 2)
+        seen = np.concatenate([np.arange(1, self.dim + 1), np.zeros(self.context, int)])  # degree of each input
+        masked, degree = [], seen
+        for w in self.weights:
+            new = self.degrees(w.shape[0])
+            masked.append(w * (new[:, None] >= degree[None, :]))
+            degree = new
+        last = self.last * (outputs[:, None] > degree[None, :]) if self.weights else self.last
+        return self.skip * (outputs[:, None] > seen[None, :]), tuple(masked), last
+
+    def _index(self, width: int) -> np.ndarray:
+        """(n, m): the hidden units of degree 0 ... n - 1, padded with -1."""
+        degree = self.degrees(width)
+        groups = [np.flatnonzero(degree == g) for g in range(self.dim)]
+        index = np.full((self.dim, max(max(len(g) for g in groups), 1)), -1)
+        for row, group in zip(index, groups, strict=True):
+            row[: len(group)] = group
+        return index
+
+
+def _rows(w: Array, index: np.ndarray) -> Array:
+    """w[index], zero where the index is -1."""
+    valid = (index >= 0).reshape(index.shape + (1,) * (w.ndim - 1))
+    return jnp.where(valid, w[np.maximum(index, 0)], 0.0)
+
+
+def _columns(w: Array, index: np.ndarray) -> Array:
+    """The columns of `w` in the padded order of the hidden units before it, zero at the padding."""
+    return _rows(w.T, index.reshape(-1)).T

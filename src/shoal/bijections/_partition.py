@@ -1,0 +1,140 @@
+"""Partitions of the n coordinates into a kept part S and a moved part: what a coupling conditions on and changes.
+
+A partition is a value. `Partition` has its index set as static data and compiles to slices where it can;
+`ArrayPartition` has it as integer arrays, so that couplings with different partitions of equal sizes stack in a
+`Scan`. In [KMR] the kept part is S, |S| = n/2.
+"""
+
+import abc
+from collections.abc import Sequence
+from typing import Self
+
+import equinox as eqx
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+
+from shoal._types import Array, Int, Key, Vector
+
+
+class AbstractPartition(eqx.Module):
+    """A split of n coordinates into a kept and a moved part."""
+
+    dim: eqx.AbstractVar[int]
+    kept_size: eqx.AbstractVar[int]
+
+    @abc.abstractmethod
+    def split(self, x: Vector) -> tuple[Vector, Vector]:
+        """(kept part, moved part) of one vector."""
+
+    @abc.abstractmethod
+    def join(self, kept: Vector, moved: Vector) -> Vector:
+        """The vector whose parts these are."""
+
+    @abc.abstractmethod
+    def swapped(self) -> Self:
+        """The partition with the two parts exchanged."""
+
+
+class Partition(AbstractPartition):
+    """The kept coordinates are the index set `kept` of {0, ..., dim - 1}; every other coordinate is moved."""
+
+    dim: int = eqx.field(static=True)
+    kept: tuple[int, ...] = eqx.field(static=True)
+    kept_size: int = eqx.field(static=True)
+
+    def __init__(self, dim: int, kept: Sequence[int]):
+        self.dim, self.kept = int(dim), tuple(int(i) for i in kept)
+        self.kept_size = len(self.kept)
+
+    def __check_init__(self) -> None:
+        if self.dim < 1:
+            raise ValueError(f"`Partition(dim=...)` must be at least 1; got {self.dim}.")
+        if len(set(self.kept)) != len(self.kept) or any(not 0 <= i < self.dim for i in self.kept):
+            raise ValueError(f"`kept` must be distinct indices in 0 ... {self.dim - 1}; got {self.kept}.")
+        if self.kept_size == self.dim:
+            raise ValueError(f"`kept` holds all {self.dim} coordinates; a coupling must move at least one.")
+
+    @property
+    def moved(self) -> tuple[int, ...]:
+        """The moved coordinates, ascending."""
+        kept = set(self.kept)
+        return tuple(i for i in range(self.dim) if i not in kept)
+
+    def split(self, x: Vector) -> tuple[Vector, Vector]:
+        """(kept part, moved part); contiguous and strided index sets become slices."""
+        return _take(x, self.kept), _take(x, self.moved)
+
+    def join(self, kept: Vector, moved: Vector) -> Vector:
+        """The vector whose parts these are."""
+        both = jnp.concatenate([kept, moved])
+        order = self.kept + self.moved
+        if order == tuple(range(self.dim)):
+            return both
+        if self.moved + self.kept == tuple(range(self.dim)):
+            return jnp.concatenate([moved, kept])
+        return both[np.argsort(order)]
+
+    def swapped(self) -> "Partition":
+        """The complement as the kept part. Where nothing is kept (n = 1) there is nothing to swap."""
+        return Partition(self.dim, self.moved) if self.kept else self
+
+
+class ArrayPartition(AbstractPartition):
+    """The same with index arrays as data: `kept` (k,), `moved` (n - k,) and `order`, the inverse of (kept, moved)."""
+
+    kept: Int[Array, "k"]
+    moved: Int[Array, "m"]
+    order: Int[Array, "n"]
+    dim: int = eqx.field(static=True)
+    kept_size: int = eqx.field(static=True)
+
+    def __init__(self, partition: Partition):
+        moved = partition.moved
+        self.kept = jnp.asarray(partition.kept, jnp.int32)
+        self.moved = jnp.asarray(moved, jnp.int32)
+        self.order = jnp.asarray(np.argsort(partition.kept + moved), jnp.int32)
+        self.dim, self.kept_size = partition.dim, partition.kept_size
+
+    def split(self, x: Vector) -> tuple[Vector, Vector]:
+        """(kept part, moved part)."""
+        return x[self.kept], x[self.moved]
+
+    def join(self, kept: Vector, moved: Vector) -> Vector:
+        """The vector whose parts these are."""
+        return jnp.concatenate([kept, moved])[self.order]
+
+    def swapped(self) -> "ArrayPartition":
+        """The complement as the kept part."""
+        return ArrayPartition(Partition(self.dim, [int(i) for i in self.moved]))
+
+
+def halves(dim: int) -> Partition:
+    """Keeps the first floor(n/2) coordinates (S = [d] of [KMR])."""
+    return Partition(dim, range(dim // 2))
+
+
+def alternating(dim: int) -> Partition:
+    """Keeps the odd-numbered coordinates 1, 3, 5, ... and moves 0, 2, 4, ..."""
+    return Partition(dim, range(1, dim, 2))
+
+
+def strided(dim: int, stride: int) -> Partition:
+    """Keeps blocks of `stride` coordinates in turn: i is kept if floor(i / stride) is odd; stride 1 is `alternating`."""
+    if stride < 1 or stride >= max(dim, 2):
+        raise ValueError(f"`strided` needs 1 <= stride < {max(dim, 2)} for dim {dim}; got {stride}.")
+    return Partition(dim, [i for i in range(dim) if (i // stride) % 2 == 1])
+
+
+def random_halves(key: Key, dim: int) -> Partition:
+    """Keeps floor(n/2) coordinates drawn at random."""
+    return Partition(dim, sorted(int(i) for i in jr.permutation(key, dim)[: dim // 2]))
+
+
+def _take(x: Vector, indices: tuple[int, ...]) -> Vector:
+    if not indices:
+        return x[:0]
+    step = indices[1] - indices[0] if len(indices) > 1 else 1
+    if step > 0 and indices == tuple(range(indices[0], indices[-1] + 1, step)):
+        return x[indices[0] : indices[-1] + 1 : step]
+    return x[np.asarray(indices)]

@@ -1,0 +1,91 @@
+"""Scale maps: how a coupling turns a conditioner's free output into a positive scale.
+
+A scale map is a value with a stated range of log-scales. It inverts, so that a given linear coupling can be
+written into a layer exactly; a log-scale outside the range is a ValueError that names the layer.
+"""
+
+import abc
+import math
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from shoal._types import Array, Float
+
+
+class AbstractScaleMap(eqx.Module):
+    """raw -> log s, elementwise, increasing; `range` is the open interval of log-scales that it reaches."""
+
+    range: eqx.AbstractVar[tuple[float, float]]
+
+    @abc.abstractmethod
+    def log_scale(self, raw: Float[Array, "m"]) -> Float[Array, "m"]:
+        """log s of the free value."""
+
+    @abc.abstractmethod
+    def raw_unchecked(self, log_scale: Float[Array, "m"]) -> Float[Array, "m"]:
+        """The free value whose log-scale this is, for log-scales inside the range."""
+
+    def raw(self, log_scale: Float[Array, "m"], *, layer: str = "this layer") -> Float[Array, "m"]:
+        """The free value of a concrete log-scale. **Raises:** ValueError, naming `layer`, outside `range`."""
+        values = np.asarray(log_scale, dtype=np.float64)
+        low, high = self.range
+        outside = ~((values > low) & (values < high))
+        if outside.any():
+            first = int(np.argmax(outside))
+            raise ValueError(
+                f"{layer}: coordinate {first} needs log-scale {values.reshape(-1)[first]:.6g}, outside the range "
+                f"({low:.6g}, {high:.6g}) of {type(self).__name__}; use ExponentialScale() or a wider bound."
+            )
+        return self.raw_unchecked(log_scale)
+
+
+class ExponentialScale(AbstractScaleMap):
+    """s = exp(raw): every positive scale (RealNVP, Dinh et al. 2017)."""
+
+    range: tuple[float, float] = eqx.field(static=True, default=(-math.inf, math.inf))
+
+    def log_scale(self, raw: Float[Array, "m"]) -> Float[Array, "m"]:
+        """log s = raw."""
+        return raw
+
+    def raw_unchecked(self, log_scale: Float[Array, "m"]) -> Float[Array, "m"]:
+        """raw = log s."""
+        return log_scale
+
+
+class SoftBoundedScale(AbstractScaleMap):
+    """log s = bound * tanh(raw / bound): |log s| < bound, slope 1 at 0."""
+
+    bound: float = eqx.field(static=True)
+    range: tuple[float, float] = eqx.field(static=True)
+
+    def __init__(self, bound: float = 5.0):
+        if not (math.isfinite(bound) and bound > 0):
+            raise ValueError(f"`SoftBoundedScale(bound=...)` must be positive and finite; got {bound}.")
+        self.bound, self.range = float(bound), (-float(bound), float(bound))
+
+    def log_scale(self, raw: Float[Array, "m"]) -> Float[Array, "m"]:
+        """log s = bound * tanh(raw / bound)."""
+        return self.bound * jnp.tanh(raw / self.bound)
+
+    def raw_unchecked(self, log_scale: Float[Array, "m"]) -> Float[Array, "m"]:
+        """raw = bound * artanh(log s / bound)."""
+        return self.bound * jnp.arctanh(log_scale / self.bound)
+
+
+class SigmoidScale(AbstractScaleMap):
+    """s = 0.5 * sigmoid(raw + 2) + 0.5, in (0.5, 1): never expands (Behrmann et al. 2021). Not 1 at raw = 0."""
+
+    range: tuple[float, float] = eqx.field(static=True, default=(math.log(0.5), 0.0))
+
+    def log_scale(self, raw: Float[Array, "m"]) -> Float[Array, "m"]:
+        """log s = log(0.5 + 0.5 sigmoid(raw + 2))."""
+        return jnp.log(0.5 + 0.5 * jax.nn.sigmoid(raw + 2.0))
+
+    def raw_unchecked(self, log_scale: Float[Array, "m"]) -> Float[Array, "m"]:
+        """raw = logit(2 s - 1) - 2."""
+        p = 2.0 * jnp.expm1(log_scale) + 1.0
+        return jnp.log(p) - jnp.log(-2.0 * jnp.expm1(log_scale)) - 2.0

@@ -1,0 +1,86 @@
+"""How recipes put single layers together: pairs in a `Scan`, a last single layer where the depth is odd."""
+
+from collections.abc import Callable, Sequence
+from typing import Literal, TypeAlias
+
+import jax.random as jr
+
+from shoal._types import Key
+from shoal.bijections import (
+    AbstractBijection,
+    AbstractPartition,
+    ArrayPartition,
+    Chain,
+    Partition,
+    Scan,
+    alternating,
+    halves,
+    random_halves,
+)
+from shoal.distributions import Flow, StandardNormal
+
+PartitionLike: TypeAlias = Partition | Sequence[Partition] | Literal["halves", "alternating", "random"]
+UNROLL_TO = 8  # layers: up to this depth a Scan is compiled whole
+
+
+def check_sizes(dim: int, depth: int, context_dim: int) -> None:
+    """Raise a ValueError unless the sizes make a flow."""
+    if dim < 1:
+        raise ValueError(f"`dim` must be at least 1; got {dim}.")
+    if depth < 1:
+        raise ValueError(f"`depth` (the number of layers) must be at least 1; got {depth}.")
+    if context_dim < 0:
+        raise ValueError(f"`context_dim` must be 0 or more; got {context_dim}.")
+
+
+def stack(units: Sequence[AbstractBijection], layers_per_unit: int) -> AbstractBijection:
+    """The units as one bijection: alone, or a `Scan` that is unrolled whole up to `UNROLL_TO` layers."""
+    if len(units) == 1:
+        return units[0]
+    whole = len(units) * layers_per_unit <= UNROLL_TO
+    return Scan(units, unroll=len(units) if whole else 1)
+
+
+def in_pairs(keys: Sequence[Key], layer: Callable[[int, Key], AbstractBijection]) -> AbstractBijection:
+    """`layer(i, key)` for i = 0, 1, ..., where layers 0 and 1 alternate: pairs stacked, an odd one at the end."""
+    if len(keys) == 1:
+        return layer(0, keys[0])
+    pairs = [
+        Chain([layer(0, a), layer(1, b)]) for a, b in zip(keys[0::2], keys[1::2], strict=False)
+    ]
+    stacked = stack(pairs, 2)
+    return stacked if len(keys) % 2 == 0 else Chain([stacked, layer(0, keys[-1])])
+
+
+def couplings(
+    key: Key, dim: int, depth: int, partition: PartitionLike, layer: Callable[[AbstractPartition, Key], AbstractBijection]
+) -> AbstractBijection:
+    """`depth` couplings. One partition: it and its complement in turn. Several: one a layer, used in turn."""
+    key, k_partition = jr.split(key)
+    keys = list(jr.split(key, depth))
+    if partition == "random":
+        partition = [random_halves(k, dim) for k in jr.split(k_partition, (depth + 1) // 2)]
+        partition = [q for p in partition for q in (p, p.swapped())][:depth] if dim % 2 == 0 else [
+            random_halves(k, dim) for k in jr.split(k_partition, depth)
+        ]
+    if isinstance(partition, str):
+        named = {"halves": halves, "alternating": alternating}
+        if partition not in named:
+            raise ValueError(f'`partition` must be a Partition, several, "halves", "alternating" or "random"; got {partition!r}.')
+        partition = named[partition](dim)
+    given = [partition] if isinstance(partition, Partition) else list(partition)
+    for p in given:
+        if not isinstance(p, Partition) or p.dim != dim:
+            raise ValueError(f"`partition` must be Partitions of {dim} coordinates; got {p!r}.")
+    if len(given) == 1:
+        both = (given[0], given[0].swapped())
+        return in_pairs(keys, lambda i, k: layer(both[i], k))
+    cycle = [given[i % len(given)] for i in range(depth)]
+    if len({p.kept_size for p in cycle}) > 1:
+        return Chain([layer(p, k) for p, k in zip(cycle, keys, strict=True)])
+    return stack([layer(ArrayPartition(p), k) for p, k in zip(cycle, keys, strict=True)], 1)
+
+
+def flow(bijection: AbstractBijection) -> Flow:
+    """The flow with a standard normal base."""
+    return Flow(StandardNormal(bijection.shape[0]), bijection)
