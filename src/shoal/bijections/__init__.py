@@ -14,6 +14,7 @@ from shoal.bijections._compose import Inverse as Inverse
 from shoal.bijections._compose import Scan as Scan
 from shoal.bijections._conditioners import Activation as Activation
 from shoal.bijections._conditioners import Conditioner as Conditioner
+from shoal.bijections._context import StandardizedContext as StandardizedContext
 from shoal.bijections._elementwise import ActNorm as ActNorm
 from shoal.bijections._elementwise import Standardize as Standardize
 from shoal.bijections._linear import LULinear as LULinear

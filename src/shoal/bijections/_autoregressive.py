@@ -64,7 +64,11 @@ class MaskedAutoregressive(AbstractBijection):
         z = self._ordered(z)
         n, blocks = self.shape[0], self.conditioner.blocks()
         known = jnp.zeros(n, z.dtype)
-        known = jnp.concatenate([known, context.astype(z.dtype)]) if context is not None and self.context_shape else known
+        known = (
+            jnp.concatenate([known, context.astype(z.dtype)])
+            if context is not None and self.context_shape
+            else known
+        )
         widths = tuple(b.shape[0] * b.shape[1] for b in blocks.biases)
         hidden = tuple(jnp.zeros(w, z.dtype) for w in widths)
         step = lambda carry, xs: self._step(carry, *xs)  # noqa: E731

@@ -6,7 +6,6 @@ natural logarithm, so the two cancel. Classes are abstract or final.
 """
 
 import abc
-from typing import Self
 
 import equinox as eqx
 import jax
@@ -49,7 +48,7 @@ class AbstractComposite(AbstractBijection):
         """The single layers in forward order (the first one acts first on z)."""
 
     @abc.abstractmethod
-    def initialized(self, x: Batch, context: ContextBatch) -> Self:
+    def initialized(self, x: Batch, context: ContextBatch) -> "AbstractComposite":
         """The same map with its data-dependent parts set from a batch of data, threaded from data to latent."""
 
 
@@ -57,7 +56,7 @@ class AbstractDataDependent(AbstractBijection):
     """A layer whose parameters are set from a first batch, such as `ActNorm`. There is no "initialised" flag."""
 
     @abc.abstractmethod
-    def initialized(self, x: Batch, context: ContextBatch) -> Self:
+    def initialized(self, x: Batch, context: ContextBatch) -> "AbstractDataDependent":
         """The same layer with its parameters set from the batch `x`, shape (rows, n)."""
 
 

@@ -39,7 +39,14 @@ class Conditioner(eqx.Module):
     activation: Activation = eqx.field(static=True)
 
     def __init__(
-        self, inputs: int, outputs: int, *, hidden: tuple[int, ...], context: int, activation: Activation, key: Key
+        self,
+        inputs: int,
+        outputs: int,
+        *,
+        hidden: tuple[int, ...],
+        context: int,
+        activation: Activation,
+        key: Key,
     ):
         check_hidden(hidden)
         activation_function(activation)

@@ -61,7 +61,11 @@ class Permutation(AbstractBijection):
 
     def __init__(self, order: Sequence[int] | np.ndarray):
         values = np.asarray(order)
-        if values.ndim != 1 or not np.array_equal(np.sort(values), np.arange(values.size)) or values.size == 0:
+        if (
+            values.ndim != 1
+            or not np.array_equal(np.sort(values), np.arange(values.size))
+            or values.size == 0
+        ):
             raise ValueError(f"`Permutation(order)` must hold each of 0 ... n-1 once; got {values.tolist()}.")
         self.order = jnp.asarray(values, jnp.int32)
         self.inverse_order = jnp.asarray(np.argsort(values), jnp.int32)

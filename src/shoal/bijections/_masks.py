@@ -12,7 +12,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from shoal._types import Array, Context, Float, Key, Vector
-from shoal.bijections._conditioners import Activation, activation_function, check_hidden, hidden_layers, product
+from shoal.bijections._conditioners import (
+    Activation,
+    activation_function,
+    check_hidden,
+    hidden_layers,
+    product,
+)
 
 
 class Blocks(NamedTuple):
@@ -73,7 +79,8 @@ class MaskedConditioner(eqx.Module):
         index = [self._index(w.shape[0]) for w in inner]
         first = (_rows(inner[0], index[0]),) if inner else ()
         rest = tuple(
-            _rows(_columns(w, before), i) for w, before, i in zip(inner[1:], index[:-1], index[1:], strict=True)
+            _rows(_columns(w, before), i)
+            for w, before, i in zip(inner[1:], index[:-1], index[1:], strict=True)
         )
         biases = tuple(_rows(b, i) for b, i in zip(self.biases, index, strict=True))
         out = np.stack([np.arange(n), np.arange(n, 2 * n)], axis=1)  # the two outputs of step i
@@ -82,7 +89,9 @@ class MaskedConditioner(eqx.Module):
 
     def _masked(self) -> tuple[Array, tuple[Array, ...], Array]:
         outputs = np.tile(np.arange(1, self.dim + 1), 2)
-        seen = np.concatenate([np.arange(1, self.dim + 1), np.zeros(self.context, int)])  # degree of each input
+        seen = np.concatenate(
+            [np.arange(1, self.dim + 1), np.zeros(self.context, int)]
+        )  # degree of each input
         masked, degree = [], seen
         for w in self.weights:
             new = self.degrees(w.shape[0])

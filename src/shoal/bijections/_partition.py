@@ -7,14 +7,13 @@ A partition is a value. `Partition` has its index set as static data and compile
 
 import abc
 from collections.abc import Sequence
-from typing import Self
 
 import equinox as eqx
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 
-from shoal._types import Array, Int, Key, Vector
+from shoal._types import Array, Float, Int, Key, Vector
 
 
 class AbstractPartition(eqx.Module):
@@ -24,15 +23,15 @@ class AbstractPartition(eqx.Module):
     kept_size: eqx.AbstractVar[int]
 
     @abc.abstractmethod
-    def split(self, x: Vector) -> tuple[Vector, Vector]:
+    def split(self, x: Vector) -> tuple[Float[Array, "k"], Float[Array, "m"]]:
         """(kept part, moved part) of one vector."""
 
     @abc.abstractmethod
-    def join(self, kept: Vector, moved: Vector) -> Vector:
+    def join(self, kept: Float[Array, "k"], moved: Float[Array, "m"]) -> Vector:
         """The vector whose parts these are."""
 
     @abc.abstractmethod
-    def swapped(self) -> Self:
+    def swapped(self) -> "AbstractPartition":
         """The partition with the two parts exchanged."""
 
 
@@ -61,11 +60,11 @@ class Partition(AbstractPartition):
         kept = set(self.kept)
         return tuple(i for i in range(self.dim) if i not in kept)
 
-    def split(self, x: Vector) -> tuple[Vector, Vector]:
+    def split(self, x: Vector) -> tuple[Float[Array, "k"], Float[Array, "m"]]:
         """(kept part, moved part); contiguous and strided index sets become slices."""
         return _take(x, self.kept), _take(x, self.moved)
 
-    def join(self, kept: Vector, moved: Vector) -> Vector:
+    def join(self, kept: Float[Array, "k"], moved: Float[Array, "m"]) -> Vector:
         """The vector whose parts these are."""
         both = jnp.concatenate([kept, moved])
         order = self.kept + self.moved
@@ -96,11 +95,11 @@ class ArrayPartition(AbstractPartition):
         self.order = jnp.asarray(np.argsort(partition.kept + moved), jnp.int32)
         self.dim, self.kept_size = partition.dim, partition.kept_size
 
-    def split(self, x: Vector) -> tuple[Vector, Vector]:
+    def split(self, x: Vector) -> tuple[Float[Array, "k"], Float[Array, "m"]]:
         """(kept part, moved part)."""
         return x[self.kept], x[self.moved]
 
-    def join(self, kept: Vector, moved: Vector) -> Vector:
+    def join(self, kept: Float[Array, "k"], moved: Float[Array, "m"]) -> Vector:
         """The vector whose parts these are."""
         return jnp.concatenate([kept, moved])[self.order]
 
@@ -131,7 +130,7 @@ def random_halves(key: Key, dim: int) -> Partition:
     return Partition(dim, sorted(int(i) for i in jr.permutation(key, dim)[: dim // 2]))
 
 
-def _take(x: Vector, indices: tuple[int, ...]) -> Vector:
+def _take(x: Vector, indices: tuple[int, ...]) -> Float[Array, "k"]:
     if not indices:
         return x[:0]
     step = indices[1] - indices[0] if len(indices) > 1 else 1

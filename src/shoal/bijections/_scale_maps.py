@@ -21,14 +21,14 @@ class AbstractScaleMap(eqx.Module):
     range: eqx.AbstractVar[tuple[float, float]]
 
     @abc.abstractmethod
-    def log_scale(self, raw: Float[Array, "m"]) -> Float[Array, "m"]:
+    def log_scale(self, raw: Float[Array, "*m"]) -> Float[Array, "*m"]:
         """log s of the free value."""
 
     @abc.abstractmethod
-    def raw_unchecked(self, log_scale: Float[Array, "m"]) -> Float[Array, "m"]:
+    def raw_unchecked(self, log_scale: Float[Array, "*m"]) -> Float[Array, "*m"]:
         """The free value whose log-scale this is, for log-scales inside the range."""
 
-    def raw(self, log_scale: Float[Array, "m"], *, layer: str = "this layer") -> Float[Array, "m"]:
+    def raw(self, log_scale: Float[Array, "*m"], *, layer: str = "this layer") -> Float[Array, "*m"]:
         """The free value of a concrete log-scale. **Raises:** ValueError, naming `layer`, outside `range`."""
         values = np.asarray(log_scale, dtype=np.float64)
         low, high = self.range
@@ -47,11 +47,11 @@ class ExponentialScale(AbstractScaleMap):
 
     range: tuple[float, float] = eqx.field(static=True, default=(-math.inf, math.inf))
 
-    def log_scale(self, raw: Float[Array, "m"]) -> Float[Array, "m"]:
+    def log_scale(self, raw: Float[Array, "*m"]) -> Float[Array, "*m"]:
         """log s = raw."""
         return raw
 
-    def raw_unchecked(self, log_scale: Float[Array, "m"]) -> Float[Array, "m"]:
+    def raw_unchecked(self, log_scale: Float[Array, "*m"]) -> Float[Array, "*m"]:
         """raw = log s."""
         return log_scale
 
@@ -67,11 +67,11 @@ class SoftBoundedScale(AbstractScaleMap):
             raise ValueError(f"`SoftBoundedScale(bound=...)` must be positive and finite; got {bound}.")
         self.bound, self.range = float(bound), (-float(bound), float(bound))
 
-    def log_scale(self, raw: Float[Array, "m"]) -> Float[Array, "m"]:
+    def log_scale(self, raw: Float[Array, "*m"]) -> Float[Array, "*m"]:
         """log s = bound * tanh(raw / bound)."""
         return self.bound * jnp.tanh(raw / self.bound)
 
-    def raw_unchecked(self, log_scale: Float[Array, "m"]) -> Float[Array, "m"]:
+    def raw_unchecked(self, log_scale: Float[Array, "*m"]) -> Float[Array, "*m"]:
         """raw = bound * artanh(log s / bound)."""
         return self.bound * jnp.arctanh(log_scale / self.bound)
 
@@ -81,11 +81,11 @@ class SigmoidScale(AbstractScaleMap):
 
     range: tuple[float, float] = eqx.field(static=True, default=(math.log(0.5), 0.0))
 
-    def log_scale(self, raw: Float[Array, "m"]) -> Float[Array, "m"]:
+    def log_scale(self, raw: Float[Array, "*m"]) -> Float[Array, "*m"]:
         """log s = log(0.5 + 0.5 sigmoid(raw + 2))."""
         return jnp.log(0.5 + 0.5 * jax.nn.sigmoid(raw + 2.0))
 
-    def raw_unchecked(self, log_scale: Float[Array, "m"]) -> Float[Array, "m"]:
+    def raw_unchecked(self, log_scale: Float[Array, "*m"]) -> Float[Array, "*m"]:
         """raw = logit(2 s - 1) - 2."""
         p = 2.0 * jnp.expm1(log_scale) + 1.0
         return jnp.log(p) - jnp.log(-2.0 * jnp.expm1(log_scale)) - 2.0

@@ -74,7 +74,9 @@ class SplineCoupling(AbstractBijection):
         z, log_slope = rq.evaluate(knots, (moved - shift) * jnp.exp(-log_scale), self.bound)
         return self.partition.join(kept, z), jnp.sum(log_slope - log_scale)
 
-    def _parameters(self, kept: Vector, context: Context) -> tuple[Float[Array, "m"], Float[Array, "m"], rq.Knots]:
+    def _parameters(
+        self, kept: Vector, context: Context
+    ) -> tuple[Float[Array, "m"], Float[Array, "m"], rq.Knots]:
         out = self.conditioner(kept, context if self.context_shape else None)
         moved = self.partition.dim - self.partition.kept_size
         raw = out[2 * moved :].reshape(moved, 3 * self.bins - 1)

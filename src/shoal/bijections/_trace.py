@@ -52,7 +52,9 @@ def trace(
 
 
 @eqx.filter_jit
-def _step(layer: AbstractBijection, x: Array, context: Array | None, direction: Direction) -> tuple[Array, Array]:
+def _step(
+    layer: AbstractBijection, x: Array, context: Array | None, direction: Direction
+) -> tuple[Array, Array]:
     function = layer.forward_and_log_det if direction == "forward" else layer.inverse_and_log_det
     return over_batch(function, x, context)
 

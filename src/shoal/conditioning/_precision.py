@@ -1,0 +1,36 @@
+"""The one place where figures are computed in another precision than the flow's own.
+
+JAX's global precision is never touched: `jax.enable_x64` is used as a scoped, thread-local switch around a
+computation on a cast copy, and the result comes back as NumPy.
+"""
+
+from collections.abc import Callable
+from typing import Any, Literal, TypeAlias
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+Precision: TypeAlias = Literal["float32", "float64"]
+
+
+def cast(tree: Any, precision: Precision) -> Any:
+    """A copy of any pytree with every floating array in the given precision, other leaves as they are.
+
+    Call it where that precision is on (`compute` does): JAX stores no float64 array while its switch is off.
+    """
+    floating = lambda a: isinstance(a, jax.Array | np.ndarray) and jnp.issubdtype(a.dtype, jnp.floating)  # noqa: E731
+    return jax.tree.map(lambda a: jnp.asarray(np.asarray(a).astype(precision)) if floating(a) else a, tree)
+
+
+def compute(function: Callable, *arguments: Any, precision: Precision) -> Any:
+    """`function(*arguments)` on copies cast to `precision`; arrays of the result as NumPy arrays.
+
+    **Raises:** ValueError for any other precision.
+    """
+    if precision not in ("float32", "float64"):
+        raise ValueError(f'`precision` must be "float32" or "float64"; got {precision!r}.')
+    with jax.enable_x64(precision == "float64"):
+        out = function(*cast(arguments, precision))
+        return jax.tree.map(lambda a: np.asarray(a) if eqx.is_array(a) else a, out)

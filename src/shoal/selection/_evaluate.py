@@ -1,0 +1,88 @@
+"""The figures of one trained flow at given points: log-likelihoods, singular values, condition numbers, round trips.
+
+Everything is measured between latent space and *standardised* data; the user-unit condition numbers stand beside.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from shoal._scalars import FloatArray
+from shoal.conditioning import (
+    ConditionSummary,
+    RoundTripSummary,
+    condition_numbers,
+    jacobian_singular_values,
+    jacobians,
+    round_trip,
+    summarize,
+    summarize_round_trip,
+)
+from shoal.distributions import Flow
+from shoal.selection._prepare import Part
+
+POINTS = 10_000  # condition numbers and round trips are measured at no more points than this
+CHUNK = 8192
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Figures of one flow at the points of one part. `singular_values` are those of latent -> standardised data."""
+
+    log_likelihoods: FloatArray  # of the standardised rows
+    singular_values: FloatArray
+    condition: ConditionSummary
+    condition_user_units: ConditionSummary
+    round_trips: dict[str, RoundTripSummary]
+
+    @property
+    def condition_numbers(self) -> FloatArray:
+        """kappa at each point."""
+        return condition_numbers(self.singular_values)
+
+    def to_record(self) -> dict[str, Any]:
+        """The summaries as plain values."""
+        return {
+            "condition": self.condition.to_record(),
+            "condition_user_units": self.condition_user_units.to_record(),
+            "round_trip": {name: s.to_record() for name, s in self.round_trips.items()},
+        }
+
+
+def evaluate(flow: Flow, part: Part, scale: FloatArray) -> Figures:
+    """Measure `flow`, a flow on standardised rows, at the rows of `part`; `scale` gives the user-unit figures."""
+    x = part.x[:POINTS]
+    context = None if part.context is None else part.context[:POINTS]
+    to_latent = jacobians(flow.bijection.inverse, x, context)  # dz/dx; its inverse is latent -> data
+    values = _inverted(jacobian_singular_values(to_latent))
+    user = _inverted(jacobian_singular_values(to_latent / scale))
+    trips = {
+        name: summarize_round_trip(
+            round_trip(flow.bijection.forward, flow.bijection.inverse, x, context, precision=name)
+        )
+        for name in ("float32", "float64")
+    }
+    return Figures(
+        log_likelihoods=log_likelihoods(flow, part.x, part.context),
+        singular_values=values,
+        condition=summarize(condition_numbers(values)),
+        condition_user_units=summarize(condition_numbers(user)),
+        round_trips=trips,
+    )
+
+
+def log_likelihoods(flow: Flow, x: FloatArray, context: FloatArray | None) -> FloatArray:
+    """log_prob of every row in float64 NumPy, in chunks of one size so that one program serves all."""
+    out = np.empty(len(x))
+    size = min(CHUNK, len(x))
+    for start in range(0, len(x), max(size, 1)):
+        rows = np.minimum(np.arange(start, start + size), len(x) - 1)
+        part = np.asarray(flow.log_prob(x[rows], None if context is None else context[rows]))
+        out[start : start + size] = part[: len(x) - start]
+    return out
+
+
+def _inverted(values: FloatArray) -> FloatArray:
+    with np.errstate(divide="ignore"):
+        return 1.0 / values[:, ::-1]

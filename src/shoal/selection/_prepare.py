@@ -1,0 +1,120 @@
+"""From a table to the three parts that the ladder works on, in units of each column's standard deviation.
+
+Splitting looks at the raw rows; noise on lattice columns comes after it, in all parts alike; means and deviations are
+those of the training part. All of it is float64 on the host, so rescaling a column changes nothing that is trained.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from shoal._errors import InputError
+from shoal._scalars import FloatArray, IntArray
+from shoal.tables import Lattice, Table, dequantize, detect_lattice, split
+
+PARTS = ("train", "validation", "test")
+RESOLUTION = 1e-3  # of a column's deviation: coarser values in float32 are refused
+
+
+@dataclass(frozen=True)
+class Part:
+    """Rows of one part: `x` and `context` standardised, `weights`, and their positions in the table."""
+
+    x: FloatArray
+    context: FloatArray | None
+    weights: FloatArray | None
+    rows: IntArray
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A table ready for the ladder; `values` are the table's with noise on the lattice columns where asked for."""
+
+    table: Table
+    values: FloatArray
+    lattices: tuple[Lattice, ...]
+    dequantized: bool
+    parts: dict[str, Part]
+    mean: FloatArray
+    scale: FloatArray
+    context_mean: FloatArray | None
+    context_scale: FloatArray | None
+
+    @property
+    def log_volume(self) -> float:
+        """sum log scale: log p in the user's units is log p of the standardised row minus this."""
+        return float(np.sum(np.log(self.scale)))
+
+    def user_units(self, x: FloatArray) -> FloatArray:
+        """Standardised rows in the user's units."""
+        return x * self.scale + self.mean
+
+
+def prepare(table: Table, *, seed: int, dequantize_columns: bool, dtype: str) -> Prepared:
+    """Split, dequantize, standardise. **Raises:** `InputError` for columns that are constant in the training part or
+    that `dtype` can not resolve, and for too few distinct rows.
+    """
+    whole = table.values if table.context is None else np.hstack([table.values, table.context])
+    index = dict(zip(PARTS, split(whole, seed), strict=True))
+    lattices = detect_lattice(table.values, table.names)
+    values = table.values
+    if dequantize_columns and lattices:
+        values = dequantize(values, lattices, np.random.SeedSequence([seed, 1]))
+    mean, scale = _moments(values[index["train"]], table.names, table.source)
+    _check_resolution(values, scale, table, dtype)
+    context_mean = context_scale = context = None
+    if table.context is not None:
+        context_mean, context_scale = _moments(
+            table.context[index["train"]], table.context_names, table.source
+        )
+        context = (table.context - context_mean) / context_scale
+    x = (values - mean) / scale
+    parts = {
+        name: Part(
+            x[rows],
+            None if context is None else context[rows],
+            None if table.weights is None else table.weights[rows],
+            rows,
+        )
+        for name, rows in index.items()
+    }
+    for name, part in parts.items():
+        if part.weights is not None and not part.weights.any():
+            raise InputError(
+                f"{table.source}: every row of the {name} part has weight 0; give more rows a weight."
+            )
+    return Prepared(
+        table,
+        values,
+        lattices,
+        dequantize_columns and bool(lattices),
+        parts,
+        mean,
+        scale,
+        context_mean,
+        context_scale,
+    )
+
+
+def _moments(values: FloatArray, names: tuple[str, ...], source: str) -> tuple[FloatArray, FloatArray]:
+    mean, scale = values.mean(axis=0), values.std(axis=0)
+    flat = ~(scale > 0)
+    if flat.any():
+        name = names[int(np.argmax(flat))]
+        raise InputError(
+            f"{source}: column {name!r} is constant in the training part; drop it with --drop {name}."
+        )
+    return mean, scale
+
+
+def _check_resolution(values: FloatArray, scale: FloatArray, table: Table, dtype: str) -> None:
+    if dtype != "float32":
+        return
+    largest = np.abs(values).max(axis=0)
+    coarse = largest * np.finfo(np.float32).eps > RESOLUTION * scale
+    if coarse.any():
+        i = int(np.argmax(coarse))
+        raise InputError(
+            f"{table.source}: column {table.names[i]!r} varies by {scale[i]:.3g} around values up to {largest[i]:.6g}, "
+            "which float32 can not tell apart; subtract an offset, or use --dtype float64."
+        )

@@ -1,0 +1,176 @@
+"""The record of a ladder: plain values, from which the report is drawn."""
+
+import datetime as dt
+from collections.abc import Sequence
+from typing import Any
+
+import equinox as eqx
+import jax
+import numpy as np
+
+from shoal.distributions import Flow
+from shoal.records import system_info
+from shoal.selection._evaluate import POINTS, Figures
+from shoal.selection._prepare import Prepared
+from shoal.selection._rule import Choice
+from shoal.selection._rung import Rung
+
+SHOWN = 1500  # data points and samples that the report draws
+WORST = 200  # the worst-conditioned ones among them
+
+
+def build_record(
+    prepared: Prepared,
+    rungs: Sequence[Rung],
+    choice: Choice,
+    *,
+    kept: tuple[int, int] | None,
+    flow: Flow | None,
+    test: dict[str, Any] | None,
+    words: str,
+    config: dict[str, Any],
+    seconds: float,
+) -> dict[str, Any]:
+    """The whole record; `kept` is (rung, seed) of the flow that is delivered, `flow` that flow in user units."""
+    figures = None if kept is None else rungs[kept[0]].figures[kept[1]]
+    return {
+        "format": 1,
+        "kind": "fit",
+        "created": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        "versions": system_info(),
+        "device": jax.devices()[0].platform,
+        "dtype": config["dtype"],
+        "seconds": seconds,
+        "data": _data(prepared),
+        "config": config,
+        "rungs": [_rung(r, i, choice, prepared) for i, r in enumerate(rungs)],
+        "decision": {
+            "chosen": choice.chosen,
+            "best": choice.best,
+            "kept": None if kept is None else kept[0],
+            "seed": None if kept is None else kept[1],
+            "max_condition": config["max_condition"],
+            "max_round_trip": config["max_round_trip"],
+            "sentence": words,
+        },
+        "test": test,
+        "spectrum": None if figures is None else _spectrum(figures),
+        "condition_histogram": None if figures is None else _histogram(figures),
+        "points": None
+        if figures is None or flow is None
+        else _points(prepared, figures, flow, config["seed"]),
+    }
+
+
+def _data(prepared: Prepared) -> dict[str, Any]:
+    table = prepared.table
+    return {
+        "source": table.source,
+        "rows": table.rows,
+        "parts": {name: len(part.rows) for name, part in prepared.parts.items()},
+        "columns": list(table.names),
+        "context_columns": list(table.context_names),
+        "weights_column": table.weights_name,
+        "lattice": [
+            {"column": s.column, "step": s.step, "ties": s.ties, "dequantized": prepared.dequantized}
+            for s in prepared.lattices
+        ],
+        "means": prepared.mean.tolist(),
+        "scales": prepared.scale.tolist(),
+    }
+
+
+def _rung(rung: Rung, index: int, choice: Choice, prepared: Prepared) -> dict[str, Any]:
+    verdict = choice.verdicts[index]
+    seeds = []
+    for s, result in enumerate(rung.results):
+        # curves and means are trained on standardised rows; the record is in the user's units
+        entry = {"seed": s, **result.to_record()}
+        shift = prepared.log_volume
+        entry["curve"] = {
+            k: [None if v is None else v - shift for v in values] if k in ("train", "validation") else values
+            for k, values in entry["curve"].items()
+        }
+        if entry["status"] == "stopped early":
+            entry["status"] = "finished"
+        figures = rung.figures[s] if s < len(rung.figures) else None
+        if figures is not None:
+            weights = prepared.parts["validation"].weights
+            entry["validation_log_likelihood"] = (
+                float(np.average(figures.log_likelihoods, weights=weights)) - shift
+            )
+            entry |= figures.to_record()
+        seeds.append(entry)
+    worst = [f.to_record() for f in rung.figures]
+    return {
+        "family": rung.family,
+        "depth": rung.depth,
+        "parameters": _parameters(rung),
+        "status": rung.status,
+        "seconds": rung.seconds,
+        "seeds": seeds,
+        "validation_log_likelihood": None if verdict is None else verdict.mean - prepared.log_volume,
+        "difference": None if verdict is None else verdict.difference,
+        "standard_error": None if verdict is None else verdict.standard_error,
+        "as_good": None if verdict is None else verdict.as_good,
+        "well_conditioned": None if verdict is None else verdict.well_conditioned,
+        "invertible": None if verdict is None else verdict.invertible,
+        "condition": _worst([w["condition"] for w in worst]),
+        "condition_user_units": _worst([w["condition_user_units"] for w in worst]),
+        "round_trip": {p: _worst([w["round_trip"][p] for w in worst]) for p in ("float32", "float64")}
+        if worst
+        else None,
+        "chosen": index == choice.chosen,
+    }
+
+
+def _worst(summaries: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """Each figure's largest value over the seeds; NaN stays NaN."""
+    if not summaries:
+        return None
+    return {k: np.max([s[k] for s in summaries]).item() for k in summaries[0]}
+
+
+def _parameters(rung: Rung) -> int | None:
+    if not rung.results:
+        return None
+    leaves = jax.tree.leaves(eqx.filter(rung.results[0].flow, eqx.is_inexact_array))
+    return int(sum(leaf.size for leaf in leaves))
+
+
+def _spectrum(figures: Figures) -> dict[str, Any]:
+    q01, median, q99 = np.quantile(figures.singular_values, [0.01, 0.5, 0.99], axis=0)
+    index = list(range(1, len(median) + 1))
+    return {"index": index, "q01": q01.tolist(), "median": median.tolist(), "q99": q99.tolist()}
+
+
+def _histogram(figures: Figures) -> dict[str, Any] | None:
+    kappa = figures.condition_numbers
+    logs = np.log10(kappa[np.isfinite(kappa)])
+    if logs.size == 0:
+        return None
+    counts, edges = np.histogram(logs, bins=40)
+    return {"log10_edges": edges.tolist(), "counts": counts.tolist()}
+
+
+def _points(prepared: Prepared, figures: Figures, flow: Flow, seed: int) -> dict[str, Any]:
+    part = prepared.parts["validation"]
+    kappa = figures.condition_numbers
+    rng = np.random.default_rng([seed, 2])
+    order = np.argsort(np.where(np.isnan(kappa), np.inf, kappa))[::-1]
+    worst, rest = order[:WORST], order[WORST:]
+    shown = np.sort(np.concatenate([worst, rng.permutation(rest)[: max(SHOWN - len(worst), 0)]]))
+    rows = part.rows[:POINTS][shown]
+    context = None if part.context is None else prepared.table.context
+    if context is None:
+        samples = flow.sample(jax.random.key(seed), (min(SHOWN, max(len(kappa), 200)),))
+    else:
+        samples = flow.sample(jax.random.key(seed), (), context[rows])
+    return {
+        "columns": list(prepared.table.names),
+        "data": prepared.values[rows].tolist(),
+        "condition": kappa[shown].tolist(),
+        "log_prob": (figures.log_likelihoods[:POINTS][shown] - prepared.log_volume).tolist(),
+        "row": prepared.table.row_numbers()[rows].tolist(),
+        "samples": np.asarray(samples, np.float64).tolist(),
+    }

@@ -1,0 +1,140 @@
+"""The ladder on small tables: what it promises about units, parts, seeds, failures."""
+
+import dataclasses
+
+import jax.random as jr
+import numpy as np
+import pytest
+
+from shoal.records import check_record
+from shoal.selection import _ladder, ladder
+from shoal.selection._prepare import prepare
+from shoal.tables import as_table
+
+SMALL = {"depths": (1, 2), "hidden": (16,), "max_epochs": 8, "batch_size": 128, "seeds": 2}
+
+
+def banana(rows=1200, seed=0):
+    rng = np.random.default_rng(seed)
+    z = rng.normal(size=(rows, 3))
+    return np.stack([z[:, 0], z[:, 0] ** 2 + 0.3 * z[:, 1], np.exp(0.3 * z[:, 2]) + 0.2 * z[:, 0]], 1)
+
+
+@pytest.fixture(scope="module")
+def result():
+    return ladder(banana(), **SMALL)
+
+
+def test_a_column_in_other_units_changes_nothing_but_the_constant(result):
+    factors = np.array([1.0, 1e6, 1.0])
+    other = ladder(banana() * factors, **SMALL)
+    assert (other.choice.best, other.choice.chosen) == (result.choice.best, result.choice.chosen)
+    for a, b in zip(result.record["rungs"], other.record["rungs"], strict=True):
+        assert a["condition"] == pytest.approx(
+            b["condition"], rel=1e-12
+        )  # the points are rounded differently
+        shift = a["validation_log_likelihood"] - b["validation_log_likelihood"]
+        assert shift == pytest.approx(np.log(1e6), abs=1e-9)
+    x = banana(50, seed=9)
+    shift = np.asarray(result.flow.log_prob(x)) - np.asarray(other.flow.log_prob(x * factors))
+    assert np.abs(shift - np.log(1e6)).max() < 2e-4  # float32 sums of a few tens
+    assert (
+        result.record["rungs"][0]["condition_user_units"] != other.record["rungs"][0]["condition_user_units"]
+    )
+
+
+def test_the_record_is_whole_and_the_test_figure_is_that_of_the_delivered_flow(result):
+    check_record(result.record)
+    part = result.prepared.parts["test"]
+    scores = np.asarray(result.flow.log_prob(result.prepared.values[part.rows]), np.float64)
+    assert result.record["test"]["log_likelihood"] == pytest.approx(scores.mean(), abs=1e-4)
+    assert result.record["test"]["rows"] == len(part.rows)
+    assert sum(result.record["data"]["parts"].values()) == 1200
+    chosen = [r for r in result.record["rungs"] if r["chosen"]]
+    assert len(chosen) == 1
+    assert chosen[0]["condition"]["q99"] <= 1e4
+
+
+def test_training_learned_something(result):
+    fitted = result.record["test"]["log_likelihood"]
+    x = banana()
+    gaussian = -0.5 * (3 * np.log(2 * np.pi) + np.linalg.slogdet(np.cov(x.T))[1] + 3)
+    assert fitted > gaussian + 0.1
+
+
+def test_the_test_part_has_no_say(monkeypatch, result):
+    def spoiled(*args, **kwargs):
+        prepared = prepare(*args, **kwargs)
+        part = prepared.parts["test"]
+        noise = dataclasses.replace(part, x=part.x + 100.0)
+        return dataclasses.replace(prepared, parts={**prepared.parts, "test": noise})
+
+    monkeypatch.setattr(_ladder, "prepare", spoiled)
+    again = ladder(banana(), **SMALL)
+    assert again.choice == result.choice
+    assert again.record["test"]["log_likelihood"] < result.record["test"]["log_likelihood"] - 100
+
+
+def test_lattice_columns_get_noise_in_all_parts_alike_or_none():
+    x = banana()
+    x[:, 0] = np.round(x[:, 0], 1)
+    table = as_table(x, distinct=True)
+    noisy = prepare(table, seed=0, dequantize_columns=True, dtype="float32")
+    assert [s.column for s in noisy.lattices] == ["x0"]
+    assert noisy.lattices[0].step == pytest.approx(0.1)
+    for part in noisy.parts.values():
+        moved = noisy.values[part.rows, 0] - x[part.rows, 0]
+        assert np.abs(moved).max() <= 0.05 + 1e-12
+        assert moved.std() == pytest.approx(0.1 / np.sqrt(12), rel=0.15)
+        assert (noisy.values[part.rows, 1:] == x[part.rows, 1:]).all()
+    plain = prepare(table, seed=0, dequantize_columns=False, dtype="float32")
+    assert (plain.values == x).all()
+    assert not plain.dequantized
+
+
+def test_context_and_weights_go_through():
+    rng = np.random.default_rng(3)
+    c = rng.normal(size=(1500, 1)) * 50 + 300
+    x = 0.1 * (c - 300) + rng.normal(size=(1500, 1))
+    x = np.hstack([x, rng.normal(size=(1500, 1))])
+    weights = np.where(x[:, 1] > 0, 2.0, 1.0)
+    out = ladder(x, context=c, weights=weights, **SMALL)
+    assert out.flow is not None
+    with_context = np.asarray(out.flow.log_prob(x, c)).mean()
+    wrong = np.asarray(out.flow.log_prob(x, c[::-1])).mean()
+    assert with_context > wrong + 1
+    assert out.flow.sample(jr.key(0), (), c[:7]).shape == (7, 2)
+
+
+def test_a_time_limit_marks_what_it_cuts(monkeypatch):
+    out = ladder(banana(), depths=(1, 2, 4), hidden=(16,), seeds=1, time_limit=1e-3)
+    assert {r["status"] for r in out.record["rungs"]} == {"not started"}
+    assert out.failed
+    assert "nothing can be chosen" in out.record["decision"]["sentence"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"families": ("glow",)}, "unknown; choose from"),
+        ({"depths": (0,)}, "at least 1"),
+        ({"depths": ()}, "at least one"),
+        ({"seeds": 0}, "`seeds`"),
+        ({"dtype": "float16"}, "`dtype`"),
+        ({"dtype": "float64"}, "jax_enable_x64"),
+        ({"dequantize": "yes"}, "`dequantize`"),
+        ({"max_condition": 0.5}, "`max_condition`"),
+    ],
+)
+@pytest.mark.usefixtures("unchecked")
+def test_bad_settings_are_one_sentence(settings, words):
+    with pytest.raises(ValueError, match=words) as error:
+        ladder(banana(), **settings)
+    assert "\n" not in str(error.value)
+
+
+def test_values_that_float32_can_not_tell_apart_are_refused():
+    x = banana()
+    x[:, 0] += 1e9
+    with pytest.raises(ValueError, match="float32 can not tell apart"):
+        ladder(x, **SMALL)
