@@ -4,7 +4,9 @@ Forward order is latent -> data: the first layer acts first on z. `Scan` holds o
 axis over the repetitions and runs it by `jax.lax.scan`, so that compile time does not grow with depth.
 """
 
+import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -115,6 +117,13 @@ class Scan(AbstractComposite):
         """The single layers, in forward order."""
         return tuple(layer for unit in self.units() for layer in layers_of(unit))
 
+    def rolled(self) -> "Scan":
+        """The same map, compiled one repetition at a time: quicker to compile, at most a little slower to run."""
+        other = object.__new__(Scan)
+        for f in dataclasses.fields(self):
+            object.__setattr__(other, f.name, 1 if f.name == "unroll" else getattr(self, f.name))
+        return other
+
     def initialized(self, x: Batch, context: ContextBatch) -> "Scan":
         """Each repetition initialised from the batch as it arrives there from the data side."""
         units = []
@@ -180,3 +189,9 @@ def _stacked(units: Sequence[AbstractBijection]) -> AbstractBijection:
                 "Use `Chain` for mixed layers."
             )
     return jax.tree.map(lambda *a: jnp.stack(a) if eqx.is_array(a[0]) else a[0], *units)
+
+
+def rolled(tree: Any) -> Any:
+    """Any pytree with every `Scan` in it rolled: for figures that are computed once, where compiling costs most."""
+    is_scan = lambda node: isinstance(node, Scan)  # noqa: E731
+    return jax.tree.map(lambda node: node.rolled() if isinstance(node, Scan) else node, tree, is_leaf=is_scan)

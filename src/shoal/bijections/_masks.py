@@ -37,7 +37,7 @@ class Blocks(NamedTuple):
 
 
 class MaskedConditioner(eqx.Module):
-    """(raw_i, shift_i) for i = 1..n, each a function of x_1 ... x_{i-1} and c: affine + net, the net zero at the start."""
+    """(raw_i, shift_i), i = 1..n, functions of x_1 ... x_{i-1} and c: affine + net, the net zero at the start."""
 
     skip: Float[Array, "o i"]
     bias: Float[Array, "o"]

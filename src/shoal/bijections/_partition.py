@@ -119,7 +119,7 @@ def alternating(dim: int) -> Partition:
 
 
 def strided(dim: int, stride: int) -> Partition:
-    """Keeps blocks of `stride` coordinates in turn: i is kept if floor(i / stride) is odd; stride 1 is `alternating`."""
+    """Keeps every other block of `stride` coordinates: i with floor(i / stride) odd; stride 1 is `alternating`."""
     if stride < 1 or stride >= max(dim, 2):
         raise ValueError(f"`strided` needs 1 <= stride < {max(dim, 2)} for dim {dim}; got {stride}.")
     return Partition(dim, [i for i in range(dim) if (i // stride) % 2 == 1])

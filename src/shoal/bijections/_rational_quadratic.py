@@ -19,28 +19,29 @@ _RAW_ONE = math.log(math.expm1(1.0 - MIN_DERIVATIVE))  # softplus(_RAW_ONE) + MI
 
 
 class Knots(NamedTuple):
-    """Knots of m splines with K bins: positions `u`, values `v`, derivatives `d`, each of shape (m, K + 1)."""
+    """m splines with K bins: `edges` (m, 2, K + 1), positions u then values v; `derivatives` (m, K + 1)."""
 
-    u: Float[Array, "m k"]
-    v: Float[Array, "m k"]
-    d: Float[Array, "m k"]
+    edges: Float[Array, "m 2 k"]
+    derivatives: Float[Array, "m k"]
 
 
 def knots(raw: Float[Array, "m p"], bins: int, bound: float) -> Knots:
     """The knots from 3 K - 1 free values per coordinate; all zero gives the identity. Outer derivatives are 1."""
     rows = raw.shape[0]
-    u = _positions(raw[:, :bins], bins, bound)
-    v = _positions(raw[:, bins : 2 * bins], bins, bound)
-    inner = MIN_DERIVATIVE + jax.nn.softplus(raw[:, 2 * bins :] + _RAW_ONE)
+    both = jax.nn.softmax(raw[:, : 2 * bins].reshape(rows, 2, bins), axis=2)
+    inner = jnp.cumsum(MIN_BIN + (1.0 - MIN_BIN * bins) * both[:, :, :-1], axis=2)
+    end = jnp.full((rows, 2, 1), bound, raw.dtype)
+    edges = jnp.concatenate([-end, -bound + 2.0 * bound * inner, end], axis=2)
+    slopes = MIN_DERIVATIVE + jax.nn.softplus(raw[:, 2 * bins :] + _RAW_ONE)
     one = jnp.ones((rows, 1), raw.dtype)
-    return Knots(u, v, jnp.concatenate([one, inner, one], axis=1))
+    return Knots(edges, jnp.concatenate([one, slopes, one], axis=1))
 
 
 def evaluate(k: Knots, x: Float[Array, "m"], bound: float) -> tuple[Float[Array, "m"], Float[Array, "m"]]:
     """v(x) and log v'(x)."""
     inside = (x > -bound) & (x < bound)
     safe = jnp.where(inside, x, 0.0)
-    u0, w, v0, h, d0, d1 = _bin(k, safe, k.u)
+    u0, w, v0, h, d0, d1 = _bin(k, safe, 0)
     t = (safe - u0) / w
     value, log_slope = _forward(t, v0, h, h / w, d0, d1)
     return jnp.where(inside, value, x), jnp.where(inside, log_slope, 0.0)
@@ -50,7 +51,7 @@ def invert(k: Knots, y: Float[Array, "m"], bound: float) -> tuple[Float[Array, "
     """u with v(u) = y, and log v'(u). The root is the stable form 2c / (-b - sqrt(b^2 - 4ac))."""
     inside = (y > -bound) & (y < bound)
     safe = jnp.where(inside, y, 0.0)
-    u0, w, v0, h, d0, d1 = _bin(k, safe, k.v)
+    u0, w, v0, h, d0, d1 = _bin(k, safe, 1)
     s = h / w
     curve = d0 + d1 - 2.0 * s
     y0 = (safe - v0) / h  # in [0, 1]
@@ -63,27 +64,25 @@ def invert(k: Knots, y: Float[Array, "m"], bound: float) -> tuple[Float[Array, "
     return jnp.where(inside, u0 + t * w, y), jnp.where(inside, log_slope, 0.0)
 
 
-def _positions(raw: Float[Array, "m k"], bins: int, bound: float) -> Float[Array, "m k1"]:
-    share = MIN_BIN + (1.0 - MIN_BIN * bins) * jax.nn.softmax(raw, axis=1)
-    inner = -bound + 2.0 * bound * jnp.cumsum(share[:, :-1], axis=1)
-    edge = jnp.full((raw.shape[0], 1), bound, raw.dtype)
-    return jnp.concatenate([-edge, inner, edge], axis=1)
+def _bin(k: Knots, x: Float[Array, "m"], axis: int) -> tuple[Array, ...]:
+    """(u0, w, v0, h, d0, d1) of the bin that holds x along `axis` (0: u, 1: v).
 
-
-def _bin(k: Knots, x: Float[Array, "m"], edges: Float[Array, "m k"]) -> tuple[Array, ...]:
-    """(u0, w, v0, h, d0, d1) of the bin that holds x; by a one-hot sum, which `vmap` keeps free of gathers."""
-    above = x[:, None] >= edges[:, 1:-1]  # (m, K - 1), True up to the bin
+    By one sum over a one-hot mask, which `vmap` keeps free of gathers and which compiles to one loop.
+    """
+    above = x[:, None] >= k.edges[:, axis, 1:-1]  # (m, K - 1), True up to the bin
     yes = jnp.ones((x.shape[0], 1), bool)
     hot = jnp.concatenate([yes, above], 1) & ~jnp.concatenate([above, ~yes], 1)  # one True per row
-    pick = lambda a: jnp.sum(jnp.where(hot, a, 0.0), axis=1)  # noqa: E731
-    u0, v0 = pick(k.u[:, :-1]), pick(k.v[:, :-1])
-    w, h = pick(jnp.diff(k.u, axis=1)), pick(jnp.diff(k.v, axis=1))
-    return u0, w, v0, h, pick(k.d[:, :-1]), pick(k.d[:, 1:])
+    low, size = k.edges[:, :, :-1], jnp.diff(k.edges, axis=2)
+    d = k.derivatives[:, None, :]
+    table = jnp.concatenate([low, size, d[:, :, :-1], d[:, :, 1:]], axis=1)  # (m, 6, K)
+    u0, v0, w, h, d0, d1 = jnp.moveaxis(jnp.sum(jnp.where(hot[:, None, :], table, 0.0), axis=2), 1, 0)
+    return u0, w, v0, h, d0, d1
 
 
 def _forward(t: Array, v0: Array, h: Array, s: Array, d0: Array, d1: Array) -> tuple[Array, Array]:
+    """Value and log-derivative at t in [0, 1] of a bin."""
     mixed = t * (1.0 - t)
     below = s + (d0 + d1 - 2.0 * s) * mixed
     value = v0 + h * (s * t * t + d0 * mixed) / below
     slope = d1 * t * t + 2.0 * s * mixed + d0 * (1.0 - t) ** 2
-    return value, 2.0 * jnp.log(s) + jnp.log(slope) - 2.0 * jnp.log(below)
+    return value, jnp.log(slope * (s / below) ** 2)

@@ -22,7 +22,7 @@ _CHUNK = 1024  # points a compiled call
 
 @dataclass(frozen=True)
 class ConditionSummary:
-    """Median, 99 % quantile and maximum of condition numbers over points; `unresolved` points have kappa > 1/eps or NaN."""
+    """Median, 99 % quantile, maximum over points; the `unresolved` ones have kappa > 1/eps or NaN, and count as inf."""
 
     median: float
     q99: float

@@ -29,7 +29,9 @@ class AbstractDistribution(eqx.Module):
         """log p(x | c) of one vector."""
 
     @abc.abstractmethod
-    def sample_rows(self, key: Key, rows: int, context: ContextBatch) -> tuple[Float[Array, "rows n"], Float[Array, "rows"]]:
+    def sample_rows(
+        self, key: Key, rows: int, context: ContextBatch
+    ) -> tuple[Float[Array, "rows n"], Float[Array, "rows"]]:
         """`rows` samples and their log_prob; `context` is (rows, c) or None."""
 
     @property
@@ -51,7 +53,7 @@ class AbstractDistribution(eqx.Module):
     def sample(
         self, key: Key, shape: tuple[int, ...] = (), context: ArrayLike | None = None
     ) -> Float[Array, "... n"]:
-        """Samples of shape `shape + (n,)`; a context of shape (..., c) gives `shape + (...) + (n,)`, one set per context."""
+        """Samples of shape `shape + (n,)`; with a context of shape (..., c): `shape + (...) + (n,)`."""
         return self.sample_and_log_prob(key, shape, context)[0]
 
     def sample_and_log_prob(
@@ -90,11 +92,15 @@ def _sample(
 def _as_context(distribution: AbstractDistribution, context: ArrayLike | None) -> Array:
     (size,) = distribution.context_shape or (0,)
     if context is None:
-        raise ValueError(f"This {type(distribution).__name__} needs a context of shape (..., {size}); none was given.")
+        raise ValueError(
+            f"This {type(distribution).__name__} needs a context of shape (..., {size}); none was given."
+        )
     return as_array(context, distribution.context_columns, size, distribution.dtype, "context")
 
 
-def _context(distribution: AbstractDistribution, context: ArrayLike | None, batch: tuple[int, ...]) -> Array | None:
+def _context(
+    distribution: AbstractDistribution, context: ArrayLike | None, batch: tuple[int, ...]
+) -> Array | None:
     if distribution.context_shape is None:
         return None
     c = _as_context(distribution, context)

@@ -42,7 +42,9 @@ class Flow(AbstractDistribution):
             raise ValueError(f"`Flow`: {len(columns)} column names for {base.shape[0]} coordinates.")
         context_shape = bijection.context_shape
         if context_columns is not None and (len(context_columns),) != (context_shape or (0,)):
-            raise ValueError(f"`Flow`: {len(context_columns)} context columns for a context of shape {context_shape}.")
+            raise ValueError(
+                f"`Flow`: {len(context_columns)} context columns for a context of shape {context_shape}."
+            )
         self.base, self.bijection = base, bijection
         self.shape, self.context_shape = base.shape, context_shape
         self.columns = None if columns is None else tuple(columns)
@@ -64,7 +66,9 @@ class Flow(AbstractDistribution):
 
     def forward(self, z: ArrayLike, context: ArrayLike | None = None) -> Float[Array, "... n"]:
         """x = f(z), latent -> data, for any leading batch shape."""
-        return _transform(self, as_array(z, None, self.shape[0], self.dtype, "z"), self._context(context), True)
+        return _transform(
+            self, as_array(z, None, self.shape[0], self.dtype, "z"), self._context(context), True
+        )
 
     def inverse(self, x: ArrayLike, context: ArrayLike | None = None) -> Float[Array, "... n"]:
         """z = f^{-1}(x), data -> latent, for any leading batch shape."""

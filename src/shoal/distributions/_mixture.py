@@ -25,11 +25,14 @@ class Mixture(AbstractDistribution):
     columns: tuple[str, ...] | None = eqx.field(static=True)
     context_columns: tuple[str, ...] | None = eqx.field(static=True)
 
-    def __init__(self, logits: Float[Array, "k"], means: Float[Array, "k n"], log_scales: Float[Array, "k n"]):
+    def __init__(
+        self, logits: Float[Array, "k"], means: Float[Array, "k n"], log_scales: Float[Array, "k n"]
+    ):
         self.logits, self.means, self.log_scales = map(jnp.asarray, (logits, means, log_scales))
         if self.means.ndim != 2 or self.means.shape != self.log_scales.shape or 0 in self.means.shape:
             raise ValueError(
-                f"`Mixture` needs means and log_scales of one shape (K, n); got {self.means.shape} and {self.log_scales.shape}."
+                f"`Mixture` needs means and log_scales of one shape (K, n); "
+                f"got {self.means.shape} and {self.log_scales.shape}."
             )
         if self.logits.shape != self.means.shape[:1]:
             raise ValueError(f"`Mixture` needs {self.means.shape[0]} logits; got shape {self.logits.shape}.")
@@ -39,7 +42,9 @@ class Mixture(AbstractDistribution):
     def log_prob_one(self, x: Vector, context: Context = None) -> Scalar:
         """log of the mixture density, by log-sum-exp."""
         z = (x - self.means) * jnp.exp(-self.log_scales)
-        normal = -0.5 * jnp.sum(z * z, 1) - jnp.sum(self.log_scales, 1) - 0.5 * x.shape[0] * math.log(2 * math.pi)
+        normal = (
+            -0.5 * jnp.sum(z * z, 1) - jnp.sum(self.log_scales, 1) - 0.5 * x.shape[0] * math.log(2 * math.pi)
+        )
         return jax.nn.logsumexp(jax.nn.log_softmax(self.logits) + normal)
 
     def sample_rows(

@@ -45,28 +45,34 @@ def in_pairs(keys: Sequence[Key], layer: Callable[[int, Key], AbstractBijection]
     """`layer(i, key)` for i = 0, 1, ..., where layers 0 and 1 alternate: pairs stacked, an odd one at the end."""
     if len(keys) == 1:
         return layer(0, keys[0])
-    pairs = [
-        Chain([layer(0, a), layer(1, b)]) for a, b in zip(keys[0::2], keys[1::2], strict=False)
-    ]
+    pairs = [Chain([layer(0, a), layer(1, b)]) for a, b in zip(keys[0::2], keys[1::2], strict=False)]
     stacked = stack(pairs, 2)
     return stacked if len(keys) % 2 == 0 else Chain([stacked, layer(0, keys[-1])])
 
 
 def couplings(
-    key: Key, dim: int, depth: int, partition: PartitionLike, layer: Callable[[AbstractPartition, Key], AbstractBijection]
+    key: Key,
+    dim: int,
+    depth: int,
+    partition: PartitionLike,
+    layer: Callable[[AbstractPartition, Key], AbstractBijection],
 ) -> AbstractBijection:
     """`depth` couplings. One partition: it and its complement in turn. Several: one a layer, used in turn."""
     key, k_partition = jr.split(key)
     keys = list(jr.split(key, depth))
     if partition == "random":
         partition = [random_halves(k, dim) for k in jr.split(k_partition, (depth + 1) // 2)]
-        partition = [q for p in partition for q in (p, p.swapped())][:depth] if dim % 2 == 0 else [
-            random_halves(k, dim) for k in jr.split(k_partition, depth)
-        ]
+        partition = (
+            [q for p in partition for q in (p, p.swapped())][:depth]
+            if dim % 2 == 0
+            else [random_halves(k, dim) for k in jr.split(k_partition, depth)]
+        )
     if isinstance(partition, str):
         named = {"halves": halves, "alternating": alternating}
         if partition not in named:
-            raise ValueError(f'`partition` must be a Partition, several, "halves", "alternating" or "random"; got {partition!r}.')
+            raise ValueError(
+                f'`partition` must be a Partition, several, "halves", "alternating" or "random"; got {partition!r}.'
+            )
         partition = named[partition](dim)
     given = [partition] if isinstance(partition, Partition) else list(partition)
     for p in given:

@@ -68,7 +68,7 @@ def spline(
     partition: PartitionLike = "halves",
     activation: Activation = "silu",
 ) -> Flow:
-    """Neural spline flow (Durkan et al. 2019): `depth` rational-quadratic couplings with `bins` bins on [-bound, bound]."""
+    """Neural spline flow (Durkan et al. 2019): `depth` rational-quadratic couplings on [-bound, bound]."""
     check_sizes(dim, depth, context_dim)
     settings = {"hidden": hidden, "context_dim": context_dim, "scale": scale, "activation": activation}
     settings |= {"bins": bins, "bound": bound}
@@ -85,7 +85,7 @@ def maf(
     scale: AbstractScaleMap | None = None,
     activation: Activation = "silu",
 ) -> Flow:
-    """Masked autoregressive flow (Papamakarios et al. 2017): `depth` transforms, the order of coordinates reversed in turn.
+    """Masked autoregressive flow (Papamakarios et al. 2017): `depth` transforms, their order reversed in turn.
 
     Density in parallel, sampling in n steps a transform.
     """
@@ -105,6 +105,9 @@ def iaf(
     scale: AbstractScaleMap | None = None,
     activation: Activation = "silu",
 ) -> Flow:
-    """Inverse autoregressive flow (Kingma et al. 2016): the inverse of `maf`; sampling in parallel, density in n steps."""
+    """Inverse autoregressive flow (Kingma et al. 2016): the inverse of `maf`.
+
+    Sampling in parallel, density in n steps a transform.
+    """
     settings = {"hidden": hidden, "context_dim": context_dim, "scale": scale, "activation": activation}
     return flow(Inverse(maf(key, dim, depth, **settings).bijection))
