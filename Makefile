@@ -1,0 +1,64 @@
+# make demo: install, train on data/diamonds.csv, write runs/demo/report.html
+# make test: install and run the suite      make lint | docs | test-long | lock | clean
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test test-long lint docs lock clean
+
+TIME_LIMIT ?= 5m
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input install --quiet --no-compile
+
+help:
+	@sed -n '1,2s/^# //p' Makefile
+
+demo: $(VENV)/.package
+	@mkdir -p runs
+	$(BIN)/shoal fit data/diamonds.csv --out runs/demo --overwrite --families realnvp,spline --seeds 2 --time-limit $(TIME_LIMIT)
+	@echo "The report lies at $(CURDIR)/runs/demo/report.html"
+
+test: $(VENV)/.package $(VENV)/.dev
+	@scripts/system_packages.sh chromium
+	$(BIN)/python -m pytest $(PYTEST)
+
+test-long: $(VENV)/.package $(VENV)/.dev
+	@scripts/system_packages.sh chromium
+	$(BIN)/python -m pytest -m long $(PYTEST)
+
+lint: $(VENV)/.package $(VENV)/.dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+docs: $(VENV)/.package $(VENV)/.dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "The documentation lies at $(CURDIR)/site/index.html"
+
+# Installs need no network twice: each stamp is newer than what it was made from.
+$(VENV)/.made:
+	@python=$${PYTHON:-$$(scripts/find_python.sh)} && scripts/system_packages.sh venv "$$python" && "$$python" -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.core: requirements.lock | $(VENV)/.made
+	@echo "Installing the core into $(VENV) (about 300 MB to fetch) ..."
+	@$(PIP) --requirement requirements.lock
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.lock | $(VENV)/.core
+	@echo "Installing the tools for tests, lint and documentation into $(VENV) ..."
+	@$(PIP) --requirement requirements-dev.lock
+	@touch $@
+
+$(VENV)/.package: pyproject.toml $(VENV)/.core
+	@$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+lock:
+	@python=$${PYTHON:-python3.11} && scripts/system_packages.sh venv "$$python" && rm -rf build/lock && "$$python" -m venv build/lock
+	@build/lock/bin/python scripts/lock.py
+	@rm -rf build/lock && rmdir build 2>/dev/null || true
+
+clean:
+	rm -rf $(VENV) build dist site .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -1,0 +1,15 @@
+from . import bijections as bijections
+from . import conditioning as conditioning
+from . import distributions as distributions
+from . import flows as flows
+from . import records as records
+from . import report as report
+from . import selection as selection
+from . import tables as tables
+from . import training as training
+from .flows import load as load
+from .flows import register as register
+from .flows import save as save
+from .selection import ladder as ladder
+
+__version__: str
