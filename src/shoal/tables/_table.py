@@ -1,0 +1,45 @@
+"""`Table`: named columns of finite float64 numbers, the one form in which data reach the rest of the library.
+
+Rows are numbered as in the file: with a CSV header in row 1 the first data row is 2, in the other file formats it
+is 1, and for data in memory it is 0.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .._scalars import FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Columns to model, with the context columns and row weights that belong to them.
+
+    **Arguments:**
+
+    - `names`: names of the `k` columns.
+    - `values`: their values, float64, shape `(rows, k)`.
+    - `context_names`, `context`: names and values `(rows, c)` of the context columns; `()` and `None` without.
+    - `weights`: non-negative row weights, shape `(rows,)`, or `None`.
+    - `source`: file name, or what kind of object the data came from.
+    - `first_row`: number of the first data row in the source.
+    - `weights_name`: name of the column that held the weights, or `None`.
+    """
+
+    names: tuple[str, ...]
+    values: FloatArray
+    context_names: tuple[str, ...] = ()
+    context: FloatArray | None = None
+    weights: FloatArray | None = None
+    source: str = "array"
+    first_row: int = 0
+    weights_name: str | None = None
+
+    @property
+    def rows(self) -> int:
+        """Number of rows."""
+        return int(self.values.shape[0])
+
+    def row_numbers(self) -> np.ndarray:
+        """Number of each row in the source, shape `(rows,)`."""
+        return np.arange(self.first_row, self.first_row + self.rows)

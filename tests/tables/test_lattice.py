@@ -1,0 +1,106 @@
+"""Lattice columns: found, and spread by noise of one step."""
+
+import numpy as np
+import pytest
+
+from shoal.tables import dequantize, detect_lattice
+
+ROWS = 4000
+
+
+def column(kind: str) -> np.ndarray:
+    """A column of each kind, from a fixed seed."""
+    rng = np.random.default_rng(11)
+    normal = rng.normal(size=ROWS)
+    return {
+        "hundredths": np.round(normal, 2),
+        "integers": np.round(50 * normal) + 1e6,
+        "halves from 0.25": np.round(2 * normal) / 2 + 0.25,
+        "two values": (normal > 0).astype(float),
+        "thirds": np.round(3 * normal) / 3,
+        "float32 hundredths": np.round(normal, 2).astype(np.float32).astype(np.float64),
+        "summed tenths": np.round(normal, 1) + 0.1 + 0.2,
+        "normal": normal,
+        "float32 normal": normal.astype(np.float32).astype(np.float64),
+        "zero-inflated": np.where(normal > 0, normal, 0.0),
+        "two lattices": np.where(normal > 0, np.round(normal, 1), np.round(normal * 7) / 7),
+        "few ties": np.where(np.arange(ROWS) < 0.04 * ROWS, np.round(normal), normal),
+    }[kind]
+
+
+@pytest.mark.parametrize(
+    ("kind", "step"),
+    [
+        ("hundredths", 0.01),
+        ("integers", 1.0),
+        ("halves from 0.25", 0.5),
+        ("two values", 1.0),
+        ("thirds", 1 / 3),
+        ("float32 hundredths", 0.01),
+        ("summed tenths", 0.1),
+    ],
+)
+@pytest.mark.parametrize("scale", [1.0, 1e6, 1e-6, -3.7])
+def test_lattices_are_found_in_any_unit(kind: str, step: float, scale: float):
+    (lattice,) = detect_lattice(scale * column(kind)[:, None], ["c"])
+    assert lattice.column == "c"
+    assert lattice.index == 0
+    assert lattice.step == pytest.approx(abs(scale) * step, rel=1e-6)
+    assert 0.05 < lattice.ties <= 1
+
+
+@pytest.mark.parametrize("kind", ["hundredths", "integers", "thirds", "summed tenths"])
+def test_the_step_scales_with_the_column_up_to_rounding(kind: str):
+    values = column(kind)[:, None]
+    (plain,), (scaled,) = detect_lattice(values, ["c"]), detect_lattice(1e6 * values, ["c"])
+    rounding = 8 * np.finfo(float).eps * np.abs(values).max() / plain.step
+    assert scaled.step == pytest.approx(1e6 * plain.step, rel=rounding)
+    assert scaled.ties == plain.ties
+
+
+@pytest.mark.parametrize("kind", ["normal", "float32 normal", "zero-inflated", "two lattices", "few ties"])
+@pytest.mark.parametrize("scale", [1.0, 1e6])
+def test_other_columns_are_left(kind: str, scale: float):
+    assert detect_lattice(scale * column(kind)[:, None], ["c"]) == ()
+
+
+def test_ties_are_the_share_of_rows_that_repeat():
+    values = np.array([0.0, 1, 1, 2, 2, 2, 3, 4, 5, 6])[:, None]
+    (lattice,) = detect_lattice(values, ["c"])
+    assert lattice.ties == 0.5
+
+
+def test_a_constant_column_is_no_lattice():
+    assert detect_lattice(np.ones((10, 1)), ["c"]) == ()
+
+
+def test_dequantize_spreads_each_value_over_its_step():
+    values = np.stack([column("hundredths"), column("normal"), column("integers")], axis=1)
+    lattices = detect_lattice(values, ["a", "b", "c"])
+    assert [lattice.column for lattice in lattices] == ["a", "c"]
+    before = values.copy()
+    noisy = dequantize(values, lattices, 4)
+    np.testing.assert_array_equal(values, before)
+    np.testing.assert_array_equal(noisy[:, 1], values[:, 1])
+    for lattice in lattices:
+        noise = (noisy - values)[:, lattice.index] / lattice.step
+        assert np.abs(noise).max() <= 0.5 + 1e-6
+        assert abs(noise.mean()) < 5 / np.sqrt(12 * ROWS)  # five standard errors of a uniform mean
+        assert noise.var() == pytest.approx(1 / 12, rel=0.05)
+        assert detect_lattice(noisy, ["a", "b", "c"]) == ()
+
+
+def test_dequantize_is_a_function_of_the_seed():
+    values = column("integers")[:, None]
+    lattices = detect_lattice(values, ["c"])
+    np.testing.assert_array_equal(dequantize(values, lattices, 1), dequantize(values, lattices, 1))
+    again = dequantize(values, lattices, np.random.default_rng(1))
+    np.testing.assert_array_equal(dequantize(values, lattices, 1), again)
+    assert (dequantize(values, lattices, 1) != dequantize(values, lattices, 2)).all()
+
+
+def test_dequantize_noise_scales_with_the_column():
+    values = column("hundredths")[:, None]
+    plain = dequantize(values, detect_lattice(values, ["c"]), 1)
+    scaled = dequantize(1e6 * values, detect_lattice(1e6 * values, ["c"]), 1)
+    np.testing.assert_allclose(scaled, 1e6 * plain, rtol=1e-12, atol=1e-8)
