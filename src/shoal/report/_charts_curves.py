@@ -1,0 +1,176 @@
+"""Training curves: validation log-likelihood of every rung, and both curves of one rung chosen from a list."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import altair as alt
+
+from ._numbers import finite, quantile
+from ._rungs import Rung, chosen_of, families_of, mapping, sequence
+from ._theme import MUTED, family_colour
+
+HEIGHT = 260
+MAX_POINTS = 8_000
+EARLY = 0.05
+
+
+def curve_rows(rungs: Sequence[Rung]) -> list[dict[str, Any]]:
+    """Returns one row for each rung, seed and epoch; long curves are thinned evenly, their last epoch kept."""
+    curves = []
+    for rung in rungs:
+        for seed in rung.seeds:
+            curve = mapping(seed.get("curve"))
+            epochs = sequence(curve.get("epoch"))
+            if epochs:
+                curves.append((rung, seed, curve, epochs))
+    allowed = max(20, MAX_POINTS // max(1, len(curves)))
+    rows = []
+    for rung, seed, curve, epochs in curves:
+        stride = math.ceil(len(epochs) / allowed)
+        kept = sorted({*range(0, len(epochs), stride), len(epochs) - 1})
+        series = {key: sequence(curve.get(key)) for key in ("train", "validation", "learning_rate")}
+        for place in kept:
+            figures = {key: _at(values, place) for key, values in series.items()}
+            rows.append(
+                {
+                    "rung": rung.name, "family": rung.family, "depth": rung.depth,
+                    "seed": seed.get("seed"), "curve": f"{rung.index}/{seed.get('seed')}",
+                    "epoch": finite(epochs[place]), **figures,
+                }
+            )  # fmt: skip
+    return _with_floor(rows)
+
+
+def any_below_floor(rows: Sequence[dict[str, Any]]) -> bool:
+    """Returns whether some value is left out of the chart of one rung."""
+    values = ((row[key], row["floor"]) for row in rows for key in ("train", "validation"))
+    return any(value is not None and floor is not None and value < floor for value, floor in values)
+
+
+def overview_chart(rungs: Sequence[Rung], rows: Sequence[dict[str, Any]]) -> alt.LayerChart | None:
+    """Validation log-likelihood by epoch, one line for each rung and seed; a click on a family shows it alone."""
+    if not any(row["validation"] is not None for row in rows):
+        return None
+    families = families_of(list(rungs))
+    click = alt.selection_point(name="family", fields=["family"], bind="legend")
+    low = _floor([row["validation"] for row in rows if row["validation"] is not None])
+    base = alt.Chart(alt.NamedData("curves")).transform_filter(f"datum.validation >= {low!r}")
+    x, y = _axes("validation", rows)
+    tooltip = [*_names(), alt.Tooltip("validation:Q", format=".4f")]
+    line = base.mark_line(clip=True).encode(
+        x=x,
+        y=y,
+        color=family_colour(families, legend=True),
+        strokeWidth=alt.StrokeWidth("depth:O", scale=alt.Scale(range=[0.8, 2.6]), legend=None),
+        detail="curve:N",
+        opacity=alt.when(click).then(alt.value(0.8)).otherwise(alt.value(0.06)),
+    )
+    hover = base.mark_point(size=60, opacity=0).encode(x=x, y=y, tooltip=tooltip)
+    return alt.layer(line.add_params(click), hover).properties(width="container", height=HEIGHT)
+
+
+def rung_curve_chart(rungs: Sequence[Rung], rows: Sequence[dict[str, Any]]) -> alt.LayerChart | None:
+    """Training and validation log-likelihood by epoch for one rung; a list on the page chooses the rung."""
+    names = list(dict.fromkeys(row["rung"] for row in rows))
+    if not names:
+        return None
+    chosen = chosen_of(list(rungs))
+    start = chosen.name if chosen is not None and chosen.name in names else names[-1]
+    rung = alt.param(name="rung", value=start, bind=alt.binding_select(options=names, name="rung "))
+    base = alt.Chart(alt.NamedData("curves")).transform_filter("datum.rung === rung")
+    base = base.transform_fold(["validation", "train"], as_=["which", "value"])
+    base = base.transform_filter(
+        "isValid(datum.value) && (!isValid(datum.floor) || datum.value >= datum.floor)"
+    )
+    x, y = _axes("value", rows)
+    which = alt.Scale(domain=["validation", "train"], range=[[1, 0], [4, 3]])
+    line = base.mark_line(strokeWidth=1.6, clip=True).encode(
+        x=x,
+        y=y,
+        color=alt.Color("seed:N", title="seed", scale=alt.Scale(scheme="dark2")),
+        strokeDash=alt.StrokeDash("which:N", title="part", scale=which),
+        detail="curve:N",
+    )
+    hover = base.mark_point(size=60, opacity=0).encode(
+        x=x,
+        y=y,
+        tooltip=[
+            *_names(),
+            alt.Tooltip("which:N", title="part"),
+            alt.Tooltip("value:Q", title="log-likelihood", format=".4f"),
+            alt.Tooltip("learning_rate:Q", title="learning rate", format=".2e"),
+        ],
+    )
+    layers: list[alt.Chart] = [line, hover]
+    marks = _rollbacks(rungs)
+    if marks:
+        ticks = alt.Chart(alt.Data(values=marks)).transform_filter("datum.rung === rung")
+        layers.append(
+            ticks.mark_rule(color=MUTED, strokeDash=[2, 3]).encode(
+                x=x,
+                tooltip=[
+                    alt.Tooltip("epoch:Q", title="rolled back at epoch"),
+                    alt.Tooltip("seed:N"),
+                    alt.Tooltip("layer:N", title="first non-finite"),
+                ],
+            )
+        )
+    layers[0] = layers[0].add_params(rung)
+    return alt.layer(*layers).properties(width="container", height=HEIGHT)
+
+
+def _rollbacks(rungs: Sequence[Rung]) -> list[dict[str, Any]]:
+    return [
+        {
+            "rung": rung.name,
+            "seed": seed.get("seed"),
+            "epoch": finite(mapping(event).get("epoch")),
+            "layer": str(mapping(event).get("layer", "")),
+        }
+        for rung in rungs
+        for seed in rung.seeds
+        for event in sequence(seed.get("rollbacks"))[:50]
+    ]
+
+
+def _axes(field: str, rows: Sequence[dict[str, Any]]) -> tuple[alt.X, alt.Y]:
+    epochs = [row["epoch"] for row in rows if row["epoch"] is not None] or [0]
+    ends = alt.Scale(domain=[min(epochs), max(max(epochs), min(epochs) + 1)], nice=False)
+    scale = alt.Scale(zero=False, nice=False, padding=6)
+    x = alt.X(
+        "epoch:Q",
+        title="epoch",
+        axis=alt.Axis(grid=False, tickMinStep=1, tickCount=8, format="d"),
+        scale=ends,
+    )
+    return x, alt.Y(f"{field}:Q", title="log-likelihood (nats per row)", scale=scale)
+
+
+def _names() -> list[alt.Tooltip]:
+    return [alt.Tooltip("rung:N"), alt.Tooltip("seed:N"), alt.Tooltip("epoch:Q")]
+
+
+def _at(values: list[Any], place: int) -> float | None:
+    found = finite(values[place]) if place < len(values) else None
+    return None if found is None else float(f"{found:.7g}")
+
+
+def _with_floor(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Adds `floor`, the lowest value that is drawn: the first epochs would otherwise flatten everything else."""
+    by_rung: dict[str, list[float]] = {}
+    for row in rows:
+        values = (row[key] for key in ("train", "validation"))
+        by_rung.setdefault(row["rung"], []).extend(value for value in values if value is not None)
+    floors: dict[str, float | None] = {}
+    for name, values in by_rung.items():
+        floors[name] = None
+        if values:
+            floors[name] = _floor(values)
+    return [{**row, "floor": floors[row["rung"]]} for row in rows]
+
+
+def _floor(values: list[float]) -> float:
+    low = quantile(values, EARLY)
+    long_tail = max(values) - min(values) > 3 * (max(values) - low)
+    return low if long_tail else min(values)

@@ -1,0 +1,38 @@
+"""Writing `report.html` from a run record.
+
+The page works offline: charts are Altair specifications, and the JavaScript that draws them is inlined.
+"""
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from .._errors import InputError
+from ..records import check_record, to_plain, write_text
+from ._page import render
+
+MAX_BYTES = 5_000_000
+
+
+def write_report(record: Mapping[str, Any], path: str | os.PathLike[str]) -> None:
+    """Writes the report of a run as one HTML file of at most 5 MB that needs no network.
+
+    **Arguments:** `record`: the run record (`record.json` as `shoal.records.read_record` returns it). Figures that
+    are missing or null are shown as missing. `path`: the file to write, replaced in one step if it exists.
+
+    **Raises:** `InputError` if the record is not one that this version reads, if the page would be larger than
+    5 MB (a record with thousands of rungs), or if the file can not be written.
+
+    ```python
+    shoal.report.write_report(shoal.records.read_record("runs/demo/record.json"), "report.html")
+    ```
+    """
+    check_record(record)
+    page = render(to_plain(record))
+    size = len(page.encode("utf-8", errors="backslashreplace"))
+    if size > MAX_BYTES:
+        raise InputError(
+            f"The report would be {size / 1e6:.1f} MB, the limit is {MAX_BYTES / 1e6:.0f} MB; "
+            "the record has too many rungs or too long texts."
+        )
+    write_text(page, path)

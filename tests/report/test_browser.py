@@ -1,0 +1,261 @@
+"""The page in a real browser: it opens from a file without network, draws, and its brush links all panels."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import FloatRect, Locator, Page
+
+from shoal.report import write_report
+from tests.report.conftest import Opened
+from tests.report.synthetic import COLUMNS, make_record
+
+Open = Callable[..., Opened]
+
+# All panels of the front chart, row by row: place on the canvas, and the rows whose marks are drawn there.
+PANELS = """() => {
+  const view = window.shoalViews.scatter, found = [];
+  (function visit(mark, x, y) {
+    for (const group of mark.items) {
+      if (mark.marktype !== "group") return;
+      const gx = x + (group.x || 0), gy = y + (group.y || 0);
+      const symbols = group.items.filter((child) => child.marktype === "symbol");
+      if (symbols.length) found.push({
+        x: gx, y: gy, width: group.width, height: group.height,
+        rows: symbols.flatMap((child) => child.items.map((item) => item.datum.r)),
+      });
+      for (const child of group.items) visit(child, gx, gy);
+    }
+  })(view.scenegraph().root, ...view.origin());
+  return found.sort((a, b) => a.y - b.y || a.x - b.x);
+}"""
+
+# Time from each pointer move to the end of the frame that it led to.
+TIMER = """() => {
+  window.redraws = [];
+  document.querySelector("#scatter canvas").addEventListener("pointermove", () => {
+    const start = performance.now();
+    requestAnimationFrame(() => {
+      const channel = new MessageChannel();
+      channel.port1.onmessage = () => window.redraws.push(performance.now() - start);
+      channel.port2.postMessage(0);
+    });
+  }, true);
+}"""
+
+
+# What the lines of the chart of one rung are drawn from.
+LINES = """() => {
+  const rungs = new Set(), epochs = new Set();
+  (function visit(mark) {
+    for (const item of mark.items || []) {
+      if (mark.marktype === "line") { rungs.add(item.datum.rung); epochs.add(item.datum.epoch); }
+      if (item.items) item.items.forEach(visit);
+    }
+  })(window.shoalViews["rung-curve"].scenegraph().root);
+  return { rungs: [...rungs], epochs: Math.max(...epochs) };
+}"""
+
+
+def canvas_box(page: Page) -> FloatRect:
+    canvas = page.locator("#scatter canvas")
+    canvas.scroll_into_view_if_needed()
+    page.evaluate("document.querySelector('#points').scrollIntoView()")
+    box = canvas.bounding_box()
+    assert box is not None
+    return box
+
+
+def drag(page: Page, panel: dict[str, Any], start: tuple[float, float], end: tuple[float, float]) -> None:
+    """Drags with the mouse between two places in a panel, given as shares of its width and height."""
+    box = canvas_box(page)
+    left, top = box["x"] + panel["x"], box["y"] + panel["y"]
+    places = [
+        (left + panel["width"] * (start[0] + step / 10 * (end[0] - start[0])),
+         top + panel["height"] * (start[1] + step / 10 * (end[1] - start[1])))
+        for step in range(11)
+    ]  # fmt: skip
+    page.mouse.move(*places[0])
+    page.mouse.down()
+    for place in places[1:]:
+        page.mouse.move(*place)
+        page.wait_for_timeout(60)
+    page.mouse.up()
+    page.wait_for_timeout(100)
+
+
+def test_it_opens_without_network_and_without_a_word(report: Path, open_page: Open) -> None:
+    opened = open_page(report)
+    assert opened.complaints == []
+    assert opened.requests[0] == report.as_uri()
+
+
+def test_every_chart_is_drawn(report: Path, open_page: Open) -> None:
+    page = open_page(report).page
+    inks = page.evaluate(
+        """() => Object.fromEntries([...document.querySelectorAll("canvas")].map((canvas) => {
+          const data = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+          const colours = new Set();
+          for (let i = 0; i < data.length; i += 4) colours.add((data[i] << 16) | (data[i + 1] << 8) | data[i + 2]);
+          return [canvas.closest("[id]").id, colours.size];
+        }))"""
+    )
+    charts = ["likelihood", "condition", "trade-off", "histogram", "spectrum", "round-trip", "overview", "rung-curve"]
+    assert sorted(inks) == sorted([*charts, "scatter", "scatter-back"])
+    assert all(count > 20 for count in inks.values()), inks
+    assert sorted(page.evaluate("Object.keys(window.shoalViews)")) == sorted(inks)
+
+
+def test_a_brush_in_one_panel_selects_the_same_points_in_all(report: Path, open_page: Open) -> None:
+    opened = open_page(report)
+    page = opened.page
+    before = page.evaluate(PANELS)
+    assert len(before) == 16  # 15 pairs of six columns, and the condition numbers
+    assert all(len(panel["rows"]) == 1500 for panel in before)
+    page.evaluate(TIMER)
+    drag(page, before[0], (0.25, 0.2), (0.75, 0.7))
+    store = page.evaluate("window.shoalViews.scatter.data('brush_store')")
+    assert [field["field"] for field in store[0]["fields"]] == ["c0", "c1"]
+    (left, right), (bottom, top) = (sorted(ends) for ends in store[0]["values"])
+    points = page.evaluate("window.shoalViews.scatter.data('points').map((d) => [d.r, d.c0, d.c1])")
+    expected = sorted(row for row, x, y in points if left <= x <= right and bottom <= y <= top)
+    assert 5 < len(expected) < 1400
+    after = page.evaluate(PANELS)
+    assert [sorted(panel["rows"]) for panel in after] == [expected] * 16
+    assert page.inner_text("#selected").startswith(f"{len(expected):,} of 1,500 points · κ median ")
+    times = sorted(page.evaluate("window.redraws"))
+    print(f"\nredraw while brushing: {len(times)} moves, median {times[len(times) // 2]:.0f} ms, largest {times[-1]:.0f} ms")
+    assert len(times) >= 8
+    assert times[len(times) // 2] < 300, times
+    assert opened.complaints == []
+
+
+def test_a_band_of_condition_numbers_shows_where_the_points_lie(report: Path, open_page: Open) -> None:
+    opened = open_page(report)
+    page = opened.page
+    wide = page.evaluate(PANELS)[1]
+    drag(page, wide, (0.7, 0.5), (0.98, 0.5))
+    low, high = sorted(page.evaluate("window.shoalViews.scatter.data('band_store')")[0]["values"][0])
+    points = page.evaluate("window.shoalViews.scatter.data('points').map((d) => [d.r, d.k])")
+    expected = sorted(row for row, k in points if low <= k <= high)
+    assert 3 < len(expected) < 500
+    panels = page.evaluate(PANELS)
+    assert [sorted(panel["rows"]) for panel in panels] == [expected] * 16
+    drag(page, panels[0], (0.05, 0.05), (0.5, 0.95))
+    both = page.evaluate(PANELS)[7]["rows"]
+    assert 0 < len(both) < len(expected)
+    assert set(both) < set(expected)
+    page.click("#clear")
+    page.evaluate("() => window.shoalReady")
+    assert len(page.evaluate(PANELS)[3]["rows"]) == 1500
+    assert opened.complaints == []
+
+
+def test_the_button_selects_the_worst_conditioned(report: Path, record: dict[str, Any], open_page: Open) -> None:
+    page = open_page(report).page
+    page.click("#worst")
+    page.evaluate("() => window.shoalReady")
+    condition, rows = record["points"]["condition"], record["points"]["row"]
+    worst = sorted(range(1500), key=lambda index: condition[index])[-75:]
+    assert sorted(page.evaluate(PANELS)[5]["rows"]) == sorted(rows[index] for index in worst)
+
+
+def test_another_set_of_columns_redraws_the_panels(report: Path, record: dict[str, Any], open_page: Open) -> None:
+    opened = open_page(report)
+    page = opened.page
+    options = page.locator("#columns option").all_inner_texts()
+    assert options[0] == ", ".join(COLUMNS[:6])
+    last = options[-1].split(", ")
+    assert "z" in last
+    page.select_option("#columns", index=len(options) - 1)
+    page.evaluate("() => window.shoalReady")
+    shown = page.evaluate("window.shoalViews.scatter.data('points').map((d) => [d.r, d.c5])")
+    column = [row[COLUMNS.index(last[5])] for row in record["points"]["data"]]
+    expected = dict(zip(record["points"]["row"], column, strict=True))
+    assert all(abs(value - expected[row]) < 1e-3 for row, value in shown)
+    assert opened.complaints == []
+
+
+def test_the_list_of_rungs_changes_the_curves(report: Path, open_page: Open) -> None:
+    opened = open_page(report)
+    page = opened.page
+    chooser: Locator = page.locator("#rung-curve select")
+    assert chooser.input_value() == "spline, depth 4"
+    assert page.evaluate(LINES) == {"rungs": ["spline, depth 4"], "epochs": 40}
+    chooser.select_option("spline, depth 16")
+    page.evaluate("() => window.shoalViews['rung-curve'].runAsync()")
+    assert page.evaluate(LINES) == {"rungs": ["spline, depth 16"], "epochs": 9}
+    assert opened.complaints == []
+
+
+def test_a_narrow_window_scrolls_panels_not_the_page(report: Path, open_page: Open) -> None:
+    page = open_page(report, width=380).page
+    assert page.evaluate("document.documentElement.scrollWidth") <= 380
+    widths = page.evaluate("[...document.querySelectorAll('.chart canvas')].map((c) => c.getBoundingClientRect().width)")
+    assert max(widths) <= 380
+
+
+HOSTILE = ["</script><img src=x onerror=alert(1)>", "a.b[0]", "\"q'uote\" & <b>", "名前 \U0001f600", "x\\y\n z", "datum.c0"]
+
+
+def test_hostile_names_are_only_text(tmp_path: Path, open_page: Open) -> None:
+    record = make_record(columns=[*HOSTILE, "__proto__"], epochs=5)
+    for rung in record["rungs"][:5]:
+        rung["family"] = "</script><b onclick='alert(2)'>\"\\"
+    record["decision"]["sentence"] = "<img src=x onerror=alert(3)> & so on"
+    record["data"]["source"] = "data/<b>table</b>.csv"
+    write_report(record, tmp_path / "report.html")
+    opened = open_page(tmp_path / "report.html")
+    page = opened.page
+    assert opened.complaints == []
+    assert page.locator("img, main b:not(.glyph):not(.key b)").count() == 0
+    assert page.inner_text(".decision p:last-child") == "<img src=x onerror=alert(3)> & so on"
+    assert page.locator("#columns option").first.inner_text().startswith("</script><img src=x onerror=alert(1)>, a.b[0], ")
+    titles = page.evaluate(
+        """() => { const found = new Set(); (function visit(mark) { for (const item of mark.items || []) {
+          if (item.text) found.add(String(item.text)); if (item.items) item.items.forEach(visit); } })
+          (window.shoalViews['scatter-back'].scenegraph().root); return [...found]; }"""
+    )
+    assert set(HOSTILE) <= set(titles)
+
+
+def no_condition(record: dict[str, Any]) -> None:
+    record["points"]["condition"] = ["nan"] * len(record["points"]["data"])
+
+
+def some_unresolved(record: dict[str, Any]) -> None:
+    record["points"]["condition"][:20] = ["inf"] * 20
+    record["points"]["data"][3][1] = "nan"
+    record["points"]["samples"][4] = [1e12] * len(record["points"]["columns"])
+
+
+def constant(record: dict[str, Any]) -> None:
+    for row in record["points"]["data"] + record["points"]["samples"]:
+        row[0] = 3.5
+    record["points"]["condition"] = [1.0] * len(record["points"]["data"])
+    record["points"]["log_prob"] = [None] * len(record["points"]["data"])
+
+
+VARIANTS: dict[str, tuple[int, Callable[[dict[str, Any]], object]]] = {
+    "one column": (1, lambda _: None),
+    "two columns": (2, lambda _: None),
+    "thirty columns": (30, lambda _: None),
+    "not one rung": (3, lambda r: r.update(rungs=[], decision={"chosen": None, "sentence": "Nothing was trained."})),
+    "no condition numbers": (3, no_condition),
+    "unresolved points": (3, some_unresolved),
+    "constant column": (3, constant),
+}
+
+
+@pytest.mark.parametrize(("columns", "change"), VARIANTS.values(), ids=VARIANTS.keys())
+def test_unusual_records_draw_in_silence(
+    columns: int, change: Callable[[dict[str, Any]], object], tmp_path: Path, open_page: Open
+) -> None:
+    record = make_record(columns=[f"c{i}" for i in range(columns)], points=60, samples=60, epochs=5, seeds=1)
+    change(record)
+    write_report(record, tmp_path / "report.html")
+    opened = open_page(tmp_path / "report.html")
+    assert opened.complaints == []
+    assert opened.page.locator("#scatter canvas").count() == 1
+    assert opened.page.locator(".failed").count() == 0
