@@ -1,0 +1,7 @@
+"""Training: maximum likelihood with validation, roll-backs and checkpoints that resume bit for bit."""
+
+from shoal.training._fit import fit as fit
+from shoal.training._many import fit_many as fit_many
+from shoal.training._result import Epoch as Epoch
+from shoal.training._result import FitResult as FitResult
+from shoal.training._result import Status as Status

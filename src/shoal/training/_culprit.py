@@ -1,0 +1,57 @@
+"""Which layer made a step non-finite: forward values first, then, where those are finite, the gradient.
+
+For log p(x) values run from the data through the last layer to the first; gradients run back from the first layer to
+the last. The first non-finite one on that way is named.
+"""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from shoal.bijections import layers_of, trace
+
+from ._data import Rows
+from ._losses import negative_log_likelihood
+
+
+def culprit(flow: Any, rows: Rows) -> str | None:
+    """The layer that first produces a non-finite value on these rows, such as "layer 2: AffineCoupling".
+
+    **Arguments:** `flow`, with the weights of the refused step; `rows`, its batch.
+
+    **Returns:** "layer i: Class" (i from 0, in forward order); the same with "gradient of" before it where only a
+    gradient is not finite, or "gradient norm, largest in" where only the norm overflows; "the base distribution";
+    None where nothing is found, or the density has no layers.
+    """
+    bijection = getattr(flow, "bijection", None)
+    if bijection is None:
+        return None
+    found = trace(bijection, rows.x, rows.context, direction="inverse")
+    if found is not None:
+        return "the input" if found.layer < 0 else f"layer {found.layer}: {found.name}"
+    params, rest = eqx.partition(flow, eqx.is_inexact_array)
+    loss, gradient = _loss_and_gradient(params, rest, rows)
+    if not np.isfinite(loss):
+        return "the base distribution"
+    layers = layers_of(eqx.combine(gradient, rest).bijection)
+    largest = [_largest(layer) for layer in layers]
+    for i, value in enumerate(largest):
+        if not np.isfinite(value):
+            return f"gradient of layer {i}: {type(layers[i]).__name__}"
+    if np.isfinite(np.linalg.norm(np.asarray(largest, dtype=np.float32))):
+        return None
+    i = int(np.argmax(largest))
+    return f"gradient norm, largest in layer {i}: {type(layers[i]).__name__}"
+
+
+@eqx.filter_jit
+def _loss_and_gradient(params: Any, rest: Any, rows: Rows) -> tuple[Any, Any]:
+    return jax.value_and_grad(lambda p: negative_log_likelihood(eqx.combine(p, rest), rows))(params)
+
+
+def _largest(gradient: Any) -> float:
+    leaves = jax.tree.leaves(eqx.filter(gradient, eqx.is_inexact_array))
+    return float(np.max([float(jnp.max(jnp.abs(leaf))) for leaf in leaves if leaf.size], initial=0.0))

@@ -1,0 +1,169 @@
+"""From the arguments of `fit` to a `Job`: every static input is checked here, before anything is compiled."""
+
+import math
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from shoal._errors import InputError
+
+from ._checkpoint import Checkpoints
+from ._data import Rows, digest, make_rows
+from ._result import Epoch
+from ._run import Job
+from ._settings import Settings, check_same, positive, whole_number
+from ._step import Form, Problem
+
+SMALLEST_VALIDATION_BATCH = 1024
+
+
+def make_tables(
+    flow: Any,
+    data: Any,
+    context: Any,
+    weights: Any,
+    validation: Any,
+    validation_context: Any,
+    validation_weights: Any,
+) -> tuple[Rows, Rows | None]:
+    """The training and the validation rows on the device, in the dtype of the flow's parameters.
+
+    **Raises:** `InputError` for a table that does not fit the flow, the other table, or its context.
+    """
+    if not callable(getattr(flow, "log_prob", None)):
+        raise InputError(
+            f"`flow` is a {type(flow).__name__} without `log_prob`; pass a flow or another density."
+        )
+    leaves = jax.tree.leaves(eqx.filter(flow, eqx.is_inexact_array))
+    if not leaves:
+        raise InputError(
+            f"`flow` is a {type(flow).__name__} without floating-point arrays: there is nothing to train."
+        )
+    dtype = jnp.result_type(*leaves)
+    columns = tuple(getattr(flow, name, None) for name in ("columns", "context_columns"))
+    rows = make_rows("data", data, context, weights, dtype, columns)
+    shape = getattr(flow, "shape", None)
+    if shape is not None and tuple(shape) != (rows.x.shape[1],):
+        raise InputError(
+            f"`data` has {rows.x.shape[1]} columns but the flow has shape {tuple(shape)}; they must agree."
+        )
+    wanted = getattr(getattr(flow, "bijection", flow), "context_shape", None)
+    if wanted is not None and (rows.context is None or rows.context.shape[1:] != tuple(wanted)):
+        found = "none was given" if rows.context is None else f"got {rows.context.shape[1]} columns"
+        raise InputError(f"The flow needs a `context` with {wanted[0]} columns; {found}.")
+    if validation is None:
+        for name, value in (("context", validation_context), ("weights", validation_weights)):
+            if value is not None:
+                raise InputError(f"`validation_{name}` was given without `validation`; pass both.")
+        return rows, None
+    return rows, make_rows(
+        "validation", validation, validation_context, validation_weights, dtype, columns, like=rows
+    )
+
+
+def make_job(
+    flow: Any,
+    tables: tuple[Rows, Rows | None],
+    key: Any,
+    settings: Settings,
+    *,
+    folder: str | os.PathLike[str] | None,
+    resume: bool,
+    checkpoint_seconds: float,
+    progress: Callable[[dict[str, Any]], Any] | None,
+    callback: Callable[[Epoch], Any] | None,
+    callback_every: int,
+) -> Job:
+    """The job of one flow. **Raises:** `InputError` for a bad key or folder, or checkpoints of another run."""
+    whole_number("callback_every", callback_every)
+    positive("checkpoint_seconds", checkpoint_seconds)
+    if resume and folder is None:
+        raise InputError("`resume=True` needs the `folder` that holds the checkpoints.")
+    rows, validation = tables
+    params, rest = eqx.partition(flow, eqx.is_inexact_array)
+    buffers, static = eqx.partition(rest, lambda leaf: eqx.is_array(leaf) or isinstance(leaf, np.ndarray))
+    leaves, tree = jax.tree.flatten(static)
+    batch = min(settings.batch_size, len(rows))
+    parts = (
+        0 if validation is None else math.ceil(len(validation) / max(2 * batch, SMALLEST_VALIDATION_BATCH))
+    )
+    problem = Problem(
+        buffers=buffers,
+        rows=rows,
+        validation=validation,
+        key=_typed_key(key),
+        peak=jnp.array(settings.learning_rate, jnp.float32),
+        warmup=jnp.array(settings.warmup_fraction, jnp.float32),
+        clip_norm=jnp.array(jnp.inf if settings.clip_norm is None else settings.clip_norm, jnp.float32),
+    )
+    checkpoints = None if folder is None else Checkpoints(folder)
+    fingerprint = {} if checkpoints is None else _fingerprint(flow, problem, settings)
+    return Job(
+        form=Form(
+            leaves=tuple(leaves),
+            tree=tree,
+            batch=batch,
+            train_steps=len(rows) // batch,
+            validation_batch=0 if validation is None else math.ceil(len(validation) / parts),
+            validation_steps=parts,
+        ),
+        problem=problem,
+        params=params,
+        settings=settings,
+        checkpoints=checkpoints,
+        checkpoint_seconds=checkpoint_seconds,
+        fingerprint=fingerprint,
+        resumed=None if checkpoints is None else _stored_run(checkpoints, fingerprint, resume=resume),
+        progress=progress,
+        callback=callback,
+        callback_every=callback_every,
+    )
+
+
+def _typed_key(key: Any) -> Any:
+    if not isinstance(key, jax.Array):
+        raise InputError(
+            f"`key` must be a JAX random key such as `jax.random.key(0)`; got a {type(key).__name__}."
+        )
+    if not jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
+        if key.dtype != jnp.uint32 or key.shape != (2,):
+            raise InputError(
+                f"`key` must be one JAX random key; got an array of shape {key.shape}, dtype {key.dtype}."
+            )
+        key = jax.random.wrap_key_data(key)
+    if key.shape != ():
+        raise InputError(f"`key` must be one JAX random key; got {key.shape[0]} of them.")
+    return key
+
+
+def _fingerprint(flow: Any, problem: Problem, settings: Settings) -> dict[str, Any]:
+    return {
+        **settings.fingerprint(),
+        "key": jax.random.key_data(problem.key).tolist(),
+        "flow": digest(eqx.filter(flow, eqx.is_array)),
+        "data": digest(problem.rows),
+        "validation": digest(problem.validation),
+    }
+
+
+def _stored_run(
+    checkpoints: Checkpoints, fingerprint: Mapping[str, Any], *, resume: bool
+) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
+    if not checkpoints.whole:
+        return None
+    folder = Path(checkpoints.folder)
+    if not resume:
+        raise InputError(
+            f"{folder} holds checkpoints of an earlier run; pass `resume=True`, or name another folder."
+        )
+    found = checkpoints.load()
+    if found is None:
+        raise InputError(f"None of the checkpoints in {folder} is whole; remove the folder to begin again.")
+    check_same(folder, found[1]["fingerprint"], fingerprint)
+    return found

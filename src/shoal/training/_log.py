@@ -1,0 +1,121 @@
+"""What a run remembers beside its arrays, and how both go into a checkpoint and come back."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ._result import Status
+from ._schedule import Plan
+from ._settings import Settings
+from ._step import State
+
+FINAL = ("finished", "stopped early", "diverged")  # a run with one of these is not taken up again
+
+
+@dataclass
+class Log:
+    """Plain values only: a checkpoint stores them as they are."""
+
+    plan: Plan | None = None
+    factor: float = 1.0
+    best_epoch: int = 0
+    status: Status | None = None
+    seconds: float = 0.0
+    compile_seconds: float = 0.0
+    history: list[dict[str, Any]] = field(default_factory=list)
+    rollbacks: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def done(self) -> int:
+        """Epochs done."""
+        return len(self.history)
+
+    @property
+    def best_validation(self) -> float | None:
+        """The validation log-likelihood of the best epoch."""
+        return self.history[self.best_epoch - 1]["validation"] if self.best_epoch else None
+
+    def message(self, settings: Settings, limit: float | None) -> str:
+        """One sentence on how the run ended."""
+        planned = self.plan.epochs if self.plan is not None else settings.max_epochs
+        if self.best_epoch and self.best_validation is not None:
+            kept = f"the weights of epoch {self.best_epoch} are kept"
+        else:
+            kept = (
+                "no epoch had a finite validation value"
+                if self._never_finite()
+                else "the latest weights are kept"
+            )
+        match self.status:
+            case "stopped early":
+                return f"No improvement in {settings.patience} epochs up to epoch {self.done} of {planned}; {kept}."
+            case "unfinished":
+                return f"The time limit of {limit:g} s came after {self.done} of {planned} epochs; {kept}."
+            case "interrupted":
+                return f"Interrupted after {self.done} of {planned} epochs; {kept}."
+            case "diverged":
+                last = self.rollbacks[-1]
+                where = last["layer"] or "a layer that could not be found"
+                return (
+                    f"{len(self.rollbacks)} steps were not finite, the last one in epoch {last['epoch']}, step "
+                    f"{last['step']} ({where}), at learning rate {last['learning_rate']:.3g}; {kept}."
+                )
+            case _:
+                return f"All {self.done} planned epochs are done; {kept}."
+
+    def _never_finite(self) -> bool:
+        return bool(self.history) and self.history[-1]["validation"] is not None
+
+
+def summary(log: Log, train_steps: int) -> dict[str, Any]:
+    """What `progress` is given: the history's last row, how far the run is, and the seconds left by the plan."""
+    planned = log.plan.epochs if log.plan is not None else log.done
+    recent = [row["seconds"] for row in log.history[-10:]]
+    return {
+        **log.history[-1],
+        "epochs": planned,
+        "steps": log.done * train_steps,
+        "best_epoch": log.best_epoch,
+        "best_validation": log.best_validation,
+        "rollbacks": len(log.rollbacks),
+        "status": log.status,
+        "fraction": 1.0 if log.status is not None else log.done / planned,
+        "seconds_left": 0.0 if log.status is not None else (planned - log.done) * sum(recent) / len(recent),
+    }
+
+
+_STORED = ("start_params", "start_moments", "best", "best_value", "value")
+
+
+def stored(state: State, log: Log) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """The arrays, by name, and the plain values that a checkpoint holds: the end of the last whole epoch."""
+    arrays = {}
+    for name in _STORED:
+        for path, leaf in jax.tree_util.tree_leaves_with_path(getattr(state, name)):
+            arrays[name + jax.tree_util.keystr(path)] = np.asarray(leaf)
+    content = asdict(log)
+    content["status"] = log.status if log.status in FINAL else None
+    return arrays, content
+
+
+def restore(state: State, arrays: Mapping[str, np.ndarray], content: Mapping[str, Any]) -> tuple[State, Log]:
+    """The state and the log of a checkpoint; `state` gives the structure."""
+    values = {}
+    for name in _STORED:
+        values[name] = jax.tree_util.tree_map_with_path(
+            lambda path, _, name=name: jnp.array(arrays[name + jax.tree_util.keystr(path)], copy=True),
+            getattr(state, name),
+        )
+    state = replace(
+        state,
+        **values,
+        params=jax.tree.map(jnp.copy, values["start_params"]),
+        moments=jax.tree.map(jnp.copy, values["start_moments"]),
+    )
+    known = {f.name: content[f.name] for f in fields(Log)}
+    plan = known.pop("plan")
+    return state, Log(plan=None if plan is None else Plan(**plan), **known)

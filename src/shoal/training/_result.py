@@ -1,0 +1,65 @@
+"""What a training run returns, and what it tells a callback on the way."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Status = Literal["finished", "stopped early", "unfinished", "interrupted", "diverged"]
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What a `callback` is given: the flow as it stands, the number of epochs done, and the history's last row."""
+
+    flow: Any
+    epoch: int
+    row: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """A trained flow and how it came about.
+
+    All log-likelihoods are means of log p(x | c) in nats per row (weighted where weights were given): *higher is
+    better*. A value that was not finite stays as it was.
+
+    - `flow`: the weights of the epoch with the highest validation log-likelihood (without validation data: those of
+      the last epoch; where no epoch ended, or none with a finite value: the latest weights).
+    - `status`: "finished" (all planned epochs), "stopped early" (no improvement for `patience` epochs),
+      "unfinished" (the time limit came first), "interrupted" (Ctrl-C or `stop`), "diverged" (`max_rollbacks`
+      non-finite steps). `message` says the same in a sentence.
+    - `history`: a dictionary per epoch: `epoch` (from 1), `train` (mean log-likelihood of the epoch's batches, while
+      the weights moved), `validation` (after the epoch; None without validation data), `learning_rate` (of the last
+      step), `seconds`.
+    - `best_epoch` (0: none), `best_validation` (None: none), `epochs` as planned, `steps` done, `seconds` in all,
+      `compile_seconds` of these.
+    - `rollbacks`: a dictionary per non-finite step: `epoch` (from 1), `step` (of the epoch, from 0), `layer` (the
+      first with a non-finite value, None if not found) and `learning_rate`.
+    """
+
+    flow: Any
+    status: Status
+    message: str
+    history: list[dict[str, Any]]
+    best_epoch: int
+    best_validation: float | None
+    epochs: int
+    steps: int
+    seconds: float
+    compile_seconds: float
+    rollbacks: list[dict[str, Any]]
+
+    def to_record(self) -> dict[str, Any]:
+        """Everything but the flow as plain values; the history as one list per quantity under `curve`."""
+        names = ("epoch", "train", "validation", "learning_rate")
+        return {
+            "status": self.status,
+            "message": self.message,
+            "epochs": len(self.history),
+            "best_epoch": self.best_epoch,
+            "steps": self.steps,
+            "seconds": self.seconds,
+            "compile_seconds": self.compile_seconds,
+            "validation_log_likelihood": self.best_validation,
+            "rollbacks": [dict(r) for r in self.rollbacks],
+            "curve": {name: [row[name] for row in self.history] for name in names},
+        }

@@ -1,0 +1,237 @@
+"""The host's part of one run: cuts epochs into chunks, watches the clock, rolls back, stops, writes checkpoints.
+
+Nothing here changes a number of the training except the plan, the learning-rate factor and the rollback count, and
+these are stored in every checkpoint; so a resumed run repeats the interrupted one bit for bit.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ._checkpoint import Checkpoints
+from ._chunks import Chunks
+from ._culprit import culprit
+from ._log import Log, restore, stored, summary
+from ._result import Epoch, FitResult
+from ._schedule import Plan, epochs_that_fit, revise
+from ._settings import Settings
+from ._step import Control, Form, Problem, State, advance, batch_of, first_state, order_of
+
+
+@dataclass(frozen=True)
+class Job:
+    """All that one run needs."""
+
+    form: Form
+    problem: Problem
+    params: Any  # the first weights
+    settings: Settings
+    checkpoints: Checkpoints | None = None
+    checkpoint_seconds: float = 20.0
+    fingerprint: dict[str, Any] = field(default_factory=dict)
+    resumed: tuple[dict[str, np.ndarray], dict[str, Any]] | None = None
+    progress: Callable[[dict[str, Any]], Any] | None = None
+    callback: Callable[[Epoch], Any] | None = None
+    callback_every: int = 1
+
+    @property
+    def is_over(self) -> bool:
+        """True if a checkpoint says that this run came to its end."""
+        return self.resumed is not None and self.resumed[1]["status"] is not None
+
+    def flow(self, params: Any) -> Any:
+        """The flow with these weights."""
+        return eqx.combine(params, self.problem.buffers, self.form.flow)
+
+
+class Run:
+    """One run on its way. `Run(job, stopped, started).finish()` is all there is to call."""
+
+    def __init__(self, job: Job, stopped: Callable[[], bool], started: float, time_limit: float | None):
+        self.job, self.form, self.stopped, self.limit = job, job.form, stopped, time_limit
+        self.state, self.log = first_state(job.params), Log()
+        if job.resumed is not None:
+            self.state, self.log = restore(self.state, *job.resumed)
+        self.origin = started - self.log.seconds
+        self.chunks, self.saved_at = Chunks(), started
+        self.looked = (0, 0.0)  # epochs done and seconds gone at the last look at the clock
+
+    def elapsed(self) -> float:
+        """Seconds since the start, those of the runs that were resumed included."""
+        return time.perf_counter() - self.origin
+
+    def finish(self) -> FitResult:
+        """Train to the end, whichever it is."""
+        log = self.log
+        if log.status is None:
+            self.compile()
+            self.make_plan()
+            self.looked = (log.done, self.elapsed())
+            while log.status is None:
+                self.epoch()
+            self.save()
+        return self.result()
+
+    def compile(self) -> None:
+        """Compile the program (nothing to do where another run of the same form has)."""
+        started = time.perf_counter()
+        self.order = self.shuffled()
+        self.state = jax.block_until_ready(self.advance(self.state, stop=0, restart=False))
+        self.log.compile_seconds += time.perf_counter() - started
+
+    def advance(self, state: State, *, stop: int, restart: bool) -> State:
+        """The next steps of the present epoch. Takes the memory of `state` over."""
+        log = self.log
+        start, slope = (0.0, 0.0) if log.plan is None else log.plan.at(log.done)
+        control = Control(
+            restart=np.bool_(restart),
+            stop=np.int32(stop),
+            factor=np.float32(log.factor),
+            progress=np.float32(start),
+            per_step=np.float32(slope / self.form.train_steps),
+        )
+        return advance(self.form, self.job.problem, self.order, state, control)
+
+    def shuffled(self) -> jax.Array:
+        """The order of the rows in the present epoch, after the rollbacks so far."""
+        problem, log = self.job.problem, self.log
+        return order_of(problem.key, np.int32(log.done), np.int32(len(log.rollbacks)), len(problem.rows))
+
+    def make_plan(self) -> None:
+        """Plan the epochs. A plan that depends on the clock is stored before anything is computed with it."""
+        most = self.job.settings.max_epochs
+        if self.log.plan is not None:
+            return
+        if self.limit is None:
+            self.log.plan = Plan.first(most)
+            return
+        per_epoch = self.measure(min(0.5, 0.02 * self.limit))
+        self.log.plan = Plan.first(epochs_that_fit(self.limit, self.elapsed(), per_epoch, 0, most))
+        self.save()
+
+    def measure(self, seconds: float) -> float:
+        """Seconds of one epoch, from steps on a copy of the state that take about `seconds`."""
+        state, chunks, step, total = jax.tree.map(jnp.copy, self.state), Chunks(), 0, 0.0
+        while True:
+            started = time.perf_counter()
+            state = self.advance(state, stop=step + chunks.next(seconds), restart=step == 0)
+            reached = int(state.step)
+            chunks.measured(reached - step, started)
+            step, total = reached, total + time.perf_counter() - started
+            if step >= self.form.steps:
+                return total
+            if total >= seconds or not bool(state.finite):
+                return self.form.steps * (chunks.per_step or total)
+
+    def epoch(self) -> None:
+        """One epoch, over again from its start after a non-finite step; or a part of it, and a status."""
+        log, step, restart, started = self.log, 0, True, time.perf_counter()
+        while step < self.form.steps:
+            left = np.inf if self.limit is None else self.limit - self.elapsed()
+            if self.stopped() or left <= 0:
+                log.status = "interrupted" if self.stopped() else "unfinished"
+                return
+            begun = time.perf_counter()
+            if restart:
+                self.order = self.shuffled()
+            self.state = self.advance(self.state, stop=step + self.chunks.next(left), restart=restart)
+            reached, finite = int(self.state.step), bool(self.state.finite)
+            self.chunks.measured(reached - step, begun)
+            step, restart = reached, False
+            if not finite:
+                self.roll_back()
+                step, restart = 0, True
+                if log.status is not None:
+                    return
+        self.end_epoch(time.perf_counter() - started)
+
+    def roll_back(self) -> None:
+        """Note the refused step and halve the learning rate; the next call begins the epoch again."""
+        state, log = self.state, self.log
+        layer = culprit(self.job.flow(state.params), batch_of(self.form, self.job.problem.rows, self.order, state.step))
+        rate, step = float(state.learning_rate), int(state.step)
+        log.rollbacks.append({"epoch": log.done + 1, "step": step, "layer": layer, "learning_rate": rate})
+        log.factor *= 0.5
+        if len(log.rollbacks) >= self.job.settings.max_rollbacks:
+            log.status = "diverged"
+
+    def end_epoch(self, seconds: float) -> None:
+        """Write the epoch's row, decide whether to go on, tell the listeners, keep a checkpoint."""
+        job, log, state = self.job, self.log, self.state
+        best = log.best_validation
+        validation = None if job.problem.validation is None else float(state.value)
+        row = {
+            "epoch": log.done + 1,
+            "train": -float(state.train),
+            "validation": validation,
+            "learning_rate": float(state.learning_rate),
+            "seconds": seconds,
+        }
+        log.history.append(row)
+        if validation is None or (np.isfinite(validation) and (best is None or validation > best)):
+            log.best_epoch = log.done
+        patience = job.settings.patience
+        changed = self.look_at_clock()
+        if validation is not None and patience is not None and log.done - log.best_epoch >= patience:
+            log.status = "stopped early"
+        elif log.plan is not None and log.done >= log.plan.epochs:
+            log.status = "finished"
+        if job.progress is not None:
+            job.progress(summary(log, self.form.train_steps))
+        if job.callback is not None and log.done % job.callback_every == 0:
+            flow = job.flow(jax.tree.map(jnp.copy, state.params))
+            job.callback(Epoch(flow, log.done, dict(row)))
+        if changed or time.perf_counter() - self.saved_at >= job.checkpoint_seconds:
+            self.save()
+
+    def look_at_clock(self) -> bool:
+        """Change the plan where the time limit asks for it; True if it was changed or looked at."""
+        log, limit = self.log, self.limit
+        if limit is None or log.plan is None or log.done < log.plan.look:
+            return False
+        epochs, before = self.looked
+        elapsed = self.elapsed()
+        per_epoch = (elapsed - before) / (log.done - epochs)
+        most = self.job.settings.max_epochs
+        log.plan = revise(
+            log.plan, done=log.done, elapsed=elapsed, limit=limit, per_epoch=per_epoch, most=most
+        )
+        self.looked = (log.done, elapsed)
+        return True
+
+    def save(self) -> None:
+        """Write a checkpoint of the last epoch's end, if the run keeps checkpoints."""
+        self.log.seconds = self.elapsed()
+        if self.job.checkpoints is not None:
+            arrays, content = stored(self.state, self.log)
+            self.job.checkpoints.save(arrays, {**content, "fingerprint": self.job.fingerprint})
+        self.saved_at = time.perf_counter()
+
+    def result(self) -> FitResult:
+        """The result, with the best weights."""
+        log, state = self.log, self.state
+        status = log.status
+        assert status is not None  # `finish` ends with a status
+        if log.best_epoch:
+            params = state.best
+        else:
+            params = state.start_params if status == "diverged" or log.done else state.params
+        return FitResult(
+            flow=self.job.flow(params),
+            status=status,
+            message=log.message(self.job.settings, self.limit),
+            history=log.history,
+            best_epoch=log.best_epoch,
+            best_validation=log.best_validation,
+            epochs=log.plan.epochs if log.plan is not None else 0,
+            steps=log.done * self.form.train_steps,
+            seconds=log.seconds,
+            compile_seconds=log.compile_seconds,
+            rollbacks=log.rollbacks,
+        )
