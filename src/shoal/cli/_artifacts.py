@@ -1,0 +1,56 @@
+"""Writes the files of a run: model, metrics, record and report."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import typer
+
+import shoal
+
+from .._errors import InputError
+
+
+def write_run(result: Any, folder: Path, command: str) -> dict[str, Any]:
+    """Writes what `shoal.selection.ladder` returned into `folder`, and returns its record.
+
+    The model is written if there is one. A report that can not be made is told on stderr and keeps nothing else back.
+    """
+    record = {**result.record, "command": command}
+    if result.flow is not None:
+        shoal.save(result.flow, folder)
+    write_metrics(record, folder / "metrics.parquet")
+    shoal.records.write_record(record, folder / "record.json")
+    try:
+        shoal.report.write_report(shoal.records.read_record(folder / "record.json"), folder / "report.html")
+    except InputError as error:
+        typer.echo(f"No report was written: {error}", err=True)
+    return record
+
+
+def write_metrics(record: Mapping[str, Any], path: Path) -> None:
+    """Writes the training curves, one row for each family, depth, seed and epoch."""
+    import polars as pl  # here and not above: `shoal --help` must not wait for it
+
+    names = ("train", "validation", "learning_rate")
+    schema = {"family": pl.String, "depth": pl.Int64, "seed": pl.Int64, "epoch": pl.Int64}
+    parts = [pl.DataFrame(schema=schema | dict.fromkeys(names, pl.Float64))]
+    for rung in record["rungs"]:
+        for seed in rung.get("seeds") or ():
+            curve = seed.get("curve") or {}
+            epochs = list(curve.get("epoch") or ())
+            key = {"family": rung["family"], "depth": rung["depth"], "seed": seed["seed"]}
+            columns = {name: _numbers(curve.get(name), len(epochs)) for name in names}
+            part = pl.DataFrame(
+                {"epoch": epochs, **columns}, schema={"epoch": pl.Int64} | dict.fromkeys(names, pl.Float64)
+            )
+            keys = [pl.lit(value, dtype=schema[name]).alias(name) for name, value in key.items()]
+            parts.append(part.select(*keys, "epoch", *names))
+    pl.concat(parts).write_parquet(path)
+
+
+def _numbers(values: Any, length: int) -> list[float | None]:
+    """As floats: a record may hold a non-finite number as text, and null where there is none."""
+    if values is None:
+        return [None] * length
+    return [None if value is None else float(value) for value in values]

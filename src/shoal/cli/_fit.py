@@ -1,0 +1,176 @@
+"""`shoal fit`: a table in, the shallowest well-conditioned flow out."""
+
+import inspect
+import shlex
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+import shoal
+
+from .._errors import InputError, NumericalFailure
+from ._artifacts import write_run
+from ._exit import INTERRUPTED, NUMERICAL_FAILURE, exit_codes, stop
+from ._precision import float64
+from ._progress import shown_progress
+from ._run_folder import Places, check_places, claimed, discard, find_places, publish
+from ._settings import FAMILIES, FitSettings, parse_settings
+from ._summary import print_summary
+
+COLUMN_OPTIONS = ("columns", "drop", "context", "weights")
+_TABLE, _LADDER, _TRAINING, _RUN = "Columns", "Ladder and choice", "Training", "Run"
+
+
+def _option(text: str, panel: str, *names: str, metavar: str | None = None) -> Any:
+    return typer.Option(*names, help=text, rich_help_panel=panel, metavar=metavar)
+
+
+def fit(
+    data: Annotated[
+        Path, typer.Argument(metavar="DATA", help="A CSV, Parquet, NPY or NPZ file.", show_default=False)
+    ],
+    out: Annotated[
+        str, _option("Folder to make, for the model and its report.", _RUN, "--out", metavar="RUN")
+    ],
+    columns: Annotated[str | None, _option("Columns to model; all without.", _TABLE, metavar="A,B")] = None,
+    drop: Annotated[str | None, _option("Columns to leave out.", _TABLE, metavar="A,B")] = None,
+    context: Annotated[
+        str | None, _option("Columns the model is conditioned on.", _TABLE, metavar="A,B")
+    ] = None,
+    weights: Annotated[str | None, _option("Column of row weights.", _TABLE, metavar="A")] = None,
+    dequantize: Annotated[
+        str,
+        _option("Add noise of one step to columns of repeated, rounded values.", _TABLE, metavar="auto|off"),
+    ] = "auto",
+    families: Annotated[
+        str, _option(f"Out of {', '.join(FAMILIES)}.", _LADDER, metavar="A,B")
+    ] = "realnvp,spline",
+    depths: Annotated[str, _option("Numbers of layers to try.", _LADDER, metavar="N,N")] = "1,2,4,8,16",
+    seeds: Annotated[int, _option("Models trained for each family and depth.", _LADDER)] = 2,
+    max_condition: Annotated[
+        float, _option("Largest 99 % condition number of a usable flow.", _LADDER)
+    ] = 1e4,
+    max_round_trip: Annotated[
+        float, _option("Largest float32 round-trip error of a usable flow.", _LADDER)
+    ] = 1e-3,
+    time_limit: Annotated[
+        str | None, _option("Time for all rungs together, such as 90s, 5m or 1h.", _LADDER, metavar="TIME")
+    ] = None,
+    hidden: Annotated[str, _option("Widths of the hidden layers.", _TRAINING, metavar="N,N")] = "64,64",
+    batch_size: Annotated[int, _option("Rows in a step.", _TRAINING)] = 512,
+    max_epochs: Annotated[int, _option("Passes over the training rows.", _TRAINING)] = 100,
+    patience: Annotated[int, _option("Epochs without improvement before training stops.", _TRAINING)] = 20,
+    learning_rate: Annotated[float, _option("Largest learning rate.", _TRAINING)] = 3e-3,
+    dtype: Annotated[
+        str, _option("Precision of the model.", _TRAINING, metavar="float32|float64")
+    ] = "float32",
+    seed: Annotated[int, _option("Seed of everything random.", _TRAINING)] = 0,
+    overwrite: Annotated[bool, _option("Replace RUN if it exists.", _RUN, "--overwrite")] = False,
+    resume: Annotated[bool, _option("Go on with RUN.unfinished.", _RUN, "--resume")] = False,
+    quiet: Annotated[bool, _option("No progress bar.", _RUN, "--quiet")] = False,
+) -> None:
+    """Train flows of growing depth on DATA and keep the shallowest that is good and invertible.
+
+    Exit codes: 0 done, 2 bad input, 3 no usable flow, 130 interrupted; what was done by then lies in RUN.unfinished.
+    """
+    given = dict(locals())
+    with exit_codes():
+        settings = parse_settings(data, given)
+        places = find_places(out)
+        check_places(places, overwrite=overwrite, resume=resume)
+        table = shoal.tables.read_table(
+            data,
+            columns=settings.columns,
+            drop=settings.drop,
+            context=settings.context,
+            weights=settings.weights,
+            command=_command(given, COLUMN_OPTIONS),
+        )
+        with claimed(places, settings.to_config(), settings.differences, resume=resume) as new:
+            _train(table, settings, places, new=new, resume=resume, quiet=quiet, command=_command(given))
+
+
+def _train(
+    table: Any, settings: FitSettings, places: Places, *, new: bool, resume: bool, quiet: bool, command: str
+) -> None:
+    folder = places.unfinished
+    try:
+        with (
+            float64(settings.dtype == "float64"),
+            shown_progress(folder / "log.jsonl", quiet=quiet) as progress,
+        ):
+            result = shoal.selection.ladder(
+                table,
+                families=settings.families,
+                depths=settings.depths,
+                seeds=settings.seeds,
+                seed=settings.seed,
+                time_limit=settings.time_limit,
+                max_condition=settings.max_condition,
+                max_round_trip=settings.max_round_trip,
+                dequantize=settings.dequantize,
+                hidden=settings.hidden,
+                batch_size=settings.batch_size,
+                max_epochs=settings.max_epochs,
+                patience=settings.patience,
+                learning_rate=settings.learning_rate,
+                dtype=settings.dtype,
+                folder=folder / "checkpoints",
+                resume=resume and not new,
+                progress=progress,
+            )
+            record = write_run(result, folder, command)
+    except InputError:
+        if new and not _has_checkpoints(places):
+            discard(places)
+        raise
+    except (NumericalFailure, KeyboardInterrupt) as error:
+        raise _stopped_short(error, places, new) from error
+    print_summary(record)
+    if result.interrupted:
+        raise stop(
+            f"Interrupted: {_kept(places, result)}; go on with the same command and --resume.", INTERRUPTED
+        )
+    if result.failed or result.flow is None:
+        raise stop(f"Numerical failure: no flow is kept, {_kept(places, result)}.", NUMERICAL_FAILURE)
+    publish(places)
+    typer.echo(f"The report lies at {places.label}/report.html")
+
+
+def _stopped_short(error: BaseException, places: Places, new: bool) -> typer.Exit:
+    """What is left of a run that was ended before the ladder returned."""
+    if _has_checkpoints(places):
+        kept = f"checkpoints are kept in {places.label}.unfinished; go on with the same command and --resume"
+    elif new:
+        discard(places)
+        kept = "nothing was trained yet and nothing is kept"
+    else:
+        kept = f"{places.label}.unfinished is as it was"
+    if isinstance(error, NumericalFailure):
+        return stop(f"Numerical failure: {error} ({kept}).", NUMERICAL_FAILURE)
+    return stop(f"Interrupted: {kept}.", INTERRUPTED)
+
+
+def _has_checkpoints(places: Places) -> bool:
+    folder = places.unfinished / "checkpoints"
+    return folder.is_dir() and any(path.is_file() for path in folder.rglob("*"))
+
+
+def _kept(places: Places, result: Any) -> str:
+    folder = f"{places.label}.unfinished"
+    model = "the best flow so far, " if result.flow is not None else ""
+    return f"{model}the record and the report ({folder}/report.html) are kept in {folder}"
+
+
+def _command(given: dict[str, Any], without: tuple[str, ...] = ()) -> str:
+    """The command line with the options that are not at their default, but those named in `without`."""
+    words = ["shoal", "fit", str(given["data"]), "--out", given["out"]]
+    for name, parameter in inspect.signature(fit).parameters.items():
+        value = given[name]
+        if name in ("data", "out", *without) or value == parameter.default:
+            continue
+        words.append(f"--{name.replace('_', '-')}")
+        if value is not True:
+            words.append(f"{value:g}" if isinstance(value, float) else str(value))
+    return shlex.join(words)

@@ -1,0 +1,99 @@
+"""Opens the model of a run: what is wrong with the folder is told before JAX loads.
+
+`shoal.load` checks everything again and more; here is what can be seen without it.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import shoal
+
+from .._errors import InputError
+from ._precision import float64
+
+MODEL = "model.json"
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """A folder that holds a model, and what can be known of it without loading it."""
+
+    path: Path
+    columns: tuple[str, ...] | None  # None where the folder does not say
+    context_columns: tuple[str, ...] | None
+    float64: bool
+
+
+def find_model(run: Path) -> ModelFolder:
+    """Checks that `run` is a folder with a model whose files are whole.
+
+    **Raises:** `InputError` if it is not.
+    """
+    if not run.exists():
+        beside = run.with_name(f"{run.name}.unfinished")
+        hint = (
+            f"an unfinished run lies in {beside}"
+            if beside.is_dir()
+            else "name a folder that `shoal fit` made"
+        )
+        raise InputError(f"RUN {run} does not exist; {hint}.")
+    if not run.is_dir():
+        raise InputError(f"RUN {run} is a file; name the folder that `shoal fit` made.")
+    if not (run / MODEL).is_file():
+        raise InputError(
+            f"RUN {run} holds no model: there is no {MODEL} in it; name a folder that `shoal fit` made."
+        )
+    model = _read_json(run / MODEL)
+    if model.get("format") == 1:  # `shoal.load` knows what to say of any other
+        _check_whole(run, model)
+    record = _read_json(run / "record.json") if (run / "record.json").is_file() else {}
+    data = record.get("data") if isinstance(record.get("data"), dict) else {}
+    columns, context = (_names(data.get(key)) for key in ("columns", "context_columns"))
+    return ModelFolder(run, columns, context, model.get("dtype") == "float64")
+
+
+@contextmanager
+def loaded(folder: ModelFolder) -> Iterator[Any]:
+    """Yields the flow; a model with float64 weights computes in float64 within the scope."""
+    with float64(folder.float64):
+        yield shoal.load(folder.path)
+
+
+def _check_whole(run: Path, model: dict[str, Any]) -> None:
+    rest = {key: value for key, value in model.items() if key != "sha256"}
+    if hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest() != model.get("sha256"):
+        raise InputError(
+            f"{run / MODEL} was changed or is damaged: its checksum differs; fit the model again."
+        )
+    name = model.get("weights")
+    if not isinstance(name, str) or not (run / name).is_file():
+        raise InputError(
+            f"RUN {run} holds no model: its weights, {name}, are not there; fit the model again."
+        )
+    with open(run / name, "rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if digest != model.get("weights_sha256"):
+        raise InputError(
+            f"{run / name} was changed or is damaged: its checksum differs; fit the model again."
+        )
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(
+            f"{path} can not be read as JSON: the file is damaged; fit the model again."
+        ) from error
+    if not isinstance(value, dict):
+        raise InputError(f"{path} does not hold a JSON object: the file is damaged; fit the model again.")
+    return value
+
+
+def _names(value: Any) -> tuple[str, ...] | None:
+    return tuple(value) if isinstance(value, list) and all(isinstance(name, str) for name in value) else None

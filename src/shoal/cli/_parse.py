@@ -1,0 +1,78 @@
+"""From the words of the command line to values; what can not be read is an `InputError` that says what could."""
+
+import csv
+import math
+import re
+from collections.abc import Sequence
+
+from .._errors import InputError
+
+_UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0}
+
+
+def parse_names(text: str | None, option: str) -> tuple[str, ...]:
+    """Column names separated by commas; a name that holds a comma stands in double quotes."""
+    if text is None:
+        return ()
+    row = next(csv.reader([text], skipinitialspace=True), [])
+    names = tuple(name.strip() for name in row)
+    if not names or not all(names):
+        raise InputError(
+            f"{option} {text!r} has an empty name; give names separated by commas, such as {option} a,b."
+        )
+    return names
+
+
+def parse_choices(text: str, option: str, known: Sequence[str]) -> tuple[str, ...]:
+    """Distinct words out of `known`, separated by commas."""
+    words = parse_names(text, option)
+    for word in words:
+        if word not in known:
+            raise InputError(f"{option} names {word!r}, which is none of {', '.join(known)}.")
+    return tuple(dict.fromkeys(words))
+
+
+def parse_choice(text: str, option: str, known: Sequence[str]) -> str:
+    """One word out of `known`."""
+    if text not in known:
+        raise InputError(f"{option} is {text!r}; it must be one of {', '.join(known)}.")
+    return text
+
+
+def parse_counts(text: str, option: str) -> tuple[int, ...]:
+    """Whole numbers of at least 1, separated by commas."""
+    words = [word.strip() for word in text.split(",")]
+    if not all(re.fullmatch(r"[1-9]\d{0,8}", word) for word in words):
+        raise InputError(
+            f"{option} {text!r} must be whole numbers of at least 1, separated by commas, such as 1,2,4."
+        )
+    return tuple(int(word) for word in words)
+
+
+def parse_seconds(text: str | None, option: str) -> float | None:
+    """A time such as 90s, 5m, 1h or 1h30m, in seconds."""
+    if text is None:
+        return None
+    number = r"(\d+(?:\.\d*)?)"
+    match = re.fullmatch(f"(?:{number}h)?(?:{number}m)?(?:{number}s)?", text.strip().lower())
+    parts = match.groups() if match else (None, None, None)
+    seconds = sum(float(part) * unit for part, unit in zip(parts, _UNITS.values(), strict=True) if part)
+    if seconds <= 0:
+        raise InputError(
+            f"{option} {text!r} is not a time; give a number with its unit, such as 90s, 5m or 1h30m."
+        )
+    return seconds
+
+
+def check_count(value: int, option: str, least: int = 1) -> int:
+    """Returns `value` if it is at least `least`."""
+    if not least <= value < 2**63:
+        raise InputError(f"{option} must be a whole number of at least {least}; got {value}.")
+    return value
+
+
+def check_above(value: float, option: str, bound: float) -> float:
+    """Returns `value` if it is finite and above `bound`."""
+    if not (math.isfinite(value) and value > bound):
+        raise InputError(f"{option} must be a finite number above {bound:g}; got {value:g}.")
+    return value

@@ -1,0 +1,190 @@
+"""Where a run grows and how it takes its place.
+
+A run is made in the sibling folder `RUN.unfinished`, which survives a kill so that `--resume` can go on with it, and is
+renamed to `RUN` when it is complete. With `--overwrite` the new run is complete on the disk first; then the old one is
+renamed to `RUN.replaced`, the new one to `RUN`, and the old one deleted: at every moment a complete run is there.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .._errors import InputError
+
+try:
+    import fcntl
+except ImportError:  # not on Windows, where two runs into one folder are then not told apart
+    fcntl = None
+
+LOCK = ".lock"
+MARKS = ("record.json", "config.json", "model.json")  # a folder with one of these holds a run
+
+
+@dataclass(frozen=True)
+class Places:
+    """The folder of a run, its unfinished form, and where an old run waits while the new one takes its place."""
+
+    label: str
+    run: Path
+    unfinished: Path
+    replaced: Path
+
+
+def find_places(out: str) -> Places:
+    """The three folders that belong to `--out`."""
+    run = Path(out).resolve()
+    label = out.rstrip("/") or out
+    if not out.strip() or not run.name:
+        raise InputError(f"--out {out!r} is no name for a folder; name a new one, such as --out runs/first.")
+    return Places(label, run, run.with_name(f"{run.name}.unfinished"), run.with_name(f"{run.name}.replaced"))
+
+
+def check_places(places: Places, *, overwrite: bool, resume: bool) -> None:
+    """Checks that the run can be made; makes nothing, but completes a replacement that was killed half-way.
+
+    **Raises:** `InputError` if the run exists and is not to be overwritten, is no run, or can not be written.
+    """
+    label, parent = places.label, places.run.parent
+    if parent.exists() and not parent.is_dir():
+        raise InputError(f"--out {label} can not be made: {parent} is a file, not a folder.")
+    if not parent.is_dir():
+        raise InputError(
+            f"--out {label} can not be made: there is no folder {parent}; make it with `mkdir -p {parent}`."
+        )
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise InputError(f"--out {label} can not be made: the folder {parent} is not writable.")
+    if places.unfinished.is_dir():
+        with _locked(places):
+            _recover(places)
+    else:
+        _recover(places)
+    if places.run.exists():
+        _check_existing(places, overwrite)
+    if places.unfinished.exists() and not (resume or overwrite):
+        raise InputError(
+            f"An unfinished run lies in {label}.unfinished; go on with it by --resume, or start again by --overwrite."
+        )
+
+
+@contextmanager
+def claimed(places: Places, config: dict[str, Any], differences: Any, *, resume: bool) -> Iterator[bool]:
+    """Holds the unfinished folder for this process: a new one with `config`, or the one to resume.
+
+    **Arguments:** `differences`: from an earlier config to the options that differ.
+
+    **Yields:** whether the folder is new.
+    """
+    new = not (resume and places.unfinished.exists())
+    if not new:
+        _check_config(places, differences)
+    elif places.unfinished.exists():
+        with _locked(places):
+            shutil.rmtree(places.unfinished)
+    try:
+        places.unfinished.mkdir(exist_ok=not new)
+    except OSError as error:
+        raise InputError(f"--out {places.label} can not be made: {error.strerror or error}.") from error
+    with _locked(places):
+        if new:
+            (places.unfinished / "config.json").write_text(
+                json.dumps(config, indent=1) + "\n", encoding="utf-8"
+            )
+        yield new
+
+
+def publish(places: Places) -> None:
+    """Gives the complete run in `RUN.unfinished` its name."""
+    _sync(places.unfinished)
+    between("complete")
+    if places.run.exists():
+        os.rename(places.run, places.replaced)
+        between("old aside")
+    os.rename(places.unfinished, places.run)
+    between("new in place")
+    (places.run / LOCK).unlink(missing_ok=True)
+    _sync_folder(places.run.parent)
+    if places.replaced.exists():
+        shutil.rmtree(places.replaced)
+
+
+def between(step: str) -> None:
+    """Called after each step of `publish`; tests end the process here."""
+
+
+def discard(places: Places) -> None:
+    """Deletes the unfinished folder."""
+    shutil.rmtree(places.unfinished, ignore_errors=True)
+
+
+def _check_existing(places: Places, overwrite: bool) -> None:
+    label = places.label
+    if not places.run.is_dir():
+        raise InputError(f"--out {label} is a file; name a folder that does not exist yet.")
+    if not overwrite:
+        raise InputError(f"--out {label} exists already; name another folder, or replace it by --overwrite.")
+    if any(places.run.iterdir()) and not any((places.run / mark).exists() for mark in MARKS):
+        raise InputError(
+            f"--out {label} holds something other than a run and is not overwritten; name another folder."
+        )
+
+
+def _check_config(places: Places, differences: Any) -> None:
+    path = places.unfinished / "config.json"
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} can not be read; start again by --overwrite.") from error
+    different = differences(config if isinstance(config, dict) else {})
+    if different:
+        raise InputError(
+            f"The run in {places.label}.unfinished was started with other {', '.join(different)}; resume with the same "
+            "options, or start again by --overwrite."
+        )
+
+
+def _recover(places: Places) -> None:
+    """Ends a replacement that was killed between its steps."""
+    if not places.replaced.is_dir():
+        return
+    if places.run.exists():
+        shutil.rmtree(places.replaced)
+    else:
+        os.rename(places.replaced, places.run)
+
+
+@contextmanager
+def _locked(places: Places) -> Iterator[None]:
+    if fcntl is None:
+        yield
+        return
+    with open(places.unfinished / LOCK, "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise InputError(
+                f"Another `shoal fit` is at work in {places.label}.unfinished; wait for it, or name another --out."
+            ) from error
+        yield
+
+
+def _sync(folder: Path) -> None:
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with open(path, "rb") as file:
+                os.fsync(file.fileno())
+    _sync_folder(folder)
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name != "posix":  # other systems can not open a folder
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

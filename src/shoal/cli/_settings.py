@@ -1,0 +1,91 @@
+"""`FitSettings`: what `shoal fit` was asked to do, checked, and as `config.json` holds it."""
+
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from .._errors import InputError
+from ._parse import (
+    check_above,
+    check_count,
+    parse_choice,
+    parse_choices,
+    parse_counts,
+    parse_names,
+    parse_seconds,
+)
+
+FAMILIES = ("nice", "realnvp", "spline", "maf", "iaf")
+FREE = (
+    "data",
+    "time_limit",
+)  # may differ when a run is resumed: neither changes what is computed in an epoch
+
+
+@dataclass(frozen=True)
+class FitSettings:
+    """The settings of one run; each field is named as its option."""
+
+    data: str
+    columns: tuple[str, ...] | None
+    drop: tuple[str, ...]
+    context: tuple[str, ...]
+    weights: str | None
+    families: tuple[str, ...]
+    depths: tuple[int, ...]
+    seeds: int
+    seed: int
+    time_limit: float | None
+    max_condition: float
+    max_round_trip: float
+    dequantize: str
+    hidden: tuple[int, ...]
+    batch_size: int
+    max_epochs: int
+    patience: int
+    learning_rate: float
+    dtype: str
+
+    def to_config(self) -> dict[str, Any]:
+        """The settings as `config.json` holds them."""
+        plain = {
+            name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()
+        }
+        return {"format": 1, "command": "fit", **plain}
+
+    def differences(self, config: dict[str, Any]) -> list[str]:
+        """The options in which `config`, of an earlier run, differs."""
+        now = self.to_config()
+        names = [field.name for field in fields(self) if field.name not in FREE]
+        return [f"--{name.replace('_', '-')}" for name in names if now[name] != config.get(name)]
+
+
+def parse_settings(data: Path, given: dict[str, Any]) -> FitSettings:
+    """Checks the options of `shoal fit`, given under their names, as text where the command line has text.
+
+    **Raises:** `InputError` naming the option, the value seen and what it may be.
+    """
+    weights = parse_names(given["weights"], "--weights")
+    if len(weights) > 1:
+        raise InputError(f"--weights names {len(weights)} columns; name one.")
+    return FitSettings(
+        data=str(data),
+        columns=parse_names(given["columns"], "--columns") or None,
+        drop=parse_names(given["drop"], "--drop"),
+        context=parse_names(given["context"], "--context"),
+        weights=weights[0] if weights else None,
+        families=parse_choices(given["families"], "--families", FAMILIES),
+        depths=tuple(sorted(set(parse_counts(given["depths"], "--depths")))),
+        seeds=check_count(given["seeds"], "--seeds"),
+        seed=check_count(given["seed"], "--seed", 0),
+        time_limit=parse_seconds(given["time_limit"], "--time-limit"),
+        max_condition=check_above(given["max_condition"], "--max-condition", 1.0),
+        max_round_trip=check_above(given["max_round_trip"], "--max-round-trip", 0.0),
+        dequantize=parse_choice(given["dequantize"], "--dequantize", ("auto", "off")),
+        hidden=parse_counts(given["hidden"], "--hidden"),
+        batch_size=check_count(given["batch_size"], "--batch-size"),
+        max_epochs=check_count(given["max_epochs"], "--max-epochs"),
+        patience=check_count(given["patience"], "--patience"),
+        learning_rate=check_above(given["learning_rate"], "--learning-rate", 0.0),
+        dtype=parse_choice(given["dtype"], "--dtype", ("float32", "float64")),
+    )

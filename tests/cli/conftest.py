@@ -1,0 +1,128 @@
+"""A ladder that trains nothing, so that the command line is tested for what it does itself."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner, Result
+
+import shoal
+from shoal.cli import app
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def table_text(rows: int = 150, names: str = "a,b,c", seed: int = 1) -> str:
+    """A CSV table of numbers."""
+    values = np.random.default_rng(seed).normal(size=(rows, len(names.split(","))))
+    return "\n".join([names, *(",".join(f"{value:.4f}" for value in row) for row in values)]) + "\n"
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    path = tmp_path / "t.csv"
+    path.write_text(table_text())
+    return path
+
+
+@pytest.fixture
+def shoal_command() -> Callable[..., Result]:
+    """Runs the command line in this process."""
+
+    def run(*words: object) -> Result:
+        return CliRunner().invoke(app, [str(word) for word in words], prog_name="shoal")
+
+    return run
+
+
+def record(status: str = "finished", **changes: Any) -> dict[str, Any]:
+    """A small record of a fit; one number in it is not finite."""
+    curve = {
+        "epoch": [1, 2],
+        "train": [-3.0, -2.5],
+        "validation": [-3.1, "nan"],
+        "learning_rate": [1e-3, 1e-4],
+    }
+    seed = {"seed": 0, "status": status, "seconds": 1.5, "curve": curve}
+    rung = {
+        "family": "realnvp",
+        "depth": 2,
+        "parameters": 1234,
+        "seconds": 1.5,
+        "status": status,
+        "seeds": [seed],
+        "validation_log_likelihood": -2.5,
+        "difference": 0.0,
+        "standard_error": 0.0,
+        "as_good": True,
+        "condition": {"median": 3.0, "q99": 10.0, "max": 20.0, "unresolved": 0},
+        "round_trip": {"float32": {"median": 1e-7, "max": 1e-6}, "float64": {"median": 1e-16, "max": 1e-15}},
+        "chosen": True,
+    }
+    empty = {"family": "spline", "depth": 16, "status": "not started", "seeds": []}
+    return {
+        "format": 1,
+        "kind": "fit",
+        "data": {"source": "t.csv", "rows": 150, "columns": ["a", "b", "c"], "context_columns": []},
+        "config": {},
+        "rungs": [rung, empty],
+        "decision": {"chosen": 0, "best": 0, "seed": 0, "sentence": "realnvp of depth 2 is chosen."},
+        "test": {"log_likelihood": -2.6, "standard_error": 0.01, "rows": 15},
+        **changes,
+    }
+
+
+class FakeLadder:
+    """Stands for `shoal.selection.ladder`; remembers what it was called with."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[Any, dict[str, Any]]] = []
+        self.result = SimpleNamespace(flow="flow", record=record(), interrupted=False, failed=False)
+        self.before: Callable[[Path], None] = lambda folder: None
+
+    def __call__(self, table: Any, **options: Any) -> Any:
+        self.calls.append((table, options))
+        for epoch in (1, 2):
+            options["progress"](
+                {"stage": "train", "family": "realnvp", "depth": 2, "seed": 0, "epoch": epoch, "epochs": 2,
+                 "validation": np.float32("nan"), "fraction": epoch / 2}
+            )  # fmt: skip
+        options["progress"](
+            {"stage": "rung", "family": "realnvp", "depth": 2, "fraction": 1.0, "status": "finished", "seconds": 3.2,
+             "summary": {"validation": -2.5, "condition_q99": 10.0, "round_trip": 1e-6}}
+        )  # fmt: skip
+        self.before(options["folder"])
+        return self.result
+
+
+def fake_save(flow: Any, folder: Path) -> None:
+    """Writes what marks a folder as one with a model."""
+    (folder / "model.json").write_text(json.dumps({"flow": str(flow), "process": os.getpid()}))
+
+
+def fake_report(record: dict[str, Any], path: Path) -> None:
+    """Writes a page that says what it was made from."""
+    path.write_text(f"<title>{record['data']['source']}</title>")
+
+
+@pytest.fixture
+def ladder(monkeypatch: pytest.MonkeyPatch) -> FakeLadder:
+    fake = FakeLadder()
+    monkeypatch.setattr(shoal, "selection", SimpleNamespace(ladder=fake), raising=False)
+    monkeypatch.setattr(shoal, "save", fake_save, raising=False)
+    monkeypatch.setattr(shoal, "report", SimpleNamespace(write_report=fake_report), raising=False)
+    return fake
+
+
+def checkpoint(folder: Path) -> None:
+    """What training leaves behind."""
+    folder.mkdir(exist_ok=True)
+    (folder / "state.json").write_text("{}")

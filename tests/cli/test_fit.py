@@ -1,0 +1,347 @@
+"""`shoal fit`: what it passes on, what it leaves on the disk, and its exit codes."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from typer.testing import Result
+
+from shoal._errors import InputError, NumericalFailure
+
+from .conftest import FakeLadder, checkpoint, record, table_text
+
+Run = Callable[..., Result]
+
+
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def test_a_run_is_complete(shoal_command: Run, ladder: FakeLadder, table: Path, tmp_path: Path):
+    ladder.before = checkpoint
+    result = shoal_command("fit", table, "--out", "run")
+    assert result.exit_code == 0, result.output
+    assert names(tmp_path) == {"t.csv", "run"}
+    files = {
+        "model.json",
+        "metrics.parquet",
+        "report.html",
+        "record.json",
+        "config.json",
+        "log.jsonl",
+        "checkpoints",
+    }
+    assert names(tmp_path / "run") == files
+    assert "realnvp of depth 2 is chosen." in result.stdout
+    assert "Test log-likelihood: -2.6000 ± 0.0100 nats per row (15 rows)." in result.stdout
+    assert result.stdout.splitlines()[-1] == "The report lies at run/report.html"
+    assert "realnvp, depth 2: finished after 3 s, validation -2.5000 nats per row" in result.stderr
+
+
+def test_what_the_ladder_is_given(shoal_command: Run, ladder: FakeLadder, tmp_path: Path):
+    (tmp_path / "t.csv").write_text(table_text(names="a,b,c,d,w").replace("-", ""))
+    options = ["--columns", "c, a", "--context", "b", "--weights", "w", "--families", "maf,spline,maf", "--depths",
+               "8,2,2", "--seeds", 3, "--seed", 7, "--time-limit", "1h30m", "--max-condition", "1e5",
+               "--max-round-trip", "1e-2", "--dequantize", "off", "--hidden", "32,16", "--batch-size", 64,
+               "--max-epochs", 9, "--patience", 4, "--learning-rate", "2e-3", "--dtype", "float64"]  # fmt: skip
+    result = shoal_command("fit", "t.csv", "--out", "run", *options)
+    assert result.exit_code == 0, result.output
+    ((table, given),) = ladder.calls
+    assert (table.names, table.context_names, table.weights_name, table.rows) == (
+        ("c", "a"),
+        ("b",),
+        "w",
+        150,
+    )
+    assert given.pop("folder").name == "checkpoints"
+    assert callable(given.pop("progress"))
+    assert given == {
+        "families": ("maf", "spline"), "depths": (2, 8), "seeds": 3, "seed": 7, "time_limit": 5400.0,
+        "max_condition": 1e5, "max_round_trip": 1e-2, "dequantize": "off", "hidden": (32, 16), "batch_size": 64,
+        "max_epochs": 9, "patience": 4, "learning_rate": 2e-3, "dtype": "float64", "resume": False,
+    }  # fmt: skip
+    config = json.loads((tmp_path / "run/config.json").read_text())
+    assert config["columns"] == ["c", "a"]
+    assert config["time_limit"] == 5400.0
+    assert json.loads((tmp_path / "run/record.json").read_text())["command"] == (
+        "shoal fit t.csv --out run --columns 'c, a' --context b --weights w --dequantize off --families maf,spline,maf "
+        "--depths 8,2,2 --seeds 3 --max-condition 100000 --max-round-trip 0.01 --time-limit 1h30m --hidden 32,16 "
+        "--batch-size 64 --max-epochs 9 --patience 4 --learning-rate 0.002 --dtype float64 --seed 7"
+    )
+
+
+def test_metrics_and_log(shoal_command: Run, ladder: FakeLadder, table: Path, tmp_path: Path):
+    shoal_command("fit", table, "--out", "run")
+    frame = pl.read_parquet(tmp_path / "run/metrics.parquet")
+    assert frame.columns == ["family", "depth", "seed", "epoch", "train", "validation", "learning_rate"]
+    assert frame.drop("validation").rows() == [
+        ("realnvp", 2, 0, 1, -3.0, 1e-3),
+        ("realnvp", 2, 0, 2, -2.5, 1e-4),
+    ]
+    assert frame["validation"][0] == -3.1
+    assert np.isnan(frame["validation"][1])
+    events = [json.loads(line) for line in (tmp_path / "run/log.jsonl").read_text().splitlines()]
+    assert [event["stage"] for event in events] == ["train", "train", "rung"]
+    assert events[0]["validation"] == "nan"
+    assert events[2]["summary"]["condition_q99"] == 10.0
+
+
+BAD_OPTIONS: dict[str, tuple[list[str], str]] = {
+    "families": (
+        ["--families", "realnvp,glow"],
+        "--families names 'glow', which is none of nice, realnvp, spline, maf",
+    ),
+    "depths": (["--depths", "1,0"], "--depths '1,0' must be whole numbers of at least 1"),
+    "depths text": (["--depths", "1-4"], "--depths '1-4' must be whole numbers"),
+    "seeds": (["--seeds", "0"], "--seeds must be a whole number of at least 1; got 0."),
+    "seed": (["--seed", "-1"], "--seed must be a whole number of at least 0; got -1."),
+    "time": (
+        ["--time-limit", "5"],
+        "--time-limit '5' is not a time; give a number with its unit, such as 90s, 5m",
+    ),
+    "no time": (["--time-limit", "0s"], "--time-limit '0s' is not a time"),
+    "condition": (["--max-condition", "1"], "--max-condition must be a finite number above 1; got 1."),
+    "condition nan": (
+        ["--max-condition", "nan"],
+        "--max-condition must be a finite number above 1; got nan.",
+    ),
+    "round trip": (["--max-round-trip", "0"], "--max-round-trip must be a finite number above 0; got 0."),
+    "dequantize": (["--dequantize", "on"], "--dequantize is 'on'; it must be one of auto, off."),
+    "dtype": (["--dtype", "float16"], "--dtype is 'float16'; it must be one of float32, float64."),
+    "learning rate": (
+        ["--learning-rate", "inf"],
+        "--learning-rate must be a finite number above 0; got inf.",
+    ),
+    "empty name": (["--columns", "a,,b"], "--columns 'a,,b' has an empty name"),
+    "no name": (["--drop", ""], "--drop '' has an empty name"),
+    "two weights": (["--weights", "a,b"], "--weights names 2 columns; name one."),
+    "unknown column": (
+        ["--columns", "A"],
+        "has no column 'A', named by --columns; did you mean 'a', as in `shoal fit",
+    ),
+    "no folder for out": (["--out", "no/run"], "--out no/run can not be made: there is no folder"),
+    "out in a file": (["--out", "t.csv/run"], "t.csv is a file, not a folder."),
+    "out is a file": (["--out", "t.csv"], "--out t.csv is a file; name a folder that does not exist yet."),
+    "out is empty": (["--out", ""], "--out '' is no name for a folder"),
+    "out is the root": (["--out", "/"], "--out '/' is no name for a folder"),
+    "out is here": (
+        ["--out", "."],
+        "--out . exists already; name another folder, or replace it by --overwrite.",
+    ),
+}
+
+
+@pytest.mark.parametrize(("options", "expected"), BAD_OPTIONS.values(), ids=BAD_OPTIONS.keys())
+def test_bad_options(
+    shoal_command: Run, ladder: FakeLadder, table: Path, tmp_path: Path, options: list[str], expected: str
+):
+    words = options if "--out" in options else [*options, "--out", "run"]
+    result = shoal_command("fit", "t.csv", *words)
+    assert result.exit_code == 2
+    assert expected in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert not ladder.calls
+    assert names(tmp_path) == {"t.csv"}
+
+
+def test_the_sentence_repeats_the_command_with_columns_that_work(
+    shoal_command: Run, ladder: FakeLadder, tmp_path: Path
+):
+    (tmp_path / "t.csv").write_text(table_text().replace("\n", ",Ideal\n").replace("c,Ideal", "c,cut", 1))
+    result = shoal_command("fit", "t.csv", "--out", "my run", "--seeds", "3", "--overwrite", "--drop", "c")
+    assert result.exit_code == 2
+    assert result.stderr == (
+        "Error: t.csv, column 'cut', row 2: found the text 'Ideal' where a number is needed; use "
+        "`shoal fit t.csv --out 'my run' --seeds 3 --overwrite --columns a,b`.\n"
+    )
+    assert names(tmp_path) == {"t.csv"}
+
+
+def test_bad_input_that_only_the_ladder_sees_leaves_nothing(
+    shoal_command: Run, ladder: FakeLadder, table: Path, tmp_path: Path
+):
+    def refuse(folder: Path) -> None:
+        raise InputError("t.csv: only 2 rows\nare distinct.")
+
+    ladder.before = refuse
+    result = shoal_command("fit", table, "--out", "run")
+    assert result.exit_code == 2
+    assert result.stderr.endswith("Error: t.csv: only 2 rows are distinct.\n")
+    assert names(tmp_path) == {"t.csv"}
+
+
+def test_a_run_is_not_overwritten_by_accident(
+    shoal_command: Run, ladder: FakeLadder, table: Path, tmp_path: Path
+):
+    assert shoal_command("fit", table, "--out", "run/").exit_code == 0
+    before = (tmp_path / "run/log.jsonl").read_bytes()
+    result = shoal_command("fit", table, "--out", "run/")
+    assert result.exit_code == 2
+    assert (
+        result.stderr
+        == "Error: --out run exists already; name another folder, or replace it by --overwrite.\n"
+    )
+    assert (tmp_path / "run/log.jsonl").read_bytes() == before
+    assert len(ladder.calls) == 1
+
+
+def test_overwrite_replaces_a_run_but_nothing_else(
+    shoal_command: Run, ladder: FakeLadder, table: Path, tmp_path: Path
+):
+    shoal_command("fit", table, "--out", "run")
+    (tmp_path / "run/old").touch()
+    assert shoal_command("fit", table, "--out", "run", "--overwrite").exit_code == 0
+    assert names(tmp_path) == {"t.csv", "run"}
+    assert not (tmp_path / "run/old").exists()
+    (tmp_path / "letters").mkdir()
+    (tmp_path / "letters/one.txt").touch()
+    result = shoal_command("fit", table, "--out", "letters", "--overwrite")
+    assert result.exit_code == 2
+    assert "holds something other than a run and is not overwritten" in result.stderr
+    assert names(tmp_path / "letters") == {"one.txt"}
+
+
+def test_numerical_failure(shoal_command: Run, ladder: FakeLadder, table: Path, tmp_path: Path):
+    ladder.result.flow, ladder.result.failed = None, True
+    ladder.result.record = record("diverged", decision={"chosen": None, "sentence": "No rung is finite."})
+    result = shoal_command("fit", table, "--out", "run")
+    assert result.exit_code == 3
+    assert "No rung is finite." in result.stdout
+    assert result.stderr.endswith(
+        "Numerical failure: no flow is kept, the record and the report (run.unfinished/report.html) are kept in "
+        "run.unfinished.\n"
+    )
+    assert names(tmp_path) == {"t.csv", "run.unfinished"}
+    assert "model.json" not in names(tmp_path / "run.unfinished")
+
+
+def test_a_raised_numerical_failure(shoal_command: Run, ladder: FakeLadder, table: Path, tmp_path: Path):
+    def fail(folder: Path) -> None:
+        raise NumericalFailure("the spectrum is not finite")
+
+    ladder.before = fail
+    result = shoal_command("fit", table, "--out", "run")
+    assert result.exit_code == 3
+    assert "Numerical failure: the spectrum is not finite (nothing was trained yet" in result.stderr
+    assert names(tmp_path) == {"t.csv"}
+
+
+def test_interrupted_with_a_result(shoal_command: Run, ladder: FakeLadder, table: Path, tmp_path: Path):
+    ladder.result.interrupted, ladder.before = True, checkpoint
+    result = shoal_command("fit", table, "--out", "run")
+    assert result.exit_code == 130
+    assert result.stderr.endswith(
+        "Interrupted: the best flow so far, the record and the report (run.unfinished/report.html) are kept in "
+        "run.unfinished; go on with the same command and --resume.\n"
+    )
+    assert names(tmp_path) == {"t.csv", "run.unfinished"}
+    assert {"model.json", "record.json", "report.html"} <= names(tmp_path / "run.unfinished")
+
+
+@pytest.mark.parametrize("trained", [True, False])
+def test_interrupted_without_a_result(
+    shoal_command: Run, ladder: FakeLadder, table: Path, tmp_path: Path, trained: bool
+):
+    def interrupt(folder: Path) -> None:
+        if trained:
+            checkpoint(folder)
+        raise KeyboardInterrupt
+
+    ladder.before = interrupt
+    result = shoal_command("fit", table, "--out", "run")
+    assert result.exit_code == 130
+    kept = (
+        "checkpoints are kept in run.unfinished; go on with"
+        if trained
+        else "nothing was trained yet and nothing"
+    )
+    assert f"Interrupted: {kept}" in result.stderr
+    assert names(tmp_path) == ({"t.csv", "run.unfinished"} if trained else {"t.csv"})
+
+
+@pytest.fixture
+def unfinished(shoal_command: Run, ladder: FakeLadder, table: Path) -> None:
+    """A run that was interrupted."""
+    ladder.result.interrupted, ladder.before = True, checkpoint
+    shoal_command("fit", table, "--out", "run", "--depths", "1,2")
+    ladder.result.interrupted = False
+
+
+@pytest.mark.usefixtures("unfinished")
+def test_resume(shoal_command: Run, ladder: FakeLadder, table: Path, tmp_path: Path):
+    result = shoal_command("fit", table, "--out", "run", "--depths", "1,2")
+    assert result.exit_code == 2
+    assert (
+        "An unfinished run lies in run.unfinished; go on with it by --resume, or start again by"
+        in result.stderr
+    )
+    result = shoal_command("fit", table, "--out", "run", "--depths", "1,2", "--time-limit", "5m", "--resume")
+    assert result.exit_code == 0, result.output
+    assert ladder.calls[-1][1]["resume"] is True
+    assert names(tmp_path) == {"t.csv", "run"}
+    assert len((tmp_path / "run/log.jsonl").read_text().splitlines()) == 6
+
+
+@pytest.mark.usefixtures("unfinished")
+def test_resume_with_other_options(shoal_command: Run, ladder: FakeLadder, table: Path, tmp_path: Path):
+    result = shoal_command("fit", table, "--out", "run", "--depths", "1", "--seeds", "5", "--resume")
+    assert result.exit_code == 2
+    assert (
+        "The run in run.unfinished was started with other --depths, --seeds; resume with the same"
+        in result.stderr
+    )
+    assert len(ladder.calls) == 1
+    (tmp_path / "run.unfinished/config.json").write_text("{")
+    result = shoal_command("fit", table, "--out", "run", "--resume")
+    assert result.exit_code == 2
+    assert "config.json can not be read; start again by --overwrite." in result.stderr
+
+
+@pytest.mark.usefixtures("unfinished")
+def test_overwrite_starts_again(shoal_command: Run, ladder: FakeLadder, table: Path, tmp_path: Path):
+    assert shoal_command("fit", table, "--out", "run", "--overwrite").exit_code == 0
+    assert ladder.calls[-1][1]["resume"] is False
+    assert len((tmp_path / "run/log.jsonl").read_text().splitlines()) == 3
+
+
+def test_resume_with_nothing_to_resume_starts(shoal_command: Run, ladder: FakeLadder, table: Path):
+    assert shoal_command("fit", table, "--out", "run", "--resume").exit_code == 0
+    assert ladder.calls[-1][1]["resume"] is False
+    result = shoal_command("fit", table, "--out", "run", "--resume")
+    assert result.exit_code == 2
+    assert "--out run exists already" in result.stderr
+
+
+def test_two_processes_do_not_share_a_run(
+    shoal_command: Run, ladder: FakeLadder, table: Path, tmp_path: Path
+):
+    results: list[Any] = []
+
+    def second(folder: Path) -> None:
+        ladder.before = lambda folder: None
+        results.append(shoal_command("fit", table, "--out", "run", "--overwrite"))
+
+    ladder.before = second
+    assert shoal_command("fit", table, "--out", "run").exit_code == 0
+    assert results[0].exit_code == 2
+    assert "Another `shoal fit` is at work in run.unfinished" in results[0].stderr
+    assert len(ladder.calls) == 1
+
+
+def test_a_report_that_fails_keeps_the_run(
+    shoal_command: Run, ladder: FakeLadder, table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    import shoal
+
+    def refuse(record: Any, path: Path) -> None:
+        raise InputError("The report would be 6 MB.")
+
+    monkeypatch.setattr(shoal.report, "write_report", refuse)
+    result = shoal_command("fit", table, "--out", "run")
+    assert result.exit_code == 0
+    assert "No report was written: The report would be 6 MB." in result.stderr
+    assert "model.json" in names(tmp_path / "run")
