@@ -1,0 +1,212 @@
+"""Modules as a tree of plain JSON values, and back, without running any constructor.
+
+A module is {"class": registered name, "fields": {...}}, a tuple a list, an array {"array": its place in the tree,
+"shape", "dtype"}, a float that is not finite {"float": "inf"}; numbers, texts, booleans and None are themselves.
+"""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import numpy as np
+from jax.core import Tracer
+
+from shoal._errors import InputError
+from shoal.flows._document import MAX_DEPTH, damaged
+from shoal.flows._registry import class_of, name_of
+
+_STORED = (
+    "bool",
+    *(f"{u}int{n}" for u in ("", "u") for n in (8, 16, 32, 64)),
+    "float16",
+    "float32",
+    "float64",
+)
+_NOT_FINITE = {"inf": math.inf, "-inf": -math.inf, "nan": math.nan}
+
+
+def encode(root: eqx.Module) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """The tree of a module, and its arrays by their places in the tree, such as "bijection.unit.bias".
+
+    **Raises:** `InputError` that names the place of a class that is not registered, of a value of another kind, or
+    of an array that holds a value that is not finite.
+    """
+    arrays: dict[str, np.ndarray] = {}
+    return _encode(root, "", arrays, 1), arrays
+
+
+def decode(tree: Any, arrays: Mapping[str, np.ndarray], values: Mapping[str, jax.Array], file: Path) -> Any:
+    """The module of a tree: `arrays` are those of the weights file, `values` what the module gets in their place.
+
+    **Raises:** `InputError`, naming `file` and the place, for anything that `encode` does not write.
+    """
+    source = _Source(arrays, values, file, set())
+    module = _decode(tree, "", source, 1)
+    unused = sorted(set(arrays) - source.used)
+    if unused:
+        raise damaged(file, f"the weights file holds {unused[0]!r:.80}, which the tree does not name")
+    return module
+
+
+def _encode(value: Any, place: str, arrays: dict[str, np.ndarray], depth: int) -> Any:
+    if depth > MAX_DEPTH:
+        raise InputError(f"The model is nested deeper than {MAX_DEPTH} levels, at `{place:.80}...`.")
+    if isinstance(value, jax.Array):
+        arrays[place] = _array(value, place)
+        return {"array": place, "shape": list(value.shape), "dtype": str(value.dtype)}
+    if isinstance(value, eqx.Module):
+        name, where = name_of(type(value)), _join(place, "")
+        if name is None:
+            raise InputError(
+                f"The model holds {type(value).__qualname__}{f' at `{place}`' if place else ''}, a class that is not "
+                f"registered; call `shoal.register({type(value).__name__})` first."
+            )
+        fields = {}
+        for field in dataclasses.fields(value):
+            inner = getattr(value, field.name)
+            write = _plain if _is_static(field) else lambda v, p: _encode(v, p, arrays, depth + 1)
+            fields[field.name] = write(inner, where + field.name)
+        return {"class": name, "fields": fields}
+    if type(value) is tuple:
+        return [_encode(v, _join(place, i), arrays, depth + 1) for i, v in enumerate(value)]
+    return _plain(value, place)
+
+
+def _plain(value: Any, place: str) -> Any:
+    if value is None or type(value) in (bool, int, str):
+        return value
+    if type(value) is float:
+        return value if math.isfinite(value) else {"float": repr(value)}
+    if type(value) is tuple:
+        return [_plain(v, _join(place, i)) for i, v in enumerate(value)]
+    raise InputError(
+        f"`{place}` is a {type(value).__module__}.{type(value).__qualname__}; a saved model holds modules, JAX arrays, "
+        "Python numbers, texts, booleans, None and tuples of these (static fields: no modules and no arrays)."
+    )
+
+
+def _array(value: jax.Array, place: str) -> np.ndarray:
+    if isinstance(value, Tracer):
+        raise InputError(
+            f"`{place}` is being traced by JAX; call `shoal.save` outside of `jit`, `grad` and `vmap`."
+        )
+    if str(value.dtype) not in _STORED:
+        raise InputError(f"`{place}` has dtype {value.dtype}; a saved model holds {', '.join(_STORED)}.")
+    array = np.asarray(value, order="C")
+    check_finite(array, f"`{place}`", "a model with such weights is not saved")
+    return array
+
+
+def check_finite(array: np.ndarray, what: str, advice: str) -> None:
+    """Raise `InputError` if the array holds a NaN or an infinity."""
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        bad = array[~np.isfinite(array)]
+        raise InputError(f"{what} holds {bad.size} values that are not finite, the first {bad[0]}; {advice}.")
+
+
+@dataclasses.dataclass(frozen=True)
+class _Source:
+    arrays: Mapping[str, np.ndarray]
+    values: Mapping[str, jax.Array]
+    file: Path
+    used: set[str]
+
+
+def _decode(node: Any, place: str, source: _Source, depth: int) -> Any:
+    if depth > MAX_DEPTH:
+        raise damaged(source.file, f"it is nested deeper than {MAX_DEPTH} levels")
+    if isinstance(node, list):
+        return tuple(_decode(v, _join(place, i), source, depth + 1) for i, v in enumerate(node))
+    if isinstance(node, dict) and node.keys() == {"class", "fields"}:
+        return _module(node, place, source, depth)
+    if isinstance(node, dict) and node.keys() == {"array", "shape", "dtype"}:
+        return _reference(node, place, source)
+    return _plain_value(node, place, source, depth)
+
+
+def _module(node: dict[str, Any], place: str, source: _Source, depth: int) -> Any:
+    name, given, where = node["class"], node["fields"], _join(place, "")
+    if not isinstance(name, str) or not isinstance(given, dict):
+        raise damaged(source.file, f"{_at(place)} is not a class with fields")
+    cls = class_of(name)
+    if cls is None:
+        raise _unknown_class(name, source.file)
+    fields = {field.name: field for field in dataclasses.fields(cls)}
+    wrong = sorted(set(fields) ^ set(given))
+    if wrong:
+        found = "does not have" if wrong[0] in given else "lacks"
+        end = "" if wrong[0] in given else " here"
+        raise damaged(source.file, f"{name} at {_at(place)} {found} the field {wrong[0]!r:.60}{end}")
+    module = object.__new__(cls)
+    for field in fields.values():
+        read = _plain_value if _is_static(field) else _decode
+        object.__setattr__(module, field.name, read(given[field.name], where + field.name, source, depth + 1))
+    for parent in cls.__mro__:
+        if "__check_init__" in parent.__dict__:
+            try:
+                parent.__dict__["__check_init__"](module)
+            except Exception as error:
+                raise damaged(source.file, f"{_at(place)}: {one_line(error)}") from error
+    return module
+
+
+def _reference(node: dict[str, Any], place: str, source: _Source) -> jax.Array:
+    if node["array"] != place or place not in source.arrays:
+        found = "is not in the weights file" if node["array"] == place else f"refers to {node['array']!r:.80}"
+        raise damaged(source.file, f"the array {_at(place)} {found}")
+    array = source.arrays[place]
+    if node["shape"] != list(array.shape) or node["dtype"] != str(array.dtype):
+        raise damaged(
+            source.file,
+            f"the array {_at(place)} has shape {list(array.shape)} and dtype {array.dtype} in the weights file, "
+            f"{node['shape']!r:.60} and {node['dtype']!r:.40} in the tree",
+        )
+    source.used.add(place)
+    return source.values[place]
+
+
+def _plain_value(node: Any, place: str, source: _Source, depth: int) -> Any:
+    if depth > MAX_DEPTH:
+        raise damaged(source.file, f"it is nested deeper than {MAX_DEPTH} levels")
+    if isinstance(node, list):
+        return tuple(_plain_value(v, _join(place, i), source, depth + 1) for i, v in enumerate(node))
+    if isinstance(node, dict):
+        number = node.get("float") if len(node) == 1 else None
+        if isinstance(number, str) and number in _NOT_FINITE:
+            return _NOT_FINITE[number]
+        raise damaged(source.file, f"{_at(place)} holds an object that has no meaning there")
+    return node
+
+
+def _unknown_class(name: str, file: Path) -> InputError:
+    if ":" in name:
+        return InputError(
+            f"{file} holds the class {name!r:.120}, which is not registered; import the module that defines it and "
+            f"call `shoal.register({name.rpartition(':')[2].rpartition('.')[2]:.60})` before loading."
+        )
+    return InputError(
+        f"{file} holds the class {name!r:.120}, which this version of Shoal does not have; upgrade Shoal if a later "
+        "one wrote the model, or `shoal.register` the class if it is yours."
+    )
+
+
+def one_line(error: Exception) -> str:
+    """The first line of an error's text, without its full stop, as part of a sentence."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0].strip().rstrip(".")[:300]
+
+
+def _is_static(field: dataclasses.Field[Any]) -> bool:
+    return bool(field.metadata.get("static", False))
+
+
+def _join(place: str, name: str | int) -> str:
+    return f"{place}.{name}" if place else str(name)
+
+
+def _at(place: str) -> str:
+    return f"`{place}`" if place else "the top of the tree"

@@ -1,0 +1,168 @@
+"""The registry of cases that the laws run over: every exported bijection, alone and composed.
+
+A case says how to build a bijection; `scaling.prepared` draws its parameters. Where the structure fixes the
+condition number kappa, so that it can not be scaled into the range of the laws, `fixed_kappa` has the reason.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+
+from shoal.bijections import (
+    AbstractBijection,
+    ActNorm,
+    AdditiveCoupling,
+    AffineCoupling,
+    ArrayPartition,
+    Chain,
+    ExponentialScale,
+    Inverse,
+    LULinear,
+    MaskedAutoregressive,
+    Partition,
+    Permutation,
+    Scan,
+    SigmoidScale,
+    SoftBoundedScale,
+    SplineCoupling,
+    Standardize,
+    StandardizedContext,
+    alternating,
+    halves,
+    random_halves,
+    strided,
+)
+
+SEEDS = {  # seeds whose draws have kappa in the range at every point; 0 where a case is not listed
+    "affine-exponential-halves": 5,
+    "affine-soft-context-alternating": 3,
+    "affine-random-array": 4,
+    "affine-no-hidden-layer": 1,
+    "spline-halves": 10,
+    "spline-array-context": 2,
+    "maf": 2,
+    "maf-reverse-context": 22,
+    "maf-narrow": 3,
+    "iaf-context": 11,
+    "standardized-context": 2,
+    "scan-array-partitions-context": 20,
+    "scan-whole-maf": 1,
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One bijection of the registry. `build(key)` makes it; `frozen` has the names of leaves that are not trained."""
+
+    name: str
+    build: Callable[[jax.Array], AbstractBijection]
+    fixed_kappa: str | None = None
+    frozen: tuple[str, ...] = ()
+
+    @property
+    def seed(self) -> int:
+        """The seed of all draws of the case."""
+        return SEEDS.get(self.name, 0)
+
+
+_N1 = "n = 1: a Jacobian of one entry has kappa 1"
+_SWAP = halves(4).swapped()
+
+
+def _pair(key: jax.Array) -> Chain:
+    a, b = jr.split(key)
+    scale = SoftBoundedScale(1.0)
+    return Chain([AffineCoupling(p, hidden=(5,), scale=scale, key=k) for p, k in ((halves(4), a), (_SWAP, b))])
+
+
+def _array_couplings(key: jax.Array) -> list[AbstractBijection]:
+    return [
+        AffineCoupling(ArrayPartition(random_halves(p, 5)), hidden=(5,), context_dim=2, key=k)
+        for p, k in zip(jr.split(jr.fold_in(key, 1), 3), jr.split(key, 3), strict=True)
+    ]
+
+
+def _mixed(key: jax.Array) -> Chain:
+    a, b, c = jr.split(key, 3)
+    return Chain(
+        [
+            ActNorm(4),
+            AffineCoupling(halves(4), hidden=(5,), context_dim=2, key=a),
+            Chain([Permutation([2, 0, 3, 1]), LULinear(4, key=b)]),
+            AdditiveCoupling(_SWAP, hidden=(5,), key=c),
+            Standardize(jnp.zeros(4), jnp.ones(4)),
+        ]
+    )
+
+
+def _lu_around(inner: AbstractBijection, key: jax.Array) -> Chain:
+    a, b = jr.split(key)
+    n = inner.shape[0]
+    return Chain([LULinear(n, key=a), inner, LULinear(n, key=b)])
+
+
+CASES = (
+    Case("additive-halves", lambda k: AdditiveCoupling(halves(5), hidden=(6,), key=k)),
+    Case("additive-context-alternating", lambda k: AdditiveCoupling(alternating(4), hidden=(5,), context_dim=2, key=k)),
+    Case("affine-exponential-halves", lambda k: AffineCoupling(halves(5), hidden=(6, 5), scale=ExponentialScale(), key=k)),
+    Case(
+        "affine-soft-context-alternating",
+        lambda k: AffineCoupling(alternating(5), hidden=(6,), context_dim=2, scale=SoftBoundedScale(2.0), key=k),
+    ),
+    Case(
+        "affine-sigmoid-strided",
+        lambda k: AffineCoupling(strided(5, 2), hidden=(6,), scale=SigmoidScale(), activation="tanh", key=k),
+    ),
+    Case(
+        "affine-random-array",
+        lambda k: AffineCoupling(ArrayPartition(random_halves(jr.key(3), 5)), hidden=(6,), activation="gelu", key=k),
+    ),
+    Case("affine-any-set", lambda k: AffineCoupling(Partition(5, (3, 0)), hidden=(6,), activation="relu", key=k)),
+    Case("affine-nothing-kept", lambda k: AffineCoupling(Partition(3, ()), hidden=(), key=k)),
+    Case("affine-no-hidden-layer", lambda k: AffineCoupling(halves(2), hidden=(), key=k)),
+    Case("affine-n1-context", lambda k: AffineCoupling(halves(1), hidden=(5,), context_dim=2, key=k), fixed_kappa=_N1),
+    Case("spline-halves", lambda k: SplineCoupling(halves(4), bins=4, hidden=(5,), key=k)),
+    Case(
+        "spline-array-context",
+        lambda k: SplineCoupling(ArrayPartition(alternating(5)), bins=3, bound=3.0, hidden=(5,), context_dim=2, key=k),
+    ),
+    Case("spline-n1", lambda k: SplineCoupling(halves(1), bins=3, hidden=(), key=k), fixed_kappa=_N1),
+    Case("maf", lambda k: MaskedAutoregressive(3, hidden=(7, 6), key=k)),
+    Case("maf-reverse-context", lambda k: MaskedAutoregressive(3, hidden=(9,), reverse=True, context_dim=2, key=k)),
+    Case("maf-narrow", lambda k: MaskedAutoregressive(4, hidden=(2,), scale=ExponentialScale(), key=k)),
+    Case("maf-no-hidden-layer", lambda k: MaskedAutoregressive(3, hidden=(), scale=SigmoidScale(), key=k)),
+    Case("maf-n18", lambda k: MaskedAutoregressive(18, hidden=(8,), scale=SoftBoundedScale(1.0), key=k)),
+    Case("maf-n1-context", lambda k: MaskedAutoregressive(1, hidden=(4,), context_dim=2, key=k), fixed_kappa=_N1),
+    Case("iaf-context", lambda k: Inverse(MaskedAutoregressive(3, hidden=(6,), context_dim=2, key=k))),
+    Case("lu", lambda k: LULinear(5, key=k)),
+    Case("lu-n1", lambda k: LULinear(1, key=k), fixed_kappa=_N1),
+    Case("permutation", lambda k: Permutation([3, 0, 4, 1, 2]), fixed_kappa="a permutation is orthogonal: kappa 1"),
+    Case("lu-permutation-lu", lambda k: _lu_around(Permutation([3, 0, 2, 1]), k)),
+    Case("lu-n1-chain", lambda k: _lu_around(AffineCoupling(halves(1), hidden=(), key=k), k), fixed_kappa=_N1),
+    Case("actnorm", lambda k: ActNorm(3)),
+    Case("standardize", lambda k: Standardize(jnp.zeros(3), jnp.ones(3)), frozen=("mean", "scale")),
+    Case(
+        "standardized-context",
+        lambda k: StandardizedContext(
+            Chain([AffineCoupling(halves(4), hidden=(5,), context_dim=2, key=k), Permutation([1, 0, 3, 2])]),
+            jnp.zeros(2),
+            jnp.ones(2),
+        ),
+        frozen=("mean", "scale"),
+    ),
+    Case("chain-mixed", _mixed, frozen=("mean", "scale")),
+    Case("inverse-of-chain", lambda k: Inverse(_pair(k))),
+    Case("scan-pairs", lambda k: Scan([_pair(i) for i in jr.split(k, 3)])),
+    Case("scan-array-partitions-context", lambda k: Scan(_array_couplings(k), unroll=2)),
+    Case("scan-whole-maf", lambda k: Scan([MaskedAutoregressive(2, hidden=(4,), key=i) for i in jr.split(k, 2)], unroll=2)),
+)
+BY_NAME = {case.name: case for case in CASES}
+
+
+def parts(bijection: AbstractBijection) -> list[AbstractBijection]:
+    """The bijection and every bijection inside it."""
+    inside = jax.tree.leaves(bijection, is_leaf=lambda m: m is not bijection and isinstance(m, AbstractBijection))
+    return [bijection, *(p for m in inside if isinstance(m, AbstractBijection) for p in parts(m))]

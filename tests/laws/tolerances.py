@@ -1,0 +1,34 @@
+"""Every tolerance of the laws in one table: C * eps * kappa, kappa the condition number at the point tested.
+
+`eps` is the unit roundoff of the dtype, except for finite differences: a central difference of fourth order in float64
+with the step eps^(1/5) is good to about eps^(4/5). A tolerance of 1e-2 or more is an error, never a pass.
+Errors are relative to max(1, size of the quantity).
+"""
+
+import numpy as np
+
+EPS = {
+    "float32": float(np.finfo(np.float32).eps),
+    "float64": float(np.finfo(np.float64).eps),
+    "difference": float(np.finfo(np.float64).eps) ** 0.8,
+}
+LIMIT = 1e-2
+KAPPA_RANGE = {"float32": (10.0, 1e3), "float64": (1e2, 1e6), "difference": (1e2, 1e6)}
+
+# The constant C of each law. At most LIMIT / (eps * largest kappa): 83 in float32, 4.5e7 in float64, 3.3e4 for differences.
+CONSTANTS = {
+    "round trip": 50.0,  # inverse(forward(z)) = z and forward(inverse(x)) = x
+    "log-det": 50.0,  # against slogdet of the Jacobian by automatic differentiation
+    "cancel": 50.0,  # forward and inverse log-det, their sum
+    "compiled": 50.0,  # jit = eager = vmap of one
+    "precision": 50.0,  # float32 against float64
+    "gradient": 1000.0,  # parameters and inputs, against a finite difference
+    "Jacobian": 50.0,  # dz/dx dx/dz = 1, and forward mode = reverse mode
+}
+
+
+def tolerance(law: str, precision: str, kappa: np.ndarray) -> np.ndarray:
+    """C * eps * kappa. **Raises:** AssertionError if one is not below `LIMIT`: such a test would show nothing."""
+    value = CONSTANTS[law] * EPS[precision] * np.asarray(kappa, np.float64)
+    assert np.all(value < LIMIT), f"{law}, {precision}: tolerance {np.max(value):.2g} is not below {LIMIT}"
+    return value
