@@ -248,6 +248,18 @@ def shorten(run: Path) -> None:
     path.write_bytes(path.read_bytes()[:-3])
 
 
+def clear(run: Path) -> None:
+    shutil.rmtree(run)
+    run.mkdir()
+
+
+def overwrite(text: str) -> Callable[[Path], None]:
+    def damage(run: Path) -> None:
+        (run / "model.json").write_text(text)
+
+    return damage
+
+
 DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
     "no model": (
         lambda run: (run / "model.json").unlink(),
@@ -258,15 +270,15 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
         "its weights, weights.safetensors, are not there",
     ),
     "torn weights": (shorten, "weights.safetensors was changed or is damaged"),
-    "no JSON": (lambda run: (run / "model.json").write_text("{"), "model.json can not be read as JSON"),
-    "a list": (lambda run: (run / "model.json").write_text("[]"), "model.json does not hold a JSON object"),
-    "deep": (lambda run: (run / "model.json").write_text("[" * 100000), "model.json can not be read as JSON"),
+    "no JSON": (overwrite("{"), "model.json can not be read as JSON"),
+    "a list": (overwrite("[]"), "model.json does not hold a JSON object"),
+    "deep": (overwrite("[" * 100000), "model.json can not be read as JSON"),
     "tampered": (change("model.json", b'"weights"', b'"wights"'), "model.json was changed or is damaged"),
     "later format": (
         change("model.json", b'"format": 1', b'"format": 2'),
         "has format 2, this version of Shoal reads 1",
     ),
-    "empty": (lambda run: shutil.rmtree(run) or run.mkdir(), "RUN run holds no model"),
+    "empty": (clear, "RUN run holds no model"),
 }
 
 

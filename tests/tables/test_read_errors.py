@@ -152,7 +152,9 @@ def test_the_printed_command_would_work(case: str):
     write(FILES[case][0]())
     words = shlex.split(message("t.csv").split("`")[1])
     assert words[:5] == ["shoal", "fit", "t.csv", "--out", "RUN"]
-    options = {words[i].removeprefix("--"): words[i + 1].split(",") for i in range(5, len(words), 2)}
+    options: dict[str, Any] = {
+        words[i].removeprefix("--"): words[i + 1].split(",") for i in range(5, len(words), 2)
+    }
     assert (
         read_table("t.csv", columns=options.pop("columns", None), **options).rows
         == len(Path("t.csv").read_text().splitlines()) - 1
@@ -295,7 +297,7 @@ def test_a_pickle_in_a_numpy_file_is_never_run(tmp_path: Path):
     ],
 )
 def test_npz(arrays: dict[str, np.ndarray], expected: str):
-    np.savez("t.npz", **arrays)
+    np.savez("t.npz", **arrays)  # pyright: ignore[reportArgumentType] (no key is `allow_pickle`)
     assert expected in message("t.npz")
 
 

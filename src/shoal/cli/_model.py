@@ -52,8 +52,9 @@ def find_model(run: Path) -> ModelFolder:
     if model.get("format") == 1:  # `shoal.load` knows what to say of any other
         _check_whole(run, model)
     record = _read_json(run / "record.json") if (run / "record.json").is_file() else {}
-    data = record.get("data") if isinstance(record.get("data"), dict) else {}
-    columns, context = (_names(data.get(key)) for key in ("columns", "context_columns"))
+    data = record.get("data")
+    keys = ("columns", "context_columns")
+    columns, context = (_names(data.get(key)) if isinstance(data, dict) else None for key in keys)
     return ModelFolder(run, columns, context, model.get("dtype") == "float64")
 
 

@@ -4,9 +4,11 @@ import csv
 import math
 import re
 from collections.abc import Sequence
+from typing import TypeVar
 
 from .._errors import InputError
 
+Choice = TypeVar("Choice", bound=str)
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0}
 
 
@@ -32,11 +34,12 @@ def parse_choices(text: str, option: str, known: Sequence[str]) -> tuple[str, ..
     return tuple(dict.fromkeys(words))
 
 
-def parse_choice(text: str, option: str, known: Sequence[str]) -> str:
+def parse_choice(text: str, option: str, known: Sequence[Choice]) -> Choice:
     """One word out of `known`."""
-    if text not in known:
-        raise InputError(f"{option} is {text!r}; it must be one of {', '.join(known)}.")
-    return text
+    for word in known:
+        if word == text:
+            return word
+    raise InputError(f"{option} is {text!r}; it must be one of {', '.join(known)}.")
 
 
 def parse_counts(text: str, option: str) -> tuple[int, ...]:

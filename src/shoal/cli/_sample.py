@@ -63,8 +63,8 @@ def _draw(
         return _chunks.sample(flow, seed, check_count(rows or 0, "-n")), names
     context_names = flow.context_columns or tuple(f"c{i}" for i in range(flow.context_shape[0]))
     _check_context(context_names, folder, context_file)
-    if table is None and context_file is not None:
-        table = shoal.tables.match_columns(context_file, context_names)
+    if table is None:
+        table = shoal.tables.match_columns(context_file or "", context_names)
     return _chunks.sample_given(flow, seed, table.values), names
 
 

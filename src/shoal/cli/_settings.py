@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from .._errors import InputError
 from ._parse import (
@@ -38,13 +38,13 @@ class FitSettings:
     time_limit: float | None
     max_condition: float
     max_round_trip: float
-    dequantize: str
+    dequantize: Literal["auto", "off"]
     hidden: tuple[int, ...]
     batch_size: int
     max_epochs: int
     patience: int
     learning_rate: float
-    dtype: str
+    dtype: Literal["float32", "float64"]
 
     def to_config(self) -> dict[str, Any]:
         """The settings as `config.json` holds them."""

@@ -45,7 +45,7 @@ def rungs_table(record: Mapping[str, Any]) -> Table:
             {True: "yes", False: "no"}.get(rung.get("as_good"), ""),
             _number((rung.get("condition") or {}).get("q99"), ".3g"),
             _number(((rung.get("round_trip") or {}).get("float32") or {}).get("max"), ".1e"),
-            _number(rung.get("seconds"), ".1f"),
+            _number(rung.get("seconds") or None, ".1f"),
             str(rung.get("status") or ""),
         )
     return table

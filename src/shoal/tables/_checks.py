@@ -9,7 +9,7 @@ from .._errors import InputError
 from .._scalars import FloatArray
 from ._request import Request, shown
 from ._roles import Roles
-from ._source import Column, Source, read_column
+from ._source import Column, Problem, Source, read_column
 from ._table import Table
 
 MINIMUM_ROWS = 100
@@ -36,7 +36,9 @@ def build_table(
     """
     columns = {i: read_column(source, i) for i in roles.all()}
     faults = {
-        i: _value_fault(source, i, column) for i, column in columns.items() if column.problem is not None
+        i: _value_fault(source, i, column, problem)
+        for i, column in columns.items()
+        if (problem := column.problem) is not None
     }
     if source.frame.height > 1 and distinct:
         faults |= _equal_faults(
@@ -81,8 +83,7 @@ def _stack(columns: dict[int, Column], chosen: tuple[int, ...], rows: int) -> Fl
     return values
 
 
-def _value_fault(source: Source, i: int, column: Column) -> Fault:
-    problem = column.problem
+def _value_fault(source: Source, i: int, column: Column, problem: Problem) -> Fault:
     place = f"{source.label}, column {source.names[i]!r}, {source.row(problem.row)}"
     if problem.kind == "text":
         text = "the text " if isinstance(problem.found, str) else ""
