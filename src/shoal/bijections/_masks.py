@@ -95,10 +95,10 @@ class MaskedConditioner(eqx.Module):
         masked, degree = [], seen
         for w in self.weights:
             new = self.degrees(w.shape[0])
-            masked.append(w * (new[:, None] >= degree[None, :]))
+            masked.append(jnp.where(new[:, None] >= degree[None, :], w, 0.0))
             degree = new
-        last = self.last * (outputs[:, None] > degree[None, :]) if self.weights else self.last
-        return self.skip * (outputs[:, None] > seen[None, :]), tuple(masked), last
+        last = jnp.where(outputs[:, None] > degree[None, :], self.last, 0.0) if self.weights else self.last
+        return jnp.where(outputs[:, None] > seen[None, :], self.skip, 0.0), tuple(masked), last
 
     def _index(self, width: int) -> np.ndarray:
         """(n, m): the hidden units of degree 0 ... n - 1, padded with -1."""
