@@ -21,11 +21,12 @@ from shoal._errors import InputError
 from shoal._types import Array, Context, Scalar, Vector
 from shoal.bijections import AbstractBijection, ArrayPartition, Chain, Partition, Permutation, Standardize
 from shoal.distributions import Flow, StandardNormal
-from shoal.flows import _document, iaf, maf, nice, realnvp, spline
+from shoal.flows import iaf, maf, nice, realnvp, spline
 from shoal.flows._files import load, save
 from shoal.flows._precision import to_jax
 from shoal.flows._registry import name_of, register
 from shoal.flows._tree import encode
+from shoal.records import _model as _document
 
 FAMILIES: dict[str, Callable[..., Flow]] = {
     "nice": nice,

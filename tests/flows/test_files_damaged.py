@@ -35,10 +35,10 @@ from shoal.bijections import (
     Standardize,
 )
 from shoal.distributions import Flow, StandardNormal
-from shoal.flows import _document
-from shoal.flows._document import read_document, seal
 from shoal.flows._files import load, save
 from shoal.flows._registry import register
+from shoal.records import _model as _document
+from shoal.records._model import read_document, seal
 
 Tree = dict[str, Any]
 

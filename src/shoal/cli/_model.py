@@ -3,7 +3,6 @@
 `shoal.load` checks everything again and more; here is what can be seen without it.
 """
 
-import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,9 +13,8 @@ from typing import Any
 import shoal
 
 from .._errors import InputError
+from ..records import MODEL, read_document
 from ._precision import float64
-
-MODEL = "model.json"
 
 
 @dataclass(frozen=True)
@@ -48,9 +46,7 @@ def find_model(run: Path) -> ModelFolder:
         raise InputError(
             f"RUN {run} holds no model: there is no {MODEL} in it; name a folder that `shoal fit` made."
         )
-    model = _read_json(run / MODEL)
-    if model.get("format") == 1:  # `shoal.load` knows what to say of any other
-        _check_whole(run, model)
+    model, _ = read_document(run)
     record = _read_json(run / "record.json") if (run / "record.json").is_file() else {}
     data = record.get("data")
     keys = ("columns", "context_columns")
@@ -63,25 +59,6 @@ def loaded(folder: ModelFolder) -> Iterator[Any]:
     """Yields the flow; a model with float64 weights computes in float64 within the scope."""
     with float64(folder.float64):
         yield shoal.load(folder.path)
-
-
-def _check_whole(run: Path, model: dict[str, Any]) -> None:
-    rest = {key: value for key, value in model.items() if key != "sha256"}
-    if hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest() != model.get("sha256"):
-        raise InputError(
-            f"{run / MODEL} was changed or is damaged: its checksum differs; fit the model again."
-        )
-    name = model.get("weights")
-    if not isinstance(name, str) or not (run / name).is_file():
-        raise InputError(
-            f"RUN {run} holds no model: its weights, {name}, are not there; fit the model again."
-        )
-    with open(run / name, "rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    if digest != model.get("weights_sha256"):
-        raise InputError(
-            f"{run / name} was changed or is damaged: its checksum differs; fit the model again."
-        )
 
 
 def _read_json(path: Path) -> dict[str, Any]:

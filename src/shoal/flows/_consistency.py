@@ -26,8 +26,8 @@ from shoal.bijections import (
     StandardizedContext,
 )
 from shoal.distributions import Flow
-from shoal.flows._document import damaged
 from shoal.flows._tree import one_line
+from shoal.records import damaged
 
 
 def check_flow(flow: Flow, file: Path) -> None:

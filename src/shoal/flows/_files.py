@@ -17,9 +17,9 @@ from shoal import __version__
 from shoal._errors import InputError
 from shoal.distributions import Flow
 from shoal.flows._consistency import check_flow
-from shoal.flows._document import MODEL, damaged, read_document, write_document
 from shoal.flows._precision import common_dtype, to_jax
 from shoal.flows._tree import decode, encode
+from shoal.records import MODEL, damaged, read_document, write_document
 
 
 def save(flow: Flow, folder: str | os.PathLike[str]) -> None:

@@ -16,8 +16,8 @@ import numpy as np
 from jax.core import Tracer
 
 from shoal._errors import InputError
-from shoal.flows._document import MAX_DEPTH, damaged
 from shoal.flows._registry import class_of, name_of
+from shoal.records import MAX_DEPTH, damaged
 
 _STORED = (
     "bool",

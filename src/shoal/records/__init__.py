@@ -1,9 +1,14 @@
-"""Run records: plain JSON dictionaries that hold everything a report or a table is made from."""
+"""Run records, plain JSON that reports are made from, and model folders as bytes."""
 
 from ._check import check_record as check_record
 from ._files import read_record as read_record
 from ._files import write_record as write_record
 from ._files import write_text as write_text
-from ._system import package_versions as package_versions
 from ._json import to_plain as to_plain
+from ._model import MAX_DEPTH as MAX_DEPTH
+from ._model import MODEL as MODEL
+from ._model import damaged as damaged
+from ._model import read_document as read_document
+from ._model import write_document as write_document
+from ._system import package_versions as package_versions
 from ._system import system_info as system_info

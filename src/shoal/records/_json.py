@@ -45,6 +45,8 @@ def to_plain(value: Any, where: str = "record") -> Any:
                 )
         return {str(key): to_plain(item, f"{where}.{key}") for key, item in value.items()}
     if isinstance(value, (list, tuple)):
+        if set(map(type, value)) == {float} and all(map(math.isfinite, value)):
+            return list(value)
         return [to_plain(item, f"{where}[{index}]") for index, item in enumerate(value)]
     if isinstance(value, os.PathLike):
         return os.fspath(value)
@@ -63,6 +65,8 @@ def from_plain(value: Any, *, text: bool = False) -> Any:
     if isinstance(value, str):
         return value if text else _NON_FINITE.get(value, value)
     if isinstance(value, list):
+        if not {str, list, dict} & set(map(type, value)):
+            return value
         return [from_plain(item, text=text) for item in value]
     if isinstance(value, dict):
         return {key: from_plain(item, text=text or key in TEXT_KEYS) for key, item in value.items()}
