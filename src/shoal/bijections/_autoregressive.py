@@ -5,17 +5,14 @@ inverse: z_i = (x_i - t) / s, all at once. The Jacobian is lower triangular; log
 """
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
-import numpy as np
 
 from shoal._types import Array, Context, Float, Key, Scalar, Vector
 from shoal.bijections._base import AbstractBijection, check_input
-from shoal.bijections._conditioners import Activation, activation_function, product
+from shoal.bijections._conditioners import Activation
 from shoal.bijections._masks import MaskedConditioner
 from shoal.bijections._scale_maps import AbstractScaleMap, SoftBoundedScale
-
-_IN_LINE_TO = 16  # the sequential pass is written out up to this many coordinates
+from shoal.bijections._sequential import sequential
 
 
 class MaskedAutoregressive(AbstractBijection):
@@ -63,49 +60,8 @@ class MaskedAutoregressive(AbstractBijection):
         """x and log|det dx/dz|, one coordinate after the other."""
         check_input(self, z, context)
         c = context.astype(z.dtype) if context is not None and self.context_shape else z[:0]
-        run = self._in_line if self.shape[0] <= _IN_LINE_TO else self._scanned
-        x, log_scales = run(self._ordered(z), c)
+        x, log_scales = sequential(self.conditioner, self.scale, self._ordered(z), c)
         return self._ordered(x), jnp.sum(log_scales)
-
-    def _in_line(self, z: Vector, context: Float[Array, "c"]) -> tuple[Vector, Vector]:
-        """The steps written out: each multiplies only what is known by then."""
-        n, blocks = self.shape[0], self.conditioner.blocks()
-        act = activation_function(self.conditioner.activation)
-        x, log_scales, hidden = [], [], [[] for _ in blocks.weights]
-        for i in range(n):
-            inputs = jnp.concatenate([*x, context])
-            seen = np.r_[:i, n : n + context.size]
-            y = product(inputs, blocks.skip[i][:, seen]) + blocks.bias[i]
-            for h, w, b in zip(hidden, blocks.weights, blocks.biases, strict=True):
-                h.append(act(product(inputs, w[i][:, seen]) + b[i]))
-                inputs, seen = jnp.concatenate(h), np.arange((i + 1) * b.shape[1])
-            if hidden:
-                y = y + product(inputs, blocks.last[i][:, seen])
-            log_scales.append(self.scale.log_scale(y[:1]))
-            x.append(z[i : i + 1] * jnp.exp(log_scales[-1]) + y[1:])
-        return jnp.concatenate(x), jnp.concatenate(log_scales)
-
-    def _scanned(self, z: Vector, context: Float[Array, "c"]) -> tuple[Vector, Vector]:
-        """The same by `lax.scan`, for many coordinates: what is not known yet is zero."""
-        n, blocks = self.shape[0], self.conditioner.blocks()
-        act = activation_function(self.conditioner.activation)
-
-        def step(carry: tuple, xs: tuple) -> tuple[tuple, Scalar]:
-            (x, hidden), (here, z_i, block) = carry, xs
-            known = inputs = jnp.concatenate([x, context])
-            new = []
-            for h, w, b in zip(hidden, block.weights, block.biases, strict=True):
-                # `where`, not an update at an index: under `vmap` that would be a scatter
-                new.append(jnp.where(here[:, None], act(product(inputs, w) + b), h))
-                inputs = new[-1].reshape(-1)
-            y = product(known, block.skip) + block.bias + (product(inputs, block.last) if new else 0.0)
-            log_scale = self.scale.log_scale(y[:1])[0]
-            x = jnp.where(here, z_i * jnp.exp(log_scale) + y[1], x)
-            return (x, tuple(new)), log_scale
-
-        start = (jnp.zeros_like(z), tuple(jnp.zeros(b.shape, z.dtype) for b in blocks.biases))
-        (x, _), log_scales = jax.lax.scan(step, start, (np.eye(n, dtype=bool), z, blocks))
-        return x, log_scales
 
     def _ordered(self, v: Float[Array, "n"]) -> Float[Array, "n"]:
         return v[::-1] if self.reverse else v

@@ -16,6 +16,7 @@ from shoal.bijections._conditioners import (
     Activation,
     activation_function,
     check_hidden,
+    column,
     hidden_layers,
     product,
 )
@@ -60,10 +61,10 @@ class MaskedConditioner(eqx.Module):
         """All outputs at once: n raw scales, then n shifts."""
         skip, inner, last = self._masked()
         h = x if context is None else jnp.concatenate([x, context])
-        y = product(h, skip) + self.bias
+        y = product(h, skip) + column(self.bias, h)
         act = activation_function(self.activation)
         for w, b in zip(inner, self.biases, strict=True):
-            h = act(product(h, w) + b)
+            h = act(product(h, w) + column(b, h))
         return y + product(h, last) if inner else y
 
     def degrees(self, width: int) -> np.ndarray:
