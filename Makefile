@@ -6,6 +6,7 @@ SHELL := /bin/bash
 .PHONY: help demo test test-long lint docs lock clean
 
 TIME_LIMIT ?= 5m
+JOBS ?= 2
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input install --quiet --no-compile
@@ -16,11 +17,11 @@ help:
 demo: $(VENV)/.package
 	@mkdir -p runs
 	$(BIN)/shoal fit data/diamonds.csv --out runs/demo --overwrite --families realnvp,spline --seeds 2 --time-limit $(TIME_LIMIT)
-	@echo "The report lies at $(CURDIR)/runs/demo/report.html"
 
 test: $(VENV)/.package $(VENV)/.dev
 	@scripts/system_packages.sh chromium
-	$(BIN)/python -m pytest $(PYTEST)
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile -m "not long and not alone" $(PYTEST)
+	$(BIN)/python -m pytest -m alone $(PYTEST)
 
 test-long: $(VENV)/.package $(VENV)/.dev
 	@scripts/system_packages.sh chromium

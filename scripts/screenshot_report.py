@@ -10,7 +10,7 @@ Needs the Python package `playwright` and, as root, `apt-get install -y chromium
 import argparse
 from pathlib import Path
 
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import FloatRect, sync_playwright
 
 CHROMIUM = "/usr/bin/chromium"
 ARGUMENTS = [
@@ -43,8 +43,8 @@ def main() -> None:
         if given.section:
             page.locator(f"#{given.section}").screenshot(path=target)
         elif given.height:
-            clip = {"x": 0, "y": 0, "width": given.width, "height": given.height}
-            page.screenshot(path=target, full_page=True, clip=clip)
+            top = FloatRect(x=0, y=0, width=given.width, height=given.height)
+            page.screenshot(path=target, full_page=True, clip=top)
         else:
             page.screenshot(path=target, full_page=True)
         browser.close()

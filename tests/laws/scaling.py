@@ -35,8 +35,10 @@ def leaf_name(path: tuple) -> str:
     return next(str(p.name) for p in reversed(path) if isinstance(p, jax.tree_util.GetAttrKey))
 
 
-def scaled(bijection: AbstractBijection, multiplier: float, precision: str, seed: int) -> AbstractBijection:
-    """The bijection with every free parameter a normal draw times `multiplier`, rounded to `precision`, in float64.
+def scaled(
+    bijection: AbstractBijection, multiplier: float, precision: str, seed: int, kept: tuple[str, ...] = ()
+) -> AbstractBijection:
+    """The bijection with every parameter a normal draw times `multiplier`, rounded to `precision`, in float64.
 
     Positive ones (`scale` of a standardisation) are exp of that. The same seed draws the same numbers.
     """
@@ -48,10 +50,9 @@ def scaled(bijection: AbstractBijection, multiplier: float, precision: str, seed
             new.append(leaf)
             continue
         name, values = leaf_name(path), np.asarray(leaf, np.float64)
-        if name not in _KEEP:
+        if name not in (*_KEEP, *kept):
             values = multiplier * rng.normal(size=values.shape) * (_NET if name == "last" else 1.0)
-        if name == "scale":
-            values = np.exp(values)
+            values = np.exp(values) if name == "scale" else values
         new.append(values.astype(precision).astype(np.float64))
     return jax.tree_util.tree_unflatten(tree, new)
 
@@ -69,7 +70,7 @@ def prepared(name: str, precision: str) -> Prepared:
             context = rng.normal(size=(POINTS, *bijection.context_shape)).astype(precision).astype(np.float64)
 
         def at(multiplier: float) -> Prepared:
-            candidate = scaled(bijection, multiplier, precision, case.seed + 2000)
+            candidate = scaled(bijection, multiplier, precision, case.seed + 2000, case.kept)
             kappa = kappas(values_and_jacobians(candidate, z, z, context)[1].forward)
             return Prepared(candidate, Points(z, context, kappa))
 

@@ -16,7 +16,9 @@ from shoal.records import read_record, to_plain, write_record
 
 KEYS = st.text(max_size=8)
 FIGURES = st.one_of(st.none(), st.booleans(), st.integers(-(2**70), 2**70), st.floats())
-VALUES = st.recursive(FIGURES, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS, inner, max_size=4))
+VALUES = st.recursive(
+    FIGURES, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS, inner, max_size=4)
+)
 
 
 def same(a: Any, b: Any) -> bool:
@@ -30,7 +32,9 @@ def same(a: Any, b: Any) -> bool:
 
 
 @given(record=st.dictionaries(KEYS, VALUES, max_size=5))
-def test_numbers_come_back_bit_for_bit(record: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_numbers_come_back_bit_for_bit(
+    record: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+) -> None:
     path = tmp_path_factory.mktemp("record") / "record.json"
     write_record({"numbers": record}, path)
     assert same(read_record(path), {"numbers": record})
@@ -48,7 +52,11 @@ def test_non_finite_numbers_are_strings_in_the_file(tmp_path: Path) -> None:
 
 def test_text_that_looks_like_a_number_stays_text(tmp_path: Path) -> None:
     record = {
-        "data": {"columns": ["nan", "inf", "x"], "source": "nan", "lattice": [{"column": "-inf", "step": math.inf}]},
+        "data": {
+            "columns": ["nan", "inf", "x"],
+            "source": "nan",
+            "lattice": [{"column": "-inf", "step": math.inf}],
+        },
         "rungs": [{"family": "nan", "depth": 1}],
     }
     write_record(record, tmp_path / "record.json")
@@ -98,7 +106,9 @@ def test_what_json_has_no_word_for_is_refused_and_nothing_is_written(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_crash_before_the_rename_leaves_the_old_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_crash_before_the_rename_leaves_the_old_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "record.json"
     write_record({"run": 1}, path)
 

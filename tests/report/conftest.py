@@ -63,23 +63,43 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
+def _open(browser: Browser, path: Path, width: int) -> Opened:
+    page = browser.new_page(viewport={"width": width, "height": 1000})
+    opened = Opened(page)
+    page.on("console", lambda message: opened.console.append(f"{message.type}: {message.text}"))
+    page.on("pageerror", lambda error: opened.errors.append(str(error)))
+    page.on("request", lambda request: opened.requests.append(request.url))
+    page.on("dialog", lambda dialog: (opened.dialogs.append(dialog.message), dialog.dismiss())[0])
+    page.goto(path.as_uri())
+    page.evaluate("() => window.shoalReady")
+    return opened
+
+
 @pytest.fixture
 def open_page(browser: Browser) -> Iterator[Callable[..., Opened]]:
     """`open_page(path, width=1280)` opens a report and waits until all charts are drawn."""
-    pages: list[Page] = []
+    opened: list[Opened] = []
 
     def opener(path: Path, *, width: int = 1280) -> Opened:
-        page = browser.new_page(viewport={"width": width, "height": 1000})
-        pages.append(page)
-        opened = Opened(page)
-        page.on("console", lambda message: opened.console.append(f"{message.type}: {message.text}"))
-        page.on("pageerror", lambda error: opened.errors.append(str(error)))
-        page.on("request", lambda request: opened.requests.append(request.url))
-        page.on("dialog", lambda dialog: (opened.dialogs.append(dialog.message), dialog.dismiss())[0])
-        page.goto(path.as_uri())
-        page.evaluate("() => window.shoalReady")
-        return opened
+        opened.append(_open(browser, path, width))
+        return opened[-1]
 
     yield opener
-    for page in pages:
-        page.close()
+    for one in opened:
+        one.page.close()
+
+
+@pytest.fixture(scope="session")
+def _shared(browser: Browser, report: Path) -> Opened:
+    return _open(browser, report, 1280)
+
+
+@pytest.fixture
+def opened(_shared: Opened) -> Opened:
+    """The full report in the browser, opened once; nothing is selected when a test gets it."""
+    page = _shared.page
+    if page.locator("#columns").input_value() != "0":
+        page.select_option("#columns", index=0)
+    page.click("#clear")
+    page.evaluate("() => window.shoalReady")
+    return _shared

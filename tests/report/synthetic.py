@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-COLUMNS = ["carat", "depth", "table", "price", "x", "y", "z"]
+COLUMNS = ["mass", "length", "width", "height", "speed", "charge", "age"]
 DEPTHS = (1, 2, 4, 8, 16)
 BEST = {"realnvp": -9.93, "spline": -9.80}
 
@@ -42,10 +42,10 @@ def make_record(
         "format": 1, "kind": "fit", "created": "2025-11-23T18:04:05+00:00",
         "versions": {"python": "3.11.2", "shoal": "0.1.0", "jax": "0.10.2", "numpy": "2.4.6"},
         "device": "cpu", "dtype": "float32", "seconds": 287.4,
-        "command": "shoal fit data/diamonds.csv --out runs/demo --families realnvp,spline --seeds 2 --time-limit 5m",
+        "command": "shoal fit made-up.csv --out run --families realnvp,spline --seeds 2 --time-limit 5m",
         "data": {
-            "source": "data/diamonds.csv", "rows": 53920, "removed_duplicates": 0,
-            "parts": {"train": 43136, "validation": 5392, "test": 5392},
+            "source": "tables/made-up.csv", "rows": 40000, "removed_duplicates": 0,
+            "parts": {"train": 32000, "validation": 4000, "test": 4000},
             "columns": columns, "context_columns": [], "weights_column": None,
             "lattice": [
                 {"column": columns[0], "step": 0.01, "ties": 0.994, "dequantized": True},
@@ -58,7 +58,7 @@ def make_record(
         "rungs": rungs,
         "decision": {"chosen": index, "best": best, "seed": 0, "max_condition": 1e4, "max_round_trip": 1e-3,
                      "sentence": sentence},
-        "test": {"log_likelihood": -9.8123, "standard_error": 0.0312, "rows": 5392},
+        "test": {"log_likelihood": -9.8123, "standard_error": 0.0312, "rows": 4000},
         "spectrum": _spectrum(len(columns)),
         "condition_histogram": _histogram(rng),
         "points": _points(rng, columns, points, samples),
@@ -122,7 +122,7 @@ def _spectrum(count: int) -> dict[str, Any]:
 
 
 def _histogram(rng: np.random.Generator) -> dict[str, Any]:
-    counts, edges = np.histogram(rng.normal(2.28, 0.45, 5392), bins=40)
+    counts, edges = np.histogram(rng.normal(2.28, 0.45, 4000), bins=40)
     return {"log10_edges": edges.tolist(), "counts": counts.tolist()}
 
 
@@ -132,7 +132,7 @@ def _points(rng: np.random.Generator, columns: list[str], points: int, samples: 
 
     def draw(number: int, noise: float) -> np.ndarray:
         base = rng.normal(size=(number, count)) @ mixing
-        base[:, 0] = np.exp(0.5 * base[:, 0])
+        base[:, 0] = np.exp(0.5 * np.clip(base[:, 0], -9, 9))
         return base + noise * rng.normal(size=base.shape)
 
     data = draw(points, 0.0)
@@ -144,6 +144,6 @@ def _points(rng: np.random.Generator, columns: list[str], points: int, samples: 
         "data": data.tolist(),
         "condition": condition.tolist(),
         "log_prob": (-9 - 0.5 * (data**2).sum(axis=1) / count + 0.3 * rng.normal(size=points)).tolist(),
-        "row": (2 + rng.permutation(5392 * 10)[:points]).tolist(),
+        "row": (2 + rng.permutation(40000)[:points]).tolist(),
         "samples": draw(samples, 0.05).tolist(),
     }

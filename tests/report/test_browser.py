@@ -1,5 +1,6 @@
 """The page in a real browser: it opens from a file without network, draws, and its brush links all panels."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import pytest
 from playwright.sync_api import FloatRect, Locator, Page
 
 from shoal.report import write_report
+from shoal.report._theme import log_domain
 from tests.report.conftest import Opened
 from tests.report.synthetic import COLUMNS, make_record
 
@@ -27,7 +29,7 @@ PANELS = """() => {
       });
       for (const child of group.items) visit(child, gx, gy);
     }
-  })(view.scenegraph().root, ...view.origin());
+  })(view.scenegraph().root, view.origin()[0] + view.padding().left, view.origin()[1] + view.padding().top);
   return found.sort((a, b) => a.y - b.y || a.x - b.x);
 }"""
 
@@ -85,14 +87,13 @@ def drag(page: Page, panel: dict[str, Any], start: tuple[float, float], end: tup
     page.wait_for_timeout(100)
 
 
-def test_it_opens_without_network_and_without_a_word(report: Path, open_page: Open) -> None:
-    opened = open_page(report)
+def test_it_opens_without_network_and_without_a_word(report: Path, opened: Opened) -> None:
     assert opened.complaints == []
     assert opened.requests[0] == report.as_uri()
 
 
-def test_every_chart_is_drawn(report: Path, open_page: Open) -> None:
-    page = open_page(report).page
+def test_every_chart_is_drawn(opened: Opened) -> None:
+    page = opened.page
     inks = page.evaluate(
         """() => Object.fromEntries([...document.querySelectorAll("canvas")].map((canvas) => {
           const data = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
@@ -101,14 +102,22 @@ def test_every_chart_is_drawn(report: Path, open_page: Open) -> None:
           return [canvas.closest("[id]").id, colours.size];
         }))"""
     )
-    charts = ["likelihood", "condition", "trade-off", "histogram", "spectrum", "round-trip", "overview", "rung-curve"]
+    charts = [
+        "likelihood",
+        "condition",
+        "trade-off",
+        "histogram",
+        "spectrum",
+        "round-trip",
+        "overview",
+        "rung-curve",
+    ]
     assert sorted(inks) == sorted([*charts, "scatter", "scatter-back"])
     assert all(count > 20 for count in inks.values()), inks
     assert sorted(page.evaluate("Object.keys(window.shoalViews)")) == sorted(inks)
 
 
-def test_a_brush_in_one_panel_selects_the_same_points_in_all(report: Path, open_page: Open) -> None:
-    opened = open_page(report)
+def test_a_brush_in_one_panel_selects_the_same_points_in_all(opened: Opened) -> None:
     page = opened.page
     before = page.evaluate(PANELS)
     assert len(before) == 16  # 15 pairs of six columns, and the condition numbers
@@ -125,26 +134,33 @@ def test_a_brush_in_one_panel_selects_the_same_points_in_all(report: Path, open_
     assert [sorted(panel["rows"]) for panel in after] == [expected] * 16
     assert page.inner_text("#selected").startswith(f"{len(expected):,} of 1,500 points · κ median ")
     times = sorted(page.evaluate("window.redraws"))
-    print(f"\nredraw while brushing: {len(times)} moves, median {times[len(times) // 2]:.0f} ms, largest {times[-1]:.0f} ms")
+    middle = times[len(times) // 2]
+    print(f"\nredraw while brushing: {len(times)} moves, median {middle:.0f} ms, largest {times[-1]:.0f} ms")
     assert len(times) >= 8
-    assert times[len(times) // 2] < 300, times
+    assert middle < 300, times
     assert opened.complaints == []
 
 
-def test_a_band_of_condition_numbers_shows_where_the_points_lie(report: Path, open_page: Open) -> None:
-    opened = open_page(report)
+def test_a_band_of_condition_numbers_shows_where_the_points_lie(opened: Opened) -> None:
     page = opened.page
     wide = page.evaluate(PANELS)[1]
-    drag(page, wide, (0.7, 0.5), (0.98, 0.5))
+    points = page.evaluate("window.shoalViews.scatter.data('points').map((d) => [d.r, d.k, d.c0])")
+    ends = log_domain([float(k) for _, k, _ in points], room=0.03)
+    tail = sorted(k for _, k, _ in points)[-90]
+    start = math.log(tail / ends[0]) / math.log(ends[1] / ends[0])
+    drag(page, wide, (start, 0.5), (0.999, 0.5))
     low, high = sorted(page.evaluate("window.shoalViews.scatter.data('band_store')")[0]["values"][0])
-    points = page.evaluate("window.shoalViews.scatter.data('points').map((d) => [d.r, d.k])")
-    expected = sorted(row for row, k in points if low <= k <= high)
-    assert 3 < len(expected) < 500
+    expected = sorted(row for row, k, _ in points if low <= k <= high)
+    assert 70 <= len(expected) <= 110
     panels = page.evaluate(PANELS)
     assert [sorted(panel["rows"]) for panel in panels] == [expected] * 16
-    drag(page, panels[0], (0.05, 0.05), (0.5, 0.95))
+    left, right = page.evaluate(
+        "JSON.parse(document.getElementById('payload').textContent).scatter.domains[0]"
+    )
+    middle = sorted(x for row, _, x in points if row in expected)[len(expected) // 2]
+    drag(page, panels[0], (0.005, 0.01), ((middle - left) / (right - left), 0.98))
     both = page.evaluate(PANELS)[7]["rows"]
-    assert 0 < len(both) < len(expected)
+    assert 0.3 * len(expected) < len(both) < 0.7 * len(expected)
     assert set(both) < set(expected)
     page.click("#clear")
     page.evaluate("() => window.shoalReady")
@@ -152,8 +168,8 @@ def test_a_band_of_condition_numbers_shows_where_the_points_lie(report: Path, op
     assert opened.complaints == []
 
 
-def test_the_button_selects_the_worst_conditioned(report: Path, record: dict[str, Any], open_page: Open) -> None:
-    page = open_page(report).page
+def test_the_button_selects_the_worst_conditioned(record: dict[str, Any], opened: Opened) -> None:
+    page = opened.page
     page.click("#worst")
     page.evaluate("() => window.shoalReady")
     condition, rows = record["points"]["condition"], record["points"]["row"]
@@ -161,13 +177,12 @@ def test_the_button_selects_the_worst_conditioned(report: Path, record: dict[str
     assert sorted(page.evaluate(PANELS)[5]["rows"]) == sorted(rows[index] for index in worst)
 
 
-def test_another_set_of_columns_redraws_the_panels(report: Path, record: dict[str, Any], open_page: Open) -> None:
-    opened = open_page(report)
+def test_another_set_of_columns_redraws_the_panels(record: dict[str, Any], opened: Opened) -> None:
     page = opened.page
     options = page.locator("#columns option").all_inner_texts()
     assert options[0] == ", ".join(COLUMNS[:6])
     last = options[-1].split(", ")
-    assert "z" in last
+    assert COLUMNS[6] in last
     page.select_option("#columns", index=len(options) - 1)
     page.evaluate("() => window.shoalReady")
     shown = page.evaluate("window.shoalViews.scatter.data('points').map((d) => [d.r, d.c5])")
@@ -177,14 +192,13 @@ def test_another_set_of_columns_redraws_the_panels(report: Path, record: dict[st
     assert opened.complaints == []
 
 
-def test_the_list_of_rungs_changes_the_curves(report: Path, open_page: Open) -> None:
-    opened = open_page(report)
+def test_the_list_of_rungs_changes_the_curves(opened: Opened) -> None:
     page = opened.page
     chooser: Locator = page.locator("#rung-curve select")
     assert chooser.input_value() == "spline, depth 4"
     assert page.evaluate(LINES) == {"rungs": ["spline, depth 4"], "epochs": 40}
     chooser.select_option("spline, depth 16")
-    page.evaluate("() => window.shoalViews['rung-curve'].runAsync()")
+    page.evaluate("() => window.shoalViews['rung-curve'].runAsync().then(() => null)")
     assert page.evaluate(LINES) == {"rungs": ["spline, depth 16"], "epochs": 9}
     assert opened.complaints == []
 
@@ -192,11 +206,20 @@ def test_the_list_of_rungs_changes_the_curves(report: Path, open_page: Open) -> 
 def test_a_narrow_window_scrolls_panels_not_the_page(report: Path, open_page: Open) -> None:
     page = open_page(report, width=380).page
     assert page.evaluate("document.documentElement.scrollWidth") <= 380
-    widths = page.evaluate("[...document.querySelectorAll('.chart canvas')].map((c) => c.getBoundingClientRect().width)")
+    widths = page.evaluate(
+        "[...document.querySelectorAll('.chart canvas')].map((c) => c.getBoundingClientRect().width)"
+    )
     assert max(widths) <= 380
 
 
-HOSTILE = ["</script><img src=x onerror=alert(1)>", "a.b[0]", "\"q'uote\" & <b>", "名前 \U0001f600", "x\\y\n z", "datum.c0"]
+HOSTILE = [
+    "</script><img src=x onerror=alert(1)>",
+    "a.b[0]",
+    '"q\'uote" & <b>',
+    "名前 \U0001f600",
+    "x\\y\n z",
+    "datum.c0",
+]
 
 
 def test_hostile_names_are_only_text(tmp_path: Path, open_page: Open) -> None:
@@ -211,7 +234,11 @@ def test_hostile_names_are_only_text(tmp_path: Path, open_page: Open) -> None:
     assert opened.complaints == []
     assert page.locator("img, main b:not(.glyph):not(.key b)").count() == 0
     assert page.inner_text(".decision p:last-child") == "<img src=x onerror=alert(3)> & so on"
-    assert page.locator("#columns option").first.inner_text().startswith("</script><img src=x onerror=alert(1)>, a.b[0], ")
+    assert (
+        page.locator("#columns option")
+        .first.inner_text()
+        .startswith("</script><img src=x onerror=alert(1)>, a.b[0], ")
+    )
     titles = page.evaluate(
         """() => { const found = new Set(); (function visit(mark) { for (const item of mark.items || []) {
           if (item.text) found.add(String(item.text)); if (item.items) item.items.forEach(visit); } })
@@ -241,7 +268,10 @@ VARIANTS: dict[str, tuple[int, Callable[[dict[str, Any]], object]]] = {
     "one column": (1, lambda _: None),
     "two columns": (2, lambda _: None),
     "thirty columns": (30, lambda _: None),
-    "not one rung": (3, lambda r: r.update(rungs=[], decision={"chosen": None, "sentence": "Nothing was trained."})),
+    "not one rung": (
+        3,
+        lambda r: r.update(rungs=[], decision={"chosen": None, "sentence": "Nothing was trained."}),
+    ),
     "no condition numbers": (3, no_condition),
     "unresolved points": (3, some_unresolved),
     "constant column": (3, constant),

@@ -15,9 +15,15 @@ from shoal._types import Context, Float, Scalar, Vector
 from shoal.bijections import AbstractBijection, Chain
 from shoal.distributions import Flow, StandardNormal
 from shoal.training import FitResult, _run
+from shoal.training._step import advance
 
 ROWS, VALIDATION = 640, 200
-SHORT = {"batch_size": 64, "max_epochs": 6, "learning_rate": 1e-2}
+SHORT: dict[str, Any] = {"batch_size": 64, "max_epochs": 6, "learning_rate": 1e-2}
+
+
+def short(**changes: Any) -> dict[str, Any]:
+    """`SHORT` with these changes."""
+    return {**SHORT, **changes}
 
 
 def banana(rows: int, seed: int = 0) -> np.ndarray:
@@ -82,6 +88,11 @@ def chained(*middle: AbstractBijection) -> Flow:
 def fragile(limit: float = 0.3) -> Flow:
     """Layer 1 of 3 breaks when a step carries its scale too far; a smaller learning rate does not."""
     return chained(Fragile(2, 1e3), Fragile(2, limit))
+
+
+def compilations() -> int:
+    """How many step programs are compiled."""
+    return advance._cache_size()  # pyright: ignore[reportAttributeAccessIssue]  (JAX's stubs leave it out)
 
 
 def weights_of(flow: Any) -> list[np.ndarray]:

@@ -3,7 +3,7 @@
 Only what every reader relies on is checked: figures that were not computed may be null or absent.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from .._errors import InputError
@@ -43,12 +43,12 @@ def check_record(record: Any) -> None:
 
 def _check_data(data: Any) -> None:
     columns = data.get("columns") if isinstance(data, Mapping) else None
-    if not _is_list(columns) or not all(isinstance(name, str) for name in columns):
+    if not isinstance(columns, (list, tuple)) or not all(isinstance(name, str) for name in columns):
         raise InputError("The record's data.columns must be a list of column names.")
 
 
 def _check_rungs(rungs: Any) -> None:
-    if not _is_list(rungs):
+    if not isinstance(rungs, (list, tuple)):
         raise InputError(f"The record's rungs must be a list, got a {type(rungs).__name__}.")
     for index, rung in enumerate(rungs):
         if not isinstance(rung, Mapping):
@@ -80,7 +80,3 @@ def _check_decision(decision: Any, rungs: int) -> None:
             raise InputError(
                 f"The record's decision.{key} is {index!r}, but there are {rungs} rungs (counted from 0)."
             )
-
-
-def _is_list(value: Any) -> bool:
-    return isinstance(value, Sequence) and not isinstance(value, (str, bytes))

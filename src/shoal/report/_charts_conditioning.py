@@ -10,7 +10,7 @@ import altair as alt
 
 from ._numbers import finite, finite_values, positive, short
 from ._rungs import mapping, sequence
-from ._theme import ACCENT, ALARM, INK, log_axis, log_domain
+from ._theme import ACCENT, ALARM, INK, layered, log_axis, log_domain
 
 HEIGHT = 240
 
@@ -46,7 +46,7 @@ def histogram_chart(record: Mapping[str, Any], condition: Mapping[str, Any]) -> 
             alt.Tooltip("count:Q", title="points", format=",d"),
         ],
     )
-    return alt.layer(rectangles, *_rules(marks, scale)).properties(width="container", height=HEIGHT)
+    return layered([rectangles, *_rules(marks, scale)], HEIGHT)
 
 
 def spectrum_chart(record: Mapping[str, Any]) -> alt.LayerChart | None:
@@ -60,9 +60,8 @@ def spectrum_chart(record: Mapping[str, Any]) -> alt.LayerChart | None:
             rows.append({"index": place, "median": value, "low": positive(low), "high": positive(high)})
     if not rows:
         return None
-    domain = log_domain(
-        [row[key] for row in rows for key in ("low", "median", "high") if row[key] is not None]
-    )
+    known = [row[key] for row in rows for key in ("low", "median", "high") if row[key] is not None]
+    domain = log_domain(known)
     scale = alt.Scale(type="log", domain=domain, nice=False)
     count = len(rows)
     ticks = [row["index"] for row in rows] if count <= 12 else None
@@ -74,7 +73,7 @@ def spectrum_chart(record: Mapping[str, Any]) -> alt.LayerChart | None:
     )
     x = alt.X("index:Q", title="index of the singular value (largest first)", scale=x_scale, axis=axis)
     y = alt.Y("median:Q", title="singular value σ", scale=scale, axis=log_axis(domain))
-    base = alt.Chart(alt.Data(values=rows))
+    base = alt.Chart()
     both = base.transform_filter("isValid(datum.low) && isValid(datum.high)")
     band = both.mark_rule(color=ACCENT, opacity=0.4, strokeWidth=7, strokeCap="butt")
     if count > 12:
@@ -91,7 +90,7 @@ def spectrum_chart(record: Mapping[str, Any]) -> alt.LayerChart | None:
             alt.Tooltip("high:Q", title="σ 99 %", format=",.3~r"),
         ],
     )
-    return alt.layer(band, line, points).properties(width="container", height=HEIGHT)
+    return layered([band, line, points], HEIGHT, rows)
 
 
 def _condition_marks(
@@ -102,7 +101,7 @@ def _condition_marks(
         {"value": value, "name": f"{name}: {short(value)}", "kind": "own"} for name, value in found if value
     ]
     if limit is not None and limit <= largest * 1e3:
-        marks.append({"value": limit, "name": "largest allowed", "kind": "limit"})
+        marks.append({"value": limit, "name": "limit for 99 %", "kind": "limit"})
     for place, mark in enumerate(marks):  # labels stand above the frame, one row each, so that none overlap
         mark["row"] = -7 - 13 * (len(marks) - 1 - place)
     return marks
@@ -116,7 +115,6 @@ def _rules(marks: list[dict[str, Any]], scale: alt.Scale) -> list[alt.Chart]:
     kinds = alt.Scale(domain=["own", "limit"], range=[INK, ALARM])
     colour = alt.Color("kind:N", scale=kinds, legend=None)
     rule = base.mark_rule(strokeDash=[5, 4], strokeWidth=1.3).encode(x=x, color=colour)
-    text = base.mark_text(fontSize=10.5).encode(
-        x=x, y=alt.Y("row:Q", scale=None), text="name:N", color=colour
-    )
+    text = base.mark_text(fontSize=10.5)
+    text = text.encode(x=x, y=alt.Y("row:Q", scale=None), text="name:N", color=colour)
     return [rule, text]

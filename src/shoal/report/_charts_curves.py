@@ -8,7 +8,7 @@ import altair as alt
 
 from ._numbers import finite, quantile
 from ._rungs import Rung, chosen_of, families_of, mapping, sequence
-from ._theme import MUTED, family_colour
+from ._theme import MUTED, family_colour, layered
 
 HEIGHT = 260
 MAX_POINTS = 8_000
@@ -34,11 +34,15 @@ def curve_rows(rungs: Sequence[Rung]) -> list[dict[str, Any]]:
             figures = {key: _at(values, place) for key, values in series.items()}
             rows.append(
                 {
-                    "rung": rung.name, "family": rung.family, "depth": rung.depth,
-                    "seed": seed.get("seed"), "curve": f"{rung.index}/{seed.get('seed')}",
-                    "epoch": finite(epochs[place]), **figures,
+                    "rung": rung.name,
+                    "family": rung.family,
+                    "depth": rung.depth,
+                    "seed": seed.get("seed"),
+                    "curve": f"{rung.index}/{seed.get('seed')}",
+                    "epoch": finite(epochs[place]),
+                    **figures,
                 }
-            )  # fmt: skip
+            )
     return _with_floor(rows)
 
 
@@ -50,12 +54,12 @@ def any_below_floor(rows: Sequence[dict[str, Any]]) -> bool:
 
 def overview_chart(rungs: Sequence[Rung], rows: Sequence[dict[str, Any]]) -> alt.LayerChart | None:
     """Validation log-likelihood by epoch, one line for each rung and seed; a click on a family shows it alone."""
-    if not any(row["validation"] is not None for row in rows):
+    known = [row["validation"] for row in rows if row["validation"] is not None]
+    if not known:
         return None
     families = families_of(list(rungs))
     click = alt.selection_point(name="family", fields=["family"], bind="legend")
-    low = _floor([row["validation"] for row in rows if row["validation"] is not None])
-    base = alt.Chart(alt.NamedData("curves")).transform_filter(f"datum.validation >= {low!r}")
+    base = alt.Chart(alt.NamedData("curves")).transform_filter(f"datum.validation >= {_floor(known)!r}")
     x, y = _axes("validation", rows)
     tooltip = [*_names(), alt.Tooltip("validation:Q", format=".4f")]
     line = base.mark_line(clip=True).encode(
@@ -67,7 +71,7 @@ def overview_chart(rungs: Sequence[Rung], rows: Sequence[dict[str, Any]]) -> alt
         opacity=alt.when(click).then(alt.value(0.8)).otherwise(alt.value(0.06)),
     )
     hover = base.mark_point(size=60, opacity=0).encode(x=x, y=y, tooltip=tooltip)
-    return alt.layer(line.add_params(click), hover).properties(width="container", height=HEIGHT)
+    return layered([line.add_params(click), hover], HEIGHT)
 
 
 def rung_curve_chart(rungs: Sequence[Rung], rows: Sequence[dict[str, Any]]) -> alt.LayerChart | None:
@@ -102,7 +106,7 @@ def rung_curve_chart(rungs: Sequence[Rung], rows: Sequence[dict[str, Any]]) -> a
             alt.Tooltip("learning_rate:Q", title="learning rate", format=".2e"),
         ],
     )
-    layers: list[alt.Chart] = [line, hover]
+    layers: list[alt.Chart] = [line.add_params(rung), hover]
     marks = _rollbacks(rungs)
     if marks:
         ticks = alt.Chart(alt.Data(values=marks)).transform_filter("datum.rung === rung")
@@ -116,8 +120,7 @@ def rung_curve_chart(rungs: Sequence[Rung], rows: Sequence[dict[str, Any]]) -> a
                 ],
             )
         )
-    layers[0] = layers[0].add_params(rung)
-    return alt.layer(*layers).properties(width="container", height=HEIGHT)
+    return layered(layers, HEIGHT)
 
 
 def _rollbacks(rungs: Sequence[Rung]) -> list[dict[str, Any]]:
@@ -138,12 +141,8 @@ def _axes(field: str, rows: Sequence[dict[str, Any]]) -> tuple[alt.X, alt.Y]:
     epochs = [row["epoch"] for row in rows if row["epoch"] is not None] or [0]
     ends = alt.Scale(domain=[min(epochs), max(max(epochs), min(epochs) + 1)], nice=False)
     scale = alt.Scale(zero=False, nice=False, padding=6)
-    x = alt.X(
-        "epoch:Q",
-        title="epoch",
-        axis=alt.Axis(grid=False, tickMinStep=1, tickCount=8, format="d"),
-        scale=ends,
-    )
+    axis = alt.Axis(grid=False, tickMinStep=1, tickCount=8, format="d")
+    x = alt.X("epoch:Q", title="epoch", axis=axis, scale=ends)
     return x, alt.Y(f"{field}:Q", title="log-likelihood (nats per row)", scale=scale)
 
 
@@ -162,11 +161,7 @@ def _with_floor(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     for row in rows:
         values = (row[key] for key in ("train", "validation"))
         by_rung.setdefault(row["rung"], []).extend(value for value in values if value is not None)
-    floors: dict[str, float | None] = {}
-    for name, values in by_rung.items():
-        floors[name] = None
-        if values:
-            floors[name] = _floor(values)
+    floors = {name: _floor(values) if values else None for name, values in by_rung.items()}
     return [{**row, "floor": floors[row["rung"]]} for row in rows]
 
 

@@ -21,6 +21,7 @@ from ._theme import (
     family_colour,
     family_scale,
     family_shape,
+    layered,
     linear_domain,
     log_axis,
     log_domain,
@@ -62,7 +63,7 @@ def likelihood_chart(rungs: Sequence[Rung]) -> alt.LayerChart | None:
     rows = [row for row in frontier_rows(rungs) if row["likelihood"] is not None]
     if not rows:
         return None
-    base = alt.Chart(alt.Data(values=rows))
+    base = alt.Chart()
     y = alt.Y("likelihood:Q", title="validation log-likelihood (nats per row)", scale=_likelihood_scale(rows))
     x = depth_axis([rung.depth for rung in rungs])
     families = families_of(list(rungs))
@@ -76,7 +77,7 @@ def likelihood_chart(rungs: Sequence[Rung]) -> alt.LayerChart | None:
     if level is not None:
         rule = alt.Chart(alt.Data(values=[{"level": level}])).mark_rule(color=MUTED, strokeDash=[4, 3])
         layers.insert(0, rule.encode(y=alt.Y("level:Q", scale=_likelihood_scale(rows))))
-    return alt.layer(*layers).properties(width="container", height=HEIGHT)
+    return layered(layers, HEIGHT, rows)
 
 
 def condition_chart(rungs: Sequence[Rung], max_condition: float | None) -> alt.LayerChart | None:
@@ -86,7 +87,7 @@ def condition_chart(rungs: Sequence[Rung], max_condition: float | None) -> alt.L
         return None
     domain = _condition_domain(rows, max_condition)
     scale = alt.Scale(type="log", domain=domain, nice=False)
-    base = alt.Chart(alt.Data(values=rows))
+    base = alt.Chart()
     families = families_of(list(rungs))
     x = depth_axis([rung.depth for rung in rungs])
     y = alt.Y("q99:Q", title="condition number κ", scale=scale, axis=log_axis(domain))
@@ -95,7 +96,8 @@ def condition_chart(rungs: Sequence[Rung], max_condition: float | None) -> alt.L
     )
     spread = spread.transform_filter("isValid(datum.median) && isValid(datum.max)")
     layers = [_lines(base, x, y, families), spread, *_marks(base, x, y, families, rows)]
-    return alt.layer(*_limit(max_condition, "y", scale), *layers).properties(width="container", height=HEIGHT)
+    layers = [*_limit(max_condition, "y", scale), *layers]
+    return layered(layers, HEIGHT, rows)
 
 
 def trade_off_chart(rungs: Sequence[Rung], max_condition: float | None) -> alt.LayerChart | None:
@@ -108,14 +110,15 @@ def trade_off_chart(rungs: Sequence[Rung], max_condition: float | None) -> alt.L
     )
     scale = alt.Scale(type="log", domain=domain, nice=False)
     families = families_of(list(rungs))
-    base = alt.Chart(alt.Data(values=rows))
+    base = alt.Chart()
     x = alt.X("q99:Q", title="99 % condition number κ", scale=scale, axis=log_axis(domain, grid=False))
     y = alt.Y("likelihood:Q", title="validation log-likelihood (nats per row)", scale=_likelihood_scale(rows))
     labels = base.mark_text(align="left", dx=8, dy=10, fontSize=10.5).encode(
         x=x, y=y, text="depth:N", color=family_colour(families)
     )
     layers = [_lines(base, x, y, families), labels, *_marks(base, x, y, families, rows)]
-    return alt.layer(*_limit(max_condition, "x", scale), *layers).properties(width="container", height=HEIGHT)
+    layers = [*_limit(max_condition, "x", scale), *layers]
+    return layered(layers, HEIGHT, rows)
 
 
 def _lines(base: alt.Chart, x: alt.X, y: alt.Y, families: list[str]) -> alt.Chart:
@@ -179,11 +182,13 @@ def _limit(max_condition: float | None, axis: str, scale: alt.Scale) -> list[alt
     base = alt.Chart(alt.Data(values=[{"limit": max_condition}]))
     rule = base.mark_rule(color=ALARM, strokeDash=[5, 4], strokeWidth=1.3)
     if axis == "y":
-        text = base.mark_text(text="largest κ allowed", color=ALARM, fontSize=10.5, align="left", dy=-6)
+        text = base.mark_text(
+            text="limit for the 99 % point", color=ALARM, fontSize=10.5, align="left", dy=-6
+        )
         where = alt.Y("limit:Q", scale=scale)
         return [rule.encode(y=where), text.encode(y=where, x=alt.value(5))]
     text = base.mark_text(
-        text="largest κ allowed", color=ALARM, fontSize=10.5, align="left", angle=270, dy=-6
+        text="limit for the 99 % point", color=ALARM, fontSize=10.5, align="left", angle=270, dy=-6
     )
     where_x = alt.X("limit:Q", scale=scale)
     return [rule.encode(x=where_x), text.encode(x=where_x, y=alt.value(HEIGHT - 5))]

@@ -17,6 +17,7 @@ from ._theme import (
     depth_place,
     family_colour,
     family_shape,
+    layered,
     log_axis,
     log_domain,
 )
@@ -60,7 +61,7 @@ def round_trip_chart(record: Mapping[str, Any], rungs: Sequence[Rung]) -> alt.La
     scale = alt.Scale(type="log", domain=domain, nice=False)
     families = families_of(list(rungs))
     dtypes = sorted({row["dtype"] for row in rows})
-    base = alt.Chart(alt.Data(values=rows))
+    base = alt.Chart()
     x = depth_axis([rung.depth for rung in rungs])
     y = alt.Y("max:Q", title="round-trip error", scale=scale, axis=log_axis(domain, ticks=8))
     colour = family_colour(families)
@@ -92,11 +93,9 @@ def round_trip_chart(record: Mapping[str, Any], rungs: Sequence[Rung]) -> alt.La
         data = alt.Chart(alt.Data(values=[{"limit": limit}]))
         where = alt.Y("limit:Q", scale=scale)
         layers.append(data.mark_rule(color=ALARM, strokeDash=[5, 4]).encode(y=where))
-        label = data.mark_text(
-            text="largest float32 error allowed", color=ALARM, align="left", dy=-6, fontSize=10.5
-        )
+        label = data.mark_text(text="limit in float32", color=ALARM, align="left", dy=-6, fontSize=10.5)
         layers.append(label.encode(y=where, x=alt.value(5)))
-    return alt.layer(*layers).properties(width="container", height=HEIGHT)
+    return layered(layers, HEIGHT, rows)
 
 
 def _shallow_and_large(row: dict[str, Any]) -> tuple[int, float]:

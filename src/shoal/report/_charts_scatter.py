@@ -7,6 +7,7 @@ Selections: `brush` (an interval in any panel) and `band` (an interval of condit
 coloured in every panel.
 """
 
+import copy
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -21,6 +22,7 @@ from ._theme import ACCENT, CONDITION_RANGE, INK, SAMPLES, UNSELECTED, linear_do
 AXIS = 42
 GAP = 8
 WIDE = "wide"
+CONDITION = "condition"
 BRUSH = {"fill": INK, "fillOpacity": 0.06, "stroke": INK, "strokeOpacity": 0.7, "strokeWidth": 1}
 SIZE = 180
 TOOLTIP = [
@@ -31,38 +33,48 @@ TOOLTIP = [
 
 
 def scatter_specifications(points: Points, columns: Sequence[int]) -> dict[str, dict[str, Any]]:
-    """Returns the specifications of both charts; the front one has the two selections declared on top.
+    """Returns the specifications of both charts for the given columns (1 to 6), slot i showing `columns[i]`.
 
-    Altair gives views of concatenated charts names of its own, so the names are read from what it made.
+    Altair makes one panel of each kind; the panels of all pairs are copies of it with other fields and axes, which
+    is many times faster than making each by Altair. The front chart has the two selections declared on top.
     """
-    front = specification(scatter_chart(points, columns, front=True))
-    names = _view_names(front)
+    back, front = _layout(points, columns, front=False), _layout(points, columns, front=True)
     encodings = ["x", "y"] if len(columns) > 1 else ["x"]
-    params = [_selection("brush", encodings, [name for name in names if name.startswith("panel")])]
+    params = [_selection("brush", encodings, [name for name in _view_names(front) if name != CONDITION])]
     if _has_condition(points):
-        params.append(_selection("band", ["x"], [name for name in names if name.startswith("condition")]))
-    return {
-        "back": specification(scatter_chart(points, columns, front=False)),
-        "front": {**front, "params": params},
-    }
+        params.append(_selection("band", ["x"], [CONDITION]))
+    return {"back": back, "front": {**front, "params": params}}
 
 
-def scatter_chart(
-    points: Points, columns: Sequence[int], *, front: bool
-) -> alt.HConcatChart | alt.VConcatChart:
-    """Returns one of the two charts for the given columns (1 to 6 of them), slot i showing `columns[i]`."""
+def _layout(points: Points, columns: Sequence[int], *, front: bool) -> dict[str, Any]:
+    wide = [specification(_condition_panel(points, front))] if _has_condition(points) else []
     if len(columns) == 1:
-        parts = [_marginal(points, columns[0], front)]
-        if _has_condition(points):
-            parts.append(_condition_panel(points, front))
-        return alt.hconcat(*parts, spacing=GAP + 20)
+        return {"hconcat": [specification(_marginal(points, columns[0], front)), *wide], "spacing": GAP + 20}
+    panel = specification(_panel(points, front))
+    last = len(columns) - 1
     rows = []
-    for i in range(1, len(columns)):
-        panels = [_panel(points, columns, j, i, front) for j in range(i)]
-        if i == 1 and _has_condition(points):
-            panels.append(_condition_panel(points, front))
-        rows.append(alt.hconcat(*panels, spacing=GAP))
-    return alt.vconcat(*rows, spacing=GAP)
+    for up in range(1, len(columns)):
+        panels = [_placed(panel, points, columns, across, up, bottom=up == last) for across in range(up)]
+        rows.append({"hconcat": panels + (wide if up == 1 else []), "spacing": GAP})
+    return {"vconcat": rows, "spacing": GAP}
+
+
+def _placed(
+    panel: dict[str, Any], points: Points, columns: Sequence[int], across: int, up: int, *, bottom: bool
+) -> dict[str, Any]:
+    """A copy of the panel for slot `across` against slot `up`, with axes only at the left and at the bottom."""
+    placed = copy.deepcopy(panel)
+    for layer in placed["layer"]:
+        if "name" in layer:
+            layer["name"] = f"panel_{up}_{across}"
+        for channel, slot, outer in (("x", across, bottom), ("y", up, across == 0)):
+            encoding = layer["encoding"][channel]
+            encoding["field"] = f"c{slot}"
+            encoding["title"] = points.names[columns[slot]]
+            encoding["scale"]["domain"] = points.domains[columns[slot]]
+            if not outer:
+                encoding["axis"] = None
+    return placed
 
 
 def _selection(name: str, encodings: list[str], views: list[str]) -> dict[str, Any]:
@@ -79,30 +91,20 @@ def _view_names(node: Any) -> list[str]:
     return own + [name for item in node.values() for name in _view_names(item)]
 
 
-def _panel(points: Points, columns: Sequence[int], across: int, up: int, front: bool) -> alt.LayerChart:
-    last = up == len(columns) - 1
-    x_axis = alt.Axis(tickCount=4, labelBound=True, grid=False) if last else None
-    y_axis = (
-        alt.Axis(tickCount=4, minExtent=AXIS, maxExtent=AXIS, titlePadding=2, grid=False)
-        if across == 0
-        else None
-    )
-    x = alt.X(
-        f"c{across}:Q",
-        title=points.names[columns[across]],
-        axis=x_axis,
-        scale=_scale(points, columns[across]),
-    )
-    y = alt.Y(f"c{up}:Q", title=points.names[columns[up]], axis=y_axis, scale=_scale(points, columns[up]))
-    name = f"panel_{up}_{across}"
+def _panel(points: Points, front: bool) -> alt.LayerChart:
+    """The panel of slot 0 against slot 1, with both axes."""
+    x_axis = alt.Axis(tickCount=4, labelBound=True, grid=False)
+    y_axis = alt.Axis(tickCount=4, minExtent=AXIS, maxExtent=AXIS, titlePadding=2, grid=False)
+    x = alt.X("c0:Q", axis=x_axis, scale=_scale(points, 0))
+    y = alt.Y("c1:Q", axis=y_axis, scale=_scale(points, 1))
     if front:
-        layers = _selected_layers(points, x, y, name)
+        layers = _selected_layers(points, x, y, "panel")
     else:
         samples = alt.Chart(alt.NamedData("samples")).mark_circle(
             size=30, color=SAMPLES, opacity=0.35, clip=True
         )
         layers = [samples.encode(x=x, y=y), _pale_layer(x, y)]
-    return alt.layer(*layers).properties(width=SIZE, height=SIZE, view=_frame(front))
+    return _square(layers, front)
 
 
 def _condition_panel(points: Points, front: bool) -> alt.LayerChart:
@@ -122,8 +124,8 @@ def _condition_panel(points: Points, front: bool) -> alt.LayerChart:
             scale=alt.Scale(domain=linear_domain(levels), nice=False, zero=False),
         )
         y = y.axis(tickCount=4, grid=False)
-    layers = _selected_layers(points, x, y, "condition") if front else [_pale_layer(x, y)]
-    return alt.layer(*layers).properties(width=SIZE, height=SIZE, name=WIDE, view=_frame(front))
+    layers = _selected_layers(points, x, y, CONDITION) if front else [_pale_layer(x, y)]
+    return _square(layers, front, name=WIDE)
 
 
 def _selected_layers(points: Points, x: alt.X, y: alt.Y | alt.YValue, name: str) -> list[alt.Chart]:
@@ -145,9 +147,10 @@ def _pale_layer(x: alt.X, y: alt.Y | alt.YValue) -> alt.Chart:
     return mark.encode(x=x, y=y)
 
 
-def _frame(front: bool) -> alt.ViewBackground:
-    """The front chart has no fill: what lies behind it shows."""
-    return alt.ViewBackground(stroke="transparent") if front else alt.ViewBackground(stroke="#cfd6dd")
+def _square(layers: list[alt.Chart], front: bool, **properties: Any) -> alt.LayerChart:
+    """One panel; the page sets its size. The front chart has no fill: what lies behind it shows."""
+    frame = alt.ViewBackground(stroke="transparent" if front else "#cfd6dd")
+    return alt.LayerChart(layer=layers, width=SIZE, height=SIZE, view=frame, **properties)
 
 
 def _marginal(points: Points, column: int, front: bool) -> alt.LayerChart:
@@ -179,7 +182,7 @@ def _marginal(points: Points, column: int, front: bool) -> alt.LayerChart:
     frame = frame.encode(x=alt.X("c0:Q", scale=_scale(points, column), title=title)).properties(
         name="panel_0"
     )
-    return alt.layer(frame, drawn).properties(width=SIZE, height=SIZE, view=_frame(front))
+    return _square([frame, drawn], front)
 
 
 def _tallest(points: Points, column: int) -> float:
@@ -194,9 +197,9 @@ def _tallest(points: Points, column: int) -> float:
     return 1.1 * (tallest or 1.0)
 
 
-def _selected(points: Points) -> dict[str, Any]:
+def _selected(points: Points) -> alt.LogicalAndPredicate:
     names = ["brush", "band"] if _has_condition(points) else ["brush"]
-    return {"and": [{"param": name} for name in names]}
+    return alt.LogicalAndPredicate(**{"and": [{"param": name} for name in names]})
 
 
 def _size(points: Points) -> dict[str, Any]:

@@ -98,7 +98,7 @@ def _filled(columns: list[int], count: int) -> list[int]:
 
 
 def _rows(rows: Any, width: int) -> list[list[Any]]:
-    return [row for row in sequence(rows) if isinstance(row, (list, tuple)) and len(row) >= width]
+    return [list(row) for row in sequence(rows) if isinstance(row, (list, tuple)) and len(row) >= width]
 
 
 def _padded(values: Any, count: int) -> list[Any]:

@@ -126,6 +126,14 @@ def depth_axis(depths: Sequence[int]) -> alt.X:
     )
 
 
+def layered(
+    layers: Sequence[alt.Chart], height: int, rows: Sequence[dict[str, Any]] | None = None
+) -> alt.LayerChart:
+    """Returns one chart of all layers, as wide as the page gives it room; `rows` is the data they share."""
+    data = alt.Undefined if rows is None else alt.Data(values=list(rows))
+    return alt.LayerChart(data=data, layer=list(layers), width="container", height=height)
+
+
 def _steps(domain: Sequence[float], digits: Sequence[float]) -> list[float]:
     powers = range(math.floor(math.log10(domain[0])), math.ceil(math.log10(domain[1])) + 1)
     values = (float(f"{digit}e{power}") for power in powers for digit in digits)

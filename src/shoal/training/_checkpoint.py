@@ -63,7 +63,7 @@ class Checkpoints:
         temporary = self.folder / f".unfinished-{final.name}"
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir()
-        data = save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
+        data = save({name: np.asarray(array, order="C") for name, array in arrays.items()})
         _write(temporary / "arrays.safetensors", data)
         text = {"format": FORMAT, "content": dict(content), "sha256": _checksum(data, content)}
         records.write_record(text, temporary / "state.json")

@@ -10,6 +10,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
 from shoal.bijections import layers_of, trace
 
@@ -41,7 +42,7 @@ def culprit(flow: Any, rows: Rows) -> str | None:
     for i, value in enumerate(largest):
         if not np.isfinite(value):
             return f"gradient of layer {i}: {type(layers[i]).__name__}"
-    if np.isfinite(np.linalg.norm(np.asarray(largest, dtype=np.float32))):
+    if np.isfinite(float(optax.tree.norm(gradient))):
         return None
     i = int(np.argmax(largest))
     return f"gradient norm, largest in layer {i}: {type(layers[i]).__name__}"

@@ -43,8 +43,8 @@ def make_rows(
     """Check a table, its context and its weights, and put them on the device.
 
     **Arguments:** `name`, what the messages call the table; `data` (rows, columns); `context` (rows, k) or None;
-    `weights` (rows,) or None; `dtype`, that of the flow's parameters; `columns`, the names by which the
-    columns of data frames are taken, for data and context (None: as they stand); `like`, a table whose columns must agree.
+    `weights` (rows,) or None; `dtype`, that of the flow's parameters; `columns`, the names by which the columns of
+    data frames are taken, for data and context (None: as they stand); `like`, a table whose columns must agree.
 
     **Raises:** `InputError` for a wrong shape, a non-numeric, complex or non-finite entry, or weights that are
     negative or all zero.
@@ -87,8 +87,8 @@ def _matrix(name: str, values: Any, dtype: Any, columns: tuple[str, ...] | None)
     if not finite.all():
         row, column = (int(i) for i in np.argwhere(~finite)[0])
         raise InputError(
-            f"`{name}` is {array[row, column]} in {np.dtype(dtype).name} at row {row}, column {column} (counted from 0); "
-            "remove or rescale such entries."
+            f"`{name}` is {array[row, column]} in {np.dtype(dtype).name} at row {row}, column {column} "
+            "(counted from 0); remove or rescale such entries."
         )
     return array
 
@@ -137,7 +137,7 @@ def digest(tree: Any) -> str:
     """SHA-256 of the paths, shapes, dtypes and bytes of the arrays of a pytree."""
     total = hashlib.sha256()
     for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
-        array = np.ascontiguousarray(leaf)
+        array = np.asarray(leaf, order="C")
         total.update(f"{jax.tree_util.keystr(path)} {array.shape} {array.dtype};".encode())
         total.update(array.data if array.ndim else array.tobytes())
     return total.hexdigest()

@@ -5,10 +5,10 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from shoal._types import ArrayLike, Key
+from shoal._types import ArrayLike
 
 from ._interrupt import StopSignal, interruptible
-from ._job import make_job, make_tables
+from ._job import KeyLike, make_job, make_tables
 from ._progress import listener
 from ._result import Epoch, FitResult
 from ._run import Run
@@ -19,7 +19,7 @@ def fit(
     flow: Any,
     data: ArrayLike,
     *,
-    key: Key,
+    key: KeyLike,
     validation: ArrayLike | None = None,
     context: ArrayLike | None = None,
     validation_context: ArrayLike | None = None,

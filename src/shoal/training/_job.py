@@ -4,7 +4,7 @@ import math
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import equinox as eqx
 import jax
@@ -21,6 +21,8 @@ from ._settings import Settings, check_same, positive, whole_number
 from ._step import Form, Problem
 
 SMALLEST_VALIDATION_BATCH = 1024
+
+KeyLike: TypeAlias = Any  # one JAX random key, of either kind: checked here
 
 
 def make_tables(
@@ -46,7 +48,7 @@ def make_tables(
             f"`flow` is a {type(flow).__name__} without floating-point arrays: there is nothing to train."
         )
     dtype = jnp.result_type(*leaves)
-    columns = tuple(getattr(flow, name, None) for name in ("columns", "context_columns"))
+    columns = (getattr(flow, "columns", None), getattr(flow, "context_columns", None))
     rows = make_rows("data", data, context, weights, dtype, columns)
     shape = getattr(flow, "shape", None)
     if shape is not None and tuple(shape) != (rows.x.shape[1],):
@@ -70,7 +72,7 @@ def make_tables(
 def make_job(
     flow: Any,
     tables: tuple[Rows, Rows | None],
-    key: Any,
+    key: KeyLike,
     settings: Settings,
     *,
     folder: str | os.PathLike[str] | None,
@@ -126,7 +128,7 @@ def make_job(
     )
 
 
-def _typed_key(key: Any) -> Any:
+def _typed_key(key: KeyLike) -> Any:
     if not isinstance(key, jax.Array):
         raise InputError(
             f"`key` must be a JAX random key such as `jax.random.key(0)`; got a {type(key).__name__}."

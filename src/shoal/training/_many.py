@@ -18,10 +18,10 @@ import jax
 import jax.numpy as jnp
 
 from shoal._errors import InputError
-from shoal._types import ArrayLike, Key
+from shoal._types import ArrayLike
 
 from ._interrupt import StopSignal, interruptible
-from ._job import make_job, make_tables
+from ._job import KeyLike, make_job, make_tables
 from ._result import Epoch, FitResult
 from ._run import Job, Run
 from ._settings import LEARNING_RATE, Settings, whole_number
@@ -31,7 +31,7 @@ def fit_many(
     flows: Sequence[Any],
     data: ArrayLike,
     *,
-    keys: Sequence[Key] | Key,
+    keys: Sequence[KeyLike] | KeyLike,
     validation: ArrayLike | None = None,
     context: ArrayLike | None = None,
     validation_context: ArrayLike | None = None,
@@ -144,7 +144,7 @@ def _train(
     return [future.result() for future in futures]
 
 
-def _check_flows(flows: Sequence[Any], keys: Sequence[Key] | Key) -> None:
+def _check_flows(flows: Sequence[Any], keys: Sequence[KeyLike] | KeyLike) -> None:
     if len(flows) == 0:
         raise InputError("`flows` is empty; pass at least one flow.")
     if len(keys) != len(flows):

@@ -17,9 +17,9 @@ import numpy as np
 from ._checkpoint import Checkpoints
 from ._chunks import Chunks
 from ._culprit import culprit
-from ._log import Log, restore, stored, summary
+from ._log import FINAL, Log, restore, stored, summary
 from ._result import Epoch, FitResult
-from ._schedule import Plan, epochs_that_fit, revise
+from ._schedule import LOOK, Plan, epochs_that_fit, revise
 from ._settings import Settings
 from ._step import Control, Form, Problem, State, advance, batch_of, first_state, order_of
 
@@ -60,6 +60,7 @@ class Run:
             self.state, self.log = restore(self.state, *job.resumed)
         self.origin = started - self.log.seconds
         self.chunks, self.saved_at = Chunks(), started
+        self.saved = (self.log.done, self.log.plan, False) if job.resumed is not None else None
         self.looked = (0, 0.0)  # epochs done and seconds gone at the last look at the clock
 
     def elapsed(self) -> float:
@@ -109,10 +110,10 @@ class Run:
         if self.log.plan is not None:
             return
         if self.limit is None:
-            self.log.plan = Plan.first(most)
+            self.log.plan = Plan(most)
             return
         per_epoch = self.measure(min(0.5, 0.02 * self.limit))
-        self.log.plan = Plan.first(epochs_that_fit(self.limit, self.elapsed(), per_epoch, 0, most))
+        self.log.plan = Plan(epochs_that_fit(self.limit, self.elapsed(), per_epoch, 0, most))
         self.save()
 
     def measure(self, seconds: float) -> float:
@@ -154,7 +155,9 @@ class Run:
     def roll_back(self) -> None:
         """Note the refused step and halve the learning rate; the next call begins the epoch again."""
         state, log = self.state, self.log
-        layer = culprit(self.job.flow(state.params), batch_of(self.form, self.job.problem.rows, self.order, state.step))
+        layer = culprit(
+            self.job.flow(state.params), batch_of(self.form, self.job.problem.rows, self.order, state.step)
+        )
         rate, step = float(state.learning_rate), int(state.step)
         log.rollbacks.append({"epoch": log.done + 1, "step": step, "layer": layer, "learning_rate": rate})
         log.factor *= 0.5
@@ -191,27 +194,27 @@ class Run:
             self.save()
 
     def look_at_clock(self) -> bool:
-        """Change the plan where the time limit asks for it; True if it was changed or looked at."""
-        log, limit = self.log, self.limit
-        if limit is None or log.plan is None or log.done < log.plan.look:
+        """Change the plan where the time limit asks for it; True if it was changed."""
+        log, limit, plan = self.log, self.limit, self.log.plan
+        if limit is None or plan is None:
             return False
-        epochs, before = self.looked
-        elapsed = self.elapsed()
-        per_epoch = (elapsed - before) / (log.done - epochs)
-        most = self.job.settings.max_epochs
-        log.plan = revise(
-            log.plan, done=log.done, elapsed=elapsed, limit=limit, per_epoch=per_epoch, most=most
-        )
-        self.looked = (log.done, elapsed)
-        return True
+        (epochs, before), now = self.looked, self.elapsed()
+        if now - before < LOOK * (limit - before):
+            return False
+        most, per_epoch = self.job.settings.max_epochs, (now - before) / (log.done - epochs)
+        log.plan = revise(plan, done=log.done, elapsed=now, limit=limit, per_epoch=per_epoch, most=most)
+        self.looked = (log.done, now)
+        return log.plan != plan
 
     def save(self) -> None:
-        """Write a checkpoint of the last epoch's end, if the run keeps checkpoints."""
-        self.log.seconds = self.elapsed()
-        if self.job.checkpoints is not None:
-            arrays, content = stored(self.state, self.log)
+        """Write a checkpoint of the last epoch's end, if the run keeps checkpoints and this one would be new."""
+        log = self.log
+        log.seconds = self.elapsed()
+        news = (log.done, log.plan, log.status in FINAL)
+        if self.job.checkpoints is not None and news != self.saved:
+            arrays, content = stored(self.state, log)
             self.job.checkpoints.save(arrays, {**content, "fingerprint": self.job.fingerprint})
-        self.saved_at = time.perf_counter()
+        self.saved, self.saved_at = news, time.perf_counter()
 
     def result(self) -> FitResult:
         """The result, with the best weights."""

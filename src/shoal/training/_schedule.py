@@ -6,35 +6,23 @@ that the step program needs of a plan is three numbers, so a new plan never reco
 checkpoints: a resumed run follows the stored plan and measures nothing again.
 """
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import jax.numpy as jnp
 
-from shoal._types import Array, Scalar
+from shoal._types import Array
 
 RESERVE = 0.05  # share of a time limit that plans leave unused
-FIRST_LOOK = (
-    0.1  # a plan is compared with the clock after this share of its epochs, then each time half is left
-)
+LOOK = 0.1  # a plan is compared with the clock whenever this share of the time left has passed
 
 
 @dataclass(frozen=True)
 class Plan:
-    """`epochs` in all; from epoch `start` (counted from 0) on, progress runs from `progress` to 1.
-
-    `look` is the number of finished epochs at which a run with a time limit compares the plan with the clock.
-    """
+    """`epochs` in all; from epoch `start` (counted from 0) on, progress runs from `progress` to 1."""
 
     epochs: int
     start: int = 0
     progress: float = 0.0
-    look: int = 0
-
-    @classmethod
-    def first(cls, epochs: int) -> "Plan":
-        """A plan of `epochs` epochs from the beginning."""
-        return cls(epochs=epochs, look=max(1, round(FIRST_LOOK * epochs)))
 
     @property
     def per_epoch(self) -> float:
@@ -47,17 +35,7 @@ class Plan:
 
     def revised(self, done: int, epochs: int) -> "Plan":
         """The plan that keeps the progress reached after `done` epochs and ends after `epochs`."""
-        return Plan(
-            epochs=epochs, start=done, progress=self.at(done)[0], look=done + max(1, (epochs - done) // 2)
-        )
-
-    def looked(self, done: int) -> "Plan":
-        """The same plan, to be looked at again when half of what is left is done."""
-        return Plan(self.epochs, self.start, self.progress, done + max(1, (self.epochs - done) // 2))
-
-    def to_record(self) -> dict[str, Any]:
-        """A plain dictionary; `Plan(**record)` is the plan again."""
-        return asdict(self)
+        return Plan(epochs=epochs, start=done, progress=self.at(done)[0])
 
 
 def epochs_that_fit(seconds: float, elapsed: float, per_epoch: float, done: int, most: int) -> int:
@@ -70,11 +48,11 @@ def revise(plan: Plan, *, done: int, elapsed: float, limit: float, per_epoch: fl
     """The plan after a look at the clock: changed only where more than a tenth of the epochs left is gained or lost."""
     fits = epochs_that_fit(limit, elapsed, per_epoch, done, most)
     if done >= plan.epochs or abs(fits - plan.epochs) <= 0.1 * (plan.epochs - done):
-        return plan.looked(done)
+        return plan
     return plan.revised(done, fits)
 
 
-def learning_rate(progress: Array, peak: Array, warmup: Array) -> Scalar:
+def learning_rate(progress: Array, peak: Array, warmup: Array) -> Array:
     r"""Linear warm-up over the first `warmup` of the progress, then $\frac12(1+\cos\pi v)$ times `peak`, v = 0..1."""
     rising = progress / jnp.maximum(warmup, jnp.finfo(warmup.dtype).tiny)
     falling = 0.5 * (1.0 + jnp.cos(jnp.pi * (progress - warmup) / jnp.maximum(1.0 - warmup, 1e-6)))

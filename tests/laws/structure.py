@@ -1,0 +1,145 @@
+"""The law of each family's structure: which entries of the Jacobian are exactly 0 or 1, which numbers pass unchanged."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from shoal.bijections import (
+    AbstractBijection,
+    ActNorm,
+    AdditiveCoupling,
+    AffineCoupling,
+    ArrayPartition,
+    Chain,
+    Inverse,
+    LULinear,
+    MaskedAutoregressive,
+    Partition,
+    Permutation,
+    Scan,
+    SplineCoupling,
+    Standardize,
+    StandardizedContext,
+)
+from tests.laws.laws import close, one_by_one
+from tests.laws.oracles import Points, cast, data, values, values_and_jacobians
+
+
+def law_coupling(bijection: AbstractBijection, points: Points) -> None:
+    """The kept part passes bit for bit, both ways, in float64 and float32; each moved entry depends on itself and kept ones."""
+    kept, moved = parts_of(bijection.partition)
+    for dtype in ("float64", "float32"):
+        z, x = points.z.astype(dtype), data(bijection, points).astype(dtype)
+        context = None if points.context is None else points.context.astype(dtype)
+        got = values(bijection, z, x, context) if dtype == "float32" else _values64(bijection, z, x, context)
+        np.testing.assert_array_equal(got.x[:, kept], z[:, kept], err_msg="forward changes the kept part")
+        np.testing.assert_array_equal(got.z[:, kept], x[:, kept], err_msg="inverse changes the kept part")
+    for j in values_and_jacobians(bijection, points.z, data(bijection, points), points.context)[1]:
+        np.testing.assert_array_equal(j[:, kept][:, :, kept], _eye(j, len(kept)))
+        assert not np.any(j[:, kept][:, :, moved]), "a kept entry depends on a moved one"
+        own = j[:, moved][:, :, moved]
+        assert not np.any(own * (1.0 - np.eye(len(moved)))), "a moved entry depends on another moved one"
+        assert np.all(own * np.eye(len(moved)) >= 0.0), "a moved entry falls with itself"
+        assert not kept or np.all(np.any(j[:, moved][:, :, kept] != 0.0, axis=2)), "a moved entry ignores the kept part"
+
+
+def law_volume(bijection: AbstractBijection, points: Points) -> None:
+    """log-det is exactly 0, and the diagonal of the Jacobian exactly 1, so that det is exactly 1."""
+    got, jacobians = values_and_jacobians(bijection, points.z, data(bijection, points), points.context)
+    assert not np.any(got.log_det), "forward log-det is not exactly 0"
+    assert not np.any(got.log_det_inverse), "inverse log-det is not exactly 0"
+    for j in jacobians:
+        np.testing.assert_array_equal(np.diagonal(j, axis1=1, axis2=2), 1.0)
+
+
+def law_triangular(bijection: AbstractBijection, points: Points) -> None:
+    """Lower triangular (upper, if reversed): exactly 0 beyond the diagonal, positive on it, nowhere 0 before it."""
+    for j in values_and_jacobians(bijection, points.z, data(bijection, points), points.context)[1]:
+        j = j[:, ::-1, ::-1] if bijection.reverse else j
+        assert not np.any(np.triu(j, 1)), "a coordinate depends on a later one"
+        assert np.all(np.diagonal(j, axis1=1, axis2=2) > 0.0)
+        before = np.tril_indices(j.shape[1], -1)
+        assert np.all(j[:, before[0], before[1]] != 0.0), "a coordinate ignores an earlier one"
+
+
+def law_orthogonal(bijection: AbstractBijection, points: Points) -> None:
+    """A permutation: every entry of the Jacobian is 0 or 1, J J^T = 1 and log-det = 0, exactly; values only move."""
+    got, jacobians = values_and_jacobians(bijection, points.z, data(bijection, points), points.context)
+    for j in jacobians:
+        assert np.all((j == 0.0) | (j == 1.0))
+        np.testing.assert_array_equal(j @ j.transpose(0, 2, 1), _eye(j, j.shape[1]))
+    assert not np.any(got.log_det)
+    assert not np.any(got.log_det_inverse)
+    np.testing.assert_array_equal(np.sort(got.x), np.sort(points.z))
+
+
+def law_diagonal(bijection: AbstractBijection, points: Points) -> None:
+    """One diagonal matrix at all points, exactly 0 off the diagonal, positive on it."""
+    for j in values_and_jacobians(bijection, points.z, data(bijection, points), points.context)[1]:
+        assert not np.any(j * (1.0 - np.eye(j.shape[1])))
+        np.testing.assert_array_equal(j, np.broadcast_to(j[:1], j.shape))
+        assert np.all(np.diagonal(j, axis1=1, axis2=2) > 0.0)
+
+
+def law_lu(bijection: AbstractBijection, points: Points) -> None:
+    """J = L U at every point, x = L U z + b, multiplied out by NumPy; entries outside the triangles are not used."""
+    lower = np.tril(bijection.lower, -1) + np.eye(bijection.shape[0])
+    upper = np.triu(bijection.upper, 1) + np.diag(np.exp(bijection.log_diagonal))
+    got, jacobians = values_and_jacobians(bijection, points.z, data(bijection, points), points.context)
+    matrix = lower @ upper
+    close("Jacobian", "float64", points.kappa, jacobians.forward, np.broadcast_to(matrix, jacobians.forward.shape))
+    close("Jacobian", "float64", points.kappa, got.x, points.z @ matrix.T + np.asarray(bijection.bias))
+
+
+def law_layers(bijection: AbstractBijection, points: Points) -> None:
+    """The map is its `layers()`, first to last in the forward direction and last to first in the other; log-dets add."""
+    z, x = points.z[:1].astype(np.float32), data(bijection, points)[:1].astype(np.float32)
+    context = None if points.context is None else points.context[:1].astype(np.float32)
+    bijection = cast(bijection, "float32")
+    whole, layers = values(bijection, z, x, context), bijection.layers()
+    v, w, log_det, log_det_inverse = z, x, np.zeros(1), np.zeros(1)
+    for first, last in zip(layers, reversed(layers), strict=True):
+        out = one_by_one(first, v, v, context)
+        v, log_det = out.x, log_det + out.log_det
+        out = one_by_one(last, w, w, context)
+        w, log_det_inverse = out.z, log_det_inverse + out.log_det_inverse
+    for got, want in zip((v, log_det, w, log_det_inverse), whole, strict=True):
+        close("compiled", "float32", points.kappa[:1], got, want)
+
+
+def law_inverse(bijection: AbstractBijection, points: Points) -> None:
+    """The two directions of the wrapped bijection, exchanged, bit for bit."""
+    z, x = points.z[:1].astype(np.float32), data(bijection, points)[:1].astype(np.float32)
+    context = None if points.context is None else points.context[:1].astype(np.float32)
+    got, inner = one_by_one(bijection, z, x, context), one_by_one(bijection.bijection, x, z, context)
+    for a, b in zip(got, (inner.z, inner.log_det_inverse, inner.x, inner.log_det), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+LAWS: dict[type[AbstractBijection], tuple[Callable[[AbstractBijection, Points], None], ...]] = {
+    AdditiveCoupling: (law_coupling, law_volume),
+    AffineCoupling: (law_coupling,),
+    SplineCoupling: (law_coupling,),
+    MaskedAutoregressive: (law_triangular,),
+    Permutation: (law_orthogonal,),
+    ActNorm: (law_diagonal,),
+    Standardize: (law_diagonal,),
+    LULinear: (law_lu,),
+    Chain: (law_layers,),
+    Scan: (law_layers,),
+    StandardizedContext: (law_layers,),
+    Inverse: (law_layers, law_inverse),
+}
+
+
+def parts_of(partition: Partition | ArrayPartition) -> tuple[list[int], list[int]]:
+    """Kept and moved indices of either kind of partition."""
+    return [int(i) for i in partition.kept], [int(i) for i in partition.moved]
+
+
+def _values64(bijection: AbstractBijection, z: np.ndarray, x: np.ndarray, context: np.ndarray | None):
+    return values_and_jacobians(bijection, z, x, context)[0]
+
+
+def _eye(like: np.ndarray, size: int) -> np.ndarray:
+    return np.broadcast_to(np.eye(size), (len(like), size, size))

@@ -1,0 +1,69 @@
+"""Every law on every case of the registry, at random parameters scaled so that kappa lies in the stated range."""
+
+import pytest
+
+from tests.laws import laws, structure
+from tests.laws.registry import BY_NAME, OP_BY_OP
+from tests.laws.scaling import prepared
+
+cases = pytest.mark.parametrize("name", BY_NAME)
+precisions = pytest.mark.parametrize("precision", ["float64", "float32"])
+
+
+@precisions
+@cases
+def test_round_trip(name, precision):
+    laws.law_round_trip(*prepared(name, precision), precision)
+
+
+@precisions
+@cases
+def test_log_det(name, precision):
+    laws.law_log_det(*prepared(name, precision), precision)
+
+
+@cases
+def test_sign_of_det(name):
+    laws.law_sign(*prepared(name, "float64"))
+
+
+@cases
+def test_inverse_jacobian(name):
+    laws.law_inverse_jacobian(*prepared(name, "float64"))
+
+
+@cases
+def test_gradient(name):
+    laws.law_gradient(*prepared(name, "float64"), BY_NAME[name].frozen)
+
+
+@cases
+def test_float32_agrees_with_float64(name):
+    laws.law_precision(*prepared(name, "float32"))
+
+
+@pytest.mark.parametrize("name", OP_BY_OP)
+def test_compiled_and_not(name):
+    laws.law_compiled(*prepared(name, "float32"))
+
+
+@cases
+def test_dtype(name):
+    laws.law_dtype(*prepared(name, "float32"))
+
+
+@cases
+def test_context(name):
+    laws.law_context(*prepared(name, "float32"))
+
+
+@cases
+def test_errors(name):
+    laws.law_errors(*prepared(name, "float32"))
+
+
+@cases
+def test_structure(name):
+    bijection, points = prepared(name, "float32")
+    for law in structure.LAWS[type(bijection)]:
+        law(bijection, points)

@@ -1,0 +1,139 @@
+"""The registry is complete, its condition numbers lie in the stated range, and its tolerances show something."""
+
+import importlib
+import inspect
+import pkgutil
+
+import equinox as eqx
+import numpy as np
+import pytest
+
+import shoal
+import shoal.bijections
+from shoal.bijections import (
+    AbstractBijection,
+    AbstractPartition,
+    AbstractScaleMap,
+    AdditiveCoupling,
+    AffineCoupling,
+    Chain,
+    ExponentialScale,
+    Inverse,
+    MaskedAutoregressive,
+    Scan,
+    SigmoidScale,
+    SoftBoundedScale,
+    SplineCoupling,
+    StandardizedContext,
+)
+from tests.laws.registry import BY_NAME, CASES, OP_BY_OP, SEEDS, parts
+from tests.laws.scaling import in_range, prepared
+from tests.laws.structure import LAWS
+from tests.laws.tolerances import CONSTANTS, EPS, KAPPA_RANGE, LIMIT, tolerance
+
+
+def everything() -> list[str]:
+    """Every module of the package, imported."""
+    found = [m.name for m in pkgutil.walk_packages(shoal.__path__, "shoal.") if not m.name.endswith("__main__")]
+    for name in found:
+        importlib.import_module(name)
+    return found
+
+
+def family(cls: type) -> set[type]:
+    """The class and all its subclasses, as far as they belong to the package."""
+    return {c for c in {cls}.union(*map(family, cls.__subclasses__())) if c.__module__.startswith("shoal.")}
+
+
+def is_abstract(cls: type) -> bool:
+    """Whether the class has something left to define."""
+    return bool(
+        inspect.isabstract(cls) or getattr(cls, "__abstractvars__", ()) or getattr(cls, "__abstractclassvars__", ())
+    )
+
+
+def registered() -> set[type]:
+    return {type(p) for case in CASES for p in parts(prepared(case.name, "float64").bijection)}
+
+
+def test_every_exported_bijection_is_in_the_registry():
+    everything()
+    exported = {c for c in vars(shoal.bijections).values() if inspect.isclass(c) and issubclass(c, AbstractBijection)}
+    concrete = {c for c in family(AbstractBijection) if not is_abstract(c)}
+    assert len(concrete) >= 12
+    assert {c for c in exported if not is_abstract(c)} == concrete
+    assert concrete == registered()
+
+
+def test_every_partition_and_scale_map_is_in_the_registry():
+    everything()
+    used: set[type] = set()
+    for case in CASES:
+        for part in parts(prepared(case.name, "float64").bijection):
+            used |= {type(getattr(part, name)) for name in ("partition", "scale") if hasattr(part, name)}
+    for base in (AbstractPartition, AbstractScaleMap):
+        assert {c for c in family(base) if not is_abstract(c)} <= used
+    assert {ExponentialScale, SigmoidScale, SoftBoundedScale} <= used
+
+
+def test_every_class_has_a_structure_law():
+    everything()
+    assert {c for c in family(AbstractBijection) if not is_abstract(c)} == set(LAWS)
+    assert all(LAWS.values())
+
+
+def test_every_class_is_tried_with_kappa_in_the_range():
+    scaled = {
+        type(p) for case in CASES if not case.fixed_kappa for p in parts(prepared(case.name, "float64").bijection)
+    }
+    assert scaled == registered()
+
+
+def test_context_and_no_context_are_tried():
+    tried = [prepared(case.name, "float64") for case in CASES]
+    with_context = {type(b) for b, points in tried if points.context is not None}
+    assert {AdditiveCoupling, AffineCoupling, SplineCoupling, MaskedAutoregressive, Chain, Scan, Inverse} <= with_context
+    assert with_context - {StandardizedContext} <= {type(b) for b, points in tried if points.context is None}
+
+
+def test_classes_are_abstract_or_final():
+    modules = everything()
+    assert {"shoal.bijections._affine", "shoal.distributions._flow", "shoal.flows._recipes"} <= set(modules)
+    classes = {c for c in family(eqx.Module) if not c.__module__.startswith("shoal._types")}
+    assert AbstractBijection in classes
+    assert len(classes) > 20
+    for c in classes:
+        assert is_abstract(c) == c.__name__.lstrip("_").startswith("Abstract"), c
+        assert is_abstract(c) or not c.__subclasses__(), c
+
+
+def test_every_class_is_tried_op_by_op():
+    assert {type(prepared(name, "float32").bijection) for name in OP_BY_OP} == registered()
+
+
+def test_case_names_differ():
+    assert len(BY_NAME) == len(CASES)
+    assert set(SEEDS) <= set(BY_NAME)
+
+
+@pytest.mark.parametrize("precision", ["float64", "float32"])
+@pytest.mark.parametrize("name", BY_NAME)
+def test_kappa_lies_in_the_range(name, precision):
+    case, kappa = BY_NAME[name], prepared(name, precision).points.kappa
+    if case.fixed_kappa:
+        np.testing.assert_allclose(kappa, 1.0, rtol=1e-15, err_msg=f"no longer so: {case.fixed_kappa}")
+    else:
+        assert in_range(kappa, precision), kappa
+
+
+_STATED = [(law, p) for law in CONSTANTS for p in EPS if (p == "difference") == (law == "gradient")]
+
+
+@pytest.mark.parametrize(("law", "precision"), _STATED)
+def test_tolerances_are_below_the_limit(law, precision):
+    assert tolerance(law, precision, np.array([KAPPA_RANGE[precision][1]])) < LIMIT
+
+
+def test_a_tolerance_above_the_limit_is_an_error():
+    with pytest.raises(AssertionError, match="is not below"):
+        tolerance("round trip", "float32", np.array([1e6]))

@@ -1,0 +1,236 @@
+"""The report file as text: self-contained, bounded, escaped, the same every time, and tolerant of missing parts."""
+
+import copy
+import json
+import re
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import shoal.report._write as writing
+from shoal._errors import InputError
+from shoal.report import write_report
+from tests.report.synthetic import make_record
+
+
+class Parsed(HTMLParser):
+    """Tags with their attributes, the text outside scripts and styles, and the content of each script by id."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.scripts: list[tuple[dict[str, str | None], str]] = []
+        self.style = ""
+        self.feed(path.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag == "script":
+            self.scripts.append((dict(attrs), ""))
+
+    def handle_data(self, data: str) -> None:
+        if self.cdata_elem == "script":
+            attributes, text = self.scripts[-1]
+            self.scripts[-1] = (attributes, text + data)
+        elif self.cdata_elem == "style":
+            self.style += data
+        else:
+            self.text += " " + data
+
+    @property
+    def words(self) -> str:
+        return " ".join(self.text.split())
+
+    @property
+    def payload(self) -> dict[str, Any]:
+        return json.loads(
+            next(text for attributes, text in self.scripts if attributes.get("id") == "payload")
+        )
+
+
+def small(**changes: Any) -> dict[str, Any]:
+    return make_record(columns=["a", "b"], points=40, samples=40, epochs=4, seeds=1) | changes
+
+
+def written(record: dict[str, Any], folder: Path) -> Parsed:
+    write_report(record, folder / "report.html")
+    return Parsed(folder / "report.html")
+
+
+def test_it_is_small_and_self_contained(report: Path) -> None:
+    assert report.stat().st_size < 2_000_000
+    parsed = Parsed(report)
+    for tag, attributes in parsed.tags:
+        assert tag not in {"iframe", "object", "embed", "base", "form", "img", "audio", "video"}
+        for name in ("src", "srcset", "action", "data", "poster"):
+            assert name not in attributes, (tag, attributes)
+        assert attributes.get("href", "data:,") == "data:,", (tag, attributes)
+    assert "url(" not in parsed.style
+    assert "@import" not in parsed.style
+    policy = next(a["content"] for _, a in parsed.tags if a.get("http-equiv") == "Content-Security-Policy")
+    assert policy is not None
+    assert policy.startswith("default-src 'none';")
+    assert not re.search(r"https?:|\*", policy)
+    assert "://" not in json.dumps(parsed.payload)
+
+
+def test_points_are_sent_once_and_bounded(tmp_path: Path) -> None:
+    record = make_record(columns=["a", "b", "c", "d"], points=4000, samples=4000, epochs=4, seeds=1)
+    record["points"]["data"][17][2] = 1.23457
+    parsed = written(record, tmp_path)
+    scatter = parsed.payload["scatter"]
+    assert [len(column) for column in scatter["data"]] == [1500] * 4
+    assert [len(column) for column in scatter["samples"]] == [1500] * 4
+    rows = scatter["row"]
+    points = record["points"]
+    worst = sorted(range(4000), key=lambda index: points["condition"][index])[-200:]
+    assert rows[-200:] == [points["row"][index] for index in worst]
+    assert scatter["condition"] == sorted(scatter["condition"])
+    place = {row: index for index, row in enumerate(points["row"])}
+    for slot, column in enumerate(scatter["data"]):
+        assert all(
+            abs(value - points["data"][place[row]][slot]) < 1e-4
+            for row, value in zip(rows, column, strict=True)
+        )
+    text = json.dumps(parsed.payload["scatter"]["specs"]) + json.dumps(parsed.payload["charts"])
+    assert json.dumps(scatter["data"][0][0]) not in text
+    assert len(text) < 150_000
+
+
+def test_many_columns_stay_below_the_limit(tmp_path: Path) -> None:
+    names = [f"column {i}" for i in range(210)]
+    record = make_record(columns=names, points=760, samples=760, epochs=4, seeds=1)
+    parsed = written(record, tmp_path)
+    assert (tmp_path / "report.html").stat().st_size < 4_000_000
+    assert "10 further columns are not shown" in parsed.words
+    assert len(parsed.payload["scatter"]["row"]) == 750
+
+
+def test_long_curves_are_thinned_and_keep_their_ends(tmp_path: Path) -> None:
+    record = make_record(columns=["a", "b"], points=40, samples=40, epochs=3_000, seeds=1)
+    curves = written(record, tmp_path).payload["datasets"]["curves"]
+    assert len(curves["epoch"]) < 9000
+    assert min(curves["epoch"]) == 1
+    assert max(curves["epoch"]) == 3_000
+
+
+def test_the_same_record_gives_the_same_bytes_and_is_left_alone(tmp_path: Path) -> None:
+    record = small()
+    before = copy.deepcopy(record)
+    write_report(record, tmp_path / "a.html")
+    assert record == before
+    write_report(record, tmp_path / "b.html")
+    assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.html", "b.html"]
+
+
+def test_the_page_says_what_the_record_says(report: Path, record: dict[str, Any]) -> None:
+    words = Parsed(report).words
+    assert record["decision"]["sentence"] in words
+    assert record["command"] in words
+    for said in (
+        "made-up.csv", "rows 40,000", "32,000 / 4,000 / 4,000", "dtype float32", "made 2025-11-23 18:04",
+        "−9.812 ± 0.031", "4,000 rows, used once", "spline, depth 4", "14,160 parameters", "allowed 0.001",
+        "4 min 47 s", "9 of 10 rungs trained to their end", "mass 0.01 99.4 % yes", "unfinished",
+        "99 % condition number 10,000", "1 (layer 2: AffineCoupling)",
+    ):  # fmt: skip
+        assert said in words, said
+
+
+def test_hostile_text_stays_text(tmp_path: Path) -> None:
+    bad = "</script><script>alert(1)</script>"
+    clean = len(written(small(), tmp_path).scripts)
+    record = make_record(columns=[bad, "\u2028 a.b[0] & \ud800"], points=40, samples=40, epochs=4, seeds=1)
+    record["command"] = record["decision"]["sentence"] = record["data"]["source"] = bad
+    record["config"][bad] = bad
+    record["versions"] = {bad: None}
+    record["rungs"][0]["family"] = bad
+    record["rungs"][0]["seeds"][0]["message"] = bad
+    parsed = written(record, tmp_path)
+    assert len(parsed.scripts) == clean
+    assert parsed.payload["scatter"]["names"][0] == bad
+    assert parsed.words.count(bad) >= 7
+
+
+def null(key: str) -> Callable[[dict[str, Any]], object]:
+    return lambda record: record.update({key: None})
+
+
+def unmeasured(record: dict[str, Any]) -> None:
+    for rung in record["rungs"]:
+        for key in list(rung):
+            if key not in ("family", "depth", "status"):
+                rung[key] = None
+
+
+def strings(record: dict[str, Any]) -> None:
+    rung = record["rungs"][1]
+    rung.update(validation_log_likelihood="nan", difference="inf", standard_error="nan", status="diverged")
+    rung["condition"] = {"median": "inf", "q99": "inf", "max": "inf", "unresolved": 12}
+    rung["round_trip"] = {"float32": {"median": 0.0, "max": 0.0}}
+    record["test"] = {"log_likelihood": "-inf", "standard_error": "nan", "rows": 5}
+    record["spectrum"]["q01"][0] = "nan"
+    record["condition_histogram"]["counts"][3] = "nan"
+    record["points"]["log_prob"][0] = "-inf"
+    record["rungs"][1]["seeds"][0]["curve"]["train"] = ["nan"] * 4
+
+
+MISSING: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
+    "test": (null("test"), "the test part was not used"),
+    "spectrum": (null("spectrum"), "The record has no figures for this chart."),
+    "histogram": (null("condition_histogram"), "The record has no figures for this chart."),
+    "points": (null("points"), "The record holds no points."),
+    "config": (null("config"), "Versions"),
+    "versions": (null("versions"), "Settings"),
+    "seconds": (null("seconds"), "Chosen flow"),
+    "lattice": (lambda r: r["data"].pop("lattice"), "No column was found on a lattice."),
+    "rungs": (lambda r: r.update(rungs=[], decision={}), "No rung was chosen"),
+    "figures of rungs": (unmeasured, "No rung has figures to draw."),
+    "no number where one belongs": (strings, "realnvp, depth 2 (diverged)"),
+    "only what must be": (
+        lambda r: [
+            r.pop(key) for key in list(r) if key not in ("format", "kind", "data", "rungs", "decision")
+        ],
+        "The record holds no points.",
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "says"), MISSING.values(), ids=MISSING.keys())
+def test_missing_parts_are_said_to_be_missing(
+    change: Callable[[dict[str, Any]], object], says: str, tmp_path: Path
+) -> None:
+    record = small()
+    change(record)
+    assert says in written(record, tmp_path).words
+
+
+def test_without_a_chosen_rung_the_page_says_so_and_points_to_the_trade_off(tmp_path: Path) -> None:
+    record = make_record(columns=["a", "b"], points=40, samples=40, epochs=4, seeds=1, chosen=False)
+    parsed = written(record, tmp_path)
+    assert "No rung was chosen No rung is as good as the best" in parsed.words
+    assert "Best flow (not chosen)" in parsed.words
+    assert "trade-off on the right is the thing to look at" in parsed.words
+    assert any(
+        tag == "div" and attributes.get("class") == "decision warning" for tag, attributes in parsed.tags
+    )
+    assert '"text": "chosen"' not in json.dumps(parsed.payload["charts"])
+
+
+def test_a_record_of_another_kind_is_refused_and_the_old_page_stays(tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    path.write_text("old")
+    with pytest.raises(InputError, match="format 2"):
+        write_report(small(format=2), path)
+    assert path.read_text() == "old"
+
+
+def test_a_page_above_the_limit_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writing, "MAX_BYTES", 100_000)
+    with pytest.raises(InputError, match=r"The report would be \d\.\d MB, the limit is 0 MB"):
+        write_report(small(points=None), tmp_path / "report.html")
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,159 @@
+"""The parts of the report apart: numbers as text, sets of columns, axes, chart specifications, vendored files."""
+
+import hashlib
+import json
+import math
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import altair as alt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import shoal.report
+from shoal.report._charts_frontier import frontier_rows, likelihood_chart
+from shoal.report._charts_scatter import scatter_specifications
+from shoal.report._embed import script_json, specification
+from shoal.report._numbers import duration, fixed, setting, short, whole
+from shoal.report._points import column_sets, points_of
+from shoal.report._rungs import rungs_of
+from shoal.report._theme import depth_place, family_colours, log_axis, log_domain
+
+VENDOR = Path(shoal.report.__file__).parent / "vendor"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "–"), ("nan", "nan"), (math.inf, "∞"), ("-inf", "−∞"), (0, "0"), (True, "–"), ("text", "–"),
+        (9.0, "9.00"), (123.4, "123"), (30240.0, "30,200"), (999.9, "1,000"), (0.01234, "0.0123"),
+        (0.00012, "1.2 × 10⁻⁴"), (0.00123, "0.00123"), (1.23e-7, "1.23 × 10⁻⁷"), (1e-7, "10⁻⁷"), (-2.5e8, "−2.5 × 10⁸"),
+    ],
+)  # fmt: skip
+def test_short(value: object, text: str) -> None:
+    assert short(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (1e4, "10,000"),
+        (1e-3, "0.001"),
+        (0.1, "0.1"),
+        (1e-7, "10⁻⁷"),
+        (250.0, "250"),
+        (0.25, "0.25"),
+        (None, "–"),
+        (0, "0"),
+    ],
+)
+def test_setting(value: object, text: str) -> None:
+    assert setting(value) == text
+
+
+def test_other_texts() -> None:
+    assert [fixed(-9.81234), fixed(1e9), fixed(math.nan), fixed(None)] == ["−9.812", "10⁹", "nan", "–"]
+    assert [whole(53940), whole(-1), whole(math.inf)] == ["53,940", "−1", "–"]
+    seconds = (0.44, 12.4, 59.7, 200, 3900, None, -1)
+    assert [duration(value) for value in seconds] == [
+        "0.4 s", "12 s", "1 min 00 s", "3 min 20 s", "1 h 05 min", "–", "–",
+    ]  # fmt: skip
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False, min_value=1e-250, max_value=1e250))
+def test_short_is_the_number_to_three_digits(value: float) -> None:
+    text = short(value).replace(",", "")
+    digits = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")
+    if "10" in text and any(mark in text for mark in "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"):
+        factor, _, power = text.rpartition("10")
+        found = float((factor.replace(" × ", "") or "1") + "e" + power.translate(digits))
+    else:
+        found = float(text)
+    assert math.isclose(found, value, rel_tol=5.001e-3)
+
+
+@pytest.mark.parametrize("count", range(1, 31))
+def test_every_pair_of_columns_is_in_some_set(count: int) -> None:
+    sets = column_sets(count)
+    assert all(len(columns) == len(set(columns)) == min(6, count) for columns in sets)
+    seen = {pair for columns in sets for pair in combinations(columns, 2)}
+    assert seen == set(combinations(range(count), 2))
+
+
+@pytest.mark.parametrize("count", [31, 100, 200])
+def test_with_many_columns_every_column_is_shown(count: int) -> None:
+    sets = column_sets(count)
+    assert {column for columns in sets for column in columns} == set(range(count))
+    assert len(sets) <= count / 2
+
+
+@given(st.lists(st.floats(min_value=1e-200, max_value=1e200), min_size=1, max_size=5))
+def test_log_axes_hold_all_values_and_have_ticks(values: list[float]) -> None:
+    low, high = log_domain(values)
+    assert low <= min(values)
+    assert max(values) <= high
+    ticks = log_axis([low, high]).to_dict()["values"]
+    assert 1 <= len(ticks) <= 12
+    assert all(low <= tick <= high * (1 + 1e-12) for tick in ticks)
+
+
+def test_families_keep_their_colour_and_never_share_one() -> None:
+    names = ["spline", "new", "realnvp", "other"]
+    colours = dict(zip(names, family_colours(names), strict=True))
+    assert len(set(colours.values())) == 4
+    assert colours["realnvp"] == family_colours(["realnvp"])[0]
+    places = [depth_place(names, name, 4) for name in names]
+    assert places == sorted(set(places))
+    assert all(3 < place < 5.5 for place in places)
+
+
+def test_a_rung_is_as_good_where_its_bar_reaches_the_best(record: dict[str, Any]) -> None:
+    rungs = rungs_of(record)
+    best = record["rungs"][record["decision"]["best"]]["validation_log_likelihood"]
+    rows = frontier_rows(rungs)
+    reached = [row["high"] > best for row in rows if row["complete"]]
+    assert reached == [rung["as_good"] for rung in record["rungs"] if rung["status"] == "finished"]
+    assert any(reached)
+    assert not all(reached)
+    spec = specification(likelihood_chart(rungs) or alt.LayerChart())
+    assert f'"values": [{{"level": {best}}}]' in json.dumps(spec)
+
+
+def test_specifications_name_their_data(record: dict[str, Any]) -> None:
+    points = points_of(record)
+    assert points is not None
+    for columns in column_sets(len(points.names))[:1]:
+        for spec in scatter_specifications(points, columns).values():
+            assert "datasets" not in spec
+            text = json.dumps(spec)
+            assert '"name": "points"' in text
+            assert "$schema" not in text
+
+
+def test_script_json_can_not_end_its_element() -> None:
+    value = {"</script><!--": ["&lt;", "\u2028\u2029", "名前"]}
+    text = script_json(value)
+    assert not set("<>&\u2028\u2029") & set(text)
+    assert json.loads(text) == value
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        script_json(math.nan)
+
+
+def test_vendored_files_are_those_that_were_recorded_and_altair_asks_for() -> None:
+    versions = json.loads((VENDOR / "versions.json").read_text())
+    assert set(versions) == {"vega", "vega-lite", "vega-embed"}
+    for entry in versions.values():
+        data = (VENDOR / entry["file"]).read_bytes()
+        assert hashlib.sha256(data).hexdigest() == entry["sha256"]
+        assert b"</script" not in data
+        assert "Redistribution and use" in (VENDOR / entry["licence"]).read_text()
+    asked = [int(part) for part in alt.VEGALITE_VERSION.split(".")]
+    held = [int(part) for part in versions["vega-lite"]["version"].split(".")]
+    assert held[0] == asked[0]
+    assert held >= asked, (
+        "run scripts/vendor_vega.py: Altair writes for a newer Vega-Lite than the vendored one"
+    )
+    assert versions["vega"]["version"].split(".")[0] == alt.VEGA_VERSION.split(".")[0]
+    assert versions["vega-embed"]["version"].split(".")[0] == alt.VEGAEMBED_VERSION.split(".")[0]
