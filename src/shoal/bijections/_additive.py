@@ -26,7 +26,7 @@ class AdditiveCoupling(AbstractBijection):
         *,
         hidden: tuple[int, ...] = (64, 64),
         context_dim: int = 0,
-        activation: Activation = "silu",
+        activation: Activation = "tanh",
         key: Key,
     ):
         moved = partition.dim - partition.kept_size

@@ -34,7 +34,7 @@ class AffineCoupling(AbstractBijection):
         hidden: tuple[int, ...] = (64, 64),
         context_dim: int = 0,
         scale: AbstractScaleMap | None = None,
-        activation: Activation = "silu",
+        activation: Activation = "tanh",
         key: Key,
     ):
         moved = partition.dim - partition.kept_size
@@ -42,7 +42,7 @@ class AffineCoupling(AbstractBijection):
         self.conditioner = Conditioner(
             partition.kept_size, 2 * moved, hidden=hidden, context=context_dim, activation=activation, key=key
         )
-        self.scale = SoftBoundedScale() if scale is None else scale
+        self.scale = SoftBoundedScale(3.0) if scale is None else scale
         self.shape = (partition.dim,)
         self.context_shape = (context_dim,) if context_dim else None
 
@@ -75,7 +75,7 @@ def linear_coupling(
     scale: AbstractScaleMap,
     layer: str = "this layer",
     hidden: tuple[int, ...] = (),
-    activation: Activation = "silu",
+    activation: Activation = "tanh",
     key: Key,
 ) -> AffineCoupling:
     """The linear affine coupling x_moved = exp(log_scale) * z_moved + block @ z_kept + shift, as an `AffineCoupling`.

@@ -35,14 +35,14 @@ class MaskedAutoregressive(AbstractBijection):
         hidden: tuple[int, ...] = (64, 64),
         context_dim: int = 0,
         scale: AbstractScaleMap | None = None,
-        activation: Activation = "silu",
+        activation: Activation = "tanh",
         reverse: bool = False,
         key: Key,
     ):
         self.conditioner = MaskedConditioner(
             dim, hidden=hidden, context=context_dim, activation=activation, key=key
         )
-        self.scale = SoftBoundedScale() if scale is None else scale
+        self.scale = SoftBoundedScale(3.0) if scale is None else scale
         self.reverse = bool(reverse)
         self.shape = (dim,)
         self.context_shape = (context_dim,) if context_dim else None

@@ -62,7 +62,7 @@ class SoftBoundedScale(AbstractScaleMap):
     bound: float = eqx.field(static=True)
     range: tuple[float, float] = eqx.field(static=True)
 
-    def __init__(self, bound: float = 5.0):
+    def __init__(self, bound: float = 3.0):
         if not (math.isfinite(bound) and bound > 0):
             raise ValueError(f"`SoftBoundedScale(bound=...)` must be positive and finite; got {bound}.")
         self.bound, self.range = float(bound), (-float(bound), float(bound))

@@ -19,7 +19,8 @@ from shoal.bijections._scale_maps import AbstractScaleMap, SoftBoundedScale
 class SplineCoupling(AbstractBijection):
     """x_moved = s * q^{-1}(z_moved) + t; log|det dx/dz| = sum log s - sum log q'.
 
-    **Arguments:** `partition`, `scale`, `hidden`, `context_dim`, `activation` as in `AffineCoupling`; `bins`: K, the
+    **Arguments:** `partition`, `hidden`, `context_dim`, `activation` as in `AffineCoupling`; `scale`:
+    the scale map, by default |log s| < 1 (narrow peaks are the knots' part: they leave the tails as wide as the data); `bins`: K, the
     bins of each spline; `bound`: B, half the box, in units of standardised data. Knot derivatives are >= 1e-3 and
     bins >= 1e-3 of the box. Cost: one conditioner with (3 K + 1) outputs per moved coordinate, both directions.
     """
@@ -41,7 +42,7 @@ class SplineCoupling(AbstractBijection):
         hidden: tuple[int, ...] = (64, 64),
         context_dim: int = 0,
         scale: AbstractScaleMap | None = None,
-        activation: Activation = "silu",
+        activation: Activation = "tanh",
         key: Key,
     ):
         if not 2 <= bins <= 500:
@@ -54,7 +55,7 @@ class SplineCoupling(AbstractBijection):
         self.conditioner = Conditioner(
             partition.kept_size, outputs, hidden=hidden, context=context_dim, activation=activation, key=key
         )
-        self.scale = SoftBoundedScale() if scale is None else scale
+        self.scale = SoftBoundedScale(1.0) if scale is None else scale
         self.shape = (partition.dim,)
         self.context_shape = (context_dim,) if context_dim else None
 
