@@ -35,6 +35,7 @@ def test_a_column_in_other_units_changes_nothing_but_the_constant(result):
         )  # the points are rounded differently
         shift = a["validation_log_likelihood"] - b["validation_log_likelihood"]
         assert shift == pytest.approx(np.log(1e6), abs=1e-9)
+    assert other.flow is not None
     x = banana(50, seed=9)
     shift = np.asarray(result.flow.log_prob(x)) - np.asarray(other.flow.log_prob(x * factors))
     assert np.abs(shift - np.log(1e6)).max() < 2e-4  # float32 sums of a few tens

@@ -58,6 +58,8 @@ class StandardizedContext(AbstractComposite):
         standard = None if context is None else jax.vmap(self._standard)(context)
         return eqx.tree_at(lambda s: s.bijection, self, initialize_part(self.bijection, x, standard))
 
-    def _standard(self, context: Float[Array, "c"]) -> Float[Array, "c"]:
+    def _standard(self, context: Context) -> Context:
+        if context is None:  # `check_input` has refused it where a context is needed
+            return None
         mean, scale = jax.lax.stop_gradient((self.mean, self.scale))
         return (context - mean) / scale

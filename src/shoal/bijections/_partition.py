@@ -131,7 +131,7 @@ def random_halves(key: Key, dim: int) -> Partition:
 
 
 def _take(x: Vector, indices: tuple[int, ...]) -> Float[Array, "k"]:
-    if not indices:
+    if len(indices) == 0:
         return x[:0]
     step = indices[1] - indices[0] if len(indices) > 1 else 1
     if step > 0 and indices == tuple(range(indices[0], indices[-1] + 1, step)):

@@ -44,10 +44,10 @@ def trace(
         return Trace(-1, "", direction, "input", hit)
     for i, layer in layers if direction == "forward" else reversed(layers):
         x, log_det = _step(layer, x, context, direction)
-        for quantity, values in (("value", x), ("log_det", log_det[:, None])):
-            hit = _rows(values)
-            if hit:
-                return Trace(i, type(layer).__name__, direction, quantity, hit)
+        for_value, for_log_det = _rows(x), _rows(log_det[:, None])
+        if for_value or for_log_det:
+            quantity = "value" if for_value else "log_det"
+            return Trace(i, type(layer).__name__, direction, quantity, for_value or for_log_det)
     return None
 
 

@@ -228,7 +228,7 @@ def _kept(rungs: list[Rung], choice: Choice) -> tuple[int, int] | None:
     index = choice.chosen
     if index is None:
         good = [i for i, v in enumerate(choice.verdicts) if v is not None and v.as_good]
-        index = min(good, key=lambda i: rungs[i].candidate().condition_q99)
+        index = min(good, key=lambda i: rungs[i].condition_q99())
     return index, rungs[index].best_seed()
 
 

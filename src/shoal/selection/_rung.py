@@ -68,9 +68,13 @@ class Rung:
         return Candidate(
             depth=self.depth,
             log_likelihoods=np.stack([f.log_likelihoods for f in self.figures]),
-            condition_q99=max(f.condition.q99 for f in self.figures),
+            condition_q99=self.condition_q99(),
             round_trip=float(np.max([f.round_trips["float32"].max for f in self.figures])),
         )
+
+    def condition_q99(self) -> float:
+        """The 99 % quantile of kappa, the largest over the seeds; inf where it was not measured."""
+        return max((f.condition.q99 for f in self.figures), default=np.inf)
 
     def best_seed(self) -> int:
         """The seed with the highest mean validation log-likelihood."""
