@@ -1,5 +1,7 @@
 """The decision rule on made-up rungs, against arithmetic by hand."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
@@ -10,7 +12,7 @@ POINTS = 400
 NOISE = np.random.default_rng(0).normal(size=POINTS)
 
 
-def choose(rungs: list[Candidate | None]) -> Choice:
+def choose(rungs: Sequence[Candidate | None]) -> Choice:
     return selection.choose(rungs, max_condition=1e4, max_round_trip=1e-3)
 
 

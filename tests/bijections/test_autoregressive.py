@@ -1,0 +1,69 @@
+"""The sequential pass of the autoregressive map against a fixed-point iteration of its parallel pass."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+import pytest
+
+from shoal.bijections import ExponentialScale, MaskedAutoregressive, SigmoidScale
+from tests.bijections.draws import noisy, normal
+
+
+@eqx.filter_jit
+def iterated(b: MaskedAutoregressive, z: jax.Array, context: jax.Array | None) -> tuple[jax.Array, jax.Array]:
+    """n steps of x <- z s(x) + t(x): exact then, because entry i needs x_1 ... x_{i-1} only. Also x of one step more."""
+    order = slice(None, None, -1) if b.reverse else slice(None)
+    n = z.shape[0]
+
+    def step(x, _):
+        out = b.conditioner(x, context)
+        return z[order] * jnp.exp(b.scale.log_scale(out[:n])) + out[n:], None
+
+    x = jax.lax.scan(step, jnp.zeros_like(z), length=n)[0]
+    return x[order], step(x, None)[0][order]
+
+
+@pytest.mark.parametrize(
+    ("n", "settings"),
+    [
+        pytest.param(1, {"hidden": (4,)}, id="n1"),
+        pytest.param(2, {"hidden": (1,), "context_dim": 1}, id="n2-one-unit-context"),
+        pytest.param(5, {"hidden": (2,)}, id="narrower-than-n"),
+        pytest.param(5, {"hidden": (3, 11), "reverse": True, "context_dim": 3}, id="uneven-reverse-context"),
+        pytest.param(5, {"hidden": (), "scale": SigmoidScale()}, id="no-hidden-layer"),
+        pytest.param(4, {"hidden": (), "context_dim": 2}, id="no-hidden-layer-context"),
+        pytest.param(16, {"hidden": (7,)}, id="n16"),
+        pytest.param(17, {"hidden": (20, 5), "context_dim": 1, "reverse": True}, id="n17-context"),
+        pytest.param(19, {"hidden": (), "scale": ExponentialScale()}, id="n19-no-hidden-layer"),
+        pytest.param(18, {"hidden": (3,)}, id="n18-narrower-than-n"),
+    ],
+)
+def test_sequential_pass_is_the_fixed_point(n, settings, x64):
+    b = noisy(MaskedAutoregressive(n, key=jr.key(0), **settings), spread=0.3)
+    z, context = normal(0, n), normal(1, b.context_shape[0]) if b.context_shape else None
+    want, once_more = iterated(b, z, context)
+    np.testing.assert_allclose(once_more, want, rtol=1e-12, atol=1e-12)
+    x, log_det = eqx.filter_jit(b.forward_and_log_det)(z, context)
+    np.testing.assert_allclose(x, want, rtol=1e-11, atol=1e-11)
+    assert np.max(np.abs(x - z)) > 0.1
+    assert np.isfinite(log_det)
+
+
+@pytest.mark.parametrize("width", [1, 2, 3, 4, 9])
+@pytest.mark.parametrize("context", [0, 2])
+def test_every_hidden_unit_has_a_degree_and_no_gap(width, context):
+    conditioner = MaskedAutoregressive(4, hidden=(width,), context_dim=context, key=jr.key(0)).conditioner
+    degrees = conditioner.degrees(width)
+    lowest = 0 if context else 1
+    assert np.all(np.diff(degrees) >= 0)
+    assert np.all((degrees >= lowest) & (degrees <= 3))
+    assert len(set(degrees)) == min(width, 4 - lowest)
+
+
+def test_a_nan_reaches_later_coordinates_only():
+    b = noisy(MaskedAutoregressive(4, hidden=(6,), key=jr.key(0)))
+    at = jnp.array([0.1, 0.2, jnp.nan, 0.3])
+    for function in (b.forward, b.inverse):
+        assert np.isnan(function(at)).tolist() == [False, False, True, True]
