@@ -20,7 +20,7 @@ from shoal.bijections import (
 
 MAPS = {
     "exponential": ExponentialScale(),
-    "soft-5": SoftBoundedScale(),
+    "soft-5": SoftBoundedScale(5.0),
     "soft-0.5": SoftBoundedScale(0.5),
     "sigmoid": SigmoidScale(),
 }

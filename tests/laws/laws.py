@@ -159,7 +159,8 @@ def law_context(bijection: AbstractBijection, points: Points) -> None:
     for i in range(context.shape[1]):
         other = values(bijection, z, x, context + np.eye(context.shape[1], dtype=np.float32)[i])
         for a, b in ((base.x, other.x), (base.z, other.z)):
-            assert np.all(np.max(np.abs(a - b), axis=1) > 1e-4), f"entry {i} of the context has no effect"
+            effect = np.median(np.max(np.abs(a - b), axis=1))
+            assert effect > 1e-4, f"entry {i} of the context has no effect"
 
 
 def law_errors(bijection: AbstractBijection, points: Points) -> None:

@@ -53,21 +53,6 @@ OP_BY_OP = (
     "inverse-of-chain",
     "scan-pairs",
 )
-SEEDS = {  # seeds whose draws have kappa in the range at every point; 0 where a case is not listed
-    "affine-exponential-halves": 5,
-    "affine-soft-context-alternating": 3,
-    "affine-random-array": 4,
-    "affine-no-hidden-layer": 1,
-    "spline-halves": 10,
-    "spline-array-context": 2,
-    "maf": 2,
-    "maf-reverse-context": 22,
-    "maf-narrow": 3,
-    "iaf-context": 11,
-    "standardized-context": 8,
-    "scan-array-partitions-context": 20,
-    "scan-whole-maf": 1,
-}
 
 
 @dataclass(frozen=True)
@@ -82,11 +67,6 @@ class Case:
     fixed_kappa: str | None = None
     frozen: tuple[str, ...] = ()
     kept: tuple[str, ...] = ()
-
-    @property
-    def seed(self) -> int:
-        """The seed of all draws of the case."""
-        return SEEDS.get(self.name, 0)
 
 
 _N1 = "n = 1: a Jacobian of one entry has kappa 1"

@@ -47,6 +47,18 @@ TIMER = """() => {
 }"""
 
 
+# Every text that the back chart draws: titles and labels of its axes.
+TEXTS = """() => {
+  const found = new Set();
+  (function visit(mark) {
+    for (const item of mark.items || []) {
+      if (item.text) found.add(String(item.text));
+      if (item.items) item.items.forEach(visit);
+    }
+  })(window.shoalViews["scatter-back"].scenegraph().root);
+  return [...found];
+}"""
+
 # What the lines of the chart of one rung are drawn from.
 LINES = """() => {
   const rungs = new Set(), epochs = new Set();
@@ -85,6 +97,11 @@ def drag(page: Page, panel: dict[str, Any], start: tuple[float, float], end: tup
         page.wait_for_timeout(60)
     page.mouse.up()
     page.wait_for_timeout(100)
+
+
+def record_domain(page: Page, column: int) -> list[float]:
+    payload = "JSON.parse(document.getElementById('payload').textContent)"
+    return page.evaluate(f"(column) => {payload}.scatter.domains[column]", column)
 
 
 def test_it_opens_without_network_and_without_a_word(report: Path, opened: Opened) -> None:
@@ -154,9 +171,7 @@ def test_a_band_of_condition_numbers_shows_where_the_points_lie(opened: Opened) 
     assert 70 <= len(expected) <= 110
     panels = page.evaluate(PANELS)
     assert [sorted(panel["rows"]) for panel in panels] == [expected] * 16
-    left, right = page.evaluate(
-        "JSON.parse(document.getElementById('payload').textContent).scatter.domains[0]"
-    )
+    left, right = record_domain(page, 0)
     middle = sorted(x for row, _, x in points if row in expected)[len(expected) // 2]
     drag(page, panels[0], (0.005, 0.01), ((middle - left) / (right - left), 0.98))
     both = page.evaluate(PANELS)[7]["rows"]
@@ -185,6 +200,10 @@ def test_another_set_of_columns_redraws_the_panels(record: dict[str, Any], opene
     assert COLUMNS[6] in last
     page.select_option("#columns", index=len(options) - 1)
     page.evaluate("() => window.shoalReady")
+    assert set(page.evaluate(TEXTS)) & set(COLUMNS) == set(last)
+    assert last[5] != COLUMNS[5]
+    bottom = page.evaluate("window.shoalViews['scatter-back'].scale('concat_4_concat_0_y').domain()")
+    assert bottom == record_domain(page, COLUMNS.index(last[5]))
     shown = page.evaluate("window.shoalViews.scatter.data('points').map((d) => [d.r, d.c5])")
     column = [row[COLUMNS.index(last[5])] for row in record["points"]["data"]]
     expected = dict(zip(record["points"]["row"], column, strict=True))
@@ -239,11 +258,7 @@ def test_hostile_names_are_only_text(tmp_path: Path, open_page: Open) -> None:
         .first.inner_text()
         .startswith("</script><img src=x onerror=alert(1)>, a.b[0], ")
     )
-    titles = page.evaluate(
-        """() => { const found = new Set(); (function visit(mark) { for (const item of mark.items || []) {
-          if (item.text) found.add(String(item.text)); if (item.items) item.items.forEach(visit); } })
-          (window.shoalViews['scatter-back'].scenegraph().root); return [...found]; }"""
-    )
+    titles = page.evaluate(TEXTS)
     assert set(HOSTILE) <= set(titles)
 
 

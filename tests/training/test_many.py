@@ -1,5 +1,7 @@
 """`fit_many`: the bits of single runs, together."""
 
+import os
+import signal
 import threading
 import time
 from pathlib import Path
@@ -82,6 +84,22 @@ def test_stop_ends_all_and_resume_goes_on(single: list[FitResult], tmp_path: Pat
     for _ in range(2):  # the second time there is nothing left to do
         rest = fit_many(FLOWS, TRAIN, resume=True, **arguments)
         assert all(same_bits(a, b) for a, b in zip(single, rest, strict=True))
+
+
+def test_ctrl_c_reaches_all_threads():
+    before = signal.getsignal(signal.SIGINT)
+
+    def listen(event: dict) -> None:
+        if (event["run"], event["epoch"]) == (0, 2):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    endless = short(max_epochs=10**6, patience=None)
+    results = fit_many(
+        FLOWS[:3], TRAIN, validation=VALID, keys=KEYS[:3], workers=2, progress=listen, **endless
+    )
+    assert {r.status for r in results} == {"interrupted"}
+    assert results[0].best_epoch >= 1
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_an_error_in_one_thread_ends_all():

@@ -101,6 +101,13 @@ def test_culprit_walks_from_the_data_to_the_latent():
     assert culprit(flow, rows_of(TRAIN)) == "layer 2: Fragile"
 
 
+def test_culprit_walks_back_from_the_latent_for_gradients():
+    # The gradients of layers 0 and 2 are both not finite; running back from the latent side, layer 0 is met first.
+    bijection = chained(SquareRoot(2), Fragile(2, 1.0), SquareRoot(2)).bijection
+    found = culprit(Flow(StandardNormal(2), bijection), rows_of(TRAIN))
+    assert found == "gradient of layer 0: SquareRoot"
+
+
 def test_culprit_of_an_overflowing_norm():
     found = culprit(fragile(), rows_of(np.full((4, 2), 1.5e10, np.float32)))
     assert found == "gradient norm, largest in layer 0: Fragile"

@@ -85,7 +85,15 @@ class Standardize(AbstractDataDependent):
 
 
 def moments(x: Batch) -> tuple[Vector, Vector]:
-    """Mean and standard deviation of each column; a constant column gets deviation 1 (there is nothing to scale)."""
-    mean = jnp.mean(x, axis=0)
-    deviation = jnp.std(x, axis=0)
-    return mean, jnp.where(deviation > 0, deviation, 1.0)
+    """Mean and standard deviation of each column; a constant column gets deviation 1 (there is nothing to scale).
+
+    Constant means equal entries: a rounded mean would leave such a column a tiny deviation. Squares are taken of
+    deviations in units of the largest one, so that they neither underflow nor overflow.
+    """
+    constant = jnp.min(x, axis=0) == jnp.max(x, axis=0)
+    mean = jnp.where(constant, x[0], jnp.mean(x, axis=0))
+    away = x - mean[None, :]
+    largest = jnp.max(jnp.abs(away), axis=0)
+    unit = jnp.where(largest > 0, largest, 1.0)
+    deviation = unit * jnp.sqrt(jnp.mean((away / unit[None, :]) ** 2, axis=0))
+    return mean, jnp.where(constant, 1.0, deviation)

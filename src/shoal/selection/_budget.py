@@ -1,7 +1,8 @@
 """How a time limit is shared between the rungs of a ladder.
 
 A rung costs a fixed time (compiling, measuring) and a time an epoch that grows with depth. What is left is shared so
-that all rungs still to come get the same number of epochs; time that a rung leaves over goes to the later ones.
+that all rungs still to come get the same number of epochs; time that a rung leaves over goes to the later ones. Where
+the fixed times alone would eat the limit, the last rungs are given up: few trained rungs say more than many begun.
 """
 
 import time
@@ -15,9 +16,10 @@ FAMILY_COST = {
     "maf": 1.5,
     "iaf": 8.0,
 }  # of a layer, before any is measured
-FIRST_FIXED = 5.0  # seconds a rung before its steps, before any is measured
-LAST = 6.0  # seconds kept for what follows the last rung
-LEAST = 1.0  # seconds of training below which a rung is not begun
+FIRST_COMPILE = {"nice": 4.0, "realnvp": 5.0, "spline": 10.0, "maf": 5.0, "iaf": 12.0}  # seconds, likewise
+FIRST_MEASURE = {"nice": 3.0, "realnvp": 3.0, "spline": 6.0, "maf": 4.0, "iaf": 8.0}
+LAST = 6.0  # seconds kept for what follows the last rung, at most a tenth of the limit
+LEAST_TRAINING = 0.5  # of the fixed times: with less left for training, rungs are given up
 
 
 @dataclass
@@ -26,29 +28,34 @@ class Budget:
 
     limit: float | None
     started: float = field(default_factory=lambda: time.monotonic())
-    fixed: dict[str, float] = field(default_factory=dict)
-    layer: dict[str, float] = field(default_factory=dict)
+    compiling: dict[str, float] = field(default_factory=lambda: dict(FIRST_COMPILE))
+    measuring: dict[str, float] = field(default_factory=lambda: dict(FIRST_MEASURE))
+    layer: dict[str, float] = field(default_factory=dict)  # seconds an epoch and layer, as measured
 
     def elapsed(self) -> float:
         """Seconds since the ladder began."""
         return time.monotonic() - self.started
 
     def share(self, rungs: Sequence[tuple[str, int]]) -> float | None:
-        """Seconds of training for `rungs[0]`, the next of the rungs still to come; 0 if time is too short."""
+        """Seconds of compiling and training for `rungs[0]`, the next of the rungs to come; 0: no time to begin it."""
         if self.limit is None:
             return None
-        # the part that is kept for the end is at most a tenth
         left = self.limit - self.elapsed() - min(LAST, 0.1 * self.limit)
-        fixed = [self.fixed.get(family, FIRST_FIXED) for family, _ in rungs]
-        costs = [self._cost(family) * depth for family, depth in rungs]
-        steps = left - sum(fixed)
-        # too little for all: the next rung gets an equal part, and the last ones are not begun
-        seconds = steps * costs[0] / sum(costs) if steps > LEAST * len(rungs) else left / len(rungs)
-        return seconds if seconds >= LEAST and left > LEAST + fixed[0] / 2 else 0.0
+        fixed = [self.compiling.get(f, 8.0) + self.measuring.get(f, 6.0) for f, _ in rungs]
+        count = len(rungs)
+        while count and left < (1 + LEAST_TRAINING) * sum(fixed[:count]):
+            count -= 1
+        if count == 0:
+            return 0.0
+        costs = [self._cost(family) * depth for family, depth in rungs[:count]]
+        training = (left - sum(fixed[:count])) * costs[0] / sum(costs)
+        return self.compiling.get(rungs[0][0], 8.0) + training
 
-    def measured(self, family: str, depth: int, *, fixed: float, per_epoch: float | None) -> None:
-        """Take note of what a finished rung cost: seconds beside its steps, and seconds an epoch."""
-        self.fixed[family] = max(fixed, 0.5 * self.fixed.get(family, 0.0))
+    def measured(
+        self, family: str, depth: int, *, compiling: float, measuring: float, per_epoch: float | None
+    ) -> None:
+        """Take note of what a rung cost: seconds of compiling, of measuring, and of an epoch."""
+        self.compiling[family], self.measuring[family] = compiling, measuring
         if per_epoch is not None:
             self.layer[family] = per_epoch / depth
 

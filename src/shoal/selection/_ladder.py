@@ -198,11 +198,11 @@ def _climb(
             return True
         steps = sum(row["seconds"] for r in rung.results for row in r.history)
         epochs = sum(len(r.history) for r in rung.results)
-        training = max((sum(row["seconds"] for row in r.history) for r in rung.results), default=0.0)
         budget.measured(
             rung.family,
             rung.depth,
-            fixed=rung.seconds - training,
+            compiling=max(r.compile_seconds for r in rung.results),
+            measuring=rung.measuring_seconds,
             per_epoch=steps / epochs if epochs else None,
         )
         if progress is not None:

@@ -51,6 +51,7 @@ class Rung:
     results: list[FitResult] = field(default_factory=list)
     figures: list[Figures] = field(default_factory=list)
     seconds: float = 0.0
+    measuring_seconds: float = 0.0
 
     @property
     def status(self) -> str:
@@ -125,8 +126,10 @@ def train(
         resume=settings.resume,
         progress=progress,
     )
-    rung.figures = [evaluate(r.flow, validation, prepared.scale) for r in rung.results]
-    rung.seconds = time.monotonic() - started
+    trained = time.monotonic()
+    if all(r.history for r in rung.results):  # a seed without one whole epoch would be measured as it began
+        rung.figures = [evaluate(r.flow, validation, prepared.scale) for r in rung.results]
+    rung.seconds, rung.measuring_seconds = time.monotonic() - started, time.monotonic() - trained
 
 
 def rung_key(seed: int, family: str, depth: int, index: int) -> Key:

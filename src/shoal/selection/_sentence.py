@@ -9,6 +9,8 @@ from shoal.selection._rung import Rung
 def sentence(rungs: Sequence[Rung], choice: Choice, *, max_condition: float, max_round_trip: float) -> str:
     """Why this rung, or why none, in words and figures."""
     if choice.best is None:
+        if not any(r.figures for r in rungs):
+            return "No rung had the time for one epoch. Give a longer time limit, or fewer depths."
         return "No rung ended with a finite validation log-likelihood; nothing can be chosen."
     best, top = rungs[choice.best], choice.verdicts[choice.best]
     limits = f"99 % κ at most {max_condition:.6g} and a float32 round trip within {max_round_trip:.3g}"
