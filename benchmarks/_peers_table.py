@@ -41,11 +41,8 @@ def summary(rows: Iterable[Row]) -> list[Row]:
                     found[-1]["ratio"] = spread(values[label, n] / values["shoal", n] for n in both)
             for group, members in (("fastest PyTorch", _eager), ("fastest", _peer)):
                 names = [label for label in labels if members(label)]
-                best = {
-                    n: min(values[m, n] for m in names if (m, n) in values)
-                    for n in rounds
-                    if _any(values, names, n)
-                }
+                turns = [n for n in rounds if any((m, n) in values for m in names)]
+                best = {n: min(values[m, n] for m in names if (m, n) in values) for n in turns}
                 if best:
                     ratio = spread(best[n] / values["shoal", n] for n in best)
                     entry = {

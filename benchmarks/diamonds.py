@@ -17,6 +17,7 @@ from scipy.stats import multivariate_normal
 from sklearn.mixture import GaussianMixture
 
 from shoal.records import system_info
+from shoal.report import write_report
 from shoal.selection import ladder
 from shoal.selection._evaluate import log_likelihoods
 from shoal.tables import read_table
@@ -30,6 +31,7 @@ def main() -> None:
     parser.add_argument("--time-limit", type=float, default=300.0)
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--out", default="results/diamonds.json")
+    parser.add_argument("--report", help="write the ladder's report to this file")
     options = parser.parse_args()
     result = ladder(
         read_table(options.data),
@@ -37,6 +39,8 @@ def main() -> None:
         seeds=options.seeds,
         time_limit=options.time_limit,
     )
+    if options.report:
+        write_report(result.record, options.report)
     parts, shift = result.prepared.parts, result.prepared.log_volume
     train, validation, test = (parts[name].x for name in ("train", "validation", "test"))
     scores = {"chosen flow": result.test_log_likelihoods}

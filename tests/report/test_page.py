@@ -91,6 +91,9 @@ def test_points_are_sent_once_and_bounded(tmp_path: Path) -> None:
     assert rows[-200:] == [points["row"][index] for index in worst]
     assert scatter["condition"] == sorted(scatter["condition"])
     place = {row: index for index, row in enumerate(points["row"])}
+    for key, name in (("condition", "condition"), ("logProb", "log_prob")):
+        own = [points[name][place[row]] for row in rows]
+        assert scatter[key] == pytest.approx(own, rel=1e-4)
     for slot, column in enumerate(scatter["data"]):
         assert all(
             abs(value - points["data"][place[row]][slot]) < 1e-4
@@ -219,6 +222,22 @@ def test_without_a_chosen_rung_the_page_says_so_and_points_to_the_trade_off(tmp_
         tag == "div" and attributes.get("class") == "decision warning" for tag, attributes in parsed.tags
     )
     assert '"text": "chosen"' not in json.dumps(parsed.payload["charts"])
+
+
+@pytest.mark.parametrize(
+    ("steps", "says"),
+    [(0, "(unfinished) without one training step"), (1200, "(unfinished) after 1,200 training steps.")],
+)
+def test_a_chosen_rung_that_was_not_trained_to_its_end_is_pointed_out(
+    steps: int, says: str, tmp_path: Path
+) -> None:
+    record = small()
+    assert "The chosen rung was not trained" not in written(record, tmp_path).words
+    rung = record["rungs"][record["decision"]["chosen"]]
+    rung["status"] = "unfinished"
+    for seed in rung["seeds"]:
+        seed["steps"] = steps
+    assert f"The chosen rung was not trained to its end {says}" in written(record, tmp_path).words
 
 
 def test_a_record_of_another_kind_is_refused_and_the_old_page_stays(tmp_path: Path) -> None:

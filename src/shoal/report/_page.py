@@ -17,7 +17,7 @@ from ._embed import licences, page_file, script_json, specification, vendored_sc
 from ._numbers import finite, fixed, setting, short, whole
 from ._points import Points, column_sets, points_of
 from ._rungs import Rung, best_of, chosen_of, mapping, rungs_of
-from ._tables import facts, lattice_rows, legend, rung_rows, seed_rows, settings, tiles
+from ._tables import caution, facts, lattice_rows, legend, rung_rows, seed_rows, settings, tiles
 from ._theme import CONFIG
 
 
@@ -55,6 +55,7 @@ def render(record: Mapping[str, Any]) -> str:
         command=record.get("command") or "",
         sentence=str(decision.get("sentence") or "No sentence was recorded."),
         chosen=chosen_of(rungs) is not None,
+        caution=caution(rungs),
         tiles=tiles(record, rungs),
         charts=set(specs),
         rungs=rung_rows(rungs),

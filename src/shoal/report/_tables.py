@@ -122,6 +122,18 @@ def tiles(record: Mapping[str, Any], rungs: Sequence[Rung]) -> list[dict[str, st
     return found
 
 
+def caution(rungs: Sequence[Rung]) -> str:
+    """Returns a sentence if the chosen rung was not trained to its end, with the steps it had; else nothing."""
+    rung = chosen_of(list(rungs))
+    if rung is None or rung.complete:
+        return ""
+    steps = [found for seed in rung.seeds if (found := finite(seed.get("steps"))) is not None]
+    had = "" if not steps else f" after {whole(max(steps))} training steps"
+    if steps and max(steps) == 0:
+        had = " without one training step: its figures are those of an untrained flow"
+    return f"The chosen rung was not trained to its end ({rung.status}){had}."
+
+
 def facts(record: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Returns what the page's head says about the run: name and value."""
     data = mapping(record.get("data"))
