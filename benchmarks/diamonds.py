@@ -45,9 +45,7 @@ def main() -> None:
     train, validation, test = (parts[name].x for name in ("train", "validation", "test"))
     scores = {"chosen flow": result.test_log_likelihoods}
     best = result.rungs[result.choice.best]
-    scores["likeliest rung"] = (
-        log_likelihoods(best.results[best.best_seed()].flow, test, None) - shift
-    )
+    scores["likeliest rung"] = log_likelihoods(best.results[best.best_seed()].flow, test, None) - shift
     gaussian = multivariate_normal(train.mean(0), np.cov(train.T))
     scores["Gaussian, full covariance"] = gaussian.logpdf(test) - shift
     started = time.monotonic()
@@ -83,7 +81,14 @@ def main() -> None:
         "rungs": [
             {
                 key: rung[key]
-                for key in ("family", "depth", "status", "validation_log_likelihood", "difference", "standard_error")
+                for key in (
+                    "family",
+                    "depth",
+                    "status",
+                    "validation_log_likelihood",
+                    "difference",
+                    "standard_error",
+                )
             }
             | {"condition_q99": (rung["condition"] or {}).get("q99"), "seconds": rung["seconds"]}
             for rung in result.record["rungs"]

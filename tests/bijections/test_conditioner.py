@@ -1,5 +1,8 @@
 """Conditioners: affine plus net, the net zero at the start, and couplings that start at the identity."""
 
+# Bad values on purpose, and optimisers whose stubs are narrower than they are.
+# pyright: reportArgumentType=false, reportCallIssue=false
+
 import re
 
 import equinox as eqx
@@ -25,7 +28,9 @@ ACTIVATIONS = {
     "relu": lambda v: np.maximum(v, 0.0),
     "silu": lambda v: v / (1.0 + np.exp(-v)),
     "tanh": np.tanh,
-    "gelu": lambda v: 0.5 * v * (1.0 + np.tanh(np.sqrt(2.0 / np.pi) * (v + 0.044715 * v**3))),  # JAX's default form
+    "gelu": lambda v: (
+        0.5 * v * (1.0 + np.tanh(np.sqrt(2.0 / np.pi) * (v + 0.044715 * v**3)))
+    ),  # JAX's default form
 }
 
 
@@ -39,7 +44,9 @@ def drawn(conditioner: Conditioner, seed: int, net: bool) -> Conditioner:
 @pytest.mark.parametrize("hidden", [(), (4,), (4, 6)], ids=str)
 @pytest.mark.parametrize("context", [0, 2])
 def test_a_zero_net_is_an_affine_map(hidden, context, x64):
-    c = drawn(Conditioner(3, 5, hidden=hidden, context=context, activation="silu", key=jr.key(0)), 1, net=False)
+    c = drawn(
+        Conditioner(3, 5, hidden=hidden, context=context, activation="silu", key=jr.key(0)), 1, net=False
+    )
     x, extra = normal(7, 3), normal(8, context)
     want = np.asarray(c.skip) @ np.concatenate([x, extra]) + np.asarray(c.bias)
     np.testing.assert_allclose(c(x, extra if context else None), want, rtol=1e-14, atol=1e-14)
@@ -58,7 +65,9 @@ def test_values(activation, x64):
 
 def test_nan_stays_nan():
     for activation in ACTIVATIONS:
-        c = drawn(Conditioner(2, 3, hidden=(4,), context=0, activation=activation, key=jr.key(0)), 1, net=True)
+        c = drawn(
+            Conditioner(2, 3, hidden=(4,), context=0, activation=activation, key=jr.key(0)), 1, net=True
+        )
         c = eqx.tree_at(lambda m: m.skip, c, jnp.zeros_like(c.skip))
         assert np.all(np.isnan(c(jnp.array([0.0, jnp.nan]))))
 
@@ -71,7 +80,10 @@ def test_nothing_in_gives_the_bias():
 @pytest.mark.parametrize("hidden", [[64, 64], (0,), (-3,), (4, 2.5), 64], ids=str)
 def test_hidden_is_checked(hidden, unchecked):
     text = f"`hidden` must be a tuple of positive integers, such as (64, 64); got {hidden!r}."
-    for make in (lambda: AffineCoupling(halves(4), hidden=hidden, key=jr.key(0)), lambda: MaskedAutoregressive(4, hidden=hidden, key=jr.key(0))):
+    for make in (
+        lambda: AffineCoupling(halves(4), hidden=hidden, key=jr.key(0)),
+        lambda: MaskedAutoregressive(4, hidden=hidden, key=jr.key(0)),
+    ):
         with pytest.raises(ValueError, match=re.escape(text)):
             make()
 

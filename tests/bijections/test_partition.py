@@ -35,7 +35,11 @@ def test_values(partition, kept, moved):
     assert (partition.dim, partition.kept_size) == (len(kept) + len(moved), len(kept))
 
 
-@hypothesis.given(st.integers(1, 6).flatmap(lambda n: st.tuples(st.just(n), st.permutations(range(n)), st.integers(0, n - 1))))
+@hypothesis.given(
+    st.integers(1, 6).flatmap(
+        lambda n: st.tuples(st.just(n), st.permutations(range(n)), st.integers(0, n - 1))
+    )
+)
 @hypothesis.settings(max_examples=15)
 def test_split_and_join_of_any_set(drawn):
     n, order, size = drawn
@@ -49,7 +53,9 @@ def test_split_and_join_of_any_set(drawn):
         assert (p.dim, p.kept_size) == (n, size)
 
 
-@pytest.mark.parametrize("partition", [halves(5), alternating(4), Partition(5, (4, 1, 2)), halves(1)], ids=str)
+@pytest.mark.parametrize(
+    "partition", [halves(5), alternating(4), Partition(5, (4, 1, 2)), halves(1)], ids=str
+)
 def test_array_partition_is_the_partition(partition):
     array = ArrayPartition(partition)
     np.testing.assert_array_equal(array.kept, partition.kept)
@@ -83,7 +89,9 @@ def test_random_halves():
         pytest.param(lambda: Partition(3, [1, 1]), "distinct indices in 0 ... 2; got (1, 1)", id="twice"),
         pytest.param(lambda: Partition(3, [3]), "distinct indices in 0 ... 2; got (3,)", id="too-large"),
         pytest.param(lambda: Partition(3, [-1]), "distinct indices in 0 ... 2; got (-1,)", id="negative"),
-        pytest.param(lambda: Partition(2, [0, 1]), "holds all 2 coordinates; a coupling must move", id="all-kept"),
+        pytest.param(
+            lambda: Partition(2, [0, 1]), "holds all 2 coordinates; a coupling must move", id="all-kept"
+        ),
         pytest.param(lambda: strided(4, 0), "needs 1 <= stride < 4 for dim 4; got 0", id="stride-0"),
         pytest.param(lambda: strided(4, 4), "needs 1 <= stride < 4 for dim 4; got 4", id="stride-4"),
     ],

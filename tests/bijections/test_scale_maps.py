@@ -38,7 +38,9 @@ KNOWN = {
 @pytest.mark.parametrize("name", MAPS)
 def test_values(name, x64):
     raw = np.linspace(-8.0, 8.0, 33)
-    np.testing.assert_allclose(MAPS[name].log_scale(jnp.asarray(raw)), [KNOWN[name](r) for r in raw], rtol=1e-14, atol=1e-15)
+    np.testing.assert_allclose(
+        MAPS[name].log_scale(jnp.asarray(raw)), [KNOWN[name](r) for r in raw], rtol=1e-14, atol=1e-15
+    )
 
 
 @maps
@@ -76,7 +78,9 @@ def test_a_log_scale_outside_the_range_names_the_layer(scale, log_scale):
     assert type(scale).__name__ in str(error.value)
     block, shift = jnp.zeros((2, 2)), jnp.zeros(2)
     with pytest.raises(ValueError, match="layer 3: coordinate 1"):
-        linear_coupling(halves(4), block, jnp.array([-0.1, log_scale]), shift, scale=scale, layer="layer 3", key=jr.key(0))
+        linear_coupling(
+            halves(4), block, jnp.array([-0.1, log_scale]), shift, scale=scale, layer="layer 3", key=jr.key(0)
+        )
 
 
 @pytest.mark.parametrize("bound", [0.0, -1.0, math.inf, math.nan])
@@ -107,15 +111,29 @@ def test_linear_couplings_are_members(scale, partition, hidden, dtype):
     eps = float(np.finfo(dtype).eps)
     x, log_det = coupling.forward_and_log_det(z)
     size_of_terms = np.abs(matrix) @ np.abs(np.asarray(z)) + np.abs(offset)
-    assert np.all(np.abs(np.asarray(x, np.float64) - matrix @ np.asarray(z, np.float64) - offset) <= 16 * eps * size_of_terms)
-    np.testing.assert_allclose(log_det, np.sum(np.asarray(log_scale, np.float64)), rtol=16 * eps, atol=16 * eps)
+    assert np.all(
+        np.abs(np.asarray(x, np.float64) - matrix @ np.asarray(z, np.float64) - offset)
+        <= 16 * eps * size_of_terms
+    )
+    np.testing.assert_allclose(
+        log_det, np.sum(np.asarray(log_scale, np.float64)), rtol=16 * eps, atol=16 * eps
+    )
 
 
 @pytest.mark.parametrize(
-    ("block", "log_scale"), [((2, 3), (2,)), ((3, 2), (2,)), ((2, 2), (2,))], ids=["transposed", "few-scales", "small"]
+    ("block", "log_scale"),
+    [((2, 3), (2,)), ((3, 2), (2,)), ((2, 2), (2,))],
+    ids=["transposed", "few-scales", "small"],
 )
 def test_linear_coupling_checks_shapes(block, log_scale, unchecked):
-    with pytest.raises(ValueError, match=re.escape("layer 7: needs a block of shape (3, 2) and 3 log-scales; got")):
+    with pytest.raises(
+        ValueError, match=re.escape("layer 7: needs a block of shape (3, 2) and 3 log-scales; got")
+    ):
         linear_coupling(
-            halves(5), jnp.zeros(block), jnp.zeros(log_scale), scale=ExponentialScale(), layer="layer 7", key=jr.key(0)
+            halves(5),
+            jnp.zeros(block),
+            jnp.zeros(log_scale),
+            scale=ExponentialScale(),
+            layer="layer 7",
+            key=jr.key(0),
         )

@@ -4,6 +4,9 @@ One spline on the line is a `SplineCoupling` with nothing kept and no net: its b
 derivatives). The oracle writes it in another form, a quotient of two quadratic Bernstein polynomials.
 """
 
+# Bad values on purpose, and optimisers whose stubs are narrower than they are.
+# pyright: reportArgumentType=false, reportCallIssue=false
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -22,7 +25,9 @@ BOUND, BINS = 3.0, 5
 
 def one_spline(raw: np.ndarray, bins: int = BINS) -> SplineCoupling:
     """The spline on the line with these 3 K - 1 free values, s = 1, t = 0."""
-    b = SplineCoupling(Partition(1, ()), bins=bins, bound=BOUND, hidden=(), scale=ExponentialScale(), key=jr.key(0))
+    b = SplineCoupling(
+        Partition(1, ()), bins=bins, bound=BOUND, hidden=(), scale=ExponentialScale(), key=jr.key(0)
+    )
     return eqx.tree_at(lambda c: c.conditioner.bias, b, jnp.asarray(np.concatenate([[0.0, 0.0], raw])))
 
 
@@ -121,7 +126,9 @@ def test_gradients_are_finite_everywhere(dtype):
     raw = np.random.default_rng(3).standard_normal(3 * BINS - 1)
     b, u = one_spline(raw), oracle(raw)[0]
     edge = np.array([BOUND], dtype)
-    x = np.concatenate([u, oracle(raw)[1], np.nextafter(edge, 0), np.nextafter(edge, 9), [-1e30, -1e3, 0.0, 1e3, 1e30]])
+    x = np.concatenate(
+        [u, oracle(raw)[1], np.nextafter(edge, 0), np.nextafter(edge, 9), [-1e30, -1e3, 0.0, 1e3, 1e30]]
+    )
 
     @eqx.filter_jit
     def gradients(b, x):

@@ -4,6 +4,10 @@ A direction is a function of (bijection, vector, context). Mistakes inside the l
 a private function while the mutant is traced; each mutant is its own class to JAX, so no compiled program is shared.
 """
 
+# Laws and mutants reach into families by their own attributes, which the base class does not have.
+# pyright: reportAttributeAccessIssue=false, reportArgumentType=false, reportOptionalMemberAccess=false
+# pyright: reportCallIssue=false, reportIncompatibleVariableOverride=false, reportIncompatibleMethodOverride=false
+
 from collections.abc import Callable
 from unittest import mock
 
@@ -69,7 +73,13 @@ def swapped_partition(function: Callable) -> Callable:
     """The direction with kept and moved part exchanged."""
 
     def wrong(b, v, c):
-        return function(eqx.tree_at(lambda m: m.partition, b, b.partition.swapped(), is_leaf=lambda m: isinstance(m, Partition)), v, c)
+        return function(
+            eqx.tree_at(
+                lambda m: m.partition, b, b.partition.swapped(), is_leaf=lambda m: isinstance(m, Partition)
+            ),
+            v,
+            c,
+        )
 
     return wrong
 

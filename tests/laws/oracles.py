@@ -4,6 +4,10 @@ Each is compiled once for a structure of bijection, whatever its parameters. Lin
 in float64. Precision is scoped here, so that a law can use float32 and float64 side by side.
 """
 
+# Laws and mutants reach into families by their own attributes, which the base class does not have.
+# pyright: reportAttributeAccessIssue=false, reportArgumentType=false, reportOptionalMemberAccess=false
+# pyright: reportCallIssue=false, reportIncompatibleVariableOverride=false, reportIncompatibleMethodOverride=false
+
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -66,11 +70,15 @@ def values_and_jacobians(
 ) -> tuple[Values, Jacobians]:
     """Both directions and their Jacobians by forward mode, in float64."""
     with jax.enable_x64(True):
-        (jf, (x, ld)), (ji, (z, ldi)) = _numpy(_forward_mode(cast(bijection, np.float64), *_arrays(z, x, context)))
+        (jf, (x, ld)), (ji, (z, ldi)) = _numpy(
+            _forward_mode(cast(bijection, np.float64), *_arrays(z, x, context))
+        )
     return Values(x, ld, z, ldi), Jacobians(jf, ji)
 
 
-def gradients(bijection: AbstractBijection, z: np.ndarray, x: np.ndarray, context: np.ndarray | None) -> Gradients:
+def gradients(
+    bijection: AbstractBijection, z: np.ndarray, x: np.ndarray, context: np.ndarray | None
+) -> Gradients:
     """Derivatives to inputs and parameters by reverse mode, in float64."""
     with jax.enable_x64(True):
         (pf, vf), (pi, vi) = _numpy(_reverse_mode(cast(bijection, np.float64), *_arrays(z, x, context)))

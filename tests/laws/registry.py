@@ -76,7 +76,9 @@ _SWAP = halves(4).swapped()
 def _pair(key: jax.Array) -> Chain:
     a, b = jr.split(key)
     scale = SoftBoundedScale(1.0)
-    return Chain([AffineCoupling(p, hidden=(5,), scale=scale, key=k) for p, k in ((halves(4), a), (_SWAP, b))])
+    return Chain(
+        [AffineCoupling(p, hidden=(5,), scale=scale, key=k) for p, k in ((halves(4), a), (_SWAP, b))]
+    )
 
 
 def _array_couplings(key: jax.Array) -> list[AbstractBijection]:
@@ -107,11 +109,19 @@ def _lu_around(inner: AbstractBijection, key: jax.Array) -> Chain:
 
 CASES = (
     Case("additive-halves", lambda k: AdditiveCoupling(halves(5), hidden=(6,), key=k)),
-    Case("additive-context-alternating", lambda k: AdditiveCoupling(alternating(4), hidden=(5,), context_dim=2, key=k)),
-    Case("affine-exponential-halves", lambda k: AffineCoupling(halves(5), hidden=(6, 5), scale=ExponentialScale(), key=k)),
+    Case(
+        "additive-context-alternating",
+        lambda k: AdditiveCoupling(alternating(4), hidden=(5,), context_dim=2, key=k),
+    ),
+    Case(
+        "affine-exponential-halves",
+        lambda k: AffineCoupling(halves(5), hidden=(6, 5), scale=ExponentialScale(), key=k),
+    ),
     Case(
         "affine-soft-context-alternating",
-        lambda k: AffineCoupling(alternating(5), hidden=(6,), context_dim=2, scale=SoftBoundedScale(2.0), key=k),
+        lambda k: AffineCoupling(
+            alternating(5), hidden=(6,), context_dim=2, scale=SoftBoundedScale(2.0), key=k
+        ),
     ),
     Case(
         "affine-sigmoid-strided",
@@ -119,30 +129,54 @@ CASES = (
     ),
     Case(
         "affine-random-array",
-        lambda k: AffineCoupling(ArrayPartition(random_halves(jr.key(3), 5)), hidden=(6,), activation="gelu", key=k),
+        lambda k: AffineCoupling(
+            ArrayPartition(random_halves(jr.key(3), 5)), hidden=(6,), activation="gelu", key=k
+        ),
     ),
-    Case("affine-any-set", lambda k: AffineCoupling(Partition(5, (3, 0)), hidden=(6,), activation="relu", key=k)),
+    Case(
+        "affine-any-set",
+        lambda k: AffineCoupling(Partition(5, (3, 0)), hidden=(6,), activation="relu", key=k),
+    ),
     Case("affine-nothing-kept", lambda k: AffineCoupling(Partition(3, ()), hidden=(), key=k)),
     Case("affine-no-hidden-layer", lambda k: AffineCoupling(halves(2), hidden=(), key=k)),
-    Case("affine-n1-context", lambda k: AffineCoupling(halves(1), hidden=(5,), context_dim=2, key=k), fixed_kappa=_N1),
+    Case(
+        "affine-n1-context",
+        lambda k: AffineCoupling(halves(1), hidden=(5,), context_dim=2, key=k),
+        fixed_kappa=_N1,
+    ),
     Case("spline-halves", lambda k: SplineCoupling(halves(4), bins=4, hidden=(5,), key=k)),
     Case(
         "spline-array-context",
-        lambda k: SplineCoupling(ArrayPartition(alternating(5)), bins=3, bound=3.0, hidden=(5,), context_dim=2, key=k),
+        lambda k: SplineCoupling(
+            ArrayPartition(alternating(5)), bins=3, bound=3.0, hidden=(5,), context_dim=2, key=k
+        ),
     ),
     Case("spline-n1", lambda k: SplineCoupling(halves(1), bins=3, hidden=(), key=k), fixed_kappa=_N1),
     Case("maf", lambda k: MaskedAutoregressive(3, hidden=(7, 6), key=k)),
-    Case("maf-reverse-context", lambda k: MaskedAutoregressive(3, hidden=(9,), reverse=True, context_dim=2, key=k)),
+    Case(
+        "maf-reverse-context",
+        lambda k: MaskedAutoregressive(3, hidden=(9,), reverse=True, context_dim=2, key=k),
+    ),
     Case("maf-narrow", lambda k: MaskedAutoregressive(4, hidden=(2,), scale=ExponentialScale(), key=k)),
     Case("maf-no-hidden-layer", lambda k: MaskedAutoregressive(3, hidden=(), scale=SigmoidScale(), key=k)),
     Case("maf-n18", lambda k: MaskedAutoregressive(18, hidden=(8,), scale=SoftBoundedScale(1.0), key=k)),
-    Case("maf-n1-context", lambda k: MaskedAutoregressive(1, hidden=(4,), context_dim=2, key=k), fixed_kappa=_N1),
+    Case(
+        "maf-n1-context",
+        lambda k: MaskedAutoregressive(1, hidden=(4,), context_dim=2, key=k),
+        fixed_kappa=_N1,
+    ),
     Case("iaf-context", lambda k: Inverse(MaskedAutoregressive(3, hidden=(6,), context_dim=2, key=k))),
     Case("lu", lambda k: LULinear(5, key=k)),
     Case("lu-n1", lambda k: LULinear(1, key=k), fixed_kappa=_N1),
-    Case("permutation", lambda k: Permutation([3, 0, 4, 1, 2]), fixed_kappa="a permutation is orthogonal: kappa 1"),
+    Case(
+        "permutation",
+        lambda k: Permutation([3, 0, 4, 1, 2]),
+        fixed_kappa="a permutation is orthogonal: kappa 1",
+    ),
     Case("lu-permutation-lu", lambda k: _lu_around(Permutation([3, 0, 2, 1]), k)),
-    Case("lu-n1-chain", lambda k: _lu_around(AffineCoupling(halves(1), hidden=(), key=k), k), fixed_kappa=_N1),
+    Case(
+        "lu-n1-chain", lambda k: _lu_around(AffineCoupling(halves(1), hidden=(), key=k), k), fixed_kappa=_N1
+    ),
     Case("actnorm", lambda k: ActNorm(3)),
     Case("standardize", lambda k: Standardize(jnp.zeros(3), jnp.ones(3)), frozen=("mean", "scale")),
     Case(
@@ -159,12 +193,17 @@ CASES = (
     Case("inverse-of-chain", lambda k: Inverse(_pair(k))),
     Case("scan-pairs", lambda k: Scan([_pair(i) for i in jr.split(k, 3)])),
     Case("scan-array-partitions-context", lambda k: Scan(_array_couplings(k))),
-    Case("scan-whole-maf", lambda k: Scan([MaskedAutoregressive(2, hidden=(4,), key=i) for i in jr.split(k, 2)], unroll=2)),
+    Case(
+        "scan-whole-maf",
+        lambda k: Scan([MaskedAutoregressive(2, hidden=(4,), key=i) for i in jr.split(k, 2)], unroll=2),
+    ),
 )
 BY_NAME = {case.name: case for case in CASES}
 
 
 def parts(bijection: AbstractBijection) -> list[AbstractBijection]:
     """The bijection and every bijection inside it."""
-    inside = jax.tree.leaves(bijection, is_leaf=lambda m: m is not bijection and isinstance(m, AbstractBijection))
+    inside = jax.tree.leaves(
+        bijection, is_leaf=lambda m: m is not bijection and isinstance(m, AbstractBijection)
+    )
     return [bijection, *(p for m in inside if isinstance(m, AbstractBijection) for p in parts(m))]

@@ -23,7 +23,10 @@ POINTS = 12
 TARGET = {"float32": 1e2, "float64": 1e4}
 SEEDS = 200
 MARGIN = 1.5
-_HIDDEN = ("weights", "biases")  # hidden layers do not grow with the multiplier: saturated units would hide errors
+_HIDDEN = (
+    "weights",
+    "biases",
+)  # hidden layers do not grow with the multiplier: saturated units would hide errors
 _NET = 0.3  # the net's share, against the affine part: kappa then varies little from point to point
 
 
@@ -87,7 +90,9 @@ def prepared(name: str, precision: str) -> Prepared:
         found = at(0.5) if case.fixed_kappa else _bisected(at, precision)
         if case.fixed_kappa or in_range(found.points.kappa, precision, MARGIN):
             return found
-    raise AssertionError(f"{name}, {precision}: none of {SEEDS} seeds has kappa in the range; the last {found}")
+    raise AssertionError(
+        f"{name}, {precision}: none of {SEEDS} seeds has kappa in the range; the last {found}"
+    )
 
 
 def in_range(kappa: np.ndarray, precision: str, margin: float = 1.0) -> bool:

@@ -34,7 +34,9 @@ from tests.laws.tolerances import CONSTANTS, EPS, KAPPA_RANGE, LIMIT, tolerance
 
 def everything() -> list[str]:
     """Every module of the package, imported."""
-    found = [m.name for m in pkgutil.walk_packages(shoal.__path__, "shoal.") if not m.name.endswith("__main__")]
+    found = [
+        m.name for m in pkgutil.walk_packages(shoal.__path__, "shoal.") if not m.name.endswith("__main__")
+    ]
     for name in found:
         importlib.import_module(name)
     return found
@@ -48,7 +50,9 @@ def family(cls: type) -> set[type]:
 def is_abstract(cls: type) -> bool:
     """Whether the class has something left to define."""
     return bool(
-        inspect.isabstract(cls) or getattr(cls, "__abstractvars__", ()) or getattr(cls, "__abstractclassvars__", ())
+        inspect.isabstract(cls)
+        or getattr(cls, "__abstractvars__", ())
+        or getattr(cls, "__abstractclassvars__", ())
     )
 
 
@@ -58,7 +62,9 @@ def registered() -> set[type]:
 
 def test_every_exported_bijection_is_in_the_registry():
     everything()
-    exported = {c for c in vars(shoal.bijections).values() if inspect.isclass(c) and issubclass(c, AbstractBijection)}
+    exported = {
+        c for c in vars(shoal.bijections).values() if inspect.isclass(c) and issubclass(c, AbstractBijection)
+    }
     concrete = {c for c in family(AbstractBijection) if not is_abstract(c)}
     assert len(concrete) >= 12
     assert {c for c in exported if not is_abstract(c)} == concrete
@@ -84,7 +90,10 @@ def test_every_class_has_a_structure_law():
 
 def test_every_class_is_tried_with_kappa_in_the_range():
     scaled = {
-        type(p) for case in CASES if not case.fixed_kappa for p in parts(prepared(case.name, "float64").bijection)
+        type(p)
+        for case in CASES
+        if not case.fixed_kappa
+        for p in parts(prepared(case.name, "float64").bijection)
     }
     assert scaled == registered()
 
@@ -92,7 +101,15 @@ def test_every_class_is_tried_with_kappa_in_the_range():
 def test_context_and_no_context_are_tried():
     tried = [prepared(case.name, "float64") for case in CASES]
     with_context = {type(b) for b, points in tried if points.context is not None}
-    assert {AdditiveCoupling, AffineCoupling, SplineCoupling, MaskedAutoregressive, Chain, Scan, Inverse} <= with_context
+    assert {
+        AdditiveCoupling,
+        AffineCoupling,
+        SplineCoupling,
+        MaskedAutoregressive,
+        Chain,
+        Scan,
+        Inverse,
+    } <= with_context
     assert with_context - {StandardizedContext} <= {type(b) for b, points in tried if points.context is None}
 
 

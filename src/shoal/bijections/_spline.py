@@ -19,9 +19,9 @@ from shoal.bijections._scale_maps import AbstractScaleMap, SoftBoundedScale
 class SplineCoupling(AbstractBijection):
     """x_moved = s * q^{-1}(z_moved) + t; log|det dx/dz| = sum log s - sum log q'.
 
-    **Arguments:** `partition`, `hidden`, `context_dim`, `activation` as in `AffineCoupling`; `scale`:
-    the scale map, by default |log s| < 1 (narrow peaks are the knots' part, which leaves the tails as wide as the
-    data); `bins`: K, the bins of each spline; `bound`: B, half the box, in units of standardised data. Knot derivatives are >= 1e-3 and
+    **Arguments:** `partition`, `hidden`, `context_dim`, `activation` as in `AffineCoupling`; `scale`: the scale map,
+    by default |log s| < 1 (narrow peaks are the knots' part, which leaves the tails as wide as the data); `bins`: K,
+    the bins of each spline; `bound`: B, half the box, in units of standardised data. Knot derivatives are >= 1e-3,
     bins >= 1e-3 of the box. Cost: one conditioner with (3 K + 1) outputs per moved coordinate, both directions.
     """
 

@@ -221,10 +221,8 @@ class Run:
         log, state = self.log, self.state
         status = log.status
         assert status is not None  # `finish` ends with a status
-        if log.best_epoch:
-            params = state.best
-        else:
-            params = state.start_params if status == "diverged" or log.done else state.params
+        latest = state.start_params if status == "diverged" or log.done else state.params
+        params = state.best if log.best_epoch else latest
         return FitResult(
             flow=self.job.flow(params),
             status=status,
