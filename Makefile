@@ -20,8 +20,7 @@ demo: $(VENV)/.package
 
 test: $(VENV)/.package $(VENV)/.dev
 	@scripts/system_packages.sh chromium
-	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile -m "not long and not alone" $(PYTEST)
-	$(BIN)/python -m pytest -m alone $(PYTEST)
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile -m "not long" $(PYTEST)
 
 test-long: $(VENV)/.package $(VENV)/.dev
 	@scripts/system_packages.sh chromium

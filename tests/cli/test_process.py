@@ -110,7 +110,7 @@ def test_bad_input_is_told_before_jax_loads(tmp_path: Path, name: str):
     assert sorted(tmp_path.iterdir()) == before
 
 
-@pytest.mark.alone
+@pytest.mark.long
 def test_bad_input_is_told_within_a_second(tmp_path: Path):
     (tmp_path / "text.csv").write_bytes(bad_files(tmp_path)["text.csv"] or b"")
     taken = processor_seconds("fit", "text.csv", "--out", "run")

@@ -54,12 +54,12 @@ def test_loads_nothing_heavy(module: str, absent: list[str]) -> None:
     assert loaded(f"import {module}").isdisjoint(absent)
 
 
-@pytest.mark.alone
+@pytest.mark.long
 def test_import_takes_less_than_a_tenth_of_a_second() -> None:
     assert extra_seconds([sys.executable, "-c", "import shoal"]) < 0.1
 
 
-@pytest.mark.alone
+@pytest.mark.long
 def test_help_takes_less_than_six_tenths_of_a_second() -> None:
     assert extra_seconds([str(Path(sys.executable).with_name("shoal")), "--help"]) < 0.6
 
