@@ -1,5 +1,8 @@
 """The sequential pass of the autoregressive map against a fixed-point iteration of its parallel pass."""
 
+# `noisy` gives back the class that it was given, typed as the base class.
+# pyright: reportArgumentType=false
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp

@@ -2,6 +2,7 @@
 
 # What comes back is typed as the base class; a None that should not be there fails the test as it should.
 # pyright: reportAttributeAccessIssue=false, reportArgumentType=false, reportOptionalMemberAccess=false
+# pyright: reportReturnType=false
 
 import re
 
