@@ -60,7 +60,7 @@ def test_a_tight_limit_gives_up_the_deep_rungs(clock):
 def test_shares_give_equal_epochs(clock):
     budget = Budget(1000.0)
     for family, cost in COST.items():
-        budget.measured(family, 1, compiling=2.0, measuring=1.0, per_epoch=cost)
+        budget.measured(family, 2, compiling=2.0, measuring=1.0, per_epoch=2 * cost)
     first = budget.share([("realnvp", 2), ("spline", 8)])
     assert first == pytest.approx(2.0 + (1000 - LAST - 6) * 0.04 / (0.04 + 0.48))
 

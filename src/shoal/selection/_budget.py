@@ -55,7 +55,8 @@ class Budget:
         self, family: str, depth: int, *, compiling: float, measuring: float, per_epoch: float | None
     ) -> None:
         """Take note of what a rung cost: seconds of compiling, of measuring, and of an epoch."""
-        self.compiling[family], self.measuring[family] = compiling, measuring
+        more = 2.0 if depth == 1 else 1.0  # deeper rungs compile pairs of layers
+        self.compiling[family], self.measuring[family] = more * compiling, more * measuring
         if per_epoch is not None:
             self.layer[family] = per_epoch / depth
 
