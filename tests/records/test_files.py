@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given
@@ -85,7 +86,6 @@ def test_arrays_and_scalars_are_converted(tmp_path: Path) -> None:
 
 
 def test_jax_arrays_are_converted() -> None:
-    jnp = pytest.importorskip("jax.numpy")
     assert to_plain({"a": jnp.array([1.0, jnp.inf]), "b": jnp.float32(2)}) == {"a": [1.0, "inf"], "b": 2.0}
 
 

@@ -78,7 +78,7 @@ class Chain(AbstractComposite):
 class Scan(AbstractComposite):
     """`length` repetitions of one unit, the arrays of `unit` stacked along a leading axis, in forward order.
 
-    `unroll` repetitions are compiled at a time; `length` compiles them all in line. Build it with `stack`.
+    `unroll` repetitions are compiled at a time; `length` compiles them all in line.
     """
 
     unit: AbstractBijection

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from .._errors import InputError
+from ..records import sync_folder
 
 try:
     import fcntl
@@ -107,7 +108,7 @@ def publish(places: Places) -> None:
     os.rename(places.unfinished, places.run)
     between("new in place")
     (places.run / LOCK).unlink(missing_ok=True)
-    _sync_folder(places.run.parent)
+    sync_folder(places.run.parent)
     if places.replaced.exists():
         shutil.rmtree(places.replaced)
 
@@ -177,14 +178,4 @@ def _sync(folder: Path) -> None:
         if path.is_file():
             with open(path, "rb") as file:
                 os.fsync(file.fileno())
-    _sync_folder(folder)
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name != "posix":  # other systems can not open a folder
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync_folder(folder)

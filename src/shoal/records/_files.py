@@ -42,7 +42,7 @@ def write_text(text: str, path: str | os.PathLike[str]) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except OSError as error:
         reason = error.strerror or str(error)
         raise InputError(
@@ -78,7 +78,8 @@ def read_record(path: str | os.PathLike[str]) -> dict[str, Any]:
     return from_plain(value)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Waits until the names in `folder` are on disk, so that a rename in it survives a crash."""
     if os.name != "posix":  # other systems can not open a folder; their rename is durable or not by itself
         return
     descriptor = os.open(folder, os.O_RDONLY)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from shoal._errors import InputError
+from shoal.records._files import sync_folder
 
 FORMAT = 1
 MODEL = "model.json"
@@ -167,13 +168,7 @@ def _replace(file: Path, data: bytes) -> None:
         os.replace(temporary, file)
     finally:
         temporary.unlink(missing_ok=True)
-    if os.name != "posix":  # other systems can not open a folder
-        return
-    descriptor = os.open(file.parent, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync_folder(file.parent)
 
 
 def _refuse_constant(name: str) -> Any:
