@@ -53,6 +53,7 @@ def mixed() -> d.Flow:
         b.Scan([randomized(c, 7 + i) for i, c in enumerate(couplings)]),
         randomized(b.LULinear(DIM, spread=0.5, key=keys[1]), 9),
         b.Permutation([2, 0, 1]),
+        b.SignFlip(DIM, (1,)),
         randomized(b.ActNorm(DIM), 10),
         b.Inverse(
             randomized(

@@ -2,6 +2,7 @@ from . import bijections as bijections
 from . import conditioning as conditioning
 from . import distributions as distributions
 from . import flows as flows
+from . import linear as linear
 from . import records as records
 from . import report as report
 from . import selection as selection

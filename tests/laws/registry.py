@@ -26,6 +26,7 @@ from shoal.bijections import (
     Permutation,
     Scan,
     SigmoidScale,
+    SignFlip,
     SoftBoundedScale,
     SplineCoupling,
     Standardize,
@@ -46,6 +47,7 @@ OP_BY_OP = (
     "maf-n18",
     "lu",
     "permutation",
+    "sign-flip",
     "actnorm",
     "standardize",
     "standardized-context",
@@ -174,10 +176,12 @@ CASES = (
         fixed_kappa="a permutation is orthogonal: kappa 1",
     ),
     Case("lu-permutation-lu", lambda k: _lu_around(Permutation([3, 0, 2, 1]), k)),
+    Case("lu-sign-flip-lu", lambda k: _lu_around(SignFlip(4, (1, 3)), k)),
     Case(
         "lu-n1-chain", lambda k: _lu_around(AffineCoupling(halves(1), hidden=(), key=k), k), fixed_kappa=_N1
     ),
     Case("actnorm", lambda k: ActNorm(3)),
+    Case("sign-flip", lambda k: SignFlip(4, (1, 3)), fixed_kappa="a sign flip is orthogonal: kappa 1"),
     Case("standardize", lambda k: Standardize(jnp.zeros(3), jnp.ones(3)), frozen=("mean", "scale")),
     Case(
         "standardized-context",

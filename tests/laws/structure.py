@@ -21,6 +21,7 @@ from shoal.bijections import (
     Partition,
     Permutation,
     Scan,
+    SignFlip,
     SplineCoupling,
     Standardize,
     StandardizedContext,
@@ -79,6 +80,19 @@ def law_orthogonal(bijection: AbstractBijection, points: Points) -> None:
     np.testing.assert_array_equal(np.sort(got.x), np.sort(points.z))
 
 
+def law_signs(bijection: AbstractBijection, points: Points) -> None:
+    """Sign flips: one diagonal Jacobian of 1 and -1, with at least one -1, and log-det = 0, exactly."""
+    got, jacobians = values_and_jacobians(bijection, points.z, data(bijection, points), points.context)
+    for j in jacobians:
+        assert not np.any(j * (1.0 - np.eye(j.shape[1])))
+        diagonal = np.diagonal(j, axis1=1, axis2=2)
+        assert np.all(np.abs(diagonal) == 1.0)
+        assert np.all(np.any(diagonal < 0, axis=1))
+    assert not np.any(got.log_det)
+    assert not np.any(got.log_det_inverse)
+    np.testing.assert_array_equal(np.abs(got.x), np.abs(points.z))
+
+
 def law_diagonal(bijection: AbstractBijection, points: Points) -> None:
     """One diagonal matrix at all points, exactly 0 off the diagonal, positive on it."""
     for j in values_and_jacobians(bijection, points.z, data(bijection, points), points.context)[1]:
@@ -134,6 +148,7 @@ LAWS: dict[type[AbstractBijection], tuple[Callable[[AbstractBijection, Points], 
     SplineCoupling: (law_coupling,),
     MaskedAutoregressive: (law_triangular,),
     Permutation: (law_orthogonal,),
+    SignFlip: (law_signs,),
     ActNorm: (law_diagonal,),
     Standardize: (law_diagonal,),
     LULinear: (law_lu,),

@@ -17,6 +17,7 @@ from shoal.bijections._conditioners import Activation as Activation
 from shoal.bijections._conditioners import Conditioner as Conditioner
 from shoal.bijections._context import StandardizedContext as StandardizedContext
 from shoal.bijections._elementwise import ActNorm as ActNorm
+from shoal.bijections._elementwise import SignFlip as SignFlip
 from shoal.bijections._elementwise import Standardize as Standardize
 from shoal.bijections._linear import LULinear as LULinear
 from shoal.bijections._linear import Permutation as Permutation

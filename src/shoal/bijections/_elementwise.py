@@ -1,11 +1,14 @@
-"""Diagonal affine layers whose parameters come from data: `ActNorm` (trained) and `Standardize` (fixed)."""
+"""Diagonal layers: `ActNorm` (trained) and `Standardize` (fixed), set from data, and `SignFlip`."""
+
+from collections.abc import Sequence
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from shoal._types import Array, Batch, Context, ContextBatch, Float, Scalar, Vector
-from shoal.bijections._base import AbstractDataDependent, check_input
+from shoal.bijections._base import AbstractBijection, AbstractDataDependent, check_input
 
 
 class ActNorm(AbstractDataDependent):
@@ -82,6 +85,43 @@ class Standardize(AbstractDataDependent):
         mean, deviation = moments(x)
         where = lambda a: (a.mean, a.scale)  # noqa: E731
         return eqx.tree_at(where, self, (mean.astype(self.mean.dtype), deviation.astype(self.scale.dtype)))
+
+
+class SignFlip(AbstractBijection):
+    """x_i = -z_i for i in `flipped`, x_i = z_i elsewhere; log-det 0. Its own inverse.
+
+    Couplings have positive determinants; this layer gives the other sign ([KMR] Theorem 2, det T < 0).
+    """
+
+    flipped: tuple[int, ...] = eqx.field(static=True)
+    shape: tuple[int, ...] = eqx.field(static=True)
+    context_shape: tuple[int, ...] | None = eqx.field(static=True)
+
+    def __init__(self, dim: int, flipped: Sequence[int]):
+        self.flipped = tuple(int(i) for i in flipped)
+        self.shape, self.context_shape = (dim,), None
+
+    def __check_init__(self) -> None:
+        dim = self.shape[0]
+        if dim < 1:
+            raise ValueError(f"`SignFlip(dim, ...)` must be at least 1; got {dim}.")
+        if len(set(self.flipped)) != len(self.flipped) or any(not 0 <= i < dim for i in self.flipped):
+            raise ValueError(f"`flipped` must be distinct indices in 0 ... {dim - 1}; got {self.flipped}.")
+
+    def forward_and_log_det(self, z: Vector, context: Context = None) -> tuple[Vector, Scalar]:
+        """x and 0."""
+        check_input(self, z, context)
+        return self._flip(z), jnp.zeros((), z.dtype)
+
+    def inverse_and_log_det(self, x: Vector, context: Context = None) -> tuple[Vector, Scalar]:
+        """z and 0."""
+        check_input(self, x, context)
+        return self._flip(x), jnp.zeros((), x.dtype)
+
+    def _flip(self, x: Vector) -> Vector:
+        signs = np.ones(self.shape)
+        signs[list(self.flipped)] = -1.0
+        return x * jnp.asarray(signs, x.dtype)
 
 
 def moments(x: Batch) -> tuple[Vector, Vector]:

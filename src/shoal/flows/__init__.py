@@ -2,6 +2,8 @@
 
 from shoal.flows._files import load as load
 from shoal.flows._files import save as save
+from shoal.flows._linear import fold_linear as fold_linear
+from shoal.flows._linear import from_factors as from_factors
 from shoal.flows._recipes import iaf as iaf
 from shoal.flows._recipes import maf as maf
 from shoal.flows._recipes import nice as nice

@@ -1,0 +1,156 @@
+"""Linear maps inside flows as ordinary affine couplings: `from_factors` and `fold_linear`.
+
+A coupling's conditioner is affine + net with the net zero, so a linear coupling is a member, exactly; what
+`shoal.linear` computes therefore becomes layers like any others, trained, saved and audited in the same way.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+
+from shoal import linear
+from shoal.bijections import (
+    AbstractBijection,
+    Chain,
+    ExponentialScale,
+    Inverse,
+    LULinear,
+    Partition,
+    Permutation,
+    Scan,
+    SignFlip,
+    linear_coupling,
+)
+from shoal.distributions import Flow
+from shoal.linear import Factorization
+
+
+def from_factors(
+    factors: Factorization, shift: Any = None, *, hidden: tuple[int, ...] = (), dtype: Any = None
+) -> AbstractBijection:
+    """The bijection x = T z + shift as affine couplings, one a layer of the factorization (and a sign layer if needed).
+
+    **Arguments:** `factors`: from `shoal.linear.factor`; `shift`: (n,), default 0, put into the biases of the last two
+    couplings; `hidden`: widths of the conditioners' nets, which are zero at the start (default: none); `dtype`:
+    default float64 where it is switched on, else float32.
+    **Returns:** a `Chain`, forward order: the rightmost factor first.
+    **Raises:** ValueError for a shift of another length.
+    """
+    n = len(factors.target)
+    dtype = dtype or jnp.zeros(()).dtype
+    offset = np.zeros(n) if shift is None else np.asarray(shift, np.float64)
+    if offset.shape != (n,):
+        raise ValueError(f"`shift` must have length {n}; got shape {offset.shape}.")
+    order = factors.order
+    biases = _biases(factors, (offset * factors.signs)[order])
+    parts: list[AbstractBijection] = []
+    for i, (layer, bias) in enumerate(zip(factors.layers, biases, strict=True)):
+        kept, moved = order[: layer.kept], order[layer.kept :]
+        parts.append(_coupling(layer, bias, kept, moved, f"layer {i}", hidden, dtype))
+    parts = parts[::-1]
+    if np.any(factors.signs < 0):
+        parts.append(SignFlip(n, np.flatnonzero(factors.signs < 0).tolist()))
+    return Chain(parts)
+
+
+def fold_linear(flow: Flow | AbstractBijection, **settings: Any) -> Any:
+    """The same function with every `Permutation` and `LULinear` replaced by couplings of one fixed partition.
+
+    **Arguments:** `flow`: a flow or a bijection; `settings` go to `shoal.linear.factor` (such as `kept`, `layers`).
+    **Returns:** a flow or bijection like the one given. Repetitions of a `Scan` stay stacked where their folded forms
+    have one shape, else they become a `Chain`.
+    **Raises:** ValueError where a layer can not be factored; the message names it.
+    """
+    if isinstance(flow, Flow):
+        return eqx.tree_at(lambda f: f.bijection, flow, _folded(flow.bijection, settings, "bijection"))
+    return _folded(flow, settings, "bijection")
+
+
+def _folded(b: AbstractBijection, settings: dict[str, Any], where: str) -> AbstractBijection:
+    if isinstance(b, Chain):
+        return Chain([_folded(part, settings, f"{where}[{i}]") for i, part in enumerate(b.bijections)])
+    if isinstance(b, Scan):
+        units = [_folded(unit, settings, f"{where} repetition {i}") for i, unit in enumerate(b.units())]
+        return Scan(units, unroll=b.unroll) if _alike(units) else Chain(units)
+    if isinstance(b, Inverse):
+        inner = b.bijection
+        if isinstance(inner, Permutation | LULinear):
+            matrix, shift, dtype = _affine(inner)
+            inverse = np.linalg.inv(matrix)
+            return _couplings(inverse, -inverse @ shift, dtype, settings, where)
+        return Inverse(_folded(inner, settings, f"{where} inverse"))
+    if isinstance(b, Permutation | LULinear):
+        return _couplings(*_affine(b), settings, where)
+    return b
+
+
+def _couplings(
+    matrix: np.ndarray, shift: np.ndarray, dtype: Any, settings: dict[str, Any], where: str
+) -> AbstractBijection:
+    try:
+        return from_factors(linear.factor(matrix, **settings), shift, dtype=dtype)
+    except (ValueError, ArithmeticError) as error:
+        raise ValueError(f"{where}: {error}") from error
+
+
+def _affine(b: Permutation | LULinear) -> tuple[np.ndarray, np.ndarray, Any]:
+    """The matrix and the shift of a linear layer in float64, and its dtype."""
+    n = b.shape[0]
+    if isinstance(b, Permutation):
+        return np.eye(n)[np.asarray(b.order)], np.zeros(n), jnp.zeros(()).dtype
+    lower = np.tril(np.asarray(b.lower, np.float64), -1) + np.eye(n)
+    upper = np.triu(np.asarray(b.upper, np.float64), 1) + np.diag(
+        np.exp(np.asarray(b.log_diagonal, np.float64))
+    )
+    return lower @ upper, np.asarray(b.bias, np.float64), b.bias.dtype
+
+
+def _biases(factors: Factorization, offset: np.ndarray) -> list[np.ndarray]:
+    """A bias for every layer, zero but for the two that act last, so that the sum of effects is `offset`."""
+    biases: list[Any] = [np.zeros(len(layer.block)) for layer in factors.layers]
+    last = factors.layers[0]
+    top, bottom = offset[: last.kept], offset[last.kept :]
+    if last.kind == "lower":
+        biases[1], biases[0] = top, bottom - last.block @ top
+    else:
+        biases[1], biases[0] = bottom, top - last.block @ bottom
+    return biases
+
+
+def _coupling(
+    layer: linear.Layer,
+    bias: np.ndarray,
+    first: np.ndarray,
+    rest: np.ndarray,
+    name: str,
+    hidden: tuple[int, ...],
+    dtype: Any,
+) -> AbstractBijection:
+    kept, moved = (first, rest) if layer.kind == "lower" else (rest, first)
+    partition = Partition(len(kept) + len(moved), [int(i) for i in kept])
+    rows = np.argsort(moved)  # the partition moves coordinates in ascending order
+    cast = lambda a: jnp.asarray(a, dtype)  # noqa: E731
+    made = linear_coupling(
+        partition,
+        cast(layer.block[rows]),
+        cast(layer.log_scale[rows]),
+        cast(bias[rows]),
+        scale=ExponentialScale(),
+        layer=name,
+        hidden=hidden,
+        key=jr.key(0),
+    )
+    return jax.tree.map(lambda a: a.astype(dtype) if eqx.is_inexact_array(a) else a, made)
+
+
+def _alike(units: Sequence[AbstractBijection]) -> bool:
+    """Whether the units have one structure and one set of shapes, as `Scan` needs."""
+    split = [eqx.partition(u, eqx.is_array) for u in units]
+    shapes = [[(a.shape, a.dtype) for a in jax.tree.leaves(arrays)] for arrays, _ in split]
+    trees = [jax.tree.structure(arrays) for arrays, _ in split]
+    return all(s == shapes[0] for s in shapes) and all(t == trees[0] for t in trees)

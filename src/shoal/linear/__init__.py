@@ -1,0 +1,14 @@
+"""Linear maps as few affine couplings: exact, certified, and with the price in conditioning.
+
+NumPy and SciPy in float64; nothing here loads JAX.
+"""
+
+from shoal.linear._factor import factor as factor
+from shoal.linear._factorization import Conditions as Conditions
+from shoal.linear._factorization import Factorization as Factorization
+from shoal.linear._factorization import Residual as Residual
+from shoal.linear._fewest import FewestLayers as FewestLayers
+from shoal.linear._fewest import fewest_layers as fewest_layers
+from shoal.linear._layer import Layer as Layer
+from shoal.linear._obstruction import Obstruction as Obstruction
+from shoal.linear._search import Effort as Effort

@@ -1,0 +1,200 @@
+"""Newton's method onto the solutions, and descent of the worst condition number inside them.
+
+A step is the one of least norm in the shears' blocks, J^T (J J^T)^{-1} r: J has far more columns than rows. Descent is
+limited-memory BFGS with directions projected on the null space of J; a trial point is brought back to the solutions
+with the factor of the last accepted point (chord steps), so only accepted points cost a new factor.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from shoal._scalars import FloatArray
+from shoal.linear._gauge import Assembly, Point, assemble, pulled_back, soft_condition
+from shoal.linear._shears import Linearization, Target, equations, middle
+
+Solver = Callable[[FloatArray], FloatArray]
+STAGES = ((2.0, 2.0), (6.0, 6.0), (16.0, 24.0))  # (Schatten exponent, sharpness) of the objective, in turn
+MEMORY = 12
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How long to search: descent steps a stage, and seconds (a limit that is looked at after every step)."""
+
+    steps: int = 60
+    seconds: float = float("inf")
+    patience: float = 2e-4  # stop a stage once ten steps gained less than this in log κ
+
+
+def off_by(target: Target, blocks: list[FloatArray]) -> tuple[FloatArray, float]:
+    """The equations' values and their size relative to M and M^{-1}."""
+    with np.errstate(
+        over="ignore", invalid="ignore"
+    ):  # a step too far: its size is inf or nan, and it is not taken
+        return _off_by(target, blocks)
+
+
+def _off_by(target: Target, blocks: list[FloatArray]) -> tuple[FloatArray, float]:
+    m, g = middle(target, blocks)
+    f = equations(target, m, g)
+    count = target.p * target.p - target.p
+    scale = (np.linalg.norm(m[: target.p, : target.p]), np.linalg.norm(g))
+    parts = (
+        np.linalg.norm(f[:count]) / max(scale[0], 1e-300),
+        np.linalg.norm(f[count:]) / max(scale[1], 1e-300),
+    )
+    return f, float(max(parts))
+
+
+def newton(target: Target, point: Point, *, tolerance: float = 1e-14, steps: int = 10) -> Point | None:
+    """The nearest solution by Gauss-Newton steps of least norm; None where they do not get there."""
+    f, size = off_by(target, point.blocks)
+    for _ in range(steps):
+        if size < tolerance:
+            return point
+        line = Linearization(target, point.blocks)
+        solve = line.solver()
+        if solve is None or not np.isfinite(size):
+            return None
+        step = line.pull(solve(f))
+        trial = Point([b - s for b, s in zip(point.blocks, step, strict=True)], point.scales)
+        f_new, new = off_by(target, trial.blocks)
+        if not new < 0.9 * size:
+            return point if size < 100 * tolerance else None
+        point, f, size = trial, f_new, new
+    return point if size < 100 * tolerance else None
+
+
+def lower_conditions(target: Target, point: Point, effort: Effort) -> Point:
+    """A solution near `point` (a solution) whose worst layer is better conditioned; never a worse one."""
+    deadline = time.monotonic() + effort.seconds
+    best, best_value = point, _worst(target, point)
+    for power, sharpness in STAGES:
+        point = _descend(target, point, power, sharpness, effort, deadline)
+        value = _worst(target, point)
+        if value < best_value:
+            best, best_value = point, value
+        if time.monotonic() > deadline:
+            break
+    return best
+
+
+def _worst(target: Target, point: Point) -> float:
+    made = assemble(target, point)
+    return np.inf if made is None else max(layer.condition() for layer in made.layers)
+
+
+class _Here:
+    """An accepted point: objective, projected gradient, and the factor that brings trial points back."""
+
+    def __init__(self, target: Target, point: Point, made: Assembly, value: float, bars: list):
+        self.point, self.value = point, value
+        self.line = Linearization(target, point.blocks)
+        self.solve = self.line.solver(1e-13)
+        raw = pulled_back(target, self.line, made, bars)
+        self.gradient = self.project(raw).vector() if self.solve is not None else raw.vector()
+
+    def project(self, step: Point) -> Point:
+        """The part of a step that keeps the equations, to first order."""
+        assert self.solve is not None
+        back = self.line.pull(self.solve(self.line.push(step.blocks)))
+        return Point([s - b for s, b in zip(step.blocks, back, strict=True)], step.scales)
+
+    def returned(self, target: Target, point: Point) -> Point | None:
+        """`point` brought back to the solutions by chord steps."""
+        assert self.solve is not None
+        f, size = off_by(target, point.blocks)
+        for _ in range(12):
+            if size < 1e-11:
+                return point
+            step = self.line.pull(self.solve(f))
+            point = Point([b - s for b, s in zip(point.blocks, step, strict=True)], point.scales)
+            f, new = off_by(target, point.blocks)
+            if not new < 0.6 * size:
+                return None
+            size = new
+        return None
+
+
+def _descend(
+    target: Target, point: Point, power: float, sharpness: float, effort: Effort, deadline: float
+) -> Point:
+    here = _here(target, point, power, sharpness)
+    memory: list[tuple[FloatArray, FloatArray]] = []
+    history: list[float] = []
+    size = 0.0
+    for _ in range(effort.steps):
+        if here is None or here.solve is None or time.monotonic() > deadline:
+            break
+        point = here.point
+        history.append(here.value)
+        if len(history) > 10 and history[-11] - history[-1] < effort.patience:
+            break
+        direction = here.project(point.like(-_two_loop(here.gradient, memory)))
+        slope = float(direction.vector() @ here.gradient)
+        if not slope < 0:
+            memory.clear()
+            direction, slope = point.like(-here.gradient), -float(here.gradient @ here.gradient)
+        if memory:
+            size = 1.0
+        elif size == 0.0:
+            size = min(1.0, 0.3 / max(np.sqrt(-slope), 1e-300))
+        else:
+            size = min(1.0, 4 * size)
+        trial = None
+        for _ in range(12):
+            trial = _trial(target, here, direction, size, slope, power, sharpness)
+            if trial is not None:
+                break
+            size *= 0.4
+        if trial is None:
+            if not memory:
+                break
+            memory.clear()
+            continue
+        s, y = trial.point.vector() - point.vector(), trial.gradient - here.gradient
+        if s @ y > 1e-10 * np.linalg.norm(s) * np.linalg.norm(y):
+            memory.append((s, y))
+            del memory[:-MEMORY]
+        here = trial
+    return point if here is None else here.point
+
+
+def _here(target: Target, point: Point, power: float, sharpness: float) -> _Here | None:
+    made = assemble(target, point)
+    if made is None:
+        return None
+    value, bars = soft_condition(made.layers, power, sharpness)
+    return _Here(target, point, made, value, bars) if np.isfinite(value) else None
+
+
+def _trial(
+    target: Target, here: _Here, direction: Point, size: float, slope: float, power: float, sharpness: float
+) -> _Here | None:
+    point = here.returned(target, here.point.moved(direction, size))
+    made = None if point is None else assemble(target, point)
+    if point is None or made is None:
+        return None
+    value, bars = soft_condition(made.layers, power, sharpness)
+    if not value <= here.value + 1e-4 * size * slope:
+        return None
+    trial = _Here(target, point, made, value, bars)
+    return trial if trial.solve is not None else None
+
+
+def _two_loop(gradient: FloatArray, memory: list[tuple[FloatArray, FloatArray]]) -> FloatArray:
+    """The limited-memory BFGS inverse Hessian times the gradient."""
+    q, weights = gradient.copy(), []
+    for s, y in reversed(memory):
+        a = float(s @ q) / float(s @ y)
+        q -= a * y
+        weights.append(a)
+    if memory:
+        s, y = memory[-1]
+        q *= float(s @ y) / float(y @ y)
+    for (s, y), a in zip(memory, reversed(weights), strict=True):
+        q += s * (a - float(y @ q) / float(s @ y))
+    return q
