@@ -113,6 +113,7 @@ MISTAKES = (
     Mistake("kept-part-touched", PLAIN, replaced(mutants.touches_kept), ("law_coupling",)),
     Mistake("volume-changed", "additive-halves", replaced(mutants.stretched), ("law_volume",)),
     Mistake("permutation-scaled", "permutation", replaced(mutants.touches_kept), ("law_orthogonal",)),
+    Mistake("sign-flip-scaled", "sign-flip", replaced(mutants.touches_kept), ("law_signs",)),
     Mistake("diagonal-sheared", "actnorm", replaced(mutants.sheared), ("law_diagonal",)),
     Mistake("lu-exchanged", "lu", replaced(mutants.upper_only), ("law_lu",)),
 )
