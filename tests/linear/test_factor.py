@@ -184,21 +184,28 @@ def test_auto_meets_the_budget():
         factor(t, "auto")
 
 
-@pytest.mark.parametrize("d", [2, 4, 8, 16])
-def test_theorem_c_needs_six(d: int):
-    rot = np.kron(np.eye(d // 2), [[0.0, -1.0], [1.0, 0.0]])
-    zero = np.zeros((d, d))
-    for t in (
-        np.block([[np.eye(d), zero], [zero, rot]]),
-        np.block([[np.roll(np.eye(d), 1, 0), zero], [zero, np.eye(d)]]),
-    ):
-        if d == 2 and t[0, 0] == 0:
-            continue  # the cyclic instance needs d >= 3
-        answer = fewest_layers(t)
-        if np.linalg.det(t) > 0:
-            assert answer.at_least == answer.at_most == 6
-            assert answer.status == "proved"
-            assert answer.obstruction is not None
+def theorem_c(kind: str, d: int) -> np.ndarray:
+    """diag(I, quarter turns), or diag(cyclic shift, I) with one sign flipped where its determinant is -1."""
+    zero, eye = np.zeros((d, d)), np.eye(d)
+    if kind == "turns":
+        return np.block([[eye, zero], [zero, np.kron(np.eye(d // 2), [[0.0, -1.0], [1.0, 0.0]])]])
+    cycle = np.roll(eye, 1, axis=0)
+    cycle[0] *= np.sign(np.linalg.det(cycle))
+    return np.block([[cycle, zero], [zero, eye]])
+
+
+@pytest.mark.parametrize(
+    ("kind", "d"), [*(("turns", d) for d in (2, 4, 8, 16)), *(("cycle", d) for d in (3, 4, 5, 8, 16))]
+)
+def test_theorem_c_needs_six(kind: str, d: int):
+    t = theorem_c(kind, d)
+    assert np.linalg.det(t) > 0
+    answer = fewest_layers(t)
+    assert answer.at_least == answer.at_most == 6
+    assert answer.status == "proved"
+    assert answer.obstruction is not None
+    assert answer.witness is not None
+    assert off(answer.witness) < 1e-12
 
 
 @pytest.mark.parametrize("d", [2, 3])
