@@ -12,6 +12,7 @@ from shoal.bijections._base import layers_of as layers_of
 from shoal.bijections._compose import Chain as Chain
 from shoal.bijections._compose import Inverse as Inverse
 from shoal.bijections._compose import Scan as Scan
+from shoal.bijections._compose import first_unlike as first_unlike
 from shoal.bijections._compose import rolled as rolled
 from shoal.bijections._conditioners import Activation as Activation
 from shoal.bijections._conditioners import Conditioner as Conditioner

@@ -179,15 +179,21 @@ class Inverse(AbstractComposite):
         return self
 
 
-def _stacked(units: Sequence[AbstractBijection]) -> AbstractBijection:
+def first_unlike(units: Sequence[AbstractBijection]) -> int | None:
+    """The first unit that can not be stacked with unit 0 (another class, size or static value); None: all can."""
     structure = [jax.tree.structure(eqx.partition(u, eqx.is_array)) for u in units]
     shapes = [[(a.shape, a.dtype) for a in jax.tree.leaves(eqx.filter(u, eqx.is_array))] for u in units]
-    for i, (s, h) in enumerate(zip(structure, shapes, strict=True)):
-        if s != structure[0] or h != shapes[0]:
-            raise ValueError(
-                f"`Scan` needs identical units (same classes, sizes and static values); unit {i} differs from unit 0. "
-                "Use `Chain` for mixed layers."
-            )
+    pairs = zip(structure, shapes, strict=True)
+    return next((i for i, (s, h) in enumerate(pairs) if s != structure[0] or h != shapes[0]), None)
+
+
+def _stacked(units: Sequence[AbstractBijection]) -> AbstractBijection:
+    i = first_unlike(units)
+    if i is not None:
+        raise ValueError(
+            f"`Scan` needs identical units (same classes, sizes and static values); unit {i} differs from unit 0. "
+            "Use `Chain` for mixed layers."
+        )
     return jax.tree.map(lambda *a: jnp.stack(a) if eqx.is_array(a[0]) else a[0], *units)
 
 

@@ -4,7 +4,6 @@ A coupling's conditioner is affine + net with the net zero, so a linear coupling
 `shoal.linear` computes therefore becomes layers like any others, trained, saved and audited in the same way.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 import equinox as eqx
@@ -24,6 +23,7 @@ from shoal.bijections import (
     Permutation,
     Scan,
     SignFlip,
+    first_unlike,
     linear_coupling,
 )
 from shoal.distributions import Flow
@@ -76,7 +76,7 @@ def _folded(b: AbstractBijection, settings: dict[str, Any], where: str) -> Abstr
         return Chain([_folded(part, settings, f"{where}[{i}]") for i, part in enumerate(b.bijections)])
     if isinstance(b, Scan):
         units = [_folded(unit, settings, f"{where} repetition {i}") for i, unit in enumerate(b.units())]
-        return Scan(units, unroll=b.unroll) if _alike(units) else Chain(units)
+        return Scan(units, unroll=b.unroll) if first_unlike(units) is None else Chain(units)
     if isinstance(b, Inverse):
         inner = b.bijection
         if isinstance(inner, Permutation | LULinear):
@@ -146,11 +146,3 @@ def _coupling(
         key=jr.key(0),
     )
     return jax.tree.map(lambda a: a.astype(dtype) if eqx.is_inexact_array(a) else a, made)
-
-
-def _alike(units: Sequence[AbstractBijection]) -> bool:
-    """Whether the units have one structure and one set of shapes, as `Scan` needs."""
-    split = [eqx.partition(u, eqx.is_array) for u in units]
-    shapes = [[(a.shape, a.dtype) for a in jax.tree.leaves(arrays)] for arrays, _ in split]
-    trees = [jax.tree.structure(arrays) for arrays, _ in split]
-    return all(s == shapes[0] for s in shapes) and all(t == trees[0] for t in trees)

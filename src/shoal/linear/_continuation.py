@@ -13,7 +13,7 @@ import numpy as np
 from shoal._errors import NumericalFailure
 from shoal._scalars import FloatArray
 from shoal.linear._gauge import Point, assemble, start
-from shoal.linear._layer import Kind, Layer, kinds
+from shoal.linear._layer import Layer, kinds
 from shoal.linear._orthogonal import additive, flip_and_half, rotation_layers
 from shoal.linear._search import Effort, lower_conditions, newton
 from shoal.linear._shears import Target
@@ -21,10 +21,10 @@ from shoal.linear._shears import Target
 Path = Callable[[float], tuple[FloatArray, FloatArray]]
 
 
-def target_of(matrix: FloatArray, inverse: FloatArray, p: int, count: int, left: int = 2) -> Target:
-    """The equations for `count` layers L U L U ... with the middle pair after `left` shears."""
-    every: tuple[Kind, ...] = kinds(count)
-    return Target(matrix, inverse, p, every[:left], every[left + 2 :])
+def target_of(matrix: FloatArray, inverse: FloatArray, p: int, count: int) -> Target:
+    """The equations for `count` layers L U L U ..., layers 2 and 3 the middle pair."""
+    every = kinds(count)
+    return Target(matrix, inverse, p, every[:2], every[4:])
 
 
 def six_start(u: FloatArray, s: FloatArray, vt: FloatArray) -> tuple[tuple[Layer, ...], Path]:
@@ -80,7 +80,7 @@ def follow(
         ahead = min(1.0, t + step)
         trial = target_of(*path(ahead), p, count)
         found = newton(trial, point, tolerance=1e-10 if ahead < 1.0 else 1e-14, steps=6)
-        if found is None or not _positive(trial, found):
+        if found is None or assemble(trial, found) is None:
             step *= 0.5
             if step < 1e-7:
                 break
@@ -94,7 +94,3 @@ def follow(
     raise NumericalFailure(
         f"the continuation to {count} layers stopped at t = {t:.3g} of 1; try `layers=11`, which always succeeds."
     )
-
-
-def _positive(target: Target, point: Point) -> bool:
-    return assemble(target, point) is not None

@@ -15,12 +15,13 @@ from shoal._scalars import FloatArray
 from shoal.linear._bordered import border, merged
 from shoal.linear._continuation import five_start, follow, six_start, target_of
 from shoal.linear._factorization import Factorization, assembled
-from shoal.linear._few import padded, two_layers
-from shoal.linear._gauge import Point, assemble, disassemble, start
-from shoal.linear._layer import Kind, Layer, identity_layer, kinds
+from shoal.linear._few import two_layers
+from shoal.linear._gauge import Point, assemble, start
+from shoal.linear._layer import Kind, Layer, identity_layer, kinds, scaled
 from shoal.linear._orthogonal import rotation_layers
-from shoal.linear._prepare import Problem, prepare
+from shoal.linear._prepare import Problem, parts_swapped, prepare
 from shoal.linear._search import Effort, lower_conditions, newton
+from shoal.linear._shears import Target
 from shoal.linear._svd import svd_layers
 
 FEWEST, EVEN, ODD, MOST = 5, 6, 8, 11
@@ -79,7 +80,8 @@ def solve(problem: Problem, count: int, effort: Effort | None) -> tuple[tuple[La
         return _odd(problem, count, chosen)
     if count == MOST:
         u, s, vt = np.linalg.svd(problem.matrix)
-        return _shifted(problem, svd_layers(u, s, vt)), "svd"
+        layers = svd_layers(u, s, vt)
+        return (scaled(layers, problem.shift, 2) if problem.shift else layers), "svd"
     if count == FEWEST:
         return _five(problem, chosen), "five"
     layers, route = _six(problem, chosen)
@@ -109,9 +111,10 @@ def _six(problem: Problem, effort: Effort) -> tuple[tuple[Layer, ...], str]:
     layers, path = six_start(u, s, vt)
     near = bool(np.max(np.abs(np.log(s))) < 1e-3)
     _, point = follow(path, layers, problem.p, EVEN, ease=0 if near else 3)
+    target = _target(problem, EVEN)
     if near:
-        return _exact(problem, point, EVEN), "polar"
-    return _improved(problem, point, EVEN, effort), "continuation"
+        return _improved(target, point, Effort(0)), "polar"
+    return _improved(target, point, effort), "continuation"
 
 
 def _five(problem: Problem, effort: Effort) -> tuple[Layer, ...]:
@@ -125,46 +128,40 @@ def _five(problem: Problem, effort: Effort) -> tuple[Layer, ...]:
         )
     layers, path = five_start(problem.matrix)
     _, point = follow(path, layers, d, FEWEST)
-    return _improved(problem, point, FEWEST, effort)
+    return _improved(_target(problem, FEWEST), point, effort)
 
 
 def extended(problem: Problem, layers: tuple[Layer, ...], count: int, effort: Effort) -> tuple[Layer, ...]:
     """More layers than given: identity layers at the right end, then better conditions."""
     target = _target(problem, count)
-    return _improved(problem, start(target, layers), count, effort)
+    return _improved(target, start(target, layers), effort)
 
 
 def _odd(problem: Problem, count: int, effort: Effort) -> tuple[tuple[Layer, ...], str]:
     mirrored = problem.first == "upper"
     matrix = np.linalg.inv(problem.matrix) if mirrored else problem.matrix
     if mirrored:
-        back = np.r_[problem.p : len(matrix), 0 : problem.p]
-        matrix = matrix[np.ix_(back, back)]
+        matrix = parts_swapped(matrix, problem.p)
     if not np.any(matrix - np.diag(np.diag(matrix))) and np.all(np.diag(matrix) > 0):
-        target = _target(problem, count)
         diagonal = two_layers(problem.matrix, problem.p)
         assert diagonal is not None
-        return _improved(
-            problem, start(target, padded(diagonal, count, problem.p)), count, effort
-        ), "diagonal"
+        return extended(problem, diagonal, count, effort), "diagonal"
     inner, blocks = border(matrix)
-    turned = np.r_[len(inner) // 2 : len(inner), 0 : len(inner) // 2]
-    small = Problem(inner, inner[np.ix_(turned, turned)], np.ones(len(inner)), (), "upper", 0.0, np.inf)
+    small = Problem(
+        inner, parts_swapped(inner, len(inner) // 2), np.ones(len(inner)), (), "upper", 0.0, np.inf
+    )
     six, _ = _six(small, Effort(min(effort.steps, 20)))
     layers = merged(tuple(layer.mirrored() for layer in six), blocks)
     if mirrored:
         layers = tuple(_inverted(layer).mirrored() for layer in layers[::-1])
-    target = _target(problem, count)
-    return _improved(
-        problem, start(target, layers), count, effort
-    ), "bordered" if count == ODD else "extended"
+    return extended(problem, layers, count, effort), "bordered" if count == ODD else "extended"
 
 
 def _inverted(layer: Layer) -> Layer:
     return Layer(layer.kind, -np.exp(-layer.log_scale)[:, None] * layer.block, -layer.log_scale)
 
 
-def _target(problem: Problem, count: int):
+def _target(problem: Problem, count: int) -> Target:
     return replace(target_of(problem.matrix, _inverse(problem.matrix), problem.p, count), shift=problem.shift)
 
 
@@ -175,8 +172,7 @@ def _inverse(matrix: FloatArray) -> FloatArray:
     return (k + k @ (np.eye(len(k)) - matrix.astype(np.longdouble) @ k)).astype(np.float64)
 
 
-def _improved(problem: Problem, point: Point, count: int, effort: Effort) -> tuple[Layer, ...]:
-    target = _target(problem, count)
+def _improved(target: Target, point: Point, effort: Effort) -> tuple[Layer, ...]:
     found = newton(target, point) or point
     if effort.steps:
         better = lower_conditions(target, found, effort)
@@ -184,24 +180,11 @@ def _improved(problem: Problem, point: Point, count: int, effort: Effort) -> tup
     return _layers(target, found)
 
 
-def _exact(problem: Problem, point: Point, count: int) -> tuple[Layer, ...]:
-    target = _target(problem, count)
-    return _layers(target, newton(target, point) or point)
-
-
-def _layers(target: Any, point: Point) -> tuple[Layer, ...]:
+def _layers(target: Target, point: Point) -> tuple[Layer, ...]:
     made = assemble(target, point)
     if made is None:
         raise NumericalFailure("the search left the matrices with positive scales; try `layers=11`.")
     return made.layers
-
-
-def _shifted(problem: Problem, layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
-    """exp(shift) times the product: the scalar goes into the middle pair."""
-    if problem.shift == 0.0:
-        return layers
-    target = _target(problem, len(layers))
-    return _layers(target, disassemble(target, layers))
 
 
 def _fewest_within(problem: Problem, budget: float, tolerance: float, effort: Effort | None) -> Factorization:

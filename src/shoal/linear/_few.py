@@ -9,7 +9,7 @@ import numpy as np
 import scipy.optimize
 
 from shoal._scalars import FloatArray
-from shoal.linear._layer import Layer, identity_layer
+from shoal.linear._layer import Layer
 
 SMALL = 1e-13
 
@@ -149,13 +149,3 @@ def _halves(first: FloatArray, second: FloatArray) -> tuple[FloatArray | None, F
     if np.max(np.abs(beta.imag)) > 1e-6 * np.max(np.abs(beta)):
         return None, None
     return alpha.real, beta.real
-
-
-def padded(layers: tuple[Layer, ...], count: int, p: int) -> tuple[Layer, ...]:
-    """The layers with identity layers behind them, up to `count`."""
-    kind = layers[-1].kind
-    out = list(layers)
-    while len(out) < count:
-        kind = "upper" if kind == "lower" else "lower"
-        out.append(identity_layer(kind, p, sum(layers[0].block.shape) - p))
-    return tuple(out)

@@ -14,7 +14,7 @@ from shoal._errors import NumericalFailure
 from shoal.linear._factor import default_effort, finished, solve
 from shoal.linear._factorization import Factorization
 from shoal.linear._few import four_layers, one_layer, three_layers, two_layers
-from shoal.linear._layer import Kind, Layer, product
+from shoal.linear._layer import Kind, product, scaled
 from shoal.linear._obstruction import Obstruction, needs_six
 from shoal.linear._prepare import Problem, prepare
 
@@ -111,25 +111,10 @@ def _attempt(problem: Problem, search: Any, tolerance: float) -> tuple[Factoriza
     if not residual <= tolerance:
         return None, residual
     try:
-        return finished(problem, _unshifted(problem, layers), f"{len(layers)} layers", tolerance), residual
+        full = scaled(layers, problem.shift, len(layers) - 2) if problem.shift else layers
+        return finished(problem, full, f"{len(layers)} layers", tolerance), residual
     except (ValueError, NumericalFailure):
         return None, residual
-
-
-def _unshifted(problem: Problem, layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
-    """exp(shift) times the product. A scalar is a diagonal in both halves, so it needs a lower and an upper layer."""
-    if problem.shift == 0.0:
-        return layers
-    scale = np.exp(problem.shift)
-    lower, upper = layers[-2], layers[-1]
-    out = list(layers)
-    if lower.kind == "lower":  # s L(A, B) U(C, D) = L(A, sB) U(sC, sD)
-        out[-2] = Layer("lower", lower.block, lower.log_scale + problem.shift)
-        out[-1] = Layer("upper", scale * upper.block, upper.log_scale + problem.shift)
-    else:  # s U(C, D) L(A, B) = U(sC, D) L(sA, sB)
-        out[-2] = Layer("upper", lower.block, lower.log_scale + problem.shift)
-        out[-1] = Layer("lower", scale * upper.block, upper.log_scale + problem.shift)
-    return tuple(out)
 
 
 def _both_invertible(problems: list[Problem]) -> bool:

@@ -4,6 +4,7 @@ s = exp(log_scale) > 0. A product of layers is a matrix product: the rightmost l
 Theorem 2; the first p coordinates are the part S, the other q = n - p the rest).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
@@ -105,6 +106,17 @@ def identity_layer(kind: Kind, p: int, q: int) -> Layer:
     """The identity as a layer of that kind."""
     shape = (q, p) if kind == "lower" else (p, q)
     return Layer(kind, np.zeros(shape), np.zeros(shape[0]))
+
+
+def scaled(layers: Sequence[Layer], log_scalar: float, at: int) -> tuple[Layer, ...]:
+    """exp(log_scalar) times the product, the scalar taken up by layers `at` and `at` + 1, of different kinds.
+
+    s M N with M lower or upper: s on the part that M scales goes into M, s on the other part into N.
+    """
+    first, second = layers[at], layers[at + 1]
+    taken = replace(first, log_scale=first.log_scale + log_scalar)
+    rest = Layer(second.kind, np.exp(log_scalar) * second.block, second.log_scale + log_scalar)
+    return (*layers[:at], taken, rest, *layers[at + 2 :])
 
 
 def product(layers: tuple[Layer, ...]) -> FloatArray:

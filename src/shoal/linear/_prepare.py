@@ -72,8 +72,7 @@ def prepare(matrix: Any, kept: Sequence[int] | None, first: Kind) -> Problem:
         signs[order[-1]] = -1.0
         inner[-1] = -inner[-1]
     if first == "upper":
-        turned = np.r_[n // 2 : n, 0 : n // 2]
-        inner = inner[np.ix_(turned, turned)]
+        inner = parts_swapped(inner, n // 2)
     return Problem(target, inner, signs, chosen, first, exponent * float(np.log(2.0)), float(away))
 
 
@@ -89,6 +88,12 @@ def checked_matrix(matrix: Any) -> FloatArray:
         row, column = np.argwhere(~np.isfinite(out))[0]
         raise ValueError(f"`T` must be finite; entry ({row}, {column}) is {out[row, column]}.")
     return out
+
+
+def parts_swapped(matrix: FloatArray, p: int) -> FloatArray:
+    """The matrix with the first p coordinates moved behind the others."""
+    order = np.r_[p : len(matrix), 0:p]
+    return matrix[np.ix_(order, order)]
 
 
 def _orthogonality(matrix: FloatArray) -> float:

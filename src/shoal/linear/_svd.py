@@ -24,8 +24,3 @@ def svd_layers(u: FloatArray, s: FloatArray, vt: FloatArray) -> tuple[Layer, ...
     upper = Layer("upper", left[5].block + low[:, None] * back[0].block / high, np.log(low))
     lower = Layer("lower", high[:, None] * back[1].block, np.log(high))
     return (*left[:5], upper, lower, *back[2:])
-
-
-def svd_bound(s: FloatArray) -> float:
-    """49 max(1, σ1) max(1, 1/σn)."""
-    return 49.0 * max(1.0, float(np.max(s))) * max(1.0, 1.0 / float(np.min(s)))
