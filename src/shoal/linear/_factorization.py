@@ -1,5 +1,6 @@
 """The result of `factor`: layers, signs, and every figure that says how good they are."""
 
+import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,6 +14,7 @@ from numpy.typing import DTypeLike
 from shoal._errors import InputError
 from shoal._scalars import FloatArray, IntArray
 from shoal.linear._layer import Kind, Layer, product
+from shoal.records import write_bytes
 
 FORMAT = 1
 
@@ -94,7 +96,7 @@ class Factorization:
         return replace(self, layers=tuple(layer.astype(dtype) for layer in self.layers))
 
     def save(self, path: str | Path) -> None:
-        """Write an `.npz` file without pickle: T, signs, kept, and block_i, log_scale_i of every layer."""
+        """Write an `.npz` file without pickle, in one step: T, signs, kept, and block_i, log_scale_i of every layer."""
         arrays: dict[str, Any] = {
             "target": self.target,
             "signs": self.signs,
@@ -103,8 +105,9 @@ class Factorization:
         for i, layer in enumerate(self.layers):
             arrays[f"block_{i}"], arrays[f"log_scale_{i}"] = layer.block, layer.log_scale
         about = {"format": FORMAT, "route": self.route, "kinds": [layer.kind for layer in self.layers]}
-        with Path(path).open("wb") as file:
-            np.savez(file, about=np.array(json.dumps(about)), **arrays)
+        buffer = io.BytesIO()
+        np.savez(buffer, about=np.array(json.dumps(about)), **arrays)
+        write_bytes(buffer.getvalue(), path)
 
     @staticmethod
     def load(path: str | Path) -> "Factorization":

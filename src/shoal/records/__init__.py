@@ -3,6 +3,7 @@
 from ._check import check_record as check_record
 from ._files import read_record as read_record
 from ._files import sync_folder as sync_folder
+from ._files import write_bytes as write_bytes
 from ._files import write_record as write_record
 from ._files import write_text as write_text
 from ._json import to_plain as to_plain

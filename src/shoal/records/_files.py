@@ -30,15 +30,20 @@ def write_record(record: Mapping[str, Any], path: str | os.PathLike[str]) -> Non
 
 
 def write_text(text: str, path: str | os.PathLike[str]) -> None:
-    """Writes `text` as UTF-8 to `path`: temporary name, fsync of file and folder, rename.
+    """Writes `text` as UTF-8 to `path`, as `write_bytes` does."""
+    write_bytes(text.encode("utf-8", errors="backslashreplace"), path)
+
+
+def write_bytes(data: bytes, path: str | os.PathLike[str]) -> None:
+    """Writes `data` to `path`: temporary name, fsync of file and folder, rename.
 
     **Raises:** `InputError` if the folder is missing or can not be written, or `path` is a folder.
     """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
     try:
-        with open(temporary, "w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
-            file.write(text)
+        with open(temporary, "wb") as file:
+            file.write(data)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
