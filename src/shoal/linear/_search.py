@@ -8,6 +8,7 @@ with the factor of the last accepted point (chord steps), so only accepted point
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -73,7 +74,10 @@ def lower_conditions(target: Target, point: Point, effort: Effort) -> Point:
     deadline = time.monotonic() + effort.seconds
     best, best_value = point, _worst(target, point)
     for power, sharpness in STAGES:
-        point = _descend(target, point, power, sharpness, effort, deadline)
+        here = _here(target, point, power, sharpness)
+        if here is None or here.solve is None:
+            break
+        point = descend(here, effort, deadline).point
         value = _worst(target, point)
         if value < best_value:
             best, best_value = point, value
@@ -87,11 +91,36 @@ def _worst(target: Target, point: Point) -> float:
     return np.inf if made is None else max(layer.condition() for layer in made.layers)
 
 
+@runtime_checkable
+class Place(Protocol):
+    """An accepted point as `descend` sees it; `point` has `vector()` and `like(vector)`."""
+
+    point: Any
+    value: float
+    gradient: FloatArray
+
+    def project(self, step: Any) -> Any:
+        """The part of a step that keeps the equations, to first order."""
+        ...
+
+    def trial(self, direction: Any, size: float, bound: float) -> "Place | None":
+        """The place a step away, brought back to the solutions; None where its objective is above `bound`."""
+        ...
+
+
 class _Here:
     """An accepted point: objective, projected gradient, and the factor that brings trial points back."""
 
-    def __init__(self, target: Target, point: Point, made: Assembly, value: float, bars: list):
-        self.point, self.value = point, value
+    def __init__(
+        self,
+        target: Target,
+        point: Point,
+        made: Assembly,
+        soft: tuple[float, list],
+        objective: tuple[float, float],
+    ):
+        self.target, self.point, self.objective = target, point, objective
+        self.value, bars = soft
         self.line = Linearization(target, point.blocks)
         self.solve = self.line.solver(1e-13)
         raw = pulled_back(target, self.line, made, bars)
@@ -103,31 +132,35 @@ class _Here:
         back = self.line.pull(self.solve(self.line.push(step.blocks)))
         return Point([s - b for s, b in zip(step.blocks, back, strict=True)], step.scales)
 
-    def returned(self, target: Target, point: Point) -> Point | None:
+    def trial(self, direction: Point, size: float, bound: float) -> "_Here | None":
+        """The place a step away, brought back to the solutions; None where its objective is above `bound`."""
+        point = self._returned(self.point.moved(direction, size))
+        here = None if point is None else _here(self.target, point, *self.objective, bound=bound)
+        return None if here is None or here.solve is None else here
+
+    def _returned(self, point: Point) -> Point | None:
         """`point` brought back to the solutions by chord steps."""
         assert self.solve is not None
-        f, size = off_by(target, point.blocks)
+        f, size = off_by(self.target, point.blocks)
         for _ in range(12):
             if size < 1e-11:
                 return point
             step = self.line.pull(self.solve(f))
             point = Point([b - s for b, s in zip(point.blocks, step, strict=True)], point.scales)
-            f, new = off_by(target, point.blocks)
+            f, new = off_by(self.target, point.blocks)
             if not new < 0.6 * size:
                 return None
             size = new
         return None
 
 
-def _descend(
-    target: Target, point: Point, power: float, sharpness: float, effort: Effort, deadline: float
-) -> Point:
-    here = _here(target, point, power, sharpness)
+def descend(here: Place, effort: Effort, deadline: float) -> Place:
+    """Limited-memory BFGS inside the solutions, from an accepted point; the last accepted one."""
     memory: list[tuple[FloatArray, FloatArray]] = []
     history: list[float] = []
     size = 0.0
     for _ in range(effort.steps):
-        if here is None or here.solve is None or time.monotonic() > deadline:
+        if time.monotonic() > deadline:
             break
         point = here.point
         history.append(here.value)
@@ -146,7 +179,7 @@ def _descend(
             size = min(1.0, 4 * size)
         trial = None
         for _ in range(12):
-            trial = _trial(target, here, direction, size, slope, power, sharpness)
+            trial = here.trial(direction, size, here.value + 1e-4 * size * slope)
             if trial is not None:
                 break
             size *= 0.4
@@ -160,29 +193,19 @@ def _descend(
             memory.append((s, y))
             del memory[:-MEMORY]
         here = trial
-    return point if here is None else here.point
+    return here
 
 
-def _here(target: Target, point: Point, power: float, sharpness: float) -> _Here | None:
+def _here(
+    target: Target, point: Point, power: float, sharpness: float, *, bound: float = np.inf
+) -> _Here | None:
     made = assemble(target, point)
     if made is None:
         return None
-    value, bars = soft_condition(made.layers, power, sharpness)
-    return _Here(target, point, made, value, bars) if np.isfinite(value) else None
-
-
-def _trial(
-    target: Target, here: _Here, direction: Point, size: float, slope: float, power: float, sharpness: float
-) -> _Here | None:
-    point = here.returned(target, here.point.moved(direction, size))
-    made = None if point is None else assemble(target, point)
-    if point is None or made is None:
+    soft = soft_condition(made.layers, power, sharpness)
+    if not (np.isfinite(soft[0]) and soft[0] <= bound):
         return None
-    value, bars = soft_condition(made.layers, power, sharpness)
-    if not value <= here.value + 1e-4 * size * slope:
-        return None
-    trial = _Here(target, point, made, value, bars)
-    return trial if trial.solve is not None else None
+    return _Here(target, point, made, soft, (power, sharpness))
 
 
 def _two_loop(gradient: FloatArray, memory: list[tuple[FloatArray, FloatArray]]) -> FloatArray:
