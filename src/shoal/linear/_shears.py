@@ -156,9 +156,9 @@ class Linearization:
         keep = np.concatenate([off_diagonal(p).ravel(), off_diagonal(q).ravel()])
         first = [(x[:p], y[:, :p]) for x, y in self.outer]
         normal = np.empty((p * p + q * q,) * 2)
-        normal[: p * p, : p * p] = _kron_sum(first, first)
-        normal[p * p :, p * p :] = _kron_sum(self.inner, self.inner)
-        normal[: p * p, p * p :] = _kron_sum(first, self.inner)
+        normal[: p * p, : p * p] = kron_sum(first, first)
+        normal[p * p :, p * p :] = kron_sum(self.inner, self.inner)
+        normal[: p * p, p * p :] = kron_sum(first, self.inner)
         normal[p * p :, : p * p] = normal[: p * p, p * p :].T
         normal = normal[np.ix_(keep, keep)]
         mean = float(np.trace(normal)) / max(len(normal), 1)
@@ -206,7 +206,7 @@ def _prefixes(t: Target, shears: list, eye: FloatArray) -> tuple[list[FloatArray
     return products[: len(shears)], inverses[: len(shears)]
 
 
-def _kron_sum(first: list, second: list) -> FloatArray:
+def kron_sum(first: list, second: list) -> FloatArray:
     """sum_j (x_j x2_j^T) ⊗ (y_j^T y2_j), as one product of stacked matrices."""
     a = np.stack([x @ x2.T for (x, _), (x2, _) in zip(first, second, strict=True)])
     b = np.stack([y.T @ y2 for (_, y), (_, y2) in zip(first, second, strict=True)])
