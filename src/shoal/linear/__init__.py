@@ -9,6 +9,9 @@ from shoal.linear._factorization import Factorization as Factorization
 from shoal.linear._factorization import Residual as Residual
 from shoal.linear._fewest import FewestLayers as FewestLayers
 from shoal.linear._fewest import fewest_layers as fewest_layers
+from shoal.linear._frontier import Frontier as Frontier
+from shoal.linear._frontier import FrontierRow as FrontierRow
+from shoal.linear._frontier import frontier as frontier
 from shoal.linear._layer import Layer as Layer
 from shoal.linear._obstruction import Obstruction as Obstruction
 from shoal.linear._search import Effort as Effort
