@@ -17,6 +17,7 @@ from shoal.linear._layer import Kind, Layer, product
 from shoal.records import write_bytes
 
 FORMAT = 1
+PICTURED = 64  # the largest n whose matrices a record holds
 
 
 class Residual(NamedTuple):
@@ -127,7 +128,11 @@ class Factorization:
             raise InputError(f"{path}: not a factorization that Shoal wrote ({error}).") from None
 
     def to_record(self) -> dict[str, Any]:
-        """Plain data for `shoal.report`: figures, and the block norms and blocks of each layer."""
+        """Plain data for `shoal.report`: figures of each layer and, up to n = 64, T, the product and the layers.
+
+        T and the product are in the order of coordinates (kept, rest), as the layers are.
+        """
+        small = len(self.target) <= PICTURED
         return {
             "kind": "factorization",
             "format": FORMAT,
@@ -138,13 +143,16 @@ class Factorization:
             "residual": self.residual._asdict(),
             "largest_condition": self.conditions.largest,
             "log_abs_det": self.log_abs_det,
+            "target": self._ordered(self.target).tolist() if small else None,
+            "product": self._ordered(self.matrix()).tolist() if small else None,
             "layers": [
                 {
                     "kind": layer.kind,
+                    "additive": layer.additive,
                     "condition": condition,
                     "block_norm": float(np.linalg.norm(layer.block, 2)) if layer.block.size else 0.0,
                     "log_scale_range": _range(layer.log_scale),
-                    "matrix": layer.matrix().tolist() if len(self.target) <= 32 else None,
+                    "matrix": layer.matrix().tolist() if small else None,
                 }
                 for layer, condition in zip(self.layers, self.conditions.layers, strict=True)
             ],
@@ -157,6 +165,9 @@ class Factorization:
             f"Factorization({len(self.target)}x{len(self.target)}, {len(self.layers)} layers {pattern}{sign}, "
             f"residual {self.residual.float64:.1e}, largest condition {self.conditions.largest:.4g}, {self.route})"
         )
+
+    def _ordered(self, matrix: FloatArray) -> FloatArray:
+        return matrix[np.ix_(self.order, self.order)]
 
     def _checked(self, x: FloatArray) -> FloatArray:
         x = np.asarray(x)

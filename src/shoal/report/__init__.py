@@ -1,3 +1,4 @@
-"""The report: one self-contained HTML page that is a function of a run record alone."""
+"""Reports: self-contained HTML pages, each a function of a record alone."""
 
+from ._write import write_factorization_report as write_factorization_report
 from ._write import write_report as write_report

@@ -1,4 +1,4 @@
-"""Writing `report.html` from a run record.
+"""Writing the HTML report of a run or of a factorization from its record.
 
 The page works offline: charts are Altair specifications, and the JavaScript that draws them is inlined.
 """
@@ -9,6 +9,7 @@ from typing import Any
 
 from .._errors import InputError
 from ..records import check_record, to_plain, write_text
+from ._factorization import check_factorization, render_factorization
 from ._page import render
 
 MAX_BYTES = 5_000_000
@@ -28,11 +29,33 @@ def write_report(record: Mapping[str, Any], path: str | os.PathLike[str]) -> Non
     ```
     """
     check_record(record)
-    page = render(to_plain(record))
+    _write(render(to_plain(record)), path, "the record has too many rungs or too long texts")
+
+
+def write_factorization_report(
+    record: Mapping[str, Any], path: str | os.PathLike[str], frontier: Mapping[str, Any] | None = None
+) -> None:
+    """Writes the report of a linear factorization as one HTML file of at most 5 MB that needs no network.
+
+    **Arguments:** `record`: what `shoal.linear.Factorization.to_record` returns; the keys `source` and `command`, if
+    they are there, head the page. `path`: the file to write, replaced in one step if it exists. `frontier`: what
+    `shoal.linear.Frontier.to_record` returns.
+
+    **Raises:** `InputError` if these are not such records, or if the file can not be written.
+
+    ```python
+    shoal.report.write_factorization_report(shoal.linear.factor(T).to_record(), "factors.html")
+    ```
+    """
+    check_factorization(record, frontier)
+    page = render_factorization(to_plain(record), None if frontier is None else to_plain(frontier))
+    _write(page, path, "the record holds too large matrices or too long texts")
+
+
+def _write(page: str, path: str | os.PathLike[str], reason: str) -> None:
     size = len(page.encode("utf-8", errors="backslashreplace"))
     if size > MAX_BYTES:
         raise InputError(
-            f"The report would be {size / 1e6:.1f} MB, the limit is {MAX_BYTES / 1e6:.0f} MB; "
-            "the record has too many rungs or too long texts."
+            f"The report would be {size / 1e6:.1f} MB, the limit is {MAX_BYTES / 1e6:.0f} MB; {reason}."
         )
     write_text(page, path)

@@ -1,0 +1,297 @@
+"""The report of a factorization: what it says against its record, its pictures against their entries, in a browser."""
+
+import copy
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import shoal.report._write as writing
+from shoal._errors import InputError
+from shoal.report import write_factorization_report
+from shoal.report._charts_factorization import frontier_chart, layer_chart
+from shoal.report._numbers import short
+from shoal.report._pictures import pictures
+from tests.report.conftest import Opened
+from tests.report.test_page import Parsed
+
+Open = Callable[..., Opened]
+
+
+def make_factorization(
+    n: int = 6, count: int = 6, *, kept: list[int] | None = None, seed: int = 0
+) -> dict[str, Any]:
+    """A record of random layers and their product, made without the package that makes real ones."""
+    rng = np.random.default_rng(seed)
+    p = n // 2
+    layers, product = [], np.eye(n)
+    for place in range(count):
+        lower = place % 2 == 0
+        rows, columns = (slice(p, n), slice(0, p)) if lower else (slice(0, p), slice(p, n))
+        m = np.eye(n)
+        m[rows, columns] = rng.normal(size=m[rows, columns].shape)
+        logs = 0.5 * rng.normal(size=n - p if lower else p) * (place > 1)
+        m[rows, rows] = np.diag(np.exp(logs))
+        product = product @ m
+        layers.append(
+            {
+                "kind": "lower" if lower else "upper", "additive": place < 2, "condition": float(np.linalg.cond(m)),
+                "block_norm": float(np.linalg.norm(m[rows, columns], 2)),
+                "log_scale_range": [float(logs.min()), float(logs.max())], "matrix": m.tolist(),
+            }
+        )  # fmt: skip
+    return {
+        "kind": "factorization", "format": 1, "size": n, "kept": list(range(p)) if kept is None else kept,
+        "route": "continuation", "signs": [1.0] * (n - 1) + [-1.0], "residual": {"float64": 3.1e-16, "float32": 2.2e-7},
+        "largest_condition": max(layer["condition"] for layer in layers), "log_abs_det": 1.2345,
+        "target": (product + 1e-15).tolist(), "product": product.tolist(), "layers": layers,
+    }  # fmt: skip
+
+
+def make_frontier() -> dict[str, Any]:
+    rows = [
+        {"layers": m, "condition": 20.0 / m, "lower_bound": 16.0 ** (1 / m), "residual_float64": 1e-15,
+         "residual_float32": 2e-7, "first": "lower", "route": "handed on", "seconds": 1.5, "reason": ""}
+        for m in range(6, 12)
+    ]  # fmt: skip
+    none = dict.fromkeys(("condition", "residual_float64", "residual_float32"))
+    first = {
+        **rows[0],
+        **none,
+        "layers": 5,
+        "lower_bound": 2.0,
+        "first": "",
+        "route": "",
+        "reason": "T12 & T21 <are> singular.",
+    }
+    return {"kind": "frontier", "format": 1, "size": 6, "kept": [0, 1, 2], "rows": [first, *rows]}
+
+
+@pytest.fixture(scope="module")
+def full(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Path]:
+    record = make_factorization(kept=[5, 0, 3]) | {"source": "folder/m.npy", "command": "shoal factor m.npy"}
+    path = tmp_path_factory.mktemp("factorization") / "report.html"
+    write_factorization_report(record, path, make_frontier())
+    return record, path
+
+
+def test_it_is_self_contained_and_says_what_the_record_says(full: tuple[dict[str, Any], Path]) -> None:
+    record, path = full
+    parsed = Parsed(path)
+    assert path.stat().st_size < 2_000_000
+    for tag, attributes in parsed.tags:
+        assert tag not in {"iframe", "object", "embed", "base", "form", "img", "audio", "video"}
+        assert "src" not in attributes
+        assert attributes.get("href", "data:,") == "data:,"
+    assert "url(" not in parsed.style
+    assert "://" not in json.dumps(parsed.payload)
+    for text in (
+        "m.npy", "6 × 6", "5, 0, 3", "T = D · L1 · U2 · L3 · U4 · L5 · U6", "3.1 × 10⁻¹⁶", "2.2 × 10⁻⁷", "1.2345",
+        "the sign of det T is −", "T12 & T21 <are> singular.", "none (additive)", "shoal factor m.npy",
+        f"no 6 layers have less than {short(16 ** (1 / 6))}", short(record["largest_condition"]),
+    ):  # fmt: skip
+        assert text in parsed.words
+    for layer in record["layers"]:
+        assert short(layer["condition"], 4) in parsed.words
+        assert short(layer["block_norm"]) in parsed.words
+
+
+def test_the_same_records_give_the_same_bytes_and_are_left_alone(tmp_path: Path) -> None:
+    record, frontier = make_factorization(), make_frontier()
+    before = copy.deepcopy((record, frontier))
+    for name in ("a.html", "b.html"):
+        write_factorization_report(record, tmp_path / name, frontier)
+    assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
+    assert (record, frontier) == before
+
+
+def test_pictures_hold_every_entry_in_one_scale() -> None:
+    record = make_factorization(n=5, count=8, kept=[4, 1])
+    drawn = pictures(record)
+    assert drawn is not None
+    assert [item["name"] for item in drawn["items"]] == ["T", "product", *(f"layer {i}" for i in range(1, 9))]
+    sources = [record["target"], record["product"], *(layer["matrix"] for layer in record["layers"])]
+    for item, source in zip(drawn["items"], sources, strict=True):
+        np.testing.assert_allclose(item["rows"], source, rtol=5.1e-4)
+    entries = np.abs(np.concatenate([np.ravel(item["rows"]) for item in drawn["items"]]))
+    assert drawn["limit"] == entries.max()
+    assert drawn["centre"] == pytest.approx(np.median(entries[(entries != 0) & (entries != 1)]), rel=1e-12)
+    assert drawn["split"] == 2
+    assert drawn["order"] == [4, 1, 0, 2, 3]
+    places = [place for place, _ in drawn["ticks"]]
+    assert places[0] == -1
+    assert places[-1] == 1
+    assert places == sorted(places)
+    assert places == [-place for place in reversed(places)]
+
+
+def test_a_page_of_64_is_below_the_limit_and_a_larger_one_has_no_pictures(tmp_path: Path) -> None:
+    record = make_factorization(n=64, count=11)
+    write_factorization_report(record, tmp_path / "a.html", make_frontier())
+    assert (tmp_path / "a.html").stat().st_size < 2_000_000
+    for holder in (record, *record["layers"]):
+        for key in ("target", "product", "matrix"):
+            if key in holder:
+                holder[key] = None
+    write_factorization_report(record, tmp_path / "b.html")
+    assert "The record holds no matrices" in Parsed(tmp_path / "b.html").words
+
+
+def refused(change: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
+    record = make_factorization()
+    change(record)
+    return record
+
+
+@pytest.mark.parametrize(
+    ("record", "frontier", "text"),
+    [
+        ({"kind": "fit", "format": 1}, None, "not a factorization record of format 1"),
+        (refused(lambda r: r.update(format=2)), None, "not a factorization record of format 1"),
+        (refused(lambda r: r.update(layers=[])), None, "layers must be a list that is not empty"),
+        (refused(lambda r: r.update(layers=[1])), None, "layers must be dictionaries with kind"),
+        (refused(lambda r: r["layers"][0].update(kind="x")), None, "neither lower nor upper"),
+        (refused(lambda r: r.update(size=0)), None, "size must be a whole number of at least 1, got 0"),
+        (
+            make_factorization(),
+            {"kind": "frontier", "format": 1, "rows": [{}]},
+            "rows must be dictionaries with layers",
+        ),
+        (make_factorization(), make_factorization(), "not a frontier record"),
+    ],
+)
+def test_other_records_are_refused_and_the_old_page_stays(
+    record: dict[str, Any], frontier: dict[str, Any] | None, text: str, tmp_path: Path
+) -> None:
+    (tmp_path / "r.html").write_text("old")
+    with pytest.raises(InputError, match=text):
+        write_factorization_report(record, tmp_path / "r.html", frontier)
+    assert (tmp_path / "r.html").read_text() == "old"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_page_above_the_limit_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writing, "MAX_BYTES", 100_000)
+    with pytest.raises(
+        InputError, match=r"The report would be \d\.\d MB, the limit is 0 MB; the record holds too large"
+    ):
+        write_factorization_report(make_factorization(), tmp_path / "r.html")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_charts_hold_the_figures_of_the_record() -> None:
+    record, rows = make_factorization(), make_frontier()["rows"]
+    chart = layer_chart(record["layers"])
+    assert chart is not None
+    values = chart.to_dict()["data"]["values"]
+    assert [row["condition"] for row in values] == [layer["condition"] for layer in record["layers"]]
+    chart = frontier_chart(rows, (6, 3.0))
+    assert chart is not None
+    values = chart.to_dict()["data"]["values"]
+    assert [row["condition"] for row in values] == [row["condition"] for row in rows]
+    assert [row["bound"] for row in values] == [row["lower_bound"] for row in rows]
+    assert frontier_chart([{**row, "condition": None} for row in rows], (6, 3.0)) is None
+    assert layer_chart([{**layer, "condition": "inf"} for layer in record["layers"]]) is None
+
+
+# The colour in the middle of a cell of a picture.
+CELL = """([index, i, j, size]) => {
+  const canvas = document.querySelectorAll("canvas[data-picture]")[index], cell = canvas.width / size;
+  const data = canvas.getContext("2d").getImageData((j + 0.5) * cell - 1, (i + 0.5) * cell - 1, 1, 1).data;
+  return [data[0], data[1], data[2]];
+}"""
+
+
+def test_it_draws_without_network_and_without_a_word(
+    full: tuple[dict[str, Any], Path], open_page: Open
+) -> None:
+    record, path = full
+    opened = open_page(path)
+    page = opened.page
+    assert opened.complaints == []
+    assert page.locator(".failed").count() == 0
+    assert sorted(page.evaluate("Object.keys(window.shoalViews)")) == ["frontier", "layers"]
+    assert page.evaluate("window.shoalPictures.names") == [
+        "T",
+        "product",
+        *(f"layer {i}" for i in range(1, 7)),
+    ]
+    stack = np.array([record["target"], record["product"], *(layer["matrix"] for layer in record["layers"])])
+    place = np.unravel_index(np.argmax(np.abs(stack)), stack.shape)
+    found = page.evaluate(CELL, [*map(int, place), 6])
+    assert found == ([140, 38, 12] if stack[place] > 0 else [11, 60, 93])
+    first = np.array(record["layers"][0]["matrix"])
+    for i in range(6):
+        for j in range(6):
+            red, green, blue = page.evaluate(CELL, [2, i, j, 6])
+            if first[i, j] == 0:
+                assert (red, green, blue) == (255, 255, 255)
+            else:
+                assert (red > blue) == (first[i, j] > 0), (i, j, first[i, j], green)
+
+
+def test_the_entry_under_the_pointer_is_told(full: tuple[dict[str, Any], Path], open_page: Open) -> None:
+    record, path = full
+    page = open_page(path).page
+    canvas = page.locator("canvas[data-picture]").nth(2)
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] * 1.5 / 6, box["y"] + box["height"] * 4.5 / 6)
+    text = page.inner_text("#entry")
+    match = re.fullmatch(r"layer 1, coordinates \((\d), (\d)\): (.*)", text)
+    assert match
+    order = [5, 0, 3, 1, 2, 4]
+    assert [int(match[1]), int(match[2])] == [order[4], order[1]]
+    assert float(match[3].replace("−", "-")) == pytest.approx(record["layers"][0]["matrix"][4][1], rel=5.1e-4)
+
+
+def extreme(record: dict[str, Any]) -> None:
+    record["target"][0][0] = "nan"
+    record["layers"][0].update(condition="inf", block_norm=1e300, log_scale_range=[-700.0, 700.0])
+    record["layers"][1].update(condition=1e290)
+    record["layers"][2]["matrix"][0][0] = 1e200
+
+
+def hostile(record: dict[str, Any]) -> None:
+    record.update(
+        source="</script><img src=x onerror=alert(1)>",
+        route="<b>x</b>",
+        command="</pre><script>alert(2)</script>",
+    )
+
+
+def zero(record: dict[str, Any]) -> None:
+    for holder in (record["target"], record["product"], *(layer["matrix"] for layer in record["layers"])):
+        for row in holder:
+            row[:] = [0.0] * len(row)
+    for layer in record["layers"]:
+        layer["condition"] = 1.0
+
+
+@pytest.mark.parametrize(
+    ("n", "change"), [(2, extreme), (6, hostile), (4, zero), (1, lambda r: None), (6, extreme)]
+)
+def test_unusual_records_draw_in_silence(
+    n: int, change: Callable[[dict[str, Any]], object], tmp_path: Path, open_page: Open
+) -> None:
+    record = make_factorization(n=max(n, 2))
+    if n == 1:
+        record.update(size=1, kept=[], target=[[2.0]], product=[[2.0]], log_abs_det=None)
+        for layer in record["layers"]:
+            layer.update(matrix=[[1.0]], log_scale_range=[])
+    change(record)
+    write_factorization_report(record, tmp_path / "r.html", make_frontier())
+    opened = open_page(tmp_path / "r.html")
+    assert opened.complaints == []
+    assert opened.page.locator(".failed, img").count() == 0
+    assert opened.page.locator("canvas[data-picture]").count() == 8
+
+
+def test_a_narrow_window_does_not_scroll_the_page(full: tuple[dict[str, Any], Path], open_page: Open) -> None:
+    page = open_page(full[1], width=380).page
+    assert page.evaluate("document.documentElement.scrollWidth") <= 380
