@@ -3,6 +3,7 @@
 NumPy and SciPy in float64; nothing here loads JAX.
 """
 
+from shoal.linear._certificate import Certificate as Certificate
 from shoal.linear._factor import factor as factor
 from shoal.linear._factorization import Conditions as Conditions
 from shoal.linear._factorization import Factorization as Factorization
@@ -12,6 +13,11 @@ from shoal.linear._fewest import fewest_layers as fewest_layers
 from shoal.linear._frontier import Frontier as Frontier
 from shoal.linear._frontier import FrontierRow as FrontierRow
 from shoal.linear._frontier import frontier as frontier
+from shoal.linear._gaussian import GaussianFactors as GaussianFactors
+from shoal.linear._gaussian import gaussian as gaussian
+from shoal.linear._gaussian_frontier import GaussianFrontier as GaussianFrontier
+from shoal.linear._gaussian_frontier import GaussianFrontierRow as GaussianFrontierRow
+from shoal.linear._gaussian_frontier import gaussian_frontier as gaussian_frontier
 from shoal.linear._layer import Layer as Layer
 from shoal.linear._obstruction import Obstruction as Obstruction
 from shoal.linear._search import Effort as Effort
