@@ -33,36 +33,6 @@ def prescribed(seed: int, n: int, condition: float) -> np.ndarray:
     return u * np.exp(np.linspace(-0.5, 0.5, n) * np.log(condition)) @ v
 
 
-@pytest.mark.parametrize("n", [2, 4, 6, 16, 64, 256])
-@pytest.mark.parametrize(
-    "kind", ["rotation", "permutation", "minus", "identity", "swap", "shift", "clustered"]
-)
-def test_rotations_by_theorem_a(n: int, kind: str):
-    rng = np.random.default_rng(n)
-    d = n // 2
-    eye, cluster = np.eye(n), np.kron(np.eye(d), np.eye(2)) * np.cos(1e-9)
-    for i in range(d):
-        cluster[2 * i, 2 * i + 1], cluster[2 * i + 1, 2 * i] = -np.sin(1e-9), np.sin(1e-9)
-    t = {
-        "rotation": special_ortho_group.rvs(n, random_state=n),
-        "permutation": eye[rng.permutation(n)],
-        "minus": -eye,
-        "identity": eye,
-        "swap": np.roll(eye, d, axis=0),
-        "shift": np.roll(eye, 1, axis=0),
-        "clustered": cluster,
-    }[kind]
-    made = factor(t)
-    assert made.route == "rotation"
-    assert [layer.kind for layer in made.layers] == ["lower", "upper"] * 3
-    assert all(not np.any(layer.log_scale) for layer in made.layers)
-    assert off(made) < 1e-12
-    assert made.residual.float32 < 5e-6
-    assert max(np.linalg.norm(layer.block, 2) for layer in made.layers) <= 3 + 1e-9
-    assert made.conditions.largest < 10.91
-    assert made.signs[-1] == np.sign(np.linalg.det(t))
-
-
 @pytest.mark.parametrize("n", [4, 8, 16])
 @pytest.mark.parametrize(("condition", "bound"), [(1e1, 8), (1e2, 9), (1e4, 27), (1e6, 280)])
 def test_six_layers_of_prescribed_condition(n: int, condition: float, bound: float):
