@@ -139,3 +139,40 @@ def test_values_that_float32_can_not_tell_apart_are_refused():
     x[:, 0] += 1e9
     with pytest.raises(ValueError, match="float32 can not tell apart"):
         ladder(x, **SMALL)
+
+
+@pytest.mark.parametrize(
+    ("factor", "dtype", "words"),
+    [
+        (
+            1e38,
+            "float32",
+            "column 'x1' reaches .*e\\+38, beyond what float32 can hold; .*, or use --dtype float64",
+        ),
+        (
+            1e-40,
+            "float32",
+            "column 'x1' varies by no more than .*e-40, beyond what float32 can hold; .*float64",
+        ),
+        (
+            1e200,
+            "float64",
+            "column 'x1' reaches .*e\\+200, beyond what float64 can hold; give it in another unit\\.$",
+        ),
+        (1e-200, "float64", "column 'x1' varies by no more than .*e-200, beyond what float64 can hold"),
+    ],
+)
+def test_values_beyond_the_dtype_are_refused_before_anything_is_trained(
+    factor: float, dtype: str, words: str
+):
+    table = as_table(banana() * [1.0, factor, 1.0])
+    with pytest.raises(ValueError, match=words):
+        prepare(table, seed=0, dequantize_columns=False, dtype=dtype)
+
+
+def test_a_context_that_float32_can_not_tell_apart_is_refused():
+    x = banana()
+    table = as_table(x[:, :1], context=x[:, 1:] + 1e9)
+    with pytest.raises(ValueError, match=r"column 'x0' varies by .* which float32 can not tell apart"):
+        prepare(table, seed=0, dequantize_columns=False, dtype="float32")
+    assert prepare(table, seed=0, dequantize_columns=False, dtype="float64").context_scale is not None

@@ -132,6 +132,10 @@ FILES: dict[str, tuple[Callable[[], list[str] | bytes], str]] = {
         "`shoal fit t.csv --out RUN --columns b,c`.",
     ),
     "too few rows": (lambda: lines()[:100], "t.csv has 99 rows; at least 100 are needed"),
+    "too few distinct rows": (
+        lambda: ["a,b", *[f"{i % 9},{-i % 9}" for i in range(ROWS)]],
+        "t.csv: only 9 rows are distinct of 150; at least 10 are needed, so give a longer table or more columns.",
+    ),
 }
 
 

@@ -66,5 +66,5 @@ def test_bad_fractions(fractions: tuple[float, ...]):
 
 
 def test_too_few_distinct_rows():
-    with pytest.raises(InputError, match="Only 2 of 100 rows are distinct"):
-        split(np.tile([[1.0], [2.0]], (50, 1)), 0)
+    with pytest.raises(InputError, match=r"t\.csv: only 2 of 100 rows are distinct"):
+        split(np.tile([[1.0], [2.0]], (50, 1)), 0, label="t.csv")

@@ -14,6 +14,7 @@ from shoal.tables import Lattice, Table, dequantize, detect_lattice, split
 
 PARTS = ("train", "validation", "test")
 RESOLUTION = 1e-3  # of a column's deviation: coarser values in float32 are refused
+LIMITS = {"float32": (1e-30, 1e37), "float64": (1e-150, 1e150)}  # least range and largest value of a column
 
 
 @dataclass(frozen=True)
@@ -52,21 +53,23 @@ class Prepared:
 
 def prepare(table: Table, *, seed: int, dequantize_columns: bool, dtype: str) -> Prepared:
     """Split, dequantize, standardise. **Raises:** `InputError` for columns that are constant in the training part or
-    that `dtype` can not resolve, and for too few distinct rows.
+    that `dtype` can not hold or resolve, and for too few distinct rows.
     """
     whole = table.values if table.context is None else np.hstack([table.values, table.context])
-    index = dict(zip(PARTS, split(whole, seed), strict=True))
+    _check_range(whole, table, dtype)
+    index = dict(zip(PARTS, split(whole, seed, label=table.source), strict=True))
     lattices = detect_lattice(table.values, table.names)
     values = table.values
     if dequantize_columns and lattices:
         values = dequantize(values, lattices, np.random.SeedSequence([seed, 1]))
     mean, scale = _moments(values[index["train"]], table.names, table.source)
-    _check_resolution(values, scale, table, dtype)
+    _check_resolution(values, scale, table.names, table.source, dtype)
     context_mean = context_scale = context = None
     if table.context is not None:
         context_mean, context_scale = _moments(
             table.context[index["train"]], table.context_names, table.source
         )
+        _check_resolution(table.context, context_scale, table.context_names, table.source, dtype)
         context = (table.context - context_mean) / context_scale
     x = (values - mean) / scale
     parts = {
@@ -107,7 +110,23 @@ def _moments(values: FloatArray, names: tuple[str, ...], source: str) -> tuple[F
     return mean, scale
 
 
-def _check_resolution(values: FloatArray, scale: FloatArray, table: Table, dtype: str) -> None:
+def _check_range(values: FloatArray, table: Table, dtype: str) -> None:
+    least, largest = LIMITS[dtype]
+    size, spread = np.abs(values).max(axis=0), np.ptp(values, axis=0)
+    beyond = (size > largest) | ((spread < least) & (spread > 0))
+    if beyond.any():
+        i = int(np.argmax(beyond))
+        found = f"reaches {size[i]:.6g}" if size[i] > largest else f"varies by no more than {spread[i]:.3g}"
+        wider = ", or use --dtype float64" if dtype == "float32" and LIMITS["float64"][0] < spread[i] else ""
+        raise InputError(
+            f"{table.source}: column {(*table.names, *table.context_names)[i]!r} {found}, beyond what {dtype} can hold; "
+            f"give it in another unit{wider}."
+        )
+
+
+def _check_resolution(
+    values: FloatArray, scale: FloatArray, names: tuple[str, ...], source: str, dtype: str
+) -> None:
     if dtype != "float32":
         return
     largest = np.abs(values).max(axis=0)
@@ -115,6 +134,6 @@ def _check_resolution(values: FloatArray, scale: FloatArray, table: Table, dtype
     if coarse.any():
         i = int(np.argmax(coarse))
         raise InputError(
-            f"{table.source}: column {table.names[i]!r} varies by {scale[i]:.3g} around values up to {largest[i]:.6g}, "
+            f"{source}: column {names[i]!r} varies by {scale[i]:.3g} around values up to {largest[i]:.6g}, "
             "which float32 can not tell apart; subtract an offset, or use --dtype float64."
         )

@@ -13,6 +13,7 @@ from ._source import Column, Problem, Source, read_column
 from ._table import Table
 
 MINIMUM_ROWS = 100
+MINIMUM_DISTINCT = 10  # distinct rows; with fewer, the test or the validation part stays empty
 
 
 @dataclass(frozen=True)
@@ -138,4 +139,19 @@ def _check_rows(source: Source, minimum_rows: int) -> None:
     count = "1 row" if rows == 1 else f"{rows} rows"
     raise InputError(
         f"{source.label} has {count}; at least {minimum_rows} are needed, so give a longer table."
+    )
+
+
+def check_distinct_rows(table: Table, minimum: int) -> None:
+    """Raises `InputError` for fewer than `minimum` distinct rows: too few for three parts that share no row."""
+    columns = table.values if table.context is None else np.hstack([table.values, table.context])
+    seen: set[bytes] = set()
+    for row in columns + 0.0:  # + 0.0 makes -0.0 and 0.0 one
+        seen.add(row.tobytes())
+        if len(seen) >= minimum:
+            return
+    count = "1 row is" if len(seen) == 1 else f"{len(seen)} rows are"
+    raise InputError(
+        f"{table.source}: only {count} distinct of {table.rows}; at least {minimum} are needed, so give a "
+        "longer table or more columns."
     )

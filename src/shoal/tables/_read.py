@@ -4,7 +4,7 @@ import os
 import shlex
 from collections.abc import Sequence
 
-from ._checks import MINIMUM_ROWS, build_table
+from ._checks import MINIMUM_DISTINCT, MINIMUM_ROWS, build_table, check_distinct_rows
 from ._open import open_source
 from ._request import Request
 from ._roles import choose_roles
@@ -38,7 +38,8 @@ def read_table(
 
     **Raises:** `InputError`, one sentence that names file, column and row (as in the file: a CSV header is row 1), says
     what was found and what to type instead: a missing, unreadable or empty file; rows of unequal length; unknown or
-    repeated names; text, missing or infinite values; constant or identical columns; bad weights; too few rows.
+    repeated names; text, missing or infinite values; constant or identical columns; bad weights; too few rows, or too
+    few that differ.
     """
     request = Request(
         label=os.fspath(path),
@@ -50,6 +51,8 @@ def read_table(
         weights=weights,
     )
     source = open_source(path)
-    return build_table(
+    table = build_table(
         source, choose_roles(source, request), request, minimum_rows=minimum_rows, distinct=True
     )
+    check_distinct_rows(table, min(MINIMUM_DISTINCT, minimum_rows))
+    return table

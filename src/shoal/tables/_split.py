@@ -25,13 +25,13 @@ def row_groups(values: FloatArray) -> IntArray:
 
 
 def split(
-    values: FloatArray, seed: int, fractions: tuple[float, ...] = FRACTIONS
+    values: FloatArray, seed: int, fractions: tuple[float, ...] = FRACTIONS, *, label: str = "The table"
 ) -> tuple[IntArray, IntArray, IntArray]:
     """Splits rows at random into training, validation and test; identical rows fall into the same part.
 
     **Arguments:** `values`: the raw rows, of shape (rows, columns), before noise is added or anything is scaled; put
     context columns beside them. `seed`: the same seed gives the same parts. `fractions`: three positive shares that
-    sum to 1.
+    sum to 1. `label`: what an error calls the rows.
 
     **Returns:** three sorted arrays of row indices that together hold each row once.
 
@@ -53,7 +53,7 @@ def split(
     train, validation, test = (np.flatnonzero(parts == part) for part in range(3))
     if not (train.size and validation.size and test.size):
         raise InputError(
-            f"Only {sizes.size} of {values.shape[0]} rows are distinct, too few for training, validation and test "
-            "parts that share no row; give more distinct rows."
+            f"{label}: only {sizes.size} of {values.shape[0]} rows are distinct, too few for training, validation and "
+            "test parts that share no row; give more distinct rows."
         )
     return train, validation, test
