@@ -13,6 +13,7 @@ from numpy.typing import DTypeLike
 
 from shoal._errors import InputError
 from shoal._scalars import FloatArray, IntArray
+from shoal.linear._certificate import Certificate, certify
 from shoal.linear._layer import Kind, Layer, product
 from shoal.records import write_bytes
 
@@ -126,6 +127,24 @@ class Factorization:
             raise InputError(f"{path}: no such file.") from None
         except (ValueError, KeyError, OSError, TypeError, EOFError) as error:
             raise InputError(f"{path}: not a factorization that Shoal wrote ({error}).") from None
+
+    def certificate(self, *, existence: bool = True, seconds: float = 60.0) -> Certificate:
+        """A rigorous bound of |T - product|, and a proof that an exact factorization is near: see `Certificate`.
+
+        **Arguments:** `existence`: False for the bound only. `seconds`: existence is not begun later than this.
+
+        **Raises:** InputError: python-flint, the extra `certify`, is not installed; a number is not finite.
+        """
+        return certify(
+            self.target,
+            [layer.kind for layer in self.layers],
+            [layer.block for layer in self.layers],
+            [layer.log_scale for layer in self.layers],
+            self.signs,
+            self.order,
+            existence=existence,
+            seconds=seconds,
+        )
 
     def to_record(self) -> dict[str, Any]:
         """Plain data for `shoal.report`: figures of each layer and, up to n = 64, T, the product and the layers.
