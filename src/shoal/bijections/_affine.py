@@ -10,7 +10,7 @@ from shoal._types import Array, Context, Float, Key, Scalar, Vector
 from shoal.bijections._base import AbstractBijection, check_input
 from shoal.bijections._conditioners import Activation, Conditioner
 from shoal.bijections._partition import AbstractPartition
-from shoal.bijections._scale_maps import AbstractScaleMap, SoftBoundedScale
+from shoal.bijections._scale_maps import AbstractScaleMap, scale_or
 
 
 class AffineCoupling(AbstractBijection):
@@ -42,7 +42,7 @@ class AffineCoupling(AbstractBijection):
         self.conditioner = Conditioner(
             partition.kept_size, 2 * moved, hidden=hidden, context=context_dim, activation=activation, key=key
         )
-        self.scale = SoftBoundedScale(3.0) if scale is None else scale
+        self.scale = scale_or(scale, 3.0)
         self.shape = (partition.dim,)
         self.context_shape = (context_dim,) if context_dim else None
 
@@ -75,12 +75,14 @@ def linear_coupling(
     scale: AbstractScaleMap,
     layer: str = "this layer",
     hidden: tuple[int, ...] = (),
+    context_dim: int = 0,
     activation: Activation = "tanh",
     key: Key,
 ) -> AffineCoupling:
     """The linear affine coupling x_moved = exp(log_scale) * z_moved + block @ z_kept + shift, as an `AffineCoupling`.
 
-    Exact: the conditioner's affine part is the block, its net is zero ([KMR] Theorem 2 uses such layers).
+    Exact: the conditioner's affine part is the block, its net and its part of the context are zero ([KMR] Theorem 2 uses
+    such layers).
     **Raises:** ValueError that names `layer` if `log_scale` lies outside the scale map's range or a shape is wrong.
     """
     moved = partition.dim - partition.kept_size
@@ -89,10 +91,13 @@ def linear_coupling(
             f"{layer}: needs a block of shape {(moved, partition.kept_size)} and {moved} log-scales; "
             f"got {block.shape} and {log_scale.shape}."
         )
-    coupling = AffineCoupling(partition, hidden=hidden, scale=scale, activation=activation, key=key)
+    coupling = AffineCoupling(
+        partition, hidden=hidden, context_dim=context_dim, scale=scale, activation=activation, key=key
+    )
     dtype = coupling.conditioner.bias.dtype
     raw = scale.raw(log_scale, layer=layer)
     bias = jnp.concatenate([raw, jnp.zeros_like(raw) if shift is None else shift]).astype(dtype)
     skip = jnp.concatenate([jnp.zeros_like(block), block]).astype(dtype)
+    skip = jnp.pad(skip, ((0, 0), (0, context_dim)))
     where = lambda c: (c.conditioner.skip, c.conditioner.bias)  # noqa: E731
     return eqx.tree_at(where, coupling, (skip, bias))

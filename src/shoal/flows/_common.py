@@ -43,11 +43,15 @@ def stack(units: Sequence[AbstractBijection], layers_per_unit: int) -> AbstractB
 
 def in_pairs(keys: Sequence[Key], layer: Callable[[int, Key], AbstractBijection]) -> AbstractBijection:
     """`layer(i, key)` for i = 0, 1, ..., where layers 0 and 1 alternate: pairs stacked, an odd one at the end."""
-    if len(keys) == 1:
-        return layer(0, keys[0])
-    pairs = [Chain([layer(0, a), layer(1, b)]) for a, b in zip(keys[0::2], keys[1::2], strict=False)]
-    stacked = stack(pairs, 2)
-    return stacked if len(keys) % 2 == 0 else Chain([stacked, layer(0, keys[-1])])
+    return paired([layer(i % 2, key) for i, key in enumerate(keys)])
+
+
+def paired(layers: Sequence[AbstractBijection]) -> AbstractBijection:
+    """Layers of two shapes in turn: pairs stacked, an odd one at the end."""
+    if len(layers) == 1:
+        return layers[0]
+    stacked = stack([Chain([a, b]) for a, b in zip(layers[0::2], layers[1::2], strict=False)], 2)
+    return stacked if len(layers) % 2 == 0 else Chain([stacked, layers[-1]])
 
 
 def couplings(

@@ -42,16 +42,15 @@ def from_factors(
     **Raises:** ValueError for a shift of another length.
     """
     n = len(factors.target)
-    dtype = dtype or jnp.zeros(()).dtype
     offset = np.zeros(n) if shift is None else np.asarray(shift, np.float64)
     if offset.shape != (n,):
         raise ValueError(f"`shift` must have length {n}; got shape {offset.shape}.")
     order = factors.order
-    biases = _biases(factors, (offset * factors.signs)[order])
+    shifts = biases(factors, (offset * factors.signs)[order])
     parts: list[AbstractBijection] = []
-    for i, (layer, bias) in enumerate(zip(factors.layers, biases, strict=True)):
-        kept, moved = order[: layer.kept], order[layer.kept :]
-        parts.append(_coupling(layer, bias, kept, moved, f"layer {i}", hidden, dtype))
+    for i, (layer, bias) in enumerate(zip(factors.layers, shifts, strict=True)):
+        settings: Any = {"scale": ExponentialScale(), "hidden": hidden, "key": jr.key(0)}
+        parts.append(coupling(layer, bias, order, f"layer {i}", dtype=dtype, **settings))
     parts = parts[::-1]
     if np.any(factors.signs < 0):
         parts.append(SignFlip(n, np.flatnonzero(factors.signs < 0).tolist()))
@@ -110,39 +109,27 @@ def _affine(b: Permutation | LULinear) -> tuple[np.ndarray, np.ndarray, Any]:
     return lower @ upper, np.asarray(b.bias, np.float64), b.bias.dtype
 
 
-def _biases(factors: Factorization, offset: np.ndarray) -> list[np.ndarray]:
+def biases(factors: Factorization, offset: np.ndarray) -> list[np.ndarray]:
     """A bias for every layer, zero but for the two that act last, so that the sum of effects is `offset`."""
-    biases: list[Any] = [np.zeros(len(layer.block)) for layer in factors.layers]
+    out: list[Any] = [np.zeros(len(layer.block)) for layer in factors.layers]
     last = factors.layers[0]
     top, bottom = offset[: last.kept], offset[last.kept :]
     if last.kind == "lower":
-        biases[1], biases[0] = top, bottom - last.block @ top
+        out[1], out[0] = top, bottom - last.block @ top
     else:
-        biases[1], biases[0] = bottom, top - last.block @ bottom
-    return biases
+        out[1], out[0] = bottom, top - last.block @ bottom
+    return out
 
 
-def _coupling(
-    layer: linear.Layer,
-    bias: np.ndarray,
-    first: np.ndarray,
-    rest: np.ndarray,
-    name: str,
-    hidden: tuple[int, ...],
-    dtype: Any,
+def coupling(
+    layer: linear.Layer, bias: np.ndarray, order: np.ndarray, name: str, *, dtype: Any = None, **settings: Any
 ) -> AbstractBijection:
+    """A linear layer as an affine coupling of the coordinates (S, rest) = `order`, with `linear_coupling`'s settings."""
+    first, rest = order[: layer.kept], order[layer.kept :]
     kept, moved = (first, rest) if layer.kind == "lower" else (rest, first)
-    partition = Partition(len(kept) + len(moved), [int(i) for i in kept])
+    partition = Partition(len(order), [int(i) for i in kept])
     rows = np.argsort(moved)  # the partition moves coordinates in ascending order
-    cast = lambda a: jnp.asarray(a, dtype)  # noqa: E731
-    made = linear_coupling(
-        partition,
-        cast(layer.block[rows]),
-        cast(layer.log_scale[rows]),
-        cast(bias[rows]),
-        scale=ExponentialScale(),
-        layer=name,
-        hidden=hidden,
-        key=jr.key(0),
-    )
+    dtype = dtype or jnp.zeros(()).dtype
+    arrays = [jnp.asarray(a[rows], dtype) for a in (layer.block, layer.log_scale, bias)]
+    made = linear_coupling(partition, *arrays, layer=name, **settings)
     return jax.tree.map(lambda a: a.astype(dtype) if eqx.is_inexact_array(a) else a, made)

@@ -21,6 +21,8 @@ from shoal.bijections import (
 )
 from shoal.distributions import Flow
 from shoal.flows._common import PartitionLike, check_sizes, couplings, flow, in_pairs
+from shoal.flows._initial import started
+from shoal.linear import Factorization, GaussianFactors
 
 
 def nice(
@@ -49,10 +51,19 @@ def realnvp(
     scale: AbstractScaleMap | None = None,
     partition: PartitionLike = "halves",
     activation: Activation = "tanh",
+    initial: GaussianFactors | Factorization | None = None,
 ) -> Flow:
-    """RealNVP (Dinh et al. 2017): `depth` affine couplings; default scale map `SoftBoundedScale(3)`."""
+    """RealNVP (Dinh et al. 2017): `depth` affine couplings; default scale map `SoftBoundedScale(3)`.
+
+    `initial`: the linear map to start from, such as `shoal.linear.gaussian(mean, covariance, layers)`: its layers become
+    the last couplings (those next to the data), the rest are the identity, so that the untrained flow is that Gaussian,
+    exactly. `depth` is then at least its number of layers and `partition` the one that it was made for (either part of it
+    as the kept one); a log-scale outside the scale map's range is a ValueError that names the layer.
+    """
     check_sizes(dim, depth, context_dim)
     settings = {"hidden": hidden, "context_dim": context_dim, "scale": scale, "activation": activation}
+    if initial is not None:
+        return flow(started(key, dim, depth, partition, initial, settings))
     return flow(couplings(key, dim, depth, partition, lambda p, k: AffineCoupling(p, key=k, **settings)))
 
 

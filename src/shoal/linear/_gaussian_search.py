@@ -17,6 +17,7 @@ from shoal.linear._layer import Layer, kinds, product
 from shoal.linear._search import STAGES, Effort, descend
 
 EASE = Effort(1)
+ON = 1e-9  # a trial point within this of the equations counts as on them; Newton's method ends every search
 
 
 def root_of(covariance: FloatArray, p: int, count: int) -> Root:
@@ -144,7 +145,7 @@ class _Place:
         with np.errstate(all="ignore"):
             here = Whitened(self.here.root, self.point.moved(direction, size))
             for _ in range(12):
-                if here.size < 1e-11:
+                if here.size < ON:
                     return _place(here, self.objective, bound)
                 if not np.isfinite(here.size):
                     return None
