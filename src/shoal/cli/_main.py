@@ -8,6 +8,7 @@ import typer
 import shoal
 
 from ._exit import BAD_INPUT
+from ._factor import factor
 from ._fit import fit
 from ._sample import sample
 from ._score import score
@@ -23,6 +24,7 @@ app = typer.Typer(
 app.command()(fit)
 app.command()(sample)
 app.command()(score)
+app.command()(factor)
 
 
 def _version(value: bool) -> bool:
