@@ -2,6 +2,8 @@
 
 import io
 import json
+import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -115,17 +117,11 @@ class Factorization:
     def load(path: str | Path) -> "Factorization":
         """Read what `save` wrote. **Raises:** InputError (a ValueError) for any other file."""
         try:
-            with np.load(path, allow_pickle=False) as data:
-                about = json.loads(str(data["about"]))
-                layers = tuple(
-                    Layer(kind, data[f"block_{i}"], data[f"log_scale_{i}"])
-                    for i, kind in enumerate(about["kinds"])
-                )
-                kept = tuple(int(i) for i in data["kept"])
-                return Factorization(data["target"], layers, data["signs"], kept, about["route"])
+            with open(path, "rb") as file, np.load(file, allow_pickle=False) as data:
+                return _read(data)
         except FileNotFoundError:
             raise InputError(f"{path}: no such file.") from None
-        except (ValueError, KeyError, OSError, TypeError, EOFError) as error:
+        except (ValueError, KeyError, OSError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             raise InputError(f"{path}: not a factorization that Shoal wrote ({error}).") from None
 
     def certificate(self, *, existence: bool = True, seconds: float = 60.0) -> Certificate:
@@ -200,6 +196,21 @@ class Factorization:
         with np.errstate(all="ignore"):
             off = (made.target - made.matrix().astype(np.float64)) / scale
         return float(np.linalg.norm(off) / np.linalg.norm(made.target / scale))
+
+
+def _read(data: Any) -> Factorization:
+    about = json.loads(str(data["about"]))
+    if about["format"] != FORMAT:
+        raise ValueError(f"its format is {about['format']!r}; this version reads {FORMAT}")
+    kept, target, signs = tuple(int(i) for i in data["kept"]), data["target"], data["signs"]
+    layers = tuple(
+        Layer(kind, data[f"block_{i}"], data[f"log_scale_{i}"]) for i, kind in enumerate(about["kinds"])
+    )
+    n = len(signs)
+    fit = all(sum(layer.block.shape) == n and layer.kept == len(kept) for layer in layers)
+    if not (layers and fit and target.shape == (n, n) and signs.shape == (n,) and set(kept) <= set(range(n))):
+        raise ValueError("the shapes in it do not fit together")
+    return Factorization(target, layers, signs, kept, about["route"])
 
 
 def assembled(
