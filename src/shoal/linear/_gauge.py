@@ -116,12 +116,12 @@ def soft_condition(layers: tuple[Layer, ...], power: float, sharpness: float) ->
     if not np.all(np.isfinite(stack)):
         return np.inf, []
     u, s, vt = np.linalg.svd(stack)
-    if not np.all(s > 0):
+    if not np.all(s > 1e-300):  # 1 / s would overflow: no descent
         return np.inf, []
     top, low = s[:, :1], s[:, -1:]
     large, small = (s / top) ** (2 * power), (low / s) ** (2 * power)
     sums = large.sum(1, keepdims=True), small.sum(1, keepdims=True)
-    logs = (np.log(top / low) + (np.log(sums[0]) + np.log(sums[1])) / (2 * power))[:, 0]
+    logs = (np.log(top) - np.log(low) + (np.log(sums[0]) + np.log(sums[1])) / (2 * power))[:, 0]
     weights = np.exp(sharpness * (logs - logs.max()))
     value = float(logs.max() + np.log(weights.sum()) / sharpness)
     rates = (large / sums[0] - small / sums[1]) / s * (weights / weights.sum())[:, None]

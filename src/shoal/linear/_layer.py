@@ -66,17 +66,14 @@ class Layer:
     def condition(self) -> float:
         """κ = σmax / σmin. An additive layer has κ = ((a + sqrt(a^2 + 4)) / 2)^2 with a the norm of its block."""
         if self.block.size == 0:
-            scale = (
-                np.exp(self.log_scale - np.max(self.log_scale, initial=-np.inf))
-                if self.block.shape[0]
-                else np.ones(1)
-            )
-            return float(1.0 / np.min(scale))
+            with np.errstate(over="ignore"):  # beyond the range of float64 it is inf
+                return float(np.exp(np.ptp(self.log_scale))) if len(self.log_scale) else 1.0
         if self.additive:
             a = float(np.linalg.norm(self.block, 2))
             return ((a + (a * a + 4.0) ** 0.5) / 2.0) ** 2
         values = np.linalg.svd(self.matrix(), compute_uv=False)
-        return float(values[0] / values[-1]) if values[-1] > 0 else float("inf")
+        with np.errstate(over="ignore"):
+            return float(values[0] / values[-1]) if values[-1] > 0 else float("inf")
 
     def astype(self, dtype: DTypeLike) -> "Layer":
         """The layer with its arrays in another dtype."""
