@@ -38,9 +38,14 @@ def six_start(u: FloatArray, s: FloatArray, vt: FloatArray) -> tuple[tuple[Layer
     return rotation_layers(u @ vt), path
 
 
-def five_start(matrix: FloatArray) -> tuple[tuple[Layer, ...], Path]:
-    """The closed-form five layers at t = 0, and a path to T along which T12 and N stay invertible."""
+def five_start(matrix: FloatArray, detour: int = 0) -> tuple[tuple[Layer, ...], Path]:
+    """The closed-form five layers at t = 0, and a path to T along which T12 and N stay invertible.
+
+    T11 and T22 are free on the way: detour 1, 2, ... bends the path there by t (1 - t) times a random matrix, for the
+    rare T whose straight path (detour 0) meets a point that the continuation does not pass.
+    """
     d = len(matrix) // 2
+    bends = np.random.default_rng(detour).normal(size=(2, d, d)) / d**0.5 * (detour > 0)
     t11, t12, t21, t22 = matrix[:d, :d], matrix[:d, d:], matrix[d:, :d], matrix[d:, d:]
     right = np.linalg.solve(t12, t11)
     u1, s1, v1 = np.linalg.svd(t12)
@@ -49,9 +54,9 @@ def five_start(matrix: FloatArray) -> tuple[tuple[Layer, ...], Path]:
 
     def path(t: float) -> tuple[FloatArray, FloatArray]:
         b = (u1 * s1**t) @ v1
-        lead = np.linalg.solve(b, t * t11)
-        c = t * t22 @ lead - (u2 * s2**t) @ v2
-        made = np.block([[t * t11, b], [c, t * t22]])
+        a, e = t * t11 + t * (1 - t) * bends[0], t * t22 + t * (1 - t) * bends[1]
+        c = e @ np.linalg.solve(b, a) - (u2 * s2**t) @ v2
+        made = np.block([[a, b], [c, e]])
         return made, np.linalg.inv(made)
 
     return _five_layers(q, r), path

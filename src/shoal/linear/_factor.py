@@ -25,6 +25,7 @@ from shoal.linear._shears import Target
 from shoal.linear._svd import svd_layers
 
 FEWEST, EVEN, ODD, MOST = 5, 6, 8, 11
+DETOURS = 5  # paths tried to five layers
 
 
 def factor(
@@ -89,8 +90,8 @@ def solve(problem: Problem, count: int, effort: Effort | None) -> tuple[tuple[La
 
 
 def default_effort(n: int) -> Effort:
-    """Descent steps by size: a step costs a Cholesky factor of about n^2 / 2 equations."""
-    return Effort(80 if n <= 32 else 40 if n <= 64 else 16 if n <= 128 else 0)
+    """Descent steps by size: a step costs a Cholesky factor of n^2 / 2 equations, or hundreds of products of size n."""
+    return Effort(80 if n <= 38 else 60 if n <= 64 else 24 if n <= 128 else 0)
 
 
 def finished(problem: Problem, layers: tuple[Layer, ...], route: str, tolerance: float) -> Factorization:
@@ -126,9 +127,17 @@ def _five(problem: Problem, effort: Effort) -> tuple[Layer, ...]:
             f"five layers that start with a {problem.first} one need an invertible block {block}; its least singular "
             f'value is {values[-1]:.3g}. Use first="{other}" or layers=6.'
         )
-    layers, path = five_start(problem.matrix)
-    _, point = follow(path, layers, d, FEWEST)
-    return _improved(_target(problem, FEWEST), point, effort)
+    return _improved(_target(problem, FEWEST), _followed_to_five(problem), effort)
+
+
+def _followed_to_five(problem: Problem, detour: int = 0) -> Point:
+    layers, path = five_start(problem.matrix, detour)
+    try:
+        return follow(path, layers, problem.p, FEWEST)[1]
+    except NumericalFailure:
+        if detour + 1 == DETOURS:
+            raise
+        return _followed_to_five(problem, detour + 1)
 
 
 def extended(problem: Problem, layers: tuple[Layer, ...], count: int, effort: Effort) -> tuple[Layer, ...]:
@@ -138,23 +147,50 @@ def extended(problem: Problem, layers: tuple[Layer, ...], count: int, effort: Ef
 
 
 def _odd(problem: Problem, count: int, effort: Effort) -> tuple[tuple[Layer, ...], str]:
-    mirrored = problem.first == "upper"
-    matrix = np.linalg.inv(problem.matrix) if mirrored else problem.matrix
-    if mirrored:
-        matrix = parts_swapped(matrix, problem.p)
+    matrix, route = problem.matrix, "bordered" if count == ODD else "extended"
     if not np.any(matrix - np.diag(np.diag(matrix))) and np.all(np.diag(matrix) > 0):
-        diagonal = two_layers(problem.matrix, problem.p)
+        diagonal = two_layers(matrix, problem.p)
         assert diagonal is not None
         return extended(problem, diagonal, count, effort), "diagonal"
+    try:
+        layers = _bordered(problem, effort)
+    except ValueError:  # c_S and r_S can not be made non-zero: n = 3, T = diag(T', 1)
+        layers = _bordered_nearby(problem, effort)
+    return extended(problem, layers, count, effort), route
+
+
+def _bordered(problem: Problem, effort: Effort) -> tuple[Layer, ...]:
+    """Eight layers by bordering. **Raises:** ValueError where the vectors that it divides by are zero."""
+    mirrored = problem.first == "upper"
+    matrix = problem.matrix
+    if mirrored:
+        matrix = parts_swapped(np.linalg.inv(matrix), problem.p)
     inner, blocks = border(matrix)
     small = Problem(
         inner, parts_swapped(inner, len(inner) // 2), np.ones(len(inner)), (), "upper", 0.0, np.inf
     )
     six, _ = _six(small, Effort(min(effort.steps, 20)))
     layers = merged(tuple(layer.mirrored() for layer in six), blocks)
-    if mirrored:
-        layers = tuple(_inverted(layer).mirrored() for layer in layers[::-1])
-    return extended(problem, layers, count, effort), "bordered" if count == ODD else "extended"
+    return tuple(_inverted(layer).mirrored() for layer in layers[::-1]) if mirrored else layers
+
+
+def _bordered_nearby(problem: Problem, effort: Effort) -> tuple[Layer, ...]:
+    """Eight layers of a matrix near T, followed to T. **Raises:** NumericalFailure where no neighbour leads there."""
+    n = len(problem.matrix)
+    for seed in range(DETOURS):
+        away = np.random.default_rng(seed).normal(size=(n, n)) * (0.1 * np.linalg.norm(problem.matrix) / n)
+
+        def path(t: float, away: FloatArray = away) -> tuple[FloatArray, FloatArray]:
+            matrix = problem.matrix + (1 - t) * away
+            return matrix, np.linalg.inv(matrix)
+
+        try:
+            layers = _bordered(replace(problem, matrix=path(0.0)[0]), effort)
+            target, point = follow(path, layers, problem.p, ODD)
+        except (ValueError, NumericalFailure):
+            continue
+        return _layers(target, point)
+    raise NumericalFailure(f"no matrix near T led to {ODD} layers for it; try `kept` with other indices.")
 
 
 def _inverted(layer: Layer) -> Layer:

@@ -2,23 +2,24 @@
 
 A step is the one of least norm in the shears' blocks, J^T (J J^T)^{-1} r: J has far more columns than rows. Descent is
 limited-memory BFGS with directions projected on the null space of J; a trial point is brought back to the solutions
-with the factor of the last accepted point (chord steps), so only accepted points cost a new factor.
+with the factor of the last accepted point (chord steps), or without factors where these are dear: `_normal.py`.
 """
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from shoal._scalars import FloatArray
-from shoal.linear._gauge import Assembly, Point, assemble, pulled_back, soft_condition
+from shoal.linear._gauge import Point, assemble, pulled_back, soft_condition
+from shoal.linear._normal import Normal
 from shoal.linear._shears import Linearization, Target, equations, middle
 
-Solver = Callable[[FloatArray], FloatArray]
 STAGES = ((2.0, 2.0), (6.0, 6.0), (16.0, 24.0))  # (Schatten exponent, sharpness) of the objective, in turn
 MEMORY = 12
+ON = 1e-7  # a trial point within this of the equations counts as on them; Newton's method ends every search
+ROUGH = 1e-3  # to which its steps are solved, where that is a choice
 
 
 @dataclass(frozen=True)
@@ -56,11 +57,13 @@ def newton(target: Target, point: Point, *, tolerance: float = 1e-14, steps: int
     for _ in range(steps):
         if size < tolerance:
             return point
-        line = Linearization(target, point.blocks)
-        solve = line.solver()
-        if solve is None or not np.isfinite(size):
+        if not np.isfinite(size):
             return None
-        step = line.pull(solve(f))
+        line = Linearization(target, point.blocks)
+        solved = Normal(line).solve(f)
+        if solved is None:
+            return None
+        step = line.pull(solved)
         trial = Point([b - s for b, s in zip(point.blocks, step, strict=True)], point.scales)
         f_new, new = off_by(target, trial.blocks)
         if not new < 0.9 * size:
@@ -73,9 +76,9 @@ def lower_conditions(target: Target, point: Point, effort: Effort) -> Point:
     """A solution near `point` (a solution) whose worst layer is better conditioned; never a worse one."""
     deadline = time.monotonic() + effort.seconds
     best, best_value = point, _worst(target, point)
-    for power, sharpness in STAGES:
-        here = _here(target, point, power, sharpness)
-        if here is None or here.solve is None:
+    for objective in STAGES:
+        here = _here(target, point, objective)
+        if here is None:
             break
         point = descend(here, effort, deadline).point
         value = _worst(target, point)
@@ -109,48 +112,47 @@ class Place(Protocol):
 
 
 class _Here:
-    """An accepted point: objective, projected gradient, and the factor that brings trial points back."""
+    """An accepted point: objective, projected gradient, and the solver that brings trial points back."""
 
     def __init__(
-        self,
-        target: Target,
-        point: Point,
-        made: Assembly,
-        soft: tuple[float, list],
-        objective: tuple[float, float],
+        self, target: Target, point: Point, value: float, objective: tuple[float, float], normal: Normal
     ):
-        self.target, self.point, self.objective = target, point, objective
-        self.value, bars = soft
-        self.line = Linearization(target, point.blocks)
-        self.solve = self.line.solver(1e-13)
-        raw = pulled_back(target, self.line, made, bars)
-        self.gradient = self.project(raw).vector() if self.solve is not None else raw.vector()
+        self.target, self.point, self.value, self.objective = target, point, value, objective
+        self.normal = normal
+        self.gradient: FloatArray = np.zeros(0)
 
     def project(self, step: Point) -> Point:
-        """The part of a step that keeps the equations, to first order."""
-        assert self.solve is not None
-        back = self.line.pull(self.solve(self.line.push(step.blocks)))
+        """The part of a step that keeps the equations, to first order (the whole step where no solver gets there)."""
+        line = self.normal.line
+        solved = self.normal.solve(line.push(step.blocks))
+        if solved is None:
+            return step
+        back = line.pull(solved)
         return Point([s - b for s, b in zip(step.blocks, back, strict=True)], step.scales)
 
     def trial(self, direction: Point, size: float, bound: float) -> "_Here | None":
         """The place a step away, brought back to the solutions; None where its objective is above `bound`."""
         point = self._returned(self.point.moved(direction, size))
-        here = None if point is None else _here(self.target, point, *self.objective, bound=bound)
-        return None if here is None or here.solve is None else here
+        return None if point is None else _here(self.target, point, self.objective, bound)
 
     def _returned(self, point: Point) -> Point | None:
-        """`point` brought back to the solutions by chord steps."""
-        assert self.solve is not None
+        """`point` brought back to the solutions: by chord steps where there is a factor, else by Newton's."""
+        normal = self.normal
         f, size = off_by(self.target, point.blocks)
         for _ in range(12):
-            if size < 1e-11:
+            if size < ON:
                 return point
-            step = self.line.pull(self.solve(f))
+            solved = normal.solve(f, ROUGH)
+            if solved is None:
+                return None
+            step = normal.line.pull(solved)
             point = Point([b - s for b, s in zip(point.blocks, step, strict=True)], point.scales)
             f, new = off_by(self.target, point.blocks)
             if not new < 0.6 * size:
                 return None
             size = new
+            if not normal.factored and size >= ON:
+                normal = Normal(Linearization(self.target, point.blocks))
         return None
 
 
@@ -197,15 +199,25 @@ def descend(here: Place, effort: Effort, deadline: float) -> Place:
 
 
 def _here(
-    target: Target, point: Point, power: float, sharpness: float, *, bound: float = np.inf
+    target: Target,
+    point: Point,
+    objective: tuple[float, float],
+    bound: float = np.inf,
 ) -> _Here | None:
+    """The place at a point of the solutions; None where its objective is above `bound` or nothing can be solved there."""
     made = assemble(target, point)
     if made is None:
         return None
-    soft = soft_condition(made.layers, power, sharpness)
-    if not (np.isfinite(soft[0]) and soft[0] <= bound):
+    value, bars = soft_condition(made.layers, *objective)
+    if not (np.isfinite(value) and value <= bound):
         return None
-    return _Here(target, point, made, soft, (power, sharpness))
+    here = _Here(target, point, value, objective, Normal(Linearization(target, point.blocks)))
+    raw = pulled_back(target, here.normal.line, made, bars)
+    projected = here.project(raw)
+    if projected is raw:
+        return None
+    here.gradient = projected.vector()
+    return here
 
 
 def _two_loop(gradient: FloatArray, memory: list[tuple[FloatArray, FloatArray]]) -> FloatArray:

@@ -12,15 +12,10 @@ diagonals are eliminated, which leaves a system four times smaller a side than t
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.linalg
-import scipy.sparse.linalg
+from numpy.typing import DTypeLike
 
 from shoal._scalars import BoolArray, FloatArray
 from shoal.linear._layer import Kind
-
-DENSE_LIMIT = (
-    13_000  # equations; beyond, the normal equations are solved by conjugate gradients without a matrix
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,44 +143,16 @@ class Linearization:
         b = sum(x @ s @ y for (x, y), s in zip(self.inner, step, strict=True))
         return np.concatenate([np.asarray(a)[off_diagonal(p)], np.asarray(b)[off_diagonal(self.target.q)]])
 
-    def solver(self, damping: float = 1e-14):
-        """A function r -> (J J^T + damping * mean diagonal * I)^{-1} r."""
+    @property
+    def equations(self) -> int:
+        """Their number."""
         p, q = self.target.p, self.target.q
-        if p * p - p + q * q - q > DENSE_LIMIT:
-            return self._conjugate_gradients
-        keep = np.concatenate([off_diagonal(p).ravel(), off_diagonal(q).ravel()])
-        first = [(x[:p], y[:, :p]) for x, y in self.outer]
-        normal = np.empty((p * p + q * q,) * 2)
-        normal[: p * p, : p * p] = kron_sum(first, first)
-        normal[p * p :, p * p :] = kron_sum(self.inner, self.inner)
-        normal[: p * p, p * p :] = kron_sum(first, self.inner)
-        normal[p * p :, : p * p] = normal[: p * p, p * p :].T
-        normal = normal[np.ix_(keep, keep)]
-        mean = float(np.trace(normal)) / max(len(normal), 1)
-        for attempt in range(6):
-            shifted = normal.copy() if attempt < 5 else normal
-            shifted[np.diag_indices_from(shifted)] += damping * mean * 100.0**attempt
-            try:
-                factor = scipy.linalg.cho_factor(shifted, lower=True, overwrite_a=True, check_finite=False)
-            except np.linalg.LinAlgError:
-                continue
-            return lambda r: scipy.linalg.cho_solve(factor, r, check_finite=False)
-        return None
+        return p * p - p + q * q - q
 
-    def _conjugate_gradients(self, r: FloatArray) -> FloatArray:
-        operator = scipy.sparse.linalg.aslinearoperator(_Normal(self, len(r)))
-        return scipy.sparse.linalg.cg(operator, r, rtol=1e-13, maxiter=500)[0]
-
-
-class _Normal:
-    """J J^T as what `aslinearoperator` takes."""
-
-    def __init__(self, line: Linearization, size: int):
-        self.line, self.shape, self.dtype = line, (size, size), np.dtype(np.float64)
-
-    def matvec(self, v: FloatArray) -> FloatArray:
-        """J J^T v."""
-        return self.line.push(self.line.pull(v.ravel()))
+    def parts(self) -> tuple[list[tuple[FloatArray, FloatArray]], list[tuple[FloatArray, FloatArray]]]:
+        """The factors (X, Y) of each shear's effect X dA Y on M11, and those of its effect on G."""
+        p = self.target.p
+        return [(x[:p], y[:, :p]) for x, y in self.outer], self.inner
 
 
 def _suffixes(t: Target, shears: list, eye: FloatArray) -> tuple[list[FloatArray], list[FloatArray]]:
@@ -206,10 +173,10 @@ def _prefixes(t: Target, shears: list, eye: FloatArray) -> tuple[list[FloatArray
     return products[: len(shears)], inverses[: len(shears)]
 
 
-def kron_sum(first: list, second: list) -> FloatArray:
+def kron_sum(first: list, second: list, dtype: DTypeLike = np.float64) -> FloatArray:
     """sum_j (x_j x2_j^T) ⊗ (y_j^T y2_j), as one product of stacked matrices."""
-    a = np.stack([x @ x2.T for (x, _), (x2, _) in zip(first, second, strict=True)])
-    b = np.stack([y.T @ y2 for (_, y), (_, y2) in zip(first, second, strict=True)])
+    a = np.stack([x @ x2.T for (x, _), (x2, _) in zip(first, second, strict=True)]).astype(dtype)
+    b = np.stack([y.T @ y2 for (_, y), (_, y2) in zip(first, second, strict=True)]).astype(dtype)
     (_, i, j), (_, k, l) = a.shape, b.shape
     flat = a.reshape(len(a), -1).T @ b.reshape(len(b), -1)
     return flat.reshape(i, j, k, l).transpose(0, 2, 1, 3).reshape(i * k, j * l)
