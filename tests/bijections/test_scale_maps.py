@@ -8,6 +8,7 @@ import jax.random as jr
 import numpy as np
 import pytest
 
+from shoal import flows
 from shoal.bijections import (
     AffineCoupling,
     ExponentialScale,
@@ -137,3 +138,9 @@ def test_linear_coupling_checks_shapes(block, log_scale, unchecked):
             layer="layer 7",
             key=jr.key(0),
         )
+
+
+@pytest.mark.parametrize("family", ["realnvp", "spline", "maf"])
+def test_a_scale_that_is_no_scale_map_is_one_sentence(family, unchecked):
+    with pytest.raises(ValueError, match="`scale` must be a scale map, such as ExponentialScale"):
+        getattr(flows, family)(jr.key(0), 2, 1, scale="exponential")

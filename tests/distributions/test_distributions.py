@@ -97,6 +97,17 @@ def test_any_leading_shape(distribution, batch):
     assert distribution.log_prob(x).shape == batch
 
 
+@pytest.mark.parametrize("shape", [-1, (2, -1), 2.5, (2.5,), "3", None], ids=str)
+@pytest.mark.usefixtures("unchecked")
+def test_a_shape_that_is_none_is_one_sentence(shape):
+    with pytest.raises(ValueError, match="`shape` must be a whole number"):
+        StandardNormal(2).sample(jr.key(0), shape)
+
+
+def test_one_number_is_a_shape():
+    assert StandardNormal(2).sample(jr.key(0), 3).shape == (3, 2)
+
+
 def test_mixture_is_scipy_s():
     x = np.random.default_rng(0).normal(size=(50, 2)) * 2
     weights = np.exp(LOGITS) / np.exp(LOGITS).sum()
@@ -137,6 +148,9 @@ def test_contexts_broadcast_and_are_asked_for():
         flow.log_prob(x)
     with pytest.raises(ValueError, match="does not fit"):
         flow.log_prob(x, np.ones((4, 3)))
+    for direction in (flow.to_data, flow.to_latent):
+        with pytest.raises(ValueError, match="does not fit"):
+            direction(x, np.ones((4, 3)))
 
 
 @pytest.mark.parametrize(

@@ -147,19 +147,19 @@ def test_values_that_float32_can_not_tell_apart_are_refused():
         (
             1e38,
             "float32",
-            "column 'x1' reaches .*e\\+38, beyond what float32 can hold; .*, or use --dtype float64",
+            "column 'x1' reaches .*e\\+39, beyond what float32 can hold; .*, or use --dtype float64",
         ),
         (
             1e-40,
             "float32",
-            "column 'x1' varies by no more than .*e-40, beyond what float32 can hold; .*float64",
+            "column 'x1' varies by no more than .*e-39, beyond what float32 can hold; .*float64",
         ),
         (
             1e200,
             "float64",
-            "column 'x1' reaches .*e\\+200, beyond what float64 can hold; give it in another unit\\.$",
+            "column 'x1' reaches .*e\\+201, beyond what float64 can hold; give it in another unit\\.$",
         ),
-        (1e-200, "float64", "column 'x1' varies by no more than .*e-200, beyond what float64 can hold"),
+        (1e-200, "float64", "column 'x1' varies by no more than .*e-199, beyond what float64 can hold"),
     ],
 )
 def test_values_beyond_the_dtype_are_refused_before_anything_is_trained(

@@ -11,7 +11,7 @@ from shoal._types import Array, Context, Float, Key, Scalar, Vector
 from shoal.bijections._base import AbstractBijection, check_input
 from shoal.bijections._conditioners import Activation
 from shoal.bijections._masks import MaskedConditioner
-from shoal.bijections._scale_maps import AbstractScaleMap, SoftBoundedScale
+from shoal.bijections._scale_maps import AbstractScaleMap, scale_or
 from shoal.bijections._sequential import sequential
 
 
@@ -42,7 +42,7 @@ class MaskedAutoregressive(AbstractBijection):
         self.conditioner = MaskedConditioner(
             dim, hidden=hidden, context=context_dim, activation=activation, key=key
         )
-        self.scale = SoftBoundedScale(3.0) if scale is None else scale
+        self.scale = scale_or(scale, 3.0)
         self.reverse = bool(reverse)
         self.shape = (dim,)
         self.context_shape = (context_dim,) if context_dim else None

@@ -89,3 +89,14 @@ class SigmoidScale(AbstractScaleMap):
         """raw = logit(2 s - 1) - 2."""
         p = 2.0 * jnp.expm1(log_scale) + 1.0
         return jnp.log(p) - jnp.log(-2.0 * jnp.expm1(log_scale)) - 2.0
+
+
+def scale_or(given: AbstractScaleMap | None, bound: float) -> AbstractScaleMap:
+    """The scale map that was given, or `SoftBoundedScale(bound)`. **Raises:** ValueError for anything else."""
+    if given is None:
+        return SoftBoundedScale(bound)
+    if not isinstance(given, AbstractScaleMap):
+        raise ValueError(  # noqa: TRY004 - bad input is a ValueError everywhere
+            f"`scale` must be a scale map, such as ExponentialScale() or SoftBoundedScale(3.0); got {given!r}."
+        )
+    return given

@@ -13,7 +13,7 @@ from shoal.bijections import _rational_quadratic as rq
 from shoal.bijections._base import AbstractBijection, check_input
 from shoal.bijections._conditioners import Activation, Conditioner
 from shoal.bijections._partition import AbstractPartition
-from shoal.bijections._scale_maps import AbstractScaleMap, SoftBoundedScale
+from shoal.bijections._scale_maps import AbstractScaleMap, scale_or
 
 
 class SplineCoupling(AbstractBijection):
@@ -55,7 +55,7 @@ class SplineCoupling(AbstractBijection):
         self.conditioner = Conditioner(
             partition.kept_size, outputs, hidden=hidden, context=context_dim, activation=activation, key=key
         )
-        self.scale = SoftBoundedScale(1.0) if scale is None else scale
+        self.scale = scale_or(scale, 1.0)
         self.shape = (partition.dim,)
         self.context_shape = (context_dim,) if context_dim else None
 

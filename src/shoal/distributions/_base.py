@@ -3,6 +3,9 @@ compiled inside; the abstract ones below are what a distribution writes down.
 """
 
 import abc
+import operator
+from collections.abc import Sequence
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -47,21 +50,23 @@ class AbstractDistribution(eqx.Module):
         **Returns:** shape (...). **Raises:** ValueError for a wrong last axis, missing columns or a missing context.
         """
         x = as_array(x, self.columns, self.shape[0], self.dtype, "x")
-        c = _context(self, context, x.shape[:-1])
+        c = given_context(self, context, x.shape[:-1])
         return _log_prob(self, x, c)
 
     def sample(
-        self, key: Key, shape: tuple[int, ...] = (), context: ArrayLike | None = None
+        self, key: Key, shape: int | tuple[int, ...] = (), context: ArrayLike | None = None
     ) -> Float[Array, "... n"]:
-        """Samples of shape `shape + (n,)`; with a context of shape (..., c): `shape + (...) + (n,)`."""
+        """Samples of shape `shape + (n,)`; with a context of shape (..., c): `shape + (...) + (n,)`.
+
+        **Raises:** ValueError for a negative or fractional `shape`, or a missing context.
+        """
         return self.sample_and_log_prob(key, shape, context)[0]
 
     def sample_and_log_prob(
-        self, key: Key, shape: tuple[int, ...] = (), context: ArrayLike | None = None
+        self, key: Key, shape: int | tuple[int, ...] = (), context: ArrayLike | None = None
     ) -> tuple[Float[Array, "... n"], Float[Array, "..."]]:
         """Samples and their log_prob, in one pass."""
-        shape = (shape,) if isinstance(shape, int) else tuple(shape)
-        batch = shape
+        batch = shape = _sample_shape(shape)
         c = None
         if self.context_shape is not None:
             c = _as_context(self, context)
@@ -89,6 +94,17 @@ def _sample(
     return x.reshape(batch + distribution.shape), log_prob.reshape(batch)
 
 
+def _sample_shape(shape: Any) -> tuple[int, ...]:
+    """`shape` as a tuple; one number is a tuple of one."""
+    try:
+        sizes = tuple(operator.index(n) for n in (shape if isinstance(shape, Sequence) else (shape,)))
+    except TypeError:
+        sizes = (-1,)
+    if any(n < 0 for n in sizes):
+        raise ValueError(f"`shape` must be a whole number of at least 0 or a tuple of them; got {shape!r}.")
+    return sizes
+
+
 def _as_context(distribution: AbstractDistribution, context: ArrayLike | None) -> Array:
     (size,) = distribution.context_shape or (0,)
     if context is None:
@@ -98,9 +114,10 @@ def _as_context(distribution: AbstractDistribution, context: ArrayLike | None) -
     return as_array(context, distribution.context_columns, size, distribution.dtype, "context")
 
 
-def _context(
+def given_context(
     distribution: AbstractDistribution, context: ArrayLike | None, batch: tuple[int, ...]
 ) -> Array | None:
+    """The context for a batch of that shape, or None where there is none. **Raises:** ValueError if it does not fit."""
     if distribution.context_shape is None:
         return None
     c = _as_context(distribution, context)

@@ -2,12 +2,11 @@
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from shoal._types import Array, ArrayLike, Context, ContextBatch, Float, Key, Scalar, Vector
 from shoal.bijections import AbstractBijection
-from shoal.distributions._base import AbstractDistribution, _as_context
+from shoal.distributions._base import AbstractDistribution, given_context
 from shoal.distributions._inputs import as_array
 
 
@@ -66,14 +65,13 @@ class Flow(AbstractDistribution):
 
     def forward(self, z: ArrayLike, context: ArrayLike | None = None) -> Float[Array, "... n"]:
         """x = f(z), latent -> data, for any leading batch shape."""
-        return _transform(
-            self, as_array(z, None, self.shape[0], self.dtype, "z"), self._context(context), True
-        )
+        z = as_array(z, None, self.shape[0], self.dtype, "z")
+        return _transform(self, z, given_context(self, context, z.shape[:-1]), True)
 
     def inverse(self, x: ArrayLike, context: ArrayLike | None = None) -> Float[Array, "... n"]:
         """z = f^{-1}(x), data -> latent, for any leading batch shape."""
         x = as_array(x, self.columns, self.shape[0], self.dtype, "x")
-        return _transform(self, x, self._context(context), False)
+        return _transform(self, x, given_context(self, context, x.shape[:-1]), False)
 
     def to_data(self, z: ArrayLike, context: ArrayLike | None = None) -> Float[Array, "... n"]:
         """The same as `forward`: latent -> data."""
@@ -83,17 +81,12 @@ class Flow(AbstractDistribution):
         """The same as `inverse`: data -> latent."""
         return self.inverse(x, context)
 
-    def _context(self, context: ArrayLike | None) -> Array | None:
-        return None if self.context_shape is None else _as_context(self, context)
-
 
 @eqx.filter_jit
 def _transform(flow: Flow, v: Array, context: Array | None, forward: bool) -> Array:
     batch = v.shape[:-1]
     v = v.reshape((int(np.prod(batch)), *flow.shape))
-    c = None
-    if context is not None:
-        c = jnp.broadcast_to(context, batch + context.shape[-1:]).reshape((v.shape[0], context.shape[-1]))
+    c = None if context is None else context.reshape((v.shape[0], context.shape[-1]))
     function = flow.bijection.forward if forward else flow.bijection.inverse
     out = jax.vmap(function, in_axes=(0, None if c is None else 0))(v, c)
     return out.reshape(batch + flow.shape)
