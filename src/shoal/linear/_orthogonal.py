@@ -22,6 +22,7 @@ def rotation_layers(matrix: FloatArray) -> tuple[Layer, ...]:
     d = len(matrix) // 2
     parts: Any = scipy.linalg.cossin(matrix, p=d, q=d, separate=True)
     (g, h), theta, (gp, hp) = parts
+    g, h, gp, hp = polished(g), polished(h), polished(gp), polished(hp)
     y, cosine = np.tan(np.pi / 4 - theta / 2), np.cos(theta)
     q = hp @ h
     flip, half = flip_and_half((gp @ g @ q).T)
@@ -50,14 +51,15 @@ def flip_and_half(k: FloatArray) -> tuple[FloatArray, FloatArray]:
     LAPACK leaves an exact zero below the diagonal between real eigenvalues, so no tolerance is needed.
     """
     form: Any = scipy.linalg.schur(k, output="real")
-    r, v = form
+    r, v = form[0], polished(form[1])
     n = len(r)
     f, half = np.ones(n), np.eye(n)
     minus: list[int] = []
     i = 0
     while i < n:
         if i + 1 < n and r[i + 1, i] != 0.0:
-            _rotate(f, half, i, i + 1, np.arctan2(r[i + 1, i], r[i, i]) / 2)
+            sine, cosine = r[i + 1, i] - r[i, i + 1], r[i, i] + r[i + 1, i + 1]
+            _rotate(f, half, i, i + 1, np.arctan2(sine, cosine) / 2)
             i += 2
             continue
         if r[i, i] < 0:
@@ -66,6 +68,14 @@ def flip_and_half(k: FloatArray) -> tuple[FloatArray, FloatArray]:
     for a, b in zip(minus[0::2], minus[1::2], strict=True):
         _rotate(f, half, a, b, np.pi / 2)
     return (v * f) @ v.T, v @ half @ v.T
+
+
+def polished(q: FloatArray) -> FloatArray:
+    """Q (3 I - Q^T Q) / 2: one Newton-Schulz step to the nearest orthogonal matrix.
+
+    LAPACK's factors are orthogonal to n eps, or less where angles are close; the layers' product would miss T by that.
+    """
+    return q @ (1.5 * np.eye(len(q)) - 0.5 * (q.T @ q))
 
 
 def _rotate(f: FloatArray, half: FloatArray, a: int, b: int, angle: float) -> None:
