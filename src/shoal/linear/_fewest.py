@@ -11,12 +11,12 @@ from typing import Any, Literal
 import numpy as np
 
 from shoal._errors import NumericalFailure
-from shoal.linear._factor import default_effort, finished, solve
 from shoal.linear._factorization import Factorization
 from shoal.linear._few import four_layers, one_layer, three_layers, two_layers
 from shoal.linear._layer import Kind, product, scaled
 from shoal.linear._obstruction import Obstruction, needs_six
 from shoal.linear._prepare import Problem, prepare
+from shoal.linear._solve import default_effort, finished, solve
 
 SEARCHES = ((1, one_layer), (2, two_layers), (3, three_layers), (4, four_layers))
 

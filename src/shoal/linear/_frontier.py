@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from shoal._scalars import FloatArray
-from shoal.linear._factor import FEWEST, MOST
+from shoal.linear._even import FEWEST, MOST
 from shoal.linear._factorization import Factorization, Residual
 from shoal.linear._hand_on import Step, handed_on
 from shoal.linear._layer import Kind

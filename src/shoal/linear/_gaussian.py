@@ -14,7 +14,7 @@ import numpy as np
 
 from shoal._errors import NumericalFailure
 from shoal._scalars import FloatArray
-from shoal.linear._factor import default_effort, factor
+from shoal.linear._factor import factor
 from shoal.linear._factorization import Conditions, Factorization, assembled
 from shoal.linear._gaussian_checks import check_layers, checked_gaussian, ordered
 from shoal.linear._gaussian_pair import unknowns
@@ -29,6 +29,7 @@ from shoal.linear._gaussian_search import (
 )
 from shoal.linear._layer import Kind, Layer, identity_layer, kinds, product
 from shoal.linear._search import Effort
+from shoal.linear._solve import default_effort
 
 FORMAT = 1
 FEWEST = 2

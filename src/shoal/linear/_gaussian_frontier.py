@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from shoal._scalars import FloatArray
-from shoal.linear._factor import default_effort
 from shoal.linear._gaussian import (
     LARGEST,
     GaussianFactors,
@@ -23,6 +22,7 @@ from shoal.linear._gaussian import (
 from shoal.linear._gaussian_checks import check_layers, checked_gaussian, ordered
 from shoal.linear._layer import Kind, Layer
 from shoal.linear._search import Effort
+from shoal.linear._solve import default_effort
 
 FORMAT = 1
 

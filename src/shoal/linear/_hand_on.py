@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from shoal._errors import NumericalFailure
-from shoal.linear._factor import EVEN, FEWEST, MOST, ODD, default_effort, extended, finished, solve
+from shoal.linear._even import EVEN, FEWEST, MOST, ODD, extended
 from shoal.linear._factorization import Factorization
 from shoal.linear._layer import Layer, identity_layer, kinds
 from shoal.linear._prepare import Problem, parts_swapped
 from shoal.linear._search import Effort
+from shoal.linear._solve import default_effort, finished, solve
 
 Layers = tuple[Layer, ...]
 Route = Callable[[Effort], tuple[Layers, str]]

@@ -41,7 +41,8 @@ def off_by(target: Target, blocks: list[FloatArray]) -> tuple[FloatArray, float]
 
 def _off_by(target: Target, blocks: list[FloatArray]) -> tuple[FloatArray, float]:
     m, g = middle(target, blocks)
-    f = equations(target, m, g)
+    f = equations(target, m, g).astype(np.float64)
+    m, g = m.astype(np.float64), g.astype(np.float64)
     count = target.p * target.p - target.p
     scale = (np.linalg.norm(m[: target.p, : target.p]), np.linalg.norm(g))
     parts = (
@@ -51,9 +52,19 @@ def _off_by(target: Target, blocks: list[FloatArray]) -> tuple[FloatArray, float
     return f, float(max(parts))
 
 
-def newton(target: Target, point: Point, *, tolerance: float = 1e-14, steps: int = 10) -> Point | None:
-    """The nearest solution by Gauss-Newton steps of least norm; None where they do not get there."""
-    f, size = off_by(target, point.blocks)
+def newton(
+    target: Target,
+    point: Point,
+    *,
+    tolerance: float = 1e-14,
+    steps: int = 10,
+    measured: Target | None = None,
+) -> Point | None:
+    """The nearest solution by Gauss-Newton steps of least norm; None where they do not get there.
+
+    `measured`: the same target in extended precision, in which the equations are then evaluated.
+    """
+    f, size = off_by(measured or target, point.blocks)
     for _ in range(steps):
         if size < tolerance:
             return point
@@ -65,7 +76,7 @@ def newton(target: Target, point: Point, *, tolerance: float = 1e-14, steps: int
             return None
         step = line.pull(solved)
         trial = Point([b - s for b, s in zip(point.blocks, step, strict=True)], point.scales)
-        f_new, new = off_by(target, trial.blocks)
+        f_new, new = off_by(measured or target, trial.blocks)
         if not new < 0.9 * size:
             return point if size < 100 * tolerance else None
         point, f, size = trial, f_new, new
