@@ -96,3 +96,26 @@ def up(x: Fraction) -> float:
 def _rounded(x: Fraction, to: Any) -> Fraction:
     shift = 200 - (x.numerator.bit_length() - x.denominator.bit_length())
     return Fraction(to(x * Fraction(2) ** shift)) / Fraction(2) ** shift
+
+
+def inverse(matrix: np.ndarray) -> np.ndarray:
+    """The inverse of an array of Fractions, by Gauss-Jordan. **Raises:** ZeroDivisionError where there is none."""
+    n = len(matrix)
+    work = np.concatenate([matrix, rational(np.eye(n))], axis=1)
+    for i in range(n):
+        at = next((j for j in range(i, n) if work[j, i] != 0), i)
+        work[[i, at]] = work[[at, i]]
+        work[i] = work[i] / work[i, i]
+        for j in range(n):
+            if j != i:
+                work[j] = work[j] - work[j, i] * work[i]
+    return work[:, n:]
+
+
+def characteristic(matrix: np.ndarray) -> list[Fraction]:
+    """The coefficients of det(x I - matrix), leading one first, by Faddeev and LeVerrier's recursion."""
+    eye, m, out = rational(np.eye(len(matrix))), rational(np.zeros(matrix.shape)), [Fraction(1)]
+    for k in range(1, len(matrix) + 1):
+        m = matrix @ m + out[-1] * eye
+        out.append(-np.trace(matrix @ m) / k)
+    return out
