@@ -92,7 +92,8 @@ def rotation(dim: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray
     """(order, L, U) with I[order] L U a rotation and diag(U) positive: signs of U's rows are taken out."""
     while True:
         q, _ = np.linalg.qr(rng.normal(size=(dim, dim)))
-        p, lower, upper = scipy.linalg.lu(q)
+        parts: Any = scipy.linalg.lu(q)
+        p, lower, upper = parts
         signs = np.sign(np.diag(upper))
         if np.linalg.det(p) > 0:
             return np.argmax(p, axis=1), signs[:, None] * lower * signs, signs[:, None] * upper

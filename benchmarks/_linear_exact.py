@@ -2,6 +2,7 @@
 
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import scipy.linalg
@@ -62,8 +63,9 @@ def run_plu(folder: Path, fresh: bool, quick: bool) -> None:
                     continue
                 target = matrix(kind, n, seed)
                 started = time.perf_counter()
-                p, l, u = scipy.linalg.lu(target)
+                parts: Any = scipy.linalg.lu(target)
                 seconds = time.perf_counter() - started
+                p, l, u = parts
                 error = float(np.linalg.norm(p @ l @ u - target) / np.linalg.norm(target))
                 study.add(
                     {

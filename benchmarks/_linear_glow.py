@@ -80,7 +80,7 @@ def run(folder: Path, fresh: bool, quick: bool) -> None:
         "linear_condition",
         "milliseconds_a_step",
     )
-    summary = [
+    summary: list[dict[str, Any]] = [
         {"table": table, "arm": arm, "width": median_of(study.rows, "width", table=table, arm=arm)}
         | {f: median_of(study.rows, f, table=table, arm=arm) for f in fields}
         | {"range": _range(study.rows, table, arm)}

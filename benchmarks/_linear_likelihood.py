@@ -48,7 +48,8 @@ def run(folder: Path, fresh: bool, quick: bool) -> None:
     config = {
         "kinds": KINDS, "sizes": sizes, "seeds": SEEDS, "pairs": PAIRS, "samples": SAMPLES, "steps": STEPS,
         "restarts": RESTARTS, "optimizer": "Adam, all samples at once, the learning rate falls to 0 along a cosine",
-        "learning_rates": RATES, "dtype": "float64", "effort_steps": EFFORT, "initialisation": "blocks N(0, 1 / (4 k d)), log-scales 0",
+        "learning_rates": RATES, "dtype": "float64", "effort_steps": EFFORT,
+        "initialisation": "blocks N(0, 1 / (4 k d)), log-scales 0",
     }  # fmt: skip
     what = (
         "linear flows of k pairs on samples of a Gaussian: `kl` to the samples' own Gaussian (0 at maximum likelihood), "
