@@ -8,6 +8,7 @@ import dataclasses
 import functools
 import importlib.util
 import json
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,8 @@ import pytest
 from scipy.stats import special_ortho_group
 
 import shoal.linear
-from shoal.linear import Certificate, Effort, Factorization, Layer, factor
-from shoal.linear._ball import ball_layer, load_flint, spectral
+from shoal.linear import Certificate, Effort, Factorization, Layer, _singular, factor
+from shoal.linear._ball import ball_layer, down, frobenius, load_flint, shown, spectral, up
 from shoal.linear._existence import curvature
 from shoal.linear._singular import Around, by_balls, by_rounding
 
@@ -277,6 +278,18 @@ def test_the_least_singular_value_of_the_jacobian(bound: Any, n: int, m: int):
 
 
 @pytest.mark.parametrize("bound", [by_balls, by_rounding])
+@pytest.mark.parametrize("factor_of", [lambda m: m, lambda m: 1.01 * m, lambda m: 0 * m])
+def test_no_cholesky_routine_is_trusted(monkeypatch: pytest.MonkeyPatch, bound: Any, factor_of: Any):
+    """A shift that is too large, beside L of the matrix without any shift: only the enclosure of L L^T can object."""
+    monkeypatch.setattr(_singular, "SHIFT", 4.0)
+    monkeypatch.setattr(_singular, "_cholesky", lambda matrix, shift: factor_of(np.linalg.cholesky(matrix)))
+    monkeypatch.setattr(_singular, "_least_eigenvalue", lambda matrix: float(np.linalg.eigvalsh(matrix)[0]))
+    layers = random_layers(2, 4)
+    truth = np.linalg.svd(jacobian(layers, True), compute_uv=False)[-1]
+    assert float(bound(around(layers))) <= truth
+
+
+@pytest.mark.parametrize("bound", [by_balls, by_rounding])
 @pytest.mark.parametrize("seed", range(5))
 def test_a_jacobian_that_is_not_onto_has_the_bound_zero(bound: Any, seed: int):
     """Three layers have too few unknowns; additive layers of the identity have enough, and J has rank < n^2."""
@@ -340,6 +353,18 @@ def test_spectral_norms_from_above(seed: int):
         <= float(spectral(flint.arb_mat(12, 12, x.ravel().tolist())))
         <= 12 ** (1 / 64) * truth * (1 + 1e-12)
     )
+
+
+def test_bounds_are_taken_over_whole_balls_and_rounded_outward():
+    flint = load_flint()
+    wide = flint.arb_mat(1, 2, [flint.arb(0, 3), flint.arb(0, 4)])
+    assert 5 <= float(frobenius(wide)) < 5.001
+    third = flint.arb(1) / 3
+    assert down(third) < Fraction(1, 3) < up(third)
+    assert up(third) - down(third) < 1e-15
+    assert (up(flint.arb(0)), down(flint.arb(0))) == (0.0, 0.0)
+    assert [shown(x) for x in (1.2301e-9, 1.23e-9, 0.0)] == ["1.24e-09", "1.24e-09", "0.00e+00"]
+    assert shown(0.125) == "1.25e-01"
 
 
 def few(kinds: str, seed: int = 0) -> Factorization:
