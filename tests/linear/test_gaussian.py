@@ -8,6 +8,8 @@ import pytest
 from scipy.stats import multivariate_normal, special_ortho_group
 
 from shoal.linear import Effort, GaussianFactors, gaussian, gaussian_frontier
+from shoal.linear import _gaussian as gaussians
+from shoal.linear import _gaussian_frontier as frontiers
 
 QUICK = Effort(4)
 EPS = float(np.finfo(float).eps)
@@ -153,6 +155,19 @@ def test_maximum_likelihood_without_training():
     assert record["kind"] == "gaussian"
     assert record["factors"]["residual"]["float64"] < 1e-12
     json.dumps(record, allow_nan=False)
+
+
+def test_large_sizes_factor_the_symmetric_root(monkeypatch):
+    monkeypatch.setattr(gaussians, "LARGEST", 4)
+    sigma = covariance(3, 6, 1e2)
+    made = gaussian(np.zeros(6), sigma, 6, first="upper", effort=QUICK)
+    assert made.factors.route == "continuation"
+    assert 0 <= divergence(made, root(made)) < 1e-12
+    with pytest.raises(ValueError, match=r"`layers` must be 5 \.\.\. 11 for even n"):
+        gaussian(np.zeros(6), sigma, 2)
+    monkeypatch.setattr(frontiers, "LARGEST", 4)
+    with pytest.raises(ValueError, match="searches up to n = 4; got n = 6"):
+        gaussian_frontier(sigma)
 
 
 def test_the_same_every_time():
