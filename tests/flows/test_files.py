@@ -21,20 +21,15 @@ from shoal._errors import InputError
 from shoal._types import Array, Context, Scalar, Vector
 from shoal.bijections import AbstractBijection, ArrayPartition, Chain, Partition, Permutation, Standardize
 from shoal.distributions import Flow, StandardNormal
-from shoal.flows import iaf, maf, nice, realnvp, spline
+from shoal.flows import realnvp, spline
 from shoal.flows._files import load, save
 from shoal.flows._precision import to_jax
 from shoal.flows._registry import name_of, register
 from shoal.flows._tree import encode
 from shoal.records import _model as _document
+from tests.laws.saving import bits, same
 
-FAMILIES: dict[str, Callable[..., Flow]] = {
-    "nice": nice,
-    "realnvp": realnvp,
-    "spline": spline,
-    "maf": maf,
-    "iaf": iaf,
-}
+FAMILIES: dict[str, Callable[..., Flow]] = {"realnvp": realnvp, "spline": spline}
 
 
 def noisy(flow: Flow, seed: int = 0, spread: float = 0.3) -> Flow:
@@ -47,18 +42,6 @@ def noisy(flow: Flow, seed: int = 0, spread: float = 0.3) -> Flow:
 
 def small(seed: int = 0) -> Flow:
     return noisy(realnvp(jr.key(0), 3, 2, hidden=(4,)), seed)
-
-
-def bits(x: jax.Array) -> bytes:
-    return np.asarray(x).tobytes()
-
-
-def same(a: Flow, b: Flow) -> bool:
-    """The same structure and static fields, and arrays of the same dtype, shape and bits."""
-    if jax.tree.structure(a) != jax.tree.structure(b):
-        return False
-    pairs = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
-    return all(x.dtype == y.dtype and x.shape == y.shape and bits(x) == bits(y) for x, y in pairs)
 
 
 @register
@@ -107,12 +90,9 @@ class Everything(AbstractBijection):
 
 
 class TestRoundTrip:
-    @pytest.mark.parametrize(
-        ("family", "wide"),
-        [(family, False) for family in FAMILIES] + [("realnvp", True)],
-        ids=lambda v: v if isinstance(v, str) else ("float64" if v else "float32"),
-    )
+    @pytest.mark.parametrize(("family", "wide"), [("spline", False), ("realnvp", True)], ids=str)
     def test_same_bits_of_log_prob(self, family: str, wide: bool, tmp_path: Path) -> None:
+        """Of a whole flow; tests/laws has the same for every bijection, alone."""
         rng = np.random.default_rng(1)
         x, c = rng.standard_normal((7, 3)), rng.standard_normal((7, 1))
         with jax.enable_x64(wide):

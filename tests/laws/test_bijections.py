@@ -1,9 +1,12 @@
 """Every law on every case of the registry, at random parameters scaled so that kappa lies in the stated range."""
 
+from pathlib import Path
+
 import pytest
 
 from tests.laws import laws, structure
 from tests.laws.registry import BY_NAME, OP_BY_OP
+from tests.laws.saving import law_saved
 from tests.laws.scaling import prepared
 
 cases = pytest.mark.parametrize("name", BY_NAME)
@@ -67,3 +70,9 @@ def test_structure(name):
     bijection, points = prepared(name, "float32")
     for law in structure.LAWS[type(bijection)]:
         law(bijection, points)
+
+
+@precisions
+@cases
+def test_saved_and_loaded(name, precision, tmp_path: Path):
+    law_saved(*prepared(name, precision), precision, tmp_path)
