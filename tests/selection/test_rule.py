@@ -7,6 +7,8 @@ import pytest
 
 from shoal import selection
 from shoal.selection import Candidate, Choice, paired_difference
+from shoal.selection._rung import Rung
+from shoal.selection._sentence import sentence
 
 POINTS = 400
 NOISE = np.random.default_rng(0).normal(size=POINTS)
@@ -92,3 +94,22 @@ def test_weights_are_those_of_repeated_points():
     assert weighted == pytest.approx(plain)
     assert error > 0
     assert paired_difference(a, b, np.full(50, 7.0)) == pytest.approx(paired_difference(a, b))
+
+
+@pytest.mark.parametrize(
+    ("measured", "words"),
+    [
+        (3, "realnvp with 4 layers; the best validation log-likelihood of all rungs, and no shallower rung"),
+        (
+            2,
+            "realnvp with 2 layers; the best validation log-likelihood of the 2 rungs that were measured, of 3, and",
+        ),
+        (1, "realnvp with 1 layer; the only one of 3 rungs that was measured; 99 %"),
+    ],
+)
+def test_the_sentence_counts_only_the_rungs_that_were_measured(measured, words, monkeypatch):
+    candidates = {d: rung(d, float(d)) if i < measured else None for i, d in enumerate((1, 2, 4))}
+    monkeypatch.setattr(Rung, "candidate", lambda self: candidates[self.depth])
+    choice = choose(list(candidates.values()))
+    text = sentence([Rung("realnvp", d) for d in candidates], choice, max_condition=1e4, max_round_trip=1e-3)
+    assert text.startswith(f"Chosen: {words}")

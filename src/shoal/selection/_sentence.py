@@ -20,8 +20,8 @@ def sentence(rungs: Sequence[Rung], choice: Choice, *, max_condition: float, max
         return f"None of the rungs that are as good as the best has {limits} ({listed}). The trade-off is shown below."
     chosen, verdict = rungs[choice.chosen], choice.verdicts[choice.chosen]
     if choice.chosen == choice.best or verdict is None:
-        why = "the best validation log-likelihood of all rungs"
-        if not _shallower_as_good(rungs, choice):
+        why = _best_of(sum(v is not None for v in choice.verdicts), len(rungs))
+        if not _shallower_as_good(rungs, choice) and why.startswith("the best"):
             why += ", and no shallower rung comes within one standard error"
     else:
         why = (
@@ -31,6 +31,14 @@ def sentence(rungs: Sequence[Rung], choice: Choice, *, max_condition: float, max
     passed = _shallower_as_good(rungs, choice)
     skipped = f" Shallower and as good, but ill-conditioned: {', '.join(passed)}." if passed else ""
     return f"Chosen: {name(chosen)}; {why}; {_conditions(chosen)} (wanted: {limits}).{skipped}"
+
+
+def _best_of(measured: int, rungs: int) -> str:
+    if measured == 1 < rungs:
+        return f"the only one of {rungs} rungs that was measured"
+    return "the best validation log-likelihood of " + (
+        "all rungs" if measured == rungs else f"the {measured} rungs that were measured, of {rungs}"
+    )
 
 
 def name(rung: Rung) -> str:
