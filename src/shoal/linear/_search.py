@@ -28,7 +28,7 @@ class Effort:
 
     steps: int = 60
     seconds: float = float("inf")
-    patience: float = 2e-4  # stop a stage once ten steps gained less than this in log κ
+    patience: float = 1e-3  # stop a stage once ten steps gained less than this in log κ
 
 
 def off_by(target: Target, blocks: list[FloatArray]) -> tuple[FloatArray, float]:
