@@ -11,12 +11,12 @@ import jax.random as jr
 import numpy as np
 from _linear_arms import ARMS, STEPS, linear_condition, make, matched_width, parameters
 from _linear_record import Study, median_of, show
-from _linear_tables import AXES, DIAMONDS, TABLES, parts
+from _linear_tables import AXES, CONSISTENT, DIAMONDS, TABLES, parts
 
 from shoal.conditioning import condition_numbers, singular_values, summarize
 from shoal.training import fit
 
-SEEDS, WIDTH = (0, 1, 2), 32
+SEEDS, WIDTH = (0, 1, 2, 3, 4), 32
 SETTINGS: dict[str, dict[str, Any]] = {
     "diamonds": {"batch_size": 256, "max_epochs": 150, "learning_rate": 2e-3, "patience": 30},
     "digits": {"batch_size": 128, "max_epochs": 150, "learning_rate": 1e-3, "patience": 30},
@@ -28,7 +28,8 @@ def run(folder: Path, fresh: bool, quick: bool) -> None:
     """All tables, arms and seeds."""
     tables, seeds = (TABLES[1:], SEEDS[:1]) if quick else (TABLES, SEEDS)
     config = {
-        "tables": tables, "columns": {"diamonds": list(DIAMONDS), "digits": f"{AXES} principal axes"}, "arms": ARMS,
+        "tables": tables, "columns": {"diamonds": list(DIAMONDS), "digits": f"{AXES} principal axes"},
+        "diamonds_kept": CONSISTENT, "arms": ARMS,
         "couplings": STEPS, "width_of_six": WIDTH, "seeds": seeds, "training": SETTINGS, "points": POINTS,
         "dtype": "float32",
     }  # fmt: skip
