@@ -43,6 +43,8 @@ def run(folder: Path, fresh: bool, quick: bool) -> None:
         dim = train.shape[1]
         budget = parameters(make("six", dim, WIDTH, 0))
         for arm in ARMS:
+            if all(study.has(table, arm, seed) for seed in seeds):
+                continue
             width = WIDTH if arm.startswith("six") else matched_width(arm, dim, budget)
             for seed in seeds:
                 if study.has(table, arm, seed):

@@ -15,7 +15,7 @@ SEED = 0
 class Study:
     """`results/linear-<letter>.json`: what, command, seed, versions, config, rows.
 
-    Rows of an earlier run with the same config are kept, unless `fresh`; `has(key)` says which are there.
+    Rows of an earlier run with the same config and versions are kept, unless `fresh`; `has(key)` says which are there.
     """
 
     def __init__(
@@ -40,8 +40,8 @@ class Study:
         }
         if self.path.exists() and not fresh:
             before = read_record(self.path)
-            if before.get("config") == self.record["config"]:
-                self.record["rows"] = before["rows"]
+            if all(before.get(name) == self.record[name] for name in ("config", "versions")):
+                self.record["rows"], self.record["created"] = before["rows"], before["created"]
 
     @property
     def rows(self) -> list[dict[str, Any]]:

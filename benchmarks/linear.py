@@ -5,7 +5,7 @@
 (a) matrices fitted by Adam, error against the number of pairs; (b) `factor` on the same matrices; (c) PLU; (d) linear
 flows by maximum likelihood on Gaussian samples; (e) LU layers against couplings of a fixed partition in trained flows;
 (f) smooth coupling nets fitted to Theorem C's map. Each part prints a table and writes `linear-<letter>.json` after
-every row; a run that stopped goes on where it was, if its configuration is the same.
+every row; a run that stopped goes on where it was, if its configuration and versions are the same.
 """
 
 import argparse
