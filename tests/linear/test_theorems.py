@@ -14,7 +14,7 @@ from shoal.linear import fewest_layers
 from tests.linear.oracles import characteristic, inverse, rational
 
 ROOT = Path(__file__).resolve().parents[2]
-CASES = [(d, seed) for d in (1, 2, 3, 4) for seed in range(3)]
+CASES = [(d, seed) for d in (1, 2, 3, 4) for seed in range(2)]
 
 
 class Draw:
