@@ -71,7 +71,7 @@ def _five_layers(q: FloatArray, r: FloatArray) -> tuple[Layer, ...]:
 
 
 def follow(
-    path: Path, layers: tuple[Layer, ...], p: int, count: int, *, ease: int = 3, limit: int = 200
+    path: Path, layers: tuple[Layer, ...], p: int, count: int, *, ease: int = 3, limit: int = 60
 ) -> tuple[Target, Point]:
     """Follow a path from its layers at t = 0 to t = 1: steps halve on failure and grow by half on success.
 

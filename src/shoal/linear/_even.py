@@ -42,17 +42,18 @@ def five_layers(problem: Problem, effort: Effort) -> tuple[Layer, ...]:
             f"five layers that start with {article} {problem.first} one need an invertible block {block}; its least "
             f'singular value is {values[-1]:.3g}. Use first="{other}" or layers=6.'
         )
-    return _improved(equations_of(problem, FEWEST), _followed_to_five(problem), effort)
+    return _five_by(problem, effort, 0)
 
 
-def _followed_to_five(problem: Problem, detour: int = 0) -> Point:
+def _five_by(problem: Problem, effort: Effort, detour: int) -> tuple[Layer, ...]:
     layers, path = five_start(problem.matrix, detour)
     try:
-        return follow(path, layers, problem.p, FEWEST)[1]
+        _, point = follow(path, layers, problem.p, FEWEST, ease=1 if detour else 3)
+        return _improved(equations_of(problem, FEWEST), point, effort)
     except NumericalFailure:
         if detour + 1 == DETOURS:
             raise
-        return _followed_to_five(problem, detour + 1)
+        return _five_by(problem, effort, detour + 1)
 
 
 def extended(problem: Problem, layers: tuple[Layer, ...], count: int, effort: Effort) -> tuple[Layer, ...]:
