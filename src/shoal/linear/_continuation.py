@@ -9,6 +9,7 @@ orthogonal A: G = Q R = V K V^T, A = A^{-1} = V F V^T, and the two involutions G
 from collections.abc import Callable
 
 import numpy as np
+import scipy.linalg
 
 from shoal._errors import NumericalFailure
 from shoal._scalars import FloatArray
@@ -27,15 +28,23 @@ def target_of(matrix: FloatArray, inverse: FloatArray, p: int, count: int) -> Ta
     return Target(matrix, inverse, p, every[:2], every[4:])
 
 
-def six_start(u: FloatArray, s: FloatArray, vt: FloatArray) -> tuple[tuple[Layer, ...], Path]:
-    """Theorem A's layers of U V^T, and the path t -> (U s^t V^T, its inverse)."""
+def six_start(
+    u: FloatArray, s: FloatArray, vt: FloatArray, detour: int = 0
+) -> tuple[tuple[Layer, ...], Path]:
+    """Theorem A's layers of U V^T, and the path t -> (U s^t V^T, its inverse).
+
+    Detour 1, 2, ... turns the path's start: U s^t V^T exp((1 - t) K), K a random skew-symmetric matrix, for the rare T
+    whose layers at t = 0 are a singular point of the equations.
+    """
     logs = np.log(s)
+    skew = np.random.default_rng(detour).normal(size=(len(s), len(s))) * (0.5 / len(s) ** 0.5 * (detour > 0))
+    skew -= skew.T
 
     def path(t: float) -> tuple[FloatArray, FloatArray]:
-        grown = np.exp(t * logs)
-        return (u * grown) @ vt, (vt.T / grown) @ u.T
+        grown, turn = np.exp(t * logs), scipy.linalg.expm((1 - t) * skew)
+        return (u * grown) @ vt @ turn, turn.T @ (vt.T / grown) @ u.T
 
-    return rotation_layers(u @ vt), path
+    return rotation_layers(path(0.0)[0]), path
 
 
 def five_start(matrix: FloatArray, detour: int = 0) -> tuple[tuple[Layer, ...], Path]:

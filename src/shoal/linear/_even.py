@@ -23,13 +23,27 @@ def six_layers(problem: Problem, effort: Effort) -> tuple[tuple[Layer, ...], str
     if problem.rotation:
         return rotation_layers(problem.matrix), "rotation"
     u, s, vt = np.linalg.svd(problem.matrix)
-    layers, path = six_start(u, s, vt)
     near = bool(np.max(np.abs(np.log(s))) < 1e-3)
-    _, point = follow(path, layers, problem.p, EVEN, ease=0 if near else 3)
-    target = equations_of(problem, EVEN)
     if near:
-        return _improved(target, point, Effort(0)), "polar"
-    return _improved(target, point, effort), "continuation"
+        return _six_by(problem, (u, s, vt), Effort(0), 0, 0), "polar"
+    return _six_by(problem, (u, s, vt), effort, 3, 0), "continuation"
+
+
+def _six_by(
+    problem: Problem,
+    parts: tuple[FloatArray, FloatArray, FloatArray],
+    effort: Effort,
+    ease: int,
+    detour: int,
+) -> tuple[Layer, ...]:
+    layers, path = six_start(*parts, detour)
+    try:
+        _, point = follow(path, layers, problem.p, EVEN, ease=ease)
+        return _improved(equations_of(problem, EVEN), point, effort)
+    except NumericalFailure:
+        if detour + 1 == DETOURS:
+            raise
+        return _six_by(problem, parts, effort, max(ease, 1), detour + 1)
 
 
 def five_layers(problem: Problem, effort: Effort) -> tuple[Layer, ...]:

@@ -10,7 +10,7 @@ from shoal.linear._bordered import border, merged
 from shoal.linear._continuation import follow
 from shoal.linear._even import DETOURS, ODD, extended, layers_at, six_layers
 from shoal.linear._few import two_layers
-from shoal.linear._layer import Layer
+from shoal.linear._layer import Layer, product
 from shoal.linear._prepare import Problem, parts_swapped
 from shoal.linear._search import Effort
 
@@ -23,10 +23,13 @@ def odd_layers(problem: Problem, count: int, effort: Effort) -> tuple[tuple[Laye
         assert diagonal is not None
         return extended(problem, diagonal, count, effort), "diagonal"
     try:
-        layers = _bordered(problem, effort)
-    except ValueError:  # c_S and r_S can not be made non-zero: n = 3, T = diag(T', 1)
-        layers = _bordered_nearby(problem, effort)
-    return extended(problem, layers, count, effort), route
+        layers = extended(problem, _bordered(problem, effort), count, effort)
+        off = np.exp(-problem.shift) * product(layers) - problem.matrix
+        if np.linalg.norm(off) < 1e-8 * np.linalg.norm(problem.matrix):
+            return layers, route
+    except (ValueError, NumericalFailure):
+        pass  # c_S and r_S can not be made large enough, as for n = 3 and T = diag(T', 1)
+    return extended(problem, _bordered_nearby(problem, effort), count, effort), route
 
 
 def _bordered(problem: Problem, effort: Effort) -> tuple[Layer, ...]:

@@ -37,7 +37,7 @@ class Problem:
     @property
     def rotation(self) -> bool:
         """Orthogonal up to rounding."""
-        return self.orthogonality <= 1e-12 * len(self.matrix)
+        return self.orthogonality <= 1e-13 * len(self.matrix)
 
 
 def prepare(matrix: Any, kept: Sequence[int] | None, first: Kind) -> Problem:
