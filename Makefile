@@ -1,9 +1,9 @@
 # make demo: install, train on data/diamonds.csv, write runs/demo/report.html
-# make test: install and run the suite      make lint | docs | test-long | lock | clean
+# make test: install and run the suite      make lint | docs | test-long | test-oldest | lock | clean
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-long lint docs lock clean
+.PHONY: help demo test test-long test-oldest lint docs lock clean
 
 TIME_LIMIT ?= 5m
 JOBS ?= 2
@@ -25,6 +25,11 @@ test: $(VENV)/.package $(VENV)/.dev
 test-long: $(VENV)/.package $(VENV)/.dev
 	@scripts/system_packages.sh chromium
 	$(BIN)/python -m pytest -m long $(PYTEST)
+
+# The suite beside the oldest versions that pyproject.toml allows, in build/oldest.
+test-oldest:
+	@scripts/system_packages.sh chromium
+	@python=$${PYTHON:-python3.11} && scripts/system_packages.sh venv "$$python" && "$$python" scripts/oldest.py $(PYTEST)
 
 lint: $(VENV)/.package $(VENV)/.dev
 	$(BIN)/ruff check

@@ -23,7 +23,9 @@ def oldest(requirements: list[str]) -> list[str]:
     for text in requirements:
         match = BOUND.match(text)
         if match is None:
-            raise ValueError(f"{text!r} in pyproject.toml has no lower bound that can be tested; write name>=version.")
+            raise ValueError(
+                f"{text!r} in pyproject.toml has no lower bound that can be tested; write name>=version."
+            )
         pins.append(f"{match[1]}=={match[2]}")
     return pins
 
@@ -37,7 +39,16 @@ def main(arguments: list[str]) -> int:
     python = FOLDER / "bin" / "python"
     if not python.exists():
         subprocess.run([sys.executable, "-m", "venv", str(FOLDER)], check=True)
-    pip = [str(python), "-m", "pip", "--disable-pip-version-check", "--no-input", "install", "--quiet", "--no-compile"]
+    pip = [
+        str(python),
+        "-m",
+        "pip",
+        "--disable-pip-version-check",
+        "--no-input",
+        "install",
+        "--quiet",
+        "--no-compile",
+    ]
     subprocess.run([*pip, *pins], check=True)
     subprocess.run([*pip, "--no-deps", "--no-build-isolation", "--editable", str(ROOT)], check=True)
     tests = arguments or ["--numprocesses", "2", "--dist", "loadfile", *(f"tests/{name}" for name in TESTS)]

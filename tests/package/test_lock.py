@@ -1,6 +1,7 @@
 """The lock files: exact versions only, every requirement of pyproject.toml met, and the two agree."""
 
 import re
+import runpy
 import tomllib
 from pathlib import Path
 
@@ -45,3 +46,14 @@ def test_lock_meets_the_requirements(lock: str, extras: tuple[str, ...]) -> None
 def test_locks_agree() -> None:
     core, everything = pinned("requirements.lock"), pinned("requirements-dev.lock")
     assert core.items() <= everything.items()
+
+
+def test_every_bound_can_be_tested() -> None:
+    """`make test-oldest` installs each lower bound exactly; a requirement of another form would escape it."""
+    pins = runpy.run_path(str(ROOT / "scripts" / "oldest.py"))["oldest"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    texts = [*project["dependencies"], *project["optional-dependencies"]["test"]]
+    assert [pin.replace("==", ">=") for pin in pins(texts)] == texts
+    for text in ("jax", "jax>0.8", "jax>=0.8,<1", "jax~=0.8"):
+        with pytest.raises(ValueError, match="no lower bound that can be tested"):
+            pins([text])
