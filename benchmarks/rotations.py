@@ -3,11 +3,13 @@
     python benchmarks/rotations.py [--only accuracy|time] [--rounds 7] [--wait 600] [--out results/rotations.json]
 
 The time of `factor` at n = 1024 is divided by that of one `scipy.linalg.cossin` of size n plus one `schur` of size n / 2
-in the same round (wanted: at most 4); the three take turns. `--only` measures one part and keeps the other.
+in the same round (wanted: at most 4); they take turns. `_processor` is the time of all processors, which a busy machine
+changes less. `--only` measures one part and keeps the other. Set OPENBLAS_NUM_THREADS for other than all cores.
 """
 
 import argparse
 import json
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -21,7 +23,6 @@ from peers import busy_share
 from scipy.stats import special_ortho_group
 
 from shoal.linear import factor
-from shoal.linear._orthogonal import rotation_layers
 from shoal.records import system_info, to_plain, write_text
 
 SIZES = (2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048)
@@ -103,34 +104,32 @@ def timing(n: int, rounds: int, wait: float) -> dict[str, Any]:
         "cossin": lambda: scipy.linalg.cossin(t, p=n // 2, q=n // 2, separate=True),
         "schur": lambda: scipy.linalg.schur(half, output="real"),
         "factor": lambda: factor(t),
-        "layers": lambda: rotation_layers(t),
     }
     found: list[dict[str, Any]] = []
     for turn in range(rounds + 1):
         row: dict[str, Any] = {"busy_before": busy_share(wait)}
         for name, call in calls.items():
-            started = time.perf_counter()
+            started, processor = time.perf_counter(), time.process_time()
             call()
             row[name] = time.perf_counter() - started
-        row["ratio"] = row["factor"] / (row["cossin"] + row["schur"])
-        row["ratio_of_layers"] = row["layers"] / (row["cossin"] + row["schur"])
+            row[f"{name}_processor"] = time.process_time() - processor
+        for kind in ("", "_processor"):
+            row[f"ratio{kind}"] = row[f"factor{kind}"] / (row[f"cossin{kind}"] + row[f"schur{kind}"])
         if turn:
             found.append(row)
             print(
                 "  ".join(f"{key} {value:.3g}" for key, value in row.items() if value is not None), flush=True
             )
-    middle = {key: median(row[key] for row in found) for key in ("cossin", "schur", "factor", "layers")}
-    ratios = [row["ratio"] for row in found]
-    print(
-        f"factor / (cossin + schur) at n = {n}: {median(ratios):.2f} ({min(ratios):.2f} - {max(ratios):.2f}), wanted 4"
-    )
-    return {
-        "n": n,
-        "rounds": found,
-        "seconds": middle,
-        "ratio": {"median": median(ratios), "low": min(ratios), "high": max(ratios), "target": 4.0},
-        "ratio_of_layers": {"median": median(row["ratio_of_layers"] for row in found)},
-    }
+    ratios = {key: spread([row[key] for row in found]) for key in found[0] if key.startswith("ratio")}
+    for key, value in ratios.items():
+        print(f"{key}: {value['median']:.2f} ({value['low']:.2f} - {value['high']:.2f})")
+    seconds = {key: median(row[key] for row in found) for key in calls}
+    threads = os.environ.get("OPENBLAS_NUM_THREADS", "all cores")
+    return {"n": n, "target": 4.0, "threads": threads, "ratios": ratios, "seconds": seconds, "rounds": found}
+
+
+def spread(values: list[float]) -> dict[str, float]:
+    return {"median": median(values), "low": min(values), "high": max(values)}
 
 
 def main() -> None:
