@@ -22,14 +22,20 @@ def odd_layers(problem: Problem, count: int, effort: Effort) -> tuple[tuple[Laye
         diagonal = two_layers(matrix, problem.p)
         assert diagonal is not None
         return extended(problem, diagonal, count, effort), "diagonal"
+    layers = _extended_border(problem, count, effort)
+    if layers is None:
+        layers = extended(problem, _bordered_nearby(problem, effort), count, effort)
+    return layers, route
+
+
+def _extended_border(problem: Problem, count: int, effort: Effort) -> tuple[Layer, ...] | None:
+    """`count` layers by way of T's own border; None where its vectors are too small, as for n = 3, T = diag(T', 1)."""
     try:
         layers = extended(problem, _bordered(problem, effort), count, effort)
-        off = np.exp(-problem.shift) * product(layers) - problem.matrix
-        if np.linalg.norm(off) < 1e-8 * np.linalg.norm(problem.matrix):
-            return layers, route
     except (ValueError, NumericalFailure):
-        pass  # c_S and r_S can not be made large enough, as for n = 3 and T = diag(T', 1)
-    return extended(problem, _bordered_nearby(problem, effort), count, effort), route
+        return None
+    off = np.exp(-problem.shift) * product(layers) - problem.matrix
+    return layers if np.linalg.norm(off) < 1e-8 * np.linalg.norm(problem.matrix) else None
 
 
 def _bordered(problem: Problem, effort: Effort) -> tuple[Layer, ...]:
