@@ -1,8 +1,8 @@
 """Random parameters at which the laws are tested: one multiplier scales them so that kappa lies in `KAPPA_RANGE`.
 
 The multiplier is found by bisection on the geometric mean of kappa over the test points. Of the draws with seeds
-0, 1, 2, ... the first is taken whose kappa lies in the range at every point, with a margin; `test_registry` asserts
-the range.
+0, 1, 2, ... the first is taken whose kappa lies in the range at every point, with a margin; `test_bijections`
+asserts the range.
 """
 
 import functools

@@ -2,15 +2,26 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.laws import laws, structure
 from tests.laws.registry import BY_NAME, OP_BY_OP
 from tests.laws.saving import law_saved
-from tests.laws.scaling import prepared
+from tests.laws.scaling import in_range, prepared
 
 cases = pytest.mark.parametrize("name", BY_NAME)
 precisions = pytest.mark.parametrize("precision", ["float64", "float32"])
+
+
+@precisions
+@cases
+def test_kappa_lies_in_the_range(name, precision):
+    case, kappa = BY_NAME[name], prepared(name, precision).points.kappa
+    if case.fixed_kappa:
+        np.testing.assert_allclose(kappa, 1.0, rtol=1e-15, err_msg=f"no longer so: {case.fixed_kappa}")
+    else:
+        assert in_range(kappa, precision), kappa
 
 
 @precisions

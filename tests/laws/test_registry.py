@@ -1,10 +1,12 @@
-"""The registry is complete, its condition numbers lie in the stated range, and its tolerances show something."""
+"""The registry is complete, and its tolerances show something. Nothing is compiled here."""
 
+import functools
 import importlib
 import inspect
 import pkgutil
 
 import equinox as eqx
+import jax.random as jr
 import numpy as np
 import pytest
 
@@ -27,7 +29,6 @@ from shoal.bijections import (
     StandardizedContext,
 )
 from tests.laws.registry import BY_NAME, CASES, OP_BY_OP, parts
-from tests.laws.scaling import in_range, prepared
 from tests.laws.structure import LAWS
 from tests.laws.tolerances import CONSTANTS, EPS, KAPPA_RANGE, LIMIT, tolerance
 
@@ -56,8 +57,14 @@ def is_abstract(cls: type) -> bool:
     )
 
 
+@functools.cache
+def built(name: str) -> AbstractBijection:
+    """The case as it is made, before its parameters are drawn: what it consists of."""
+    return BY_NAME[name].build(jr.key(0))
+
+
 def registered() -> set[type]:
-    return {type(p) for case in CASES for p in parts(prepared(case.name, "float64").bijection)}
+    return {type(p) for case in CASES for p in parts(built(case.name))}
 
 
 def test_every_exported_bijection_is_in_the_registry():
@@ -75,7 +82,7 @@ def test_every_partition_and_scale_map_is_in_the_registry():
     everything()
     used: set[type] = set()
     for case in CASES:
-        for part in parts(prepared(case.name, "float64").bijection):
+        for part in parts(built(case.name)):
             used |= {type(getattr(part, name)) for name in ("partition", "scale") if hasattr(part, name)}
     for base in (AbstractPartition, AbstractScaleMap):
         assert {c for c in family(base) if not is_abstract(c)} <= used
@@ -89,18 +96,13 @@ def test_every_class_has_a_structure_law():
 
 
 def test_every_class_is_tried_with_kappa_in_the_range():
-    scaled = {
-        type(p)
-        for case in CASES
-        if not case.fixed_kappa
-        for p in parts(prepared(case.name, "float64").bijection)
-    }
+    scaled = {type(p) for case in CASES if not case.fixed_kappa for p in parts(built(case.name))}
     assert scaled == registered()
 
 
 def test_context_and_no_context_are_tried():
-    tried = [prepared(case.name, "float64") for case in CASES]
-    with_context = {type(b) for b, points in tried if points.context is not None}
+    tried = [built(case.name) for case in CASES]
+    with_context = {type(b) for b in tried if b.context_shape is not None}
     assert {
         AdditiveCoupling,
         AffineCoupling,
@@ -110,7 +112,7 @@ def test_context_and_no_context_are_tried():
         Scan,
         Inverse,
     } <= with_context
-    assert with_context - {StandardizedContext} <= {type(b) for b, points in tried if points.context is None}
+    assert with_context - {StandardizedContext} <= {type(b) for b in tried if b.context_shape is None}
 
 
 def test_classes_are_abstract_or_final():
@@ -125,21 +127,11 @@ def test_classes_are_abstract_or_final():
 
 
 def test_every_class_is_tried_op_by_op():
-    assert {type(prepared(name, "float32").bijection) for name in OP_BY_OP} == registered()
+    assert {type(built(name)) for name in OP_BY_OP} == registered()
 
 
 def test_case_names_differ():
     assert len(BY_NAME) == len(CASES)
-
-
-@pytest.mark.parametrize("precision", ["float64", "float32"])
-@pytest.mark.parametrize("name", BY_NAME)
-def test_kappa_lies_in_the_range(name, precision):
-    case, kappa = BY_NAME[name], prepared(name, precision).points.kappa
-    if case.fixed_kappa:
-        np.testing.assert_allclose(kappa, 1.0, rtol=1e-15, err_msg=f"no longer so: {case.fixed_kappa}")
-    else:
-        assert in_range(kappa, precision), kappa
 
 
 _STATED = [(law, p) for law in CONSTANTS for p in EPS if (p == "difference") == (law == "gradient")]

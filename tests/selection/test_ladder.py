@@ -99,7 +99,7 @@ def test_context_and_weights_go_through():
     x = 0.1 * (c - 300) + rng.normal(size=(1500, 1))
     x = np.hstack([x, rng.normal(size=(1500, 1))])
     weights = np.where(x[:, 1] > 0, 2.0, 1.0)
-    out = ladder(x, context=c, weights=weights, **SMALL)
+    out = ladder(x, context=c, weights=weights, **{**SMALL, "depths": (2,)})
     assert out.flow is not None
     with_context = np.asarray(out.flow.log_prob(x, c)).mean()
     wrong = np.asarray(out.flow.log_prob(x, c[::-1])).mean()
