@@ -108,8 +108,12 @@ def check(made: Factorization) -> None:
         assert np.all(np.isfinite(layer.log_scale))
 
 
-@pytest.mark.parametrize("first", ["lower", "upper"])
-@pytest.mark.parametrize("name", ANSWERED)
+BOTH = [(name, "lower") for name in ANSWERED] + [
+    (n, "upper") for n in ANSWERED if n[:2] in ("T1", "T2", "n3", "n5")
+]
+
+
+@pytest.mark.parametrize(("name", "first"), BOTH)
 def test_answered(name: str, first):
     t = ANSWERED[name]
     made = factor(t, first=first, effort=QUICK)
@@ -135,7 +139,7 @@ def test_answered_by_eleven_layers(name: str):
     check(factor(ANSWERED[name], 11))
 
 
-@pytest.mark.parametrize("name", ["det-1e-300", "1e150", "1e300", "subnormal-all", "graded", "n3"])
+@pytest.mark.parametrize("name", ["det-1e-300", "1e300", "subnormal-all", "graded"])
 def test_descent_of_the_worst_condition_survives_extremes(name: str):
     check(factor(ANSWERED[name], effort=Effort(4)))
 
@@ -149,7 +153,7 @@ def test_nearly_singular_in_eleven_layers(condition: float):
 
 
 @pytest.mark.parametrize("first", ["lower", "upper"])
-@pytest.mark.parametrize("condition", [1e8, 1e10, 1e12, 1e14])
+@pytest.mark.parametrize("condition", [1e8, 1e12, pytest.param(1e14, marks=pytest.mark.long)])
 def test_nearly_singular_in_six_is_answered_or_refused(condition: float, first):
     """Six layers may fail beyond 1e6; then it is said, with what to do, and nothing is returned."""
     try:
