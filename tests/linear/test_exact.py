@@ -129,10 +129,8 @@ STRUCTURES = {
 
 
 ORDERS = st.sampled_from(["lower", "upper"])
-FEW = {
-    "max_examples": 10,
-    "phases": [Phase.explicit, Phase.generate],
-}  # a matrix of n <= 6 needs no shrinking
+PHASES = [Phase.explicit, Phase.generate]  # a matrix of n <= 6 needs no shrinking
+EXAMPLES = pytest.mark.parametrize("examples", [5, pytest.param(60, marks=pytest.mark.long)])
 
 
 def check(t: np.ndarray, made: Factorization) -> None:
@@ -141,9 +139,10 @@ def check(t: np.ndarray, made: Factorization) -> None:
     assert found.residual <= CONSTANT * EPS * found.kappa
 
 
+@EXAMPLES
 @pytest.mark.parametrize("name", STRUCTURES)
-def test_six_layers_are_the_matrix(name: str):
-    @settings(**FEW)
+def test_six_layers_are_the_matrix(name: str, examples: int):
+    @settings(max_examples=examples, phases=PHASES)
     @given(STRUCTURES[name](), ORDERS)
     def one(t: np.ndarray, first):
         assume(np.linalg.cond(t) < 1e6)
@@ -155,9 +154,10 @@ def test_six_layers_are_the_matrix(name: str):
     one()
 
 
+@EXAMPLES
 @pytest.mark.parametrize("name", STRUCTURES)
-def test_eleven_layers_are_the_matrix_and_keep_their_bound(name: str):
-    @settings(**FEW)
+def test_eleven_layers_are_the_matrix_and_keep_their_bound(name: str, examples: int):
+    @settings(max_examples=examples, phases=PHASES)
     @given(STRUCTURES[name](), ORDERS)
     def one(t: np.ndarray, first):
         assume(np.linalg.cond(t) < 1e6)
@@ -171,9 +171,10 @@ def test_eleven_layers_are_the_matrix_and_keep_their_bound(name: str):
     one()
 
 
+@EXAMPLES
 @pytest.mark.parametrize("name", ["couplings", "jordan", "toeplitz"])
-def test_five_layers_where_an_outer_block_is_invertible(name: str):
-    @settings(**FEW)
+def test_five_layers_where_an_outer_block_is_invertible(name: str, examples: int):
+    @settings(max_examples=examples, phases=PHASES)
     @given(STRUCTURES[name](), ORDERS)
     def one(t: np.ndarray, first):
         d = len(t) // 2
@@ -187,7 +188,7 @@ def test_five_layers_where_an_outer_block_is_invertible(name: str):
     one()
 
 
-@settings(**FEW)
+@settings(max_examples=4, phases=PHASES)
 @given(st.sampled_from([5, 7]), ORDERS, st.data())
 def test_odd_integer_matrices_in_eight_layers(n: int, first, data):
     t = data.draw(integers(-3, 3, n, n))
