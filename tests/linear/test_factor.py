@@ -229,3 +229,11 @@ def test_products_of_few_layers_need_no_more(d: int, count: int):
     assert answer.at_most <= count
     assert answer.witness is not None
     assert answer.witness.residual.float64 < 1e-12
+
+
+def test_a_path_to_layers_that_cancel_is_left_for_another():
+    # The straight path from the polar factor ends where the layers' product is off by 1e12; a detour does not.
+    t = np.zeros((6, 6))
+    t[[0, 1, 2, 3, 4, 5], [4, 1, 3, 2, 0, 5]] = [-0.25, -2.0, 8.0, -0.125, -8.0, -0.25]
+    made = factor(t, 6, first="upper", effort=Effort(0))
+    assert made.residual.float64 < 1e-12

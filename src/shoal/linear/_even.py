@@ -8,7 +8,7 @@ from shoal._errors import NumericalFailure
 from shoal._scalars import FloatArray
 from shoal.linear._continuation import five_start, follow, six_start, target_of
 from shoal.linear._gauge import Point, assemble, start
-from shoal.linear._layer import Layer
+from shoal.linear._layer import Layer, product
 from shoal.linear._orthogonal import rotation_layers
 from shoal.linear._prepare import Problem
 from shoal.linear._search import Effort, lower_conditions, newton
@@ -16,6 +16,7 @@ from shoal.linear._shears import Target
 
 FEWEST, EVEN, ODD, MOST = 5, 6, 8, 11
 DETOURS = 5  # paths tried where the first one leads nowhere
+MISS = 1e-6  # relative; layers that miss T by more have grown so large that their product cancels
 
 
 def six_layers(problem: Problem, effort: Effort) -> tuple[tuple[Layer, ...], str]:
@@ -101,8 +102,18 @@ def _improved(target: Target, point: Point, effort: Effort) -> tuple[Layer, ...]
 
 
 def layers_at(target: Target, point: Point) -> tuple[Layer, ...]:
-    """The layers of a solution, in float64. **Raises:** NumericalFailure where a scale is not positive."""
+    """The layers of a solution, in float64.
+
+    **Raises:** NumericalFailure where a scale is not positive, or the layers are so large that their product is not T.
+    """
     made = assemble(target, point)
     if made is None:
         raise NumericalFailure("the search left the matrices with positive scales; try `layers=11`.")
-    return tuple(layer.astype(np.float64) for layer in made.layers)
+    layers = tuple(layer.astype(np.float64) for layer in made.layers)
+    half = float(np.exp(-target.shift / 2))  # twice, so that neither overflows for the smallest T
+    made_of = product(layers) * half * half
+    wanted = target.matrix.astype(np.float64)
+    miss = float(np.linalg.norm(made_of - wanted) / np.linalg.norm(wanted))
+    if not miss <= MISS:
+        raise NumericalFailure(f"the layers found miss T by {miss:.2g} relative to it; try `layers=11`.")
+    return layers
