@@ -4,9 +4,6 @@ A case says how to build a bijection; `scaling.prepared` draws its parameters. W
 condition number kappa, so that it can not be scaled into the range of the laws, `fixed_kappa` has the reason.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
 import jax
 import jax.numpy as jnp
 import jax.random as jr
@@ -36,6 +33,10 @@ from shoal.bijections import (
     random_halves,
     strided,
 )
+from tests.laws import cases_continuous, cases_glow, cases_planar, cases_residual
+from tests.laws.case import Case
+
+_FAMILIES = (cases_planar, cases_residual, cases_continuous, cases_glow)
 
 # The cases that also run op by op, each operation compiled alone: one for each class, and each way it can run.
 OP_BY_OP = (
@@ -54,21 +55,8 @@ OP_BY_OP = (
     "chain-mixed",
     "inverse-of-chain",
     "scan-pairs",
+    *(name for family in _FAMILIES for name in family.OP_BY_OP),
 )
-
-
-@dataclass(frozen=True)
-class Case:
-    """One bijection of the registry, made by `build(key)`.
-
-    `frozen`: names of leaves that are not trained; `kept`: names of leaves that stay as built when others are drawn.
-    """
-
-    name: str
-    build: Callable[[jax.Array], AbstractBijection]
-    fixed_kappa: str | None = None
-    frozen: tuple[str, ...] = ()
-    kept: tuple[str, ...] = ()
 
 
 _N1 = "n = 1: a Jacobian of one entry has kappa 1"
@@ -201,6 +189,7 @@ CASES = (
         "scan-whole-maf",
         lambda k: Scan([MaskedAutoregressive(2, hidden=(4,), key=i) for i in jr.split(k, 2)], unroll=2),
     ),
+    *(case for family in _FAMILIES for case in family.CASES),
 )
 BY_NAME = {case.name: case for case in CASES}
 

@@ -4,8 +4,6 @@
 # pyright: reportAttributeAccessIssue=false, reportArgumentType=false, reportOptionalMemberAccess=false
 # pyright: reportCallIssue=false, reportIncompatibleVariableOverride=false, reportIncompatibleMethodOverride=false
 
-from collections.abc import Callable
-
 import numpy as np
 
 from shoal.bijections import (
@@ -26,8 +24,10 @@ from shoal.bijections import (
     Standardize,
     StandardizedContext,
 )
+from tests.laws import structure_continuous, structure_glow, structure_planar, structure_residual
 from tests.laws.laws import close, one_by_one
 from tests.laws.oracles import Points, cast, data, values, values_and_jacobians
+from tests.laws.structure_types import Laws
 
 
 def law_coupling(bijection: AbstractBijection, points: Points) -> None:
@@ -142,7 +142,7 @@ def law_inverse(bijection: AbstractBijection, points: Points) -> None:
         np.testing.assert_array_equal(a, b)
 
 
-LAWS: dict[type[AbstractBijection], tuple[Callable[[AbstractBijection, Points], None], ...]] = {
+LAWS: Laws = {
     AdditiveCoupling: (law_coupling, law_volume),
     AffineCoupling: (law_coupling,),
     SplineCoupling: (law_coupling,),
@@ -156,6 +156,10 @@ LAWS: dict[type[AbstractBijection], tuple[Callable[[AbstractBijection, Points], 
     Scan: (law_layers,),
     StandardizedContext: (law_layers,),
     Inverse: (law_layers, law_inverse),
+    **structure_planar.LAWS,
+    **structure_residual.LAWS,
+    **structure_continuous.LAWS,
+    **structure_glow.LAWS,
 }
 
 

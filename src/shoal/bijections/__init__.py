@@ -20,9 +20,16 @@ from shoal.bijections._context import StandardizedContext as StandardizedContext
 from shoal.bijections._elementwise import ActNorm as ActNorm
 from shoal.bijections._elementwise import SignFlip as SignFlip
 from shoal.bijections._elementwise import Standardize as Standardize
+from shoal.bijections._iterative import AbstractIterative as AbstractIterative
+from shoal.bijections._iterative import Convergence as Convergence
+from shoal.bijections._iterative import Outcome as Outcome
+from shoal.bijections._iterative import Result as Result
+from shoal.bijections._iterative import convergence as convergence
 from shoal.bijections._linear import LULinear as LULinear
 from shoal.bijections._linear import Permutation as Permutation
 from shoal.bijections._masks import MaskedConditioner as MaskedConditioner
+from shoal.bijections._noise import Noise as Noise
+from shoal.bijections._noise import reseeded as reseeded
 from shoal.bijections._partition import AbstractPartition as AbstractPartition
 from shoal.bijections._partition import ArrayPartition as ArrayPartition
 from shoal.bijections._partition import Partition as Partition

@@ -36,8 +36,7 @@ def trace(
     **Arguments:** `x`: (rows, n), data for "inverse", latents for "forward"; `context`: (rows, c) or None.
     **Raises:** ValueError for any other `direction`.
     """
-    if direction not in ("forward", "inverse"):
-        raise ValueError(f'`direction` must be "forward" or "inverse"; got {direction!r}.')
+    check_direction(direction)
     layers = list(enumerate(layers_of(bijection)))
     hit = _rows(x)
     if hit:
@@ -49,6 +48,12 @@ def trace(
             quantity = "value" if for_value else "log_det"
             return Trace(i, type(layer).__name__, direction, quantity, for_value or for_log_det)
     return None
+
+
+def check_direction(direction: str) -> None:
+    """Raise a ValueError for anything but the two directions."""
+    if direction not in ("forward", "inverse"):
+        raise ValueError(f'`direction` must be "forward" or "inverse"; got {direction!r}.')
 
 
 @eqx.filter_jit

@@ -14,6 +14,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from shoal.bijections import reseeded
+
 from ._checkpoint import Checkpoints
 from ._chunks import Chunks
 from ._culprit import culprit
@@ -21,7 +23,7 @@ from ._log import FINAL, Log, restore, stored, summary
 from ._result import Epoch, FitResult
 from ._schedule import LOOK, Plan, epochs_that_fit, revise
 from ._settings import Settings
-from ._step import Control, Form, Problem, State, advance, batch_of, first_state, order_of
+from ._step import Control, Form, Problem, State, advance, batch_of, first_state, noise_of, order_of
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,8 @@ class Run:
             restart=np.bool_(restart),
             stop=np.int32(stop),
             factor=np.float32(log.factor),
+            epoch=np.int32(log.done),
+            rollbacks=np.int32(len(log.rollbacks)),
             progress=np.float32(start),
             per_step=np.float32(slope / self.form.train_steps),
         )
@@ -155,8 +159,11 @@ class Run:
     def roll_back(self) -> None:
         """Note the refused step and halve the learning rate; the next call begins the epoch again."""
         state, log = self.state, self.log
+        problem = self.job.problem
+        noise = noise_of(problem.key, np.int32(log.done), np.int32(len(log.rollbacks)), state.step)
         layer = culprit(
-            self.job.flow(state.params), batch_of(self.form, self.job.problem.rows, self.order, state.step)
+            reseeded(self.job.flow(state.params), noise),
+            batch_of(self.form, problem.rows, self.order, state.step),
         )
         rate, step = float(state.learning_rate), int(state.step)
         log.rollbacks.append({"epoch": log.done + 1, "step": step, "layer": layer, "learning_rate": rate})

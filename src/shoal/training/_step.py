@@ -18,6 +18,7 @@ import numpy as np
 import optax
 
 from shoal._types import Array, Key
+from shoal.bijections import reseeded
 
 from ._data import Rows, shuffle
 from ._losses import log_likelihood_sum, negative_log_likelihood
@@ -66,6 +67,8 @@ class Control(eqx.Module):
     restart: Any  # bool: begin the epoch (again)
     stop: Any  # int32: do the steps before this one
     factor: Any  # float32, of the learning rate; halved by every rollback
+    epoch: Any  # int32, and
+    rollbacks: Any  # int32: what the noise of a step depends on, beside its number
     progress: Any  # float32, of the plan at the epoch's start
     per_step: Any  # float32
 
@@ -123,6 +126,13 @@ def order_of(key: Key, epoch: Any, rollbacks: Any, rows: int) -> Array:
     return shuffle(jax.random.fold_in(jax.random.fold_in(key, epoch), rollbacks), rows)
 
 
+def noise_of(key: Key, epoch: Any, rollbacks: Any, step: Any) -> Key:
+    """The key of one step, for flows that draw noise (`Noise`); no other step of the run has it."""
+    for word in (0x4E01, epoch, rollbacks, step):
+        key = jax.random.fold_in(key, word)
+    return key
+
+
 @partial(jax.jit, static_argnames="form", donate_argnames="state")
 def advance(form: Form, problem: Problem, order: Array, state: State, control: Control) -> State:
     """Do the steps of the epoch from where the state stands up to `control.stop` (exclusive), or to the first
@@ -166,9 +176,11 @@ def batch_of(form: Form, rows: Rows, order: Array, step: Any) -> Rows:
 
 def _train_step(form: Form, problem: Problem, order: Array, control: Control, state: State) -> State:
     batch = batch_of(form, problem.rows, order, state.step)
+    noise = noise_of(problem.key, control.epoch, control.rollbacks, state.step)
 
     def loss_of(params: Any) -> Array:
-        return negative_log_likelihood(eqx.combine(params, problem.buffers, form.flow), batch)
+        flow = reseeded(eqx.combine(params, problem.buffers, form.flow), noise)
+        return negative_log_likelihood(flow, batch)
 
     loss, gradient = jax.value_and_grad(loss_of)(state.params)
     finite = jnp.isfinite(loss) & jnp.isfinite(optax.tree.norm(gradient))

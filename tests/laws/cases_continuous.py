@@ -1,0 +1,6 @@
+"""Cases of the registry: the continuous family."""
+
+from tests.laws.case import Case
+
+CASES: tuple[Case, ...] = ()
+OP_BY_OP: tuple[str, ...] = ()
