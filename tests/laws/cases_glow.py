@@ -1,6 +1,82 @@
-"""Cases of the registry: the glow family."""
+"""Cases of the registry: dense and pixelwise linear layers, squeeze, split, logit, convolutional coupling."""
 
+import jax
+import jax.random as jr
+
+from shoal.bijections import (
+    AbstractBijection,
+    ActNorm,
+    AffineCoupling,
+    Chain,
+    ConvolutionalCoupling,
+    DenseLinear,
+    Logit,
+    LULinear,
+    OnPart,
+    Partition,
+    PixelWise,
+    SoftBoundedScale,
+    Squeeze,
+    halves,
+)
 from tests.laws.case import Case
 
-CASES: tuple[Case, ...] = ()
-OP_BY_OP: tuple[str, ...] = ()
+_SQUEEZE = "a permutation is orthogonal: kappa 1"
+_LOGIT = "n = 1: a Jacobian of one entry has kappa 1"
+
+
+def _between(inner: AbstractBijection, key: jax.Array) -> Chain:
+    a, b = jr.split(key)
+    n = inner.shape[0]
+    return Chain([LULinear(n, key=a), inner, LULinear(n, key=b)])
+
+
+def _glow(key: jax.Array) -> Chain:
+    a, b, c = jr.split(key, 3)
+    shape = (2, 1, 4)
+    scale = SoftBoundedScale(1.0)
+    steps = [
+        ConvolutionalCoupling(shape, halves(4), hidden=(3,), scale=scale, key=a),
+        PixelWise(Chain([LULinear(4, key=b), ActNorm(4)]), shape),
+    ]
+    return Chain([OnPart(LULinear(4, key=c), Partition(8, (2, 3, 6, 7))), *steps, Squeeze((4, 2, 1))])
+
+
+CASES: tuple[Case, ...] = (
+    Case("dense", lambda k: DenseLinear(4, key=k)),
+    Case("pixelwise-lu", lambda k: PixelWise(LULinear(2, key=k), (2, 1, 2))),
+    Case(
+        "pixelwise-chain-context",
+        lambda k: PixelWise(
+            Chain([AffineCoupling(halves(2), hidden=(4,), context_dim=2, key=k), ActNorm(2)]), (1, 2, 2)
+        ),
+    ),
+    Case("squeeze", lambda k: Squeeze((4, 2, 1)), fixed_kappa=_SQUEEZE),
+    Case("lu-squeeze-lu", lambda k: _between(Squeeze((2, 2, 1)), k)),
+    Case("logit", lambda k: Logit(1, low=-1.0, high=2.0, alpha=0.05), fixed_kappa=_LOGIT),
+    Case("lu-logit-lu", lambda k: _between(Logit(3, low=0.0, high=4.0, alpha=0.01), k)),
+    Case("on-part", lambda k: OnPart(LULinear(3, key=k), Partition(5, (0, 3)))),
+    Case(
+        "on-part-context",
+        lambda k: OnPart(AffineCoupling(halves(3), hidden=(5,), context_dim=2, key=k), Partition(5, (4, 1))),
+    ),
+    Case(
+        "convolutional",
+        lambda k: ConvolutionalCoupling((4, 1, 2), halves(2), hidden=(4, 3), activation="silu", key=k),
+    ),
+    Case(
+        "convolutional-context",
+        lambda k: ConvolutionalCoupling(
+            (1, 2, 3), Partition(3, (2,)), hidden=(4,), kernel=1, context_dim=2, activation="tanh", key=k
+        ),
+    ),
+    Case("glow", _glow),
+)
+OP_BY_OP: tuple[str, ...] = (
+    "dense",
+    "pixelwise-chain-context",
+    "squeeze",
+    "logit",
+    "on-part-context",
+    "convolutional",
+)

@@ -17,6 +17,9 @@ from shoal.bijections._compose import rolled as rolled
 from shoal.bijections._conditioners import Activation as Activation
 from shoal.bijections._conditioners import Conditioner as Conditioner
 from shoal.bijections._context import StandardizedContext as StandardizedContext
+from shoal.bijections._convolutional import ConvolutionalConditioner as ConvolutionalConditioner
+from shoal.bijections._convolutional import ConvolutionalCoupling as ConvolutionalCoupling
+from shoal.bijections._dense_linear import DenseLinear as DenseLinear
 from shoal.bijections._elementwise import ActNorm as ActNorm
 from shoal.bijections._elementwise import SignFlip as SignFlip
 from shoal.bijections._elementwise import Standardize as Standardize
@@ -27,9 +30,11 @@ from shoal.bijections._iterative import Result as Result
 from shoal.bijections._iterative import convergence as convergence
 from shoal.bijections._linear import LULinear as LULinear
 from shoal.bijections._linear import Permutation as Permutation
+from shoal.bijections._logit import Logit as Logit
 from shoal.bijections._masks import MaskedConditioner as MaskedConditioner
 from shoal.bijections._noise import Noise as Noise
 from shoal.bijections._noise import reseeded as reseeded
+from shoal.bijections._on_part import OnPart as OnPart
 from shoal.bijections._partition import AbstractPartition as AbstractPartition
 from shoal.bijections._partition import ArrayPartition as ArrayPartition
 from shoal.bijections._partition import Partition as Partition
@@ -37,10 +42,12 @@ from shoal.bijections._partition import alternating as alternating
 from shoal.bijections._partition import halves as halves
 from shoal.bijections._partition import random_halves as random_halves
 from shoal.bijections._partition import strided as strided
+from shoal.bijections._pixelwise import PixelWise as PixelWise
 from shoal.bijections._scale_maps import AbstractScaleMap as AbstractScaleMap
 from shoal.bijections._scale_maps import ExponentialScale as ExponentialScale
 from shoal.bijections._scale_maps import SigmoidScale as SigmoidScale
 from shoal.bijections._scale_maps import SoftBoundedScale as SoftBoundedScale
 from shoal.bijections._spline import SplineCoupling as SplineCoupling
+from shoal.bijections._squeeze import Squeeze as Squeeze
 from shoal.bijections._trace import Trace as Trace
 from shoal.bijections._trace import trace as trace

@@ -16,11 +16,14 @@ from shoal import linear
 from shoal.bijections import (
     AbstractBijection,
     Chain,
+    DenseLinear,
     ExponentialScale,
     Inverse,
     LULinear,
+    OnPart,
     Partition,
     Permutation,
+    PixelWise,
     Scan,
     SignFlip,
     first_unlike,
@@ -28,6 +31,8 @@ from shoal.bijections import (
 )
 from shoal.distributions import Flow
 from shoal.linear import Factorization
+
+LINEAR = Permutation | LULinear | DenseLinear  # what `fold_linear` replaces
 
 
 def from_factors(
@@ -58,7 +63,9 @@ def from_factors(
 
 
 def fold_linear(flow: Flow | AbstractBijection, **settings: Any) -> Any:
-    """The same function with every `Permutation` and `LULinear` replaced by couplings of one fixed partition.
+    """The same function with every `Permutation`, `LULinear` and `DenseLinear` replaced by couplings of one fixed partition.
+
+    Those at every pixel (`PixelWise`: invertible 1x1 convolutions) and on a part (`OnPart`) are replaced where they are.
 
     **Arguments:** `flow`: a flow or a bijection; `settings` go to `shoal.linear.factor` (such as `kept`, `layers`).
     **Returns:** a flow or bijection like the one given. Repetitions of a `Scan` stay stacked where their folded forms
@@ -78,12 +85,16 @@ def _folded(b: AbstractBijection, settings: dict[str, Any], where: str) -> Abstr
         return Scan(units, unroll=b.unroll) if first_unlike(units) is None else Chain(units)
     if isinstance(b, Inverse):
         inner = b.bijection
-        if isinstance(inner, Permutation | LULinear):
+        if isinstance(inner, LINEAR):
             matrix, shift, dtype = _affine(inner)
             inverse = np.linalg.inv(matrix)
             return _couplings(inverse, -inverse @ shift, dtype, settings, where)
         return Inverse(_folded(inner, settings, f"{where} inverse"))
-    if isinstance(b, Permutation | LULinear):
+    if isinstance(b, PixelWise):
+        return PixelWise(_folded(b.bijection, settings, f"{where} at every pixel"), b.image_shape)
+    if isinstance(b, OnPart):
+        return OnPart(_folded(b.bijection, settings, f"{where} on a part"), b.partition)
+    if isinstance(b, LINEAR):
         return _couplings(*_affine(b), settings, where)
     return b
 
@@ -97,11 +108,13 @@ def _couplings(
         raise ValueError(f"{where}: {error}") from error
 
 
-def _affine(b: Permutation | LULinear) -> tuple[np.ndarray, np.ndarray, Any]:
+def _affine(b: Permutation | LULinear | DenseLinear) -> tuple[np.ndarray, np.ndarray, Any]:
     """The matrix and the shift of a linear layer in float64, and its dtype."""
     n = b.shape[0]
     if isinstance(b, Permutation):
         return np.eye(n)[np.asarray(b.order)], np.zeros(n), jnp.zeros(()).dtype
+    if isinstance(b, DenseLinear):
+        return np.asarray(b.weight, np.float64), np.asarray(b.bias, np.float64), b.bias.dtype
     lower = np.tril(np.asarray(b.lower, np.float64), -1) + np.eye(n)
     upper = np.triu(np.asarray(b.upper, np.float64), 1) + np.diag(
         np.exp(np.asarray(b.log_diagonal, np.float64))

@@ -1,0 +1,150 @@
+"""Distributions of whole numbers from densities, by dequantization: what bits per dimension are measured with.
+
+A density p on R^n gives P(x) = integral of p over x + [0, 1)^n for x in {0, ..., levels - 1}^n. It is bounded below by
+log P(x) >= E_q[log p(x + u) - log q(u | x)], u ~ q(. | x) on [0, 1)^n (Theis et al. 2016 for uniform q; Ho et al.
+2019 for a flow q).
+"""
+
+import abc
+import math
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+
+from shoal._types import Array, ArrayLike, Context, ContextBatch, Float, Key, Scalar, Vector
+from shoal.bijections import Noise
+from shoal.distributions._base import AbstractDistribution
+from shoal.distributions._flow import Flow
+
+
+class AbstractDequantization(eqx.Module):
+    """How the noise u in [0, 1)^n is drawn for a row x of whole numbers."""
+
+    @abc.abstractmethod
+    def draw(self, key: Key, x: Vector) -> tuple[Vector, Scalar]:
+        """u and log q(u | x)."""
+
+
+class UniformDequantization(AbstractDequantization):
+    """u uniform in [0, 1)^n: log q = 0."""
+
+    def draw(self, key: Key, x: Vector) -> tuple[Vector, Scalar]:
+        """u and 0."""
+        return jr.uniform(key, x.shape, x.dtype), jnp.zeros((), x.dtype)
+
+
+class VariationalDequantization(AbstractDequantization):
+    """u = sigmoid(v), v ~ `flow` given the context 2 x / levels - 1: log q(u | x) = log q(v | x) - sum log u (1 - u).
+
+    The flow is trained with the density. (Flow++, Ho et al. 2019.)
+    """
+
+    flow: Flow
+    levels: int = eqx.field(static=True)
+
+    def __check_init__(self) -> None:
+        if self.flow.context_shape != self.flow.shape:
+            raise ValueError(
+                f"`VariationalDequantization` needs a flow on R^n with a context of n entries, the row; got shape "
+                f"{self.flow.shape} and context {self.flow.context_shape}."
+            )
+
+    def draw(self, key: Key, x: Vector) -> tuple[Vector, Scalar]:
+        """u and log q(u | x)."""
+        context = (2.0 / self.levels) * x - 1.0
+        v, log_q = self.flow.sample_rows(key, 1, context[None, :])
+        slope = jnp.sum(jax.nn.log_sigmoid(v[0]) + jax.nn.log_sigmoid(-v[0]))
+        return jax.nn.sigmoid(v[0]), log_q[0] - slope
+
+
+class Dequantized(AbstractDistribution):
+    """Whole numbers x in {0, ..., levels - 1}^n with P(x) = integral of the density over x + [0, 1)^n.
+
+    `log_prob` is a **lower bound in expectation**: log p(x + u) - log q(u | x) with one u a row, drawn from the row's
+    own noise (`Noise`: evaluations repeat, training draws anew at every step). `log_prob_estimate` averages over
+    many. Samples are those of the density, rounded down; where the density reaches outside (0, levels), they are
+    clipped to the range, and so much of P is lost.
+
+    **Arguments:** `density`: on R^n; `levels`: the number of values; `dequantization`: default uniform; `key`: of the
+    noise.
+    """
+
+    density: AbstractDistribution
+    dequantization: AbstractDequantization
+    noise: Noise
+    levels: int = eqx.field(static=True)
+    shape: tuple[int, ...] = eqx.field(static=True)
+    context_shape: tuple[int, ...] | None = eqx.field(static=True)
+    columns: tuple[str, ...] | None = eqx.field(static=True)
+    context_columns: tuple[str, ...] | None = eqx.field(static=True)
+
+    def __init__(
+        self,
+        density: AbstractDistribution,
+        levels: int,
+        *,
+        dequantization: AbstractDequantization | None = None,
+        key: Key,
+    ):
+        if levels < 2:
+            raise ValueError(f"`Dequantized(levels=...)` must be at least 2; got {levels}.")
+        if isinstance(dequantization, VariationalDequantization) and (
+            dequantization.flow.shape != density.shape or dequantization.levels != levels
+        ):
+            raise ValueError(
+                f"`Dequantized`: the dequantization is for {dequantization.flow.shape} and {dequantization.levels} levels, "
+                f"the density has shape {density.shape} and {levels} levels."
+            )
+        self.density, self.levels = density, int(levels)
+        self.dequantization = UniformDequantization() if dequantization is None else dequantization
+        self.noise = Noise(key)
+        self.shape, self.context_shape = density.shape, density.context_shape
+        self.columns, self.context_columns = density.columns, density.context_columns
+
+    def log_prob_one(self, x: Vector, context: Context = None) -> Scalar:
+        """log p(x + u) - log q(u | x), u from the row's own noise: a lower bound of log P(x) in expectation."""
+        return self._bound(self.noise.key_for(x), x, context)
+
+    def log_prob_estimate(
+        self, key: Key, x: ArrayLike, context: ArrayLike | None = None, *, samples: int
+    ) -> Float[Array, "..."]:
+        """log of the mean over K = `samples` draws of p(x + u) / q(u | x): consistent, below log P(x) in expectation.
+
+        Its expectation grows with K and tends to log P(x) (importance weighting, Burda et al. 2016). Shape as
+        `log_prob`.
+        """
+        if samples < 1:
+            raise ValueError(f"`samples` must be at least 1; got {samples}.")
+        draws = [
+            eqx.tree_at(lambda d: d.noise, self, Noise(k)).log_prob(x, context)
+            for k in jr.split(key, samples)
+        ]
+        return jax.scipy.special.logsumexp(jnp.stack(draws), axis=0) - math.log(samples)
+
+    def sample_rows(
+        self, key: Key, rows: int, context: ContextBatch
+    ) -> tuple[Float[Array, "rows n"], Float[Array, "rows"]]:
+        """Samples of the density, rounded down and clipped, and their `log_prob`."""
+        x, _ = self.density.sample_rows(key, rows, context)
+        x = jnp.clip(jnp.floor(x), 0.0, self.levels - 1.0)
+        axes: Any = (0, None if context is None else 0)
+        return x, jax.vmap(self.log_prob_one, in_axes=axes)(x, context)
+
+    def _bound(self, key: Key, x: Vector, context: Context) -> Scalar:
+        u, log_q = self.dequantization.draw(key, x)
+        return self.density.log_prob_one(x + u, context) - log_q
+
+
+def bits_per_dimension(
+    distribution: AbstractDistribution, x: ArrayLike, context: ArrayLike | None = None
+) -> Float[Array, "..."]:
+    """- log_prob(x) / (n log 2) of each row: bits that a code of the row needs, per entry.
+
+    A code length only where x are whole numbers and `distribution` is one of whole numbers (`Dequantized`), whose
+    densities are in units of one step: then no constant is missing. An upper bound in expectation, since log_prob is
+    a lower bound.
+    """
+    return -distribution.log_prob(x, context) / (distribution.shape[0] * math.log(2.0))
