@@ -113,6 +113,11 @@ BAD: dict[str, tuple[Any, dict[str, Any], str]] = {
         r"row 1 \(counted from 0\): found the weight -1",
     ),
     "weights zero": (VALUES, {"weights": np.zeros(120)}, "found the weight 0 in every row"),
+    "weights few": (
+        VALUES,
+        {"weights": (np.arange(120) < 9) * 2.0, "minimum_rows": 10},
+        "`weights`: found a weight above 0 in 9 rows, and rows of weight 0 take no part; at least 10 are needed",
+    ),
 }
 
 

@@ -130,7 +130,7 @@ def ladder(
         max_round_trip=max_round_trip,
         weights=validation.weights,
     )
-    kept = _kept(rungs, choice)
+    kept = _kept(rungs, choice, validation.weights)
     flow = scores = test = None
     if kept is not None:
         inner = rungs[kept[0]].results[kept[1]].flow
@@ -217,11 +217,12 @@ def _line(rung: Rung, prepared: Prepared) -> dict[str, float]:
     candidate = rung.candidate()
     if candidate is None:
         return {}
-    mean = float(np.mean(candidate.log_likelihoods)) - prepared.log_volume
+    means = np.average(candidate.log_likelihoods, axis=1, weights=prepared.parts["validation"].weights)
+    mean = float(np.mean(means)) - prepared.log_volume
     return {"validation": mean, "condition_q99": candidate.condition_q99, "round_trip": candidate.round_trip}
 
 
-def _kept(rungs: list[Rung], choice: Choice) -> tuple[int, int] | None:
+def _kept(rungs: list[Rung], choice: Choice, weights: FloatArray | None) -> tuple[int, int] | None:
     """(rung, seed) of the flow to deliver: the chosen one, else the best-conditioned of the as-good ones."""
     if choice.best is None:
         return None
@@ -229,7 +230,7 @@ def _kept(rungs: list[Rung], choice: Choice) -> tuple[int, int] | None:
     if index is None:
         good = [i for i, v in enumerate(choice.verdicts) if v is not None and v.as_good]
         index = min(good, key=lambda i: rungs[i].condition_q99())
-    return index, rungs[index].best_seed()
+    return index, rungs[index].best_seed(weights)
 
 
 def _test(inner: Flow, prepared: Prepared) -> tuple[FloatArray, dict[str, Any]]:

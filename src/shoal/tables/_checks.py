@@ -52,7 +52,7 @@ def build_table(
     if weights is not None and roles.weights is not None:
         name = source.names[roles.weights]
         cure = f", or use {request.without([name], (), listed=False)}" if request is not None else ""
-        check_weights(weights, f"{source.label}, column {name!r}", source, cure)
+        check_weights(weights, f"{source.label}, column {name!r}", source, cure, minimum=minimum_rows)
     return Table(
         names=tuple(source.names[i] for i in roles.values),
         values=_stack(columns, roles.values, source.frame.height),
@@ -65,8 +65,10 @@ def build_table(
     )
 
 
-def check_weights(weights: FloatArray, label: str, source: Source, cure: str = "") -> None:
-    """Raises `InputError` for a negative weight, or if no weight is positive; `cure` ends the sentence."""
+def check_weights(
+    weights: FloatArray, label: str, source: Source, cure: str = "", *, minimum: int = 1
+) -> None:
+    """Raises `InputError` for a negative weight, or if fewer than `minimum` are positive; `cure` ends the sentence."""
     if (weights < 0).any():
         row = int(np.argmax(weights < 0))
         found = f"{label}, {source.row(row)}: found the weight {weights[row]:g}"
@@ -74,6 +76,13 @@ def check_weights(weights: FloatArray, label: str, source: Source, cure: str = "
     if weights.size and not (weights > 0).any():
         raise InputError(
             f"{label}: found the weight 0 in every row; give at least one positive weight{cure}."
+        )
+    positive = int((weights > 0).sum())
+    if positive < min(minimum, weights.size):
+        count = "1 row" if positive == 1 else f"{positive} rows"
+        raise InputError(
+            f"{label}: found a weight above 0 in {count}, and rows of weight 0 take no part; "
+            f"at least {minimum} are needed, so give more rows a weight{cure}."
         )
 
 
