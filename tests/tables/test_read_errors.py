@@ -234,6 +234,16 @@ def test_options(options: dict[str, Any], expected: str):
     assert expected in message(write(table), **options)
 
 
+def test_a_column_that_is_constant_in_all_rows_of_a_weight_is_refused():
+    table = [f"{line},{7 if i % 3 else i},{i % 3}" for i, line in enumerate(lines()[1:])]
+    write(["a,b,c,same,w", *table])
+    assert message("t.csv", weights="w", minimum_rows=50) == (
+        "t.csv, column 'same': found 7 in every row of a weight above 0, a constant; "
+        "use `shoal fit t.csv --out RUN --drop same --weights w`."
+    )
+    assert read_table("t.csv").names == ("a", "b", "c", "same", "w")
+
+
 def npy(array: np.ndarray) -> Callable[[], bytes]:
     def make() -> bytes:
         file = io.BytesIO()

@@ -42,8 +42,13 @@ def build_table(
         if (problem := column.problem) is not None
     }
     if source.frame.height > 1 and distinct:
+        used = (
+            None if roles.weights is None or roles.weights in faults else columns[roles.weights].numbers > 0
+        )
         faults |= _equal_faults(
-            source, {i: columns[i] for i in (*roles.values, *roles.context) if i not in faults}
+            source,
+            {i: columns[i] for i in (*roles.values, *roles.context) if i not in faults},
+            None if used is None or used.sum() < max(minimum_rows, 2) else used,  # too few are told below
         )
     if faults:
         _raise_first(source, roles, request, faults)
@@ -108,20 +113,24 @@ def _value_fault(source: Source, i: int, column: Column, problem: Problem) -> Fa
     return Fault(f"{place}: found {found}{more}", "remove such rows", rank=1)
 
 
-def _equal_faults(source: Source, columns: dict[int, Column]) -> dict[int, Fault]:
-    """The constant columns, and those that repeat an earlier one."""
+def _equal_faults(
+    source: Source, columns: dict[int, Column], used: np.ndarray | None = None
+) -> dict[int, Fault]:
+    """The columns that are constant in the rows `used` (None: in all), and those that repeat an earlier one there."""
+    rows = "every row" if used is None or used.all() else "every row of a weight above 0"
     faults: dict[int, Fault] = {}
     seen: dict[bytes, int] = {}
     for i, column in columns.items():
-        name, numbers = source.names[i], column.numbers + 0.0  # + 0.0 makes -0.0 and 0.0 one
+        numbers = column.numbers if used is None else column.numbers[used]
+        name, numbers = source.names[i], numbers + 0.0  # + 0.0 makes -0.0 and 0.0 one
         key = hashlib.blake2b(numbers.tobytes()).digest()
         if numbers.min() == numbers.max():
             faults[i] = Fault(
-                f"{source.label}, column {name!r}: found {shown(numbers[0])} in every row, a constant"
+                f"{source.label}, column {name!r}: found {shown(numbers[0])} in {rows}, a constant"
             )
         elif key in seen:
             other = source.names[seen[key]]
-            faults[i] = Fault(f"{source.label}: columns {other!r} and {name!r} are identical in every row")
+            faults[i] = Fault(f"{source.label}: columns {other!r} and {name!r} are identical in {rows}")
         seen.setdefault(key, i)
     return faults
 
