@@ -183,6 +183,13 @@ def test_bad_settings_are_one_sentence(settings, words):
     assert "\n" not in str(error.value)
 
 
+def test_a_table_is_not_given_weights_that_would_be_ignored():
+    with pytest.raises(ValueError, match="a `Table`, which has its own context and weights"):
+        ladder(as_table(banana()), weights=np.ones(1200), **SMALL)
+    with pytest.raises(ValueError, match="has no column 'x7'"):
+        ladder(as_table(banana()), columns=["x7"], **SMALL)
+
+
 def test_values_that_float32_can_not_tell_apart_are_refused():
     x = banana()
     x[:, 0] += 1e9

@@ -146,6 +146,12 @@ def test_a_table_stays_and_is_reordered():
         as_table(table, ["d"])
 
 
+@pytest.mark.parametrize("more", [{"context": VALUES}, {"weights": np.ones(120)}], ids=["context", "weights"])
+def test_a_table_takes_no_second_context_or_weights(more: dict[str, Any]):
+    with pytest.raises(InputError, match="a `Table`, which has its own context and weights: leave out"):
+        as_table(as_table(VALUES), **more)
+
+
 def test_the_caller_can_not_change_a_table():
     array = VALUES.copy()
     table = as_table(array)

@@ -25,7 +25,7 @@ from shoal.selection._record import build_record
 from shoal.selection._rule import Choice, choose
 from shoal.selection._rung import Rung, Training, check_family, train
 from shoal.selection._sentence import sentence
-from shoal.tables import Table, as_table
+from shoal.tables import as_table
 
 DEPTHS = (1, 2, 4, 8, 16)
 
@@ -104,11 +104,7 @@ def ladder(
     **Raises:** `InputError` (a ValueError) for bad input, before anything is trained.
     """
     budget = Budget(time_limit)
-    table = (
-        data
-        if isinstance(data, Table)
-        else as_table(data, columns, context=context, weights=weights, minimum_rows=100, distinct=True)
-    )
+    table = as_table(data, columns, context=context, weights=weights, minimum_rows=100, distinct=True)
     _check(families, depths, seeds, dtype, dequantize, max_condition, max_round_trip)
     config = {
         "families": list(families), "depths": list(depths), "seeds": seeds, "seed": seed, "time_limit": time_limit,

@@ -46,6 +46,11 @@ def as_table(
     **Raises:** `InputError`, one sentence that names column and row (counted from 0) and says what was found.
     """
     if isinstance(data, Table):
+        if context is not None or weights is not None:
+            raise InputError(
+                "The data are a `Table`, which has its own context and weights: "
+                "leave out `context` and `weights`, or give them to the call that made the table."
+            )
         return data if names is None else _reordered(data, tuple(names))
     source = _source(data, names)
     by_name = source.kind == "frame"
