@@ -169,7 +169,11 @@ def test_a_time_limit_marks_what_it_cuts(monkeypatch):
         ({"families": ("glow",)}, "unknown; choose from"),
         ({"depths": (0,)}, "at least 1"),
         ({"depths": ()}, "at least one"),
+        ({"depths": np.array([1.5])}, "whole numbers of at least 1"),
         ({"seeds": 0}, "`seeds`"),
+        ({"seed": -1}, "`seed` must be at least 0; got -1"),
+        ({"time_limit": -1.0}, "`time_limit` must be a finite number of seconds above 0, or None; got -1"),
+        ({"time_limit": float("nan")}, "`time_limit` must be .* got nan"),
         ({"dtype": "float16"}, "`dtype`"),
         ({"dtype": "float64"}, "jax_enable_x64"),
         ({"dequantize": "yes"}, "`dequantize`"),
@@ -181,6 +185,15 @@ def test_bad_settings_are_one_sentence(settings, words):
     with pytest.raises(ValueError, match=words) as error:
         ladder(banana(), **settings)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_one_family_and_depths_of_numpy_are_taken():
+    depths: Any = np.array([2, 1])
+    out = ladder(banana(), families="nice", depths=depths, time_limit=1e-3)
+    assert [(r.family, r.depth) for r in out.rungs] == [("nice", 1), ("nice", 2)]
+    assert out.record["config"]["families"] == ["nice"]
+    assert [type(depth) for depth in out.record["config"]["depths"]] == [int, int]
 
 
 def test_a_table_is_not_given_weights_that_would_be_ignored():

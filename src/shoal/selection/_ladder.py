@@ -105,9 +105,12 @@ def ladder(
     """
     budget = Budget(time_limit)
     table = as_table(data, columns, context=context, weights=weights, minimum_rows=100, distinct=True)
-    _check(families, depths, seeds, dtype, dequantize, max_condition, max_round_trip)
+    families = [families] if isinstance(families, str) else list(families)
+    depths = [depths] if isinstance(depths, int) else list(depths)
+    _check(families, depths, seeds, seed, time_limit, dtype, dequantize, max_condition, max_round_trip)
+    depths = [int(depth) for depth in depths]
     config = {
-        "families": list(families), "depths": list(depths), "seeds": seeds, "seed": seed, "time_limit": time_limit,
+        "families": families, "depths": depths, "seeds": seeds, "seed": seed, "time_limit": time_limit,
         "max_condition": max_condition, "max_round_trip": max_round_trip, "dequantize": dequantize,
         "hidden": list(hidden), "batch_size": batch_size, "max_epochs": max_epochs, "patience": patience,
         "learning_rate": learning_rate, "dtype": dtype,
@@ -242,6 +245,8 @@ def _check(
     families: Sequence[str],
     depths: Sequence[int],
     seeds: int,
+    seed: int,
+    time_limit: float | None,
     dtype: str,
     dequantize: str,
     max_condition: float,
@@ -251,10 +256,16 @@ def _check(
         raise InputError("`families` and `depths` must each name at least one.")
     for family in families:
         check_family(family)
-    if any(not isinstance(d, int) or d < 1 for d in depths):
+    if any(not isinstance(d, (int, np.integer)) or isinstance(d, bool) or d < 1 for d in depths):
         raise InputError(f"`depths` must be whole numbers of at least 1; got {list(depths)}.")
     if seeds < 1:
         raise InputError(f"`seeds` must be at least 1; got {seeds}.")
+    if seed < 0:
+        raise InputError(f"`seed` must be at least 0; got {seed}.")
+    if time_limit is not None and not 0 < time_limit < np.inf:
+        raise InputError(
+            f"`time_limit` must be a finite number of seconds above 0, or None; got {time_limit}."
+        )
     if dtype not in ("float32", "float64"):
         raise InputError(f'`dtype` must be "float32" or "float64"; got {dtype!r}.')
     if dtype == "float64" and not jax.config.read("jax_enable_x64"):
