@@ -9,6 +9,7 @@ import jax.random as jr
 import numpy as np
 import pytest
 
+from shoal import flows
 from shoal.bijections import ArrayPartition, Partition, alternating, halves, random_halves, strided
 
 
@@ -105,3 +106,8 @@ def test_partitions_are_values():
     assert halves(4) == Partition(4, (0, 1))
     assert hash(halves(4)) == hash(Partition(4, (0, 1)))
     assert halves(4) != alternating(4)
+
+
+def test_a_recipe_needs_a_partition():
+    with pytest.raises(ValueError, match="`partition` is empty; give at least one Partition"):
+        flows.realnvp(jr.key(0), 3, 2, partition=[])

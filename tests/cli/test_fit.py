@@ -219,6 +219,23 @@ def test_numerical_failure(shoal_command: Run, ladder: FakeLadder, table: Path, 
     assert "model.json" not in names(tmp_path / "run.unfinished")
 
 
+def test_out_of_time_is_no_numerical_failure(shoal_command: Run, ladder: FakeLadder, table: Path):
+    ladder.result.flow, ladder.result.failed = None, True
+    ladder.result.record = record(
+        "unfinished", decision={"chosen": None, "sentence": "No rung had the time."}
+    )
+    result = shoal_command("fit", table, "--out", "run", "--time-limit", "1s")
+    assert result.exit_code == 3
+    assert result.stderr.endswith(
+        "Out of time: no flow is kept, the record and the report (run.unfinished/report.html) are kept in "
+        "run.unfinished; go on with the same command, a longer --time-limit and --resume.\n"
+    )
+    assert "Numerical failure" not in result.stderr
+    ladder.result.record = record("diverged")
+    result = shoal_command("fit", table, "--out", "run", "--time-limit", "5m", "--resume")
+    assert "Numerical failure: no flow is kept" in result.stderr
+
+
 def test_a_raised_numerical_failure(shoal_command: Run, ladder: FakeLadder, table: Path, tmp_path: Path):
     def fail(folder: Path) -> None:
         raise NumericalFailure("the spectrum is not finite")

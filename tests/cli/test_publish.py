@@ -98,6 +98,39 @@ def test_a_run_behind_a_link(tmp_path: Path):
     assert {path.name for path in (tmp_path / "disk").iterdir()} == {"run"}
 
 
+@pytest.mark.parametrize("taken", ["unfinished", "replaced"])
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_what_is_no_run_is_not_deleted(places: Places, taken: str, kind: str):
+    path: Path = getattr(places, taken)
+    shutil.rmtree(places.unfinished)
+    if kind == "folder":
+        path.mkdir()
+    mine = path if kind == "file" else path / "notes.txt"
+    mine.write_text("mine")
+    with pytest.raises(
+        InputError, match=rf"needs the name run.{taken} beside it, which is taken by something"
+    ):
+        check_places(places, overwrite=True, resume=True)
+    assert mine.read_text() == "mine"
+    assert content(places.run) == "old"
+
+
+def test_a_run_that_was_killed_before_its_first_file_is_no_obstacle(places: Places):
+    shutil.rmtree(places.unfinished)
+    places.unfinished.mkdir()
+    (places.unfinished / _run_folder.LOCK).touch()
+    check_places(places, overwrite=True, resume=False)
+    assert content(places.run) == "old"
+
+
+def test_what_a_killed_deletion_left_is_no_obstacle(places: Places):
+    places.unfinished.rename(places.replaced)
+    for path in places.replaced.glob("*.json"):
+        path.unlink()
+    check_places(places, overwrite=True, resume=False)
+    assert not places.replaced.exists()
+
+
 def test_a_folder_that_is_not_writable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(_run_folder.os, "access", lambda *_: False)  # root may write everywhere
     with pytest.raises(InputError, match=r"the folder .* is not writable"):

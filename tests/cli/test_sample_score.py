@@ -1,6 +1,5 @@
 """`shoal sample` and `shoal score` on a model that was saved, and on folders that hold none."""
 
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -305,14 +304,30 @@ def test_an_unfinished_run_is_named(shoal_command: Run, tmp_path: Path):
 def test_wrong_columns_are_told_before_the_model_loads(
     shoal_command: Run, model: Flow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    (tmp_path / "run/record.json").write_text(
-        json.dumps({"data": {"columns": COLUMNS, "context_columns": []}})
-    )
     (tmp_path / "t.csv").write_text("a,b\n1,2\n")
     monkeypatch.setattr(shoal, "load", None, raising=False)
     result = shoal_command("score", "run", "t.csv", "-o", "s.csv")
     assert result.exit_code == 2
     assert "t.csv has no column 'c'" in result.stderr
+
+
+@pytest.mark.parametrize("text", ["[]", "{", '{"data": {"columns": ["x", "y", "z"]}}'])
+@pytest.mark.usefixtures("model")
+def test_the_record_has_no_say_in_what_the_model_is(shoal_command: Run, tmp_path: Path, text: str):
+    (tmp_path / "run/record.json").write_text(text)
+    (tmp_path / "t.csv").write_text("a,b,c\n1,2,3\n")
+    result = shoal_command("score", "run", "t.csv", "-o", "s.csv")
+    assert result.exit_code == 0, result.output
+
+
+@pytest.mark.usefixtures("model")
+def test_a_context_file_for_a_model_without_context_is_told_before_the_model_loads(
+    shoal_command: Run, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(shoal, "load", None, raising=False)
+    result = shoal_command("sample", "run", "--context-file", "t.csv", "-o", "s.csv")
+    assert result.exit_code == 2
+    assert "The model in run has no context columns; leave out --context-file" in result.stderr
 
 
 @pytest.mark.parametrize("rows", [1, 63, 64, 65, 200])

@@ -19,6 +19,7 @@ from shoal.report._embed import script_json, specification
 from shoal.report._numbers import duration, fixed, setting, short, whole
 from shoal.report._points import column_sets, points_of
 from shoal.report._rungs import rungs_of
+from shoal.report._tables import rung_rows
 from shoal.report._theme import depth_place, family_colours, log_axis, log_domain
 
 VENDOR = Path(shoal.report.__file__).parent / "vendor"
@@ -130,6 +131,28 @@ def test_specifications_name_their_data(record: dict[str, Any]) -> None:
             text = json.dumps(spec)
             assert '"name": "points"' in text
             assert "$schema" not in text
+
+
+def test_one_far_outlier_does_not_flatten_the_panel_of_log_likelihoods(record: dict[str, Any]) -> None:
+    levels = [-9.0 - 5.0 * i / len(record["points"]["data"]) for i in range(len(record["points"]["data"]))]
+    plain = points_of({**record, "points": {**record["points"], "log_prob": levels}})
+    assert plain is not None
+    assert (plain.level_floor, plain.below_floor) == (None, 0)
+    spoiled = points_of({**record, "points": {**record["points"], "log_prob": [-2000.0, *levels[1:]]}})
+    assert spoiled is not None
+    assert spoiled.level_floor is not None
+    assert -14 < spoiled.level_floor < -13.9
+    assert spoiled.below_floor >= 1
+    for spec in scatter_specifications(spoiled, [0, 1, 2]).values():
+        scales = [layer["encoding"]["y"]["scale"] for layer in spec["vconcat"][0]["hconcat"][-1]["layer"]]
+        assert all(scale["clamp"] and -15 < scale["domain"][0] < -14 for scale in scales)
+
+
+def test_a_rung_that_was_not_started_took_no_time(record: dict[str, Any]) -> None:
+    rung = {"family": "spline", "depth": 16, "status": "not started", "seconds": 0.0, "seeds": []}
+    (row,) = rung_rows(rungs_of({"rungs": [rung]}))
+    assert row["seconds"] == "–"
+    assert rung_rows(rungs_of(record))[0]["seconds"] != "–"
 
 
 def test_script_json_can_not_end_its_element() -> None:

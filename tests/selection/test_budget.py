@@ -80,3 +80,13 @@ def test_nothing_begins_without_time(clock):
     budget = Budget(30.0)
     clock[0] += 29.0
     assert budget.share(RUNGS) == 0.0
+
+
+def test_a_limit_that_may_do_for_one_rung_begins_one(clock):
+    guess = _budget.FIRST_COMPILE["realnvp"] + _budget.FIRST_MEASURE["realnvp"]
+    for spare, wanted in ((-0.1, 0.0), (1.0, _budget.FIRST_COMPILE["realnvp"] + 1.0)):
+        limit = (guess + spare) / 0.9  # a tenth is kept for what follows the last rung
+        assert Budget(limit).share(RUNGS) == pytest.approx(wanted)
+    budget = Budget(30.0)
+    budget.measured("realnvp", 1, compiling=9.0, measuring=4.0, per_epoch=0.1)  # doubled for pairs of layers
+    assert budget.share([("realnvp", 2)]) == 0.0  # 27 s are no longer guessed to do

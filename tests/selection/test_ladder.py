@@ -1,6 +1,8 @@
 """The ladder on small tables: what it promises about units, parts, seeds, failures."""
 
 import dataclasses
+from types import SimpleNamespace
+from typing import Any
 
 import jax.random as jr
 import numpy as np
@@ -9,6 +11,7 @@ import pytest
 from shoal.records import check_record
 from shoal.selection import _ladder, ladder
 from shoal.selection._prepare import prepare
+from shoal.selection._rung import Rung
 from shoal.tables import as_table
 
 SMALL = {"depths": (1, 2), "hidden": (16,), "max_epochs": 16, "batch_size": 128, "seeds": 2}
@@ -99,12 +102,58 @@ def test_context_and_weights_go_through():
     x = 0.1 * (c - 300) + rng.normal(size=(1500, 1))
     x = np.hstack([x, rng.normal(size=(1500, 1))])
     weights = np.where(x[:, 1] > 0, 2.0, 1.0)
-    out = ladder(x, context=c, weights=weights, **{**SMALL, "depths": (2,)})
+    events: list[dict] = []
+    out = ladder(x, context=c, weights=weights, progress=events.append, **{**SMALL, "depths": (2,)})
     assert out.flow is not None
+    (told,) = [event["summary"]["validation"] for event in events if event["stage"] == "rung"]
+    assert told == pytest.approx(out.record["rungs"][0]["validation_log_likelihood"], abs=1e-9)
     with_context = np.asarray(out.flow.log_prob(x, c)).mean()
     wrong = np.asarray(out.flow.log_prob(x, c[::-1])).mean()
     assert with_context > wrong + 1
     assert out.flow.sample(jr.key(0), (), c[:7]).shape == (7, 2)
+
+
+def test_a_row_of_weight_0_is_as_if_it_were_not_there():
+    x, weights = banana(), np.tile([1.0, 2.0, 3.0], 400)
+    masked = np.insert(x, np.arange(0, 1200, 6), [-999_999.125, 1e30, 1e38], axis=0)  # 1e38: beyond float32
+    table = as_table(masked, weights=np.insert(weights, np.arange(0, 1200, 6), 0.0))
+    options: dict[str, Any] = {"seed": 0, "dequantize_columns": False, "dtype": "float32"}
+    ours, plain = prepare(table, **options), prepare(as_table(x, weights=weights), **options)
+    for name, part in plain.parts.items():
+        assert (ours.parts[name].x == part.x).all()
+        assert (ours.parts[name].weights == part.weights).all()
+        assert (masked[ours.parts[name].rows] == x[part.rows]).all()
+
+
+def test_means_and_deviations_count_a_row_as_often_as_its_weight_says():
+    x, weights = banana(), np.tile([1.0, 2.0, 3.0], 400)
+    table = as_table(x[:, :2], context=x[:, 2:], weights=weights)
+    ours = prepare(table, seed=0, dequantize_columns=False, dtype="float32")
+    assert ours.context_mean is not None
+    assert ours.context_scale is not None
+    rows = ours.parts["train"].rows
+    repeated = np.repeat(x[rows], weights[rows].astype(int), axis=0)
+    for found, wanted in (
+        (np.append(ours.mean, ours.context_mean), repeated.mean(axis=0)),
+        (np.append(ours.scale, ours.context_scale), repeated.std(axis=0)),
+    ):
+        np.testing.assert_allclose(found, wanted, rtol=1e-12)
+
+
+def test_a_column_that_is_constant_where_the_weights_are_is_refused():
+    x, weights = banana(), np.tile([0.0, 1.0], 600)
+    x[weights > 0, 1] = 0.1
+    with pytest.raises(ValueError, match="column 'x1' is constant in the training part"):
+        prepare(as_table(x, weights=weights), seed=0, dequantize_columns=False, dtype="float32")
+
+
+def test_the_seed_that_is_kept_is_best_by_the_weights():
+    points = np.array([[0.0, -3.0], [-1.0, -1.0]])  # log-likelihoods of two points under two seeds
+    figures: list[Any] = [SimpleNamespace(log_likelihoods=row) for row in points]
+    rung = Rung("nice", 1)
+    rung.figures.extend(figures)
+    assert rung.best_seed(None) == 1
+    assert rung.best_seed(np.array([3.0, 1.0])) == 0
 
 
 def test_a_time_limit_marks_what_it_cuts(monkeypatch):
@@ -120,7 +169,11 @@ def test_a_time_limit_marks_what_it_cuts(monkeypatch):
         ({"families": ("glow",)}, "unknown; choose from"),
         ({"depths": (0,)}, "at least 1"),
         ({"depths": ()}, "at least one"),
+        ({"depths": np.array([1.5])}, "whole numbers of at least 1"),
         ({"seeds": 0}, "`seeds`"),
+        ({"seed": -1}, "`seed` must be at least 0; got -1"),
+        ({"time_limit": -1.0}, "`time_limit` must be a finite number of seconds above 0, or None; got -1"),
+        ({"time_limit": float("nan")}, "`time_limit` must be .* got nan"),
         ({"dtype": "float16"}, "`dtype`"),
         ({"dtype": "float64"}, "jax_enable_x64"),
         ({"dequantize": "yes"}, "`dequantize`"),
@@ -132,6 +185,22 @@ def test_bad_settings_are_one_sentence(settings, words):
     with pytest.raises(ValueError, match=words) as error:
         ladder(banana(), **settings)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_one_family_and_depths_of_numpy_are_taken():
+    depths: Any = np.array([2, 1])
+    out = ladder(banana(), families="nice", depths=depths, time_limit=1e-3)
+    assert [(r.family, r.depth) for r in out.rungs] == [("nice", 1), ("nice", 2)]
+    assert out.record["config"]["families"] == ["nice"]
+    assert [type(depth) for depth in out.record["config"]["depths"]] == [int, int]
+
+
+def test_a_table_is_not_given_weights_that_would_be_ignored():
+    with pytest.raises(ValueError, match="a `Table`, which has its own context and weights"):
+        ladder(as_table(banana()), weights=np.ones(1200), **SMALL)
+    with pytest.raises(ValueError, match="has no column 'x7'"):
+        ladder(as_table(banana()), columns=["x7"], **SMALL)
 
 
 def test_values_that_float32_can_not_tell_apart_are_refused():

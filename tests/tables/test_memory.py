@@ -113,6 +113,11 @@ BAD: dict[str, tuple[Any, dict[str, Any], str]] = {
         r"row 1 \(counted from 0\): found the weight -1",
     ),
     "weights zero": (VALUES, {"weights": np.zeros(120)}, "found the weight 0 in every row"),
+    "weights few": (
+        VALUES,
+        {"weights": (np.arange(120) < 9) * 2.0, "minimum_rows": 10},
+        "`weights`: found a weight above 0 in 9 rows, and rows of weight 0 take no part; at least 10 are needed",
+    ),
 }
 
 
@@ -139,6 +144,12 @@ def test_a_table_stays_and_is_reordered():
     np.testing.assert_array_equal(turned.values, VALUES[:, [2, 1]])
     with pytest.raises(InputError, match="has no column 'd'"):
         as_table(table, ["d"])
+
+
+@pytest.mark.parametrize("more", [{"context": VALUES}, {"weights": np.ones(120)}], ids=["context", "weights"])
+def test_a_table_takes_no_second_context_or_weights(more: dict[str, Any]):
+    with pytest.raises(InputError, match="a `Table`, which has its own context and weights: leave out"):
+        as_table(as_table(VALUES), **more)
 
 
 def test_the_caller_can_not_change_a_table():

@@ -88,6 +88,10 @@ FILES: dict[str, tuple[Callable[[], list[str] | bytes], str]] = {
         lambda: row(17, ""),
         "t.csv, row 17 is empty: remove the line, for instance with `sed -i 17d t.csv`.",
     ),
+    "open quote in the last field": (
+        lambda: row(17, '1,2,"3'),
+        "t.csv, row 17: a quote is opened and not closed",
+    ),
     "open quote": (lambda: row(17, '1,"2,3'), "t.csv, row 17: a quote is opened and not closed"),
     "missing": (
         lambda: row(17, "1,,2"),
@@ -234,6 +238,16 @@ def test_options(options: dict[str, Any], expected: str):
     assert expected in message(write(table), **options)
 
 
+def test_a_column_that_is_constant_in_all_rows_of_a_weight_is_refused():
+    table = [f"{line},{7 if i % 3 else i},{i % 3}" for i, line in enumerate(lines()[1:])]
+    write(["a,b,c,same,w", *table])
+    assert message("t.csv", weights="w", minimum_rows=50) == (
+        "t.csv, column 'same': found 7 in every row of a weight above 0, a constant; "
+        "use `shoal fit t.csv --out RUN --drop same --weights w`."
+    )
+    assert read_table("t.csv").names == ("a", "b", "c", "same", "w")
+
+
 def npy(array: np.ndarray) -> Callable[[], bytes]:
     def make() -> bytes:
         file = io.BytesIO()
@@ -326,6 +340,8 @@ def test_parquet_columns():
     assert "t.parquet, column 'day', row 1: found 2024-01-02 where a number is needed" in message("t.parquet")
     assert "t.parquet, column 'b', row 7: found a missing value" in message("t.parquet", drop=["day"])
     assert "column 'nothing', row 1: found a missing value" in message("t.parquet", columns=["a", "nothing"])
+    frame.with_columns(pair=pl.lit([1.5, 2.0])).write_parquet("t.parquet")
+    assert "column 'pair', row 1: found [1.5, 2.0] where" in message("t.parquet", columns=["a", "pair"])
 
 
 def test_places():

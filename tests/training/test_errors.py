@@ -97,6 +97,13 @@ def test_a_flow_that_needs_context():
         fit(flow, TRAIN, context=CONTEXT, key=KEY)
 
 
+def test_a_context_that_the_flow_would_ignore():
+    with pytest.raises(
+        InputError, match="`context` was given but the flow has none; build it with `context_dim`"
+    ):
+        fit(scales(), TRAIN, context=CONTEXT, key=KEY)
+
+
 def test_nothing_to_train():
     class Constant:
         def log_prob(self, x, context=None):

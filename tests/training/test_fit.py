@@ -162,6 +162,23 @@ def test_weights_count_like_repeated_rows():
     assert np.abs(curves[0] - curves[2]).max() > 1e-3
 
 
+def test_a_row_of_weight_0_is_left_out_whatever_it_holds():
+    # 1e30 has the density 0 in float32, and 0 * log 0 is no number.
+    rows, weights = np.insert(TRAIN, [5, 70], 1e30, axis=0), np.insert(np.ones(ROWS), [5, 70], 0.0)
+    seen, valid = np.insert(VALID, 9, 1e30, axis=0), np.insert(np.ones(len(VALID)), 9, 0.0)
+    masked = fit(scales(), rows, weights=weights, validation=seen, validation_weights=valid, key=KEY, **SHORT)
+    without = fit(
+        scales(),
+        TRAIN,
+        weights=np.ones(ROWS),
+        validation=VALID,
+        validation_weights=np.ones(len(VALID)),
+        key=KEY,
+        **SHORT,
+    )
+    assert same_bits(masked, without)
+
+
 def test_only_ratios_of_weights_matter():
     weights = np.random.default_rng(0).uniform(0.5, 2.0, ROWS)
     runs = [fit(scales(), TRAIN, weights=weights * c, key=KEY, **SHORT) for c in (1.0, 1024.0)]

@@ -19,6 +19,7 @@ from ._settings import FAMILIES, FitSettings, parse_settings
 from ._summary import print_summary
 
 COLUMN_OPTIONS = ("columns", "drop", "context", "weights")
+OUT_OF_TIME = ("not started", "unfinished")  # statuses of rungs that time, not numbers, ended
 _TABLE, _LADDER, _TRAINING, _RUN = "Columns", "Ladder and choice", "Training", "Run"
 
 
@@ -133,6 +134,12 @@ def _train(
             f"Interrupted: {_kept(places, result)}; go on with the same command and --resume.", INTERRUPTED
         )
     if result.failed or result.flow is None:
+        if all(rung.get("status") in OUT_OF_TIME for rung in record["rungs"]):
+            raise stop(
+                f"Out of time: no flow is kept, {_kept(places, result)}; go on with the same command, a longer "
+                "--time-limit and --resume.",
+                NUMERICAL_FAILURE,
+            )
         raise stop(f"Numerical failure: no flow is kept, {_kept(places, result)}.", NUMERICAL_FAILURE)
     publish(places)
     typer.echo(f"The report lies at {places.label}/report.html")

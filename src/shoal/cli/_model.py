@@ -3,7 +3,6 @@
 `shoal.load` checks everything again and more; here is what can be seen without it.
 """
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -47,10 +46,11 @@ def find_model(run: Path) -> ModelFolder:
             f"RUN {run} holds no model: there is no {MODEL} in it; name a folder that `shoal fit` made."
         )
     model, _ = read_document(run)
-    record = _read_json(run / "record.json") if (run / "record.json").is_file() else {}
-    data = record.get("data")
-    keys = ("columns", "context_columns")
-    columns, context = (_names(data.get(key)) if isinstance(data, dict) else None for key in keys)
+    fields = model["tree"].get("fields")
+    flow = fields if isinstance(fields, dict) else {}
+    columns, context = (_names(flow.get(key)) for key in ("columns", "context_columns"))
+    if context is None and flow.get("context_shape", ()) is None:
+        context = ()
     return ModelFolder(run, columns, context, model.get("dtype") == "float64")
 
 
@@ -59,18 +59,6 @@ def loaded(folder: ModelFolder) -> Iterator[Any]:
     """Yields the flow; a model with float64 weights computes in float64 within the scope."""
     with float64(folder.float64):
         yield shoal.load(folder.path)
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(
-            f"{path} can not be read as JSON: the file is damaged; fit the model again."
-        ) from error
-    if not isinstance(value, dict):
-        raise InputError(f"{path} does not hold a JSON object: the file is damaged; fit the model again.")
-    return value
 
 
 def _names(value: Any) -> tuple[str, ...] | None:

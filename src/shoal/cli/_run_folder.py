@@ -24,6 +24,7 @@ except ImportError:  # not on Windows, where two runs into one folder are then n
 
 LOCK = ".lock"
 MARKS = ("record.json", "config.json", "model.json")  # a folder with one of these holds a run
+PARTS = (*MARKS, "weights.safetensors", "metrics.parquet", "log.jsonl", "report.html", "checkpoints")
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,7 @@ def check_places(places: Places, *, overwrite: bool, resume: bool) -> None:
         )
     if not os.access(parent, os.W_OK | os.X_OK):
         raise InputError(f"--out {label} can not be made: the folder {parent} is not writable.")
+    _check_foreign(places)
     if places.unfinished.is_dir():
         with _locked(places):
             _recover(places)
@@ -128,10 +130,29 @@ def _check_existing(places: Places, overwrite: bool) -> None:
         raise InputError(f"--out {label} is a file; name a folder that does not exist yet.")
     if not overwrite:
         raise InputError(f"--out {label} exists already; name another folder, or replace it by --overwrite.")
-    if any(places.run.iterdir()) and not any((places.run / mark).exists() for mark in MARKS):
+    if not _holds_a_run(places.run):
         raise InputError(
             f"--out {label} holds something other than a run and is not overwritten; name another folder."
         )
+
+
+def _check_foreign(places: Places) -> None:
+    """Refuses names beside the run that are taken by something else, which would be deleted or moved."""
+    for path in (places.unfinished, places.replaced):
+        if (path.exists() or path.is_symlink()) and not (path.is_dir() and _holds_a_run(path, PARTS)):
+            raise InputError(
+                f"--out {places.label} needs the name {path.name} beside it, which is taken by something other than a "
+                "run; move that away, or name another folder."
+            )
+
+
+def _holds_a_run(folder: Path, marks: tuple[str, ...] = MARKS) -> bool:
+    """True also for an empty folder, and for one that was killed before it held more than its lock.
+
+    With `PARTS` as marks, what a deletion that was killed left of a run is one, too.
+    """
+    found = {path.name for path in folder.iterdir()} - {LOCK}
+    return not found or not found.isdisjoint(marks)
 
 
 def _check_config(places: Places, differences: Any) -> None:

@@ -79,6 +79,8 @@ def couplings(
             )
         partition = named[partition](dim)
     given = [partition] if isinstance(partition, Partition) else list(partition)
+    if not given:
+        raise ValueError("`partition` is empty; give at least one Partition.")
     for p in given:
         if not isinstance(p, Partition) or p.dim != dim:
             raise ValueError(f"`partition` must be Partitions of {dim} coordinates; got {p!r}.")

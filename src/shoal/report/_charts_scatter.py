@@ -115,13 +115,14 @@ def _condition_panel(points: Points, front: bool) -> alt.LayerChart:
         scale=alt.Scale(type="log", domain=domain, nice=False),
         axis=log_axis(domain, grid=False),
     )
-    levels = finite_values(points.log_prob)
+    levels, floor = finite_values(points.log_prob), points.level_floor
     y: alt.Y | alt.YValue = alt.YValue(SIZE / 2)
     if levels:
+        shown = levels if floor is None else [level for level in levels if level >= floor]
         y = alt.Y(
             "l:Q",
             title="log-likelihood",
-            scale=alt.Scale(domain=linear_domain(levels), nice=False, zero=False),
+            scale=alt.Scale(domain=linear_domain(shown), nice=False, zero=False, clamp=True),
         )
         y = y.axis(tickCount=4, grid=False)
     layers = _selected_layers(points, x, y, CONDITION) if front else [_pale_layer(x, y)]

@@ -43,6 +43,19 @@ class Points:
         """Number of samples."""
         return len(self.samples[0]) if self.samples else 0
 
+    @property
+    def level_floor(self) -> float | None:
+        """The 1 % quantile of the log-likelihoods, where the lower ones reach twice as far as all others."""
+        levels = finite_values(self.log_prob)
+        low = quantile(levels, 0.01) if levels else math.inf
+        return low if levels and low - min(levels) > 2 * (max(levels) - low) > 0 else None
+
+    @property
+    def below_floor(self) -> int:
+        """Number of data points below `level_floor`."""
+        floor = self.level_floor
+        return 0 if floor is None else sum(level < floor for level in finite_values(self.log_prob))
+
 
 def points_of(record: Mapping[str, Any]) -> Points | None:
     """Returns the points of a record, best-conditioned first (the worst are drawn last); `None` without any."""

@@ -32,7 +32,7 @@ def _rung_row(rung: Rung, mark: Mapping[str, str]) -> dict[str, Any]:
         "unresolved": whole(rung.condition.get("unresolved")),
         "float32": short(single, 2),
         "float64": short(mapping(rung.round_trip.get("float64")).get("max"), 2),
-        "seconds": duration(rung.seconds),
+        "seconds": MISSING if rung.status == "not started" else duration(rung.seconds),
         "status": rung.status,
         "complete": rung.complete,
         "ill": rung.well_conditioned is False and tail is not None,

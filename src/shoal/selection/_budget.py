@@ -45,6 +45,10 @@ class Budget:
         count = len(rungs)
         while count and left < (1 + LEAST_TRAINING) * sum(fixed[:count]):
             count -= 1
+        if count == 0 and not self.layer and left >= fixed[0]:
+            count = (
+                1  # nothing is measured yet, and the first guesses are high: one rung may well have the time
+            )
         if count == 0:
             return 0.0
         costs = [self._cost(family) * depth for family, depth in rungs[:count]]

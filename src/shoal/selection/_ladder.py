@@ -25,7 +25,7 @@ from shoal.selection._record import build_record
 from shoal.selection._rule import Choice, choose
 from shoal.selection._rung import Rung, Training, check_family, train
 from shoal.selection._sentence import sentence
-from shoal.tables import Table, as_table
+from shoal.tables import as_table
 
 DEPTHS = (1, 2, 4, 8, 16)
 
@@ -104,14 +104,13 @@ def ladder(
     **Raises:** `InputError` (a ValueError) for bad input, before anything is trained.
     """
     budget = Budget(time_limit)
-    table = (
-        data
-        if isinstance(data, Table)
-        else as_table(data, columns, context=context, weights=weights, minimum_rows=100, distinct=True)
-    )
-    _check(families, depths, seeds, dtype, dequantize, max_condition, max_round_trip)
+    table = as_table(data, columns, context=context, weights=weights, minimum_rows=100, distinct=True)
+    families = [families] if isinstance(families, str) else list(families)
+    depths = [depths] if isinstance(depths, int) else list(depths)
+    _check(families, depths, seeds, seed, time_limit, dtype, dequantize, max_condition, max_round_trip)
+    depths = [int(depth) for depth in depths]
     config = {
-        "families": list(families), "depths": list(depths), "seeds": seeds, "seed": seed, "time_limit": time_limit,
+        "families": families, "depths": depths, "seeds": seeds, "seed": seed, "time_limit": time_limit,
         "max_condition": max_condition, "max_round_trip": max_round_trip, "dequantize": dequantize,
         "hidden": list(hidden), "batch_size": batch_size, "max_epochs": max_epochs, "patience": patience,
         "learning_rate": learning_rate, "dtype": dtype,
@@ -130,7 +129,7 @@ def ladder(
         max_round_trip=max_round_trip,
         weights=validation.weights,
     )
-    kept = _kept(rungs, choice)
+    kept = _kept(rungs, choice, validation.weights)
     flow = scores = test = None
     if kept is not None:
         inner = rungs[kept[0]].results[kept[1]].flow
@@ -217,11 +216,12 @@ def _line(rung: Rung, prepared: Prepared) -> dict[str, float]:
     candidate = rung.candidate()
     if candidate is None:
         return {}
-    mean = float(np.mean(candidate.log_likelihoods)) - prepared.log_volume
+    means = np.average(candidate.log_likelihoods, axis=1, weights=prepared.parts["validation"].weights)
+    mean = float(np.mean(means)) - prepared.log_volume
     return {"validation": mean, "condition_q99": candidate.condition_q99, "round_trip": candidate.round_trip}
 
 
-def _kept(rungs: list[Rung], choice: Choice) -> tuple[int, int] | None:
+def _kept(rungs: list[Rung], choice: Choice, weights: FloatArray | None) -> tuple[int, int] | None:
     """(rung, seed) of the flow to deliver: the chosen one, else the best-conditioned of the as-good ones."""
     if choice.best is None:
         return None
@@ -229,7 +229,7 @@ def _kept(rungs: list[Rung], choice: Choice) -> tuple[int, int] | None:
     if index is None:
         good = [i for i, v in enumerate(choice.verdicts) if v is not None and v.as_good]
         index = min(good, key=lambda i: rungs[i].condition_q99())
-    return index, rungs[index].best_seed()
+    return index, rungs[index].best_seed(weights)
 
 
 def _test(inner: Flow, prepared: Prepared) -> tuple[FloatArray, dict[str, Any]]:
@@ -245,6 +245,8 @@ def _check(
     families: Sequence[str],
     depths: Sequence[int],
     seeds: int,
+    seed: int,
+    time_limit: float | None,
     dtype: str,
     dequantize: str,
     max_condition: float,
@@ -254,10 +256,16 @@ def _check(
         raise InputError("`families` and `depths` must each name at least one.")
     for family in families:
         check_family(family)
-    if any(not isinstance(d, int) or d < 1 for d in depths):
+    if any(not isinstance(d, (int, np.integer)) or isinstance(d, bool) or d < 1 for d in depths):
         raise InputError(f"`depths` must be whole numbers of at least 1; got {list(depths)}.")
     if seeds < 1:
         raise InputError(f"`seeds` must be at least 1; got {seeds}.")
+    if seed < 0:
+        raise InputError(f"`seed` must be at least 0; got {seed}.")
+    if time_limit is not None and not 0 < time_limit < np.inf:
+        raise InputError(
+            f"`time_limit` must be a finite number of seconds above 0, or None; got {time_limit}."
+        )
     if dtype not in ("float32", "float64"):
         raise InputError(f'`dtype` must be "float32" or "float64"; got {dtype!r}.')
     if dtype == "float64" and not jax.config.read("jax_enable_x64"):

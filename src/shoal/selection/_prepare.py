@@ -2,6 +2,8 @@
 
 Splitting looks at the raw rows; noise on lattice columns comes after it, in all parts alike; means and deviations are
 those of the training part. All of it is float64 on the host, so rescaling a column changes nothing that is trained.
+
+A row of weight w counts as w equal rows do, in means and deviations too; a row of weight 0 is in no part.
 """
 
 from dataclasses import dataclass
@@ -55,21 +57,26 @@ def prepare(table: Table, *, seed: int, dequantize_columns: bool, dtype: str) ->
     """Split, dequantize, standardise. **Raises:** `InputError` for columns that are constant in the training part or
     that `dtype` can not hold or resolve, and for too few distinct rows.
     """
+    used = np.arange(table.rows) if table.weights is None else np.flatnonzero(table.weights)
     whole = table.values if table.context is None else np.hstack([table.values, table.context])
-    _check_range(whole, table, dtype)
-    index = dict(zip(PARTS, split(whole, seed, label=table.source), strict=True))
-    lattices = detect_lattice(table.values, table.names)
+    _check_range(whole[used], table, dtype)
+    index = {
+        name: used[rows]
+        for name, rows in zip(PARTS, split(whole[used], seed, label=table.source), strict=True)
+    }
+    lattices = detect_lattice(table.values[used], table.names)
     values = table.values
     if dequantize_columns and lattices:
         values = dequantize(values, lattices, np.random.SeedSequence([seed, 1]))
-    mean, scale = _moments(values[index["train"]], table.names, table.source)
-    _check_resolution(values, scale, table.names, table.source, dtype)
+    train_weights = None if table.weights is None else table.weights[index["train"]]
+    mean, scale = _moments(values[index["train"]], train_weights, table.names, table.source)
+    _check_resolution(values[used], scale, table.names, table.source, dtype)
     context_mean = context_scale = context = None
     if table.context is not None:
         context_mean, context_scale = _moments(
-            table.context[index["train"]], table.context_names, table.source
+            table.context[index["train"]], train_weights, table.context_names, table.source
         )
-        _check_resolution(table.context, context_scale, table.context_names, table.source, dtype)
+        _check_resolution(table.context[used], context_scale, table.context_names, table.source, dtype)
         context = (table.context - context_mean) / context_scale
     x = (values - mean) / scale
     parts = {
@@ -81,11 +88,6 @@ def prepare(table: Table, *, seed: int, dequantize_columns: bool, dtype: str) ->
         )
         for name, rows in index.items()
     }
-    for name, part in parts.items():
-        if part.weights is not None and not part.weights.any():
-            raise InputError(
-                f"{table.source}: every row of the {name} part has weight 0; give more rows a weight."
-            )
     return Prepared(
         table,
         values,
@@ -99,9 +101,14 @@ def prepare(table: Table, *, seed: int, dequantize_columns: bool, dtype: str) ->
     )
 
 
-def _moments(values: FloatArray, names: tuple[str, ...], source: str) -> tuple[FloatArray, FloatArray]:
+def _moments(
+    values: FloatArray, weights: FloatArray | None, names: tuple[str, ...], source: str
+) -> tuple[FloatArray, FloatArray]:
     mean, scale = values.mean(axis=0), values.std(axis=0)
-    flat = ~(scale > 0)
+    if weights is not None:
+        mean = np.average(values, axis=0, weights=weights)
+        scale = np.sqrt(np.average((values - mean) ** 2, axis=0, weights=weights))
+    flat = (np.ptp(values, axis=0) == 0) | ~(scale > 0)  # rounding can give a constant a deviation
     if flat.any():
         name = names[int(np.argmax(flat))]
         raise InputError(

@@ -11,6 +11,7 @@ import numpy as np
 
 from shoal import flows
 from shoal._errors import InputError
+from shoal._scalars import FloatArray
 from shoal._types import Key
 from shoal.distributions import Flow
 from shoal.selection._evaluate import Figures, evaluate
@@ -77,9 +78,9 @@ class Rung:
         """The 99 % quantile of kappa, the largest over the seeds; inf where it was not measured."""
         return max((f.condition.q99 for f in self.figures), default=np.inf)
 
-    def best_seed(self) -> int:
-        """The seed with the highest mean validation log-likelihood."""
-        return int(np.argmax([np.mean(f.log_likelihoods) for f in self.figures]))
+    def best_seed(self, weights: FloatArray | None) -> int:
+        """The seed with the highest mean validation log-likelihood; `weights` of the validation points."""
+        return int(np.argmax([np.average(f.log_likelihoods, weights=weights) for f in self.figures]))
 
 
 def check_family(family: str) -> None:

@@ -42,8 +42,13 @@ def build_table(
         if (problem := column.problem) is not None
     }
     if source.frame.height > 1 and distinct:
+        used = (
+            None if roles.weights is None or roles.weights in faults else columns[roles.weights].numbers > 0
+        )
         faults |= _equal_faults(
-            source, {i: columns[i] for i in (*roles.values, *roles.context) if i not in faults}
+            source,
+            {i: columns[i] for i in (*roles.values, *roles.context) if i not in faults},
+            None if used is None or used.sum() < max(minimum_rows, 2) else used,  # too few are told below
         )
     if faults:
         _raise_first(source, roles, request, faults)
@@ -52,7 +57,7 @@ def build_table(
     if weights is not None and roles.weights is not None:
         name = source.names[roles.weights]
         cure = f", or use {request.without([name], (), listed=False)}" if request is not None else ""
-        check_weights(weights, f"{source.label}, column {name!r}", source, cure)
+        check_weights(weights, f"{source.label}, column {name!r}", source, cure, minimum=minimum_rows)
     return Table(
         names=tuple(source.names[i] for i in roles.values),
         values=_stack(columns, roles.values, source.frame.height),
@@ -65,8 +70,10 @@ def build_table(
     )
 
 
-def check_weights(weights: FloatArray, label: str, source: Source, cure: str = "") -> None:
-    """Raises `InputError` for a negative weight, or if no weight is positive; `cure` ends the sentence."""
+def check_weights(
+    weights: FloatArray, label: str, source: Source, cure: str = "", *, minimum: int = 1
+) -> None:
+    """Raises `InputError` for a negative weight, or if fewer than `minimum` are positive; `cure` ends the sentence."""
     if (weights < 0).any():
         row = int(np.argmax(weights < 0))
         found = f"{label}, {source.row(row)}: found the weight {weights[row]:g}"
@@ -74,6 +81,13 @@ def check_weights(weights: FloatArray, label: str, source: Source, cure: str = "
     if weights.size and not (weights > 0).any():
         raise InputError(
             f"{label}: found the weight 0 in every row; give at least one positive weight{cure}."
+        )
+    positive = int((weights > 0).sum())
+    if positive < min(minimum, weights.size):
+        count = "1 row" if positive == 1 else f"{positive} rows"
+        raise InputError(
+            f"{label}: found a weight above 0 in {count}, and rows of weight 0 take no part; "
+            f"at least {minimum} are needed, so give more rows a weight{cure}."
         )
 
 
@@ -99,20 +113,24 @@ def _value_fault(source: Source, i: int, column: Column, problem: Problem) -> Fa
     return Fault(f"{place}: found {found}{more}", "remove such rows", rank=1)
 
 
-def _equal_faults(source: Source, columns: dict[int, Column]) -> dict[int, Fault]:
-    """The constant columns, and those that repeat an earlier one."""
+def _equal_faults(
+    source: Source, columns: dict[int, Column], used: np.ndarray | None = None
+) -> dict[int, Fault]:
+    """The columns that are constant in the rows `used` (None: in all), and those that repeat an earlier one there."""
+    rows = "every row" if used is None or used.all() else "every row of a weight above 0"
     faults: dict[int, Fault] = {}
     seen: dict[bytes, int] = {}
     for i, column in columns.items():
-        name, numbers = source.names[i], column.numbers + 0.0  # + 0.0 makes -0.0 and 0.0 one
+        numbers = column.numbers if used is None else column.numbers[used]
+        name, numbers = source.names[i], numbers + 0.0  # + 0.0 makes -0.0 and 0.0 one
         key = hashlib.blake2b(numbers.tobytes()).digest()
         if numbers.min() == numbers.max():
             faults[i] = Fault(
-                f"{source.label}, column {name!r}: found {shown(numbers[0])} in every row, a constant"
+                f"{source.label}, column {name!r}: found {shown(numbers[0])} in {rows}, a constant"
             )
         elif key in seen:
             other = source.names[seen[key]]
-            faults[i] = Fault(f"{source.label}: columns {other!r} and {name!r} are identical in every row")
+            faults[i] = Fault(f"{source.label}: columns {other!r} and {name!r} are identical in {rows}")
         seen.setdefault(key, i)
     return faults
 

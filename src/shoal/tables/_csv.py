@@ -136,12 +136,16 @@ def _is_number(text: str) -> bool:
 
 def _raise_ragged(data: bytes, separator: str, header_row: int, width: int, label: str) -> None:
     """Raises for the first row with another number of fields than the header; returns if there is none."""
-    row = header_row
+    row, cells = header_row, list[str]()
     records = enumerate(_records(data.rstrip(b"\r\n "), separator), 1)
     try:
         for row, cells in records:
             if row < header_row or len(cells) == width or (width == 1 and not cells):
                 continue
+            raise InputError(_ragged(row, cells, width, label))
+        if any(
+            "\n" in cell for cell in cells
+        ):  # a quote that is open takes all rows to the end into the last cell
             raise InputError(_ragged(row, cells, width, label))
     except csv.Error as error:
         raise InputError(

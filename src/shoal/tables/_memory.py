@@ -46,6 +46,11 @@ def as_table(
     **Raises:** `InputError`, one sentence that names column and row (counted from 0) and says what was found.
     """
     if isinstance(data, Table):
+        if context is not None or weights is not None:
+            raise InputError(
+                "The data are a `Table`, which has its own context and weights: "
+                "leave out `context` and `weights`, or give them to the call that made the table."
+            )
         return data if names is None else _reordered(data, tuple(names))
     source = _source(data, names)
     by_name = source.kind == "frame"
@@ -65,7 +70,7 @@ def as_table(
         raise InputError(
             f"The context has {beside.rows} rows where the data have {table.rows}; give one for each row."
         )
-    loose = None if weights is None or request.weights else _weights(weights, source)
+    loose = None if weights is None or request.weights else _weights(weights, source, minimum_rows)
     return Table(
         names=table.names,
         values=table.values,
@@ -134,7 +139,7 @@ def _column_names(context: Any) -> tuple[str, ...]:
     return tuple(context) if is_names else ()
 
 
-def _weights(weights: Any, source: Source) -> FloatArray:
+def _weights(weights: Any, source: Source, minimum_rows: int) -> FloatArray:
     array = np.asarray(weights)
     if array.ndim != 1 or array.dtype.kind not in "iuf" or array.shape[0] != source.frame.height:
         raise InputError(
@@ -145,7 +150,7 @@ def _weights(weights: Any, source: Source) -> FloatArray:
     if not np.isfinite(values).all():
         row = int(np.argmin(np.isfinite(values)))
         raise InputError(f"`weights`, {source.row(row)}: found {values[row]}; weights must be finite.")
-    check_weights(values, "`weights`", source)
+    check_weights(values, "`weights`", source, minimum=minimum_rows)
     return values
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
+import polars as pl
 
 LISTED = 12  # longer lists of columns are named by what to leave out
 
@@ -82,6 +83,8 @@ def shown(value: object) -> str:
     """A found value as it is quoted in a sentence: text in quotes, control characters escaped, shortened."""
     if isinstance(value, (float, np.floating)):
         return f"{float(value):.6g}"
+    if isinstance(value, pl.Series):  # a cell of a column of lists
+        value = value.to_list()
     text = repr(value) if isinstance(value, (str, bytes)) else str(value)
     text = text if text.isprintable() else repr(text)
     return text if len(text) <= 40 else f"{text[:36]}...{text[-1]}"

@@ -1,6 +1,7 @@
 """Training tables: checks at the entry, normalised weights, the shuffle on the device, digests for resuming.
 
-A table is (rows, columns); a context has one row per data row. Weights are scaled to mean 1.
+A table is (rows, columns); a context has one row per data row. Rows of weight 0 are left out (a density of 0 there
+would make 0 * inf of them), and the other weights are scaled to mean 1.
 """
 
 import hashlib
@@ -64,7 +65,12 @@ def make_rows(
             raise InputError("`context` and `validation_context` go together: pass both, or neither.")
         if extra is not None and like.context is not None:
             _same_columns(f"{prefix}context", "context", extra.shape[1], like.context.shape[1])
-    scaled = None if weights is None else _weights(f"{prefix}weights", weights, len(x), dtype)
+    scaled = None
+    if weights is not None:
+        array = _weights(f"{prefix}weights", weights, len(x))
+        kept = array > 0
+        x, extra, array = x[kept], None if extra is None else extra[kept], array[kept]
+        scaled = jnp.asarray((array / array.mean()).astype(dtype))
     return Rows(jnp.asarray(x), None if extra is None else jnp.asarray(extra), scaled)
 
 
@@ -100,7 +106,7 @@ def _same_columns(name: str, other: str, found: int, wanted: int) -> None:
         )
 
 
-def _weights(name: str, values: Any, rows: int, dtype: Any) -> Array:
+def _weights(name: str, values: Any, rows: int) -> np.ndarray:
     array = np.asarray(values)
     if array.dtype.kind not in "fiub" or array.shape != (rows,):
         raise InputError(
@@ -113,7 +119,7 @@ def _weights(name: str, values: Any, rows: int, dtype: Any) -> Array:
         raise InputError(f"`{name}` is {array[row]} at row {row} (counted from 0); pass finite weights >= 0.")
     if not array.any():
         raise InputError(f"`{name}` is zero in every row; at least one row needs a positive weight.")
-    return jnp.asarray((array / array.mean()).astype(dtype))
+    return array
 
 
 def shuffle(key: PRNGKeyArray, rows: int) -> Int[Array, " rows"]:

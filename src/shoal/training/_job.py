@@ -63,10 +63,16 @@ def make_tables(
         for name, value in (("context", validation_context), ("weights", validation_weights)):
             if value is not None:
                 raise InputError(f"`validation_{name}` was given without `validation`; pass both.")
-        return rows, None
-    return rows, make_rows(
-        "validation", validation, validation_context, validation_weights, dtype, columns, like=rows
-    )
+    seen = None
+    if validation is not None:
+        seen = make_rows(
+            "validation", validation, validation_context, validation_weights, dtype, columns, like=rows
+        )
+    if rows.context is not None and getattr(flow, "context_shape", ()) is None:
+        raise InputError(
+            "`context` was given but the flow has none; build it with `context_dim`, or leave `context` out."
+        )
+    return rows, seen
 
 
 def make_job(
