@@ -16,7 +16,7 @@ from shoal.training import fit
 
 
 def digits(rows: int) -> np.ndarray:
-    return load_digits(return_X_y=True)[0][:rows].astype(np.float32)
+    return np.asarray(load_digits(return_X_y=True)[0], np.float32)[:rows]
 
 
 @pytest.mark.parametrize("mixing", ["lu", "plain", "couplings"])

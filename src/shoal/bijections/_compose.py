@@ -71,7 +71,7 @@ class Chain(AbstractComposite):
         parts = []
         for b in reversed(self.bijections):
             parts.append(initialize_part(b, x, context))
-            x = over_batch(parts[-1].inverse, x, context)
+            x = _to_latent(parts[-1], x, context)
         return eqx.tree_at(lambda c: c.bijections, self, tuple(reversed(parts)))
 
 
@@ -129,7 +129,7 @@ class Scan(AbstractComposite):
         units = []
         for unit in reversed(self.units()):
             units.append(initialize_part(unit, x, context))
-            x = over_batch(units[-1].inverse, x, context)
+            x = _to_latent(units[-1], x, context)
         return eqx.tree_at(lambda s: s.unit, self, _stacked(units[::-1]))
 
     def _run(self, v: Vector, function, *, reverse: bool) -> tuple[Vector, Scalar]:
@@ -177,6 +177,12 @@ class Inverse(AbstractComposite):
                 f"`Inverse` holds {type(from_data[0]).__name__}, which is set from data; initialise it before wrapping."
             )
         return self
+
+
+@eqx.filter_jit
+def _to_latent(bijection: AbstractBijection, x: Batch, context: ContextBatch) -> Batch:
+    """The batch one part further; compiled once for all parts of one structure."""
+    return over_batch(bijection.inverse, x, context)
 
 
 def first_unlike(units: Sequence[AbstractBijection]) -> int | None:
