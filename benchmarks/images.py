@@ -80,13 +80,15 @@ def bits(model: Any, x: np.ndarray, key: Any) -> dict[str, float]:
 
 
 def picture(images: np.ndarray, shape: tuple[int, int, int], levels: int, path: Path) -> None:
-    """A grid of 8 x 8 images, enlarged to about 500 pixels."""
+    """A grid of 8 x 8 images with lines between them, enlarged to about 500 pixels; what is not finite is black."""
     h, w, _ = shape
-    grid = images[:64].reshape(8, 8, h, w).transpose(0, 2, 1, 3).reshape(8 * h, 8 * w)
-    pixels = np.uint8(255 * np.clip(np.nan_to_num(grid, nan=0.0), 0, levels - 1) / (levels - 1))
+    tiles = np.clip(np.nan_to_num(images[:64].reshape(8, 8, h, w)), 0, levels - 1) * (255 / (levels - 1))
+    tiles = np.pad(tiles, ((0, 0), (0, 0), (0, 1), (0, 1)), constant_values=110)
+    grid = np.uint8(tiles.transpose(0, 2, 1, 3).reshape(8 * (h + 1), 8 * (w + 1)))
     times = max(1, 512 // (8 * h))
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(pixels).resize((8 * w * times, 8 * h * times), Image.Resampling.NEAREST).save(path)
+    size = (grid.shape[1] * times, grid.shape[0] * times)
+    Image.fromarray(grid).resize(size, Image.Resampling.NEAREST).save(path, optimize=True)
 
 
 def measured(

@@ -35,6 +35,7 @@ from shoal.bijections._masks import MaskedConditioner as MaskedConditioner
 from shoal.bijections._noise import Noise as Noise
 from shoal.bijections._noise import reseeded as reseeded
 from shoal.bijections._on_part import OnPart as OnPart
+from shoal.bijections._parameters import parameters_per_layer as parameters_per_layer
 from shoal.bijections._partition import AbstractPartition as AbstractPartition
 from shoal.bijections._partition import ArrayPartition as ArrayPartition
 from shoal.bijections._partition import Partition as Partition

@@ -1,0 +1,55 @@
+"""Parameters of each layer, against counts by hand."""
+
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+import pytest
+
+from shoal.bijections import (
+    AffineCoupling,
+    Chain,
+    LULinear,
+    MaskedAutoregressive,
+    Permutation,
+    Scan,
+    Standardize,
+    StandardizedContext,
+    halves,
+    parameters_per_layer,
+)
+
+
+def test_layers_of_a_chain():
+    coupling = AffineCoupling(halves(5), hidden=(7,), context_dim=2, key=jr.key(0))
+    affine, net = 6 * 4 + 6, 7 * 4 + 7 + 6 * 7
+    parts = [
+        LULinear(5, key=jr.key(0)),
+        coupling,
+        Permutation(range(5)),
+        Standardize(jnp.zeros(5), jnp.ones(5)),
+    ]
+    assert parameters_per_layer(Chain(parts)) == (5 * 5 + 5, affine + net, 0, 0)
+    wrapped = StandardizedContext(coupling, jnp.zeros(2), jnp.ones(2))
+    assert parameters_per_layer(wrapped) == (affine + net,)
+    assert parameters_per_layer(Scan([coupling, coupling])) == (affine + net,) * 2
+
+
+@pytest.mark.parametrize(("hidden", "context"), [((), 0), ((6,), 0), ((6, 5), 2)])
+def test_masked_weights_are_not_counted(hidden: tuple[int, ...], context: int):
+    """The numbers whose change changes x at some point: counted by moving them one at a time."""
+    layer = MaskedAutoregressive(3, hidden=hidden, context_dim=context, activation="silu", key=jr.key(0))
+    keys = iter(jr.split(jr.key(1), 20))
+    layer = jax.tree.map(lambda a: jr.normal(next(keys), a.shape), layer)
+    x = jr.normal(jr.key(2), (8, 3))
+    c = jr.normal(jr.key(3), (8, context)) if context else None
+    leaves, tree = jax.tree.flatten(layer)
+
+    @jax.jit
+    def outputs(flat):
+        made = jax.tree.unflatten(tree, flat)
+        return jax.vmap(made.inverse, in_axes=(0, None if c is None else 0))(x, c)
+
+    effects = jax.jacrev(outputs)(leaves)
+    moved = sum(int(np.sum(np.any(np.asarray(e) != 0, axis=(0, 1)))) for e in effects)
+    assert parameters_per_layer(layer) == (moved,)
