@@ -1,5 +1,7 @@
 """Ready flows, and flows on disk."""
 
+from shoal.flows._catalogue import ARCHITECTURES as ARCHITECTURES
+from shoal.flows._catalogue import Architecture as Architecture
 from shoal.flows._files import load as load
 from shoal.flows._files import save as save
 from shoal.flows._glow import glow as glow
