@@ -2,7 +2,7 @@
 
 The left side has slopes between min(1, 1 + p q) and max(1, 1 + p q), so there is one root; as |tanh| < 1, it lies in
 [t - |p|, t + |p|]. Newton's method inside that bracket, with bisection where a step leaves it or does not halve the one
-before, ends at the rounding of the dtype. Derivatives are those of the implicit function (Optimistix).
+before, ends at the rounding of the dtype (Optimistix runs it). Derivatives are those of the implicit function.
 """
 
 from typing import Any
@@ -10,7 +10,6 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import lineax as lx
 import optimistix as optx
 
 from shoal._types import Array, Bool, Float, Int, Scalar
@@ -66,22 +65,22 @@ class BracketedNewton(optx.AbstractRootFinder):
 
 
 def solve(p: Scalar, q: Scalar, s: Scalar, t: Scalar, *, max_steps: int) -> Root:
-    """The root y of y + p tanh(q y + s) = t, where p q > -1."""
-    y0 = t - p * jnp.tanh(q * t + s)  # the root, where tanh is saturated
+    """The root y of y + p tanh(q y + s) = t, where p q > -1; its derivatives, of any order, are exact at y."""
+    args = jax.lax.stop_gradient((p, q, s, t))
+    fixed_p, fixed_q, fixed_s, fixed_t = args
     found = optx.root_find(
         _equation,
         BracketedNewton(),
-        y0,
-        (p, q, s, t),
-        {"lower": t - jnp.abs(p), "upper": t + jnp.abs(p)},
+        fixed_t - fixed_p * jnp.tanh(fixed_q * fixed_t + fixed_s),  # the root, where tanh is saturated
+        args,
+        {"lower": fixed_t - jnp.abs(fixed_p), "upper": fixed_t + jnp.abs(fixed_p)},
         has_aux=True,
         max_steps=max_steps,
         throw=False,
-        tags=frozenset({lx.diagonal_tag}),
     )
-    y, steps = found.value, found.stats["num_steps"]
-    residual = jax.lax.stop_gradient(_equation(y, (p, q, s, t))[0])
-    return Root(y, found.stats["solved"] & jnp.isfinite(y), residual, jnp.asarray(steps, jnp.int32))
+    y, steps = found.value, jnp.asarray(found.stats["num_steps"], jnp.int32)
+    solved = found.stats["solved"] & jnp.isfinite(y)
+    return Root(_implicit(y, p, q, s, t), solved, _equation(y, args)[0], steps)
 
 
 def outcome(solved: Bool[Array, ""], error: Scalar, steps: Int[Array, ""], tolerance: float) -> Outcome:
@@ -112,6 +111,22 @@ def projected(u: Float[Array, "n"], w: Float[Array, "n"], least: float) -> Float
     product, square = jnp.dot(w, u), jnp.dot(w, w)
     shift = (above(product, least) - product) / jnp.where(square > 0, square, 1.0)
     return u + shift * w
+
+
+@jax.custom_jvp
+def _implicit(y: Scalar, p: Scalar, q: Scalar, s: Scalar, t: Scalar) -> Scalar:
+    """y, with the derivatives of the root: dy (1 + p q tanh') = dt - tanh dp - p tanh' (y dq + ds)."""
+    return y
+
+
+@_implicit.defjvp
+def _implicit_jvp(primals: Any, tangents: Any) -> tuple[Scalar, Scalar]:
+    _, p, q, s, _ = primals
+    _, dp, dq, ds, dt = tangents
+    y = _implicit(*primals)
+    a = q * y + s
+    inner = p * slope_of_tanh(a)
+    return y, (dt - jnp.tanh(a) * dp - inner * (y * dq + ds)) / (1.0 + q * inner)
 
 
 def _equation(y: Scalar, args: tuple[Scalar, Scalar, Scalar, Scalar]) -> tuple[Scalar, tuple[Scalar, Scalar]]:
