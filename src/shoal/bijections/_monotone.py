@@ -5,7 +5,8 @@ The left side has slopes between min(1, 1 + p q) and max(1, 1 + p q), so there i
 before, ends at the rounding of the dtype (Optimistix runs it). Derivatives are those of the implicit function.
 """
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -36,7 +37,7 @@ class BracketedNewton(optx.AbstractRootFinder):
 
     rtol: float = 0.0
     atol: float = 0.0
-    norm = staticmethod(jnp.abs)
+    norm: ClassVar[Callable[[Any], Scalar]] = staticmethod(jnp.abs)
 
     def init(self, fn, y, args, options, f_struct, aux_struct, tags) -> Any:
         """Bracket, length of the last step, and whether the root is found."""
@@ -53,7 +54,8 @@ class BracketedNewton(optx.AbstractRootFinder):
         good = (newton >= lower) & (newton <= upper) & (2.0 * jnp.abs(newton - y) <= jnp.abs(last))
         new = jnp.where(good, newton, middle)
         done = (jnp.abs(value) <= rounding) | (new == y)
-        return jnp.where(done, y, new), (lower, upper, new - y, done), aux
+        best = jnp.where(done & ~good, y, new)  # at the end, Newton's step still takes off a rounding or two
+        return best, (lower, upper, new - y, done), aux
 
     def terminate(self, fn, y, args, options, state, tags) -> Any:
         """Whether the last step found the root."""
