@@ -24,11 +24,11 @@ class Sylvester(AbstractIterative):
 
     A planar layer is a case of m = 2 (of m = 1 where u is along w). R's diagonal is projected as `Planar` projects u,
     δ = `least_slope`; entries of `upper` and `upper_tilde` below the diagonal are not used.
-    log|det dx/dz| = sum log(1 + R_ii R~_ii tanh'_i). Cost: O(mn), and O(m²n) for Q once a batch (a row with a context). **Inverse:** m scalar equations one after another, each by Newton's
-    method in a bracket, to the rounding of the dtype; then an error estimate of first order, which fails the layer where it
-    is above `tolerance` and rounding does not explain it. **Singular values:** n - m are 1, the rest
-    those of A = 1 + R tanh' R~; Lipschitz constants at most L = 1 + |R||R~|, and L^(m-1) / prod min(1, 1 + R_ii R~_ii) for
-    the inverse.
+    log|det dx/dz| = sum log(1 + R_ii R~_ii tanh'_i). Cost: O(mn), and O(m²n) for Q once a batch (a row with a context).
+    **Inverse:** m scalar equations one after another, each by Newton's method in a bracket, to the rounding of the dtype;
+    then an error estimate of first order, which fails the layer where it is above `tolerance` and rounding does not explain
+    it. **Singular values:** n - m are 1, the rest those of A = 1 + R tanh' R~; Lipschitz constants at most L = 1 + |R||R~|,
+    and max(1, L^(m-1) / prod min(1, 1 + R_ii R~_ii)) for the inverse.
     **Parameters:** m(m + 1) + m + kn, k reflections.
     **Arguments:** `rank`: m <= n; `reflections`: k (default m: with it every Q is reached); `context_dim`, `hidden`,
     `activation`: of the net by which a context moves all parameters (0: none); `least_slope`, `tolerance`, `max_steps`: as
