@@ -1,4 +1,4 @@
-"""Planar, radial, Sylvester and Householder flows on 2-D tables: likelihoods, and how exact their inverses are after training.
+"""The planar family on 2-D tables: likelihoods, and how exact the inverses are after training.
 
     python benchmarks/planar.py [--depths 8,32] [--epochs 60] [--out results/planar.json]
 
@@ -42,8 +42,13 @@ def main() -> None:
         for name, recipe in RECIPES.items():
             depths = {"householder": [1], "realnvp": [8]}.get(name, options.depths)
             for depth in depths:
-                rows.append({"table": table, "recipe": name, "depth": depth, **one(recipe, depth, data, options)})
-                print(*(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in rows[-1].items()), flush=True)
+                rows.append(
+                    {"table": table, "recipe": name, "depth": depth, **one(recipe, depth, data, options)}
+                )
+                print(
+                    *(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in rows[-1].items()),
+                    flush=True,
+                )
                 record = {"script": "benchmarks/planar.py", "seed": 0, "epochs": options.epochs, "rows": rows}
                 write_record({**record, "tolerance": TOLERANCE, "system": system_info()}, options.out)
 

@@ -13,12 +13,14 @@ import numpy as np
 import pytest
 
 from shoal.bijections import (
+    Chain,
     ExponentialScale,
     Householder,
     Planar,
     Radial,
     Sylvester,
     convergence,
+    parameters_per_layer,
 )
 from shoal.bijections._monotone import above, solve
 
@@ -52,7 +54,7 @@ def with_arrays(layer: Any, **arrays: Any) -> Any:
 def steep(seed: int) -> Sylvester:
     """Three bumps of size 20 whose slopes come close to the least one."""
     rng = np.random.default_rng(seed)
-    arrays = {"upper": 20.0 * rng.normal(size=(3, 3)), "upper_tilde": rng.normal(size=(3, 3))}
+    arrays = {"upper": 20.0 * rng.normal(size=6), "upper_tilde": rng.normal(size=6)}
     return with_arrays(Sylvester(5, 3, key=jr.key(seed)), **arrays, b=rng.normal(size=3))
 
 
@@ -179,8 +181,8 @@ class TestSylvester:
         """u = R_11 q_1 and w = R~_11 q_1 + R~_12 q_2: same numbers in both directions."""
         rank_two = Sylvester(4, 2, key=jr.key(3))
         arrays = {
-            "upper": [[1.7, 0.0], [0.0, 0.0]],
-            "upper_tilde": [[0.8, -1.1], [0.0, 0.0]],
+            "upper": [1.7, 0.0, 0.0],
+            "upper_tilde": [0.8, -1.1, 0.0],
             "b": [0.4, 0.0],
         }
         rank_two = with_arrays(rank_two, **arrays)
@@ -192,6 +194,13 @@ class TestSylvester:
         got, want = (jax.tree.leaves(_directions(b, z[None], z[None])) for b in (rank_two, one))
         for a, b in zip(got, want, strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-13, atol=1e-14)
+
+
+def test_parameters_per_layer() -> None:
+    """As the classes' documentation states them."""
+    layers = [Planar(5, key=jr.key(0)), Radial(5, key=jr.key(0)), Householder(5, 3, key=jr.key(0))]
+    chain = Chain([*layers, Sylvester(5, 3, reflections=4, key=jr.key(0))])
+    assert parameters_per_layer(chain) == (2 * 5 + 1, 5 + 2, 3 * 5, 3 * 4 + 3 + 4 * 5)
 
 
 class TestHouseholder:

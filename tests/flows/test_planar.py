@@ -26,7 +26,9 @@ def test_density_is_fast_and_sampling_works() -> None:
     assert isinstance(flow.bijection.unit, Inverse)
     flow = jax.tree.map(lambda a: 3.0 * a, flow)
     c = np.linspace(-1.0, 1.0, 6)[:, None]
-    assert "while" not in str(jax.make_jaxpr(lambda x, c: flow.log_prob(x, c))(jnp.ones((6, 2)), jnp.asarray(c)))
+    assert "while" not in str(
+        jax.make_jaxpr(lambda x, c: flow.log_prob(x, c))(jnp.ones((6, 2)), jnp.asarray(c))
+    )
     x, log_prob = flow.sample_and_log_prob(jr.key(1), 6, c)
     np.testing.assert_allclose(flow.log_prob(x, c), log_prob, rtol=1e-5, atol=1e-5)
 

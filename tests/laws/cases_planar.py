@@ -30,7 +30,7 @@ def _bent(layer: AbstractBijection, bend: float) -> AbstractBijection:
 
 
 def _sylvester(layer: Sylvester) -> Sylvester:
-    tilde = jnp.array([[0.5, -0.3], [0.0, 0.4]], layer.b.dtype)
+    tilde = jnp.array([0.5, -0.3, 0.4], layer.b.dtype)
     return eqx.tree_at(lambda s: (s.upper_tilde, s.b), layer, (tilde, layer.b + jnp.array([0.3, -0.2])))
 
 

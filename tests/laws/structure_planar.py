@@ -3,6 +3,8 @@
 # Laws reach into families by their own attributes, which the base class does not have.
 # pyright: reportAttributeAccessIssue=false
 
+from itertools import combinations_with_replacement
+
 import numpy as np
 
 from shoal.bijections import AbstractBijection, ExponentialScale, Householder, Planar, Radial, Sylvester
@@ -26,7 +28,9 @@ def law_low_rank(bijection: AbstractBijection, points: Points) -> None:
     m = len(bijection.b)
     q = _reflections(np.asarray(bijection.vectors))[:, :m]
     close("Jacobian", "float64", np.ones(1), q.T @ q, np.eye(m))
-    r, tilde = np.triu(bijection.upper), np.triu(bijection.upper_tilde)
+    r, tilde = np.zeros((2, m, m))
+    for k, (i, j) in enumerate(combinations_with_replacement(range(m), 2)):
+        r[i, j], tilde[i, j] = bijection.upper[k], bijection.upper_tilde[k]
     product = np.diag(r) * np.diag(tilde)
     r = r + np.diag(_above(product, bijection.least_slope) / np.diag(tilde) - np.diag(r))
     assert np.all(1.0 + np.diag(r) * np.diag(tilde) > bijection.least_slope)

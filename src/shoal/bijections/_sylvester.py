@@ -9,6 +9,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
+import numpy as np
 
 from shoal._types import Array, Context, Float, Key, Scalar, Vector
 from shoal.bijections._amortized import amortizer, check_least_slope, check_solver, moved
@@ -23,7 +24,7 @@ class Sylvester(AbstractIterative):
     r"""x = z + Q R tanh(R~ Q^T z + b) with m bumps: Q n by m, R and R~ upper triangular, R_ii R~_ii > δ - 1.
 
     A planar layer is a case of m = 2 (of m = 1 where u is along w). R's diagonal is projected as `Planar` projects u,
-    δ = `least_slope`; entries of `upper` and `upper_tilde` below the diagonal are not used.
+    δ = `least_slope`; `upper` and `upper_tilde` hold the triangles row by row.
     log|det dx/dz| = sum log(1 + R_ii R~_ii tanh'_i). Cost: O(mn), and O(m²n) for Q once a batch (a row with a context).
     **Inverse:** m scalar equations one after another, each by Newton's method in a bracket, to the rounding of the dtype;
     then an error estimate of first order, which fails the layer where it is above `tolerance` and rounding does not explain
@@ -38,8 +39,8 @@ class Sylvester(AbstractIterative):
     """
 
     vectors: Float[Array, "k n"]
-    upper: Float[Array, "m m"]
-    upper_tilde: Float[Array, "m m"]
+    upper: Float[Array, "triangle"]
+    upper_tilde: Float[Array, "triangle"]
     b: Float[Array, "m"]
     conditioner: Conditioner | None
     least_slope: float = eqx.field(static=True)
@@ -69,8 +70,8 @@ class Sylvester(AbstractIterative):
             raise ValueError(f"`Sylvester(reflections=...)` must be at least 1; got {count}.")
         kv, ku, kt, kc = jr.split(key, 4)
         self.vectors = jr.normal(kv, (count, dim))
-        self.upper = 0.01 * jnp.triu(jr.normal(ku, (rank, rank)))
-        self.upper_tilde = jnp.triu(jr.normal(kt, (rank, rank))) / rank**0.5
+        size = rank * (rank + 1) // 2
+        self.upper, self.upper_tilde = 0.01 * jr.normal(ku, (size,)), jr.normal(kt, (size,)) / rank**0.5
         self.b = jnp.zeros(rank)
         self.conditioner = amortizer(self._arrays(), context_dim, hidden, activation, kc)
         self.least_slope = check_least_slope("Sylvester", least_slope)
@@ -126,9 +127,14 @@ class Sylvester(AbstractIterative):
     def _parameters(self, context: Context) -> tuple[Array, Array, Array, Array]:
         given = context if self.context_shape else None
         vectors, upper, tilde, b = moved(self.conditioner, given, self._arrays())
+        upper, tilde = _triangular(upper, len(b)), _triangular(tilde, len(b))
         own = jax.vmap(lambda u, w: projected(u[None], w[None], self.least_slope)[0])
         diagonal = own(jnp.diag(upper), jnp.diag(tilde))
-        return vectors, jnp.triu(upper, 1) + jnp.diag(diagonal), jnp.triu(tilde), b
+        return vectors, jnp.triu(upper, 1) + jnp.diag(diagonal), tilde, b
+
+
+def _triangular(entries: Float[Array, "triangle"], size: int) -> Float[Array, "m m"]:
+    return jnp.zeros((size, size), entries.dtype).at[np.triu_indices(size)].set(entries)
 
 
 def _error(residual: Array, r: Array, tilde: Array, slopes: Array) -> Scalar:
