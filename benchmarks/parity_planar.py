@@ -2,7 +2,7 @@
 
     build/peers/bin/python benchmarks/parity_planar.py [--out results/parity-planar.json]
 
-normflows: `Planar` (tanh) and `Radial`; flowjax: `Planar` (tanh). Float64, dimension 3, five layers each, seven inputs each.
+normflows: `Planar` (tanh) and `Radial`; flowjax: `Planar` (tanh). Float64, dimension 3, five layers of twenty inputs.
 Every library has its own way to a valid u or β, so the file holds the ones that it uses (`u`, `beta`), not its raw weights.
 """
 
@@ -19,7 +19,7 @@ import torch
 from flowjax.bijections import Planar as FlowjaxPlanar
 from normflows.flows import Planar, Radial
 
-DIM, LAYERS, ROWS = 3, 5, 7
+DIM, LAYERS, ROWS = 3, 5, 20
 
 
 def main() -> None:

@@ -37,7 +37,7 @@ def _wide():
 def planar(w: Any, u: Any, b: float, **settings: Any) -> Planar:
     """The layer that uses exactly this u: its raw u is the one that the projection takes there."""
     w, u = np.asarray(w, np.float64), np.asarray(u, np.float64)
-    layer = Planar(len(w), key=jr.key(0), **settings)
+    layer = Planar(len(w), least_slope=1e-3, key=jr.key(0), **settings)
     width, c = 1.0 - layer.least_slope, float(w @ u)
     raw = width * np.log1p(c / width) if c < 0 else c
     u = u + (raw - c) * w / (w @ w)
@@ -108,10 +108,14 @@ class TestPlanar:
     def test_gradient_where_w_vanishes(self) -> None:
         """The projection has no singularity at w = 0, where Rezende and Mohamed's does not stay bounded."""
         layer = with_arrays(Planar(3, key=jr.key(0)), w=np.zeros(3), b=0.5, u=np.ones(3))
-        x, log_det = layer.forward_and_log_det(jnp.arange(3.0))
+
+        def moved(m):
+            x, log_det = m.forward_and_log_det(jnp.arange(3.0))
+            return log_det + x[0], x
+
+        (log_det, x), grads = eqx.filter_jit(eqx.filter_value_and_grad(moved, has_aux=True))(layer)
         np.testing.assert_allclose(x, np.arange(3.0) + np.tanh(0.5), rtol=1e-15)
-        assert log_det == 0
-        grads = eqx.filter_jit(eqx.filter_grad(lambda m: m.forward_and_log_det(jnp.arange(3.0))[1]))(layer)
+        assert log_det == x[0]
         assert np.all(np.isfinite(grads.w))
 
     def test_negative_product_is_bounded(self) -> None:
@@ -135,29 +139,26 @@ class TestTails:
 
     def _inverse(self, bijection: Any, size: float) -> None:
         rng = np.random.default_rng(5)
-        z = rng.normal(size=(50, 3))
+        z = rng.normal(size=(20, 3))
         z = jnp.asarray(size * z / np.linalg.norm(z, axis=1, keepdims=True))
         _round_trip(bijection, z)
 
     @pytest.mark.parametrize("seed", [0, 1, 2])
     def test_sylvester(self, seed: int) -> None:
-        z = jnp.asarray(8.0 * np.random.default_rng(seed).normal(size=(50, 5)))
+        z = jnp.asarray(8.0 * np.random.default_rng(seed).normal(size=(20, 5)))
         _round_trip(steep(seed), z)
 
 
 @eqx.filter_jit
-def _both(bijection: Any, z: jax.Array) -> Any:
-    x = jax.vmap(bijection.forward)(z)
-    return x, jax.vmap(bijection.inverse)(x), jax.vmap(jax.jacfwd(bijection.forward))(z)
-
-
-@eqx.filter_jit
-def _directions(bijection: Any, z: jax.Array, x: jax.Array) -> Any:
-    return jax.vmap(bijection.forward_and_log_det)(z), jax.vmap(bijection.inverse_and_log_det)(x)
+def both(bijection: Any, z: jax.Array, x: jax.Array) -> Any:
+    """Both directions with their log-dets and the forward Jacobian: one program for a class, 20 rows everywhere."""
+    jacobians = jax.vmap(jax.jacfwd(bijection.forward))(z)
+    return jax.vmap(bijection.forward_and_log_det)(z), jax.vmap(bijection.inverse_and_log_det)(x), jacobians
 
 
 def _round_trip(bijection: Any, z: jax.Array) -> None:
-    x, back, jacobians = _both(bijection, z)
+    (x, _), _, jacobians = both(bijection, z, z)
+    back = both(bijection, z, x)[1][0]
     smallest = np.linalg.svd(np.asarray(jacobians), compute_uv=False)[:, -1]
     size = np.maximum(1.0, np.maximum(np.abs(x).max(axis=1), np.abs(z).max(axis=1)))
     assert np.all(np.abs(back - z).max(axis=1) <= 40 * EPS * size / np.minimum(1.0, smallest))
@@ -165,35 +166,33 @@ def _round_trip(bijection: Any, z: jax.Array) -> None:
 
 class TestRadial:
     def test_at_the_centre(self) -> None:
-        """x = z0 goes to itself, with J = E there and finite derivatives."""
+        """x = z0 goes to itself, with J = E there and finite derivatives in both modes."""
         layer = with_arrays(Radial(3, key=jr.key(0)), stretch=0.8)
         e = np.exp(float(layer.scale.log_scale(layer.stretch)))
-        for function, stretch in ((layer.forward_and_log_det, e), (layer.inverse_and_log_det, 1 / e)):
-            out, log_det = function(layer.z0)
-            np.testing.assert_array_equal(out, layer.z0)
-            np.testing.assert_allclose(log_det, 3 * np.log(stretch), rtol=1e-13)
-            jacobian = jax.jacrev(lambda v, f=function: f(v)[0])(layer.z0)
-            np.testing.assert_allclose(jacobian, stretch * np.eye(3), rtol=1e-13, atol=1e-15)
+        z = jnp.broadcast_to(layer.z0, (20, 3))
+        (x, log_det), (back, log_det_inverse), jacobians = both(layer, z, z)
+        np.testing.assert_array_equal(x, z)
+        np.testing.assert_array_equal(back, z)
+        np.testing.assert_allclose(log_det, 3 * np.log(e), rtol=1e-13)
+        np.testing.assert_allclose(log_det_inverse, -3 * np.log(e), rtol=1e-13)
+        np.testing.assert_allclose(jacobians[0], e * np.eye(3), rtol=1e-13, atol=1e-15)
+        inverse = jax.jit(jax.jacrev(layer.inverse))(layer.z0)
+        np.testing.assert_allclose(inverse, np.eye(3) / e, rtol=1e-13, atol=1e-15)
 
 
 class TestSylvester:
     def test_a_planar_layer_is_one_of_rank_two(self) -> None:
-        """u = R_11 q_1 and w = R~_11 q_1 + R~_12 q_2: same numbers in both directions."""
-        rank_two = Sylvester(4, 2, key=jr.key(3))
-        arrays = {
-            "upper": [1.7, 0.0, 0.0],
-            "upper_tilde": [0.8, -1.1, 0.0],
-            "b": [0.4, 0.0],
-        }
-        rank_two = with_arrays(rank_two, **arrays)
-        q = np.eye(4)
-        for v in np.asarray(rank_two.vectors):
-            q = q @ (np.eye(4) - 2 * np.outer(v, v) / (v @ v))
+        """u = R_11 q_1 and w = R~_11 q_1 + R~_12 q_2, the third bump 0: same numbers in both directions."""
+        arrays = {"upper": [1.7, 0, 0, 0, 0, 0], "upper_tilde": [0.8, -1.1, 0, 0, 0, 0], "b": [0.4, 0, 0]}
+        sylvester = with_arrays(Sylvester(5, 3, key=jr.key(3)), **arrays)
+        q = np.eye(5)
+        for v in np.asarray(sylvester.vectors):
+            q = q @ (np.eye(5) - 2 * np.outer(v, v) / (v @ v))
         one = planar(0.8 * q[:, 0] - 1.1 * q[:, 1], 1.7 * q[:, 0], 0.4)
-        z = jnp.array([0.3, -2.0, 1.0, 0.7])
-        got, want = (jax.tree.leaves(_directions(b, z[None], z[None])) for b in (rank_two, one))
+        z = jnp.asarray(2.0 * np.random.default_rng(0).normal(size=(20, 5)))
+        got, want = (jax.tree.leaves(both(b, z, z)) for b in (sylvester, one))
         for a, b in zip(got, want, strict=True):
-            np.testing.assert_allclose(a, b, rtol=1e-13, atol=1e-14)
+            np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-13)
 
 
 def test_parameters_per_layer() -> None:
@@ -204,7 +203,7 @@ def test_parameters_per_layer() -> None:
 
 
 class TestHouseholder:
-    @pytest.mark.parametrize("count", [1, 7, 96])
+    @pytest.mark.parametrize("count", [1, 96])
     def test_orthogonal_whatever_the_vectors(self, count: int) -> None:
         """Many, nearly parallel and badly scaled ones."""
         rng = np.random.default_rng(count)
@@ -224,7 +223,7 @@ class TestHouseholder:
 class TestOutcome:
     def test_steps_are_few_and_errors_small(self) -> None:
         z = jnp.asarray(8.0 * np.random.default_rng(0).normal(size=(20, 5)))
-        (found,) = convergence(steep(0), _both(steep(0), z)[0])
+        (found,) = convergence(steep(0), both(steep(0), z, z)[0][0])
         assert found.failed == 0
         assert 3 <= found.steps <= 60
         assert 0.0 < found.error < 1e-10
@@ -273,8 +272,8 @@ def test_same_numbers_as_other_libraries(record: dict[str, Any]) -> None:
         arrays = {"z0": record["z0"], "log_alpha": np.log(alpha), "stretch": np.log1p(beta / alpha)}
         layer = with_arrays(layer, **arrays)
     else:
-        layer = planar(record["w"], record["u"], record["b"], least_slope=1e-4)
-    (x, log_det), (z, back) = _directions(layer, jnp.asarray(record["z"]), jnp.asarray(record["x"]))
+        layer = planar(record["w"], record["u"], record["b"])
+    (x, log_det), (z, back), _ = both(layer, jnp.asarray(record["z"]), jnp.asarray(record["x"]))
     np.testing.assert_allclose(x, record["x"], rtol=1e-12, atol=1e-12)
     np.testing.assert_allclose(log_det, record["log_det"], rtol=1e-12, atol=1e-12)
     np.testing.assert_allclose(z, record["z"], rtol=1e-11, atol=1e-11)
