@@ -23,6 +23,7 @@ from shoal.bijections._dense_linear import DenseLinear as DenseLinear
 from shoal.bijections._elementwise import ActNorm as ActNorm
 from shoal.bijections._elementwise import SignFlip as SignFlip
 from shoal.bijections._elementwise import Standardize as Standardize
+from shoal.bijections._householder import Householder as Householder
 from shoal.bijections._iterative import AbstractIterative as AbstractIterative
 from shoal.bijections._iterative import Convergence as Convergence
 from shoal.bijections._iterative import Outcome as Outcome
@@ -44,11 +45,14 @@ from shoal.bijections._partition import halves as halves
 from shoal.bijections._partition import random_halves as random_halves
 from shoal.bijections._partition import strided as strided
 from shoal.bijections._pixelwise import PixelWise as PixelWise
+from shoal.bijections._planar import Planar as Planar
+from shoal.bijections._radial import Radial as Radial
 from shoal.bijections._scale_maps import AbstractScaleMap as AbstractScaleMap
 from shoal.bijections._scale_maps import ExponentialScale as ExponentialScale
 from shoal.bijections._scale_maps import SigmoidScale as SigmoidScale
 from shoal.bijections._scale_maps import SoftBoundedScale as SoftBoundedScale
 from shoal.bijections._spline import SplineCoupling as SplineCoupling
 from shoal.bijections._squeeze import Squeeze as Squeeze
+from shoal.bijections._sylvester import Sylvester as Sylvester
 from shoal.bijections._trace import Trace as Trace
 from shoal.bijections._trace import trace as trace

@@ -7,6 +7,10 @@ from shoal.flows._files import save as save
 from shoal.flows._glow import glow as glow
 from shoal.flows._linear import fold_linear as fold_linear
 from shoal.flows._linear import from_factors as from_factors
+from shoal.flows._planar import householder as householder
+from shoal.flows._planar import planar as planar
+from shoal.flows._planar import radial as radial
+from shoal.flows._planar import sylvester as sylvester
 from shoal.flows._recipes import iaf as iaf
 from shoal.flows._recipes import maf as maf
 from shoal.flows._recipes import nice as nice

@@ -1,0 +1,50 @@
+"""Parameters that a context moves: a layer's own arrays, plus the outputs of a conditioner that sees the context alone.
+
+The conditioner's last layer is zero at the start, so that an untrained layer ignores its context.
+"""
+
+import math
+from typing import Any
+
+import jax.numpy as jnp
+
+from shoal._types import Array, Context, Key
+from shoal.bijections._conditioners import Activation, Conditioner
+
+
+def amortizer(
+    arrays: tuple[Array, ...], context_dim: int, hidden: tuple[int, ...], activation: Activation, key: Key
+) -> Conditioner | None:
+    """The conditioner that moves these arrays, or None where there is no context."""
+    if not context_dim:
+        return None
+    outputs = sum(a.size for a in arrays)
+    return Conditioner(0, outputs, hidden=hidden, context=context_dim, activation=activation, key=key)
+
+
+def moved(conditioner: Conditioner | None, context: Context, arrays: tuple[Array, ...]) -> Any:
+    """The arrays, each plus its part of the conditioner's outputs for this context; as they are without one."""
+    if conditioner is None or context is None:
+        return arrays
+    out, parts, start = conditioner(context[:0], context), [], 0
+    for a in arrays:
+        end = start + math.prod(a.shape)
+        parts.append(a + jnp.reshape(out[start:end], a.shape))
+        start = end
+    return tuple(parts)
+
+
+def check_least_slope(name: str, value: float) -> float:
+    """The number as a float. **Raises:** ValueError unless 0 < value < 1."""
+    if not 0.0 < value < 1.0:
+        raise ValueError(f"`{name}(least_slope=...)` must lie between 0 and 1; got {value}.")
+    return float(value)
+
+
+def check_solver(name: str, tolerance: float, max_steps: int) -> tuple[float, int]:
+    """Tolerance and largest number of steps. **Raises:** ValueError unless both are positive and finite."""
+    if not (tolerance > 0 and math.isfinite(tolerance)):
+        raise ValueError(f"`{name}(tolerance=...)` must be positive and finite; got {tolerance}.")
+    if max_steps < 1:
+        raise ValueError(f"`{name}(max_steps=...)` must be at least 1; got {max_steps}.")
+    return float(tolerance), int(max_steps)

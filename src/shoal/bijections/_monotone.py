@@ -1,0 +1,140 @@
+"""Increasing scalar equations y + p tanh(q y + s) = t, p q > -1: what planar and Sylvester layers solve to be inverted.
+
+The left side has slopes between min(1, 1 + p q) and max(1, 1 + p q), so there is one root; as |tanh| < 1, it lies in
+[t - |p|, t + |p|]. Newton's method inside that bracket, with bisection where a step leaves it or does not halve the one
+before, ends at the rounding of the dtype (Optimistix runs it). Derivatives are those of the implicit function.
+"""
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optimistix as optx
+
+from shoal._types import Array, Bool, Float, Int, Scalar
+from shoal.bijections._iterative import Outcome, Result
+
+_ROUNDINGS = 4.0  # the residual of a root, in roundings of the terms that it is the sum of
+
+
+class Root(eqx.Module):
+    """A root, whether its residual is at the rounding of its terms, the residual, and the steps that it took."""
+
+    y: Scalar
+    solved: Bool[Array, ""]
+    residual: Scalar
+    steps: Int[Array, ""]
+
+
+class BracketedNewton(optx.AbstractRootFinder):
+    """Newton's method inside a bracket, for an increasing function with aux = (slope, rounding error of its value).
+
+    `options`: `lower` and `upper`, between which the root lies. Ends where the value is within its rounding error, or where
+    the bracket has no point inside.
+    """
+
+    rtol: float = 0.0
+    atol: float = 0.0
+    norm: ClassVar[Callable[[Any], Scalar]] = staticmethod(jnp.abs)
+
+    def init(self, fn, y, args, options, f_struct, aux_struct, tags) -> Any:
+        """Bracket, length of the last step, and whether the root is found."""
+        lower, upper = options["lower"], options["upper"]
+        return lower, upper, upper - lower, jnp.zeros((), bool)
+
+    def step(self, fn, y, args, options, state, tags) -> Any:
+        """One step, of Newton's where it stays inside and halves the last one, else to the middle."""
+        lower, upper, last, _ = state
+        value, aux = fn(y, args)
+        slope, rounding = aux
+        lower, upper = jnp.where(value < 0, y, lower), jnp.where(value < 0, upper, y)
+        newton, middle = y - value / slope, lower + 0.5 * (upper - lower)
+        good = (newton >= lower) & (newton <= upper) & (2.0 * jnp.abs(newton - y) <= jnp.abs(last))
+        new = jnp.where(good, newton, middle)
+        done = (jnp.abs(value) <= rounding) | (new == y)
+        best = jnp.where(done & ~good, y, new)  # at the end, Newton's step still takes off a rounding or two
+        return best, (lower, upper, new - y, done), aux
+
+    def terminate(self, fn, y, args, options, state, tags) -> Any:
+        """Whether the last step found the root."""
+        return state[3], optx.RESULTS.successful
+
+    def postprocess(self, fn, y, aux, args, options, state, tags, result) -> Any:
+        """The root as it is, and whether it is one."""
+        return y, aux, {"solved": state[3]}
+
+
+def solve(p: Scalar, q: Scalar, s: Scalar, t: Scalar, *, max_steps: int) -> Root:
+    """The root y of y + p tanh(q y + s) = t, where p q > -1; its derivatives, of any order, are exact at y."""
+    args = jax.lax.stop_gradient((p, q, s, t))
+    fixed_p, fixed_q, fixed_s, fixed_t = args
+    found = optx.root_find(
+        _equation,
+        BracketedNewton(),
+        fixed_t - fixed_p * jnp.tanh(fixed_q * fixed_t + fixed_s),  # the root, where tanh is saturated
+        args,
+        {"lower": fixed_t - jnp.abs(fixed_p), "upper": fixed_t + jnp.abs(fixed_p)},
+        has_aux=True,
+        max_steps=max_steps,
+        throw=False,
+    )
+    y, steps = found.value, jnp.asarray(found.stats["num_steps"], jnp.int32)
+    solved = found.stats["solved"] & jnp.isfinite(y)
+    return Root(_implicit(y, p, q, s, t), solved, _equation(y, args)[0], steps)
+
+
+def outcome(solved: Bool[Array, ""], error: Scalar, steps: Int[Array, ""], tolerance: float) -> Outcome:
+    """Successful where the error estimate is within the tolerance, or the dtype resolves no more."""
+    finite = jnp.isfinite(error)
+    short = Result.where(finite, Result.max_steps, Result.not_finite)
+    met = finite & (solved | (error <= tolerance))
+    return Outcome(Result.where(met, Result.successful, short), steps, jax.lax.stop_gradient(error))
+
+
+def slope_of_tanh(a: Float[Array, "*any"]) -> Float[Array, "*any"]:
+    """tanh'(a) = 4 / (e^a + e^-a)^2, to rounding in the tails too."""
+    return 4.0 * jax.nn.sigmoid(2.0 * a) * jax.nn.sigmoid(-2.0 * a)
+
+
+def above(s: Float[Array, "*any"], least: float) -> Float[Array, "*any"]:
+    """m(s), increasing and once continuously differentiable, with m(s) = s for s >= 0 and m > least - 1: 1 + m > least."""
+    width = 1.0 - least
+    return jnp.where(s < 0, width * jnp.expm1(jnp.minimum(s, 0.0) / width), s)
+
+
+def projected(u: Float[Array, "n"], w: Float[Array, "n"], least: float) -> Float[Array, "n"]:
+    """u + (m(w.u) - w.u) w / |w|^2, so that its product with w is m(w.u) > least - 1; u itself where w.u >= 0.
+
+    As m(s) - s = O(s^2), the shift is O(|w|): it vanishes with w, where Rezende and Mohamed's, with m(0) = log 2 - 1, does
+    not stay bounded.
+    """
+    product, square = jnp.dot(w, u), jnp.dot(w, w)
+    shift = (above(product, least) - product) / jnp.where(square > 0, square, 1.0)
+    return u + shift * w
+
+
+@jax.custom_jvp
+def _implicit(y: Scalar, p: Scalar, q: Scalar, s: Scalar, t: Scalar) -> Scalar:
+    """y, with the derivatives of the root: dy (1 + p q tanh') = dt - tanh dp - p tanh' (y dq + ds)."""
+    return y
+
+
+@_implicit.defjvp
+def _implicit_jvp(primals: Any, tangents: Any) -> tuple[Scalar, Scalar]:
+    _, p, q, s, _ = primals
+    _, dp, dq, ds, dt = tangents
+    y = _implicit(*primals)
+    a = q * y + s
+    inner = p * slope_of_tanh(a)
+    return y, (dt - jnp.tanh(a) * dp - inner * (y * dq + ds)) / (1.0 + q * inner)
+
+
+def _equation(y: Scalar, args: tuple[Scalar, Scalar, Scalar, Scalar]) -> tuple[Scalar, tuple[Scalar, Scalar]]:
+    p, q, s, t = args
+    a = q * y + s
+    inner = p * slope_of_tanh(a)
+    terms = jnp.abs(y) + jnp.abs(t) + jnp.abs(p) + jnp.abs(inner) * (jnp.abs(q * y) + jnp.abs(s))
+    rounding = _ROUNDINGS * jnp.finfo(y.dtype).eps * terms
+    return (y - t) + p * jnp.tanh(a), (1.0 + inner * q, rounding)
