@@ -15,6 +15,7 @@ from shoal.bijections import (
     Residual,
     SingularValues,
     SmoothLeakyReLU,
+    TrainedLeakyReLU,
 )
 from tests.laws.case import Case
 
@@ -52,6 +53,10 @@ CASES: tuple[Case, ...] = (
     ),
     Case("lu-residual-context-lu", _composed),
     Case("layerwise", lambda k: Layerwise(SingularValues(4, 1e-3, 1e3, key=k), SmoothLeakyReLU(0.1), key=k)),
+    Case(
+        "layerwise-trained",
+        lambda k: Layerwise(SingularValues(3, 1e-3, 1e3, reflections=1, key=k), TrainedLeakyReLU(3), key=k),
+    ),
     Case(
         "layerwise-low-rank-context",
         lambda k: Layerwise(

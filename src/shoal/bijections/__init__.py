@@ -32,6 +32,7 @@ from shoal.bijections._layerwise import Layerwise as Layerwise
 from shoal.bijections._leaky import AbstractLeaky as AbstractLeaky
 from shoal.bijections._leaky import LeakySoftsign as LeakySoftsign
 from shoal.bijections._leaky import SmoothLeakyReLU as SmoothLeakyReLU
+from shoal.bijections._leaky import TrainedLeakyReLU as TrainedLeakyReLU
 from shoal.bijections._linear import LULinear as LULinear
 from shoal.bijections._linear import Permutation as Permutation
 from shoal.bijections._lipschitz import LipschitzActivation as LipschitzActivation

@@ -13,15 +13,15 @@ from shoal.bijections._leaky import AbstractLeaky, SmoothLeakyReLU
 class Layerwise(AbstractBijection):
     r"""forward: $x = s(A z + b(c))$, s elementwise and increasing; inverse: $z = A^{-1}(s^{-1}(x) - b(c))$, closed too.
 
-    **Arguments:** `linear`: A, `SingularValues` or `DiagonalPlusLowRank` (a value); `leaky`: s, `SmoothLeakyReLU` or
-    `LeakySoftsign` (a value); `context_dim`: length of the context c, 0 for none; `hidden`, `activation`: of the
-    conditioner that turns c into b.
+    **Arguments:** `linear`: A, `SingularValues` or `DiagonalPlusLowRank` (a value); `leaky`: s, `SmoothLeakyReLU`,
+    `TrainedLeakyReLU` or `LeakySoftsign` (a value); `context_dim`: length of the context c, 0 for none; `hidden`,
+    `activation`: of the conditioner that turns c into b.
 
     - log-det: log|det A| + sum log s'(A z + b), O(n) beside the products.
     - inverse: exact, at the cost of forward: n^2 a vector (n r for low rank).
     - bounds: every singular value of dx/dz lies in [low a, high], a = `leaky.slope`; kappa <= high / (low a).
     - parameters a layer: n(n + 1) for the full SVD, n^2 for A and n for b; fewer with fewer reflections, n (2 r + 2) for low
-      rank, besides the conditioner's where there is a context.
+      rank; besides those of a trained s (n) and of the conditioner where there is a context.
     - [KMR] Theorem 4: there are maps of O(k) parameters that networks of such layers, with p parameters each and Lipschitz
       constants sub-exponential in d, can only approach with about k/p layers.
     - What it can not do: bend more than one crease a coordinate a layer; with low rank, rotate freely.

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 
-from shoal._types import Array, Context, Float, Key, Vector
+from shoal._types import Array, Context, Float, Key
 from shoal.bijections._conditioners import check_hidden, hidden_layers
 from shoal.bijections._spectral import AbstractSpectralBound, ExactNorm, held_below
 
@@ -29,7 +29,7 @@ class PlainMLP(eqx.Module):
     betas: Float[Array, "layers"]
     activation: LipschitzActivation = eqx.field(static=True)
 
-    def __call__(self, x: Vector, context: Context = None) -> Vector:
+    def __call__(self, x: Float[Array, "i"], context: Context = None) -> Float[Array, "o"]:
         """The value for one vector."""
         act = _ACTIVATIONS[self.activation]
         h = self.matrices[0] @ x
@@ -103,7 +103,7 @@ class LipschitzMLP(eqx.Module):
         betas = jnp.exp(self.log_sharpness)
         return PlainMLP(matrices, self.biases, self.bias, self.context_matrix, betas, self.activation)
 
-    def __call__(self, x: Vector, context: Context = None) -> Vector:
+    def __call__(self, x: Float[Array, "i"], context: Context = None) -> Float[Array, "o"]:
         """g(x, c) of one vector."""
         return self.net()(x, context)
 

@@ -9,7 +9,7 @@ from shoal.bijections import (
     DiagonalPlusLowRank,
     Layerwise,
     SingularValues,
-    SmoothLeakyReLU,
+    TrainedLeakyReLU,
 )
 from shoal.distributions import Flow
 from shoal.flows._common import check_sizes, flow, stack
@@ -31,14 +31,15 @@ def layerwise(
 ) -> Flow:
     """Layerwise invertible network ([KMR] Theorem 4): `depth` layers s(A z + b), A with singular values in [low, high].
 
-    `rank`: None for `SingularValues` (`reflections` as there), a number for `DiagonalPlusLowRank`; `leaky`: s,
-    `SmoothLeakyReLU(0.2)` for None; `hidden`, `activation`: of b(context). At the start each layer is A = 1/s'(0),
-    b = 0: the identity to first order at 0. **Raises:** ValueError for `rank` beside `reflections`.
+    `rank`: None for `SingularValues` (`reflections` as there), a number for `DiagonalPlusLowRank`; `leaky`: s, for None
+    `TrainedLeakyReLU(dim)`, n numbers a layer beside the n(n + 1) of A and b (`SmoothLeakyReLU` has none); `hidden`,
+    `activation`: of b(context). At the start each layer is A = 1/s'(0), b = 0: the identity to first order at 0.
+    **Raises:** ValueError for `rank` beside `reflections`.
     """
     check_sizes(dim, depth, context_dim)
     if rank is not None and reflections is not None:
         raise ValueError("`layerwise` takes `rank` or `reflections`, not both.")
-    leaky = SmoothLeakyReLU() if leaky is None else leaky
+    leaky = TrainedLeakyReLU(dim) if leaky is None else leaky
     start = 1.0 / leaky.slope_at_zero
     units = []
     for k in jr.split(key, depth):
