@@ -12,6 +12,8 @@ from shoal.bijections import AbstractBijection
 class Case:
     """One bijection of the registry, made by `build(key)`.
 
+    `fixed_kappa`, `bounded_kappa`: why kappa is 1, or lies below the range of the laws, whatever the parameters; such
+    a class has a composed case besides, whose kappa lies in the range.
     `frozen`: names of leaves that are not trained; `kept`: names of leaves that stay as built when others are drawn.
     """
 
@@ -20,3 +22,4 @@ class Case:
     fixed_kappa: str | None = None
     frozen: tuple[str, ...] = ()
     kept: tuple[str, ...] = ()
+    bounded_kappa: str | None = None

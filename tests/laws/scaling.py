@@ -87,8 +87,10 @@ def prepared(name: str, precision: str) -> Prepared:
             kappa = kappas(values_and_jacobians(candidate, z, z, context)[1].forward)
             return Prepared(candidate, Points(z, context, kappa))
 
-        found = at(0.5) if case.fixed_kappa else _bisected(at, precision)
-        if case.fixed_kappa or in_range(found.points.kappa, precision, MARGIN):
+        if case.fixed_kappa or case.bounded_kappa:
+            return at(0.5 if case.fixed_kappa else 1.0)
+        found = _bisected(at, precision)
+        if in_range(found.points.kappa, precision, MARGIN):
             return found
     raise AssertionError(
         f"{name}, {precision}: none of {SEEDS} seeds has kappa in the range; the last {found}"

@@ -9,6 +9,7 @@ from tests.laws import laws, structure
 from tests.laws.registry import BY_NAME, OP_BY_OP
 from tests.laws.saving import law_saved
 from tests.laws.scaling import in_range, prepared
+from tests.laws.tolerances import KAPPA_RANGE
 
 cases = pytest.mark.parametrize("name", BY_NAME)
 precisions = pytest.mark.parametrize("precision", ["float64", "float32"])
@@ -20,6 +21,8 @@ def test_kappa_lies_in_the_range(name, precision):
     case, kappa = BY_NAME[name], prepared(name, precision).points.kappa
     if case.fixed_kappa:
         np.testing.assert_allclose(kappa, 1.0, rtol=1e-15, err_msg=f"no longer so: {case.fixed_kappa}")
+    elif case.bounded_kappa:
+        assert np.all((kappa > 1.01) & (kappa < KAPPA_RANGE[precision][1])), f"{case.bounded_kappa}: {kappa}"
     else:
         assert in_range(kappa, precision), kappa
 
