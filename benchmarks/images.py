@@ -65,7 +65,10 @@ def bits(model: Any, x: np.ndarray, key: Any) -> dict[str, float]:
     draws = np.stack(
         [
             np.concatenate(
-                [np.asarray(model.log_prob_estimate(k, part, samples=1)) for part in np.array_split(x, 4)]
+                [
+                    np.asarray(model.log_prob_estimate(k, part, samples=1).value)
+                    for part in np.array_split(x, 4)
+                ]
             )
             for k in jr.split(key, DRAWS)
         ]

@@ -35,7 +35,7 @@ def dequantized(key: int = 0, **settings: Any) -> Dequantized:
 
 
 def test_many_draws_give_the_integral():
-    got = dequantized().log_prob_estimate(jr.key(1), ROWS, samples=2000)
+    got = dequantized().log_prob_estimate(jr.key(1), ROWS, samples=2000).value
     np.testing.assert_allclose(got, EXACT, atol=0.08)
 
 
@@ -78,7 +78,7 @@ def test_a_flow_over_the_noise_has_its_own_density_subtracted():
         error = np.std(weights) / np.sqrt(len(weights))
         assert abs(np.mean(weights) - 0.05) < 4 * error < 0.01
     made = dequantized(dequantization=q)
-    np.testing.assert_allclose(made.log_prob_estimate(jr.key(2), ROWS, samples=3000), EXACT, atol=0.15)
+    np.testing.assert_allclose(made.log_prob_estimate(jr.key(2), ROWS, samples=3000).value, EXACT, atol=0.15)
 
 
 def test_samples_are_whole_numbers_with_these_probabilities():

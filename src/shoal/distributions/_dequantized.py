@@ -17,7 +17,9 @@ import jax.random as jr
 from shoal._types import Array, ArrayLike, Context, ContextBatch, Float, Key, Scalar, Vector
 from shoal.bijections import Noise
 from shoal.distributions._base import AbstractDistribution
+from shoal.distributions._estimate import Estimate
 from shoal.distributions._flow import Flow
+from shoal.distributions._padded import draws, log_mean_exp
 
 
 class AbstractDequantization(eqx.Module):
@@ -110,19 +112,12 @@ class Dequantized(AbstractDistribution):
 
     def log_prob_estimate(
         self, key: Key, x: ArrayLike, context: ArrayLike | None = None, *, samples: int
-    ) -> Float[Array, "..."]:
-        """log of the mean over K = `samples` draws of p(x + u) / q(u | x): consistent, below log P(x) in expectation.
+    ) -> Estimate:
+        """log of the mean over K = `samples` draws of p(x + u) / q(u | x): tends to log P(x), from below in expectation.
 
-        Its expectation grows with K and tends to log P(x) (importance weighting, Burda et al. 2016). Shape as
-        `log_prob`.
+        (Importance weighting, Burda et al. 2016.) **Raises:** ValueError for `samples` < 1.
         """
-        if samples < 1:
-            raise ValueError(f"`samples` must be at least 1; got {samples}.")
-        draws = [
-            eqx.tree_at(lambda d: d.noise, self, Noise(k)).log_prob(x, context)
-            for k in jr.split(key, samples)
-        ]
-        return jax.scipy.special.logsumexp(jnp.stack(draws), axis=0) - math.log(samples)
+        return Estimate(log_mean_exp(draws(self, key, x, context, samples)), "estimate")
 
     def sample_rows(
         self, key: Key, rows: int, context: ContextBatch

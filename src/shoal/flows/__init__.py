@@ -1,5 +1,6 @@
 """Ready flows, and flows on disk."""
 
+from shoal.flows._augmented import anf as anf
 from shoal.flows._catalogue import ARCHITECTURES as ARCHITECTURES
 from shoal.flows._catalogue import Architecture as Architecture
 from shoal.flows._files import load as load

@@ -6,7 +6,7 @@ pickle: loading runs no code of the file. The format is number 1; every later ve
 
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from safetensors import SafetensorError
@@ -15,15 +15,17 @@ from safetensors.numpy import save as _to_bytes
 
 from shoal import __version__
 from shoal._errors import InputError
-from shoal.distributions import Flow
+from shoal.distributions import Dequantized, Flow, Padded
 from shoal.flows._consistency import check_flow
 from shoal.flows._precision import common_dtype, to_jax
 from shoal.flows._tree import decode, encode
 from shoal.records import MODEL, damaged, read_document, write_document
 
+FLOWS = Flow | Padded | Dequantized
 
-def save(flow: Flow, folder: str | os.PathLike[str]) -> None:
-    """Writes a flow to a folder, so that `load` gives back the same bits of log_prob.
+
+def save(flow: Flow | Padded | Dequantized, folder: str | os.PathLike[str]) -> None:
+    """Writes a flow, or a `Padded` or `Dequantized` one, to a folder, so that `load` gives back the same bits of log_prob.
 
     The folder is made where it does not exist. A model that lies in it is replaced in one step: whoever reads sees the
     old model or the new one, whole.
@@ -32,7 +34,7 @@ def save(flow: Flow, folder: str | os.PathLike[str]) -> None:
     **Raises:** ValueError for a class that is not registered, a field that has no place in a file, weights that are
     not finite, or a folder that can not be written.
     """
-    if not isinstance(flow, Flow):
+    if not isinstance(flow, FLOWS):
         raise InputError(
             f"`save` takes a Flow; got {type(flow).__name__} (a bijection f becomes one by "
             "`Flow(StandardNormal(n), f)`)."
@@ -42,7 +44,7 @@ def save(flow: Flow, folder: str | os.PathLike[str]) -> None:
     write_document(Path(folder), content, _to_bytes(arrays))
 
 
-def load(folder: str | os.PathLike[str], dtype: Literal["float32", "float64"] | None = None) -> Flow:
+def load(folder: str | os.PathLike[str], dtype: Literal["float32", "float64"] | None = None) -> Any:
     """Reads a flow that `save` (or `shoal fit`) wrote.
 
     **Arguments:** `folder`: its place; `dtype`: None for the weights as they are, "float32" or "float64" to convert
@@ -58,8 +60,8 @@ def load(folder: str | os.PathLike[str], dtype: Literal["float32", "float64"] | 
     if document["dtype"] != common_dtype(arrays):
         raise damaged(file, f"`dtype` is {document['dtype']!r:.40}, the weights are {common_dtype(arrays)}")
     flow = decode(document["tree"], arrays, to_jax(arrays, dtype, folder), file)
-    if not isinstance(flow, Flow):
-        raise damaged(file, f"the top of the tree is {type(flow).__name__}, not Flow")
+    if not isinstance(flow, FLOWS):
+        raise damaged(file, f"the top of the tree is {type(flow).__name__}, not Flow, Padded or Dequantized")
     check_flow(flow, file)
     return flow
 
