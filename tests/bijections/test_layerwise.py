@@ -179,7 +179,7 @@ def test_recipe_starts_at_the_identity_to_first_order(settings):
             r"must lie in \(0.55, 5.5\); got 9",
         ),
         (lambda: SmoothLeakyReLU(0.0), "above 0 and at most 1; got 0.0"),
-        (lambda: TrainedLeakyReLU(2, 0.95), "needs 0 < slope < start < 1; got 0.95 and 0.9"),
+        (lambda: TrainedLeakyReLU(2, 0.95), "needs 0 < slope < start < 1; got 0.95 and 0.5"),
         (lambda: LeakySoftsign(1.5), "above 0 and at most 1; got 1.5"),
         (
             lambda: layerwise(jr.key(0), 3, 2, rank=1, reflections=1),

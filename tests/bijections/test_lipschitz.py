@@ -36,7 +36,7 @@ def test_slope_of_swish_by_mpmath():
         assert slope < mpmath.mpf("1.0999")
 
 
-@pytest.mark.parametrize("scale", [0.05, 1.0, 30.0])
+@pytest.mark.parametrize("scale", [0.05, 30.0])
 def test_pairs_of_points(scale, dtype):
     network = LipschitzMLP(3, 2, hidden=(7, 5), lipschitz=0.6, context=2, norm=GramBound(), key=jr.key(0))
     network = drawn(network, 1.0)

@@ -10,7 +10,7 @@ from shoal.bijections import ExactNorm, GramBound, HoelderBound, held_below
 BOUNDS = {
     "exact": ExactNorm(),
     "hoelder": HoelderBound(),
-    **{f"gram-{k}": GramBound(k) for k in (0, 3, 6, 9)},
+    **{f"gram-{k}": GramBound(k) for k in (0, 6)},
 }
 bounds = pytest.mark.parametrize("bound", BOUNDS.values(), ids=BOUNDS.keys())
 
@@ -75,7 +75,7 @@ def test_power_iteration_is_no_bound(dtype):
     assert len(violations(power, dtype)) >= 5
 
 
-@pytest.mark.parametrize("squarings", [0, 2, 4, 6, 9])
+@pytest.mark.parametrize("squarings", [0, 6])
 def test_gram_bound_is_as_tight_as_stated(squarings, x64):
     bound = jax.jit(GramBound(squarings).bound)
     for name in ("random", "ill-conditioned", "flat", "huge", "tiny"):
@@ -120,7 +120,9 @@ def test_gradient_of_a_held_weight_is_finite_where_norms_have_corners(bound):
 @bounds
 def test_held_weights_have_the_stated_norm(bound, dtype):
     hold = jax.jit(lambda w: held_below(w, 0.7, bound))
-    for name, m in matrices(dtype).items():
+    square = {name: m for name, m in matrices(dtype).items() if m.shape == (12, 12)}  # one program
+    assert len(square) >= 12
+    for name, m in square.items():
         held = hold(jnp.asarray(m))
         assert bool(jnp.all(jnp.isfinite(held))), name
         assert largest(held) <= 0.7, name

@@ -70,7 +70,7 @@ class TrainedLeakyReLU(AbstractLeaky):
     slope: float = eqx.field(static=True)
     start: float = eqx.field(static=True)
 
-    def __init__(self, dim: int, slope: float = 0.05, *, start: float = 0.9):
+    def __init__(self, dim: int, slope: float = 0.05, *, start: float = 0.5):
         if not 0.0 < slope < start < 1.0:
             raise ValueError(f"`TrainedLeakyReLU` needs 0 < slope < start < 1; got {slope} and {start}.")
         share = 1.0 - math.log(start) / math.log(slope)

@@ -2,7 +2,8 @@
 
 log det(1 + J) = sum_k (-1)^{k+1} tr(J^k) / k, |J| <= c < 1. Series use the gradient of Chen et al. (2019): with probes v,
 u_k = (J^T)^k v and w = sum_k (-1)^k u_k, d log det = E[w . dJ v]. Only w is kept, so memory does not grow with the number
-of terms; first derivatives alone are right, and for one probe they equal those of the value in expectation.
+of terms (`results/residual-memory.json`: 2.9 MiB for 2, 10 and 50 terms, against 5.5, 17 and 77 through the sum); first
+derivatives alone are right, and for random probes they are those of the value in expectation.
 """
 
 import abc
