@@ -118,6 +118,18 @@ class TestPlanar:
         assert log_det == x[0]
         assert np.all(np.isfinite(grads.w))
 
+    def test_one_loop_for_a_batch(self) -> None:
+        layer = planar([2.0, -1.0, 0.5], [-0.4, 0.15, 0.0], 0.3)
+        assert str(jax.make_jaxpr(jax.vmap(layer.inverse_and_log_det))(jnp.ones((9, 3)))).count("while[") == 1
+
+    def test_float32_keeps_the_bound_where_u_is_large(self) -> None:
+        """w.û as a sum of float32 products of size 1e6 would be anything but -0.99."""
+        with jax.enable_x64(False):
+            u = np.array([-1.1e6, 1e6, 0.0], np.float32)
+            layer = with_arrays(Planar(3, key=jr.key(0)), w=np.array([1.0, 1.0, 0.3]), u=u)
+            log_det = layer.forward_and_log_det(jnp.zeros(3))[1]
+        np.testing.assert_allclose(log_det, np.log(layer.least_slope), rtol=1e-5)
+
     def test_negative_product_is_bounded(self) -> None:
         layer = with_arrays(Planar(2, key=jr.key(0)), w=np.array([1.0, 0.0]), u=np.array([-50.0, 3.0]))
         log_det = layer.forward_and_log_det(jnp.zeros(2))[1]

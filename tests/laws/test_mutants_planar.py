@@ -24,7 +24,7 @@ def contracting(b):
 
 def unprojected(_):
     """u as it is stored."""
-    return lambda u, w, least: u
+    return lambda u, w, least: (u, jnp.dot(u, w))
 
 
 def detached(solve):

@@ -104,15 +104,15 @@ def above(s: Float[Array, "*any"], least: float) -> Float[Array, "*any"]:
     return jnp.where(s < 0, width * jnp.expm1(jnp.minimum(s, 0.0) / width), s)
 
 
-def projected(u: Float[Array, "n"], w: Float[Array, "n"], least: float) -> Float[Array, "n"]:
-    """u + (m(w.u) - w.u) w / |w|^2, so that its product with w is m(w.u) > least - 1; u itself where w.u >= 0.
+def projected(u: Float[Array, "n"], w: Float[Array, "n"], least: float) -> tuple[Float[Array, "n"], Scalar]:
+    """û = u + (m(w.u) - w.u) w / |w|^2 and its product with w, m(w.u) > least - 1; u itself where w.u >= 0.
 
     As m(s) - s = O(s^2), the shift is O(|w|): it vanishes with w, where Rezende and Mohamed's, with m(0) = log 2 - 1, does
     not stay bounded.
     """
     product, square = jnp.dot(w, u), jnp.dot(w, w)
-    shift = (above(product, least) - product) / jnp.where(square > 0, square, 1.0)
-    return u + shift * w
+    bounded = above(product, least)
+    return u + (bounded - product) / jnp.where(square > 0, square, 1.0) * w, bounded
 
 
 @jax.custom_jvp

@@ -68,21 +68,23 @@ class Planar(AbstractIterative):
     def solve_forward(self, z: Vector, context: Context = None) -> tuple[Vector, Scalar, Outcome]:
         """x and log(1 + w.û tanh'), in closed form."""
         check_input(self, z, context)
-        w, u, b = self._parameters(context)
+        w, u, b, product = self._parameters(context)
         a = jnp.dot(w, z) + b
-        return z + u * jnp.tanh(a), jnp.log1p(jnp.dot(w, u) * slope_of_tanh(a)), closed_form(z)
+        return z + u * jnp.tanh(a), jnp.log1p(product * slope_of_tanh(a)), closed_form(z)
 
     def solve_inverse(self, x: Vector, context: Context = None) -> tuple[Vector, Scalar, Outcome]:
         """z and - log(1 + w.û tanh'); the outcome's steps are Newton's or bisection's."""
         check_input(self, x, context)
-        w, u, b = self._parameters(context)
-        product = jnp.dot(w, u)
+        w, u, b, product = self._parameters(context)
         root = solve(product, jnp.ones_like(product), b, jnp.dot(w, x), max_steps=self.max_steps)
         a = root.y + b
         error = jnp.max(jnp.abs(u)) * jnp.abs(root.residual) / jnp.minimum(1.0, 1.0 + product)
         z, log_det = x - u * jnp.tanh(a), -jnp.log1p(product * slope_of_tanh(a))
         return z, log_det, outcome(root.solved, jax.lax.stop_gradient(error), root.steps, self.tolerance)
 
-    def _parameters(self, context: Context) -> tuple[Vector, Vector, Scalar]:
+    def _parameters(self, context: Context) -> tuple[Vector, Vector, Scalar, Scalar]:
         w, u, b = moved(self.conditioner, context if self.context_shape else None, (self.w, self.u, self.b))
-        return w, projected(u, w, self.least_slope), b
+        u, product = projected(
+            u, w, self.least_slope
+        )  # computed again from û, the product would lose its bound
+        return w, u, b, product

@@ -128,7 +128,7 @@ class Sylvester(AbstractIterative):
         given = context if self.context_shape else None
         vectors, upper, tilde, b = moved(self.conditioner, given, self._arrays())
         upper, tilde = _triangular(upper, len(b)), _triangular(tilde, len(b))
-        own = jax.vmap(lambda u, w: projected(u[None], w[None], self.least_slope)[0])
+        own = jax.vmap(lambda u, w: projected(u[None], w[None], self.least_slope)[0][0])
         diagonal = own(jnp.diag(upper), jnp.diag(tilde))
         return vectors, jnp.triu(upper, 1) + jnp.diag(diagonal), tilde, b
 
