@@ -10,3 +10,10 @@ from shoal.distributions._flow import Flow as Flow
 from shoal.distributions._mixture import Mixture as Mixture
 from shoal.distributions._normal import DiagonalNormal as DiagonalNormal
 from shoal.distributions._normal import StandardNormal as StandardNormal
+from shoal.distributions._padded import Estimate as Estimate
+from shoal.distributions._padded import Padded as Padded
+from shoal.distributions._paddings import AbstractPadding as AbstractPadding
+from shoal.distributions._paddings import GaussianClampedPadding as GaussianClampedPadding
+from shoal.distributions._paddings import GaussianPadding as GaussianPadding
+from shoal.distributions._paddings import ZeroDequantizedPadding as ZeroDequantizedPadding
+from shoal.distributions._paddings import ZeroPadding as ZeroPadding
