@@ -15,14 +15,14 @@ from safetensors.numpy import save as _to_bytes
 
 from shoal import __version__
 from shoal._errors import InputError
-from shoal.distributions import Flow
+from shoal.distributions import Flow, Padded
 from shoal.flows._consistency import check_flow
 from shoal.flows._precision import common_dtype, to_jax
 from shoal.flows._tree import decode, encode
 from shoal.records import MODEL, damaged, read_document, write_document
 
 
-def save(flow: Flow, folder: str | os.PathLike[str]) -> None:
+def save(flow: Flow | Padded, folder: str | os.PathLike[str]) -> None:
     """Writes a flow to a folder, so that `load` gives back the same bits of log_prob.
 
     The folder is made where it does not exist. A model that lies in it is replaced in one step: whoever reads sees the
@@ -32,9 +32,9 @@ def save(flow: Flow, folder: str | os.PathLike[str]) -> None:
     **Raises:** ValueError for a class that is not registered, a field that has no place in a file, weights that are
     not finite, or a folder that can not be written.
     """
-    if not isinstance(flow, Flow):
+    if not isinstance(flow, Flow | Padded):
         raise InputError(
-            f"`save` takes a Flow; got {type(flow).__name__} (a bijection f becomes one by "
+            f"`save` takes a Flow or a Padded one; got {type(flow).__name__} (a bijection f becomes one by "
             "`Flow(StandardNormal(n), f)`)."
         )
     tree, arrays = encode(flow)
@@ -42,7 +42,7 @@ def save(flow: Flow, folder: str | os.PathLike[str]) -> None:
     write_document(Path(folder), content, _to_bytes(arrays))
 
 
-def load(folder: str | os.PathLike[str], dtype: Literal["float32", "float64"] | None = None) -> Flow:
+def load(folder: str | os.PathLike[str], dtype: Literal["float32", "float64"] | None = None) -> Flow | Padded:
     """Reads a flow that `save` (or `shoal fit`) wrote.
 
     **Arguments:** `folder`: its place; `dtype`: None for the weights as they are, "float32" or "float64" to convert
@@ -58,7 +58,7 @@ def load(folder: str | os.PathLike[str], dtype: Literal["float32", "float64"] | 
     if document["dtype"] != common_dtype(arrays):
         raise damaged(file, f"`dtype` is {document['dtype']!r:.40}, the weights are {common_dtype(arrays)}")
     flow = decode(document["tree"], arrays, to_jax(arrays, dtype, folder), file)
-    if not isinstance(flow, Flow):
+    if not isinstance(flow, Flow | Padded):
         raise damaged(file, f"the top of the tree is {type(flow).__name__}, not Flow")
     check_flow(flow, file)
     return flow
