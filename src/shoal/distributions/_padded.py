@@ -77,7 +77,7 @@ class Padded(AbstractDistribution):
         """The joint's, on R^{m+k}."""
         return self.joint.bijection
 
-    def extended(self, x: Vector) -> Vector:
+    def extended(self, x: Vector) -> Float[Array, "whole"]:
         """(x, e) with the row's own padding."""
         return jnp.concatenate([x, self.padding.draw(self.noise.key_for(x), x)])
 
@@ -142,7 +142,7 @@ class Padded(AbstractDistribution):
 
 
 @eqx.filter_jit
-def _weights(padded: Padded, keys: Key, x: Array, context: Array | None) -> Array:
+def _weights(padded: Padded, keys: Array, x: Array, context: Array | None) -> Array:
     """log p(x, e) - log q(e), (draws, rows); the draws one after the other."""
     one = lambda k, x, c: padded._weight(k, x, c)  # noqa: E731
     rows = jax.vmap(one, in_axes=(0, 0, None if context is None else 0))

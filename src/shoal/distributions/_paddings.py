@@ -12,7 +12,7 @@ import equinox as eqx
 import jax.numpy as jnp
 import jax.random as jr
 
-from shoal._types import Key, Scalar, Vector
+from shoal._types import Array, Float, Key, Scalar, Vector
 
 Support: TypeAlias = Literal["everywhere", "box", "none"]
 
@@ -24,11 +24,11 @@ class AbstractPadding(eqx.Module):
     support: eqx.AbstractClassVar[Support]
 
     @abc.abstractmethod
-    def draw(self, key: Key, like: Vector) -> Vector:
+    def draw(self, key: Key, like: Vector) -> Float[Array, "k"]:
         """e, in the dtype of `like`."""
 
     @abc.abstractmethod
-    def log_density(self, e: Vector) -> Scalar:
+    def log_density(self, e: Float[Array, "k"]) -> Scalar:
         """log q(e); 0 where q has no density."""
 
 
@@ -41,11 +41,11 @@ class ZeroPadding(AbstractPadding):
     def __check_init__(self) -> None:
         _check_size(self)
 
-    def draw(self, key: Key, like: Vector) -> Vector:
+    def draw(self, key: Key, like: Vector) -> Float[Array, "k"]:
         """0."""
         return jnp.zeros(self.size, like.dtype)
 
-    def log_density(self, e: Vector) -> Scalar:
+    def log_density(self, e: Float[Array, "k"]) -> Scalar:
         """0: of the point mass to itself."""
         return jnp.zeros((), e.dtype)
 
@@ -61,11 +61,11 @@ class ZeroDequantizedPadding(AbstractPadding):
         _check_size(self)
         _check_positive(self, "step", self.step)
 
-    def draw(self, key: Key, like: Vector) -> Vector:
+    def draw(self, key: Key, like: Vector) -> Float[Array, "k"]:
         """Uniform numbers."""
         return jr.uniform(key, (self.size,), like.dtype) * jnp.asarray(self.step, like.dtype)
 
-    def log_density(self, e: Vector) -> Scalar:
+    def log_density(self, e: Float[Array, "k"]) -> Scalar:
         """-k log step (of draws, which lie in the box)."""
         return jnp.full((), -self.size * math.log(self.step), e.dtype)
 
@@ -81,11 +81,11 @@ class GaussianPadding(AbstractPadding):
         _check_size(self)
         _check_positive(self, "scale", self.scale)
 
-    def draw(self, key: Key, like: Vector) -> Vector:
+    def draw(self, key: Key, like: Vector) -> Float[Array, "k"]:
         """Normal numbers."""
         return jr.normal(key, (self.size,), like.dtype) * jnp.asarray(self.scale, like.dtype)
 
-    def log_density(self, e: Vector) -> Scalar:
+    def log_density(self, e: Float[Array, "k"]) -> Scalar:
         """The normal density."""
         constant = jnp.asarray(self.size * (math.log(self.scale) + 0.5 * math.log(2 * math.pi)), e.dtype)
         return -0.5 * jnp.sum(jnp.square(e / jnp.asarray(self.scale, e.dtype))) - constant
@@ -107,12 +107,12 @@ class GaussianClampedPadding(AbstractPadding):
         if not self.low < self.high:
             raise ValueError(f"`GaussianClampedPadding` needs low < high; got {self.low}, {self.high}.")
 
-    def draw(self, key: Key, like: Vector) -> Vector:
+    def draw(self, key: Key, like: Vector) -> Float[Array, "k"]:
         """Clamped normal numbers."""
         low, high = (jnp.asarray(a, like.dtype) for a in (self.low, self.high))
         return jnp.clip(jr.normal(key, (self.size,), like.dtype), low, high)
 
-    def log_density(self, e: Vector) -> Scalar:
+    def log_density(self, e: Float[Array, "k"]) -> Scalar:
         """0."""
         return jnp.zeros((), e.dtype)
 
