@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from shoal import flows
+from shoal.distributions import GaussianPadding
 
 HIDDEN = (64, 64)
 
@@ -26,7 +27,7 @@ FAMILIES: dict[str, Callable[[Any, int], Any]] = {
     "residual": _plain("residual", hidden=HIDDEN),
     "layerwise": _plain("layerwise"),
     "ffjord": _plain("ffjord", hidden=HIDDEN),
-    "anode": _plain("anode", augment=2, hidden=HIDDEN),
+    "anode": _plain("anode", padding=GaussianPadding(2), hidden=HIDDEN),
     "anf": _plain("anf", augment=2, hidden=HIDDEN),
 }
 DEPTHS: dict[str, tuple[int, ...]] = {
@@ -39,5 +40,6 @@ DEPTHS: dict[str, tuple[int, ...]] = {
     "sylvester": (8, 16, 32, 64),
     "layerwise": (8, 16, 32, 64),
     "residual": (4, 8, 16),
+    "anf": (1, 2, 4, 8),
 }
 DEFAULT_DEPTHS = (2, 4, 8, 16)

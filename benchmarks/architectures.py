@@ -74,7 +74,7 @@ def picture(model: Any, path: Path) -> None:
 
 def conditions(model: Any, x: np.ndarray) -> dict[str, float]:
     """κ of the map (of the joint map where coordinates are added), round trip and convergence at test points."""
-    flow = model if isinstance(model, Flow) else model.flow
+    flow = model if isinstance(model, Flow) else model.joint
     points = x[:500]
     if flow.shape[0] > x.shape[1]:
         extra = np.random.default_rng(1).normal(size=(len(points), flow.shape[0] - x.shape[1]))
@@ -107,7 +107,7 @@ def row_of(
     )  # fmt: skip
     spent = time.perf_counter() - started
     value, kind = likelihood(made.flow, test)
-    inner = made.flow if isinstance(made.flow, Flow) else made.flow.flow
+    inner = made.flow if isinstance(made.flow, Flow) else made.flow.joint
     p = parameters_per_layer(inner.bijection)
     row = to_plain(
         {

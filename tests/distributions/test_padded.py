@@ -1,4 +1,4 @@
-"""Padded flows against a joint Gaussian, whose marginals SciPy knows, and against a variational autoencoder in NumPy."""
+"""Padded distributions against closed forms: a linear-Gaussian joint, and a variational autoencoder in NumPy."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from shoal.bijections import ActNorm, Chain, DenseLinear, ExponentialScale, Noise, reseeded
+from shoal.bijections import LULinear, reseeded
 from shoal.distributions import (
     Flow,
     GaussianClampedPadding,
@@ -20,139 +20,155 @@ from shoal.distributions import (
     ZeroDequantizedPadding,
     ZeroPadding,
 )
-from shoal.flows import anf, load, realnvp, save
-from shoal.training import fit
+from shoal.flows import anf, load, padded, realnvp, save
 
-MATRIX = np.array([[1.0, 0.3, 0.4], [0.2, 0.7, -0.3], [0.4, -0.3, 0.9]], np.float32)
-X = np.random.default_rng(0).normal(size=(6, 2)).astype(np.float32)
-
-
-def linear(matrix: np.ndarray, padding: Any, key: int = 0) -> Padded:
-    """The flow x = matrix z, whose law is N(0, matrix matrix^T)."""
-    n = len(matrix)
-    inner = eqx.tree_at(lambda d: d.weight, DenseLinear(n, key=jr.key(0)), jnp.asarray(matrix))
-    return Padded(Flow(StandardNormal(n), Chain([inner, ActNorm(n)])), padding, key=jr.key(key))
+M, K = 2, 2
+X = np.random.default_rng(1).normal(size=(5, M)).astype(np.float32)
 
 
-def exact(matrix: np.ndarray) -> np.ndarray:
-    return stats.multivariate_normal(np.zeros(2), (matrix @ matrix.T)[:2, :2]).logpdf(X)
+def linear(mixing: float, padding: Any = None) -> tuple[Padded, np.ndarray]:
+    """x, e = B z with B lower triangular; its padding block depends on x by `mixing`. Also the covariance B B^T."""
+    lower = np.eye(M + K)
+    lower[1, 0] = 0.7
+    lower[M:, :M] = mixing * np.array([[0.8, -0.5], [0.3, 0.6]])
+    layer = LULinear(M + K, key=jr.key(0))
+    layer = eqx.tree_at(
+        lambda b: (b.lower, b.upper, b.log_diagonal),
+        layer,
+        (jnp.asarray(lower, jnp.float32), jnp.zeros((M + K, M + K)), jnp.zeros(M + K)),
+    )
+    joint = Flow(StandardNormal(M + K), layer)
+    return Padded(joint, padding or GaussianPadding(K), key=jr.key(3)), lower @ lower.T
 
 
-def test_the_bound_is_below_and_the_estimate_tends_to_the_marginal():
-    model = linear(MATRIX, GaussianPadding(1))
-    bound = model.log_prob_bound(jr.key(1), X, samples=400)
-    estimate = model.log_prob_estimate(jr.key(1), X, samples=4000)
-    assert (bound.kind, estimate.kind) == ("lower_bound", "estimate")
-    np.testing.assert_allclose(estimate.value, exact(MATRIX), atol=0.06)
-    cross = MATRIX @ MATRIX.T
-    gain, rest = cross[2, :2] @ np.linalg.inv(cross[:2, :2]), 0.0
-    rest = cross[2, 2] - gain @ cross[:2, 2]
-    mean = X @ gain
-    gap = 0.5 * (np.log(rest) + (1 + mean**2) / rest - 1)  # KL(N(0, 1) || p(e | x))
-    error = np.asarray(bound.value) - (exact(MATRIX) - gap)
-    spread = np.sqrt(0.5 * (1 / rest - 1) ** 2 + (mean / rest) ** 2) / 20  # of the mean of 400 draws
-    assert np.all(np.abs(error) < 4 * spread)
-    assert np.all(spread < 0.5 * gap + 0.1)
+def exact(covariance: np.ndarray) -> np.ndarray:
+    return stats.multivariate_normal(np.zeros(M), covariance[:M, :M]).logpdf(X)
+
+
+def gap(covariance: np.ndarray) -> np.ndarray:
+    """KL(N(0, I) || p(e | x)) in closed form, one a row."""
+    a, b = covariance[M:, :M], covariance[:M, :M]
+    mean = X @ np.linalg.solve(b, a.T)
+    rest = covariance[M:, M:] - a @ np.linalg.solve(b, a.T)
+    inverse = np.linalg.inv(rest)
+    quadratic = np.einsum("ri,ij,rj->r", mean, inverse, mean)
+    return 0.5 * (np.trace(inverse) - K + quadratic + np.linalg.slogdet(rest)[1])
 
 
 def test_no_gap_where_the_padding_is_independent():
-    block = np.block([[MATRIX[:2, :2], np.zeros((2, 1))], [np.zeros((1, 2)), np.ones((1, 1))]]).astype(
-        np.float32
+    made, covariance = linear(0.0)
+    np.testing.assert_allclose(made.log_prob(X), exact(covariance), rtol=1e-5)
+    bound = made.log_prob_bound(jr.key(0), X, samples=3)
+    np.testing.assert_allclose(bound.value, exact(covariance), rtol=1e-5)
+    np.testing.assert_allclose(bound.error, 0.0, atol=1e-5)
+
+
+def test_the_bound_is_below_by_the_divergence_and_the_estimate_closes_it():
+    made, covariance = linear(1.0)
+    bound = made.log_prob_bound(jr.key(0), X, samples=4000)
+    assert bound.kind == "lower_bound"
+    want = exact(covariance) - gap(covariance)
+    assert np.all(np.abs(np.asarray(bound.value) - want) < 4 * np.asarray(bound.error))
+    assert np.all(bound.value < exact(covariance))
+    assert np.all(gap(covariance) > 0.02)
+    found = [made.log_prob_estimate(jr.key(1), X, samples=n) for n in (1, 20, 4000)]
+    assert {f.kind for f in found} == {"estimate"}
+    errors = [np.mean(np.abs(np.asarray(f.value) - exact(covariance))) for f in found]
+    assert errors[2] < 0.1
+    assert np.all(np.abs(np.asarray(found[2].value) - exact(covariance)) < 5 * np.asarray(found[2].error))
+    assert errors[2] < errors[0] / 5
+    assert np.all(np.isnan(np.asarray(found[0].error)))
+
+
+def test_a_box_leaves_out_what_lies_outside():
+    """With q on [0, step)^k the estimate tends to log of p(x, e in the box), and says that it is a bound."""
+    step = 1.5
+    made, covariance = linear(0.0, ZeroDequantizedPadding(K, step))
+    got = made.log_prob_estimate(jr.key(1), X, samples=4000)
+    inside = K * np.log(stats.norm.cdf(step) - 0.5)
+    assert got.kind == "lower_bound"
+    np.testing.assert_allclose(got.value, exact(covariance) + inside, atol=0.05)
+
+
+@pytest.mark.parametrize("padding", [ZeroPadding(K), GaussianClampedPadding(K)], ids=["zero", "clamped"])
+def test_a_padding_without_density_gives_the_joint_and_no_bound(padding):
+    made, covariance = linear(1.0, padding)
+    rows = np.asarray(jax.vmap(made.extended)(jnp.asarray(X)))
+    want = stats.multivariate_normal(np.zeros(M + K), covariance).logpdf(rows)
+    np.testing.assert_allclose(made.log_prob(X), want, rtol=1e-4)
+    for method in (made.log_prob_bound, made.log_prob_estimate):
+        with pytest.raises(ValueError, match="has no density, so there is no bound"):
+            method(jr.key(0), X, samples=2)
+
+
+def test_paddings_draw_what_their_names_say():
+    like, keys = jnp.zeros(3), jr.split(jr.key(0), 4000)
+    draws = lambda p: np.asarray(jax.vmap(lambda k: p.draw(k, like))(keys)).ravel()  # noqa: E731
+    assert not np.any(draws(ZeroPadding(2)))
+    assert stats.kstest(draws(ZeroDequantizedPadding(2, 0.5)), "uniform", (0, 0.5)).pvalue > 1e-3
+    assert stats.kstest(draws(GaussianPadding(2, 0.3)), "norm", (0, 0.3)).pvalue > 1e-3
+    clamped = draws(GaussianClampedPadding(2))
+    assert abs(np.mean(clamped == 0.0) - 0.5) < 0.03
+    assert abs(np.mean(clamped == 1.0) - stats.norm.sf(1)) < 0.03
+    e = np.array([0.1, -0.2], np.float32)
+    given = jnp.asarray(e)
+    np.testing.assert_allclose(
+        GaussianPadding(2, 0.3).log_density(given), stats.norm.logpdf(e, 0, 0.3).sum(), rtol=1e-5
     )
-    np.testing.assert_allclose(linear(block, GaussianPadding(1)).log_prob(X), exact(block), atol=1e-5)
+    np.testing.assert_allclose(ZeroDequantizedPadding(2, 0.5).log_density(given), -2 * np.log(0.5), rtol=1e-6)
 
 
-def test_dequantized_zeros_subtract_their_density():
-    """x of scale 1 beside e = 0.01 (u), a flow with that scale: bound = marginal + E log p(e) + log step."""
-    block = np.diag([1.0, 1.0, 0.01]).astype(np.float32)
-    model = linear(block, ZeroDequantizedPadding(1, step=0.02))
-    got = np.mean(np.asarray(model.log_prob_bound(jr.key(0), X, samples=2000).value) - exact(block))
-    u = (np.arange(1000) + 0.5) / 1000 * 0.02
-    want = np.mean(stats.norm.logpdf(u, 0, 0.01)) + np.log(0.02)
-    assert got == pytest.approx(want, abs=0.03)
+def test_rows_keep_their_noise_samples_are_the_joints_and_training_draws_anew():
+    made, covariance = linear(1.0)
+    first = np.asarray(made.log_prob(np.tile(X, (2, 1))))
+    assert np.array_equal(first[:5], first[5:])
+    fresh: Any = reseeded(made, jr.key(8))
+    assert np.all(np.asarray(fresh.log_prob(X)) != first[:5])
+    x, log_prob = made.sample_and_log_prob(jr.key(4), 4000)
+    assert x.shape == (4000, M)
+    np.testing.assert_allclose(np.cov(np.asarray(x).T), covariance[:M, :M], atol=0.1)
+    np.testing.assert_allclose(log_prob[:9], made.log_prob(x[:9]), rtol=1e-5)
 
 
-def test_what_has_no_density_refuses_to_bound():
-    for padding in (ZeroPadding(1), GaussianClampedPadding(1)):
-        model = linear(MATRIX, padding)
-        with pytest.raises(ValueError, match="has no density, so nothing bounds"):
-            model.log_prob_bound(jr.key(0), X)
-        with pytest.raises(ValueError, match="has no density, so nothing bounds"):
-            model.log_prob_estimate(jr.key(0), X, samples=2)
-    joint = stats.multivariate_normal(np.zeros(3), MATRIX @ MATRIX.T).logpdf(np.c_[X, np.zeros(6)])
-    np.testing.assert_allclose(linear(MATRIX, ZeroPadding(1)).joint_log_prob(jr.key(0), X), joint, rtol=1e-4)
-    np.testing.assert_allclose(linear(MATRIX, ZeroPadding(1)).log_prob(X), joint, rtol=1e-4)
-
-
-def test_the_clamped_draws_are_clamped_normals():
-    e, _ = jax.vmap(lambda k: GaussianClampedPadding(2).draw(k, np.dtype("float32")))(
-        jr.split(jr.key(0), 4000)
-    )
-    values = np.asarray(e).reshape(-1)
-    assert np.mean(values == 0) == pytest.approx(0.5, abs=0.03)
-    assert np.mean(values == 1) == pytest.approx(stats.norm.sf(1), abs=0.02)
-
-
-def test_padding_is_fresh_and_a_row_keeps_its_own():
-    model = linear(MATRIX, GaussianPadding(1))
-    first, again = model.log_prob(X), model.log_prob(X)
-    assert np.array_equal(first, again)
-    other: Any = reseeded(model, jr.key(5))
-    assert np.all(np.asarray(other.log_prob(X)) != np.asarray(first))
-
-
-def test_samples_have_the_marginal_law():
-    x = np.asarray(linear(MATRIX, GaussianPadding(1)).sample(jr.key(2), 20_000))
-    assert x.shape == (20_000, 2)
-    np.testing.assert_allclose(np.cov(x.T), (MATRIX @ MATRIX.T)[:2, :2], atol=0.05)
-
-
-def test_two_layers_are_a_variational_autoencoder():
-    """The bound is the evidence lower bound, computed in NumPy from the conditioners' matrices with the same noise."""
-    model = anf(jr.key(0), 2, 2, augment=3, hidden=(), scale=ExponentialScale())
-    keys = iter(jr.split(jr.key(1), 20))
-    draw = lambda a: 0.4 * jr.normal(next(keys), a.shape) if jnp.issubdtype(a.dtype, jnp.floating) else a  # noqa: E731
-    model = eqx.tree_at(lambda m: m.flow.bijection, model, jax.tree.map(draw, model.flow.bijection))
-    decoder, encoder = model.flow.bijection.layers()
-    e = np.stack(
-        [
-            np.asarray(model.padding.draw(model.noise.key_for(jnp.asarray(r)), np.dtype("float32"))[0])
-            for r in X
-        ]
-    )
-    raw = X @ np.asarray(encoder.conditioner.skip).T + np.asarray(encoder.conditioner.bias)
-    log_s, t = raw[:, :3], raw[:, 3:]
-    mean, deviation = -t * np.exp(-log_s), np.exp(-log_s)
-    h = mean + deviation * e
-    raw = h @ np.asarray(decoder.conditioner.skip).T + np.asarray(decoder.conditioner.bias)
-    elbo = (
-        stats.norm.logpdf(X, raw[:, 2:], np.exp(raw[:, :2])).sum(1)
-        + stats.norm.logpdf(h).sum(1)
-        - stats.norm.logpdf(h, mean, deviation).sum(1)
-    )
-    np.testing.assert_allclose(model.log_prob(X), elbo, rtol=2e-5, atol=2e-5)
-
-
-def test_it_trains_takes_a_context_and_comes_back_from_disk(tmp_path):
+def test_one_step_anf_is_a_variational_autoencoder():
+    """`log_prob` is the ELBO with one draw, computed in NumPy from encoder and decoder weights and the same noise."""
+    made = anf(jr.key(0), M, 1, augment=3, hidden=(4,))
     rng = np.random.default_rng(0)
-    c = rng.normal(size=(600, 1)).astype(np.float32)
-    x = (np.c_[c, -c] + 0.3 * rng.normal(size=(600, 2))).astype(np.float32)
-    model = anf(jr.key(0), 2, 2, augment=1, hidden=(8,), context_dim=1)
-    before = float(jnp.mean(model.log_prob(x, c)))
-    trained = fit(model, x, context=c, key=jr.key(1), max_epochs=25, batch_size=100, learning_rate=1e-2).flow
-    assert float(jnp.mean(trained.log_prob_estimate(jr.key(2), x, c, samples=8).value)) > before + 0.7
-    assert trained.sample(jr.key(0), 3, c[:5]).shape == (3, 5, 2)
-    save(trained, tmp_path / "m")
-    assert np.array_equal(load(tmp_path / "m").log_prob(x, c), trained.log_prob(x, c))
+    made = jax.tree.map(
+        lambda a: jnp.asarray(0.5 * rng.normal(size=a.shape), a.dtype) if eqx.is_inexact_array(a) else a, made
+    )
+    decoder, encoder = made.bijection.bijections
+
+    def network(coupling: Any, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and deviation, log-deviation bounded by 3 tanh(. / 3) as the default scale map has it."""
+        c = jax.tree.map(np.asarray, coupling.conditioner)
+        out = x @ c.skip.T + c.bias + np.tanh(x @ c.weights[0].T + c.biases[0]) @ c.last.T
+        raw, shift = np.split(out, 2, axis=1)
+        return shift, np.exp(3 * np.tanh(raw / 3))
+
+    rows = np.asarray(jax.vmap(made.extended)(jnp.asarray(X)), np.float64)
+    noise = rows[:, M:]
+    shift, s = network(encoder, X.astype(np.float64))
+    mean, deviation = -shift / s, 1 / s  # the encoder q(latent | x)
+    latent = mean + deviation * noise
+    x_mean, x_deviation = network(decoder, latent)
+    log = lambda v, m, d: stats.norm.logpdf(v, m, d).sum(1)  # noqa: E731
+    elbo = log(X, x_mean, x_deviation) + log(latent, 0, 1) - log(latent, mean, deviation)
+    np.testing.assert_allclose(made.log_prob(X), elbo, rtol=2e-5)
 
 
-def test_refused():
-    with pytest.raises(ValueError, match="one of data; got 3 of padding in a flow on 3"):
-        Padded(realnvp(jr.key(0), 3, 1), GaussianPadding(3), key=jr.key(0))
-    with pytest.raises(ValueError, match="step"):
-        ZeroDequantizedPadding(1, step=0.0)
-    with pytest.raises(ValueError, match="`augment` must be at least 1; got 0"):
-        anf(jr.key(0), 2, 2, augment=0)
-    with pytest.raises(ValueError, match="`samples` must be at least 1; got 0"):
-        linear(MATRIX, GaussianPadding(1)).log_prob_bound(jr.key(0), X, samples=0)
-    assert Noise(jr.key(0)).words.shape == (2,)
+def test_context_files_and_refusals(tmp_path):
+    made = padded(jr.key(0), realnvp, M, 2, padding=GaussianPadding(3), hidden=(4,), context_dim=2)
+    c = np.ones((5, 2), np.float32)
+    assert made.log_prob_bound(jr.key(0), X, c, samples=2).value.shape == (5,)
+    assert made.sample(jr.key(1), context=c).shape == (5, M)
+    save(made, tmp_path)
+    assert np.array_equal(load(tmp_path).log_prob(X, c), made.log_prob(X, c))
+    with pytest.raises(ValueError, match="leaves no data of 5 coordinates"):
+        Padded(made.joint, GaussianPadding(5), key=jr.key(0))
+    with pytest.raises(ValueError, match=r"samples.*at least 1; got 0"):
+        made.log_prob_bound(jr.key(0), X, c, samples=0)
+    with pytest.raises(ValueError, match=r"GaussianPadding\(size=.*got 0"):
+        GaussianPadding(0)
+    with pytest.raises(ValueError, match=r"step=.*positive and finite; got 0"):
+        ZeroDequantizedPadding(1, 0.0)

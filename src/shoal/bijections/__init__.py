@@ -20,9 +20,13 @@ from shoal.bijections._compose import rolled as rolled
 from shoal.bijections._conditioners import Activation as Activation
 from shoal.bijections._conditioners import Conditioner as Conditioner
 from shoal.bijections._context import StandardizedContext as StandardizedContext
+from shoal.bijections._continuous import FFJORD as FFJORD
 from shoal.bijections._convolutional import ConvolutionalConditioner as ConvolutionalConditioner
 from shoal.bijections._convolutional import ConvolutionalCoupling as ConvolutionalCoupling
 from shoal.bijections._dense_linear import DenseLinear as DenseLinear
+from shoal.bijections._divergence import AbstractTrace as AbstractTrace
+from shoal.bijections._divergence import ExactTrace as ExactTrace
+from shoal.bijections._divergence import HutchinsonTrace as HutchinsonTrace
 from shoal.bijections._elementwise import ActNorm as ActNorm
 from shoal.bijections._elementwise import SignFlip as SignFlip
 from shoal.bijections._elementwise import Standardize as Standardize
@@ -49,6 +53,12 @@ from shoal.bijections._logit import Logit as Logit
 from shoal.bijections._masks import MaskedConditioner as MaskedConditioner
 from shoal.bijections._noise import Noise as Noise
 from shoal.bijections._noise import reseeded as reseeded
+from shoal.bijections._ode import AbstractAdjoint as AbstractAdjoint
+from shoal.bijections._ode import AbstractSteps as AbstractSteps
+from shoal.bijections._ode import AdaptiveSteps as AdaptiveSteps
+from shoal.bijections._ode import BacksolveAdjoint as BacksolveAdjoint
+from shoal.bijections._ode import DiscreteAdjoint as DiscreteAdjoint
+from shoal.bijections._ode import FixedSteps as FixedSteps
 from shoal.bijections._on_part import OnPart as OnPart
 from shoal.bijections._parameters import parameters_per_layer as parameters_per_layer
 from shoal.bijections._partition import AbstractPartition as AbstractPartition

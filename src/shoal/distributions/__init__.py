@@ -6,11 +6,11 @@ from shoal.distributions._dequantized import Dequantized as Dequantized
 from shoal.distributions._dequantized import UniformDequantization as UniformDequantization
 from shoal.distributions._dequantized import VariationalDequantization as VariationalDequantization
 from shoal.distributions._dequantized import bits_per_dimension as bits_per_dimension
-from shoal.distributions._estimate import Estimate as Estimate
 from shoal.distributions._flow import Flow as Flow
 from shoal.distributions._mixture import Mixture as Mixture
 from shoal.distributions._normal import DiagonalNormal as DiagonalNormal
 from shoal.distributions._normal import StandardNormal as StandardNormal
+from shoal.distributions._padded import Estimate as Estimate
 from shoal.distributions._padded import Padded as Padded
 from shoal.distributions._paddings import AbstractPadding as AbstractPadding
 from shoal.distributions._paddings import GaussianClampedPadding as GaussianClampedPadding

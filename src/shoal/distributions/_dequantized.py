@@ -17,9 +17,8 @@ import jax.random as jr
 from shoal._types import Array, ArrayLike, Context, ContextBatch, Float, Key, Scalar, Vector
 from shoal.bijections import Noise
 from shoal.distributions._base import AbstractDistribution
-from shoal.distributions._estimate import Estimate
 from shoal.distributions._flow import Flow
-from shoal.distributions._padded import draws, log_mean_exp
+from shoal.distributions._padded import Estimate, importance_weighted
 
 
 class AbstractDequantization(eqx.Module):
@@ -115,9 +114,13 @@ class Dequantized(AbstractDistribution):
     ) -> Estimate:
         """log of the mean over K = `samples` draws of p(x + u) / q(u | x): tends to log P(x), from below in expectation.
 
-        (Importance weighting, Burda et al. 2016.) **Raises:** ValueError for `samples` < 1.
+        (Importance weighting, Burda et al. 2016; the error is by the delta method, NaN for one draw.)
+        **Raises:** ValueError for `samples` < 1.
         """
-        return Estimate(log_mean_exp(draws(self, key, x, context, samples)), "estimate")
+        if samples < 1:
+            raise ValueError(f"`samples` must be a whole number of at least 1; got {samples}.")
+        seeded = [eqx.tree_at(lambda d: d.noise, self, Noise(k)) for k in jr.split(key, samples)]
+        return importance_weighted(jnp.stack([d.log_prob(x, context) for d in seeded]), "estimate")
 
     def sample_rows(
         self, key: Key, rows: int, context: ContextBatch

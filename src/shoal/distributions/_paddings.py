@@ -1,82 +1,129 @@
-"""What is put beside the data in a padded flow: k extra coordinates e and, where there is one, their density q(e).
+"""Paddings: laws q of the extra coordinates e in R^k that are put behind the data, drawn without looking at them.
 
-([KMR] section 5. Their public code clamps Gaussian padding to [0, 1] and dequantizes zeros: both have classes of
-their own.)
+[KMR] pad images before the flow; its public code clamps the "Gaussian" padding and dequantizes the zero padding. Each
+of the four has its own name here.
 """
 
 import abc
 import math
+from typing import Literal, TypeAlias
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import jax.random as jr
 
-from shoal._types import Array, Float, Key, Scalar
+from shoal._types import Array, Float, Key, Scalar, Vector
+
+Support: TypeAlias = Literal["everywhere", "box", "none"]
 
 
 class AbstractPadding(eqx.Module):
-    """k extra coordinates. `density` says whether they have a density q, without which nothing bounds the data's
-    likelihood."""
+    """The law q of e in R^k. `support`: where its density is above 0: "everywhere", on a "box", or "none": it has none."""
 
     size: eqx.AbstractVar[int]
-    density: eqx.AbstractVar[bool]
+    support: eqx.AbstractClassVar[Support]
 
     @abc.abstractmethod
-    def draw(self, key: Key, dtype: jnp.dtype) -> tuple[Float[Array, "k"], Scalar]:
-        """e and log q(e); 0 in place of log q where there is no density."""
+    def draw(self, key: Key, like: Vector) -> Float[Array, "k"]:
+        """e, in the dtype of `like`."""
+
+    @abc.abstractmethod
+    def log_density(self, e: Float[Array, "k"]) -> Scalar:
+        """log q(e); 0 where q has no density."""
 
 
 class ZeroPadding(AbstractPadding):
-    """e = 0, exactly. The joint law is singular: it has no density, and the joint log-density at (x, 0) is unbounded
-    above."""
+    """e = 0, exactly. q has no density: the data with it lie on a plane, on which a density in R^{m+k} is unbounded."""
 
     size: int = eqx.field(static=True)
-    density: bool = eqx.field(static=True, default=False)
+    support = "none"
 
-    def draw(self, key: Key, dtype: jnp.dtype) -> tuple[Float[Array, "k"], Scalar]:
-        """Zeros, and 0."""
-        return jnp.zeros(self.size, dtype), jnp.zeros((), dtype)
+    def __check_init__(self) -> None:
+        _check_size(self)
+
+    def draw(self, key: Key, like: Vector) -> Float[Array, "k"]:
+        """0."""
+        return jnp.zeros(self.size, like.dtype)
+
+    def log_density(self, e: Float[Array, "k"]) -> Scalar:
+        """0: of the point mass to itself."""
+        return jnp.zeros((), e.dtype)
 
 
 class ZeroDequantizedPadding(AbstractPadding):
-    """e uniform in [0, step)^k: zeros, dequantized. log q = -k log step."""
+    """e uniform in [0, step)^k, as if the zeros were whole numbers of that step: log q = -k log step."""
 
     size: int = eqx.field(static=True)
-    step: float = eqx.field(static=True, default=1.0 / 256.0)
-    density: bool = eqx.field(static=True, default=True)
+    step: float = eqx.field(static=True)
+    support = "box"
 
     def __check_init__(self) -> None:
-        if not (math.isfinite(self.step) and self.step > 0):
-            raise ValueError(
-                f"`ZeroDequantizedPadding(step=...)` must be positive and finite; got {self.step}."
-            )
+        _check_size(self)
+        _check_positive(self, "step", self.step)
 
-    def draw(self, key: Key, dtype: jnp.dtype) -> tuple[Float[Array, "k"], Scalar]:
-        """Uniform numbers, and -k log step."""
-        return self.step * jr.uniform(key, (self.size,), dtype), jnp.full(
-            (), -self.size * math.log(self.step), dtype
-        )
+    def draw(self, key: Key, like: Vector) -> Float[Array, "k"]:
+        """Uniform numbers."""
+        return jr.uniform(key, (self.size,), like.dtype) * jnp.asarray(self.step, like.dtype)
+
+    def log_density(self, e: Float[Array, "k"]) -> Scalar:
+        """-k log step (of draws, which lie in the box)."""
+        return jnp.full((), -self.size * math.log(self.step), e.dtype)
 
 
 class GaussianPadding(AbstractPadding):
-    """e ~ N(0, 1)^k, exactly."""
+    """e ~ N(0, scale^2 I_k), exactly."""
 
     size: int = eqx.field(static=True)
-    density: bool = eqx.field(static=True, default=True)
+    scale: float = eqx.field(static=True, default=1.0)
+    support = "everywhere"
 
-    def draw(self, key: Key, dtype: jnp.dtype) -> tuple[Float[Array, "k"], Scalar]:
-        """Normal numbers, and their log-density."""
-        e = jr.normal(key, (self.size,), dtype)
-        return e, jnp.sum(jax.scipy.stats.norm.logpdf(e))
+    def __check_init__(self) -> None:
+        _check_size(self)
+        _check_positive(self, "scale", self.scale)
+
+    def draw(self, key: Key, like: Vector) -> Float[Array, "k"]:
+        """Normal numbers."""
+        return jr.normal(key, (self.size,), like.dtype) * jnp.asarray(self.scale, like.dtype)
+
+    def log_density(self, e: Float[Array, "k"]) -> Scalar:
+        """The normal density."""
+        constant = jnp.asarray(self.size * (math.log(self.scale) + 0.5 * math.log(2 * math.pi)), e.dtype)
+        return -0.5 * jnp.sum(jnp.square(e / jnp.asarray(self.scale, e.dtype))) - constant
 
 
 class GaussianClampedPadding(AbstractPadding):
-    """e ~ N(0, 1)^k clamped to [0, 1]: half of it is exactly 0 and a sixth exactly 1, so it has no density."""
+    """e ~ N(0, I_k) clamped to [low, high], as the public code of [KMR] has it with [0, 1].
+
+    Half of the entries are then exactly 0 and a sixth exactly 1: q has no density, as with zeros.
+    """
 
     size: int = eqx.field(static=True)
-    density: bool = eqx.field(static=True, default=False)
+    low: float = eqx.field(static=True, default=0.0)
+    high: float = eqx.field(static=True, default=1.0)
+    support = "none"
 
-    def draw(self, key: Key, dtype: jnp.dtype) -> tuple[Float[Array, "k"], Scalar]:
-        """Clamped normal numbers, and 0."""
-        return jnp.clip(jr.normal(key, (self.size,), dtype), 0.0, 1.0), jnp.zeros((), dtype)
+    def __check_init__(self) -> None:
+        _check_size(self)
+        if not self.low < self.high:
+            raise ValueError(f"`GaussianClampedPadding` needs low < high; got {self.low}, {self.high}.")
+
+    def draw(self, key: Key, like: Vector) -> Float[Array, "k"]:
+        """Clamped normal numbers."""
+        low, high = (jnp.asarray(a, like.dtype) for a in (self.low, self.high))
+        return jnp.clip(jr.normal(key, (self.size,), like.dtype), low, high)
+
+    def log_density(self, e: Float[Array, "k"]) -> Scalar:
+        """0."""
+        return jnp.zeros((), e.dtype)
+
+
+def _check_size(padding: AbstractPadding) -> None:
+    if not isinstance(padding.size, int) or padding.size < 1:
+        raise ValueError(
+            f"`{type(padding).__name__}(size=...)` must be a whole number of at least 1; got {padding.size!r}."
+        )
+
+
+def _check_positive(padding: AbstractPadding, name: str, value: float) -> None:
+    if not 0 < value < math.inf:
+        raise ValueError(f"`{type(padding).__name__}({name}=...)` must be positive and finite; got {value}.")

@@ -1,8 +1,11 @@
 """Ready flows, and flows on disk."""
 
-from shoal.flows._augmented import anf as anf
 from shoal.flows._catalogue import ARCHITECTURES as ARCHITECTURES
 from shoal.flows._catalogue import Architecture as Architecture
+from shoal.flows._continuous import anf as anf
+from shoal.flows._continuous import anode as anode
+from shoal.flows._continuous import ffjord as ffjord
+from shoal.flows._continuous import padded as padded
 from shoal.flows._files import load as load
 from shoal.flows._files import save as save
 from shoal.flows._glow import glow as glow

@@ -25,12 +25,12 @@ from shoal.bijections import (
     Standardize,
     StandardizedContext,
 )
-from shoal.distributions import AbstractDistribution, Dequantized, Flow, Padded
+from shoal.distributions import Dequantized, Flow, Padded
 from shoal.flows._tree import one_line
 from shoal.records import damaged
 
 
-def check_flow(flow: AbstractDistribution, file: Path) -> None:
+def check_flow(flow: Flow | Padded | Dequantized, file: Path) -> None:
     """**Raises:** `InputError`, naming `file`, unless the parts of the flow fit together."""
     for module, stacked in _modules(flow, 0):
         holds = _LAWS.get(type(module))
@@ -52,7 +52,7 @@ def check_flow(flow: AbstractDistribution, file: Path) -> None:
         raise damaged(file, f"log_prob and samples of the flow have shapes {shapes}")
 
 
-def _evaluate(flow: AbstractDistribution) -> Any:
+def _evaluate(flow: Flow | Padded | Dequantized) -> Any:
     x = jnp.zeros(flow.shape, flow.dtype)
     c = None if flow.context_shape is None else jnp.zeros((2, *flow.context_shape), flow.dtype)
     log_prob = flow.log_prob_one(x, None if c is None else c[0])
@@ -80,9 +80,11 @@ def _flow(flow: Flow, stacked: int) -> bool:
 
 
 def _padded(padded: Padded, stacked: int) -> bool:
-    size, inner = padded.padding.size, padded.flow
-    whole = size >= 1 and inner.shape == (padded.shape[0] + size,)
-    return whole and (padded.columns is None or _names(padded.columns, padded.shape[0]))
+    (m,), (c,) = padded.shape, padded.context_shape or (0,)
+    named = padded.columns is None or _names(padded.columns, m)
+    context_named = padded.context_columns is None or _names(padded.context_columns, c)
+    fits = m >= 1 and padded.joint.shape == (m + padded.padding.size,)
+    return named and context_named and fits and padded.context_shape == padded.joint.context_shape
 
 
 def _dequantized(made: Dequantized, stacked: int) -> bool:

@@ -21,11 +21,9 @@ from shoal.flows._precision import common_dtype, to_jax
 from shoal.flows._tree import decode, encode
 from shoal.records import MODEL, damaged, read_document, write_document
 
-FLOWS = Flow | Padded | Dequantized
-
 
 def save(flow: Flow | Padded | Dequantized, folder: str | os.PathLike[str]) -> None:
-    """Writes a flow, or a `Padded` or `Dequantized` one, to a folder, so that `load` gives back the same bits of log_prob.
+    """Writes a flow to a folder, so that `load` gives back the same bits of log_prob.
 
     The folder is made where it does not exist. A model that lies in it is replaced in one step: whoever reads sees the
     old model or the new one, whole.
@@ -34,10 +32,10 @@ def save(flow: Flow | Padded | Dequantized, folder: str | os.PathLike[str]) -> N
     **Raises:** ValueError for a class that is not registered, a field that has no place in a file, weights that are
     not finite, or a folder that can not be written.
     """
-    if not isinstance(flow, FLOWS):
+    if not isinstance(flow, Flow | Padded | Dequantized):
         raise InputError(
-            f"`save` takes a Flow; got {type(flow).__name__} (a bijection f becomes one by "
-            "`Flow(StandardNormal(n), f)`)."
+            f"`save` takes a Flow (or a Padded, or a Dequantized one); got {type(flow).__name__} "
+            "(a bijection f becomes one by `Flow(StandardNormal(n), f)`)."
         )
     tree, arrays = encode(flow)
     content = {"shoal": __version__, "dtype": common_dtype(arrays), "tree": tree}
@@ -49,7 +47,7 @@ def load(folder: str | os.PathLike[str], dtype: Literal["float32", "float64"] | 
 
     **Arguments:** `folder`: its place; `dtype`: None for the weights as they are, "float32" or "float64" to convert
     them knowingly. float64 needs JAX's switch, `jax.config.update("jax_enable_x64", True)`.
-    **Returns:** the flow, built without running any constructor.
+    **Returns:** the `Flow` (`Padded`, `Dequantized`), built without running any constructor.
     **Raises:** ValueError, one sentence, where the folder holds no model or a damaged or changed one, a class that is
     not registered, a format of a later version, or float64 weights while float64 is off.
     """
@@ -60,8 +58,8 @@ def load(folder: str | os.PathLike[str], dtype: Literal["float32", "float64"] | 
     if document["dtype"] != common_dtype(arrays):
         raise damaged(file, f"`dtype` is {document['dtype']!r:.40}, the weights are {common_dtype(arrays)}")
     flow = decode(document["tree"], arrays, to_jax(arrays, dtype, folder), file)
-    if not isinstance(flow, FLOWS):
-        raise damaged(file, f"the top of the tree is {type(flow).__name__}, not Flow, Padded or Dequantized")
+    if not isinstance(flow, Flow | Padded | Dequantized):
+        raise damaged(file, f"the top of the tree is {type(flow).__name__}, not Flow")
     check_flow(flow, file)
     return flow
 

@@ -7,6 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from shoal._scalars import FloatArray
@@ -20,7 +22,7 @@ from shoal.conditioning import (
     summarize,
     summarize_round_trip,
 )
-from shoal.distributions import Flow
+from shoal.distributions import Flow, Padded
 from shoal.selection._prepare import Part
 
 POINTS = 10_000  # condition numbers and round trips are measured at no more points than this
@@ -51,9 +53,16 @@ class Figures:
         }
 
 
-def evaluate(flow: Flow, part: Part, scale: FloatArray) -> Figures:
-    """Measure `flow`, a flow on standardised rows, at the rows of `part`; `scale` gives the user-unit figures."""
+def evaluate(flow: Flow | Padded, part: Part, scale: FloatArray) -> Figures:
+    """Measure `flow`, a flow on standardised rows, at the rows of `part`; `scale` gives the user-unit figures.
+
+    The map of a `Padded` one is that of its joint, at the rows with their own padding.
+    """
     x = part.x[:POINTS]
+    if isinstance(flow, Padded):
+        padding = jax.vmap(flow.extended)(jnp.asarray(x))[:, x.shape[1] :]
+        x = np.hstack([x, np.asarray(padding, x.dtype)])
+        scale = np.concatenate([scale, np.ones(padding.shape[1])])
     context = None if part.context is None else part.context[:POINTS]
     forward, inverse = flow.bijection.forward, flow.bijection.inverse
     with ThreadPoolExecutor(2) as pool:  # each is one program to compile: two at a time
@@ -75,7 +84,7 @@ def evaluate(flow: Flow, part: Part, scale: FloatArray) -> Figures:
     )
 
 
-def log_likelihoods(flow: Flow, x: FloatArray, context: FloatArray | None) -> FloatArray:
+def log_likelihoods(flow: Flow | Padded, x: FloatArray, context: FloatArray | None) -> FloatArray:
     """log_prob of every row in float64 NumPy, in chunks of one size so that one program serves all."""
     out = np.empty(len(x))
     size = min(CHUNK, len(x))

@@ -9,15 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
+import jax.random as jr
 import numpy as np
 
 from shoal._errors import InputError
 from shoal._scalars import FloatArray
 from shoal._types import ArrayLike
 from shoal.bijections import Chain, Standardize, StandardizedContext
-from shoal.distributions import Flow
+from shoal.distributions import Flow, Padded
 from shoal.selection._budget import Budget
 from shoal.selection._evaluate import log_likelihoods
 from shoal.selection._prepare import Prepared, prepare
@@ -40,7 +42,7 @@ class LadderResult:
     rule's verdicts. `prepared`: the parts, as split and dequantized. `test_log_likelihoods`: nats per test row.
     """
 
-    flow: Flow | None
+    flow: Flow | Padded | None
     record: dict[str, Any]
     rungs: tuple[Rung, ...]
     choice: Choice
@@ -88,7 +90,8 @@ def ladder(
 
     - `data`: a NumPy or JAX array (rows, columns), a polars or pandas data frame, or a `shoal.tables.Table`.
       `columns`, `context`, `weights` as in `shoal.tables.as_table`.
-    - `families`: any of nice, realnvp, spline, maf, iaf. `depths`: numbers of layers. `seeds`: trained side by side.
+    - `families`: any of nice, realnvp, spline, maf, iaf, ffjord, anode, anf (the last
+      two are scored by a lower bound in expectation). `depths`: numbers of layers. `seeds`: trained side by side.
     - `time_limit`: seconds for everything; each rung gets a share, an unfinished one is marked, the last ones may not
       be begun. None: every rung trains up to `max_epochs`.
     - `max_condition`: bound on the 99 % quantile of κ (latent -> standardised data, validation points);
@@ -150,7 +153,7 @@ def ladder(
     return LadderResult(flow, record, tuple(rungs), choice, prepared, scores, interrupted)
 
 
-def in_user_units(inner: Flow, prepared: Prepared) -> Flow:
+def in_user_units(inner: Flow | Padded, prepared: Prepared) -> Flow | Padded:
     """The flow on standardised rows as a flow in the user's units, with column names."""
     body, table = inner.bijection, prepared.table
     if prepared.context_mean is not None and prepared.context_scale is not None:
@@ -159,7 +162,15 @@ def in_user_units(inner: Flow, prepared: Prepared) -> Flow:
             jnp.asarray(prepared.context_mean, inner.dtype),
             jnp.asarray(prepared.context_scale, inner.dtype),
         )
-    last = Standardize(jnp.asarray(prepared.mean, inner.dtype), jnp.asarray(prepared.scale, inner.dtype))
+    mean, scale, padded = prepared.mean, prepared.scale, isinstance(inner, Padded)
+    if padded:  # the padding keeps its units
+        mean = np.concatenate([mean, np.zeros(inner.padding.size)])
+        scale = np.concatenate([scale, np.ones(inner.padding.size)])
+    last = Standardize(jnp.asarray(mean, inner.dtype), jnp.asarray(scale, inner.dtype))
+    if padded:
+        joint = Flow(inner.joint.base, Chain([body, last]), context_columns=table.context_names or None)
+        made = Padded(joint, inner.padding, columns=table.names, key=jr.key(0))
+        return eqx.tree_at(lambda p: p.noise, made, inner.noise)
     return Flow(
         inner.base, Chain([body, last]), columns=table.names, context_columns=table.context_names or None
     )
@@ -232,7 +243,7 @@ def _kept(rungs: list[Rung], choice: Choice, weights: FloatArray | None) -> tupl
     return index, rungs[index].best_seed(weights)
 
 
-def _test(inner: Flow, prepared: Prepared) -> tuple[FloatArray, dict[str, Any]]:
+def _test(inner: Flow | Padded, prepared: Prepared) -> tuple[FloatArray, dict[str, Any]]:
     part = prepared.parts["test"]
     scores = log_likelihoods(inner, part.x, part.context) - prepared.log_volume
     w = np.ones(len(scores)) if part.weights is None else part.weights

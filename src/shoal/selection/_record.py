@@ -8,7 +8,7 @@ import equinox as eqx
 import jax
 import numpy as np
 
-from shoal.distributions import Flow
+from shoal.distributions import Flow, Padded
 from shoal.records import system_info
 from shoal.selection._evaluate import POINTS, Figures
 from shoal.selection._prepare import Prepared
@@ -25,7 +25,7 @@ def build_record(
     choice: Choice,
     *,
     kept: tuple[int, int] | None,
-    flow: Flow | None,
+    flow: Flow | Padded | None,
     test: dict[str, Any] | None,
     words: str,
     config: dict[str, Any],
@@ -153,7 +153,7 @@ def _histogram(figures: Figures) -> dict[str, Any] | None:
     return {"log10_edges": edges.tolist(), "counts": counts.tolist()}
 
 
-def _points(prepared: Prepared, figures: Figures, flow: Flow, seed: int) -> dict[str, Any]:
+def _points(prepared: Prepared, figures: Figures, flow: Flow | Padded, seed: int) -> dict[str, Any]:
     part = prepared.parts["validation"]
     kappa = figures.condition_numbers
     rng = np.random.default_rng([seed, 2])

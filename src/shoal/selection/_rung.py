@@ -13,19 +13,23 @@ from shoal import flows
 from shoal._errors import InputError
 from shoal._scalars import FloatArray
 from shoal._types import Key
-from shoal.distributions import Flow
+from shoal.distributions import Flow, Padded
 from shoal.selection._evaluate import Figures, evaluate
 from shoal.selection._prepare import Prepared
 from shoal.selection._rule import Candidate
 from shoal.training import FitResult, fit_many
 
-FAMILIES: dict[str, Callable[..., Flow]] = {
+FAMILIES: dict[str, Callable[..., Flow | Padded]] = {
     "nice": flows.nice,
     "realnvp": flows.realnvp,
     "spline": flows.spline,
     "maf": flows.maf,
     "iaf": flows.iaf,
+    "ffjord": flows.ffjord,
+    "anode": flows.anode,
+    "anf": flows.anf,
 }
+NUMBERS = ("iaf", "maf", "nice", "realnvp", "spline", "ffjord", "anode", "anf")  # in random keys: append only
 
 
 @dataclass(frozen=True)
@@ -136,6 +140,6 @@ def train(
 def rung_key(seed: int, family: str, depth: int, index: int) -> Key:
     """The random key of one seed of one rung; it does not depend on which other rungs are trained."""
     key = jr.key(seed)
-    for word in (sorted(FAMILIES).index(family), depth, index):
+    for word in (NUMBERS.index(family), depth, index):
         key = jr.fold_in(key, word)
     return key

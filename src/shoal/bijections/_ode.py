@@ -1,0 +1,257 @@
+"""Initial value problems on t in [0, 1], by Diffrax: the choice of steps, of the method and of the derivatives as values.
+
+Derivatives are those of the discrete solution (steps held fixed), in forward mode and in reverse mode alike; one value,
+`BacksolveAdjoint`, replaces the reverse mode by the continuous adjoint. No third mode: second derivatives through a
+solution are refused by JAX. Diffrax mixes dtypes and ranks inside, so the strict switches of JAX are off around it; the
+state, the times and the results have one dtype, that of the start.
+"""
+
+import abc
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any, Literal, NamedTuple, TypeAlias, get_args
+
+import diffrax
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from shoal._types import Array, Bool, Int, Scalar
+from shoal.bijections._linearized import linearized
+
+Method: TypeAlias = Literal["tsit5", "dopri5", "dopri8"]
+_METHODS: dict[str, Any] = {"tsit5": diffrax.Tsit5, "dopri5": diffrax.Dopri5, "dopri8": diffrax.Dopri8}
+_STAGES = {
+    "tsit5": 6,
+    "dopri5": 6,
+    "dopri8": 13,
+}  # new evaluations of the velocity that a step needs: one is kept
+RESOLUTION = 4.0  # times eps: tolerances below are raised to it
+
+
+class AbstractSteps(eqx.Module):
+    """How long the steps are, and how many there may be."""
+
+    max_steps: eqx.AbstractVar[int]
+
+    @property
+    @abc.abstractmethod
+    def tolerance(self) -> float:
+        """The error that a step is allowed in a coordinate of size 1; inf where it is not controlled."""
+
+    @abc.abstractmethod
+    def allowed(self, y: Array) -> Array:
+        """The error that a step is allowed in each coordinate of y."""
+
+    @abc.abstractmethod
+    def controller(self, dtype: Any) -> tuple[diffrax.AbstractStepSizeController, float]:
+        """The controller, and the first step."""
+
+
+class AdaptiveSteps(AbstractSteps):
+    """Steps as long as the estimated error of each stays within atol + rtol |y|, at most `max_steps` tried.
+
+    The tolerances are those of one step, state and log-det together (root mean square); the error at the end is the sum of
+    them, each carried along by the flow: usually a few times the tolerance, and never certified. Both are raised to 4 eps
+    of the dtype where they lie below it.
+    """
+
+    rtol: float = eqx.field(static=True, default=1e-5)
+    atol: float = eqx.field(static=True, default=1e-5)
+    max_steps: int = eqx.field(static=True, default=512)
+
+    def __check_init__(self) -> None:
+        if not (0 < self.rtol < 1 and 0 < self.atol < float("inf")):
+            raise ValueError(
+                f"`AdaptiveSteps` needs 0 < rtol < 1 and a positive, finite atol; got {self.rtol}, {self.atol}."
+            )
+        _check_count("AdaptiveSteps(max_steps=...)", self.max_steps)
+
+    @property
+    def tolerance(self) -> float:
+        """The sum of the two."""
+        return self.rtol + self.atol
+
+    def allowed(self, y: Array) -> Array:
+        """atol + rtol |y|."""
+        rtol, atol = self._in(y.dtype)
+        return jnp.asarray(atol, y.dtype) + jnp.asarray(rtol, y.dtype) * jnp.abs(y)
+
+    def controller(self, dtype: Any) -> tuple[diffrax.AbstractStepSizeController, float]:
+        """Diffrax's PID controller with its defaults, from a step of 0.01 on."""
+        rtol, atol = self._in(dtype)
+        return diffrax.PIDController(rtol=rtol, atol=atol), 0.01
+
+    def _in(self, dtype: Any) -> tuple[float, float]:
+        least = RESOLUTION * float(jnp.finfo(dtype).eps)
+        return max(self.rtol, least), max(self.atol, least)
+
+
+class FixedSteps(AbstractSteps):
+    """`count` steps of equal length: the same program at every input, and no control of the error at all.
+
+    The map is what the steps make of it, invertible up to their error only.
+    """
+
+    count: int = eqx.field(static=True)
+
+    def __check_init__(self) -> None:
+        _check_count("FixedSteps(count=...)", self.count)
+
+    @property
+    def max_steps(self) -> int:
+        """One more than `count`, for a last step that rounding leaves over."""
+        return self.count + 1
+
+    @property
+    def tolerance(self) -> float:
+        """inf: no error is known."""
+        return float("inf")
+
+    def allowed(self, y: Array) -> Array:
+        """inf."""
+        return jnp.full_like(y, jnp.inf)
+
+    def controller(self, dtype: Any) -> tuple[diffrax.AbstractStepSizeController, float]:
+        """Constant steps."""
+        return diffrax.ConstantStepSize(), 1.0 / self.count
+
+
+class AbstractAdjoint(eqx.Module):
+    """How reverse mode goes through a solution."""
+
+    @abc.abstractmethod
+    def reverse(self) -> diffrax.AbstractAdjoint:
+        """Diffrax's way."""
+
+
+class DiscreteAdjoint(AbstractAdjoint):
+    """The derivative of the discrete solution, exactly; memory of `checkpoints` states (None: about sqrt(2 max_steps)),
+    between which steps are done again. The solution itself is done once more in the reverse pass.
+    """
+
+    checkpoints: int | None = eqx.field(static=True, default=None)
+
+    def __check_init__(self) -> None:
+        if self.checkpoints is not None:
+            _check_count("DiscreteAdjoint(checkpoints=...)", self.checkpoints)
+
+    def reverse(self) -> diffrax.AbstractAdjoint:
+        """Recursive checkpointing."""
+        return diffrax.RecursiveCheckpointAdjoint(checkpoints=self.checkpoints)
+
+
+class BacksolveAdjoint(AbstractAdjoint):
+    """The continuous adjoint of Chen et al. (2018), a second problem solved from the end to the start: constant memory.
+
+    Gradients are right up to the tolerance, not to rounding. Forward mode stays that of the discrete solution.
+    """
+
+    def reverse(self) -> diffrax.AbstractAdjoint:
+        """Backwards in time, with the solver and the tolerances of the forward pass."""
+        return diffrax.BacksolveAdjoint()
+
+
+class Solution(NamedTuple):
+    """The end state, whether it was reached, and the evaluations of the velocity that it took."""
+
+    y: Any
+    reached: Bool[Array, ""]
+    evaluations: Int[Array, ""]
+
+
+def check_method(method: str) -> None:
+    """Raise a ValueError for a method that is none of `Method`."""
+    if method not in _METHODS:
+        raise ValueError(f"`solver` must be one of {', '.join(get_args(Method))}; got {method!r}.")
+
+
+def integrate(
+    field: Callable[[Scalar, Any, Any], Any],
+    y: Any,
+    arguments: Any,
+    *,
+    backward: bool,
+    method: Method,
+    steps: AbstractSteps,
+    adjoint: AbstractAdjoint,
+) -> Solution:
+    """y(1) from y(0) (`backward`: y(0) from y(1)) of dy/dt = field(t, y, arguments).
+
+    `y` and `arguments`: trees; every array that a derivative is taken to must be in them. Where `max_steps` did not do,
+    the state that was reached.
+    """
+    forward = diffrax.ForwardMode()
+
+    def run(y: Any, arguments: Any, through: diffrax.AbstractAdjoint) -> Solution:
+        return _solve(field, y, arguments, through, backward, method, steps)
+
+    @eqx.filter_custom_jvp
+    def solved(y: Any, arguments: Any) -> Solution:
+        return run(y, arguments, forward)
+
+    @solved.def_jvp
+    def _(primals: tuple[Any, Any], tangents: tuple[Any, Any]) -> tuple[Solution, Solution]:
+        out = run(*primals, forward)
+        moved = jax.tree.map(lambda t: t is not None, tangents, is_leaf=lambda t: t is None)
+        free, fixed = eqx.partition(primals, moved)
+        fixed, static = eqx.partition(fixed, eqx.is_array)
+        free, free_tree = jax.tree.flatten(free)
+        fixed, fixed_tree = jax.tree.flatten(fixed)
+        values, values_tree = jax.tree.flatten(out.y)
+
+        def program(through: diffrax.AbstractAdjoint) -> Callable[..., Any]:
+            def end(*arrays: Any) -> Any:
+                parts = jax.tree.unflatten(free_tree, arrays[: len(free)])
+                rest = jax.tree.unflatten(fixed_tree, arrays[len(free) :])
+                return jax.tree.leaves(run(*eqx.combine(parts, rest, static), through).y)
+
+            return end
+
+        v = jax.tree.leaves(tangents)
+        w = linearized(program(forward), program(adjoint.reverse()), [*free, *fixed], v, values)
+        return out, Solution(jax.tree.unflatten(values_tree, w), None, None)  # pyright: ignore[reportArgumentType]
+
+    return solved(y, arguments)
+
+
+def _solve(
+    field: Callable,
+    y: Any,
+    arguments: Any,
+    through: diffrax.AbstractAdjoint,
+    backward: bool,
+    method: Method,
+    steps: AbstractSteps,
+) -> Solution:
+    dtype = jnp.result_type(*jax.tree.leaves(y))
+    ends = jnp.asarray([1.0, 0.0] if backward else [0.0, 1.0], dtype)
+    with _lenient():
+        controller, first = steps.controller(dtype)
+        got = diffrax.diffeqsolve(
+            diffrax.ODETerm(field),
+            _METHODS[method](),
+            t0=ends[0],
+            t1=ends[1],
+            dt0=jnp.asarray(-first if backward else first, dtype),
+            y0=y,
+            args=arguments,
+            stepsize_controller=controller,
+            adjoint=through,
+            max_steps=steps.max_steps,
+            throw=False,
+        )
+        tried = jnp.asarray(got.stats["num_steps"], jnp.int32)
+        end = jax.tree.map(lambda a: a[0], got.ys)
+    return Solution(end, got.result == diffrax.RESULTS.successful, tried * _STAGES[method] + 1)
+
+
+@contextlib.contextmanager
+def _lenient() -> Iterator[None]:
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        yield
+
+
+def _check_count(what: str, count: Any) -> None:
+    if not isinstance(count, int) or isinstance(count, bool) or count < 1:
+        raise ValueError(f"`{what}` must be a whole number of at least 1; got {count!r}.")
