@@ -7,8 +7,8 @@ import json
 import math
 from pathlib import Path
 
-import torch
-import zuko
+import torch  # pyright: ignore[reportMissingImports]  (of the peers' environment)
+import zuko  # pyright: ignore[reportMissingImports]
 
 ROWS, DIM, HIDDEN, SEED = 6, 3, 5, 4
 TARGET = Path(__file__).resolve().parents[1] / "results" / "parity-continuous.json"

@@ -110,6 +110,7 @@ def test_hutchinson_is_unbiased_in_value_and_gradient():
     np.testing.assert_allclose(jnp.sum(noise * noise, axis=0), 1.0, rtol=1e-6)
 
 
+@pytest.mark.long
 def test_the_continuous_adjoint_agrees_to_the_tolerance():
     with jax.enable_x64(True):
         z = jnp.array([0.4, -0.9])

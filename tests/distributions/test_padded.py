@@ -1,5 +1,7 @@
 """Padded distributions against closed forms: a linear-Gaussian joint, and a variational autoencoder in NumPy."""
 
+# pyright: reportAttributeAccessIssue=false, reportArgumentType=false
+
 from typing import Any
 
 import equinox as eqx

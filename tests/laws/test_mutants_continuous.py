@@ -1,6 +1,6 @@
 """The laws see mistakes of the continuous family: the structure law of the flow in time, and the shared ones."""
 
-# pyright: reportAttributeAccessIssue=false
+# pyright: reportAttributeAccessIssue=false, reportArgumentType=false
 
 import equinox as eqx
 import pytest
@@ -31,7 +31,10 @@ def test_a_reflection_and_a_stretch_are_caught():
 
     with pytest.raises(AssertionError, match="orientation"):
         law_flow_in_time(replaced(reflected)(bijection), points)
-    slower = eqx.tree_at(lambda f: f.velocity.skip, bijection, 0.1 * bijection.velocity.skip)
+    old = bijection.velocity
+    slower = eqx.tree_at(
+        lambda f: (f.velocity.skip, f.velocity.last), bijection, (0.1 * old.skip, 0.1 * old.last)
+    )
 
     class Claims(eqx.Module):
         """The map of one velocity with the weights of a slower one."""

@@ -88,7 +88,7 @@ class FFJORD(AbstractIterative):
             raise ValueError('`FFJORD` needs a smooth activation, "tanh", "silu" or "gelu"; got "relu".')
 
     @property
-    def tolerance(self) -> float:
+    def tolerance(self) -> float:  # pyright: ignore[reportIncompatibleVariableOverride]  (it follows `steps`)
         """The error that a step is allowed in a coordinate of size 1."""
         return self.steps.tolerance
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.core import ShapedArray
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
@@ -92,7 +93,7 @@ def _jvp(primitive: Primitive) -> Callable[..., Any]:
 
 def _shapes(arrays: Sequence[Any], size: int | None = None) -> tuple[Any, ...]:
     lead = () if size is None else (size,)
-    return tuple(jax.core.ShapedArray((*lead, *a.shape), a.dtype) for a in arrays)
+    return tuple(ShapedArray((*lead, *a.shape), a.dtype) for a in arrays)
 
 
 def _primitive(name: str, function: str, batched: Callable[..., Any]) -> Primitive:

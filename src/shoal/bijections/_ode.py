@@ -16,7 +16,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from shoal._types import Array, Bool, Int, Scalar
+from shoal._types import Array, Scalar
 from shoal.bijections._linearized import linearized
 
 Method: TypeAlias = Literal["tsit5", "dopri5", "dopri8"]
@@ -56,9 +56,12 @@ class AdaptiveSteps(AbstractSteps):
     of the dtype where they lie below it.
     """
 
-    rtol: float = eqx.field(static=True, default=1e-5)
-    atol: float = eqx.field(static=True, default=1e-5)
-    max_steps: int = eqx.field(static=True, default=512)
+    rtol: float = eqx.field(static=True)
+    atol: float = eqx.field(static=True)
+    max_steps: int = eqx.field(static=True)
+
+    def __init__(self, rtol: float = 1e-5, atol: float = 1e-5, max_steps: int = 512):
+        self.rtol, self.atol, self.max_steps = float(rtol), float(atol), max_steps
 
     def __check_init__(self) -> None:
         if not (0 < self.rtol < 1 and 0 < self.atol < float("inf")):
@@ -94,14 +97,17 @@ class FixedSteps(AbstractSteps):
     """
 
     count: int = eqx.field(static=True)
+    max_steps: int = eqx.field(
+        static=True
+    )  # one more than `count`, for a last step that rounding leaves over
+
+    def __init__(self, count: int):
+        _check_count("FixedSteps(count=...)", count)
+        self.count, self.max_steps = count, count + 1
 
     def __check_init__(self) -> None:
-        _check_count("FixedSteps(count=...)", self.count)
-
-    @property
-    def max_steps(self) -> int:
-        """One more than `count`, for a last step that rounding leaves over."""
-        return self.count + 1
+        if self.max_steps != self.count + 1:
+            raise ValueError(f"`FixedSteps`: {self.count} steps, and max_steps {self.max_steps}.")
 
     @property
     def tolerance(self) -> float:
@@ -156,8 +162,8 @@ class Solution(NamedTuple):
     """The end state, whether it was reached, and the evaluations of the velocity that it took."""
 
     y: Any
-    reached: Bool[Array, ""]
-    evaluations: Int[Array, ""]
+    reached: Any  # one boolean
+    evaluations: Any  # int32
 
 
 def check_method(method: str) -> None:
@@ -191,8 +197,8 @@ def integrate(
         return run(y, arguments, forward)
 
     @solved.def_jvp
-    def _(primals: tuple[Any, Any], tangents: tuple[Any, Any]) -> tuple[Solution, Solution]:
-        out = run(*primals, forward)
+    def _(primals: Any, tangents: Any) -> Any:
+        out = run(primals[0], primals[1], forward)
         moved = jax.tree.map(lambda t: t is not None, tangents, is_leaf=lambda t: t is None)
         free, fixed = eqx.partition(primals, moved)
         fixed, static = eqx.partition(fixed, eqx.is_array)
@@ -204,13 +210,14 @@ def integrate(
             def end(*arrays: Any) -> Any:
                 parts = jax.tree.unflatten(free_tree, arrays[: len(free)])
                 rest = jax.tree.unflatten(fixed_tree, arrays[len(free) :])
-                return jax.tree.leaves(run(*eqx.combine(parts, rest, static), through).y)
+                y, given = eqx.combine(parts, rest, static)
+                return jax.tree.leaves(run(y, given, through).y)
 
             return end
 
         v = jax.tree.leaves(tangents)
         w = linearized(program(forward), program(adjoint.reverse()), [*free, *fixed], v, values)
-        return out, Solution(jax.tree.unflatten(values_tree, w), None, None)  # pyright: ignore[reportArgumentType]
+        return out, Solution(jax.tree.unflatten(values_tree, w), None, None)
 
     return solved(y, arguments)
 

@@ -21,7 +21,11 @@ class AbstractPadding(eqx.Module):
     """The law q of e in R^k. `support`: where its density is above 0: "everywhere", on a "box", or "none": it has none."""
 
     size: eqx.AbstractVar[int]
-    support: eqx.AbstractClassVar[Support]
+
+    @property
+    @abc.abstractmethod
+    def support(self) -> Support:
+        """Where q has density."""
 
     @abc.abstractmethod
     def draw(self, key: Key, like: Vector) -> Float[Array, "k"]:
@@ -36,10 +40,17 @@ class ZeroPadding(AbstractPadding):
     """e = 0, exactly. q has no density: the data with it lie on a plane, on which a density in R^{m+k} is unbounded."""
 
     size: int = eqx.field(static=True)
-    support = "none"
+
+    def __init__(self, size: int):
+        self.size = size
 
     def __check_init__(self) -> None:
         _check_size(self)
+
+    @property
+    def support(self) -> Support:
+        """It has no density."""
+        return "none"
 
     def draw(self, key: Key, like: Vector) -> Float[Array, "k"]:
         """0."""
@@ -55,11 +66,18 @@ class ZeroDequantizedPadding(AbstractPadding):
 
     size: int = eqx.field(static=True)
     step: float = eqx.field(static=True)
-    support = "box"
+
+    def __init__(self, size: int, step: float):
+        self.size, self.step = size, float(step)
 
     def __check_init__(self) -> None:
         _check_size(self)
         _check_positive(self, "step", self.step)
+
+    @property
+    def support(self) -> Support:
+        """The box [0, step]^k."""
+        return "box"
 
     def draw(self, key: Key, like: Vector) -> Float[Array, "k"]:
         """Uniform numbers."""
@@ -74,12 +92,19 @@ class GaussianPadding(AbstractPadding):
     """e ~ N(0, scale^2 I_k), exactly."""
 
     size: int = eqx.field(static=True)
-    scale: float = eqx.field(static=True, default=1.0)
-    support = "everywhere"
+    scale: float = eqx.field(static=True)
+
+    def __init__(self, size: int, scale: float = 1.0):
+        self.size, self.scale = size, float(scale)
 
     def __check_init__(self) -> None:
         _check_size(self)
         _check_positive(self, "scale", self.scale)
+
+    @property
+    def support(self) -> Support:
+        """Everywhere."""
+        return "everywhere"
 
     def draw(self, key: Key, like: Vector) -> Float[Array, "k"]:
         """Normal numbers."""
@@ -98,14 +123,21 @@ class GaussianClampedPadding(AbstractPadding):
     """
 
     size: int = eqx.field(static=True)
-    low: float = eqx.field(static=True, default=0.0)
-    high: float = eqx.field(static=True, default=1.0)
-    support = "none"
+    low: float = eqx.field(static=True)
+    high: float = eqx.field(static=True)
+
+    def __init__(self, size: int, low: float = 0.0, high: float = 1.0):
+        self.size, self.low, self.high = size, float(low), float(high)
 
     def __check_init__(self) -> None:
         _check_size(self)
         if not self.low < self.high:
             raise ValueError(f"`GaussianClampedPadding` needs low < high; got {self.low}, {self.high}.")
+
+    @property
+    def support(self) -> Support:
+        """It has no density."""
+        return "none"
 
     def draw(self, key: Key, like: Vector) -> Float[Array, "k"]:
         """Clamped normal numbers."""

@@ -162,12 +162,12 @@ def in_user_units(inner: Flow | Padded, prepared: Prepared) -> Flow | Padded:
             jnp.asarray(prepared.context_mean, inner.dtype),
             jnp.asarray(prepared.context_scale, inner.dtype),
         )
-    mean, scale, padded = prepared.mean, prepared.scale, isinstance(inner, Padded)
-    if padded:  # the padding keeps its units
+    mean, scale = prepared.mean, prepared.scale
+    if isinstance(inner, Padded):  # the padding keeps its units
         mean = np.concatenate([mean, np.zeros(inner.padding.size)])
         scale = np.concatenate([scale, np.ones(inner.padding.size)])
     last = Standardize(jnp.asarray(mean, inner.dtype), jnp.asarray(scale, inner.dtype))
-    if padded:
+    if isinstance(inner, Padded):
         joint = Flow(inner.joint.base, Chain([body, last]), context_columns=table.context_names or None)
         made = Padded(joint, inner.padding, columns=table.names, key=jr.key(0))
         return eqx.tree_at(lambda p: p.noise, made, inner.noise)
