@@ -6,17 +6,32 @@ from typing import Any
 import jax.random as jr
 import numpy as np
 
-from shoal.bijections import Chain, Logit
-from shoal.distributions import Dequantized, Flow, VariationalDequantization
-from shoal.flows import glow, realnvp
+from shoal.bijections import (
+    ActNorm,
+    Chain,
+    FixedSteps,
+    GramBound,
+    HutchinsonTrace,
+    Logit,
+    Noise,
+    OnPart,
+    Partition,
+    RussianRoulette,
+)
+from shoal.distributions import Dequantized, Flow, GaussianPadding, Padded, VariationalDequantization
+from shoal.flows import anf, ffjord, glow, realnvp, residual
 
 ALPHA = 0.05  # of the Logit that every model has next to the data
 
 
 def on_pixels(flow: Flow, levels: int) -> Flow:
-    """The flow behind a Logit of (0, levels)."""
-    logit = Logit(flow.shape[0], low=0.0, high=float(levels), alpha=ALPHA)
-    return Flow(flow.base, Chain([flow.bijection, logit]))
+    """The flow behind an actnorm (set from data) and a Logit of (0, levels)."""
+    return Flow(flow.base, Chain([flow.bijection, pixels(flow.shape[0], levels)]))
+
+
+def pixels(dim: int, levels: int) -> Chain:
+    """What lies next to the data in every model but Glow, which has actnorms of its own."""
+    return Chain([ActNorm(dim), Logit(dim, low=0.0, high=float(levels), alpha=ALPHA)])
 
 
 def glow_model(key: Any, shape: tuple[int, int, int], levels: int) -> Any:
@@ -44,8 +59,36 @@ def realnvp_variational(key: Any, shape: tuple[int, int, int], levels: int) -> A
     )
 
 
+def ffjord_model(key: Any, shape: tuple[int, int, int], levels: int) -> Any:
+    dim = int(np.prod(shape))
+    k_flow, k_trace = jr.split(key)
+    flow = ffjord(
+        k_flow, dim, 1, hidden=(128, 128), trace=HutchinsonTrace(Noise(k_trace), 1), steps=FixedSteps(4)
+    )
+    return Dequantized(on_pixels(flow, levels), levels, key=key)
+
+
+def residual_model(key: Any, shape: tuple[int, int, int], levels: int) -> Any:
+    dim = int(np.prod(shape))
+    k_flow, k_series = jr.split(key)
+    roulette = RussianRoulette(Noise(k_series), p=0.15, exact_terms=4)
+    flow = residual(k_flow, dim, 6, hidden=(256, 256), log_det=roulette, norm=GramBound(), lipschitz=0.9)
+    return Dequantized(on_pixels(flow, levels), levels, key=key)
+
+
+def anf_model(key: Any, shape: tuple[int, int, int], levels: int) -> Any:
+    dim = int(np.prod(shape))
+    made = anf(key, dim, 4, augment=64, hidden=(256, 256), activation="relu")
+    beside = OnPart(pixels(dim, levels), Partition(dim + 64, range(dim, dim + 64)))
+    joint = Flow(made.joint.base, Chain([made.joint.bijection, beside]))
+    return Dequantized(Padded(joint, GaussianPadding(64), key=key), levels, key=key)
+
+
 MODELS: dict[str, Callable[[Any, tuple[int, int, int], int], Any]] = {
     "glow": glow_model,
     "realnvp": realnvp_model,
-    "realnvp, variational dequantization": realnvp_variational,
+    "ffjord": ffjord_model,
+    "residual": residual_model,
+    "anf": anf_model,
+    "realnvp-variational": realnvp_variational,
 }

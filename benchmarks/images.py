@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
@@ -51,12 +52,14 @@ def parts(x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def with_actnorms_set(model: Any, x: np.ndarray) -> Any:
-    """Data-dependent layers set from 512 dequantized rows."""
-    if not isinstance(model.density, Flow):
-        return model
-    batch = jnp.asarray(x[:512]) + jr.uniform(jr.key(SEED), (min(len(x), 512), x.shape[1]))
-    density = Flow(model.density.base, initialize(model.density.bijection, batch))
-    return type(model)(density, model.levels, dequantization=model.dequantization, key=jr.key(SEED))
+    """Data-dependent layers set from 512 dequantized rows, beside normal numbers where the model has more coordinates."""
+    rows = jnp.asarray(x[:512]) + jr.uniform(jr.key(SEED), (min(len(x), 512), x.shape[1]))
+    padded = not isinstance(model.density, Flow)
+    joint = model.density.joint if padded else model.density
+    beside = jr.normal(jr.key(SEED + 1), (len(rows), joint.shape[0] - rows.shape[1]))
+    bijection = initialize(joint.bijection, jnp.concatenate([rows, beside], axis=1))
+    where = (lambda m: m.density.joint.bijection) if padded else (lambda m: m.density.bijection)
+    return eqx.tree_at(where, model, bijection)
 
 
 def bits(model: Any, x: np.ndarray, key: Any) -> dict[str, float]:

@@ -3,8 +3,8 @@
     build/peers/bin/python benchmarks/parity_residual.py [--out results/parity-residual.json]
 
 The block is `iResBlock` around linear, swish, linear with the weights as they act (below 1 in spectral norm), float64,
-n = 2, where normflows takes the determinant by brute force. Stored: weights, inputs, x + g(x), log-dets, and the inverse that
-normflows finds by its own fixed-point iteration (its tolerance is 1e-5, squared and relative).
+n = 2, where normflows takes the determinant by brute force. Stored: weights, inputs, x + g(x), log-dets, and the inverse
+that normflows finds by its own fixed-point iteration (its tolerance is 1e-5, squared and relative).
 """
 
 import argparse

@@ -127,7 +127,7 @@ def images(name: str) -> str:
     ]
     seconds = record["config"].get("seconds", "?")
     return (
-        f"Budget: {seconds:g} seconds of training each, two cores.\n\n" + table(head, lines)
+        f"Budget: {seconds:g} seconds of training each, one core.\n\n" + table(head, lines)
         if lines
         else "Not run."
     )

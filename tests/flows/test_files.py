@@ -336,7 +336,13 @@ class TestRegister:
 
         parts = ("shoal.bijections.", "shoal.distributions.")
         ours = {c for c in family(eqx.Module) if c.__module__.startswith(parts)}
+        passing = {
+            "Root",
+            "BracketedNewton",
+            "PlainMLP",
+        }  # made and dropped within one evaluation, in no model
         final = {c for c in ours if not c.__name__.lstrip("_").startswith("Abstract")}
+        final = {c for c in final if c.__name__ not in passing}
         assert {ArrayPartition, Flow, Chain} <= final
         assert {c: name_of(c) for c in final} == {c: c.__name__ for c in final}
 

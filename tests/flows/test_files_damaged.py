@@ -252,8 +252,8 @@ TREES: dict[str, tuple[Callable[[Tree], object], str]] = {
     ),
     "field added": (lambda c: _set(layer(c, 3), flag=True), "ActNorm at .* does not have the field 'flag'"),
     "class of a later Shoal": (
-        lambda c: _set(c["tree"]["fields"]["base"], **{"class": "Planar"}),
-        "holds the class 'Planar', which this version of Shoal does not have; upgrade",
+        lambda c: _set(c["tree"]["fields"]["base"], **{"class": "Lattice"}),
+        "holds the class 'Lattice', which this version of Shoal does not have; upgrade",
     ),
     "class of a user": (
         lambda c: _set(c["tree"]["fields"]["base"], **{"class": "mylab.flows:Base"}),

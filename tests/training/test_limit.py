@@ -216,3 +216,19 @@ def test_chunks_aim_at_a_second_and_grow_gently(monkeypatch: pytest.MonkeyPatch)
     clock[0] += 3.0
     chunks.measured(1, clock[0] - 3.0)  # a step that takes three seconds can not be cut
     assert chunks.next(math.inf) == 1
+
+
+def test_a_slow_first_step_does_not_shrink_the_plan(monkeypatch: pytest.MonkeyPatch):
+    """The first step that is done pays for what is set up once: here a quarter of the limit."""
+    done = []
+
+    def slow_at_first(form: Any, problem: Any, order: Any, state: Any, control: Any) -> Any:
+        if int(control.stop) > 0 and not done:
+            done.append(True)
+            time.sleep(0.5)
+        return advance(form, problem, order, state, control)
+
+    monkeypatch.setattr(_run, "advance", slow_at_first)
+    result = limited(2.0, max_epochs=20)
+    assert done
+    assert len(result.history) == 20

@@ -41,8 +41,9 @@ class SingularValues(AbstractBoundedLinear):
     """A = U diag(s) V^T, U and V products of k Householder reflections each, s_i = low^{1-t} high^t, t = sigmoid(raw).
 
     **Arguments:** `dim`: n; `low` < `high`: the interval, open; `reflections`: k, from 0 to n - 1 (None: n - 1, with which
-    A is any matrix of det > 0 and singular values in the interval); `start`: the singular values at the start.
-    Numbers: n + 2 ((n - 1) + ... + (n - k)), that is n^2 for k = n - 1. At the start U = V, drawn by `key`, and A = start.
+    A is any matrix of det > 0 and singular values in the interval); `start`: the singular values at the start; `turned`:
+    at the start U and V are drawn apart, and A is start times a random rotation; otherwise U = V and A = start.
+    Numbers: n + 2 ((n - 1) + ... + (n - k)), that is n^2 for k = n - 1.
     log-det: sum log s. Cost: O(n^2 k) a batch, then n^2 a vector in both directions.
     """
 
@@ -62,6 +63,7 @@ class SingularValues(AbstractBoundedLinear):
         *,
         reflections: int | None = None,
         start: float | None = None,
+        turned: bool = False,
         key: Key,
     ):
         start = check_interval("SingularValues", dim, low, high, start)
@@ -69,7 +71,9 @@ class SingularValues(AbstractBoundedLinear):
         if not 0 <= k < dim:
             raise ValueError(f"`SingularValues(reflections)` must be from 0 to dim - 1 = {dim - 1}; got {k}.")
         share = math.log(start / low) / math.log(high / low)
-        self.left = self.right = jr.normal(key, (coordinates(dim, k),))
+        k_left, k_right = jr.split(key)
+        self.left = jr.normal(k_left, (coordinates(dim, k),))
+        self.right = jr.normal(k_right, self.left.shape) if turned else self.left
         self.raw = jnp.full((dim,), math.log(share / (1.0 - share)))
         self.dim, self.reflections, self.low, self.high = dim, k, float(low), float(high)
 

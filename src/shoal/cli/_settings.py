@@ -15,7 +15,10 @@ from ._parse import (
     parse_seconds,
 )
 
-FAMILIES = ("nice", "realnvp", "spline", "maf", "iaf")
+FAMILIES = (
+    *("nice", "realnvp", "spline", "maf", "iaf", "single_coordinate", "planar", "radial", "sylvester"),
+    *("residual", "layerwise", "ffjord", "anode", "anf"),
+)
 FREE = (
     "data",
     "time_limit",

@@ -137,7 +137,7 @@ ARCHITECTURES: tuple[Architecture, ...] = (
         "Σ log σ′ + Σ log s",
         "closed form, O(n²)",
         "[low · least σ′, high · largest σ′], exact",
-        "be expressive in few layers: d(d + 1) parameters a layer",
+        "be expressive in few layers, with p = d(d + 2), or d(d + 1) with a fixed slope",
     ),
     Architecture(
         "ffjord",

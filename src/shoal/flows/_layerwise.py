@@ -33,19 +33,22 @@ def layerwise(
 
     `rank`: None for `SingularValues` (`reflections` as there), a number for `DiagonalPlusLowRank`; `leaky`: s, for None
     `TrainedLeakyReLU(dim)`, n numbers a layer beside the n(n + 1) of A and b (`SmoothLeakyReLU` has none); `hidden`,
-    `activation`: of b(context). At the start each layer is A = 1/s'(0), b = 0: the identity to first order at 0.
+    `activation`: of b(context). At the start b = 0 and A is 1/sqrt(a) times a random rotation, a the slope of s on its flat
+    side: far out a layer then stretches one side as much as it shrinks the other, and a deep stack neither grows nor
+    shrinks much. It is not near the identity. With `rank` A can not rotate: it is 1/s'(0), and a deep stack grows.
     **Raises:** ValueError for `rank` beside `reflections`.
     """
     check_sizes(dim, depth, context_dim)
     if rank is not None and reflections is not None:
         raise ValueError("`layerwise` takes `rank` or `reflections`, not both.")
     leaky = TrainedLeakyReLU(dim) if leaky is None else leaky
-    start = 1.0 / leaky.slope_at_zero
+    middle = leaky.slope_at_zero  # (1 + a) / 2
+    start = (2.0 * middle - 1.0) ** -0.5 if rank is None else 1.0 / middle
     units = []
     for k in jr.split(key, depth):
         k_linear, k_shift = jr.split(k)
         linear = (
-            SingularValues(dim, low, high, reflections=reflections, start=start, key=k_linear)
+            SingularValues(dim, low, high, reflections=reflections, start=start, turned=True, key=k_linear)
             if rank is None
             else DiagonalPlusLowRank(dim, low, high, rank=rank, start=start, key=k_linear)
         )

@@ -25,11 +25,20 @@ FAMILIES: dict[str, Callable[..., Flow | Padded]] = {
     "spline": flows.spline,
     "maf": flows.maf,
     "iaf": flows.iaf,
+    "single_coordinate": flows.single_coordinate,
+    "planar": flows.planar,
+    "radial": flows.radial,
+    "sylvester": flows.sylvester,
+    "residual": flows.residual,
+    "layerwise": flows.layerwise,
     "ffjord": flows.ffjord,
     "anode": flows.anode,
     "anf": flows.anf,
 }
-NUMBERS = ("iaf", "maf", "nice", "realnvp", "spline", "ffjord", "anode", "anf")  # in random keys: append only
+NUMBERS = (  # in random keys: append only
+    *("iaf", "maf", "nice", "realnvp", "spline", "ffjord", "anode", "anf"),
+    *("single_coordinate", "planar", "radial", "sylvester", "residual", "layerwise"),
+)
 
 
 @dataclass(frozen=True)
