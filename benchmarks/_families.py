@@ -36,7 +36,7 @@ DEPTHS: dict[str, tuple[int, ...]] = {
     "householder": (1, 4),
     "planar": (8, 16, 32, 64),
     "radial": (8, 16, 32, 64),
-    "nice": (8, 16, 32, 64),
+    "nice": (8, 64),
     "sylvester": (8, 16, 32, 64),
     "layerwise": (8, 16, 32, 64),
     "residual": (4, 8, 16),
