@@ -29,7 +29,7 @@ from shoal.records import read_record, system_info, to_plain, write_record
 from shoal.training import fit
 
 ROOT = Path(__file__).resolve().parents[1]
-SEED, DRAWS, BATCH, RATE = 0, 16, 128, 1e-3
+SEED, DRAWS, BATCH, RATE, BLUR = 0, 16, 128, 1e-3, 0.02
 PACKAGES = ("shoal", "numpy", "jax", "jaxlib", "equinox", "optax", "diffrax", "scikit-learn", "mlxtend")
 
 
@@ -52,8 +52,15 @@ def parts(x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def with_actnorms_set(model: Any, x: np.ndarray) -> Any:
-    """Data-dependent layers set from 512 dequantized rows, beside normal numbers where the model has more coordinates."""
-    rows = jnp.asarray(x[:512]) + jr.uniform(jr.key(SEED), (min(len(x), 512), x.shape[1]))
+    """Data-dependent layers set from 512 dequantized rows, beside normal numbers where the model has more coordinates.
+
+    A share `BLUR` of the entries is drawn uniformly from the levels: border pixels that are 0 in every row would get a tiny
+    deviation otherwise, and one that is not 0 in a test image a latent of thousands.
+    """
+    k_noise, k_where, k_value = jr.split(jr.key(SEED), 3)
+    rows = jnp.asarray(x[:512])
+    anything = jr.uniform(k_value, rows.shape, maxval=float(model.levels - 1))
+    rows = jnp.where(jr.uniform(k_where, rows.shape) < BLUR, anything, rows) + jr.uniform(k_noise, rows.shape)
     padded = not isinstance(model.density, Flow)
     joint = model.density.joint if padded else model.density
     beside = jr.normal(jr.key(SEED + 1), (len(rows), joint.shape[0] - rows.shape[1]))
@@ -137,7 +144,7 @@ def main() -> None:
         "versions": system_info(PACKAGES),
         "config": {
             "rows": [len(train), len(validation), len(test)], "shape": list(shape), "levels": levels, "alpha": ALPHA,
-            "batch": BATCH, "learning_rate": RATE, "seconds": options.seconds, "draws": DRAWS, "dtype": "float32",
+            "batch": BATCH, "learning_rate": RATE, "seconds": options.seconds, "draws": DRAWS, "blur": BLUR, "dtype": "float32",
         },
         "rows": [],
     }  # fmt: skip

@@ -21,5 +21,5 @@ def test_the_catalogue_has_every_recipe():
         for name, f in vars(flows).items()
         if inspect.isfunction(f) and list(inspect.signature(f).parameters)[:1] == ["key"]
     }
-    assert {a.recipe for a in flows.ARCHITECTURES} == recipes
+    assert {a.recipe for a in flows.ARCHITECTURES} == recipes - {"padded"}  # which wraps any of them
     assert all(all(vars(a).values()) for a in flows.ARCHITECTURES)
