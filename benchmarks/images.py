@@ -144,7 +144,8 @@ def main() -> None:
         "versions": system_info(PACKAGES),
         "config": {
             "rows": [len(train), len(validation), len(test)], "shape": list(shape), "levels": levels, "alpha": ALPHA,
-            "batch": BATCH, "learning_rate": RATE, "seconds": options.seconds, "draws": DRAWS, "blur": BLUR, "dtype": "float32",
+            "batch": BATCH, "learning_rate": RATE, "seconds": options.seconds, "draws": DRAWS,
+            "blur": BLUR, "dtype": "float32",
         },
         "rows": [],
     }  # fmt: skip
