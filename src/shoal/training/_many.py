@@ -9,7 +9,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,8 @@ from ._job import KeyLike, make_job, make_tables
 from ._result import Epoch, FitResult
 from ._run import Job, Run
 from ._settings import LEARNING_RATE, Settings, whole_number
+
+WAKE = 0.25  # seconds between looks of the main thread at signals
 
 
 def fit_many(
@@ -141,6 +143,8 @@ def _train(
 
     with ThreadPoolExecutor(min(workers, len(jobs)), thread_name_prefix="shoal-fit") as pool:
         futures = [pool.submit(train, i) for i in range(len(jobs))]
+        while wait(futures, timeout=WAKE).not_done:
+            pass  # a signal that comes just before this thread sleeps is only seen when it wakes
     return [future.result() for future in futures]
 
 
