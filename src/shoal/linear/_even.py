@@ -1,12 +1,15 @@
 """Factorizations for even n by continuation, and the steps that every route ends with: more layers, better conditions."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
+from typing import TypeAlias
 
 import numpy as np
 
 from shoal._errors import NumericalFailure
 from shoal._scalars import FloatArray
-from shoal.linear._continuation import five_start, follow, six_start, target_of
+from shoal.linear._continuation import Path, five_start, follow, six_start, target_of
 from shoal.linear._gauge import Point, assemble, start
 from shoal.linear._layer import Layer, product
 from shoal.linear._orthogonal import rotation_layers
@@ -18,6 +21,8 @@ FEWEST, EVEN, ODD, MOST = 5, 6, 8, 11
 DETOURS = 5  # paths tried where the first one leads nowhere
 MISS = 1e-6  # relative; layers that miss T by more have grown so large that their product cancels
 
+Begin: TypeAlias = Callable[[int], tuple[tuple[Layer, ...], Path]]  # by the number of the detour
+
 
 def six_layers(problem: Problem, effort: Effort) -> tuple[tuple[Layer, ...], str]:
     """L U L U L U and the route: closed form for rotations, else continuation from the polar factor."""
@@ -25,26 +30,24 @@ def six_layers(problem: Problem, effort: Effort) -> tuple[tuple[Layer, ...], str
         return rotation_layers(problem.matrix), "rotation"
     u, s, vt = np.linalg.svd(problem.matrix)
     near = bool(np.max(np.abs(np.log(s))) < 1e-3)
+    begin = partial(six_start, u, s, vt)
     if near:
-        return _six_by(problem, (u, s, vt), Effort(0), 0, 0), "polar"
-    return _six_by(problem, (u, s, vt), effort, 3, 0), "continuation"
+        return _by_path(problem, EVEN, begin, Effort(0), 0, 1), "polar"
+    return _by_path(problem, EVEN, begin, effort, 3, 3), "continuation"
 
 
-def _six_by(
-    problem: Problem,
-    parts: tuple[FloatArray, FloatArray, FloatArray],
-    effort: Effort,
-    ease: int,
-    detour: int,
+def _by_path(
+    problem: Problem, count: int, begin: Begin, effort: Effort, ease: int, later: int, detour: int = 0
 ) -> tuple[Layer, ...]:
-    layers, path = six_start(*parts, detour)
+    """`count` layers along the path `begin(detour)`; where it leads nowhere, along the next. `ease`, on detours `later`."""
+    layers, path = begin(detour)
     try:
-        _, point = follow(path, layers, problem.p, EVEN, ease=ease)
-        return _improved(equations_of(problem, EVEN), point, effort)
+        _, point = follow(path, layers, problem.p, count, ease=later if detour else ease)
+        return _improved(equations_of(problem, count), point, effort)
     except NumericalFailure:
         if detour + 1 == DETOURS:
             raise
-        return _six_by(problem, parts, effort, max(ease, 1), detour + 1)
+        return _by_path(problem, count, begin, effort, ease, later, detour + 1)
 
 
 def five_layers(problem: Problem, effort: Effort) -> tuple[Layer, ...]:
@@ -57,18 +60,7 @@ def five_layers(problem: Problem, effort: Effort) -> tuple[Layer, ...]:
             f"five layers that start with {article} {problem.first} one need an invertible block {block}; its least "
             f'singular value is {values[-1]:.3g}. Use first="{other}" or layers=6.'
         )
-    return _five_by(problem, effort, 0)
-
-
-def _five_by(problem: Problem, effort: Effort, detour: int) -> tuple[Layer, ...]:
-    layers, path = five_start(problem.matrix, detour)
-    try:
-        _, point = follow(path, layers, problem.p, FEWEST, ease=1 if detour else 3)
-        return _improved(equations_of(problem, FEWEST), point, effort)
-    except NumericalFailure:
-        if detour + 1 == DETOURS:
-            raise
-        return _five_by(problem, effort, detour + 1)
+    return _by_path(problem, FEWEST, partial(five_start, problem.matrix), effort, 3, 1)
 
 
 def extended(problem: Problem, layers: tuple[Layer, ...], count: int, effort: Effort) -> tuple[Layer, ...]:
