@@ -32,19 +32,3 @@ def moved(conditioner: Conditioner | None, context: Context, arrays: tuple[Array
         parts.append(a + jnp.reshape(out[start:end], a.shape))
         start = end
     return tuple(parts)
-
-
-def check_least_slope(name: str, value: float) -> float:
-    """The number as a float. **Raises:** ValueError unless 0 < value < 1."""
-    if not 0.0 < value < 1.0:
-        raise ValueError(f"`{name}(least_slope=...)` must lie between 0 and 1; got {value}.")
-    return float(value)
-
-
-def check_solver(name: str, tolerance: float, max_steps: int) -> tuple[float, int]:
-    """Tolerance and largest number of steps. **Raises:** ValueError unless both are positive and finite."""
-    if not (tolerance > 0 and math.isfinite(tolerance)):
-        raise ValueError(f"`{name}(tolerance=...)` must be positive and finite; got {tolerance}.")
-    if max_steps < 1:
-        raise ValueError(f"`{name}(max_steps=...)` must be at least 1; got {max_steps}.")
-    return float(tolerance), int(max_steps)

@@ -13,6 +13,7 @@ from shoal._types import Array, Context, Float, Key, Scalar, Vector
 from shoal.bijections._amortized import amortizer, moved
 from shoal.bijections._base import AbstractBijection, check_input
 from shoal.bijections._conditioners import Activation, Conditioner
+from shoal.bijections._reflections import triangle
 
 
 class Householder(AbstractBijection):
@@ -68,16 +69,16 @@ class Householder(AbstractBijection):
 
 def reflected(vectors: Float[Array, "k n"], z: Vector) -> Vector:
     """H_1 ... H_k z = z - V S^{-1} V^T z. A vector of length 0 has no reflection: NaN."""
-    unit, triangle = _triangle(vectors)
-    return z - unit.T @ jax.scipy.linalg.solve_triangular(triangle, unit @ z, lower=False)
+    unit, upper = _triangle(vectors)
+    return z - unit.T @ jax.scipy.linalg.solve_triangular(upper, unit @ z, lower=False)
 
 
 def reflected_back(vectors: Float[Array, "k n"], x: Vector) -> Vector:
     """H_k ... H_1 x = x - V S^{-T} V^T x."""
-    unit, triangle = _triangle(vectors)
-    return x - unit.T @ jax.scipy.linalg.solve_triangular(triangle, unit @ x, trans="T", lower=False)
+    unit, upper = _triangle(vectors)
+    return x - unit.T @ jax.scipy.linalg.solve_triangular(upper, unit @ x, trans="T", lower=False)
 
 
 def _triangle(vectors: Float[Array, "k n"]) -> tuple[Float[Array, "k n"], Float[Array, "k k"]]:
     unit = vectors / jnp.linalg.norm(vectors, axis=1, keepdims=True)
-    return unit, jnp.triu(unit @ unit.T, 1) + 0.5 * jnp.eye(len(vectors), dtype=vectors.dtype)
+    return unit, triangle(unit.T)

@@ -6,6 +6,7 @@ Inside a compiled program nothing raises: a direction that did not converge give
 """
 
 import abc
+import math
 from dataclasses import dataclass
 
 import equinox as eqx
@@ -23,9 +24,7 @@ class Result(eqx.Enumeration):
 
     successful = ""
     max_steps = "the largest number of steps was reached"
-    not_bracketed = "no bracket of the solution was found"
     not_finite = "a value on the way was not finite"
-    below_resolution = "the tolerance is below what the dtype resolves there"
 
 
 class Outcome(eqx.Module):
@@ -49,6 +48,15 @@ class Outcome(eqx.Module):
 def closed_form(like: Vector) -> Outcome:
     """The outcome of a direction that needs no iteration."""
     return Outcome(Result.successful, jnp.zeros((), jnp.int32), jnp.zeros((), like.dtype))
+
+
+def check_solver(name: str, tolerance: float, max_steps: int) -> tuple[float, int]:
+    """Tolerance and largest number of steps. **Raises:** ValueError unless both are positive and finite."""
+    if not (tolerance > 0 and math.isfinite(tolerance)):
+        raise ValueError(f"`{name}(tolerance=...)` must be positive and finite; got {tolerance}.")
+    if max_steps < 1:
+        raise ValueError(f"`{name}(max_steps=...)` must be at least 1; got {max_steps}.")
+    return float(tolerance), int(max_steps)
 
 
 class AbstractIterative(AbstractBijection):

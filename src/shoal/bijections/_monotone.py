@@ -98,6 +98,13 @@ def slope_of_tanh(a: Float[Array, "*any"]) -> Float[Array, "*any"]:
     return 4.0 * jax.nn.sigmoid(2.0 * a) * jax.nn.sigmoid(-2.0 * a)
 
 
+def check_least_slope(name: str, value: float) -> float:
+    """The number as a float. **Raises:** ValueError unless 0 < value < 1."""
+    if not 0.0 < value < 1.0:
+        raise ValueError(f"`{name}(least_slope=...)` must lie between 0 and 1; got {value}.")
+    return float(value)
+
+
 def above(s: Float[Array, "*any"], least: float) -> Float[Array, "*any"]:
     """m(s), increasing and once continuously differentiable, with m(s) = s for s >= 0 and m > least - 1: 1 + m > least."""
     width = 1.0 - least

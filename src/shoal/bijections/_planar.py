@@ -10,11 +10,11 @@ import jax.numpy as jnp
 import jax.random as jr
 
 from shoal._types import Array, Context, Float, Key, Scalar, Vector
-from shoal.bijections._amortized import amortizer, check_least_slope, check_solver, moved
+from shoal.bijections._amortized import amortizer, moved
 from shoal.bijections._base import check_input
 from shoal.bijections._conditioners import Activation, Conditioner
-from shoal.bijections._iterative import AbstractIterative, Outcome, closed_form
-from shoal.bijections._monotone import outcome, projected, slope_of_tanh, solve
+from shoal.bijections._iterative import AbstractIterative, Outcome, check_solver, closed_form
+from shoal.bijections._monotone import check_least_slope, outcome, projected, slope_of_tanh, solve
 
 
 class Planar(AbstractIterative):

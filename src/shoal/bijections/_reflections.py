@@ -18,15 +18,19 @@ def coordinates(dim: int, reflections: int) -> int:
 
 
 def orthogonal(numbers: Float[Array, "p"], dim: int, reflections: int) -> Float[Array, "n n"]:
-    """The dense product, O(n^2 k): 1 - V T V^T with unit columns v_i in V and T^{-1} = 1/2 + strict upper part of V^T V.
-
-    (Induction: appending v to V makes T' = [[T, -2 T V^T v], [0, 2]], whose inverse is [[T^{-1}, V^T v], [0, 1/2]].)
-    """
+    """The dense product, O(n^2 k): 1 - V T V^T with unit columns v_i in V, T^{-1} their `triangle`."""
     eye = jnp.eye(dim, dtype=numbers.dtype)
     if reflections == 0:
         return eye
     columns, rows = np.nonzero(np.arange(dim)[None, :] > np.arange(reflections)[:, None])
     v = eye[:, :reflections].at[rows, columns].set(numbers)
     v = v / jnp.sqrt(jnp.sum(v * v, axis=0, keepdims=True))
-    gram = jnp.triu(v.T @ v, 1) + 0.5 * jnp.eye(reflections, dtype=numbers.dtype)
-    return eye - v @ jax.scipy.linalg.solve_triangular(gram, v.T, lower=False)
+    return eye - v @ jax.scipy.linalg.solve_triangular(triangle(v), v.T, lower=False)
+
+
+def triangle(v: Float[Array, "n k"]) -> Float[Array, "k k"]:
+    """T^{-1} = 1/2 + the strict upper part of V^T V, for which H_1 ... H_k = 1 - V T V^T, v_i the unit columns of V.
+
+    (Induction: appending v to V makes T' = [[T, -2 T V^T v], [0, 2]], whose inverse is [[T^{-1}, V^T v], [0, 1/2]].)
+    """
+    return jnp.triu(v.T @ v, 1) + 0.5 * jnp.eye(v.shape[1], dtype=v.dtype)
