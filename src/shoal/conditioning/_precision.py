@@ -5,14 +5,14 @@ computation on a cast copy, and the result comes back as NumPy.
 """
 
 from collections.abc import Callable
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-Precision: TypeAlias = Literal["float32", "float64"]
+Precision: TypeAlias = Literal["float64", "float32", "bfloat16"]
 
 
 def cast(tree: Any, precision: Precision) -> Any:
@@ -20,17 +20,27 @@ def cast(tree: Any, precision: Precision) -> Any:
 
     Call it where that precision is on (`compute` does): JAX stores no float64 array while its switch is off.
     """
+    dtype = jnp.dtype(precision)
     floating = lambda a: isinstance(a, jax.Array | np.ndarray) and jnp.issubdtype(a.dtype, jnp.floating)  # noqa: E731
-    return jax.tree.map(lambda a: jnp.asarray(np.asarray(a).astype(precision)) if floating(a) else a, tree)
+    return jax.tree.map(lambda a: jnp.asarray(np.asarray(a).astype(dtype)) if floating(a) else a, tree)
 
 
 def compute(function: Callable, *arguments: Any, precision: Precision) -> Any:
-    """`function(*arguments)` on copies cast to `precision`; arrays of the result as NumPy arrays.
+    """`function(*arguments)` on copies cast to `precision`; arrays of the result as NumPy arrays, bfloat16 as float32.
 
     **Raises:** ValueError for any other precision.
     """
-    if precision not in ("float32", "float64"):
-        raise ValueError(f'`precision` must be "float32" or "float64"; got {precision!r}.')
+    if precision not in get_args(Precision):
+        raise ValueError(f"`precision` must be one of {', '.join(get_args(Precision))}; got {precision!r}.")
     with jax.enable_x64(precision == "float64"):
         out = function(*cast(arguments, precision))
-        return jax.tree.map(lambda a: np.asarray(a) if eqx.is_array(a) else a, out)
+        return jax.tree.map(lambda a: _numpy(a) if eqx.is_array(a) else a, out)
+
+
+def unit_roundoff(precision: Precision) -> float:
+    """u = eps / 2: 2^-53, 2^-24 and 2^-8."""
+    return float(jnp.finfo(precision).eps) / 2
+
+
+def _numpy(array: jax.Array | np.ndarray) -> np.ndarray:
+    return np.asarray(array, np.float32) if array.dtype == jnp.bfloat16 else np.asarray(array)
