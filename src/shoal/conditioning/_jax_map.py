@@ -10,7 +10,7 @@ import numpy as np
 
 from shoal._scalars import FloatArray
 from shoal._types import Array
-from shoal.bijections import AbstractBijection, layers_of, rolled
+from shoal.bijections import AbstractBijection, Standardize, layers_of, rolled
 from shoal.conditioning._chunks import chunks
 from shoal.conditioning._map import AbstractMap, Direction
 from shoal.conditioning._precision import Precision, compute
@@ -24,7 +24,8 @@ class JaxMap(AbstractMap):
     **Arguments:** `forward`, `inverse`: each (n,) and a context (c,) or None -> (n,), or, with `log_dets=True`, a pair of
     (n,) and log|det|; functions, Equinox modules or bound methods of these (only arrays that a module holds are
     cast to the precision, those that a plain function closes over stay as they are); `size`: n; `layers`: maps whose
-    composition this is, in forward order; `shape`: the shape that the functions work on, where it is not (n,).
+    composition this is, in forward order; `shape`: the shape that the functions work on, where it is not (n,); `scale`: the
+    (n,) deviations of the data, where the map knows them.
     """
 
     def __init__(
@@ -36,11 +37,13 @@ class JaxMap(AbstractMap):
         log_dets: bool = False,
         layers: Sequence[AbstractMap] = (),
         shape: tuple[int, ...] | None = None,
+        scale: FloatArray | None = None,
         name: str = "map",
     ):
         self.name, self.size, self.shape = name, size, (size,) if shape is None else tuple(shape)
+        self.scale = scale
         self._functions = {"forward": forward, "inverse": inverse}
-        self._log_dets, self._layers = log_dets, tuple(layers)
+        self.log_dets, self._layers = log_dets, tuple(layers)
 
     def apply(
         self,
@@ -53,7 +56,7 @@ class JaxMap(AbstractMap):
         """Images and, where the callables return them, log-dets."""
         parts = self._run(_apply, direction, precision, (points,), context)
         images, log_dets = (np.concatenate(p) for p in zip(*parts, strict=True))
-        return images, log_dets if self._log_dets else None
+        return images, log_dets if self.log_dets else None
 
     def jvp(
         self,
@@ -116,6 +119,10 @@ class JaxMap(AbstractMap):
         values, gradients = (np.concatenate(p) for p in zip(*parts, strict=True))
         return values, gradients
 
+    def function(self, direction: Direction) -> Callable:
+        """The callable of one direction, as it was given."""
+        return self._functions[direction]
+
     def layers(self) -> tuple[AbstractMap, ...]:
         """The layers that were given, or the map itself."""
         return self._layers or (self,)
@@ -131,7 +138,7 @@ class JaxMap(AbstractMap):
         """The kernel on chunks of rows, one compiled program for all; nothing where there are no rows."""
         function = self._functions[direction]
         for part, c, rows in chunks(arrays, context, self.size):
-            out = compute(kernel, function, self._log_dets, self.shape, part, c, precision=precision)
+            out = compute(kernel, function, self.log_dets, self.shape, part, c, precision=precision)
             yield jax.tree.map(lambda a, rows=rows: a[:rows], out)
 
 
@@ -139,7 +146,8 @@ def from_bijection(bijection: AbstractBijection) -> JaxMap:
     """A Shoal bijection with its layers; `Scan`s are rolled, which compiles them once."""
     singles = layers_of(bijection)
     layers = () if len(singles) == 1 and singles[0] is bijection else tuple(map(_single, singles))
-    return _single(rolled(bijection), layers)
+    scale = np.asarray(singles[-1].scale, np.float64) if isinstance(singles[-1], Standardize) else None
+    return _single(rolled(bijection), layers, scale)
 
 
 def from_callables(forward: Callable, inverse: Callable, size: int, layers: Sequence[Pair] = ()) -> JaxMap:
@@ -165,7 +173,9 @@ class _Bare(eqx.Module):
         return self.function(v)
 
 
-def _single(bijection: AbstractBijection, layers: Sequence[AbstractMap] = ()) -> JaxMap:
+def _single(
+    bijection: AbstractBijection, layers: Sequence[AbstractMap] = (), scale: FloatArray | None = None
+) -> JaxMap:
     return JaxMap(
         bijection.forward_and_log_det,
         bijection.inverse_and_log_det,
@@ -173,6 +183,7 @@ def _single(bijection: AbstractBijection, layers: Sequence[AbstractMap] = ()) ->
         log_dets=True,
         layers=layers,
         shape=bijection.shape,
+        scale=scale,
         name=type(bijection).__name__,
     )
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from shoal._types import Array, ArrayLike, Context, ContextBatch, Float, Key, Scalar, Vector
 from shoal.bijections import AbstractBijection
+from shoal.conditioning import JaxMap, from_bijection
 from shoal.distributions._base import AbstractDistribution, given_context
 from shoal.distributions._inputs import as_array
 
@@ -62,6 +63,10 @@ class Flow(AbstractDistribution):
         axes = (0, None if context is None else 0)
         x, log_det = jax.vmap(self.bijection.forward_and_log_det, in_axes=axes)(z.astype(self.dtype), context)
         return x, log_base.astype(x.dtype) - log_det
+
+    def to_map(self) -> JaxMap:
+        """The bijection with its layers, as `shoal.conditioning` measures it."""
+        return from_bijection(self.bijection)
 
     def forward(self, z: ArrayLike, context: ArrayLike | None = None) -> Float[Array, "... n"]:
         """x = f(z), latent -> data, for any leading batch shape."""

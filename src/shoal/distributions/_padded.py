@@ -13,6 +13,7 @@ import jax.random as jr
 
 from shoal._types import Array, ArrayLike, Context, ContextBatch, Float, Key, Scalar, Vector
 from shoal.bijections import AbstractBijection, Noise
+from shoal.conditioning import JaxMap, from_bijection
 from shoal.distributions._base import AbstractDistribution, given_context
 from shoal.distributions._flow import Flow
 from shoal.distributions._inputs import as_array
@@ -76,6 +77,10 @@ class Padded(AbstractDistribution):
     def bijection(self) -> AbstractBijection:
         """The joint's, on R^{m+k}."""
         return self.joint.bijection
+
+    def to_map(self) -> JaxMap:
+        """The joint's bijection on R^{m+k}: its points are data with their padding, `jax.vmap(extended)(x)`."""
+        return from_bijection(self.bijection)
 
     def extended(self, x: Vector) -> Float[Array, "whole"]:
         """(x, e) with the row's own padding."""

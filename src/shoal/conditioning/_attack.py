@@ -1,0 +1,109 @@
+"""The invertibility attack (Behrmann et al. 2021): the input near a given one that a round trip loses most.
+
+In exact arithmetic a round trip is the identity and has no gradient; what it loses grows with |J v| of the way back, so
+the search climbs log |J(p) v|, v the leading right singular vector, renewed by a power step at every iteration.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from shoal._scalars import FloatArray
+from shoal.conditioning._map import AbstractMap, Direction
+from shoal.conditioning._precision import Precision
+from shoal.conditioning._trips import Way, trip_errors
+
+
+@dataclass(frozen=True)
+class Attack:
+    """The worst point found, where it started, and what both lose in a round trip in `precision`.
+
+    `stretch`: |J v| of the map away from the point at the end, a lower bound of its Lipschitz constant there. `error`
+    is NaN where the point does not come back finite: the strongest break there is.
+    """
+
+    start: FloatArray  # (n,)
+    point: FloatArray  # (n,)
+    radius: float
+    start_error: float
+    error: float
+    start_stretch: float
+    stretch: float
+    way: Way
+    precision: Precision
+
+    def to_record(self) -> dict[str, Any]:
+        """The fields as a dict, points as lists."""
+        return {**asdict(self), "start": self.start.tolist(), "point": self.point.tolist()}
+
+
+def attack(
+    map: AbstractMap,
+    points: FloatArray,
+    radius: float,
+    context: FloatArray | None = None,
+    *,
+    steps: int = 50,
+    way: Way = "data",
+    precision: Precision = "float32",
+    scale: FloatArray | None = None,
+    seed: int = 0,
+) -> Attack:
+    """Gradient ascent inside the ball |p - start| <= radius around each row of `points`, in units of `scale`.
+
+    **Arguments:** `points`: (rows, n), data for way "data" (x -> z -> x), latents for "latent" (z -> x -> z); all
+    are attacked at once and the worst is returned; `steps`: ascent steps of length 2.5 radius / steps, each in float64.
+    **Raises:** ValueError for a radius that is not positive or steps below 1.
+    """
+    if not (np.isfinite(radius) and radius > 0):
+        raise ValueError(f"`radius` must be a positive number; got {radius}.")
+    if steps < 1:
+        raise ValueError(f"`steps` must be at least 1; got {steps}.")
+    start = np.asarray(points, np.float64)
+    if start.ndim != 2 or start.shape[1] != map.size or len(start) == 0:
+        raise ValueError(f"`points` must have shape (rows, {map.size}), at least one row; got {start.shape}.")
+    units = np.ones(map.size) if scale is None or way == "latent" else np.asarray(scale, np.float64)
+    first: Direction = "inverse" if way == "data" else "forward"
+    ones = np.ones(map.size) if scale is None else np.asarray(scale, np.float64)
+    lost = lambda p: trip_errors(map, p, context, ones, way=way, precision=precision)  # noqa: E731
+    v = np.random.default_rng(seed).standard_normal(start.shape)
+    v = _unit(v)
+    p, best, best_error, best_stretch = start, start, lost(start), np.full(len(start), -np.inf)
+    first_error, first_stretch = best_error, None
+    for _ in range(steps):
+        image = map.jvp(p, v * units, context, direction=first)
+        v = _unit(map.vjp(p, image, context, direction=first) * units)
+        stretch, gradient = map.stretch_gradient(p, v * units, context, direction=first)
+        if first_stretch is None:
+            first_stretch = stretch
+        step = _unit(gradient * units)
+        if not np.isfinite(step).any():
+            break
+        moved = (p - start) / units + 2.5 * radius / steps * np.where(np.isfinite(step), step, 0.0)
+        length = np.linalg.norm(moved, axis=1, keepdims=True)
+        p = start + units * moved * np.minimum(1.0, radius / np.maximum(length, 1e-300))
+        errors = lost(p)
+        worse = _rank(errors) > _rank(best_error)
+        best = np.where(worse[:, None], p, best)
+        best_error, best_stretch = np.where(worse, errors, best_error), np.where(worse, stretch, best_stretch)
+    found = first_stretch if first_stretch is not None else np.full(len(start), np.nan)
+    best_stretch = np.where(np.isfinite(best_stretch), best_stretch, found)
+    i = int(np.argmax(_rank(best_error)))
+    return Attack(
+        start[i], best[i], float(radius), float(first_error[i]), float(best_error[i]),
+        float(np.exp(found[i])), float(np.exp(best_stretch[i])), way, precision,
+    )  # fmt: skip
+
+
+def _rank(errors: FloatArray) -> FloatArray:
+    """For comparisons only: a point that does not come back finite is worse than any that does."""
+    return np.where(np.isnan(errors), np.inf, errors)
+
+
+def _unit(v: FloatArray) -> FloatArray:
+    with np.errstate(invalid="ignore", divide="ignore"):
+        top = np.max(np.abs(v), axis=1, keepdims=True)
+        v = np.where(top > 0, v / top, v)
+        length = np.linalg.norm(v, axis=1, keepdims=True)
+        return np.where(length > 0, v / length, v)

@@ -1,0 +1,219 @@
+"""`audit`: everything that this package measures, for one map at given points, and what it amounts to."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from shoal._scalars import FloatArray
+from shoal._types import ArrayLike
+from shoal.conditioning._attack import Attack, attack
+from shoal.conditioning._diagnosis import diagnose, effective_rank
+from shoal.conditioning._first_nonfinite import NonFinite, first_nonfinite
+from shoal.conditioning._inputs import as_map, as_points
+from shoal.conditioning._jax_map import Pair
+from shoal.conditioning._map import AbstractMap
+from shoal.conditioning._profile import Profile, profile
+from shoal.conditioning._result import Audit
+from shoal.conditioning._spectrum import DENSE, Spectrum, spectrum
+from shoal.conditioning._trips import Trip, all_precisions, data_sets, latent_sets, measured_trip
+from shoal.conditioning._units import checked_scale, unit_scale
+
+TRIPS = 240  # points of a round-trip set, beside the worst ones
+TYPICAL, WORST = 48, 16  # points of the layer profile
+PREDICTED = 64  # points at which a set's kappa is measured
+
+
+def audit(
+    map: Any,
+    x: ArrayLike,
+    *,
+    inverse: Callable | None = None,
+    layers: Sequence[Pair] | None = None,
+    context: ArrayLike | None = None,
+    scale: ArrayLike | None = None,
+    start: Any = None,
+    ood: Mapping[str, ArrayLike] | None = None,
+    attack_radius: float | None = None,
+    max_condition: float = 1e4,
+    max_round_trip: float = 1e-3,
+    dense: bool | None = None,
+    steps: int = 60,
+    seed: int = 0,
+) -> Audit:
+    """Measure how close an invertible map, latent z -> data x, comes to singular, and which layer is at fault.
+
+    **Main arguments:**
+    - `map`: an object with `to_map()` (every Shoal flow), a Shoal bijection, an `AbstractMap` (what
+      `shoal.adapters.<library>(flow)` returns), or an unbatched JAX callable z -> x;
+    - `x`: points in data space, (points, n);
+    - `inverse`, `layers`: with a callable `map` only: the unbatched inverse x -> z, and a sequence of (forward, inverse)
+      pairs in forward order. Without `inverse` the layers' inverses are composed.
+
+    **Other arguments:**
+    - `context`: (points, c); `ood`: names -> further points (rows, n) for round trips (without context only);
+    - `scale`: (n,), divides the data: singular values are those of latent -> x / scale. By default the scale that a Shoal
+      flow's `Standardize` holds, else, for flows, the columns' deviations, or 1 where all of these are within a factor of 2
+      of 1; 1 for callables, whose output is taken as it is;
+    - `start`: the same map before training, for a second layer profile;
+    - `attack_radius`: attack the worst points within this radius (in units of `scale`);
+    - `max_condition`, `max_round_trip`: what counts as healthy: bounds on the 99 % quantile of κ and on the largest float32
+      round trip of data and samples;
+    - `dense`: whole spectra (the default up to 256 coordinates) or the two ends by `steps` steps of Golub-Kahan-Lanczos;
+    - `seed`: of the latents, the noise and the choice of points.
+
+    Everything is computed in float64 on a cast copy, the round trips in float64, float32 and bfloat16; the caller's arrays
+    and precision stay as they are. **Raises:** ValueError for inputs that do not fit together.
+    """
+    whole, as_given = as_map(map, inverse, layers, np.shape(x))
+    points, given = as_points(x, context, whole.size)
+    units = _units(whole, points, scale, as_given)
+    dense = whole.size <= DENSE if dense is None else dense
+    singles = whole.layers()
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        z = np.asarray(whole.inverse(points, given), np.float64)
+        found = spectrum(whole, points, z, given, units, dense=dense, steps=steps)
+        rows, worst = _chosen(found.condition_numbers, seed)
+        c = None if given is None else given[rows]
+        walked = profile(singles, points[rows], c, units, worst, dense=dense, steps=steps, seed=seed)
+        before = (
+            None if start is None else _walk_start(start, points[rows], c, units, worst, dense, steps, seed)
+        )
+        trips = _trips(whole, points, given, units, found, ood or {}, seed, dense)
+        bad = _nonfinite(singles, points, given, seed)
+        broken = (
+            None if attack_radius is None else _attacked(whole, points, rows, worst, c, units, attack_radius)
+        )
+    kappa = float(np.quantile(np.nan_to_num(found.condition_numbers, nan=np.inf), 0.99, method="higher"))
+    diagnosis = diagnose(
+        walked.rows,
+        kappa=kappa,
+        trip=_largest(trips, "float32"),
+        exact_trip=_largest(trips, "float64"),
+        nonfinite=next((b for b in bad if not b.points.startswith("tails")), None),
+        rank=effective_rank(points),
+        size=whole.size,
+        max_condition=max_condition,
+        max_round_trip=max_round_trip,
+    )
+    return Audit(
+        name=whole.name, x=points, z=z, scale=units, spectrum=found, layers=walked.rows,
+        start=None if before is None else before.rows, round_trips=trips, nonfinite=bad, diagnosis=diagnosis,
+        attack=broken, predicted=_from_layers(walked), limits=(max_condition, max_round_trip), seed=seed,
+    )  # fmt: skip
+
+
+def _units(map: AbstractMap, x: FloatArray, scale: ArrayLike | None, as_given: bool) -> FloatArray:
+    if scale is not None:
+        return checked_scale(np.asarray(scale), map.size)
+    if as_given:
+        return np.ones(map.size)
+    own = getattr(map, "scale", None)
+    return unit_scale(x) if own is None else checked_scale(own, map.size)
+
+
+def _chosen(kappa: FloatArray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows for the profile, the worst conditioned first (NaN is worst of all), and the mask of these."""
+    order = np.argsort(-np.nan_to_num(kappa, nan=np.inf), kind="stable")
+    worst, rest = order[:WORST], np.sort(order[WORST:])
+    typical = np.random.default_rng(seed).permutation(rest)[:TYPICAL]
+    rows = np.concatenate([worst, typical])
+    return rows, np.arange(len(rows)) < len(worst)
+
+
+def _walk_start(
+    start: Any, x: FloatArray, context: FloatArray | None, scale: FloatArray, worst: np.ndarray,
+    dense: bool, steps: int, seed: int,
+) -> Profile:  # fmt: skip
+    other, _ = as_map(start, None, None, x.shape)
+    return profile(other.layers(), x, context, scale, worst, dense=dense, steps=steps, seed=seed)
+
+
+def _trips(
+    map: AbstractMap,
+    x: FloatArray,
+    context: FloatArray | None,
+    scale: FloatArray,
+    found: Spectrum,
+    ood: Mapping[str, ArrayLike],
+    seed: int,
+    dense: bool,
+) -> dict[str, dict[str, Trip]]:
+    """Set -> precision -> trip; x -> z -> x for data sets, z -> x -> z for latent ones."""
+    rows = np.random.default_rng(seed).permutation(len(x))[:TRIPS]
+    worst = np.argsort(-np.nan_to_num(found.condition_numbers, nan=np.inf), kind="stable")[:WORST]
+    rows = np.unique(np.concatenate([rows, worst]))
+    at, c = x[rows], None if context is None else context[rows]
+    sets = [("data", name, p) for name, p in data_sets(at, seed, _ood(ood, map.size, context)).items()]
+    sets += [("latent", name, p) for name, p in latent_sets(len(at), map.size, seed).items()]
+    out: dict[str, dict[str, Trip]] = {}
+    for way, name, p in sets:
+        if name == "data":
+            amplified = found.condition_numbers[rows] * np.linalg.norm(at / scale, axis=1)
+        else:
+            amplified = (
+                _amplified(map, p[:PREDICTED], None if c is None else c[:PREDICTED], scale, way)
+                if dense
+                else None
+            )
+        out[name] = {
+            precision: measured_trip(map, p, c, scale, way=way, precision=precision, amplified=amplified)
+            for precision in all_precisions()
+        }
+    return out
+
+
+def _amplified(
+    map: AbstractMap, p: FloatArray, context: FloatArray | None, scale: FloatArray, way: str
+) -> FloatArray:
+    """kappa |start| at points of a set."""
+    x = p if way == "data" else map.forward(p, context)
+    z = map.inverse(p, context) if way == "data" else p
+    kappa = spectrum(map, x, z, context, scale, dense=True).condition_numbers
+    return kappa * np.linalg.norm(p / scale if way == "data" else p, axis=1)
+
+
+def _ood(ood: Mapping[str, ArrayLike], size: int, context: FloatArray | None) -> dict[str, FloatArray]:
+    if ood and context is not None:
+        raise ValueError("`ood` sets have no context; audit them as `x` of their own, with their context.")
+    return {name: as_points(p, None, size)[0] for name, p in ood.items()}
+
+
+def _nonfinite(
+    layers: Sequence[AbstractMap], x: FloatArray, context: FloatArray | None, seed: int
+) -> tuple[NonFinite, ...]:
+    """First non-finite layer of data (inverse) and of latents (forward), in float32 and, where that fails, float64."""
+    at, c = x[:TRIPS], None if context is None else context[:TRIPS]
+    found = []
+    sets = [
+        ("inverse", "data", at),
+        *(("forward", n, p) for n, p in latent_sets(len(at), x.shape[1], seed).items()),
+    ]
+    for direction, name, points in sets:
+        for precision in ("float32", "float64"):
+            hit = first_nonfinite(layers, points, c, direction=direction, precision=precision, name=name)
+            if hit is None:
+                break
+            found.append(hit)
+    return tuple(found)
+
+
+def _attacked(
+    map: AbstractMap, x: FloatArray, rows: np.ndarray, worst: np.ndarray,
+    context: FloatArray | None, scale: FloatArray, radius: float,
+) -> Attack:  # fmt: skip
+    c = None if context is None else context[worst]
+    return attack(map, x[rows][worst], radius, c, scale=scale)
+
+
+def _largest(trips: dict[str, dict[str, Trip]], precision: str) -> float:
+    """Of data and samples; NaN where one was not finite."""
+    return float(np.max([trips[name][precision].max for name in ("data", "samples")]))
+
+
+def _from_layers(walked: Profile) -> dict[str, float]:
+    """Way -> largest sum over layers, to be multiplied by u."""
+    return {
+        "data": float(np.max(walked.trip_data, initial=0.0)),
+        "latent": float(np.max(walked.trip_latent, initial=0.0)),
+    }

@@ -1,0 +1,114 @@
+"""What the figures of an audit amount to: healthy or not, the layer at fault, the cause in one sentence."""
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+
+from shoal._scalars import FloatArray
+from shoal.conditioning._first_nonfinite import NonFinite
+from shoal.conditioning._profile import LayerProfile
+
+Cause: TypeAlias = Literal["none", "layer", "product", "data", "non-finite", "inverse"]
+DEGENERATE = 1e8  # condition of the data's correlation matrix above which its columns count as dependent
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """`healthy`; `worst_layer` (forward order, from 0; None for a healthy map); `cause`; one `sentence` for people.
+
+    Causes: `layer`: one layer carries most of log kappa; `product`: many mild layers multiply; `data`: the points lie
+    near a flat of fewer dimensions, which any flow must follow; `non-finite`: a layer leaves the floating-point range;
+    `inverse`: the two directions disagree in float64, so one is not the inverse of the other.
+    """
+
+    healthy: bool
+    worst_layer: int | None
+    cause: Cause
+    sentence: str
+
+    def to_record(self) -> dict[str, Any]:
+        """The fields as a dict."""
+        return asdict(self)
+
+
+def effective_rank(x: FloatArray) -> tuple[int, float]:
+    """How many directions of the standardised columns carry variance (relative to 1/1e8), and the correlation's kappa."""
+    deviation = x.std(axis=0)
+    if len(x) <= x.shape[1] or not (deviation > 0).all():
+        return int((deviation > 0).sum()), np.inf if not (deviation > 0).all() else np.nan
+    singular = np.linalg.svd((x - x.mean(axis=0)) / deviation, compute_uv=False)
+    kappa = np.inf if singular[-1] == 0 else float((singular[0] / singular[-1]) ** 2)
+    return int((singular**2 > singular[0] ** 2 / DEGENERATE).sum()), kappa
+
+
+def diagnose(
+    rows: tuple[LayerProfile, ...],
+    *,
+    kappa: float,
+    trip: float,
+    exact_trip: float,
+    nonfinite: NonFinite | None,
+    rank: tuple[int, float],
+    size: int,
+    max_condition: float,
+    max_round_trip: float,
+) -> Diagnosis:
+    """The rule. `kappa`: the 99 % quantile; `trip`, `exact_trip`: largest float32 and float64 error on data and samples.
+
+    Healthy: finite in float32, kappa at most `max_condition`, `trip` at most `max_round_trip`. Otherwise the worst layer is
+    the one with the largest kappa of its own at the worst points, or the first that is not finite.
+    """
+    reasons = []
+    if nonfinite is not None:
+        reasons.append(str(nonfinite))
+    if not kappa <= max_condition:
+        reasons.append(f"99 % κ is {kappa:.3g}, above {max_condition:.3g}")
+    if nonfinite is None and not trip <= max_round_trip:
+        reasons.append(f"a float32 round trip loses {trip:.3g}, above {max_round_trip:.3g}")
+    if not reasons:
+        return Diagnosis(
+            True, None, "none", f"Healthy: 99 % κ {kappa:.3g}, float32 round trip within {trip:.3g}."
+        )
+    why = "; ".join(reasons)
+    own = np.array([_orders(r.condition_worst) for r in rows])
+    worst, total = int(np.argmax(own)), float(own.sum())
+    row = rows[worst]
+    if nonfinite is None and not exact_trip <= max_round_trip and kappa <= max_condition:
+        return Diagnosis(
+            False, _worst_trip(rows), "inverse",
+            f"{why}. Even float64 loses {exact_trip:.3g} although κ is {kappa:.3g}: forward and inverse disagree.",
+        )  # fmt: skip
+    if rank[0] < size:
+        return Diagnosis(
+            False, worst, "data",
+            f"{why}. The data vary in {rank[0]} of {size} directions: any flow onto them must be near singular; "
+            f"layer {worst} ({row.name}) squeezes most.",
+        )  # fmt: skip
+    share = own[worst] / total if total > 0 else 1.0
+    if len(rows) > 1 and share < max(0.25, 2.5 / len(rows)):
+        steep = int((own > 0.5 * own[worst]).sum())
+        return Diagnosis(
+            False, _or(nonfinite, worst), "product",
+            f"{why}. No single layer: {steep} layers of mild κ (largest {row.condition_worst:.3g}, layer {worst}) multiply.",
+        )  # fmt: skip
+    if nonfinite is not None and nonfinite.layer != worst and own[worst] < 4:
+        return Diagnosis(False, nonfinite.layer, "non-finite", f"{why}.")
+    return Diagnosis(
+        False, worst, "layer",
+        f"{why}. Layer {worst} ({row.name}) has κ {row.condition_worst:.3g} by itself, {100 * share:.0f} % of log κ.",
+    )  # fmt: skip
+
+
+def _orders(kappa: float) -> float:
+    """log10 kappa; what is not finite counts as 300 orders."""
+    return float(np.log10(max(kappa, 1.0))) if np.isfinite(kappa) else 300.0
+
+
+def _or(nonfinite: NonFinite | None, worst: int) -> int:
+    return worst if nonfinite is None else nonfinite.layer
+
+
+def _worst_trip(rows: tuple[LayerProfile, ...]) -> int:
+    trips = np.array([r.round_trip for r in rows])
+    return int(np.argmax(np.where(np.isnan(trips), np.inf, trips)))

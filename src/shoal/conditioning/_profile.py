@@ -1,0 +1,197 @@
+"""The layer profile: what each layer does to lengths, volumes and round-off along the way of given points.
+
+h_0 = z, h_k = f_k(h_{k-1}), h_L = x. Round-off of relative size u made at h_k reaches the data multiplied by
+|D x / D h_k| and the latent multiplied by |D z / D h_k|; the sum over k predicts what a round trip loses.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from shoal._scalars import FloatArray
+from shoal.conditioning._dense import condition_numbers, jacobian_singular_values
+from shoal.conditioning._gradients import gradient_norms
+from shoal.conditioning._krylov import extremes
+from shoal.conditioning._map import AbstractMap
+
+
+@dataclass(frozen=True)
+class LayerProfile:
+    """One layer over the points of the profile. Largest and smallest are over points; kappa is sigma_max / sigma_min.
+
+    `lipschitz`, `inverse_lipschitz`: the largest local constants met, lower bounds of the true ones; `..._bound`: upper
+    bounds on the box of the latents (None: no bound known). `amplification_forward`: largest |Dx/Dh_k|, of the layer's
+    output to the data; `amplification_reverse`: largest |Dz/Dh_{k-1}|, of its input to the latent. `round_trip`: what
+    h_k -> h_{k-1} -> h_k of this layer alone loses in float32. `gradient`: norm of the loss's gradient with respect to the
+    layer's parameters (None: not known). `curvature`: largest |D^2 f[v, v]|, |v| = 1, met: a lower bound.
+    """
+
+    index: int
+    name: str
+    lipschitz: float
+    inverse_lipschitz: float
+    condition_median: float
+    condition_q99: float
+    condition_max: float
+    condition_worst: float  # at the points where the whole map is worst conditioned
+    log_det: float  # mean over points
+    log_det_share: float  # of the sum over layers of the means' absolute values
+    amplification_forward: float
+    amplification_reverse: float
+    round_trip: float
+    gradient: float | None
+    curvature: float
+    lipschitz_bound: float | None = None
+    inverse_lipschitz_bound: float | None = None
+
+    def to_record(self) -> dict[str, Any]:
+        """The row as a dict."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Profile:
+    """The rows, in forward order, and what round-off is predicted to do: each point's sum over layers, for u = 1."""
+
+    rows: tuple[LayerProfile, ...]
+    trip_data: FloatArray  # x -> z -> x: sum_k |h_k| |Dx/Dh_k| over k = 0 ... L - 1, to be multiplied by u
+    trip_latent: FloatArray  # z -> x -> z: sum_k |h_k| |Dz/Dh_k| over k = 1 ... L
+
+
+def profile(
+    layers: Sequence[AbstractMap],
+    x: FloatArray,
+    context: FloatArray | None,
+    scale: FloatArray,
+    worst: FloatArray,
+    *,
+    dense: bool,
+    steps: int = 20,
+    seed: int = 0,
+) -> Profile:
+    """Walk the points `x` (rows, n) back through the layers and measure each. `worst`: mask of the worst points."""
+    states = [np.asarray(x, np.float64)]
+    for layer in reversed(layers):
+        states.append(layer.inverse(states[-1], context))
+    states = states[::-1]  # h_0 ... h_L
+    down, up = _jacobians(layers, states, context, scale) if dense else ([], [])
+    to_data, to_latent = _amplifications(down, up) if dense else _products(layers, states, context, steps)
+    gradients = gradient_norms(layers, states, context)
+    drafts = []
+    for k, layer in enumerate(layers):
+        ends = (
+            _ends(jacobian_singular_values(down[k]), jacobian_singular_values(up[k]))
+            if dense
+            else _matrix_free_ends(layer, states[k], context, steps)
+        )
+        log_dets = layer.apply(states[k], context)[1]
+        if log_dets is None:
+            log_dets = (
+                np.linalg.slogdet(layer.jacobian(states[k], context))[1] if dense else np.full(len(x), np.nan)
+            )
+        drafts.append((ends, float(np.mean(log_dets))))
+    total = sum(abs(d[1]) for d in drafts)
+    rows = []
+    for k, (layer, (ends, log_det)) in enumerate(zip(layers, drafts, strict=True)):
+        kappa = condition_numbers(ends)
+        rows.append(
+            LayerProfile(
+                index=k,
+                name=layer.name,
+                lipschitz=float(np.max(ends[:, 0])),
+                inverse_lipschitz=float(np.max(_reciprocal(ends[:, 1]))),
+                condition_median=float(np.median(kappa)),
+                condition_q99=float(np.quantile(kappa, 0.99, method="higher")),
+                condition_max=float(np.max(kappa)),
+                condition_worst=float(np.max(kappa[worst])) if worst.any() else float(np.max(kappa)),
+                log_det=log_det,
+                log_det_share=abs(log_det) / total if total > 0 else 0.0,
+                amplification_forward=float(np.max(to_data[k + 1])),
+                amplification_reverse=float(np.max(to_latent[k])),
+                round_trip=_own_trip(layer, states[k + 1], context),
+                gradient=None if gradients is None else gradients[k],
+                curvature=_curvature(layer, states[k], context, seed),
+            )
+        )
+    lengths = [np.linalg.norm(h, axis=1) for h in [*states[:-1], states[-1] / scale]]
+    trip_data = np.sum([n * a for n, a in zip(lengths[:-1], to_data[:-1], strict=True)], axis=0)
+    trip_latent = np.sum([n * a for n, a in zip(lengths[1:], to_latent[1:], strict=True)], axis=0)
+    return Profile(tuple(rows), np.asarray(trip_data), np.asarray(trip_latent))
+
+
+def _jacobians(
+    layers: Sequence[AbstractMap], states: list[FloatArray], context: FloatArray | None, scale: FloatArray
+) -> tuple[list[FloatArray], list[FloatArray]]:
+    """J of each layer at its input, and of its inverse at its output; the last layer's output in units of `scale`."""
+    down = [layer.jacobian(states[k], context) for k, layer in enumerate(layers)]
+    up = [layer.jacobian(states[k + 1], context, direction="inverse") for k, layer in enumerate(layers)]
+    down[-1], up[-1] = down[-1] / scale[:, None], up[-1] * scale
+    return down, up
+
+
+def _amplifications(
+    down: list[FloatArray], up: list[FloatArray]
+) -> tuple[list[FloatArray], list[FloatArray]]:
+    """|Dx/Dh_k| and |Dz/Dh_k| at each point for k = 0 ... L, from products of the layers' Jacobians."""
+    rows, n = down[0].shape[:2]
+    product = np.broadcast_to(np.eye(n), (rows, n, n))
+    to_data = [_norms(product)]
+    for j in reversed(down):
+        product = product @ j
+        to_data.append(_norms(product))
+    product = np.broadcast_to(np.eye(n), (rows, n, n))
+    to_latent = [_norms(product)]
+    for j in up:
+        product = product @ j
+        to_latent.append(_norms(product))
+    return to_data[::-1], to_latent
+
+
+def _products(
+    layers: Sequence[AbstractMap], states: list[FloatArray], context: FloatArray | None, steps: int
+) -> tuple[list[FloatArray], list[FloatArray]]:
+    """The same, each norm replaced by the product of the layers' own: an estimate from above, but for the Ritz values."""
+    ends = [_matrix_free_ends(layer, states[k], context, steps) for k, layer in enumerate(layers)]
+    to_data, to_latent = [np.ones(len(states[0]))], [np.ones(len(states[0]))]
+    for e in reversed(ends):
+        to_data.append(to_data[-1] * e[:, 0])
+    for e in ends:
+        to_latent.append(to_latent[-1] * _reciprocal(e[:, 1]))
+    return to_data[::-1], to_latent
+
+
+def _matrix_free_ends(
+    layer: AbstractMap, h: FloatArray, context: FloatArray | None, steps: int
+) -> FloatArray:
+    found = extremes(layer, h, context, steps=steps)
+    return np.stack([found.sigma_max, found.sigma_min], axis=1)
+
+
+def _ends(forward: FloatArray, backward: FloatArray) -> FloatArray:
+    """(largest, smallest) singular value of a layer: the smallest as 1 / the largest of its inverse."""
+    return np.stack([forward[:, 0], _reciprocal(backward[:, 0])], axis=1)
+
+
+def _own_trip(layer: AbstractMap, h: FloatArray, context: FloatArray | None) -> float:
+    """Largest |f_k(f_k^{-1}(h)) - h| of one layer in float32."""
+    start = np.asarray(h, np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):
+        back = layer.forward(layer.inverse(start, context, precision="float32"), context, precision="float32")
+        return float(np.max(np.abs(back.astype(np.float64) - start), initial=0.0))
+
+
+def _curvature(layer: AbstractMap, h: FloatArray, context: FloatArray | None, seed: int) -> float:
+    v = np.random.default_rng(seed).standard_normal(h.shape)
+    v /= np.linalg.norm(v, axis=1, keepdims=True)
+    return float(np.max(np.linalg.norm(layer.curvature(h, v, context), axis=1), initial=0.0))
+
+
+def _norms(matrices: FloatArray) -> FloatArray:
+    return jacobian_singular_values(matrices)[:, 0]
+
+
+def _reciprocal(values: FloatArray) -> FloatArray:
+    with np.errstate(divide="ignore"):
+        return 1.0 / values

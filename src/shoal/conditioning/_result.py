@@ -1,0 +1,206 @@
+"""`Audit`: the figures of one audit, each with its kind."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from shoal._scalars import FloatArray
+from shoal.conditioning._attack import Attack
+from shoal.conditioning._dense import summarize
+from shoal.conditioning._diagnosis import Diagnosis
+from shoal.conditioning._first_nonfinite import NonFinite
+from shoal.conditioning._profile import LayerProfile
+from shoal.conditioning._spectrum import Kind, Spectrum
+from shoal.conditioning._trips import Trip
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What `audit` found. Singular values are those of latent -> x / `scale`; layers are counted from 0, forward order.
+
+    `x`, `z`: (points, n), data and their latents; `round_trips`: set -> precision -> `Trip`, x -> z -> x for "data",
+    "uniform noise" and out-of-distribution sets, z -> x -> z for "samples" and "tails x2", "x4", "x8"; `predicted`: for
+    the ways "data" and "latent" the layers' sum of amplified round-off, in units of u; `limits`: what counted as healthy.
+    """
+
+    name: str
+    x: FloatArray
+    z: FloatArray
+    scale: FloatArray
+    spectrum: Spectrum
+    layers: tuple[LayerProfile, ...]
+    start: tuple[LayerProfile, ...] | None
+    round_trips: dict[str, dict[str, Trip]]
+    nonfinite: tuple[NonFinite, ...]
+    diagnosis: Diagnosis
+    attack: Attack | None
+    predicted: dict[str, float]
+    limits: tuple[float, float]
+    seed: int
+
+    @property
+    def singular_values(self) -> FloatArray:
+        """(points, n), descending, or the two ends (points, 2) where the audit was matrix-free."""
+        return self.spectrum.values
+
+    @property
+    def condition_numbers(self) -> FloatArray:
+        """kappa at each point, (points,); what is `unresolved` has its kind in `condition_kinds`."""
+        return self.spectrum.condition_numbers
+
+    @property
+    def condition_numbers_user_units(self) -> FloatArray:
+        """kappa of latent -> x, in the units of x, (points,)."""
+        return self.spectrum.user_units
+
+    @property
+    def condition_kinds(self) -> tuple[Kind, ...]:
+        """The kind of kappa at each point: "unresolved" above 1/eps, else "exact" or, matrix-free, "lower_bound"."""
+        usual: Kind = "exact" if self.spectrum.dense else "lower_bound"
+        return tuple("unresolved" if u else usual for u in self.spectrum.unresolved)
+
+    @property
+    def kinds(self) -> dict[str, Kind]:
+        """Figure -> its kind."""
+        of_layers: dict[str, Kind] = {
+            "lipschitz": "lower_bound", "inverse_lipschitz": "lower_bound", "lipschitz_bound": "upper_bound",
+            "inverse_lipschitz_bound": "upper_bound", "curvature": "lower_bound", "gradient": "exact",
+            "round_trip": "exact", "predicted": "estimate",
+            "amplification_forward": "exact" if self.spectrum.dense else "estimate",
+            "amplification_reverse": "exact" if self.spectrum.dense else "estimate",
+        }  # fmt: skip
+        return {**self.spectrum.kinds, **of_layers}
+
+    @property
+    def worst_layer(self) -> int | None:
+        """The layer at fault, in forward order from 0; None for a healthy flow."""
+        return self.diagnosis.worst_layer
+
+    @property
+    def healthy(self) -> bool:
+        """No limit was crossed."""
+        return self.diagnosis.healthy
+
+    @property
+    def round_trip(self) -> dict[str, Trip]:
+        """Precision -> x -> z -> x at the data."""
+        return self.round_trips["data"]
+
+    @property
+    def worst_points(self) -> np.ndarray:
+        """Rows of `x`, the worst conditioned first."""
+        return np.argsort(-np.nan_to_num(self.condition_numbers, nan=np.inf), kind="stable")
+
+    def to_record(self, points: int = 1000) -> dict[str, Any]:
+        """Plain values, from which the report is drawn; at most `points` points, the worst ones among them."""
+        keep = self._kept(points)
+        log_dets = self.spectrum.log_dets
+        return {
+            "format": 1,
+            "kind": "audit",
+            "name": self.name,
+            "size": self.x.shape[1],
+            "points": len(self.x),
+            "seed": self.seed,
+            "dense": self.spectrum.dense,
+            "scale": self.scale.tolist(),
+            "kinds": self.kinds,
+            "limits": {"max_condition": self.limits[0], "max_round_trip": self.limits[1]},
+            "condition": summarize(self.condition_numbers).to_record(),
+            "condition_user_units": summarize(self.condition_numbers_user_units).to_record(),
+            "log_det_gap": None if log_dets is None else log_dets.gap,
+            "residual": self.spectrum.residual,
+            "spectrum": _bands(self.singular_values),
+            "layers": [row.to_record() for row in self.layers],
+            "start": None if self.start is None else [row.to_record() for row in self.start],
+            "round_trips": {
+                s: {p: t.to_record() for p, t in by.items()} for s, by in self.round_trips.items()
+            },
+            "predicted": dict(self.predicted),
+            "nonfinite": [n.to_record() for n in self.nonfinite],
+            "diagnosis": self.diagnosis.to_record(),
+            "attack": None if self.attack is None else self.attack.to_record(),
+            "shown": {
+                "rows": keep.tolist(),
+                "x": self.x[keep].tolist(),
+                "z": self.z[keep].tolist(),
+                "condition": self.condition_numbers[keep].tolist(),
+                "sigma_max": self.singular_values[keep, 0].tolist(),
+                "sigma_min": self.singular_values[keep, -1].tolist(),
+            },
+        }
+
+    def points_table(self) -> pl.DataFrame:
+        """One row a point: x, z, kappa and its kind, both ends of the spectrum, log-dets."""
+        columns: dict[str, Any] = {"point": np.arange(len(self.x))}
+        columns |= {f"x{i}": v for i, v in enumerate(self.x.T)}
+        columns |= {f"z{i}": v for i, v in enumerate(self.z.T)}
+        columns |= {
+            "condition": self.condition_numbers,
+            "condition_kind": list(self.condition_kinds),
+            "condition_user_units": self.condition_numbers_user_units,
+            "sigma_max": self.singular_values[:, 0],
+            "sigma_min": self.singular_values[:, -1],
+        }
+        if self.spectrum.log_dets is not None:
+            columns |= {"slogdet": self.spectrum.log_dets.slogdet}
+            if self.spectrum.log_dets.own is not None:
+                columns |= {"log_det": self.spectrum.log_dets.own}
+        return pl.DataFrame(columns)
+
+    def layers_table(self) -> pl.DataFrame:
+        """One row a layer: the profile."""
+        return pl.DataFrame([row.to_record() for row in self.layers], infer_schema_length=None)
+
+    def to_parquet(self, path: str | Path) -> None:
+        """The points as PATH, and the layers beside it as STEM.layers.parquet."""
+        path = Path(path)
+        self.points_table().write_parquet(path)
+        self.layers_table().write_parquet(path.with_name(f"{path.stem}.layers.parquet"))
+
+    def __str__(self) -> str:
+        """The table for a terminal: the verdict, a row a layer, round trips."""
+        return "\n".join(
+            [self.diagnosis.sentence, "", *_layer_lines(self), "", "largest round trip", *_trip_lines(self)]
+        )
+
+    def _kept(self, points: int) -> np.ndarray:
+        if len(self.x) <= points:
+            return np.arange(len(self.x))
+        worst = self.worst_points[: points // 5]
+        rest = np.setdiff1d(np.arange(len(self.x)), worst)
+        picked = np.random.default_rng(self.seed).permutation(rest)[: points - len(worst)]
+        return np.sort(np.concatenate([worst, picked]))
+
+
+def _bands(values: FloatArray) -> dict[str, list[float]]:
+    """Quantiles over points of each singular value, largest first; points that are not finite are left out, and counted."""
+    finite = np.isfinite(values).all(axis=1)
+    good = values[finite]
+    if not len(good):
+        return {"left_out": [float(len(values))]}
+    levels = {"min": 0.0, "q05": 0.05, "q25": 0.25, "median": 0.5, "q75": 0.75, "q95": 0.95, "max": 1.0}
+    bands = {name: np.quantile(good, q, axis=0).tolist() for name, q in levels.items()}
+    return {**bands, "left_out": [float((~finite).sum())]}
+
+
+def _layer_lines(audit: Audit) -> list[str]:
+    names = ("κ median", "κ 99 %", "κ max", "Lip", "Lip inv", "log-det", "trip f32")
+    lines = [f"{'':>3} {'layer':<24} " + " ".join(f"{n:>9}" for n in names)]
+    for r in audit.layers:
+        figures = (
+            r.condition_median, r.condition_q99, r.condition_max, r.lipschitz, r.inverse_lipschitz, r.log_det, r.round_trip,
+        )  # fmt: skip
+        mark = "  <- worst" if r.index == audit.worst_layer else ""
+        lines.append(f"{r.index:>3} {r.name[:24]:<24} " + " ".join(f"{v:>9.3g}" for v in figures) + mark)
+    return lines
+
+
+def _trip_lines(audit: Audit) -> list[str]:
+    return [
+        f"{name:<16} " + "  ".join(f"{p} {t.max:.2g}" for p, t in by.items())
+        for name, by in audit.round_trips.items()
+    ]
