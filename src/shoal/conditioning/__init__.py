@@ -15,6 +15,8 @@ from shoal.conditioning._first_nonfinite import first_nonfinite as first_nonfini
 from shoal.conditioning._jax_map import JaxMap as JaxMap
 from shoal.conditioning._jax_map import from_bijection as from_bijection
 from shoal.conditioning._jax_map import from_callables as from_callables
+from shoal.conditioning._krylov import Extremes as Extremes
+from shoal.conditioning._krylov import extremes as extremes
 from shoal.conditioning._map import AbstractMap as AbstractMap
 from shoal.conditioning._map import Direction as Direction
 from shoal.conditioning._precision import Precision as Precision
