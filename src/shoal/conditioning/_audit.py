@@ -11,12 +11,12 @@ from shoal.conditioning._attack import Attack, attack
 from shoal.conditioning._diagnosis import diagnose, effective_rank
 from shoal.conditioning._first_nonfinite import NonFinite, first_nonfinite
 from shoal.conditioning._inputs import as_map, as_points
-from shoal.conditioning._jax_map import Pair
-from shoal.conditioning._map import AbstractMap
+from shoal.conditioning._map import AbstractMap, Direction
+from shoal.conditioning._precision import Precision
 from shoal.conditioning._profile import Profile, profile
 from shoal.conditioning._result import Audit
 from shoal.conditioning._spectrum import DENSE, Spectrum, spectrum
-from shoal.conditioning._trips import Trip, all_precisions, data_sets, latent_sets, measured_trip
+from shoal.conditioning._trips import Trip, Way, all_precisions, data_sets, latent_sets, measured_trip
 from shoal.conditioning._units import checked_scale, unit_scale
 
 TRIPS = 240  # points of a round-trip set, beside the worst ones
@@ -29,7 +29,7 @@ def audit(
     x: ArrayLike,
     *,
     inverse: Callable | None = None,
-    layers: Sequence[Pair] | None = None,
+    layers: Sequence[Any] | None = None,
     context: ArrayLike | None = None,
     scale: ArrayLike | None = None,
     start: Any = None,
@@ -76,11 +76,12 @@ def audit(
         rows, worst = _chosen(found.condition_numbers, seed)
         c = None if given is None else given[rows]
         walked = profile(singles, points[rows], c, units, worst, dense=dense, steps=steps, seed=seed)
+        _check_layers(walked.latents, z[rows], found.condition_numbers[rows])
         before = (
             None if start is None else _walk_start(start, points[rows], c, units, worst, dense, steps, seed)
         )
         trips = _trips(whole, points, given, units, found, ood or {}, seed, dense)
-        bad = _nonfinite(singles, points, given, seed)
+        bad = _nonfinite(singles, points, given, trips, seed)
         broken = (
             None if attack_radius is None else _attacked(whole, points, rows, worst, c, units, attack_radius)
         )
@@ -121,6 +122,17 @@ def _chosen(kappa: FloatArray, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return rows, np.arange(len(rows)) < len(worst)
 
 
+def _check_layers(composed: FloatArray, whole: FloatArray, kappa: FloatArray) -> None:
+    """**Raises:** ValueError where the layers' composition is another map, beyond round-off and the solvers' tolerances."""
+    allowed = 1e-3 + 1e3 * float(np.finfo(np.float64).eps) * kappa
+    gap = np.max(np.abs(composed - whole), axis=1) / (1 + np.max(np.abs(whole), axis=1))
+    if (gap > allowed).any():
+        raise ValueError(
+            f"the layers do not compose to the map: their latents differ by {np.nanmax(gap):.3g} of their size; "
+            "give all layers, in forward order (the first acts first on z)."
+        )
+
+
 def _walk_start(
     start: Any, x: FloatArray, context: FloatArray | None, scale: FloatArray, worst: np.ndarray,
     dense: bool, steps: int, seed: int,
@@ -144,7 +156,9 @@ def _trips(
     worst = np.argsort(-np.nan_to_num(found.condition_numbers, nan=np.inf), kind="stable")[:WORST]
     rows = np.unique(np.concatenate([rows, worst]))
     at, c = x[rows], None if context is None else context[rows]
-    sets = [("data", name, p) for name, p in data_sets(at, seed, _ood(ood, map.size, context)).items()]
+    sets: list[tuple[Way, str, FloatArray]] = [
+        ("data", name, p) for name, p in data_sets(at, seed, _ood(ood, map.size, context)).items()
+    ]
     sets += [("latent", name, p) for name, p in latent_sets(len(at), map.size, seed).items()]
     out: dict[str, dict[str, Trip]] = {}
     for way, name, p in sets:
@@ -180,22 +194,36 @@ def _ood(ood: Mapping[str, ArrayLike], size: int, context: FloatArray | None) ->
 
 
 def _nonfinite(
-    layers: Sequence[AbstractMap], x: FloatArray, context: FloatArray | None, seed: int
+    layers: Sequence[AbstractMap],
+    x: FloatArray,
+    context: FloatArray | None,
+    trips: Mapping[str, Mapping[str, Trip]],
+    seed: int,
 ) -> tuple[NonFinite, ...]:
-    """First non-finite layer of data (inverse) and of latents (forward), in float32 and, where that fails, float64."""
-    at, c = x[:TRIPS], None if context is None else context[:TRIPS]
+    """First non-finite layer of data (inverse) and of latents (forward), for the sets and precisions that lost points."""
     found = []
-    sets = [
-        ("inverse", "data", at),
-        *(("forward", n, p) for n, p in latent_sets(len(at), x.shape[1], seed).items()),
-    ]
+    at, c = x[: 2 * TRIPS], None if context is None else context[: 2 * TRIPS]
+    sets: list[tuple[Direction, str, FloatArray]] = [("inverse", "data", at), ("forward", "data", at)]
+    sets.extend(("forward", name, p) for name, p in latent_sets(len(at), x.shape[1], seed).items())
     for direction, name, points in sets:
         for precision in ("float32", "float64"):
+            if trips[name][precision].nonfinite == 0:
+                continue
+            if (direction, name) == ("forward", "data"):  # the way back of x -> z -> x
+                points = _latents(layers, points, c, precision)
             hit = first_nonfinite(layers, points, c, direction=direction, precision=precision, name=name)
-            if hit is None:
-                break
-            found.append(hit)
+            if hit is not None:
+                found.append(hit)
     return tuple(found)
+
+
+def _latents(
+    layers: Sequence[AbstractMap], x: FloatArray, context: FloatArray | None, precision: Precision
+) -> FloatArray:
+    """Those rows of data that reach the latent finite, there; the others as zeros, which lose nothing."""
+    for layer in reversed(layers):
+        x = layer.inverse(x, context, precision=precision)
+    return np.where(np.isfinite(x).all(axis=1, keepdims=True), x, 0.0)
 
 
 def _attacked(

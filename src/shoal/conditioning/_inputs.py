@@ -3,18 +3,19 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import equinox as eqx
 import numpy as np
 
 from shoal._errors import InputError
 from shoal._scalars import FloatArray
-from shoal._types import ArrayLike
+from shoal._types import Array, ArrayLike
 from shoal.bijections import AbstractBijection
 from shoal.conditioning._jax_map import Pair, from_bijection, from_callables
 from shoal.conditioning._map import AbstractMap
 
 
 def as_map(
-    map: Any, inverse: Callable | None, layers: Sequence[Pair] | None, shape: tuple[int, ...]
+    map: Any, inverse: Callable | None, layers: Sequence[Any] | None, shape: tuple[int, ...]
 ) -> tuple[AbstractMap, bool]:
     """The map, and whether it was given as bare callables. **Raises:** ValueError where it can not be audited."""
     whole = map.to_map() if hasattr(map, "to_map") else map
@@ -62,7 +63,7 @@ def as_points(x: ArrayLike, context: ArrayLike | None, size: int) -> tuple[Float
     return points, given
 
 
-def _pairs(layers: Sequence[Pair] | None) -> tuple[Pair, ...]:
+def _pairs(layers: Sequence[Any] | None) -> tuple[Pair, ...]:
     pairs = tuple(layers or ())
     for i, pair in enumerate(pairs):
         if not (isinstance(pair, tuple | list) and len(pair) == 2 and all(map(callable, pair))):
@@ -72,13 +73,13 @@ def _pairs(layers: Sequence[Pair] | None) -> tuple[Pair, ...]:
     return tuple((pair[0], pair[1]) for pair in pairs)
 
 
-class _Composed:
+class _Composed(eqx.Module):
     """One callable after another."""
 
-    def __init__(self, functions: tuple[Callable, ...]):
-        self.functions = functions
+    functions: tuple[Callable, ...]
 
-    def __call__(self, v: Any) -> Any:
+    def __call__(self, v: Array) -> Array:
+        """The last one's value."""
         for function in self.functions:
             v = function(v)
         return v

@@ -1,6 +1,8 @@
 """`JaxMap`: a pair of JAX callables, or a Shoal bijection, as an `AbstractMap`."""
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import equinox as eqx
@@ -137,9 +139,29 @@ class JaxMap(AbstractMap):
     ) -> Iterator[Any]:
         """The kernel on chunks of rows, one compiled program for all; nothing where there are no rows."""
         function = self._functions[direction]
+        closed = not any(
+            map(eqx.is_array_like, jax.tree.leaves(function))
+        )  # its numbers, if any, are out of reach
         for part, c, rows in chunks(arrays, context, self.size):
-            out = compute(kernel, function, self.log_dets, self.shape, part, c, precision=precision)
+            with _rounded_constants() if closed and precision != "float64" else nullcontext():
+                out = self._computed(kernel, function, part, c, precision)
             yield jax.tree.map(lambda a, rows=rows: a[:rows], out)
+
+    def _computed(
+        self,
+        kernel: Callable,
+        function: Callable,
+        arrays: Any,
+        context: FloatArray | None,
+        precision: Precision,
+    ) -> Any:
+        try:
+            return compute(kernel, function, self.log_dets, self.shape, arrays, context, precision=precision)
+        except (TypeError, ValueError, NotImplementedError) as why:
+            if precision != "bfloat16":
+                raise
+            first = (str(why).strip() or type(why).__name__).splitlines()[0]
+            raise NotImplementedError(f"`{self.name}` does not run in bfloat16: {first}") from why
 
 
 def from_bijection(bijection: AbstractBijection) -> JaxMap:
@@ -162,6 +184,14 @@ def from_callables(forward: Callable, inverse: Callable, size: int, layers: Sequ
         layers=singles,
         name=getattr(forward, "__name__", type(forward).__name__),
     )
+
+
+@contextmanager
+def _rounded_constants() -> Iterator[None]:
+    """A function that closes over float64 numbers has them rounded to float32; JAX warns of it, and here it is meant."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Explicitly requested dtype float64")
+        yield
 
 
 class _Bare(eqx.Module):

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from shoal._scalars import FloatArray
+from shoal._scalars import BoolArray, FloatArray
 from shoal.conditioning._dense import condition_numbers, jacobian_singular_values
 from shoal.conditioning._gradients import gradient_norms
 from shoal.conditioning._krylov import extremes
@@ -56,6 +56,7 @@ class Profile:
     """The rows, in forward order, and what round-off is predicted to do: each point's sum over layers, for u = 1."""
 
     rows: tuple[LayerProfile, ...]
+    latents: FloatArray  # h_0 at each point
     trip_data: FloatArray  # x -> z -> x: sum_k |h_k| |Dx/Dh_k| over k = 0 ... L - 1, to be multiplied by u
     trip_latent: FloatArray  # z -> x -> z: sum_k |h_k| |Dz/Dh_k| over k = 1 ... L
 
@@ -65,17 +66,14 @@ def profile(
     x: FloatArray,
     context: FloatArray | None,
     scale: FloatArray,
-    worst: FloatArray,
+    worst: BoolArray,
     *,
     dense: bool,
     steps: int = 20,
     seed: int = 0,
 ) -> Profile:
     """Walk the points `x` (rows, n) back through the layers and measure each. `worst`: mask of the worst points."""
-    states = [np.asarray(x, np.float64)]
-    for layer in reversed(layers):
-        states.append(layer.inverse(states[-1], context))
-    states = states[::-1]  # h_0 ... h_L
+    states, shrinkage = _walk(layers, x, context)
     down, up = _jacobians(layers, states, context, scale) if dense else ([], [])
     to_data, to_latent = _amplifications(down, up) if dense else _products(layers, states, context, steps)
     gradients = gradient_norms(layers, states, context)
@@ -86,11 +84,9 @@ def profile(
             if dense
             else _matrix_free_ends(layer, states[k], context, steps)
         )
-        log_dets = layer.apply(states[k], context)[1]
+        log_dets = shrinkage[k]
         if log_dets is None:
-            log_dets = (
-                np.linalg.slogdet(layer.jacobian(states[k], context))[1] if dense else np.full(len(x), np.nan)
-            )
+            log_dets = _slogdet(layer.jacobian(states[k], context)) if dense else np.full(len(x), np.nan)
         drafts.append((ends, float(np.mean(log_dets))))
     total = sum(abs(d[1]) for d in drafts)
     rows = []
@@ -118,7 +114,20 @@ def profile(
     lengths = [np.linalg.norm(h, axis=1) for h in [*states[:-1], states[-1] / scale]]
     trip_data = np.sum([n * a for n, a in zip(lengths[:-1], to_data[:-1], strict=True)], axis=0)
     trip_latent = np.sum([n * a for n, a in zip(lengths[1:], to_latent[1:], strict=True)], axis=0)
-    return Profile(tuple(rows), np.asarray(trip_data), np.asarray(trip_latent))
+    return Profile(tuple(rows), states[0], np.asarray(trip_data), np.asarray(trip_latent))
+
+
+def _walk(
+    layers: Sequence[AbstractMap], x: FloatArray, context: FloatArray | None
+) -> tuple[list[FloatArray], list[FloatArray | None]]:
+    """h_0 ... h_L from the data back, and log|det| of each layer, forward, where it reports one."""
+    states: list[FloatArray] = [np.asarray(x, np.float64)]
+    log_dets: list[FloatArray | None] = []
+    for layer in reversed(layers):
+        h, log_det = layer.apply(states[-1], context, direction="inverse")
+        states.append(h)
+        log_dets.append(None if log_det is None else -log_det)
+    return states[::-1], log_dets[::-1]
 
 
 def _jacobians(
@@ -136,13 +145,13 @@ def _amplifications(
 ) -> tuple[list[FloatArray], list[FloatArray]]:
     """|Dx/Dh_k| and |Dz/Dh_k| at each point for k = 0 ... L, from products of the layers' Jacobians."""
     rows, n = down[0].shape[:2]
-    product = np.broadcast_to(np.eye(n), (rows, n, n))
-    to_data = [_norms(product)]
+    product: FloatArray = np.broadcast_to(np.eye(n), (rows, n, n))
+    to_data: list[FloatArray] = [_norms(product)]
     for j in reversed(down):
         product = product @ j
         to_data.append(_norms(product))
     product = np.broadcast_to(np.eye(n), (rows, n, n))
-    to_latent = [_norms(product)]
+    to_latent: list[FloatArray] = [_norms(product)]
     for j in up:
         product = product @ j
         to_latent.append(_norms(product))
@@ -154,7 +163,8 @@ def _products(
 ) -> tuple[list[FloatArray], list[FloatArray]]:
     """The same, each norm replaced by the product of the layers' own: an estimate from above, but for the Ritz values."""
     ends = [_matrix_free_ends(layer, states[k], context, steps) for k, layer in enumerate(layers)]
-    to_data, to_latent = [np.ones(len(states[0]))], [np.ones(len(states[0]))]
+    to_data: list[FloatArray] = [np.ones(len(states[0]))]
+    to_latent: list[FloatArray] = [np.ones(len(states[0]))]
     for e in reversed(ends):
         to_data.append(to_data[-1] * e[:, 0])
     for e in ends:
@@ -186,6 +196,10 @@ def _curvature(layer: AbstractMap, h: FloatArray, context: FloatArray | None, se
     v = np.random.default_rng(seed).standard_normal(h.shape)
     v /= np.linalg.norm(v, axis=1, keepdims=True)
     return float(np.max(np.linalg.norm(layer.curvature(h, v, context), axis=1), initial=0.0))
+
+
+def _slogdet(matrices: FloatArray) -> FloatArray:
+    return np.linalg.slogdet(matrices)[1]
 
 
 def _norms(matrices: FloatArray) -> FloatArray:
