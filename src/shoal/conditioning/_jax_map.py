@@ -16,6 +16,7 @@ from shoal.bijections import AbstractBijection, Standardize, layers_of, rolled
 from shoal.conditioning._chunks import chunks
 from shoal.conditioning._map import AbstractMap, Direction
 from shoal.conditioning._precision import Precision, compute
+from shoal.conditioning._push import jacobian_of
 
 Pair = tuple[Callable, Callable]
 
@@ -27,7 +28,7 @@ class JaxMap(AbstractMap):
     (n,) and log|det|; functions, Equinox modules or bound methods of these (only arrays that a module holds are
     cast to the precision, those that a plain function closes over stay as they are); `size`: n; `layers`: maps whose
     composition this is, in forward order; `shape`: the shape that the functions work on, where it is not (n,); `scale`: the
-    (n,) deviations of the data, where the map knows them.
+    (n,) deviations of the data, where the map knows them; `bijection`: the Shoal bijection that this is, if it is one.
     """
 
     def __init__(
@@ -40,10 +41,11 @@ class JaxMap(AbstractMap):
         layers: Sequence[AbstractMap] = (),
         shape: tuple[int, ...] | None = None,
         scale: FloatArray | None = None,
+        bijection: AbstractBijection | None = None,
         name: str = "map",
     ):
         self.name, self.size, self.shape = name, size, (size,) if shape is None else tuple(shape)
-        self.scale = scale
+        self.scale, self.bijection = scale, bijection
         self._functions = {"forward": forward, "inverse": inverse}
         self.log_dets, self._layers = log_dets, tuple(layers)
 
@@ -92,7 +94,12 @@ class JaxMap(AbstractMap):
         direction: Direction = "forward",
         precision: Precision = "float64",
     ) -> FloatArray:
-        """J(p), forward mode over the unit vectors."""
+        """J(p): by the layers' structure for a Shoal bijection, else forward mode over the unit vectors."""
+        if self.bijection is not None:
+            parts = self._run(
+                _structured, direction, precision, (points,), context, (self.bijection, direction)
+            )
+            return np.concatenate(list(parts))
         return np.concatenate(list(self._run(_jacobian, direction, precision, (points,), context)))
 
     def curvature(
@@ -136,9 +143,10 @@ class JaxMap(AbstractMap):
         precision: Precision,
         arrays: tuple[FloatArray, ...],
         context: FloatArray | None,
+        instead: Any = None,
     ) -> Iterator[Any]:
-        """The kernel on chunks of rows, one compiled program for all; nothing where there are no rows."""
-        function = self._functions[direction]
+        """The kernel on chunks of rows, one compiled program for all. `instead`: what the kernel gets for the callable."""
+        function = self._functions[direction] if instead is None else instead
         closed = not any(
             map(eqx.is_array_like, jax.tree.leaves(function))
         )  # its numbers, if any, are out of reach
@@ -214,6 +222,7 @@ def _single(
         layers=layers,
         shape=bijection.shape,
         scale=scale,
+        bijection=bijection,
         name=type(bijection).__name__,
     )
 
@@ -255,6 +264,14 @@ def _vjp(function: Callable, log_dets: bool, shape: tuple[int, ...], arrays, con
 def _jacobian(function: Callable, log_dets: bool, shape: tuple[int, ...], arrays, context):
     f = _plain(function, log_dets, shape)
     return _rows(lambda p, c: jax.jacfwd(lambda q: f(q, c)[0])(p), arrays, context)
+
+
+@eqx.filter_jit
+def _structured(
+    which: tuple[AbstractBijection, Direction], log_dets: bool, shape: tuple[int, ...], arrays, context
+):
+    bijection, direction = which
+    return _rows(lambda p, c: jacobian_of(bijection, p, c, direction), arrays, context)
 
 
 @eqx.filter_jit
