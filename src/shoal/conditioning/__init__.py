@@ -17,6 +17,9 @@ from shoal.conditioning._jax_map import from_bijection as from_bijection
 from shoal.conditioning._jax_map import from_callables as from_callables
 from shoal.conditioning._krylov import Extremes as Extremes
 from shoal.conditioning._krylov import extremes as extremes
+from shoal.conditioning._lipschitz import LayerBound as LayerBound
+from shoal.conditioning._lipschitz import composed as composed
+from shoal.conditioning._lipschitz import lipschitz_bounds as lipschitz_bounds
 from shoal.conditioning._map import AbstractMap as AbstractMap
 from shoal.conditioning._map import Direction as Direction
 from shoal.conditioning._precision import Precision as Precision
