@@ -19,20 +19,21 @@ def to_map(flow: object, shape: tuple[int, ...] | None) -> JaxMap:
         raise InputError(
             f"`adapters.distrax` takes a distrax Transformed or Bijector; got {type(flow).__module__}.{type(flow).__name__}."
         )
-    bijectors: list[distrax.Bijector] = []
-    found = None
-    name, base = type(flow).__name__, flow
-    while isinstance(base, distrax.Transformed):
-        bijectors, base = [*bijectors, base.bijector], base.distribution
-        found = base.event_shape
-    whole = flow if isinstance(flow, distrax.Bijector) else distrax.Chain(bijectors)
+    whole, found = flow, None
+    if isinstance(flow, distrax.Transformed):
+        bijectors, base = [flow.bijector], flow.distribution
+        while (
+            type(base) is distrax.Transformed
+        ):  # normal distributions are transformed too, but a base by name
+            bijectors, base = [*bijectors, base.bijector], base.distribution
+        whole, found = distrax.Chain(bijectors), base.event_shape
     latent = sized(shape, found, "distrax")
     layers = []
     inner = latent
     for bijector in _flat(whole):
         layers.append(_map(bijector, type(_bare(bijector)).__name__, inner, []))
         inner = _image_shape(bijector, inner)
-    return _map(whole, name, latent, layers)
+    return _map(whole, type(flow).__name__, latent, layers)
 
 
 def _map(bijector: distrax.Bijector, name: str, shape: tuple[int, ...], layers: list[JaxMap]) -> JaxMap:

@@ -1,14 +1,17 @@
 """flowjax: bijections from latent to data, as in Shoal, unbatched."""
 
 import math
+from collections.abc import Callable
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import paramax
 from flowjax.bijections import AbstractBijection, Chain, Invert, Scan
 from flowjax.distributions import AbstractTransformed, Transformed
 
 from shoal._errors import InputError
+from shoal._types import Array
 from shoal.conditioning import JaxMap
 
 
@@ -30,8 +33,8 @@ def to_map(flow: object) -> JaxMap:
 
 def _map(bijection: AbstractBijection, name: str, layers: list[AbstractBijection]) -> JaxMap:
     return JaxMap(
-        bijection.transform_and_log_det,
-        bijection.inverse_and_log_det,
+        _Call(bijection.transform_and_log_det),
+        _Call(bijection.inverse_and_log_det),
         math.prod(bijection.shape),
         log_dets=True,
         layers=[_map(b, _name(b), []) for b in layers],
@@ -61,3 +64,16 @@ def _unstacked(scan: Scan) -> list[AbstractBijection]:
 
 def _name(bijection: AbstractBijection) -> str:
     return type(bijection.bijection if isinstance(bijection, Invert) else bijection).__name__
+
+
+class _Call(eqx.Module):
+    """One direction of a bijection, in the precisions that flowjax keeps."""
+
+    function: Callable
+
+    def __call__(self, point: Array, context: Array | None) -> tuple[Array, Array]:
+        if point.dtype == jnp.bfloat16:
+            raise NotImplementedError(
+                "flowjax can not run in bfloat16: its conditioners mix float32 into it."
+            )
+        return self.function(point, context)

@@ -5,6 +5,7 @@ Each module states its shapes; several outputs of a graph are one flat latent ve
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from FrEIA.framework import GraphINN, SequenceINN
@@ -60,7 +61,7 @@ def _pieces(inn: nn.Module) -> list[Piece]:
 def _piece(module: nn.Module, data: Shapes, latent: Shapes, condition: Shapes, place: int = 0) -> Piece:
     """A module that takes tuples of tensors, each in its shape, as a map of flat rows; `place` of the condition."""
 
-    def call(points: Tensor, context: Tensor | None, direction: Direction) -> tuple[Tensor, Tensor]:
+    def call(points: Tensor, context: Tensor | None, direction: Direction) -> tuple[Tensor, Any]:
         shapes = latent if direction == "forward" else data
         parts = points.split([math.prod(s) for s in shapes], 1)
         inputs = tuple(p.reshape(-1, *s) for p, s in zip(parts, shapes, strict=True))

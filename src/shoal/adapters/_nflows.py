@@ -1,11 +1,12 @@
 """nflows: transforms from data to latent, so that f is the inverse of the flow's transform."""
 
+from typing import Any
+
 from nflows.flows import Flow
 from nflows.transforms import (
     CompositeTransform,
     InverseTransform,
     MultiscaleCompositeTransform,
-    ReshapeTransform,
     SqueezeTransform,
     Transform,
 )
@@ -17,7 +18,7 @@ from shoal.adapters._snapshot import Piece
 from shoal.adapters._torch import TorchMap, torch_map
 from shoal.conditioning import Direction
 
-_RESHAPE = (MultiscaleCompositeTransform, ReshapeTransform, SqueezeTransform)
+_RESHAPE = (MultiscaleCompositeTransform, SqueezeTransform)
 
 
 def to_map(flow: object, shape: tuple[int, ...] | None) -> TorchMap:
@@ -49,7 +50,7 @@ def _flat(transform: nn.Module, inverted: bool) -> list[tuple[nn.Module, bool]]:
 
 
 def _piece(transform: nn.Module, inverted: bool, embed: nn.Module, name: str | None = None) -> Piece:
-    def call(points: Tensor, context: Tensor | None, direction: Direction) -> tuple[Tensor, Tensor]:
+    def call(points: Tensor, context: Tensor | None, direction: Direction) -> tuple[Tensor, Any]:
         to_latent = direction == "inverse"
         run = transform if to_latent != inverted else transform.inverse
         return run(points, context=embed(context))

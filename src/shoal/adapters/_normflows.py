@@ -3,6 +3,8 @@
 normflows adds them up in a float32 vector, whatever the flow's dtype.
 """
 
+from typing import Any
+
 from normflows import ConditionalNormalizingFlow, NormalizingFlow
 from normflows.flows import ActNorm, BatchNorm, Composite, Flow, GlowBlock, Reverse
 from torch import Tensor, nn
@@ -38,7 +40,7 @@ def _pieces(module: nn.Module) -> list[Piece]:
     conditional = not isinstance(module, NormalizingFlow) or isinstance(module, ConditionalNormalizingFlow)
     layers = [_piece(f, inverted, conditional) for part in parts for f, inverted in _flat(part, False)]
 
-    def whole(points: Tensor, context: Tensor | None, direction: Direction) -> tuple[Tensor, Tensor]:
+    def whole(points: Tensor, context: Tensor | None, direction: Direction) -> tuple[Tensor, Any]:
         total = points.new_zeros(len(points))
         for layer in layers if direction == "forward" else layers[::-1]:
             points, log_det = layer.call(points, context, direction)
@@ -59,7 +61,7 @@ def _flat(flow: nn.Module, inverted: bool) -> list[tuple[nn.Module, bool]]:
 
 
 def _piece(flow: nn.Module, inverted: bool, conditional: bool) -> Piece:
-    def call(points: Tensor, context: Tensor | None, direction: Direction) -> tuple[Tensor, Tensor]:
+    def call(points: Tensor, context: Tensor | None, direction: Direction) -> tuple[Tensor, Any]:
         to_data = direction == "forward"
         run = flow if to_data != inverted else flow.inverse
         return run(points, context=context) if conditional and context is not None else run(points)

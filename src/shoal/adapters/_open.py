@@ -85,7 +85,7 @@ def flowjax(flow: Any) -> AbstractMap:
     """A flowjax `Transformed` distribution or an `AbstractBijection`; context is flowjax's `condition`.
 
     x = f(z), f the bijection's `transform`, latent to data as in Shoal. `Chain`, `Scan` and `Invert` are taken apart into
-    single layers; a `Transformed` base adds its bijection before.
+    single layers; a `Transformed` base adds its bijection before. Not in bfloat16, into which flowjax mixes float32.
 
     **Raises:** ImportError without flowjax; ValueError for another object.
 
@@ -98,7 +98,8 @@ def distrax(flow: Any, *, shape: tuple[int, ...] | None = None) -> AbstractMap:
     """A distrax `Transformed` distribution or a `Bijector`; distrax has no context.
 
     x = f(z), f the bijector's `forward`, latent to data as in Shoal. `Chain` and `Inverse` are taken apart into single
-    layers. Arrays that a bijector's functions close over keep their precision.
+    layers; a `Transformed` base adds its bijector before. Arrays that a bijector's functions close over, and log-dets that
+    it worked out when it was made, keep their precision.
 
     **Arguments:** `flow`: without batches; `shape`: of one latent point, needed with a lone bijector.
 

@@ -189,4 +189,4 @@ def _numpy(tensor: Tensor) -> FloatArray:
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0].rstrip(".") + "."
+    return str(error.__cause__ or error).strip().splitlines()[0].rstrip(".") + "."

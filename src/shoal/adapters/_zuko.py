@@ -1,5 +1,7 @@
 """zuko: lazy transforms from data to latent, so that f is the inverse of their composition."""
 
+from typing import Any
+
 from torch import Tensor, nn
 from zuko.flows.continuous import FFJTransform
 from zuko.lazy import (
@@ -51,7 +53,7 @@ def _flat(lazy: LazyTransform, inverted: bool) -> list[tuple[LazyTransform, bool
 
 
 def _piece(lazy: LazyTransform, inverted: bool, name: str | None = None) -> Piece:
-    def call(points: Tensor, context: Tensor | None, direction: Direction) -> tuple[Tensor, Tensor]:
+    def call(points: Tensor, context: Tensor | None, direction: Direction) -> tuple[Tensor, Any]:
         transform = lazy(context)
         to_latent = direction == "inverse"
         return (transform if to_latent != inverted else transform.inv).call_and_ladj(points)
