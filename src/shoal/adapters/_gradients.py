@@ -85,11 +85,15 @@ def _dense(images: Tensor, points: Tensor) -> Tensor:
 def _pull(
     output: Tensor, source: Tensor, cotangent: Tensor | None, *, again: bool = False, keep: bool = False
 ) -> Tensor:
-    """The gradient of <output, cotangent>; zeros where the output does not depend on the source, as in affine maps."""
+    """The gradient of <output, cotangent>; zeros where the output does not depend on the source, as in affine maps.
+
+    The scalar is built here, for torch loads sympy to check the shape of a cotangent that is handed to it.
+    """
     if not output.requires_grad:
         return torch.zeros_like(source)
+    value = output if cotangent is None else (output * cotangent).sum()
     (gradient,) = torch.autograd.grad(
-        output, source, cotangent, create_graph=again, retain_graph=again or keep, materialize_grads=True
+        value, source, create_graph=again, retain_graph=again or keep, materialize_grads=True
     )
     return gradient
 
