@@ -19,6 +19,7 @@ def flow() -> Any:
     from nflows.nn.nets import ResidualNet
     from torch import nn
 
+    checks.seed()
     net = lambda i, o: ResidualNet(i, o, 8, context_features=4)  # noqa: E731
     inner = [
         transforms.PiecewiseRationalQuadraticCouplingTransform(

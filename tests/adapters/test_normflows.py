@@ -20,6 +20,7 @@ def flow() -> Any:
     import normflows as nf
     import torch
 
+    checks.seed()
     net = lambda *sizes: nf.nets.MLP(list(sizes))  # noqa: E731
     layers = [
         nf.flows.AffineCouplingBlock(net(2, 8, 2)),
@@ -38,6 +39,7 @@ def flow() -> Any:
 def conditional() -> Any:
     import normflows as nf
 
+    checks.seed()
     layers = [nf.flows.MaskedAffineAutoregressive(3, 8, context_features=2), nf.flows.LULinearPermute(3)]
     return checks.perturbed(nf.ConditionalNormalizingFlow(nf.distributions.DiagGaussian(3), layers))
 

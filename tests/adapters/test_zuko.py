@@ -13,6 +13,7 @@ from tests.adapters import checks
 def flow() -> Any:
     import zuko
 
+    checks.seed()
     flow = checks.perturbed(zuko.flows.NSF(3, 2, transforms=2, hidden_features=(8, 8)))
     turn = zuko.lazy.UnconditionalTransform(zuko.transforms.RotationTransform, A=np_tensor())
     return zuko.lazy.Flow([*flow.transform.transforms, turn.inv], flow.base)

@@ -3,6 +3,7 @@
 Each module states its shapes; several outputs of a graph are one flat latent vector, in their order.
 """
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -63,7 +64,10 @@ def _piece(module: nn.Module, data: Shapes, latent: Shapes, condition: Shapes, p
 
     def call(points: Tensor, context: Tensor | None, direction: Direction) -> tuple[Tensor, Any]:
         shapes = latent if direction == "forward" else data
-        parts = points.split([math.prod(s) for s in shapes], 1)
+        stops = list(itertools.accumulate(math.prod(s) for s in shapes))
+        parts = [
+            points[:, a:b] for a, b in itertools.pairwise([0, *stops])
+        ]  # `split` forbids writing into its views
         inputs = tuple(p.reshape(-1, *s) for p, s in zip(parts, shapes, strict=True))
         given = {}
         if condition and context is not None:
