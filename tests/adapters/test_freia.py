@@ -88,7 +88,7 @@ def test_several_outputs_are_one_latent_vector() -> None:
     from FrEIA.framework import GraphINN, InputNode, Node, OutputNode
 
     start = InputNode(4)
-    split = Node(start, modules.Split, {})
+    split: Any = Node(start, modules.Split, {})
     block = Node(split.out0, modules.GLOWCouplingBlock, {"subnet_constructor": net})
     graph = GraphINN([start, split, block, OutputNode(block), OutputNode(split.out1)])
     found = adapters.freia(checks.perturbed(graph))

@@ -19,12 +19,14 @@ def to_map(flow: object, shape: tuple[int, ...] | None) -> JaxMap:
         raise InputError(
             f"`adapters.distrax` takes a distrax Transformed or Bijector; got {type(flow).__module__}.{type(flow).__name__}."
         )
-    whole, found = flow, None
-    if isinstance(flow, distrax.Transformed):
+    whole: distrax.Bijector
+    found = None
+    if isinstance(flow, distrax.Bijector):
+        whole = flow
+    else:
         bijectors, base = [flow.bijector], flow.distribution
-        while (
-            type(base) is distrax.Transformed
-        ):  # normal distributions are transformed too, but a base by name
+        # Normal distributions are `Transformed` by inheritance, but a base by name: only that very class is taken apart.
+        while type(base) is distrax.Transformed:
             bijectors, base = [*bijectors, base.bijector], base.distribution
         whole, found = distrax.Chain(bijectors), base.event_shape
     latent = sized(shape, found, "distrax")
@@ -87,4 +89,4 @@ class _Call(eqx.Module):
                 f"{type(_bare(self.bijector)).__name__} computes in {image.dtype} where {point.dtype} was asked for: "
                 "its functions hold arrays of their own."
             )
-        return image.reshape(-1), jnp.sum(log_det)
+        return jnp.reshape(image, -1), jnp.sum(log_det)

@@ -39,17 +39,17 @@ def to_map(inn: object) -> TorchMap:
     return torch_map(inn, _pieces, (size,))
 
 
-def _pieces(inn: nn.Module) -> list[Piece]:
+def _pieces(inn: Any) -> list[Piece]:
     if isinstance(inn, SequenceINN):
+        modules: list[Any] = list(inn.module_list)
         wanted = [c for c in inn.conditions if c is not None]
-        shapes = [m.dims_c[0] for m, c in zip(inn.module_list, inn.conditions, strict=True) if c is not None]
+        shapes = [m.dims_c[0] for m, c in zip(modules, inn.conditions, strict=True) if c is not None]
         whole = _piece(inn, inn.shapes[:1], inn.shapes[-1:], shapes[:1], (wanted or [0])[0])
         layers = [
             _piece(m, [a], [b], [] if c is None else m.dims_c)
-            for m, a, b, c in zip(inn.module_list, inn.shapes, inn.shapes[1:], inn.conditions, strict=False)
+            for m, a, b, c in zip(modules, inn.shapes, inn.shapes[1:], inn.conditions, strict=False)
         ]
         return [whole, *layers[::-1]]
-    assert isinstance(inn, GraphINN)
     ends = [n.dims for n in inn.in_nodes], inn.global_out_shapes
     whole = _piece(inn, *ends, [n.dims for n in inn.condition_nodes])
     nodes = [n for n in inn.node_list if n.module is not None]

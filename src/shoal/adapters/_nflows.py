@@ -39,7 +39,7 @@ def _pieces(module: nn.Module) -> list[Piece]:
     return [_piece(transform, False, embed, type(module).__name__), *layers]
 
 
-def _flat(transform: nn.Module, inverted: bool) -> list[tuple[nn.Module, bool]]:
+def _flat(transform: Any, inverted: bool) -> list[tuple[Any, bool]]:
     """Single transforms in the order data -> latent, and whether each is inverted."""
     if isinstance(transform, InverseTransform):
         return _flat(transform._transform, not inverted)
@@ -49,7 +49,7 @@ def _flat(transform: nn.Module, inverted: bool) -> list[tuple[nn.Module, bool]]:
     return [(transform, inverted)]
 
 
-def _piece(transform: nn.Module, inverted: bool, embed: nn.Module, name: str | None = None) -> Piece:
+def _piece(transform: Any, inverted: bool, embed: nn.Module, name: str | None = None) -> Piece:
     def call(points: Tensor, context: Tensor | None, direction: Direction) -> tuple[Tensor, Any]:
         to_latent = direction == "inverse"
         run = transform if to_latent != inverted else transform.inverse

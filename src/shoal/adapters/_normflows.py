@@ -50,7 +50,7 @@ def _pieces(module: nn.Module) -> list[Piece]:
     return [Piece(type(module).__name__, whole), *layers]
 
 
-def _flat(flow: nn.Module, inverted: bool) -> list[tuple[nn.Module, bool]]:
+def _flat(flow: Any, inverted: bool) -> list[tuple[Any, bool]]:
     """Single flows in the order latent -> data, and whether each is inverted."""
     if isinstance(flow, Reverse):
         return _flat(flow.flow, not inverted)
@@ -60,7 +60,7 @@ def _flat(flow: nn.Module, inverted: bool) -> list[tuple[nn.Module, bool]]:
     return [(flow, inverted)]
 
 
-def _piece(flow: nn.Module, inverted: bool, conditional: bool) -> Piece:
+def _piece(flow: Any, inverted: bool, conditional: bool) -> Piece:
     def call(points: Tensor, context: Tensor | None, direction: Direction) -> tuple[Tensor, Any]:
         to_data = direction == "forward"
         run = flow if to_data != inverted else flow.inverse

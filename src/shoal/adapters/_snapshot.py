@@ -90,7 +90,7 @@ def _frozen(module: nn.Module) -> nn.Module:
     module = module.cpu().eval().requires_grad_(False)
     for part in module.modules():
         if getattr(part, "using_cache", False):  # of weights and inverses, in nflows and normflows
-            part.using_cache = False  # pyright: ignore[reportAttributeAccessIssue]
+            vars(part)["using_cache"] = False
     return module
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 from zuko.flows.continuous import FFJTransform
 from zuko.lazy import (
     Flow,
@@ -35,14 +35,13 @@ def to_map(flow: object, shape: tuple[int, ...] | None) -> TorchMap:
     return torch_map(flow, _pieces, sized(shape, found, "zuko"), refused=refused)
 
 
-def _pieces(module: nn.Module) -> list[Piece]:
-    assert isinstance(module, Flow | LazyTransform)
+def _pieces(module: Any) -> list[Piece]:
     transform = module.transform if isinstance(module, Flow) else module
     layers = [_piece(t, inverted) for t, inverted in reversed(_flat(transform, False))]
     return [_piece(transform, False, type(module).__name__), *layers]
 
 
-def _flat(lazy: LazyTransform, inverted: bool) -> list[tuple[LazyTransform, bool]]:
+def _flat(lazy: Any, inverted: bool) -> list[tuple[Any, bool]]:
     """Single transforms in the order data -> latent, and whether each is inverted."""
     if isinstance(lazy, LazyInverse):
         return _flat(lazy.transform, not inverted)
@@ -52,7 +51,7 @@ def _flat(lazy: LazyTransform, inverted: bool) -> list[tuple[LazyTransform, bool
     return [(lazy, inverted)]
 
 
-def _piece(lazy: LazyTransform, inverted: bool, name: str | None = None) -> Piece:
+def _piece(lazy: Any, inverted: bool, name: str | None = None) -> Piece:
     def call(points: Tensor, context: Tensor | None, direction: Direction) -> tuple[Tensor, Any]:
         transform = lazy(context)
         to_latent = direction == "inverse"
@@ -61,7 +60,7 @@ def _piece(lazy: LazyTransform, inverted: bool, name: str | None = None) -> Piec
     return Piece(name or _name(lazy), call)
 
 
-def _name(lazy: LazyTransform) -> str:
+def _name(lazy: Any) -> str:
     if isinstance(lazy, UnconditionalTransform):
         return getattr(lazy.f, "__name__", type(lazy.f).__name__)
     return type(lazy).__name__
