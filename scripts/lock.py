@@ -3,7 +3,8 @@
 The versions are those that pip chooses today for the oldest supported Python (its oldest patch: some packages
 ask for a later one), from the lower bounds in pyproject.toml.
 requirements.lock is what `make demo` needs (the core and the build backend); requirements-dev.lock adds
-the extras test, lint and docs, and agrees with it. `make lock` runs it.
+the extras test, lint and docs, and agrees with it. `make lock` runs it. PINNED holds torch, whose parts beyond the CPU
+are gigabytes: nvidia's packages and triton, which only a build for GPUs asks for, are left out of the lock.
 """
 
 import json
@@ -16,6 +17,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 OLDEST = "3.11.0"
+PINNED = ["torch==2.13.0"]  # beside which the libraries of `shoal.adapters` are tested
+GPU = re.compile(r"(nvidia|cuda|triton)(-.*)?$")
 HEAD = "# Exact versions, written by `make lock` (scripts/lock.py). Do not edit."
 
 
@@ -50,7 +53,8 @@ def main() -> None:
     core = [*project["project"]["dependencies"], *project["build-system"]["requires"], "editables"]
     write(ROOT / "requirements.lock", chosen(core, None))
     everything = [*core, *extras["test"], *extras["lint"], *extras["docs"]]
-    write(ROOT / "requirements-dev.lock", chosen(everything, ROOT / "requirements.lock"))
+    versions = chosen([*everything, *PINNED], ROOT / "requirements.lock")
+    write(ROOT / "requirements-dev.lock", {name: v for name, v in versions.items() if not GPU.match(name)})
 
 
 if __name__ == "__main__":

@@ -1,3 +1,4 @@
+from . import adapters as adapters
 from . import bijections as bijections
 from . import conditioning as conditioning
 from . import distributions as distributions

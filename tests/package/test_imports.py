@@ -70,6 +70,7 @@ def test_root_names_load() -> None:
     functions = {"ladder", "load", "register", "save"}
     packages = {"bijections", "conditioning", "distributions", "flows", "training", "selection"}
     assert {name for name, kind in names.items() if kind == "module"} == packages | {
+        "adapters",
         "linear",
         "tables",
         "records",

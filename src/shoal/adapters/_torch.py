@@ -1,0 +1,192 @@
+"""`TorchMap`: a map of a torch library, or one of its layers, as an `AbstractMap`; the four torch adapters share it."""
+
+from collections.abc import Callable, Sequence
+from typing import get_args
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from shoal._errors import InputError
+from shoal._scalars import FloatArray
+from shoal.adapters import _gradients as gradients
+from shoal.adapters._snapshot import DTYPES, Piece, Snapshot, scope
+from shoal.conditioning import AbstractMap, Direction, Precision
+from shoal.conditioning._chunks import chunks
+
+
+class TorchMap(AbstractMap):
+    """Piece `index` of a snapshot: 0 for the whole map, from 1 for its layers in forward order."""
+
+    def __init__(self, snapshot: Snapshot, size: int, index: int = 0):
+        self.name, self.size = snapshot.names[index], size
+        self._snapshot, self._index = snapshot, index
+
+    def apply(
+        self,
+        points: FloatArray,
+        context: FloatArray | None = None,
+        *,
+        direction: Direction = "forward",
+        precision: Precision = "float64",
+    ) -> tuple[FloatArray, FloatArray | None]:
+        """Images and the library's log-dets, in the direction that was asked for."""
+
+        def kernel(f: "_Bound", p: Tensor) -> tuple[Tensor, Tensor]:
+            with torch.no_grad():
+                return f.both(p)
+
+        images, log_dets = self._run(kernel, direction, precision, (points,), context)
+        return images, log_dets
+
+    def jvp(
+        self,
+        points: FloatArray,
+        tangents: FloatArray,
+        context: FloatArray | None = None,
+        *,
+        direction: Direction = "forward",
+        precision: Precision = "float64",
+    ) -> FloatArray:
+        """J(p) v, by two reverse passes."""
+        return self._run(gradients.jvp, direction, precision, (points, tangents), context)[0]
+
+    def vjp(
+        self,
+        points: FloatArray,
+        cotangents: FloatArray,
+        context: FloatArray | None = None,
+        *,
+        direction: Direction = "forward",
+        precision: Precision = "float64",
+    ) -> FloatArray:
+        """J(p)^T u, by one reverse pass."""
+        return self._run(gradients.vjp, direction, precision, (points, cotangents), context)[0]
+
+    def jacobian(
+        self,
+        points: FloatArray,
+        context: FloatArray | None = None,
+        *,
+        direction: Direction = "forward",
+        precision: Precision = "float64",
+    ) -> FloatArray:
+        """J(p), by n reverse passes."""
+        return self._run(gradients.jacobian, direction, precision, (points,), context)[0]
+
+    def curvature(
+        self,
+        points: FloatArray,
+        tangents: FloatArray,
+        context: FloatArray | None = None,
+        *,
+        direction: Direction = "forward",
+        precision: Precision = "float64",
+    ) -> FloatArray:
+        """D^2 f(p)[v, v], by three reverse passes."""
+        return self._run(gradients.curvature, direction, precision, (points, tangents), context)[0]
+
+    def stretch_gradient(
+        self,
+        points: FloatArray,
+        tangents: FloatArray,
+        context: FloatArray | None = None,
+        *,
+        direction: Direction = "forward",
+        precision: Precision = "float64",
+    ) -> tuple[FloatArray, FloatArray]:
+        """log |J(p) v| and its gradient, by reverse passes through those of the jvp."""
+        values, slopes = self._run(gradients.stretch, direction, precision, (points, tangents), context)
+        return values, slopes
+
+    def layers(self) -> tuple[AbstractMap, ...]:
+        """The library's single layers in forward order, on the same copies; a layer gives itself."""
+        if self._index or len(self._snapshot.names) == 1:
+            return (self,)
+        return tuple(TorchMap(self._snapshot, self.size, i) for i in range(1, len(self._snapshot.names)))
+
+    def _run(
+        self,
+        kernel: Callable,
+        direction: Direction,
+        precision: Precision,
+        arrays: tuple[FloatArray, ...],
+        context: FloatArray | None,
+    ) -> tuple[FloatArray, ...]:
+        """The kernel on chunks of rows: its tensors as NumPy."""
+        if precision not in get_args(Precision):
+            raise InputError(
+                f"`precision` must be one of {', '.join(get_args(Precision))}; got {precision!r}."
+            )
+        if precision in self._snapshot.refused:
+            raise NotImplementedError(
+                f"{self.name} can not run in {precision}: {self._snapshot.refused[precision]}"
+            )
+        parts = []
+        for part, c, rows in chunks(arrays, context, self.size):
+            with scope():
+                tensors = [_tensor(a, precision) for a in part]
+                function = _Bound(self, None if c is None else _tensor(c, precision), direction, precision)
+                try:
+                    out = kernel(function, *tensors)
+                except (RuntimeError, TypeError) as error:
+                    if precision != "bfloat16":
+                        raise
+                    raise NotImplementedError(
+                        f"{self.name} can not run in bfloat16: {_first_line(error)}"
+                    ) from error
+            out = out if isinstance(out, tuple) else (out,)
+            parts.append([_numpy(t)[:rows] for t in out])
+        return tuple(np.concatenate(p) for p in zip(*parts, strict=True))
+
+
+class _Bound:
+    """A piece with its context, direction and precision: flat rows -> flat images."""
+
+    def __init__(self, owner: TorchMap, context: Tensor | None, direction: Direction, precision: Precision):
+        self._owner, self._context = owner, context
+        self._direction: Direction = direction
+        self._precision: Precision = precision
+
+    def __call__(self, points: Tensor) -> Tensor:
+        return self.both(points)[0]
+
+    def both(self, points: Tensor) -> tuple[Tensor, Tensor]:
+        """Images (rows, n) and log-dets (rows,)."""
+        snapshot, index = self._owner._snapshot, self._owner._index
+        shape = snapshot.shape(index, self._direction, self._context, self._precision)
+        call = snapshot.piece(index, self._precision).call
+        images, log_dets = call(points.reshape(-1, *shape), self._context, self._direction)
+        if images.dtype != points.dtype:
+            raise NotImplementedError(
+                f"{self._owner.name} computes in {images.dtype} where {points.dtype} was asked for."
+            )
+        log_dets = torch.as_tensor(log_dets).to(points)
+        if log_dets.ndim > 1:
+            log_dets = log_dets.flatten(1).sum(1)
+        return images.reshape(len(points), -1), log_dets.expand(len(points))
+
+
+def torch_map(
+    module: nn.Module,
+    pieces: Callable[[nn.Module], Sequence[Piece]],
+    shape: tuple[int, ...],
+    *,
+    reshapes: bool = False,
+    refused: dict[str, str] | None = None,
+) -> TorchMap:
+    """The map of a module's pieces: the whole, then its layers in forward order; `shape` is that of a latent point."""
+    return TorchMap(Snapshot(module, pieces, shape, reshapes=reshapes, refused=refused), int(np.prod(shape)))
+
+
+def _tensor(array: FloatArray, precision: Precision) -> Tensor:
+    return torch.from_numpy(np.array(array, np.float64)).to(DTYPES[precision])
+
+
+def _numpy(tensor: Tensor) -> FloatArray:
+    tensor = tensor.detach()
+    return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
+
+
+def _first_line(error: Exception) -> str:
+    return str(error.__cause__ or error).strip().splitlines()[0].rstrip(".") + "."

@@ -1,0 +1,168 @@
+"""What every torch adapter must do, checked against the library's own calls on copies that the tests cast themselves."""
+
+import copy
+from collections.abc import Callable
+from typing import Any, Literal
+
+import numpy as np
+
+from shoal.conditioning import AbstractMap
+
+EPS = {"float64": 2.0**-52, "float32": 2.0**-23}
+Own = Callable[[Any, Any, Any, str], tuple[Any, Any]]
+
+
+def seed() -> None:
+    """Before a flow is built: libraries draw initial parameters from torch's global state."""
+    import torch
+
+    torch.manual_seed(0)
+
+
+def perturbed(module: Any, scale: float = 0.3) -> Any:
+    """Random parameters, far from the library's initial ones."""
+    import torch
+
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for p in [p for p in module.parameters() if p.requires_grad]:
+            p.add_(scale * torch.randn(p.shape, generator=generator, dtype=p.dtype))
+    return module.eval()
+
+
+def draws(n: int, c: int | None, rows: int = 4) -> tuple[Any, Any, Any]:
+    rng = np.random.default_rng(3)
+    return (
+        rng.normal(size=(rows, n)),
+        rng.normal(size=(rows, n)),
+        None if c is None else rng.normal(size=(rows, c)),
+    )
+
+
+def own_figures(
+    module: Any, own: Own, points: Any, context: Any, direction: str, precision: str
+) -> tuple[Any, ...]:
+    """Images, log-dets and Jacobians by the library and torch's own Jacobian, row by row."""
+    import torch
+
+    dtype = getattr(torch, precision)
+    module = copy.deepcopy(module).to(dtype).eval()
+    p = torch.tensor(points, dtype=dtype)
+    c = None if context is None else torch.tensor(context, dtype=dtype)
+    with torch.no_grad():
+        images, log_dets = own(module, p, c, direction)
+
+    def row(i: int) -> Any:
+        given = None if c is None else c[i : i + 1]
+        return torch.autograd.functional.jacobian(
+            lambda q: own(module, q[None], given, direction)[0][0], p[i]
+        )
+
+    jacobians = torch.stack([row(i) for i in range(len(p))])
+    return images.numpy(), log_dets.numpy(), jacobians.numpy()
+
+
+def parity(
+    found: AbstractMap,
+    module: Any,
+    own: Own,
+    c: int | None,
+    direction: Literal["forward", "inverse"],
+    precision: Literal["float64", "float32"],
+) -> None:
+    """The same numbers to 64 eps kappa, at data points that are images where the direction is inverse."""
+    points, _, context = draws(found.size, c)
+    if direction == "inverse":
+        points = own_figures(module, own, points, context, "forward", "float64")[0]
+    images, log_dets, jacobians = own_figures(module, own, points, context, direction, precision)
+    kappa = float(np.linalg.cond(jacobians.astype(np.float64)).max())
+    tolerance = 64 * EPS[precision] * kappa
+    assert kappa > 1.5
+    assert tolerance < 0.1
+    out, dets = found.apply(points, context, direction=direction, precision=precision)
+    assert out.dtype == np.dtype(precision)
+    assert dets is not None
+    assert dets.dtype == np.dtype(precision)
+    np.testing.assert_allclose(out, images, rtol=tolerance, atol=tolerance)
+    np.testing.assert_allclose(dets, log_dets, rtol=tolerance, atol=tolerance)
+    matrices = found.jacobian(points, context, direction=direction, precision=precision)
+    assert matrices.dtype == np.dtype(precision)
+    np.testing.assert_allclose(matrices, jacobians, rtol=tolerance, atol=tolerance * np.abs(jacobians).max())
+    np.testing.assert_allclose(np.linalg.slogdet(matrices)[1], dets, rtol=tolerance, atol=4 * tolerance)
+
+
+def composition(found: AbstractMap, c: int | None) -> None:
+    """The layers in forward order give the map, log-dets add up, and reversed they give the inverse.
+
+    The round trip's error is at most about eps times the sum of |h| / sigma_min(J: z -> h) over the layers' outputs h.
+    """
+    points, _, context = draws(found.size, c)
+    x, log_dets = found.apply(points, context)
+    assert log_dets is not None
+    value, total, bound = points, np.zeros(len(points)), float(np.abs(points).max())
+    product = np.broadcast_to(np.eye(found.size), (len(points), found.size, found.size))
+    for layer in found.layers():
+        product = layer.jacobian(value, context) @ product
+        value, part = layer.apply(value, context)
+        assert part is not None
+        total = total + part
+        least = np.linalg.svd(product, compute_uv=False)[:, -1]
+        bound += float((np.linalg.norm(value, axis=1) / least).max())
+    tolerance = 64 * EPS["float64"] * float(np.linalg.cond(found.jacobian(points, context)).max())
+    np.testing.assert_allclose(value, x, rtol=tolerance, atol=tolerance)
+    np.testing.assert_allclose(total, log_dets, rtol=tolerance, atol=tolerance)
+    for layer in found.layers()[::-1]:
+        value = layer.inverse(value, context)
+    assert bound < 1e6
+    np.testing.assert_allclose(value, points, rtol=0, atol=64 * EPS["float64"] * bound)
+
+
+def derivatives(found: AbstractMap, c: int | None) -> None:
+    """jvp and vjp against the Jacobian; curvature and the stretch's gradient against central differences of it.
+
+    The step is 1e-5, so that a difference has an error near 1e-10 times a third derivative plus eps / 1e-5: 1e-6 is asked.
+    """
+    points, tangents, context = draws(found.size, c)
+    matrix = lambda q: found.jacobian(q, context)  # noqa: E731
+    at, step = matrix(points), 1e-5
+    scale = float(np.abs(at).max())
+    push = np.einsum("rij,rj->ri", at, tangents)
+    np.testing.assert_allclose(found.jvp(points, tangents, context), push, rtol=1e-12, atol=1e-12 * scale)
+    pull = np.einsum("rij,ri->rj", at, tangents)
+    np.testing.assert_allclose(found.vjp(points, tangents, context), pull, rtol=1e-12, atol=1e-12 * scale)
+    ends = [matrix(points + s * tangents) for s in (step, -step)]
+    bend = np.einsum("rij,rj->ri", (ends[0] - ends[1]) / (2 * step), tangents)
+    curved = found.curvature(points, tangents, context)
+    np.testing.assert_allclose(curved, bend, rtol=1e-6, atol=1e-6 * max(scale, float(np.abs(bend).max())))
+    logs, slopes = found.stretch_gradient(points, tangents, context)
+    norm = lambda q: np.log(np.linalg.norm(np.einsum("rij,rj->ri", matrix(q), tangents), axis=1))  # noqa: E731
+    np.testing.assert_allclose(logs, norm(points), rtol=1e-12, atol=1e-12)
+    units = np.eye(found.size)
+    finite = np.stack([(norm(points + step * e) - norm(points - step * e)) / (2 * step) for e in units], 1)
+    np.testing.assert_allclose(slopes, finite, rtol=1e-6, atol=1e-6 * max(1.0, float(np.abs(finite).max())))
+
+
+def caller_unchanged(adapt: Callable[[Any], AbstractMap], module: Any, c: int | None) -> None:
+    """Bits, dtypes, modes, gradient flags, random state and global dtype are the caller's; the map is of that moment."""
+    import torch
+
+    module = copy.deepcopy(module).train()
+    before = copy.deepcopy(module.state_dict())
+    flags = [(p.requires_grad, p.dtype, p.grad) for p in module.parameters()]
+    modes = [part.training for part in module.modules()]
+    state = torch.random.get_rng_state()
+    points, tangents, context = draws(adapt(module).size, c)
+    found = adapt(module)
+    first = found.forward(points, context)
+    found.forward(points, context, precision="float32")
+    found.stretch_gradient(points, tangents, context)
+    assert torch.equal(state, torch.random.get_rng_state())
+    assert torch.get_default_dtype() == torch.float32
+    assert [part.training for part in module.modules()] == modes
+    assert [(p.requires_grad, p.dtype, p.grad) for p in module.parameters()] == flags
+    assert all(torch.equal(before[k], v) for k, v in module.state_dict().items())
+    with torch.no_grad():
+        for p in [p for p in module.parameters() if p.requires_grad]:
+            p.mul_(1.5)
+    np.testing.assert_array_equal(found.forward(points, context), first)
+    assert np.abs(adapt(module).forward(points, context) - first).max() > 1e-3

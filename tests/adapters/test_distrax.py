@@ -1,0 +1,88 @@
+"""The distrax adapter against distrax itself: couplings whose functions close over arrays, chains inside inverses."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from shoal import adapters
+from tests.adapters import checks
+
+# tensorflow_probability, on which distrax stands, uses a name that JAX has deprecated.
+pytestmark = pytest.mark.filterwarnings("ignore:jax.core.pytype_aval_mappings:DeprecationWarning")
+
+MATRIX = [[2.0, 0.0, 0.0], [1.0, 1.0, 0.0], [0.25, 0.5, 0.5]]
+
+
+@pytest.fixture(scope="module")
+def flow() -> Any:
+    import distrax
+    import jax.numpy as jnp
+
+    weights = jnp.asarray(np.random.default_rng(2).normal(size=(3, 2)), jnp.float32)
+
+    def conditioner(x: Any) -> Any:
+        return jnp.stack([jnp.tanh(x) * weights[:, 0], jnp.tanh(x[..., ::-1]) * weights[:, 1]], -1)
+
+    coupling = distrax.MaskedCoupling(
+        jnp.array([True, False, True]),
+        conditioner,
+        lambda p: distrax.ScalarAffine(p[..., 0], log_scale=p[..., 1]),
+    )
+    affine = distrax.Block(distrax.ScalarAffine(jnp.arange(3.0), jnp.array([1.0, 2.0, 0.5])), 1)
+    turned = distrax.Inverse(distrax.Chain([distrax.TriangularLinear(jnp.array(MATRIX)), affine]))
+    base = distrax.MultivariateNormalDiag(jnp.zeros(3), jnp.full(3, 2.0))
+    return distrax.Transformed(base, distrax.Chain([coupling, turned]))
+
+
+@pytest.mark.parametrize("direction", ["forward", "inverse"])
+def test_parity(flow: Any, direction: Any, dtype: Any) -> None:
+    import jax
+    import jax.numpy as jnp
+
+    bijector = flow.bijector
+    points = jnp.asarray(checks.draws(3, None)[0], dtype)
+    call = bijector.forward_and_log_det if direction == "forward" else bijector.inverse_and_log_det
+    both = jax.jit(lambda p: (call(p), jax.vmap(jax.jacrev(lambda q: call(q)[0]))(p)))
+    (images, log_dets), jacobians = jax.tree.map(np.asarray, both(points))
+    with jax.enable_x64(False):
+        found = adapters.distrax(flow)
+        out, dets = found.apply(np.asarray(points), direction=direction, precision=dtype)
+        matrices = found.jacobian(np.asarray(points), direction=direction, precision=dtype)
+    tolerance = 64 * checks.EPS[dtype] * float(np.linalg.cond(jacobians.astype(np.float64)).max())
+    assert out.dtype == matrices.dtype == np.dtype(dtype)
+    np.testing.assert_allclose(out, images, rtol=tolerance, atol=tolerance)
+    np.testing.assert_allclose(np.asarray(dets), log_dets, rtol=tolerance, atol=tolerance)
+    np.testing.assert_allclose(matrices, jacobians, rtol=tolerance, atol=tolerance * np.abs(jacobians).max())
+
+
+def test_layers_and_direction(flow: Any) -> None:
+    """The first layers by hand: z -> M^{-1} z, then (y - shift) / scale."""
+    found = adapters.distrax(flow)
+    first, second, third = found.layers()
+    assert [x.name for x in (first, second, third)] == ["TriangularLinear", "Block", "MaskedCoupling"]
+    points, _, _ = checks.draws(3, None)
+    solved = np.linalg.solve(np.array(MATRIX), points[..., None])[..., 0]
+    np.testing.assert_allclose(first.forward(points), solved, rtol=1e-12, atol=1e-12)
+    scaled = (solved - np.arange(3.0)) / np.array([1.0, 2.0, 0.5])
+    np.testing.assert_allclose(second.forward(solved), scaled, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(third.forward(scaled), found.forward(points), rtol=1e-12, atol=1e-12)
+    back = second.inverse(scaled)
+    np.testing.assert_allclose(back, solved, rtol=1e-12, atol=1e-12)
+
+
+def test_what_can_not_be_measured(flow: Any) -> None:
+    import distrax
+    import jax.numpy as jnp
+
+    points, _, context = checks.draws(3, 2)
+    found = adapters.distrax(flow)
+    with pytest.raises(ValueError, match="distrax bijectors take no context"):
+        found.forward(points, context)
+    with pytest.raises(NotImplementedError, match="Chain computes in float32 where bfloat16 was asked for"):
+        found.forward(points, precision="bfloat16")
+    with pytest.raises(ValueError, match="distrax flow does not tell the shape"):
+        adapters.distrax(flow.bijector)
+    batch = distrax.ScalarAffine(jnp.zeros((4, 3)), jnp.ones((4, 3)))
+    with pytest.raises(ValueError, match=r"ScalarAffine takes shape .* give one without batches"):
+        adapters.distrax(batch, shape=(3,))

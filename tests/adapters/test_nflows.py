@@ -1,0 +1,124 @@
+"""The nflows adapter against nflows itself: nested composites, an inverted one, a cached linear layer, an embedding."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from shoal import adapters
+from tests.adapters import checks
+
+# nflows 0.14 solves by a function that torch has deprecated.
+pytestmark = pytest.mark.filterwarnings("ignore:torch.triangular_solve is deprecated:UserWarning")
+
+
+@pytest.fixture(scope="module")
+def flow() -> Any:
+    from nflows import distributions, transforms
+    from nflows.flows import Flow
+    from nflows.nn.nets import ResidualNet
+    from torch import nn
+
+    checks.seed()
+    net = lambda i, o: ResidualNet(i, o, 8, context_features=4)  # noqa: E731
+    inner = [
+        transforms.PiecewiseRationalQuadraticCouplingTransform(
+            [1, 0, 1], net, tails="linear", tail_bound=3.0
+        ),
+        transforms.ReversePermutation(3),
+    ]
+    outer = [
+        transforms.MaskedAffineAutoregressiveTransform(3, 8, context_features=4),
+        transforms.LULinear(3, using_cache=True),
+        transforms.InverseTransform(transforms.CompositeTransform(inner)),
+        transforms.BatchNorm(3),
+    ]
+    flow = Flow(transforms.CompositeTransform(outer), distributions.StandardNormal([3]), nn.Linear(2, 4))
+    flow = checks.perturbed(flow, 0.2)
+    points, _, context = checks.draws(3, 2)
+    own(flow, tensor(points), tensor(context), "inverse")  # fills the cache, with a history of gradients
+    assert flow._transform._transforms[1].cache.weight.grad_fn is not None
+    return flow
+
+
+def tensor(values: Any) -> Any:
+    import torch
+
+    return torch.tensor(values, dtype=torch.float32)
+
+
+def own(flow: Any, points: Any, context: Any, direction: str) -> tuple[Any, Any]:
+    embedded = flow._embedding_net(context)
+    return (flow._transform.inverse if direction == "forward" else flow._transform)(points, embedded)
+
+
+@pytest.fixture
+def uncached(flow: Any) -> Any:
+    """The flow as torch can copy it."""
+    flow._transform._transforms[1].cache.invalidate()
+    flow._transform._transforms[1].using_cache = False
+    return flow
+
+
+def test_cached_layer_is_copied(flow: Any) -> None:
+    points, _, context = checks.draws(3, 2)
+    x = adapters.nflows(flow).forward(points, context, precision="float32")
+    expected = own(flow, tensor(points), tensor(context), "forward")[0].detach().numpy()
+    np.testing.assert_allclose(x, expected, rtol=1e-5, atol=1e-5)
+    assert flow._transform._transforms[1].using_cache
+
+
+@pytest.mark.parametrize("precision", ["float64", "float32"])
+@pytest.mark.parametrize("direction", ["forward", "inverse"])
+def test_parity(uncached: Any, direction: Any, precision: Any) -> None:
+    checks.parity(adapters.nflows(uncached), uncached, own, 2, direction, precision)
+
+
+def test_layers(uncached: Any) -> None:
+    found = adapters.nflows(uncached)
+    spline = "PiecewiseRationalQuadraticCouplingTransform"
+    names = ["BatchNorm", spline, "ReversePermutation", "LULinear", "MaskedAffineAutoregressiveTransform"]
+    assert [layer.name for layer in found.layers()] == names
+    checks.composition(found, 2)
+
+
+def test_derivatives(uncached: Any) -> None:
+    checks.derivatives(adapters.nflows(uncached), 2)
+
+
+def test_caller_unchanged(uncached: Any) -> None:
+    checks.caller_unchanged(adapters.nflows, uncached, 2)
+
+
+def test_samples_are_forward_of_the_base(uncached: Any) -> None:
+    import torch
+
+    context = torch.tensor([[0.3, -0.2]])
+    torch.manual_seed(0)
+    samples = uncached.sample(4, context)[0].detach().numpy()
+    torch.manual_seed(0)
+    base = uncached._distribution.sample(4, uncached._embedding_net(context))[0].numpy()
+    images = adapters.nflows(uncached).forward(base, np.tile(context.numpy(), (4, 1)), precision="float32")
+    np.testing.assert_allclose(images, samples, rtol=1e-5, atol=1e-5)
+
+
+def test_shape_is_asked_for(flow: Any) -> None:
+    with pytest.raises(ValueError, match="nflows flow does not tell the shape"):
+        adapters.nflows(flow._transform)
+
+
+def test_bfloat16_is_refused(uncached: Any) -> None:
+    points, _, context = checks.draws(3, 2)
+    with pytest.raises(NotImplementedError, match=r"Flow can not run in bfloat16: .*triangular_solve"):
+        adapters.nflows(uncached).forward(points, context, precision="bfloat16")
+
+
+def test_images_that_change_shape() -> None:
+    from nflows import transforms
+
+    mixed = transforms.CompositeTransform([transforms.SqueezeTransform(), transforms.OneByOneConvolution(4)])
+    checks.perturbed(mixed, 0.2)
+    found = adapters.nflows(mixed, shape=(4, 2, 2))
+    assert found.size == 16
+    assert [layer.name for layer in found.layers()] == ["OneByOneConvolution", "SqueezeTransform"]
+    checks.composition(found, None)
