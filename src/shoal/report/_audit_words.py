@@ -55,18 +55,30 @@ def tiles(record: Mapping[str, Any]) -> list[dict[str, str]]:
               "over all points"),
         _tile("Float32 round trip of the data", _trip(single), kind_of(record, "round_trip"),
               f"predicted {short(single.get('predicted'), 2)}; healthy up to {setting(limits.get('max_round_trip'))}"),
-        _tile("log|det|, gap between ways", short(gap, 2), "exact" if gap is not None else "",
+        _tile("log|det|, gap between ways", _gap(gap), "exact" if gap is not None else "",
               "the flow's own, of the matrix, sum of log σ" if gap is not None else "not measured: matrix-free"),
     ]  # fmt: skip
 
 
 def _tile(title: str, value: str, kind: str, note: str) -> dict[str, str]:
-    return {"title": title, "value": value, "kind": "" if value == MISSING else kind, "note": note}
+    known = value != MISSING and not any(word in value for word in ("not", "nan"))
+    return {"title": title, "value": value, "kind": kind if known else "", "note": note}
+
+
+def _gap(value: Any) -> str:
+    found = number(value)
+    return MISSING if found is None else short(found, 2) if np.isfinite(found) else "not finite"
 
 
 def _kappa(value: Any) -> str:
     found = number(value)
-    return MISSING if found is None else short(found) if resolved(found) is not None else "unresolved"
+    return (
+        MISSING
+        if found is None
+        else short(found)
+        if resolved(found) is not None
+        else f"> {above_resolution()}"
+    )
 
 
 def _trip(trip: Mapping[str, Any]) -> str:
@@ -137,7 +149,9 @@ def attack_words(record: Mapping[str, Any]) -> dict[str, Any] | None:
         return None
     names, start, point = column_names(record), sequence(found.get("start")), sequence(found.get("point"))
     pairs = [(n, a, b) for n, a, b in zip(names, map(finite, start), map(finite, point), strict=False)]
-    moved = sorted(((n, a, b) for n, a, b in pairs if a is not None and b is not None), key=lambda p: -abs(p[2] - p[1]))
+    moved = sorted(
+        ((n, a, b) for n, a, b in pairs if a is not None and b is not None), key=lambda p: -abs(p[2] - p[1])
+    )
     way = "x → z → x" if found.get("way") == "data" else "z → x → z"
     return {
         "lead": f"Gradient search within a radius of {setting(found.get('radius'))} of the worst points for the input that "
@@ -151,7 +165,13 @@ def attack_words(record: Mapping[str, Any]) -> dict[str, Any] | None:
 
 def _broken(error: Any) -> str:
     found = number(error)
-    return MISSING if found is None else short(found, 2) if np.isfinite(found) else "not finite: it does not come back"
+    return (
+        MISSING
+        if found is None
+        else short(found, 2)
+        if np.isfinite(found)
+        else "not finite: it does not come back"
+    )
 
 
 def traces(record: Mapping[str, Any]) -> list[dict[str, str]]:
@@ -168,6 +188,8 @@ def traces(record: Mapping[str, Any]) -> list[dict[str, str]]:
 def kinds_table(record: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Figure -> kind, in words."""
     known = mapping(record.get("kinds"))
+    absent = {k for k in QUANTITIES if all(number(mapping(row).get(k)) is None for row in record["layers"])}
+    known = {key: kind for key, kind in known.items() if key not in absent or key == "round_trip"}
     return [(name, KINDS[str(known[key])]) for key, name in FIGURES.items() if str(known.get(key)) in KINDS]
 
 
@@ -189,7 +211,11 @@ def facts(record: Mapping[str, Any]) -> list[tuple[str, str]]:
 def left_out(record: Mapping[str, Any]) -> str:
     """How many points have no finite spectrum, in words; empty for none."""
     values = finite_values(sequence(mapping(record.get("spectrum")).get("left_out")))
-    return f"{whole(values[0])} points whose Jacobian is not finite are left out." if values and values[0] else ""
+    return (
+        f"{whole(values[0])} points whose Jacobian is not finite are left out."
+        if values and values[0]
+        else ""
+    )
 
 
 def above_resolution() -> str:

@@ -84,9 +84,14 @@ def _chart(
     y_axis = alt.Axis(
         values=labels[::stride], labelLimit=190, ticks=False, domain=False, labelPadding=6, grid=False
     )
+    # the lines of a label run down from its place, so all labels have as many, the first ones blank, and stand higher
+    lines = 1 + max(title.count("/") for title in shown.values())
+    fill = (
+        f"split(slice('{' /' * (lines - 1)}', 2 * (length(split(datum.label, '/')) - 1)) + datum.label, '/')"
+    )
     x_axis = alt.Axis(
-        orient="top", labelAngle=0, labelExpr="split(datum.label, '/')", ticks=False, domain=False,
-        labelOverlap=False, labelLineHeight=12, grid=False,
+        orient="top", labelAngle=0, labelExpr=fill, ticks=False, domain=False, labelOverlap=False,
+        labelLineHeight=12, labelPadding=6 + 12 * (lines - 1), grid=False,
     )  # fmt: skip
     y = alt.Y("y:O", title=None, scale=alt.Scale(domain=labels), axis=y_axis)
     x = alt.X("x:O", title=None, scale=alt.Scale(domain=list(shown.values())), axis=x_axis)
@@ -103,7 +108,9 @@ def _chart(
     if len(labels) <= WITH_TEXT:
         white = "(isValid(datum.s) && datum.s > 0.5) || datum.f === 1"
         ink = alt.condition(white, alt.value("#ffffff"), alt.value(INK))
-        parts.append(alt.Chart().mark_text(fontSize=10.5).encode(x=x, y=y, text="t:N", color=ink, tooltip=tooltip))
+        parts.append(
+            alt.Chart().mark_text(fontSize=10.5).encode(x=x, y=y, text="t:N", color=ink, tooltip=tooltip)
+        )
     if worst is not None and 0 <= worst < len(labels):
         frame = alt.Chart(alt.Data(values=[{"y": labels[worst]}])).mark_rect(
             fill=None, stroke=ALARM, strokeWidth=2

@@ -78,7 +78,11 @@ def trips_chart(record: Mapping[str, Any]) -> alt.LayerChart | None:
         sums.encode(x=alt.X("layers:Q", scale=scale), color=colour, tooltip=tooltip, **place),
         drawn.mark_point(filled=True, size=52, opacity=1).encode(x=x, color=colour, tooltip=tooltip, **place),
     ]
-    words = alt.Chart().transform_filter("datum.word !== ''").mark_text(align="left", dx=4, fontSize=10.5, color=ALARM)
+    words = (
+        alt.Chart()
+        .transform_filter("datum.word !== ''")
+        .mark_text(align="left", dx=4, fontSize=10.5, color=ALARM)
+    )
     parts.append(words.encode(x=alt.value(0), text="word:N", **place))
     if limit is not None:
         data = alt.Chart(alt.Data(values=[{"limit": limit}]))
