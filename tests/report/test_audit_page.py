@@ -24,6 +24,7 @@ from tests.report.test_browser import PANELS, drag
 from tests.report.test_page import Parsed
 
 Open = Callable[..., Opened]
+Change = Callable[[dict[str, Any]], None]
 
 
 @pytest.fixture(scope="module")
@@ -238,7 +239,7 @@ def as_it_is(record: dict[str, Any]) -> None:
         (1, 1, 1, True, as_it_is),
         (1, 3, 40, True, as_it_is),
         (2, 1, 40, False, broken),
-        (1000, 500, 1000, False, as_it_is),
+        (1000, 500, 200, False, as_it_is),
     ],
     ids=["broken", "nothing", "hostile", "one of all", "one coordinate", "ends", "large"],
 )
