@@ -1,7 +1,6 @@
 """`shoal audit`: what it audits, prints and writes, every wrong input in one sentence, and what it never loads."""
 
 import io
-import os
 import re
 import signal
 import subprocess
@@ -356,11 +355,12 @@ def test_wrong_input_is_told_before_jax_loads(tmp_path: Path):
 
 def test_interrupt_leaves_nothing(table: Path, tmp_path: Path):
     (tmp_path / "slow.py").write_text("import pathlib, time\npathlib.Path('begun').touch()\ntime.sleep(60)\n")
+    start = "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\nfrom shoal.cli import main; main()"
     process = subprocess.Popen(
-        [sys.executable, "-c", "from shoal.cli import main; main()", "audit", "slow:flow", "t.csv", "-o", "a.html"],
-        stderr=subprocess.PIPE, text=True, env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"},
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    )  # fmt: skip
+        [sys.executable, "-c", start, "audit", "slow:flow", "t.csv", "-o", "a.html"],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     deadline = time.monotonic() + 60
     while not (tmp_path / "begun").exists() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.1)
