@@ -7,6 +7,7 @@ import typer
 
 import shoal
 
+from ._audit import audit
 from ._exit import BAD_INPUT
 from ._factor import factor
 from ._fit import fit
@@ -25,6 +26,7 @@ app.command()(fit)
 app.command()(sample)
 app.command()(score)
 app.command()(factor)
+app.command()(audit)
 
 
 def _version(value: bool) -> bool:

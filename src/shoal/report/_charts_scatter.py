@@ -25,11 +25,6 @@ WIDE = "wide"
 CONDITION = "condition"
 BRUSH = {"fill": INK, "fillOpacity": 0.06, "stroke": INK, "strokeOpacity": 0.7, "strokeWidth": 1}
 SIZE = 180
-TOOLTIP = [
-    alt.Tooltip("r:Q", title="row in the file", format="d"),
-    alt.Tooltip("k:Q", title="condition number κ", format=",.3~r"),
-    alt.Tooltip("l:Q", title="log-likelihood", format=".4f"),
-]
 
 
 def scatter_specifications(points: Points, columns: Sequence[int]) -> dict[str, dict[str, Any]]:
@@ -121,7 +116,7 @@ def _condition_panel(points: Points, front: bool) -> alt.LayerChart:
         shown = levels if floor is None else [level for level in levels if level >= floor]
         y = alt.Y(
             "l:Q",
-            title="log-likelihood",
+            title=points.level_name,
             scale=alt.Scale(domain=linear_domain(shown), nice=False, zero=False, clamp=True),
         )
         y = y.axis(tickCount=4, grid=False)
@@ -133,14 +128,22 @@ def _selected_layers(points: Points, x: alt.X, y: alt.Y | alt.YValue, name: str)
     """The selected points, coloured; those without a resolved condition number are black."""
     base = alt.Chart(alt.NamedData("points")).transform_filter(_selected(points))
     mark = base.mark_circle(opacity=0.9, clip=True, color=ACCENT)
-    coloured = mark.encode(x=x, y=y, size=_size(points), tooltip=TOOLTIP)
+    coloured = mark.encode(x=x, y=y, size=_size(points), tooltip=_tooltip(points))
     if not _has_condition(points):
         return [coloured.properties(name=name)]
     coloured = coloured.encode(color=_condition_colour(points)).properties(name=name)
     if not points.unresolved:
         return [coloured]
     black = base.transform_filter("!isValid(datum.k)").mark_circle(opacity=0.9, clip=True, color="#000000")
-    return [coloured, black.encode(x=x, y=y, size=_size(points), tooltip=TOOLTIP)]
+    return [coloured, black.encode(x=x, y=y, size=_size(points), tooltip=_tooltip(points))]
+
+
+def _tooltip(points: Points) -> list[alt.Tooltip]:
+    return [
+        alt.Tooltip("r:Q", title="row in the file", format="d"),
+        alt.Tooltip("k:Q", title="condition number κ", format=",.3~r"),
+        alt.Tooltip("l:Q", title=points.level_name, format=".4f"),
+    ]
 
 
 def _pale_layer(x: alt.X, y: alt.Y | alt.YValue) -> alt.Chart:

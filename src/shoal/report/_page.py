@@ -44,7 +44,7 @@ def render(record: Mapping[str, Any]) -> str:
         "config": CONFIG,
         "charts": specs,
         "datasets": {"curves": _by_column(curves)},
-        "scatter": None if points is None else _scatter(points),
+        "scatter": None if points is None else scatter_payload(points),
     }
     template = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -92,7 +92,7 @@ def _title(record: Mapping[str, Any]) -> str:
     return source.replace("\\", "/").rstrip("/").rsplit("/", 1)[-1] or source
 
 
-def _scatter(points: Points) -> dict[str, Any]:
+def scatter_payload(points: Points) -> dict[str, Any]:
     """Points and samples by column, once; one specification, in which the page exchanges the columns."""
     sets = column_sets(len(points.names))
     return {
@@ -105,6 +105,7 @@ def _scatter(points: Points) -> dict[str, Any]:
         "condition": points.condition,
         "logProb": points.log_prob,
         "row": points.row,
+        "level": points.level_name,
         "axis": AXIS,
         "gap": GAP,
     }

@@ -20,7 +20,10 @@ AT_ONCE = 6
 
 @dataclass(frozen=True)
 class Points:
-    """Columns of data and samples. `condition` and `log_prob` belong to the data; `row` is the row in the file."""
+    """Columns of data and samples. `condition` and `log_prob` belong to the data; `row` is the row in the file.
+
+    `level_name` is what stands in `log_prob`: an audit, which has no densities, puts another figure there.
+    """
 
     names: tuple[str, ...]
     data: tuple[list[float | None], ...]
@@ -32,6 +35,7 @@ class Points:
     outside: int
     unresolved: int
     columns_left_out: int
+    level_name: str = "log-likelihood"
 
     @property
     def count(self) -> int:

@@ -1,4 +1,4 @@
-"""Writing the HTML report of a run or of a factorization from its record.
+"""Writing the HTML report of a run, of a factorization or of an audit from its record.
 
 The page works offline: charts are Altair specifications, and the JavaScript that draws them is inlined.
 """
@@ -9,6 +9,7 @@ from typing import Any
 
 from .._errors import InputError
 from ..records import check_record, to_plain, write_text
+from ._audit import check_audit, render_audit
 from ._factorization import check_factorization, render_factorization
 from ._page import render
 
@@ -50,6 +51,23 @@ def write_factorization_report(
     check_factorization(record, frontier)
     page = render_factorization(to_plain(record), None if frontier is None else to_plain(frontier))
     _write(page, path, "the record holds too large matrices or too long texts")
+
+
+def write_audit(record: Mapping[str, Any], path: str | os.PathLike[str]) -> None:
+    """Writes the report of an audit as one HTML file of at most 5 MB that needs no network.
+
+    **Arguments:** `record`: what `shoal.conditioning.Audit.to_record` returns; the keys `target`, `source`, `columns`,
+    `note` and `command`, if they are there, name what was audited. `path`: the file to write, replaced in one step if it
+    exists.
+
+    **Raises:** `InputError` if this is not such a record, or if the file can not be written.
+
+    ```python
+    shoal.report.write_audit(shoal.conditioning.audit(flow, x).to_record(), "audit.html")
+    ```
+    """
+    check_audit(record)
+    _write(render_audit(to_plain(record)), path, "the record has too many layers or too long texts")
 
 
 def _write(page: str, path: str | os.PathLike[str], reason: str) -> None:

@@ -139,7 +139,7 @@
     const l = known("l", chosen);
     let text = chosen.length.toLocaleString("en") + " of " + rows.length.toLocaleString("en") + " points";
     if (k.length) text += " · κ median " + figure(median(k)) + " (all points: " + figure(median(known("k", rows))) + ")";
-    if (l.length) text += " · log-likelihood mean " + (l.reduce((a, b) => a + b, 0) / l.length).toFixed(2).replace("-", "−");
+    if (l.length) text += " · " + scatter.level + ": mean " + (l.reduce((a, b) => a + b, 0) / l.length).toFixed(2).replace("-", "−");
     output.textContent = text;
   }
 

@@ -1,0 +1,108 @@
+"""An audit record into one HTML page: charts, tables and words, put into the template.
+
+The template escapes every text by itself (Jinja2 autoescape); chart data goes through `script_json`.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jinja2
+
+from .._errors import InputError
+from . import _audit_words as words
+from ._audit_points import audit_points
+from ._charts_layers import WITH_TEXT, heat_charts
+from ._charts_spectrum import bands_chart
+from ._charts_trips import trips_chart
+from ._embed import licences, page_file, script_json, specification, vendored_scripts, vendored_versions
+from ._numbers import number
+from ._page import scatter_payload
+from ._points import column_sets
+from ._rungs import mapping, sequence
+from ._theme import CONFIG
+
+FORMAT = 1
+TABLE = 200  # layers that the table lists
+
+
+def check_audit(record: Mapping[str, Any]) -> None:
+    """**Raises:** InputError unless this is an audit record that this version draws."""
+    if not isinstance(record, Mapping) or record.get("kind") != "audit" or record.get("format") != FORMAT:
+        raise InputError(f"This is not an audit record of format {FORMAT}; make one by `Audit.to_record()`.")
+    size = record.get("size")
+    if not isinstance(size, int) or isinstance(size, bool) or size < 1:
+        raise InputError(f"The audit record's size must be a whole number of at least 1, got {size!r}.")
+    for key, needed in (("layers", True), ("start", False)):
+        rows = record.get(key)
+        if rows is None and not needed:
+            continue
+        if not isinstance(rows, (list, tuple)) or not rows or not all(isinstance(r, Mapping) for r in rows):
+            raise InputError(f"The audit record's {key} must be a list of dictionaries that is not empty.")
+
+
+def render_audit(record: Mapping[str, Any]) -> str:
+    """Returns the whole page of a checked record as text."""
+    layers, start = record["layers"], record.get("start")
+    diagnosis = mapping(record.get("diagnosis"))
+    worst = diagnosis.get("worst_layer")
+    worst = worst if isinstance(worst, int) and 0 <= worst < len(layers) else None
+    points = audit_points(record)
+    charts = {
+        **heat_charts(layers, start, worst),
+        "spectrum": bands_chart(record),
+        "round-trip": trips_chart(record),
+    }
+    specs = {name: specification(chart) for name, chart in charts.items() if chart is not None}
+    payload = {
+        # texts of a record may be anything; Vega-Lite writes them into expressions for screen readers unescaped
+        "config": CONFIG | {"aria": False},
+        "charts": specs,
+        "datasets": {},
+        "scatter": None if points is None else scatter_payload(points),
+    }
+    template = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    ).from_string(page_file("audit.html"))
+    return template.render(
+        title=_title(record),
+        facts=words.facts(record),
+        command=str(record.get("command") or ""),
+        note=str(record.get("note") or ""),
+        sentence=str(diagnosis.get("sentence") or "No verdict was recorded."),
+        healthy=diagnosis.get("healthy") is True,
+        cause=str(diagnosis.get("cause") or ""),
+        tiles=words.tiles(record),
+        charts=set(specs),
+        count=len(layers),
+        with_text=len(layers) <= WITH_TEXT,
+        worst=None if worst is None else words.layer_label(layers[worst], worst),
+        table=words.layer_table(layers[:TABLE], worst),
+        before=words.layer_table(start[:TABLE], None) if start else None,
+        table_limit=TABLE,
+        left_out=words.left_out(record),
+        dense=record.get("dense") is not False,
+        residual=words.short(record.get("residual"), 2) if number(record.get("residual")) is not None else "",
+        points=points,
+        sets=len(column_sets(len(points.names))) if points else 0,
+        total=words.whole(record.get("points")),
+        resolution=words.above_resolution(),
+        worst_points=words.worst_points(record),
+        trips=words.trip_table(record),
+        attack=words.attack_words(record),
+        traces=words.traces(record),
+        kinds=words.kinds_table(record),
+        unlisted=max(len(sequence(layers)) - TABLE, 0),
+        style=page_file("report.css") + page_file("audit.css"),
+        script=page_file("report.js"),
+        payload=script_json(payload),
+        libraries=vendored_scripts(),
+        library_versions=", ".join(
+            f"{name} {entry['version']}" for name, entry in vendored_versions().items()
+        ),
+        licences=licences().replace("</", "<\\/"),
+    )
+
+
+def _title(record: Mapping[str, Any]) -> str:
+    target = str(record.get("target") or record.get("name") or "map")
+    return target.replace("\\", "/").rstrip("/").rsplit("/", 1)[-1] or target
