@@ -70,7 +70,7 @@ class Rung:
     @property
     def status(self) -> str:
         """The worst status of its seeds; "not started" without any."""
-        order = ("diverged", "interrupted", "unfinished")
+        order = ("diverged", "ill-conditioned", "interrupted", "unfinished")
         found = {r.status for r in self.results}
         if not found:
             return "not started"
