@@ -15,7 +15,8 @@ import numpy as np
 
 from shoal._scalars import FloatArray
 from shoal._types import Array
-from shoal.conditioning import condition_numbers, extremes, from_bijection, jacobian_singular_values
+from shoal.bijections import rolled
+from shoal.conditioning import JaxMap, condition_numbers, extremes, jacobian_singular_values
 from shoal.distributions import Padded
 
 from ._data import Rows
@@ -60,7 +61,7 @@ def ends(form: Form, params: Any, buffers: Any, rows: Rows, scale: FloatArray) -
     dtype = np.dtype(rows.x.dtype)
     resolved = 1.0 / float(np.finfo(dtype).eps)
     if len(scale) <= DENSE:
-        jacobian, errors = jax.device_get(_dense(form, params, buffers, rows.x, rows.context))
+        jacobian, z, errors = jax.device_get(_dense(form, params, buffers, rows.x, rows.context))
         to_latent = jacobian_singular_values(np.asarray(jacobian, np.float64) * scale)
         with np.errstate(divide="ignore", invalid="ignore"):
             values = 1.0 / to_latent[:, ::-1]
@@ -68,20 +69,23 @@ def ends(form: Form, params: Any, buffers: Any, rows: Rows, scale: FloatArray) -
         kind = "exact" if dtype == np.float64 else "estimate"
     else:
         z, errors = jax.device_get(_there_and_back(form, params, buffers, rows.x, rows.context))
-        bijection = eqx.combine(params, buffers, form.flow).bijection
+        bijection = rolled(eqx.combine(params, buffers, form.flow).bijection)
+        whole = JaxMap(bijection.forward, bijection.inverse, len(scale))
         context = None if rows.context is None else np.asarray(rows.context)
-        found = extremes(
-            from_bijection(bijection), z, context, scale=scale, steps=STEPS, precision=dtype.name
-        )
+        found = extremes(whole, z, context, scale=scale, steps=STEPS, precision=dtype.name)
         top, bottom, kappa, kind = found.sigma_max, found.sigma_min, found.condition_numbers, "lower_bound"
+    lost = ~np.isfinite(z).all(axis=1)  # a derivative may be finite where the value is not
+    top, bottom, kappa = (np.where(lost, np.nan, a) for a in (top, bottom, kappa))
     with np.errstate(invalid="ignore"):
         trip = np.max(np.asarray(errors, np.float64) / scale, axis=1)
     return Ends(top, bottom, kappa, trip, kind, resolved)
 
 
 @partial(jax.jit, static_argnames="form")
-def _dense(form: Form, params: Any, buffers: Any, x: Array, context: Array | None) -> tuple[Array, Array]:
-    flow = eqx.combine(params, buffers, form.flow)
+def _dense(
+    form: Form, params: Any, buffers: Any, x: Array, context: Array | None
+) -> tuple[Array, Array, Array]:
+    flow = rolled(eqx.combine(params, buffers, form.flow))
     x, axes = _whole(flow, x), (0, None if context is None else 0)
 
     def to_latent(v, c):
@@ -89,14 +93,14 @@ def _dense(form: Form, params: Any, buffers: Any, x: Array, context: Array | Non
         return z, z
 
     jacobian, z = jax.vmap(jax.jacfwd(to_latent, has_aux=True), in_axes=axes)(x, context)
-    return jacobian, _errors(flow, x, z, context)
+    return jacobian, z, _errors(flow, x, z, context)
 
 
 @partial(jax.jit, static_argnames="form")
 def _there_and_back(
     form: Form, params: Any, buffers: Any, x: Array, context: Array | None
 ) -> tuple[Array, Array]:
-    flow = eqx.combine(params, buffers, form.flow)
+    flow = rolled(eqx.combine(params, buffers, form.flow))
     x = _whole(flow, x)
     z = jax.vmap(flow.bijection.inverse, in_axes=(0, None if context is None else 0))(x, context)
     return z, _errors(flow, x, z, context)

@@ -2,11 +2,13 @@
 
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
 from shoal._errors import InputError
 from shoal._scalars import FloatArray
-from shoal.conditioning import from_bijection, unit_scale
+from shoal.bijections import Chain, Standardize
+from shoal.conditioning import unit_scale
 from shoal.distributions import Padded
 
 from ._data import Rows
@@ -22,7 +24,7 @@ class Watch:
         self.monitor, self.form, self.buffers = monitor, form, problem.buffers
         table = problem.rows if problem.validation is None else problem.validation
         index = np.linspace(0, len(table) - 1, min(monitor.points, len(table))).round().astype(np.int32)
-        taken = table.take(index)
+        taken = table.take(jnp.asarray(index))
         self.points = Rows(taken.x, taken.context, None)
         self.scale = _scale(flow, np.asarray(problem.rows.x))
 
@@ -56,8 +58,10 @@ def check_monitored(monitor: Any, flow: Any) -> None:
 
 def _scale(flow: Any, x: FloatArray) -> FloatArray:
     """The unit of each coordinate of the data: what the flow's last layer says, or the deviation of the column."""
-    own = from_bijection(flow.bijection).scale
-    if own is not None:
-        return own
+    last = flow.bijection
+    while isinstance(last, Chain):
+        last = last.bijections[-1]
+    if isinstance(last, Standardize):
+        return np.asarray(last.scale, np.float64)
     units = unit_scale(x)
     return np.concatenate([units, np.ones(flow.padding.size)]) if isinstance(flow, Padded) else units
