@@ -95,13 +95,13 @@ def test_figures_are_those_of_the_weights(trained: FitResult):
     exact = spectrum(whole, x.astype(np.float64), z, None, np.ones(2), dense=True)
     row = trained.conditioning[-1]
     kappa = exact.condition_numbers
-    slack = {"rel": 200 * EPS32 * float(kappa.max())}
-    assert row["sigma_max"] == pytest.approx(exact.values[:, 0].max(), **slack)
-    assert row["sigma_max_median"] == pytest.approx(np.median(exact.values[:, 0]), **slack)
-    assert row["sigma_min"] == pytest.approx(exact.values[:, -1].min(), **slack)
-    assert row["sigma_min_median"] == pytest.approx(np.median(exact.values[:, -1]), **slack)
-    assert row["condition_max"] == pytest.approx(kappa.max(), **slack)
-    assert row["condition_median"] == pytest.approx(np.median(kappa), **slack)
+    slack = 200 * EPS32 * float(kappa.max())
+    assert row["sigma_max"] == pytest.approx(exact.values[:, 0].max(), rel=slack)
+    assert row["sigma_max_median"] == pytest.approx(np.median(exact.values[:, 0]), rel=slack)
+    assert row["sigma_min"] == pytest.approx(exact.values[:, -1].min(), rel=slack)
+    assert row["sigma_min_median"] == pytest.approx(np.median(exact.values[:, -1]), rel=slack)
+    assert row["condition_max"] == pytest.approx(kappa.max(), rel=slack)
+    assert row["condition_median"] == pytest.approx(np.median(kappa), rel=slack)
     bijection = trained.flow.bijection
     errors = round_trip(bijection.forward, bijection.inverse, x, precision="float32")
     limit = 20 * EPS32 * float(kappa.max()) * float(np.abs(x).max())
@@ -140,24 +140,17 @@ def test_re_scaling_goes_back_and_halves_the_rate_and_stops_in_the_end():
         assert again["epoch"] == result.conditioning[i]["epoch"]
 
 
-def test_re_scaling_may_keep_the_budget():
-    """The rate falls to where the budget holds, or the rows say why not: every epoch after going back has a smaller rate."""
-    monitor = ConditioningMonitor(every=5, max_condition=BUDGET, action="rescale", max_rescales=30)
+def test_re_scaling_goes_on_with_the_smaller_rate():
+    """Many goings-back bring the rate to where the budget holds to the end, and the weights are within it."""
+    monitor = ConditioningMonitor(every=5, max_condition=BUDGET, action="rescale", max_rescales=40)
     result = on_a_line(monitor)
-    print(
-        result.status,
-        result.message,
-        [
-            (r["step"], r["epoch"], r["attempt"], round(r["condition_max"], 2), r["action"])
-            for r in result.conditioning
-        ],
-        [r["learning_rate"] for r in result.history],
-    )
+    assert result.status == "finished"
+    assert kappa_of(result.flow) <= BUDGET * (1 + 100 * EPS32 * BUDGET)
     attempts = {row["epoch"]: row["attempt"] for row in result.conditioning}
+    assert attempts[len(result.history)] > 1
     for row in result.history:
         assert row["learning_rate"] <= 0.3 * 0.5 ** attempts[row["epoch"]]
-    assert result.history[-1]["learning_rate"] < 0.3 * 0.5
-    assert 0
+    assert [row["action"] for row in result.conditioning].count("rescale") == attempts[len(result.history)]
 
 
 def test_best_weights_between_looks_are_looked_at_in_the_end():

@@ -16,7 +16,7 @@ import numpy as np
 from shoal._scalars import FloatArray
 from shoal._types import Array
 from shoal.bijections import rolled
-from shoal.conditioning import JaxMap, condition_numbers, extremes, jacobian_singular_values
+from shoal.conditioning import JaxMap, Precision, condition_numbers, extremes, jacobian_singular_values
 from shoal.distributions import Padded
 
 from ._data import Rows
@@ -71,8 +71,9 @@ def ends(form: Form, params: Any, buffers: Any, rows: Rows, scale: FloatArray) -
         z, errors = jax.device_get(_there_and_back(form, params, buffers, rows.x, rows.context))
         bijection = rolled(eqx.combine(params, buffers, form.flow).bijection)
         whole = JaxMap(bijection.forward, bijection.inverse, len(scale))
+        precision: Precision = "float64" if dtype == np.float64 else "float32"
         context = None if rows.context is None else np.asarray(rows.context)
-        found = extremes(whole, z, context, scale=scale, steps=STEPS, precision=dtype.name)
+        found = extremes(whole, z, context, scale=scale, steps=STEPS, precision=precision)
         top, bottom, kappa, kind = found.sigma_max, found.sigma_min, found.condition_numbers, "lower_bound"
     lost = ~np.isfinite(z).all(axis=1)  # a derivative may be finite where the value is not
     top, bottom, kappa = (np.where(lost, np.nan, a) for a in (top, bottom, kappa))

@@ -13,12 +13,8 @@ from ._schedule import Plan
 from ._settings import Settings
 from ._step import State
 
-FINAL = (
-    "finished",
-    "stopped early",
-    "diverged",
-    "ill-conditioned",
-)  # a run with one of these is not taken up again
+# a run with one of these is not taken up again
+FINAL = ("finished", "stopped early", "diverged", "ill-conditioned")
 
 
 @dataclass
@@ -87,8 +83,8 @@ class Log:
         row = self.conditioning[-1]
         before = f" after going back {self.rescales} times" if self.rescales else ""
         return (
-            f"The monitor's budget was crossed at step {row['step']}{before}: condition number at most "
-            f"{row['condition_max']:.3g} ({row['kind']}), round trip at most {row['round_trip']:.3g}"
+            f"The monitor's budget was crossed at step {row['step']}{before}, with condition numbers up "
+            f"to {row['condition_max']:.3g} ({row['kind']}) and round trips up to {row['round_trip']:.3g}"
         )
 
     def _good(self) -> str:

@@ -6,7 +6,7 @@ these are stored in every checkpoint; so a resumed run repeats the interrupted o
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import equinox as eqx
@@ -19,7 +19,7 @@ from shoal.bijections import reseeded
 from ._checkpoint import Checkpoints
 from ._chunks import Chunks
 from ._culprit import culprit
-from ._log import FINAL, Good, Log, restore, stored, summary
+from ._log import FINAL, Log, restore, stored, summary
 from ._monitor import ConditioningMonitor
 from ._result import Epoch, FitResult
 from ._schedule import LOOK, Plan, epochs_that_fit, revise
@@ -61,14 +61,13 @@ class Run:
     def __init__(self, job: Job, stopped: Callable[[], bool], started: float, time_limit: float | None):
         self.job, self.form, self.stopped, self.limit = job, job.form, stopped, time_limit
         self.state, self.log = first_state(job.params), Log()
-        self.good: Good | None = None  # the last weights that the monitor found within its budget
+        self.watch = None
+        if job.monitor is not None:
+            self.watch = Watch(job.monitor, job.form, job.problem, job.flow(job.params))
         if job.resumed is not None:
-            self.state, self.log, self.good = restore(self.state, *job.resumed)
-        self.watch = (
-            None
-            if job.monitor is None or job.is_over
-            else Watch(job.monitor, job.form, job.problem, job.flow(job.params))
-        )
+            self.state, self.log, good = restore(self.state, *job.resumed)
+            if self.watch is not None:
+                self.watch.good = good
         self.origin = started - self.log.seconds
         self.chunks, self.saved_at = Chunks(), started
         self.saved = (self.log.done, self.log.plan, False) if job.resumed is not None else None
@@ -85,11 +84,12 @@ class Run:
             self.compile()
             self.make_plan()
             self.looked = (log.done, self.elapsed())
-            if not log.conditioning:
-                self.look(0, 0)
+            if self.watch is not None and not log.conditioning:
+                self.state = self.watch.look(self.state, log, step=0, epoch=0)
             while log.status is None:
                 self.epoch()
-            self.check_best()
+            if self.watch is not None:
+                self.state = self.watch.look_at_best(self.state, log)
             self.save()
         return self.result()
 
@@ -174,8 +174,11 @@ class Run:
                 self.roll_back()
                 step, restart = 0, True
             elif self.watch is not None and self.watch.is_due(log.done, step):
-                restart = self.look(log.done * self.form.train_steps + step, log.done + 1)
-                step = 0 if restart else step
+                attempt = log.attempt
+                total = log.done * self.form.train_steps + step
+                self.state = self.watch.look(self.state, log, step=total, epoch=log.done + 1)
+                if log.attempt > attempt:
+                    step, restart = 0, True
             if log.status is not None:
                 return
         self.end_epoch(time.perf_counter() - started)
@@ -194,55 +197,6 @@ class Run:
         log.factor *= 0.5
         if len(log.rollbacks) >= self.job.settings.max_rollbacks:
             log.status = "diverged"
-
-    def look(self, step: int, epoch: int) -> bool:
-        """Note the monitor's figures; True where a budget was crossed and the epoch begins again, or the training ends."""
-        log, watch = self.log, self.watch
-        if watch is None:
-            return False
-        monitor = watch.monitor
-        row = watch.row(self.state.params, step=step, epoch=epoch, attempt=log.attempt)
-        log.conditioning.append(row)
-        if not monitor.crossed(row):
-            if monitor.has_budget:
-                self.good = jax.tree.map(jnp.copy, (self.state.params, self.state.moments))
-                log.good_step = step
-            return False
-        if monitor.action == "rescale" and self.good is not None and log.rescales < monitor.max_rescales:
-            row["action"] = "rescale"
-            log.rescales += 1
-            log.factor *= 0.5
-            params, moments = jax.tree.map(jnp.copy, self.good)
-            self.state = replace(self.state, start_params=params, start_moments=moments)
-        else:
-            row["action"], log.status = "stop", "ill-conditioned"
-        if log.best_epoch and monitor.crossed(self.row_of_best()):
-            self.give_up_best()
-        return True
-
-    def check_best(self) -> None:
-        """The weights to be delivered were perhaps never looked at: a budget holds for them, or they are not delivered."""
-        log, watch = self.log, self.watch
-        if watch is None or not (watch.monitor.has_budget and log.best_epoch):
-            return
-        if log.status in ("finished", "stopped early"):
-            row = self.row_of_best()
-            if watch.monitor.crossed(row):
-                log.conditioning.append({**row, "action": "stop"})
-                log.status = "ill-conditioned"
-                self.give_up_best()
-
-    def row_of_best(self) -> dict[str, Any]:
-        """The monitor's figures of the best weights so far."""
-        log, watch = self.log, self.watch
-        assert watch is not None  # only called where there is one
-        step = log.best_epoch * self.form.train_steps
-        return watch.row(self.state.best, step=step, epoch=log.best_epoch, attempt=log.attempt)
-
-    def give_up_best(self) -> None:
-        """Forget the best weights, which are beyond the budget; patience begins again."""
-        self.log.best_epoch, self.log.patient_from = 0, self.log.done
-        self.state = replace(self.state, best_value=jnp.full_like(self.state.best_value, -jnp.inf))
 
     def end_epoch(self, seconds: float) -> None:
         """Write the epoch's row, decide whether to go on, tell the listeners, keep a checkpoint."""
@@ -296,7 +250,7 @@ class Run:
         log.seconds = self.elapsed()
         news = (log.done, log.plan, log.status in FINAL)
         if self.job.checkpoints is not None and news != self.saved:
-            arrays, content = stored(self.state, log, self.good)
+            arrays, content = stored(self.state, log, self.watch.good if self.watch is not None else None)
             self.job.checkpoints.save(arrays, {**content, "fingerprint": self.job.fingerprint})
         self.saved, self.saved_at = news, time.perf_counter()
 
@@ -306,8 +260,8 @@ class Run:
         status = log.status
         assert status is not None  # `finish` ends with a status
         latest = state.start_params if status == "diverged" or log.done else state.params
-        if status == "ill-conditioned":
-            latest = state.start_params if self.good is None else self.good[0]
+        if status == "ill-conditioned" and self.watch is not None and self.watch.good is not None:
+            latest = self.watch.good[0]
         params = state.best if log.best_epoch else latest
         return FitResult(
             flow=self.job.flow(params),
