@@ -45,7 +45,7 @@ def measure(dim: int, rounds: int) -> dict[str, Any]:
         )
         return time.perf_counter() - wall, time.process_time() - processor, result
 
-    first = {name: run(name)[2] for name in monitors}
+    first = {name: run(name)[2] for name in monitors}  # compiles
     rows, results = [], first
     for i in range(rounds):
         order = list(monitors)[:: 1 if i % 2 == 0 else -1]
