@@ -20,6 +20,9 @@ class ConditioningMonitor:
     is none). Looking takes no part in training: its bits are those of a run without a monitor, until a budget is
     crossed.
 
+    Cost, beside compiling a program: `results/monitor.json`; small up to 64 coordinates, where whole Jacobians are
+    computed; beyond, where the two ends are bounded, narrow nets notice it, and a larger `every` is the remedy.
+
     **Arguments:** `every`: in training steps; `points`: rows; `max_condition`, `max_round_trip`: budgets for the largest κ
     and the largest error over the points, in the flow's own dtype (None: none; NaN is beyond any). `action`, beyond a
     budget: "stop" ends the training with the status "ill-conditioned"; "rescale" goes back to the last weights that were
