@@ -1,7 +1,7 @@
 """What looking at the conditioning every 100 steps at 16 points costs a training: with and without, in turn.
 
-RealNVP of depth 8, hidden (64, 64), batch 512, float32, Adam; 200 steps a training, three looks; d = 2, 8, 64 (whole Jacobians) and 128
-(Golub-Kahan). One process a dimension: it compiles both first, then trains A B B A A B ... on the same data from the same
+RealNVP of depth 8, hidden (64, 64), batch 512, float32, Adam; 200 steps a training, three looks; d = 2, 8, 64 (whole
+Jacobians), 128 (Golub-Kahan). One process a dimension: it compiles both first, then trains A B B A A B ... from the same
 key, and checks that both give the same bits. The ratio is taken per round, of wall and of processor seconds.
 
     taskset -c 1 python benchmarks/monitor.py [--rounds 7] [--dims 2,8,64]
