@@ -90,6 +90,33 @@ def test_metrics_and_log(shoal_command: Run, ladder: FakeLadder, table: Path, tm
     assert events[2]["summary"]["condition_q99"] == 10.0
 
 
+def test_looks_of_a_monitor_follow_the_epochs(
+    shoal_command: Run, ladder: FakeLadder, table: Path, tmp_path: Path
+):
+    seen = {
+        "step": [0, 100], "epoch": [0, 2], "attempt": [0, 0], "sigma_max": [1.0, 3.0], "sigma_max_median": [1.0, 2.0],
+        "sigma_min": [1.0, 0.5], "sigma_min_median": [1.0, 0.6], "condition_median": [1.0, 4.0],
+        "condition_max": [1.0, "nan"], "round_trip": [0.0, 1e-6], "unresolved": [0, 1],
+        "kind": ["estimate", "unresolved"], "action": [None, None],
+    }  # fmt: skip
+    ladder.result.record["rungs"][0]["seeds"][0]["conditioning"] = seen
+    shoal_command("fit", table, "--out", "run")
+    frame = pl.read_parquet(tmp_path / "run/metrics.parquet")
+    curves = ["family", "depth", "seed", "epoch", "train", "validation", "learning_rate"]
+    assert frame.columns == curves + [name for name in seen if name != "epoch"]
+    epochs, looks = frame.filter(pl.col("step").is_null()), frame.filter(pl.col("step").is_not_null())
+    assert epochs.select(curves).drop("validation").rows() == [
+        ("realnvp", 2, 0, 1, -3.0, 1e-3),
+        ("realnvp", 2, 0, 2, -2.5, 1e-4),
+    ]
+    assert looks.select("family", "depth", "seed", "epoch", "step", "unresolved", "kind", "train").rows() == [
+        ("realnvp", 2, 0, 0, 0, 0, "estimate", None),
+        ("realnvp", 2, 0, 2, 100, 1, "unresolved", None),
+    ]
+    assert looks["condition_max"][0] == 1.0
+    assert np.isnan(looks["condition_max"][1])
+
+
 BAD_OPTIONS: dict[str, tuple[list[str], str]] = {
     "families": (
         ["--families", "realnvp,glow"],

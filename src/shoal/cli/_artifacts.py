@@ -10,6 +10,8 @@ import shoal
 
 from .._errors import InputError
 
+_SIGMAS = ("sigma_max", "sigma_max_median", "sigma_min", "sigma_min_median")
+
 
 def write_run(result: Any, folder: Path, command: str) -> dict[str, Any]:
     """Writes what `shoal.selection.ladder` returned into `folder`, and returns its record.
@@ -29,11 +31,21 @@ def write_run(result: Any, folder: Path, command: str) -> dict[str, Any]:
 
 
 def write_metrics(record: Mapping[str, Any], path: Path) -> None:
-    """Writes the training curves, one row for each family, depth, seed and epoch."""
+    """Writes the training curves, one row for each family, depth, seed and epoch.
+
+    Where a monitor looked at the training, its looks follow the epochs of each seed, one row each, with a `step`, in columns
+    of their own that are null in the rows of epochs; the curves are null in the rows of looks.
+    """
     import polars as pl  # here and not above: `shoal --help` must not wait for it
 
     names = ("train", "validation", "learning_rate")
     schema = {"family": pl.String, "depth": pl.Int64, "seed": pl.Int64, "epoch": pl.Int64}
+    looks = {
+        **dict.fromkeys(("step", "attempt"), pl.Int64),
+        **dict.fromkeys((*_SIGMAS, "condition_median", "condition_max", "round_trip"), pl.Float64),
+        "unresolved": pl.Int64,
+        **dict.fromkeys(("kind", "action"), pl.String),
+    }
     parts = [pl.DataFrame(schema=schema | dict.fromkeys(names, pl.Float64))]
     for rung in record["rungs"]:
         for seed in rung.get("seeds") or ():
@@ -46,7 +58,15 @@ def write_metrics(record: Mapping[str, Any], path: Path) -> None:
             )
             keys = [pl.lit(value, dtype=schema[name]).alias(name) for name, value in key.items()]
             parts.append(part.select(*keys, "epoch", *names))
-    pl.concat(parts).write_parquet(path)
+            seen = seed.get("conditioning") or {}
+            if seen:
+                columns = {
+                    name: _numbers(values, len(values)) if looks.get(name) == pl.Float64 else values
+                    for name, values in seen.items()
+                }
+                part = pl.DataFrame(columns, schema={"epoch": pl.Int64} | looks)
+                parts.append(part.select(*keys, "epoch", *looks))
+    pl.concat(parts, how="diagonal").write_parquet(path)
 
 
 def _numbers(values: Any, length: int) -> list[float | None]:

@@ -10,7 +10,10 @@ from .._errors import InputError
 
 FORMAT = 1
 _REQUIRED: dict[str, tuple[str, ...]] = {"fit": ("data", "rungs", "decision")}
-_STATUS = ("finished", "stopped early", "unfinished", "diverged", "interrupted", "not started")
+_STATUS = (
+    *("finished", "stopped early", "unfinished", "diverged", "ill-conditioned"),
+    *("interrupted", "not started"),
+)
 
 
 def check_record(record: Any) -> None:

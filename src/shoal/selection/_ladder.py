@@ -28,8 +28,10 @@ from shoal.selection._rule import Choice, choose
 from shoal.selection._rung import Rung, Training, check_family, train
 from shoal.selection._sentence import sentence
 from shoal.tables import as_table
+from shoal.training import ConditioningMonitor
 
 DEPTHS = (1, 2, 4, 8, 16)
+MONITOR = ConditioningMonitor()  # without a budget: it looks and changes nothing
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,7 @@ def ladder(
     folder: str | Path | None = None,
     resume: bool = False,
     progress: Callable[[dict[str, Any]], None] | None = None,
+    monitor: ConditioningMonitor | None = MONITOR,
 ) -> LadderResult:
     """Train flows of growing depth, choose the shallowest one that is as good as the best and numerically invertible.
 
@@ -101,7 +104,8 @@ def ladder(
 
     **Other arguments:** `hidden`, `batch_size`, `max_epochs`, `patience`, `learning_rate`: see `shoal.training.fit`;
     `dtype`: of the weights ("float64" needs JAX's 64-bit switch); `seed`: of the split, the noise and the weights;
-    `folder`, `resume`: checkpoints; `progress`: called with plain dictionaries.
+    `folder`, `resume`: checkpoints; `progress`: called with plain dictionaries; `monitor`: records κ and round trips
+    while the rungs train (None: does not, which saves compiling a program a rung).
 
     **Returns:** `LadderResult`. Ctrl-C ends the training and gives the result of what is done.
 
@@ -122,7 +126,7 @@ def ladder(
     prepared = prepare(table, seed=seed, dequantize_columns=dequantize == "auto", dtype=dtype)
     settings = Training(
         seeds, seed, tuple(hidden), batch_size, max_epochs, patience, learning_rate,
-        None if folder is None else Path(folder), resume,
+        None if folder is None else Path(folder), resume, monitor,
     )  # fmt: skip
     rungs = [Rung(family, depth) for depth in sorted(set(depths)) for family in dict.fromkeys(families)]
     interrupted = _climb(rungs, prepared, settings, budget, progress)

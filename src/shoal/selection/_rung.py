@@ -17,7 +17,7 @@ from shoal.distributions import Flow, Padded
 from shoal.selection._evaluate import Figures, evaluate
 from shoal.selection._prepare import Prepared
 from shoal.selection._rule import Candidate
-from shoal.training import FitResult, fit_many
+from shoal.training import ConditioningMonitor, FitResult, fit_many
 
 FAMILIES: dict[str, Callable[..., Flow | Padded]] = {
     "nice": flows.nice,
@@ -54,6 +54,7 @@ class Training:
     learning_rate: float
     folder: Path | None
     resume: bool
+    monitor: ConditioningMonitor | None = None
 
 
 @dataclass
@@ -70,7 +71,7 @@ class Rung:
     @property
     def status(self) -> str:
         """The worst status of its seeds; "not started" without any."""
-        order = ("diverged", "interrupted", "unfinished")
+        order = ("diverged", "ill-conditioned", "interrupted", "unfinished")
         found = {r.status for r in self.results}
         if not found:
             return "not started"
@@ -139,6 +140,7 @@ def train(
         folder=folder,
         resume=settings.resume,
         progress=progress,
+        monitor=settings.monitor,
     )
     trained = time.monotonic()
     if all(r.history for r in rung.results):  # a seed without one whole epoch would be measured as it began

@@ -9,6 +9,7 @@ from shoal._types import ArrayLike
 
 from ._interrupt import StopSignal, interruptible
 from ._job import KeyLike, make_job, make_tables
+from ._monitor import ConditioningMonitor
 from ._progress import listener
 from ._result import Epoch, FitResult
 from ._run import Run
@@ -40,6 +41,7 @@ def fit(
     progress: Callable[[dict[str, Any]], Any] | bool | None = None,
     stop: StopSignal | None = None,
     max_rollbacks: int = 10,
+    monitor: ConditioningMonitor | None = None,
 ) -> FitResult:
     r"""Maximise $\sum_i w_i \log p(x_i \mid c_i)$ by Adam, and keep the weights that are best on validation rows.
 
@@ -64,7 +66,9 @@ def fit(
     `clip_norm`, of the gradient's global norm, None for no clipping; `progress`, called with a dictionary after
     every epoch (the history's row, `fraction`, `seconds_left`, ...), or True for a progress bar; `callback`, called
     with an `Epoch` (the flow as it stands) every `callback_every` epochs, at its own cost; `stop`, a
-    `threading.Event` that ends training at the next chunk; `max_rollbacks`, after which the run counts as diverged.
+    `threading.Event` that ends training at the next chunk; `max_rollbacks`, after which the run counts as diverged;
+    `monitor`, a `ConditioningMonitor`: σmax, σmin, κ and the round trip every so many steps (the result's
+    `conditioning`), and what is to happen beyond a budget.
 
     **Returns:** a `FitResult`. Ctrl-C gives the status "interrupted" and what was done; a second Ctrl-C raises.
 
@@ -96,5 +100,6 @@ def fit(
             progress=listen,
             callback=callback,
             callback_every=callback_every,
+            monitor=monitor,
         )
         return Run(job, stopped, started, time_limit).finish()

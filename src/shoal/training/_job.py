@@ -15,10 +15,12 @@ from shoal._errors import InputError
 
 from ._checkpoint import Checkpoints
 from ._data import Rows, digest, make_rows
+from ._monitor import ConditioningMonitor
 from ._result import Epoch
 from ._run import Job
 from ._settings import Settings, check_same, positive, whole_number
 from ._step import Form, Problem
+from ._watch import check_monitored
 
 SMALLEST_VALIDATION_BATCH = 1024
 
@@ -87,12 +89,15 @@ def make_job(
     progress: Callable[[dict[str, Any]], Any] | None,
     callback: Callable[[Epoch], Any] | None,
     callback_every: int,
+    monitor: ConditioningMonitor | None = None,
 ) -> Job:
-    """The job of one flow. **Raises:** `InputError` for a bad key or folder, or checkpoints of another run."""
+    """The job of one flow. **Raises:** `InputError` for a bad key, monitor or folder, or checkpoints of another run."""
     whole_number("callback_every", callback_every)
     positive("checkpoint_seconds", checkpoint_seconds)
     if resume and folder is None:
         raise InputError("`resume=True` needs the `folder` that holds the checkpoints.")
+    if monitor is not None:
+        check_monitored(monitor, flow)
     rows, validation = tables
     params, rest = eqx.partition(flow, eqx.is_inexact_array)
     buffers, static = eqx.partition(rest, lambda leaf: eqx.is_array(leaf) or isinstance(leaf, np.ndarray))
@@ -111,7 +116,7 @@ def make_job(
         clip_norm=jnp.array(jnp.inf if settings.clip_norm is None else settings.clip_norm, jnp.float32),
     )
     checkpoints = None if folder is None else Checkpoints(folder)
-    fingerprint = {} if checkpoints is None else _fingerprint(flow, problem, settings)
+    fingerprint = {} if checkpoints is None else _fingerprint(flow, problem, settings, monitor)
     return Job(
         form=Form(
             leaves=tuple(leaves),
@@ -131,6 +136,7 @@ def make_job(
         progress=progress,
         callback=callback,
         callback_every=callback_every,
+        monitor=monitor,
     )
 
 
@@ -150,13 +156,16 @@ def _typed_key(key: KeyLike) -> Any:
     return key
 
 
-def _fingerprint(flow: Any, problem: Problem, settings: Settings) -> dict[str, Any]:
+def _fingerprint(
+    flow: Any, problem: Problem, settings: Settings, monitor: ConditioningMonitor | None
+) -> dict[str, Any]:
     return {
         **settings.fingerprint(),
         "key": jax.random.key_data(problem.key).tolist(),
         "flow": digest(eqx.filter(flow, eqx.is_array)),
         "data": digest(problem.rows),
         "validation": digest(problem.validation),
+        "monitor": None if monitor is None else repr(monitor),
     }
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +13,8 @@ from ._schedule import Plan
 from ._settings import Settings
 from ._step import State
 
-FINAL = ("finished", "stopped early", "diverged")  # a run with one of these is not taken up again
+# a run with one of these is not taken up again
+FINAL = ("finished", "stopped early", "diverged", "ill-conditioned")
 
 
 @dataclass
@@ -28,6 +29,15 @@ class Log:
     compile_seconds: float = 0.0
     history: list[dict[str, Any]] = field(default_factory=list)
     rollbacks: list[dict[str, Any]] = field(default_factory=list)
+    conditioning: list[dict[str, Any]] = field(default_factory=list)
+    rescales: int = 0
+    good_step: int | None = None  # the last one that a monitor found within its budget
+    patient_from: int = 0  # epochs done when the best weights were last given up
+
+    @property
+    def attempt(self) -> int:
+        """How often training went back, for whatever reason: what shuffles and noise depend on, beside the epoch."""
+        return len(self.rollbacks) + self.rescales
 
     @property
     def done(self) -> int:
@@ -57,6 +67,8 @@ class Log:
                 return f"The time limit of {limit:g} s came after {self.done} of {planned} epochs; {kept}."
             case "interrupted":
                 return f"Interrupted after {self.done} of {planned} epochs; {kept}."
+            case "ill-conditioned":
+                return f"{self._crossing()}; {kept if self.best_epoch else self._good()}."
             case "diverged":
                 last = self.rollbacks[-1]
                 where = last["layer"] or "a layer that could not be found"
@@ -66,6 +78,19 @@ class Log:
                 )
             case _:
                 return f"All {self.done} planned epochs are done; {kept}."
+
+    def _crossing(self) -> str:
+        row = self.conditioning[-1]
+        before = f" after going back {self.rescales} times" if self.rescales else ""
+        return (
+            f"The monitor's budget was crossed at step {row['step']}{before}, with condition numbers up "
+            f"to {row['condition_max']:.3g} ({row['kind']}) and round trips up to {row['round_trip']:.3g}"
+        )
+
+    def _good(self) -> str:
+        if self.good_step is None:
+            return "no weights were within it, and the first ones are kept"
+        return f"the weights of step {self.good_step}, the last ones within it, are kept"
 
     def _never_finite(self) -> bool:
         return bool(self.history) and self.history[-1]["validation"] is not None
@@ -88,34 +113,56 @@ def summary(log: Log, train_steps: int) -> dict[str, Any]:
     }
 
 
+Good: TypeAlias = tuple[Any, Any]  # weights and moments
 _STORED = ("start_params", "start_moments", "best", "best_value", "value")
 
 
-def stored(state: State, log: Log) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """The arrays, by name, and the plain values that a checkpoint holds: the end of the last whole epoch."""
+def stored(state: State, log: Log, good: Good | None) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """The arrays, by name, and the plain values that a checkpoint holds: the end of the last whole epoch.
+
+    A run that goes on does the epoch at work again, and looks again, so the looks of its present attempt are left out.
+    """
     arrays = {}
     for name in _STORED:
-        for path, leaf in jax.tree_util.tree_leaves_with_path(getattr(state, name)):
-            arrays[name + jax.tree_util.keystr(path)] = np.asarray(leaf)
+        arrays |= _named(name, getattr(state, name))
+    if good is not None:
+        arrays |= _named("good_params", good[0]) | _named("good_moments", good[1])
     content = asdict(log)
     content["status"] = log.status if log.status in FINAL else None
+    if content["status"] is None:
+        at_work = (log.done + 1, log.attempt)
+        content["conditioning"] = [
+            row for row in content["conditioning"] if (row["epoch"], row["attempt"]) != at_work
+        ]
     return arrays, content
 
 
-def restore(state: State, arrays: Mapping[str, np.ndarray], content: Mapping[str, Any]) -> tuple[State, Log]:
-    """The state and the log of a checkpoint; `state` gives the structure."""
-    values = {}
-    for name in _STORED:
-        values[name] = jax.tree_util.tree_map_with_path(
-            lambda path, _, name=name: jnp.array(arrays[name + jax.tree_util.keystr(path)], copy=True),
-            getattr(state, name),
-        )
+def restore(
+    state: State, arrays: Mapping[str, np.ndarray], content: Mapping[str, Any]
+) -> tuple[State, Log, Good | None]:
+    """The state, the log and the last weights within a budget of a checkpoint; `state` gives the structure."""
+    values = {name: _found(name, getattr(state, name), arrays) for name in _STORED}
     state = replace(
         state,
         **values,
         params=jax.tree.map(jnp.copy, values["start_params"]),
         moments=jax.tree.map(jnp.copy, values["start_moments"]),
     )
-    known = {f.name: content[f.name] for f in fields(Log)}
+    known = {f.name: content[f.name] for f in fields(Log) if f.name in content}
     plan = known.pop("plan")
-    return state, Log(plan=None if plan is None else Plan(**plan), **known)
+    log = Log(plan=None if plan is None else Plan(**plan), **known)
+    if log.good_step is None:
+        return state, log, None
+    good = tuple(_found(f"good_{name}", getattr(state, name), arrays) for name in ("params", "moments"))
+    return state, log, (good[0], good[1])
+
+
+def _named(name: str, tree: Any) -> dict[str, np.ndarray]:
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return {name + jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves}
+
+
+def _found(name: str, like: Any, arrays: Mapping[str, np.ndarray]) -> Any:
+    return jax.tree_util.tree_map_with_path(
+        lambda path, _: jnp.array(arrays[name + jax.tree_util.keystr(path)], copy=True), like
+    )

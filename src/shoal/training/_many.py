@@ -22,6 +22,7 @@ from shoal._types import ArrayLike
 
 from ._interrupt import StopSignal, interruptible
 from ._job import KeyLike, make_job, make_tables
+from ._monitor import ConditioningMonitor
 from ._result import Epoch, FitResult
 from ._run import Job, Run
 from ._settings import LEARNING_RATE, Settings, whole_number
@@ -54,6 +55,7 @@ def fit_many(
     progress: Callable[[dict[str, Any]], Any] | None = None,
     stop: StopSignal | None = None,
     max_rollbacks: int = 10,
+    monitor: ConditioningMonitor | None = None,
     workers: int | None = None,
 ) -> list[FitResult]:
     """`fit` for several flows of one structure (seeds of one recipe, say) on the same data.
@@ -96,6 +98,7 @@ def fit_many(
             progress=None if progress is None else _numbered_progress(progress, i, lock),
             callback=None if callback is None else _numbered_callback(callback, i, lock),
             callback_every=callback_every,
+            monitor=monitor,
         )
         for i, flow in enumerate(flows)
     ]

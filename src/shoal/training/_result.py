@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Status = Literal["finished", "stopped early", "unfinished", "interrupted", "diverged"]
+Status = Literal["finished", "stopped early", "unfinished", "interrupted", "diverged", "ill-conditioned"]
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class FitResult:
       the last epoch; where no epoch ended, or none with a finite value: the latest weights).
     - `status`: "finished" (all planned epochs), "stopped early" (no improvement for `patience` epochs),
       "unfinished" (the time limit came first), "interrupted" (Ctrl-C or `stop`), "diverged" (`max_rollbacks`
-      non-finite steps). `message` says the same in a sentence.
+      non-finite steps), "ill-conditioned" (a monitor's budget was crossed). `message` says the same in a sentence.
     - `history`: a dictionary per epoch: `epoch` (from 1), `train` (mean log-likelihood of the epoch's batches, while
       the weights moved), `validation` (after the epoch; None without validation data), `learning_rate` (of the last
       step), `seconds`.
@@ -34,6 +34,12 @@ class FitResult:
       `compile_seconds` of these.
     - `rollbacks`: a dictionary per non-finite step: `epoch` (from 1), `step` (of the epoch, from 0), `layer` (the
       first with a non-finite value, None if not found) and `learning_rate`.
+    - `conditioning`: a dictionary per look of the `monitor`: `step` (of the whole training, 0 before the first),
+      `epoch` (from 1, the one at work; 0 before the first step), `attempt` (how often training had gone back by then),
+      `sigma_max`, `sigma_max_median`, `sigma_min`, `sigma_min_median`, `condition_median`, `condition_max`,
+      `round_trip` (maximum; in deviations of the data), `unresolved` (points whose κ is above 1/eps of the flow's dtype,
+      or NaN), `kind` (of the condition numbers: "estimate" in float32, "exact" in float64, "lower_bound" beyond 64
+      coordinates, "unresolved" where a point is), `action` (None, "stop", "rescale").
     """
 
     flow: Any
@@ -47,10 +53,12 @@ class FitResult:
     seconds: float
     compile_seconds: float
     rollbacks: list[dict[str, Any]]
+    conditioning: tuple[dict[str, Any], ...] = ()
 
     def to_record(self) -> dict[str, Any]:
         """Everything but the flow as plain values; the history as one list per quantity under `curve`."""
         names = ("epoch", "train", "validation", "learning_rate")
+        seen = {name: [row[name] for row in self.conditioning] for name in (self.conditioning or ({},))[0]}
         return {
             "status": self.status,
             "message": self.message,
@@ -62,4 +70,5 @@ class FitResult:
             "validation_log_likelihood": self.best_validation,
             "rollbacks": [dict(r) for r in self.rollbacks],
             "curve": {name: [row[name] for row in self.history] for name in names},
+            "conditioning": seen,
         }

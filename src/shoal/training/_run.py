@@ -20,10 +20,12 @@ from ._checkpoint import Checkpoints
 from ._chunks import Chunks
 from ._culprit import culprit
 from ._log import FINAL, Log, restore, stored, summary
+from ._monitor import ConditioningMonitor
 from ._result import Epoch, FitResult
 from ._schedule import LOOK, Plan, epochs_that_fit, revise
 from ._settings import Settings
 from ._step import Control, Form, Problem, State, advance, batch_of, first_state, noise_of, order_of
+from ._watch import Watch
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ class Job:
     progress: Callable[[dict[str, Any]], Any] | None = None
     callback: Callable[[Epoch], Any] | None = None
     callback_every: int = 1
+    monitor: ConditioningMonitor | None = None
 
     @property
     def is_over(self) -> bool:
@@ -58,8 +61,13 @@ class Run:
     def __init__(self, job: Job, stopped: Callable[[], bool], started: float, time_limit: float | None):
         self.job, self.form, self.stopped, self.limit = job, job.form, stopped, time_limit
         self.state, self.log = first_state(job.params), Log()
+        self.watch = None
+        if job.monitor is not None:
+            self.watch = Watch(job.monitor, job.form, job.problem, job.flow(job.params))
         if job.resumed is not None:
-            self.state, self.log = restore(self.state, *job.resumed)
+            self.state, self.log, good = restore(self.state, *job.resumed)
+            if self.watch is not None:
+                self.watch.good = good
         self.origin = started - self.log.seconds
         self.chunks, self.saved_at = Chunks(), started
         self.saved = (self.log.done, self.log.plan, False) if job.resumed is not None else None
@@ -76,8 +84,12 @@ class Run:
             self.compile()
             self.make_plan()
             self.looked = (log.done, self.elapsed())
+            if self.watch is not None and not log.conditioning:
+                self.state = self.watch.look(self.state, log, step=0, epoch=0)
             while log.status is None:
                 self.epoch()
+            if self.watch is not None:
+                self.state = self.watch.look_at_best(self.state, log)
             self.save()
         return self.result()
 
@@ -86,6 +98,8 @@ class Run:
         started = time.perf_counter()
         self.order = self.shuffled()
         self.state = jax.block_until_ready(self.advance(self.state, stop=0, restart=False))
+        if self.watch is not None:
+            self.watch.row(self.state.params, step=0, epoch=0, attempt=0)
         self.log.compile_seconds += time.perf_counter() - started
 
     def advance(self, state: State, *, stop: int, restart: bool) -> State:
@@ -97,7 +111,7 @@ class Run:
             stop=np.int32(stop),
             factor=np.float32(log.factor),
             epoch=np.int32(log.done),
-            rollbacks=np.int32(len(log.rollbacks)),
+            rollbacks=np.int32(log.attempt),
             progress=np.float32(start),
             per_step=np.float32(slope / self.form.train_steps),
         )
@@ -106,7 +120,7 @@ class Run:
     def shuffled(self) -> jax.Array:
         """The order of the rows in the present epoch, after the rollbacks so far."""
         problem, log = self.job.problem, self.log
-        return order_of(problem.key, np.int32(log.done), np.int32(len(log.rollbacks)), len(problem.rows))
+        return order_of(problem.key, np.int32(log.done), np.int32(log.attempt), len(problem.rows))
 
     def make_plan(self) -> None:
         """Plan the epochs. A plan that depends on the clock is stored before anything is computed with it."""
@@ -149,22 +163,31 @@ class Run:
             begun = time.perf_counter()
             if restart:
                 self.order = self.shuffled()
-            self.state = self.advance(self.state, stop=step + self.chunks.next(left), restart=restart)
+            stop = step + self.chunks.next(left)
+            if self.watch is not None:
+                stop = self.watch.stop(log.done, step, stop)
+            self.state = self.advance(self.state, stop=stop, restart=restart)
             reached, finite = int(self.state.step), bool(self.state.finite)
             self.chunks.measured(reached - step, begun)
             step, restart = reached, False
             if not finite:
                 self.roll_back()
                 step, restart = 0, True
-                if log.status is not None:
-                    return
+            elif self.watch is not None and self.watch.is_due(log.done, step):
+                attempt = log.attempt
+                total = log.done * self.form.train_steps + step
+                self.state = self.watch.look(self.state, log, step=total, epoch=log.done + 1)
+                if log.attempt > attempt:
+                    step, restart = 0, True
+            if log.status is not None:
+                return
         self.end_epoch(time.perf_counter() - started)
 
     def roll_back(self) -> None:
         """Note the refused step and halve the learning rate; the next call begins the epoch again."""
         state, log = self.state, self.log
         problem = self.job.problem
-        noise = noise_of(problem.key, np.int32(log.done), np.int32(len(log.rollbacks)), state.step)
+        noise = noise_of(problem.key, np.int32(log.done), np.int32(log.attempt), state.step)
         layer = culprit(
             reseeded(self.job.flow(state.params), noise),
             batch_of(self.form, problem.rows, self.order, state.step),
@@ -192,7 +215,11 @@ class Run:
             log.best_epoch = log.done
         patience = job.settings.patience
         changed = self.look_at_clock()
-        if validation is not None and patience is not None and log.done - log.best_epoch >= patience:
+        if (
+            validation is not None
+            and patience is not None
+            and log.done - max(log.best_epoch, log.patient_from) >= patience
+        ):
             log.status = "stopped early"
         elif log.plan is not None and log.done >= log.plan.epochs:
             log.status = "finished"
@@ -223,7 +250,7 @@ class Run:
         log.seconds = self.elapsed()
         news = (log.done, log.plan, log.status in FINAL)
         if self.job.checkpoints is not None and news != self.saved:
-            arrays, content = stored(self.state, log)
+            arrays, content = stored(self.state, log, self.watch.good if self.watch is not None else None)
             self.job.checkpoints.save(arrays, {**content, "fingerprint": self.job.fingerprint})
         self.saved, self.saved_at = news, time.perf_counter()
 
@@ -233,6 +260,8 @@ class Run:
         status = log.status
         assert status is not None  # `finish` ends with a status
         latest = state.start_params if status == "diverged" or log.done else state.params
+        if status == "ill-conditioned" and self.watch is not None and self.watch.good is not None:
+            latest = self.watch.good[0]
         params = state.best if log.best_epoch else latest
         return FitResult(
             flow=self.job.flow(params),
@@ -246,4 +275,5 @@ class Run:
             seconds=log.seconds,
             compile_seconds=log.compile_seconds,
             rollbacks=log.rollbacks,
+            conditioning=tuple(log.conditioning),
         )
