@@ -15,6 +15,7 @@ from shoal._errors import InputError
 
 from ._checkpoint import Checkpoints
 from ._data import Rows, digest, make_rows
+from ._penalty import AbstractPenalty, check_penalty
 from ._result import Epoch
 from ._run import Job
 from ._settings import Settings, check_same, positive, whole_number
@@ -84,6 +85,7 @@ def make_job(
     folder: str | os.PathLike[str] | None,
     resume: bool,
     checkpoint_seconds: float,
+    penalty: AbstractPenalty | None = None,
     progress: Callable[[dict[str, Any]], Any] | None,
     callback: Callable[[Epoch], Any] | None,
     callback_every: int,
@@ -91,6 +93,7 @@ def make_job(
     """The job of one flow. **Raises:** `InputError` for a bad key or folder, or checkpoints of another run."""
     whole_number("callback_every", callback_every)
     positive("checkpoint_seconds", checkpoint_seconds)
+    check_penalty(penalty, flow)
     if resume and folder is None:
         raise InputError("`resume=True` needs the `folder` that holds the checkpoints.")
     rows, validation = tables
@@ -111,7 +114,7 @@ def make_job(
         clip_norm=jnp.array(jnp.inf if settings.clip_norm is None else settings.clip_norm, jnp.float32),
     )
     checkpoints = None if folder is None else Checkpoints(folder)
-    fingerprint = {} if checkpoints is None else _fingerprint(flow, problem, settings)
+    fingerprint = {} if checkpoints is None else _fingerprint(flow, problem, settings, penalty)
     return Job(
         form=Form(
             leaves=tuple(leaves),
@@ -120,6 +123,7 @@ def make_job(
             train_steps=len(rows) // batch,
             validation_batch=0 if validation is None else math.ceil(len(validation) / parts),
             validation_steps=parts,
+            penalty=penalty,
         ),
         problem=problem,
         params=params,
@@ -150,13 +154,16 @@ def _typed_key(key: KeyLike) -> Any:
     return key
 
 
-def _fingerprint(flow: Any, problem: Problem, settings: Settings) -> dict[str, Any]:
+def _fingerprint(
+    flow: Any, problem: Problem, settings: Settings, penalty: AbstractPenalty | None
+) -> dict[str, Any]:
     return {
         **settings.fingerprint(),
         "key": jax.random.key_data(problem.key).tolist(),
         "flow": digest(eqx.filter(flow, eqx.is_array)),
         "data": digest(problem.rows),
         "validation": digest(problem.validation),
+        "penalty": None if penalty is None else repr(penalty),
     }
 
 
