@@ -54,17 +54,17 @@ def figures(plan: Plan, trained: FitResult, points: int, key: Key) -> Figures:
     """The figures of a flow that was trained as `plan` says, on the plan's test rows; `points` of them for kappa."""
     flow = plan.finished(trained.flow)
     mixed = MixedPrecision(flow, plan.float64) if plan.float64 else None
-    map: AbstractMap = flow.to_map() if mixed is None else mixed.to_map()
+    tested: AbstractMap = flow.to_map() if mixed is None else mixed.to_map()
     x = plan.test[:points]
     if isinstance(flow, Padded):
         x = np.asarray(jax.vmap(flow.extended)(jnp.asarray(x, jnp.float32)), np.float64)
-    unit = np.ones(map.size)
+    unit = np.ones(tested.size)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        found = spectrum(map, x, map.inverse(x), None, unit, dense=map.size <= DENSE)
-        samples = np.random.default_rng(0).standard_normal((len(x), map.size))
+        found = spectrum(tested, x, tested.inverse(x), None, unit, dense=tested.size <= DENSE)
+        samples = np.random.default_rng(0).standard_normal((len(x), tested.size))
         ways = (("data", x), ("latent", samples))
         trips = [
-            trip_errors(map, p, None, unit, way=way, precision="float32")  # pyright: ignore[reportArgumentType]
+            trip_errors(tested, p, None, unit, way=way, precision="float32")  # pyright: ignore[reportArgumentType]
             for way, p in ways
         ]
     kappa = quantile_99(found.condition_numbers)

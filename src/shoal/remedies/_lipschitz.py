@@ -15,7 +15,7 @@ class LipschitzPenalty(AbstractRemedy):
     Expected: a quarter of kappa's digits above the audit's limit, whatever the layers: it trades, it does not bound.
     """
 
-    penalty: JacobianPenalty = JacobianPenalty()
+    penalty: JacobianPenalty = JacobianPenalty()  # noqa: RUF009 - a value
     name: str = "Lipschitz penalty"
 
     def why(self, evidence: Evidence) -> str | None:
@@ -24,8 +24,8 @@ class LipschitzPenalty(AbstractRemedy):
             return None
         p, limit = self.penalty, evidence.audit.limits[0]
         return (
-            f"κ is {evidence.kappa:.3g}, above {limit:.3g}; {p.coefficient:g} (|J f|^2 + |J f^-1|^2), every {p.every} steps, "
-            "holds back both ends of the spectrum wherever they are made."
+            f"κ is {evidence.kappa:.3g}, above {limit:.3g}; {p.coefficient:g} (|J f|^2 + |J f^-1|^2) every {p.every} steps "
+            "holds back both ends of the spectrum."
         )
 
     def expected(self, evidence: Evidence) -> float:

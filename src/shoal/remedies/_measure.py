@@ -63,23 +63,31 @@ def measure(
     plan = make_plan(make_flow, data, settings)
     keys = list(jr.split(key, seeds))
     tell = (lambda row: row) if progress is None else (lambda row: (progress(row), row)[1])
-    trained = [_train(plan, k) for k in keys]
-    none = tell(Measured("none", None, _figures(plan, trained, points, keys), {}))
+    before, first = trained_runs(plan, keys, points)
+    none = tell(Measured("none", None, before, {}))
     if proposals is None:
-        proposals = _proposed(plan, trained[0], points)
+        proposals = _proposed(plan, first, points)
     rows = [none]
     for given in proposals:
-        rows.append(tell(_measured(_as_proposal(given), plan, none.runs, keys, points)))
+        rows.append(tell(measured(_as_proposal(given), plan, before, keys, points)))
     return Measurements(tuple(rows), seeds, epochs)
 
 
-def _measured(
+def trained_runs(plan: Plan, keys: list[Key], points: int) -> tuple[tuple[Figures, ...], FitResult]:
+    """The figures of one run a key, and the first run."""
+    trained = [_train(plan, k) for k in keys]
+    pairs = zip(trained, keys, strict=True)
+    return tuple(figures(plan, t, points, jr.fold_in(k, 0x7E57)) for t, k in pairs), trained[0]
+
+
+def measured(
     proposal: Proposal, plan: Plan, before: tuple[Figures, ...], keys: list[Key], points: int
 ) -> Measured:
+    """One remedy against the figures of the runs `before` it; the reason where it can not be applied to the plan."""
     name = proposal.remedy.name
     try:
         changed = proposal.remedy.apply(plan)
-        runs = _figures(changed, [_train(changed, k) for k in keys], points, keys)
+        runs = trained_runs(changed, keys, points)[0]
     except InputError:
         raise
     except ValueError as why:
@@ -91,10 +99,6 @@ def _train(plan: Plan, key: Key) -> FitResult:
     k_flow, k_fit = jr.split(key)
     train, validation = (p.astype(np.float32) for p in (plan.train, plan.validation))
     return fit(plan.make(k_flow), train, key=k_fit, validation=validation, **plan.settings)
-
-
-def _figures(plan: Plan, trained: list[FitResult], points: int, keys: list[Key]) -> tuple[Figures, ...]:
-    return tuple(figures(plan, t, points, jr.fold_in(k, 0x7E57)) for t, k in zip(trained, keys, strict=True))
 
 
 def _proposed(plan: Plan, trained: FitResult, points: int) -> tuple[Proposal, ...]:

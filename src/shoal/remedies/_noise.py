@@ -35,9 +35,10 @@ class DequantizationNoise(AbstractRemedy):
             return None
         if evidence.lattices:
             coarse = max(evidence.lattices, key=lambda g: g.step / evidence.x[:, g.index].std())
+            count = f"{len(evidence.lattices)} of {evidence.x.shape[1]} columns"
             return (
-                f"{len(evidence.lattices)} of {evidence.x.shape[1]} columns are multiples of a step (column {coarse.column}: "
-                f"{coarse.step:.3g}); a density may grow without bound there, and σmin falls with it."
+                f"{count} are multiples of a step (column {coarse.column}: {coarse.step:.3g}); a density may grow "
+                "without bound there, and σmin falls with it."
             )
         least = float(np.sqrt(evidence.correlations[-1] / max(evidence.correlations[0], 1e-300)))
         return (

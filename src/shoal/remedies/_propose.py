@@ -20,18 +20,21 @@ from shoal.remedies._whitening import Whitening
 NOISE = 0.01  # deviations: normal noise for columns that depend on each other
 
 
-def every_remedy(audit: Audit, lattice: bool = False) -> tuple[AbstractRemedy, ...]:
-    """The remedies with their published, or usual, settings; float64 for the layer that loses most in float32.
+def every_remedy(worst: Audit | int, lattice: bool = False) -> tuple[AbstractRemedy, ...]:
+    """The remedies with their published, or usual, settings.
 
+    **Arguments:** `worst`: the layer for float64, or an audit, whose layer that loses most in a float32 round trip is meant;
     `lattice`: noise on lattice columns only (else normal noise of 0.01 deviations on the others too).
     """
-    trips = np.nan_to_num([row.round_trip for row in audit.layers], nan=np.inf)
+    if isinstance(worst, Audit):
+        trips = np.nan_to_num([row.round_trip for row in worst.layers], nan=np.inf)
+        worst = int(np.argmax(trips))
     return (
         BoundedScale(),
         BoundedScale(SigmoidScale(), name="sigmoid scale"),
         LipschitzPenalty(),
         SpectralNormalization(),
-        InFloat64(frozenset({int(np.argmax(trips))})),
+        InFloat64(frozenset({worst})),
         GaussianPad(),
         DequantizationNoise(0.0 if lattice else NOISE),
         Whitening(),
