@@ -5,7 +5,8 @@
 RealNVP of depth 16 with exponential scales, hidden (32, 32), in units of the training part's deviations; Adam, cosine decay,
 batches of 128, the weights that are best on the validation rows. Tables: scikit-learn's breast cancer (30 columns); the
 first 16 of scikit-learn's digits' pixels whose deviation is above 1 (whole numbers from 0 to 16); two moons written down
-four times (8 columns of rank 2). 60 % of the rows train, 20 % validate, 20 % test. Figures are those of `shoal.remedies.measure`.
+four times (8 columns of rank 2). 60 % of the rows train, 20 % validate, 20 % test. Figures are those of
+`shoal.remedies.measure`.
 The file is written after every remedy; a run goes on where the last one stopped, and stops before a remedy that it would
 begin after `--seconds`. `proposed` is what `shoal.remedies.propose` says of the first seed's flow without a remedy.
 """
@@ -96,7 +97,7 @@ def main() -> None:
             entry["expected"] = {r.name: r.expected(evidence) for r in every_remedy(found, name == "digits")}
             entry["rows"]["none"] = Measured("none", None, runs, {}).to_record()
             save(record, out, name, "none", began)
-        runs = tuple(Figures(**r) for r in entry["rows"]["none"]["runs"])
+        runs = tuple(map(read_back, entry["rows"]["none"]["runs"]))
         for remedy in every_remedy(entry["worst"], name == "digits"):
             if remedy.name in entry["rows"]:
                 continue
@@ -105,6 +106,11 @@ def main() -> None:
             row = measured(Proposal(remedy, "", entry["expected"][remedy.name]), plan, runs, keys, POINTS)
             entry["rows"][remedy.name] = row.to_record()
             save(record, out, name, remedy.name, began)
+
+
+def read_back(row: dict[str, Any]) -> Figures:
+    """The figures of a record, which writes what is not finite as a text."""
+    return Figures(**{k: v if k.endswith(("kind", "status")) else float(v) for k, v in row.items()})
 
 
 def save(record: dict[str, Any], out: Path, name: str, remedy: str, began: float) -> None:

@@ -24,7 +24,7 @@ from shoal.remedies import (
     propose,
 )
 from shoal.remedies._figures import quantile_99
-from shoal.remedies._measurements import effect_of
+from shoal.remedies._measurements import effect_of, effects_of
 from shoal.training import fit
 from tests.remedies.toys import EPOCHS, PARTS, TRAINING, recipe
 
@@ -154,6 +154,18 @@ def test_verdicts(before: tuple[Figures, ...], after: tuple[Figures, ...], verdi
     found = effect_of(before, after, "condition")
     assert found.verdict == verdict
     assert np.isnan(found.mean) == (verdict not in ("lower", "higher", "no effect"))
+
+
+def test_a_remedy_that_lets_training_finish_helps():
+    broken = figures(NAN, 10.0, status="diverged")
+    effects = effects_of(broken, figures(10.0, 12.0))
+    row = Measured("x", None, figures(10.0, 12.0), effects)
+    assert row.helps
+    assert row.effect == "κ not measured, training finishes"
+    assert effects["log_likelihood"].verdict == "not measured"
+    back = Measured("x", None, broken, effects_of(figures(10.0, 12.0), broken))
+    assert not back.helps
+    assert back.effect == "κ not measured, round trip not measured, training fails"
 
 
 def test_nan_is_never_a_number():

@@ -7,13 +7,12 @@ import jax
 import jax.random as jr
 import numpy as np
 
-from shoal._errors import InputError
 from shoal._types import Key
 from shoal.conditioning import audit
 from shoal.distributions import Padded
 from shoal.remedies._base import AbstractRemedy, Proposal
 from shoal.remedies._figures import Figures, figures
-from shoal.remedies._measurements import QUANTITIES, Measured, Measurements, effect_of
+from shoal.remedies._measurements import Measured, Measurements, effects_of
 from shoal.remedies._plan import Plan, make_plan
 from shoal.remedies._propose import propose
 from shoal.training import FitResult, fit
@@ -88,11 +87,9 @@ def measured(
     try:
         changed = proposal.remedy.apply(plan)
         runs = trained_runs(changed, keys, points)[0]
-    except InputError:
-        raise
     except ValueError as why:
         return Measured(name, proposal, (), {}, " ".join(str(why).split()))
-    return Measured(name, proposal, runs, {q: effect_of(before, runs, q) for q in QUANTITIES})
+    return Measured(name, proposal, runs, effects_of(before, runs))
 
 
 def _train(plan: Plan, key: Key) -> FitResult:

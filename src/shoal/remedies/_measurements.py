@@ -9,7 +9,9 @@ from shoal._scalars import FloatArray
 from shoal.remedies._base import Proposal
 from shoal.remedies._figures import Figures
 
-Verdict: TypeAlias = Literal["lower", "higher", "no effect", "made finite", "made non-finite", "not measured"]
+Verdict: TypeAlias = Literal[
+    "lower", "higher", "no effect", "made finite", "made non-finite", "not measured", "finishes", "fails"
+]  # fmt: skip
 QUANTITIES = ("condition", "round_trip", "log_likelihood")
 
 
@@ -20,7 +22,8 @@ class Effect:
     "lower" and "higher": the mean difference is above two of its standard errors over the seeds; otherwise "no effect".
     With three seeds two standard errors are a weak test (a t distribution with 2 degrees of freedom lies outside of them
     in 18 % of cases). "made finite": no run without the remedy had a usable figure, each with it has; "not measured": a run
-    did not come to its end, or only some figures are usable.
+    did not come to its end, or only some figures are usable. Of `training`: "finishes" where only the runs with the remedy
+    all came to an end of their own, "fails" where only those without it did; mean and error are NaN.
     """
 
     verdict: Verdict
@@ -48,15 +51,14 @@ class Measured:
 
     @property
     def helps(self) -> bool:
-        """kappa or the round trip is lower, or was made finite."""
-        return any(
-            self.effects[q].verdict in ("lower", "made finite") for q in QUANTITIES[:2] if q in self.effects
-        )
+        """kappa or the round trip is lower, or was made finite, or training finishes only with it."""
+        good = ("lower", "made finite", "finishes")
+        return any(e.verdict in good for q, e in self.effects.items() if q != "log_likelihood")
 
     @property
     def effect(self) -> str:
-        """The verdicts on kappa and round trip in words; "no effect" where there is none."""
-        words = {"condition": "κ", "round_trip": "round trip"}
+        """The verdicts on kappa, round trip and training in words; "no effect" where there is none."""
+        words = {"condition": "κ", "round_trip": "round trip", "training": "training"}
         said = [
             f"{words[q]} {e.verdict}"
             for q, e in self.effects.items()
@@ -112,9 +114,10 @@ class Measurements:
 
 def effect_of(before: tuple[Figures, ...], after: tuple[Figures, ...], quantity: str) -> Effect:
     """The effect of a remedy on one quantity, seeds paired in order."""
-    if not all(r.complete for r in after) or not (
-        all(r.complete for r in before) or quantity != "log_likelihood"
-    ):
+    judged = (
+        (*before, *after) if quantity == "log_likelihood" else after
+    )  # what did not finish may be made finite
+    if not all(r.complete for r in judged):
         return Effect("not measured", np.nan, np.nan)
     usable = [[r.usable(quantity) for r in runs] for runs in (before, after)]
     if not (all(usable[0]) and all(usable[1])):
@@ -127,6 +130,15 @@ def effect_of(before: tuple[Figures, ...], after: tuple[Figures, ...], quantity:
     if not abs(mean) > 2.0 * error:
         return Effect("no effect", mean, error)
     return Effect("lower" if mean < 0 else "higher", mean, error)
+
+
+def effects_of(before: tuple[Figures, ...], after: tuple[Figures, ...]) -> dict[str, Effect]:
+    """The effect on each quantity, and on whether training comes to its end."""
+    came = [all(r.complete for r in runs) for runs in (before, after)]
+    verdict: Verdict = "no effect" if came[0] == came[1] else ("finishes" if came[1] else "fails")
+    return {q: effect_of(before, after, q) for q in QUANTITIES} | {
+        "training": Effect(verdict, np.nan, np.nan)
+    }
 
 
 def values(runs: tuple[Figures, ...], quantity: str) -> FloatArray:
