@@ -5,6 +5,7 @@ from . import distributions as distributions
 from . import flows as flows
 from . import linear as linear
 from . import records as records
+from . import remedies as remedies
 from . import report as report
 from . import selection as selection
 from . import tables as tables

@@ -30,6 +30,7 @@ from shoal.bijections._divergence import HutchinsonTrace as HutchinsonTrace
 from shoal.bijections._elementwise import ActNorm as ActNorm
 from shoal.bijections._elementwise import SignFlip as SignFlip
 from shoal.bijections._elementwise import Standardize as Standardize
+from shoal.bijections._held_conditioner import HeldConditioner as HeldConditioner
 from shoal.bijections._householder import Householder as Householder
 from shoal.bijections._iterative import AbstractIterative as AbstractIterative
 from shoal.bijections._iterative import Convergence as Convergence

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from shoal._types import Array, Context, Float, Key, Scalar, Vector
 from shoal.bijections._base import AbstractBijection, check_input
 from shoal.bijections._conditioners import Activation, Conditioner
+from shoal.bijections._held_conditioner import HeldConditioner
 from shoal.bijections._partition import AbstractPartition
 
 
@@ -16,7 +17,7 @@ class AdditiveCoupling(AbstractBijection):
     """x_moved = z_moved + t(z_kept, c), t = affine + net. Cost of both directions: one conditioner. log-det 0."""
 
     partition: AbstractPartition
-    conditioner: Conditioner
+    conditioner: Conditioner | HeldConditioner
     shape: tuple[int, ...] = eqx.field(static=True)
     context_shape: tuple[int, ...] | None = eqx.field(static=True)
 

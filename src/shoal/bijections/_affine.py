@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from shoal._types import Array, Context, Float, Key, Scalar, Vector
 from shoal.bijections._base import AbstractBijection, check_input
 from shoal.bijections._conditioners import Activation, Conditioner
+from shoal.bijections._held_conditioner import HeldConditioner
 from shoal.bijections._partition import AbstractPartition
 from shoal.bijections._scale_maps import AbstractScaleMap, scale_or
 
@@ -22,7 +23,7 @@ class AffineCoupling(AbstractBijection):
     """
 
     partition: AbstractPartition
-    conditioner: Conditioner
+    conditioner: Conditioner | HeldConditioner
     scale: AbstractScaleMap
     shape: tuple[int, ...] = eqx.field(static=True)
     context_shape: tuple[int, ...] | None = eqx.field(static=True)

@@ -12,6 +12,7 @@ from shoal._types import Array, Context, Float, Key, Scalar, Vector
 from shoal.bijections import _rational_quadratic as rq
 from shoal.bijections._base import AbstractBijection, check_input
 from shoal.bijections._conditioners import Activation, Conditioner
+from shoal.bijections._held_conditioner import HeldConditioner
 from shoal.bijections._partition import AbstractPartition
 from shoal.bijections._scale_maps import AbstractScaleMap, scale_or
 
@@ -26,7 +27,7 @@ class SplineCoupling(AbstractBijection):
     """
 
     partition: AbstractPartition
-    conditioner: Conditioner
+    conditioner: Conditioner | HeldConditioner
     scale: AbstractScaleMap
     bins: int = eqx.field(static=True)
     bound: float = eqx.field(static=True)

@@ -3,6 +3,8 @@
 from shoal.training._fit import fit as fit
 from shoal.training._many import fit_many as fit_many
 from shoal.training._monitor import ConditioningMonitor as ConditioningMonitor
+from shoal.training._penalty import AbstractPenalty as AbstractPenalty
+from shoal.training._penalty import JacobianPenalty as JacobianPenalty
 from shoal.training._result import Epoch as Epoch
 from shoal.training._result import FitResult as FitResult
 from shoal.training._result import Status as Status

@@ -10,6 +10,7 @@ from shoal._types import ArrayLike
 from ._interrupt import StopSignal, interruptible
 from ._job import KeyLike, make_job, make_tables
 from ._monitor import ConditioningMonitor
+from ._penalty import AbstractPenalty
 from ._progress import listener
 from ._result import Epoch, FitResult
 from ._run import Run
@@ -31,6 +32,7 @@ def fit(
     learning_rate: float = LEARNING_RATE,
     warmup_fraction: float = 0.05,
     clip_norm: float | None = 5.0,
+    penalty: AbstractPenalty | None = None,
     patience: int | None = 20,
     time_limit: float | None = None,
     folder: str | os.PathLike[str] | None = None,
@@ -63,7 +65,8 @@ def fit(
       `resume=True` goes on from the last one, bit for bit, and begins anew where there is none.
 
     **Other arguments:** `batch_size` (all rows, if there are fewer); `max_epochs`; `learning_rate`, the highest;
-    `clip_norm`, of the gradient's global norm, None for no clipping; `progress`, called with a dictionary after
+    `clip_norm`, of the gradient's global norm, None for no clipping; `penalty`, a term added to the loss of every k-th
+    step, such as `JacobianPenalty()` (the history shows the likelihood alone); `progress`, called with a dictionary after
     every epoch (the history's row, `fraction`, `seconds_left`, ...), or True for a progress bar; `callback`, called
     with an `Epoch` (the flow as it stands) every `callback_every` epochs, at its own cost; `stop`, a
     `threading.Event` that ends training at the next chunk; `max_rollbacks`, after which the run counts as diverged;
@@ -97,6 +100,7 @@ def fit(
             folder=folder,
             resume=resume,
             checkpoint_seconds=checkpoint_seconds,
+            penalty=penalty,
             progress=listen,
             callback=callback,
             callback_every=callback_every,

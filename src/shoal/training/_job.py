@@ -16,6 +16,7 @@ from shoal._errors import InputError
 from ._checkpoint import Checkpoints
 from ._data import Rows, digest, make_rows
 from ._monitor import ConditioningMonitor
+from ._penalty import AbstractPenalty, check_penalty
 from ._result import Epoch
 from ._run import Job
 from ._settings import Settings, check_same, positive, whole_number
@@ -86,6 +87,7 @@ def make_job(
     folder: str | os.PathLike[str] | None,
     resume: bool,
     checkpoint_seconds: float,
+    penalty: AbstractPenalty | None = None,
     progress: Callable[[dict[str, Any]], Any] | None,
     callback: Callable[[Epoch], Any] | None,
     callback_every: int,
@@ -94,6 +96,7 @@ def make_job(
     """The job of one flow. **Raises:** `InputError` for a bad key, monitor or folder, or checkpoints of another run."""
     whole_number("callback_every", callback_every)
     positive("checkpoint_seconds", checkpoint_seconds)
+    check_penalty(penalty, flow)
     if resume and folder is None:
         raise InputError("`resume=True` needs the `folder` that holds the checkpoints.")
     if monitor is not None:
@@ -116,7 +119,7 @@ def make_job(
         clip_norm=jnp.array(jnp.inf if settings.clip_norm is None else settings.clip_norm, jnp.float32),
     )
     checkpoints = None if folder is None else Checkpoints(folder)
-    fingerprint = {} if checkpoints is None else _fingerprint(flow, problem, settings, monitor)
+    fingerprint = {} if checkpoints is None else _fingerprint(flow, problem, settings, penalty, monitor)
     return Job(
         form=Form(
             leaves=tuple(leaves),
@@ -125,6 +128,7 @@ def make_job(
             train_steps=len(rows) // batch,
             validation_batch=0 if validation is None else math.ceil(len(validation) / parts),
             validation_steps=parts,
+            penalty=penalty,
         ),
         problem=problem,
         params=params,
@@ -157,7 +161,11 @@ def _typed_key(key: KeyLike) -> Any:
 
 
 def _fingerprint(
-    flow: Any, problem: Problem, settings: Settings, monitor: ConditioningMonitor | None
+    flow: Any,
+    problem: Problem,
+    settings: Settings,
+    penalty: AbstractPenalty | None,
+    monitor: ConditioningMonitor | None,
 ) -> dict[str, Any]:
     return {
         **settings.fingerprint(),
@@ -166,6 +174,7 @@ def _fingerprint(
         "data": digest(problem.rows),
         "validation": digest(problem.validation),
         "monitor": None if monitor is None else repr(monitor),
+        "penalty": None if penalty is None else repr(penalty),
     }
 
 

@@ -23,6 +23,7 @@ from shoal._types import ArrayLike
 from ._interrupt import StopSignal, interruptible
 from ._job import KeyLike, make_job, make_tables
 from ._monitor import ConditioningMonitor
+from ._penalty import AbstractPenalty
 from ._result import Epoch, FitResult
 from ._run import Job, Run
 from ._settings import LEARNING_RATE, Settings, whole_number
@@ -45,6 +46,7 @@ def fit_many(
     learning_rate: float = LEARNING_RATE,
     warmup_fraction: float = 0.05,
     clip_norm: float | None = 5.0,
+    penalty: AbstractPenalty | None = None,
     patience: int | None = 20,
     time_limit: float | None = None,
     folder: str | os.PathLike[str] | None = None,
@@ -95,6 +97,7 @@ def fit_many(
             folder=None if folder is None else Path(folder) / f"run-{i:02d}",
             resume=resume,
             checkpoint_seconds=checkpoint_seconds,
+            penalty=penalty,
             progress=None if progress is None else _numbered_progress(progress, i, lock),
             callback=None if callback is None else _numbered_callback(callback, i, lock),
             callback_every=callback_every,

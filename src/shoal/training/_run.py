@@ -192,6 +192,8 @@ class Run:
             reseeded(self.job.flow(state.params), noise),
             batch_of(self.form, problem.rows, self.order, state.step),
         )
+        if layer is None and self.form.penalty is not None:
+            layer = "the penalty"
         rate, step = float(state.learning_rate), int(state.step)
         log.rollbacks.append({"epoch": log.done + 1, "step": step, "layer": layer, "learning_rate": rate})
         log.factor *= 0.5

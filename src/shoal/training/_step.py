@@ -22,13 +22,14 @@ from shoal.bijections import reseeded
 
 from ._data import Rows, shuffle
 from ._losses import log_likelihood_sum, negative_log_likelihood
+from ._penalty import AbstractPenalty, due
 from ._schedule import learning_rate
 
 
 @dataclass(frozen=True)
 class Form:
     """What the program is compiled for: the flow without its arrays (as leaves and tree, so that this is hashable
-    where the flow holds lists), and the batch sizes.
+    where the flow holds lists), the batch sizes, and the penalty.
     """
 
     leaves: tuple[Any, ...]
@@ -37,6 +38,7 @@ class Form:
     train_steps: int
     validation_batch: int
     validation_steps: int
+    penalty: AbstractPenalty | None = None
 
     @property
     def flow(self) -> Any:
@@ -178,12 +180,17 @@ def _train_step(form: Form, problem: Problem, order: Array, control: Control, st
     batch = batch_of(form, problem.rows, order, state.step)
     noise = noise_of(problem.key, control.epoch, control.rollbacks, state.step)
 
-    def loss_of(params: Any) -> Array:
+    def loss_of(params: Any) -> tuple[Array, Array]:
         flow = reseeded(eqx.combine(params, problem.buffers, form.flow), noise)
-        return negative_log_likelihood(flow, batch)
+        loss = negative_log_likelihood(flow, batch)
+        if form.penalty is None:
+            return loss, loss
+        count = control.epoch * form.train_steps + state.step
+        key = jax.random.fold_in(noise, 0x50E7A1)
+        return loss + due(form.penalty, flow, batch, count, key).astype(loss.dtype), loss
 
-    loss, gradient = jax.value_and_grad(loss_of)(state.params)
-    finite = jnp.isfinite(loss) & jnp.isfinite(optax.tree.norm(gradient))
+    (total, loss), gradient = jax.value_and_grad(loss_of, has_aux=True)(state.params)
+    finite = jnp.isfinite(total) & jnp.isfinite(optax.tree.norm(gradient))
     progress = control.progress + (state.step.astype(jnp.float32) + 0.5) * control.per_step
     rate = control.factor * learning_rate(progress, problem.peak, problem.warmup)
     direction, moments = optimizer(problem.clip_norm).update(gradient, state.moments, state.params)
