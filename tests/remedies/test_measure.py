@@ -8,6 +8,7 @@ import jax.random as jr
 import numpy as np
 import pytest
 
+from shoal.bijections import HoelderBound
 from shoal.conditioning import Audit, audit
 from shoal.records import to_plain, write_record
 from shoal.remedies import (
@@ -30,7 +31,7 @@ from tests.remedies.toys import EPOCHS, PARTS, TRAINING, recipe
 
 KEY = jr.key(3)
 NOISE = DequantizationNoise(0.1)
-NOTHING = SpectralNormalization(1e6)  # no weight comes near
+NOTHING = SpectralNormalization(1e6, HoelderBound())  # no weight comes near
 
 
 @pytest.fixture(scope="module")

@@ -68,7 +68,7 @@ def test_bounded_scale_needs_scale_maps(plan: Plan):
         BoundedScale().apply(nice).make(KEY)
 
 
-@pytest.mark.parametrize("limit", [0.5, 1.0, 2.0])
+@pytest.mark.parametrize("limit", [0.5, 2.0])
 def test_spectral_norms_are_held_at_random_weights(plan: Plan, limit: float):
     flow = at_random(SpectralNormalization(limit).apply(plan).make(KEY), 3.0)
     for layer in layers_of(flow.bijection):

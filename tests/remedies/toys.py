@@ -12,7 +12,7 @@ from shoal import flows
 from shoal.bijections import ExponentialScale
 from shoal.distributions import Flow
 
-DEPTH, NOISE = 4, 1e-3
+DEPTH, NOISE = 2, 1e-3
 TRAINING: dict[str, Any] = {"batch_size": 64, "learning_rate": 1e-2}
 EPOCHS = 40
 

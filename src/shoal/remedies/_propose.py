@@ -60,7 +60,7 @@ def propose(audit: Audit, flow: Any = None, x: ArrayLike | None = None) -> tuple
     if audit.healthy:
         return ()
     evidence = Evidence(audit, flow if isinstance(flow, Flow | Padded) else None, rows)
-    lattice = len(evidence.lattices) == rows.shape[1] and evidence.correlations[-1] > 1e-8
+    lattice = len(evidence.lattices) == rows.shape[1] and bool(evidence.correlations[-1] > 1e-8)
     found = []
     for remedy in every_remedy(audit, lattice):
         why = remedy.why(evidence)
