@@ -169,7 +169,8 @@ def summary(row: dict[str, Any]) -> str:
     """One line for the terminal."""
     head = f"n {row['n']} noise {row['noise']} trained {row['training_steps']}"
     if "own units" not in row:
-        return f"{head}: {row['cpu_seconds_a_point']:.2f} s a point, peaks {row['peak_vectors_by_steps']}, kappa {row['kappa']}"
+        peaks = row["peak_vectors_by_steps"]
+        return f"{head}: {row['cpu_seconds_a_point']:.2f} s a point, peaks {peaks}, kappa {row['kappa']}"
     parts = []
     for name in ("own units", "scaled"):
         r = row[name]

@@ -17,7 +17,7 @@ from scipy.interpolate import BPoly
 from scipy.optimize import brentq
 from scipy.special import softmax
 
-from shoal.bijections import ExponentialScale, Partition, SplineCoupling
+from shoal.bijections import Conditioner, ExponentialScale, Partition, SplineCoupling
 from tests.bijections.draws import noisy, normal
 
 BOUND, BINS = 3.0, 5
@@ -181,6 +181,7 @@ def test_scale_and_shift_act_after_the_spline(x64):
     """x = s q^{-1}(z) + t."""
     raw = np.random.default_rng(2).standard_normal(3 * BINS - 1)
     plain = one_spline(raw)
+    assert isinstance(plain.conditioner, Conditioner)
     bias = plain.conditioner.bias.at[:2].set(jnp.array([0.7, -1.3]))
     moved = eqx.tree_at(lambda c: c.conditioner.bias, plain, bias)
     z = normal(0, 8)[:, None]

@@ -129,6 +129,13 @@ def test_many_mild_layers_are_called_a_product():
     assert found.worst_layer is not None
 
 
+def test_one_bad_layer_of_two_is_no_product():
+    rng = np.random.default_rng(12)
+    pairs = [linear_pair(rng, np.geomspace(1, 1e-5, N)), linear_pair(rng, np.geomspace(2, 1, N))]
+    found = audit(_composed([p[0] for p in pairs]), rng.standard_normal((20, N)), layers=pairs)
+    assert (found.diagnosis.cause, found.worst_layer) == ("layer", 0)
+
+
 def test_dependent_columns_of_the_data_are_the_cause():
     rng = np.random.default_rng(6)
     x = rng.standard_normal((50, 2)).repeat(2, axis=1) + 1e-6 * rng.standard_normal((50, N))

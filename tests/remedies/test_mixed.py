@@ -54,6 +54,7 @@ def ill() -> Flow:
 
 def own_trip(flow: Flow, layers: set[int]) -> float:
     """z -> x -> z of the layers up to the ill one, so that its output is not rounded on the way."""
+    assert isinstance(flow.bijection, Chain)
     first = Flow(StandardNormal(4), Chain(flow.bijection.bijections[:2]))
     mixed = MixedPrecision(first, layers)
     return float(np.abs(mixed.inverse(mixed.forward(Z.astype(np.float32))) - Z.astype(np.float32)).max())

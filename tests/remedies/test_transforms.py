@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import pytest
@@ -79,7 +80,7 @@ def test_spectral_norms_are_held_at_random_weights(plan: Plan, limit: float):
         for w in (acting.skip, *acting.weights, acting.last):
             assert np.linalg.svd(np.asarray(w, np.float64), compute_uv=False)[0] <= limit
         x = np.random.default_rng(0).normal(size=(2, 256, 2)).astype(np.float32)
-        y = np.asarray(jax.vmap(jax.vmap(held))(x), np.float64)
+        y = np.asarray(jax.vmap(jax.vmap(held))(jnp.asarray(x)), np.float64)
         quotients = np.linalg.norm(y[0] - y[1], axis=1) / np.linalg.norm(x[0] - x[1], axis=1)
         assert 0.2 * limit < quotients.max() <= held.lipschitz
 
@@ -187,7 +188,7 @@ def test_a_remedy_is_a_value_and_leaves_the_given_plan_alone(plan: Plan, remedy:
 
 def standardized(key: Any, dim: int) -> Flow:
     flow = recipe(key, dim)
-    layer = Standardize(np.zeros(dim, np.float32), np.ones(dim, np.float32))
+    layer = Standardize(jnp.zeros(dim), jnp.ones(dim))
     return Flow(StandardNormal(dim), Chain([flow.bijection, layer]))
 
 

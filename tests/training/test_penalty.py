@@ -136,7 +136,7 @@ def test_a_penalty_that_is_not_finite_is_named():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: fit(scales(), TRAIN, key=KEY, penalty=1e-4), r"`penalty` must be a penalty such as"),
+        (lambda: fit(scales(), TRAIN, key=KEY, penalty=1e-4), r"`penalty` must be a penalty such as"),  # pyright: ignore[reportArgumentType]
         (
             lambda: fit(Mixture(jnp.zeros(2), jnp.zeros((2, 2)), jnp.zeros((2, 2))), TRAIN, key=KEY,
                         penalty=JacobianPenalty()),

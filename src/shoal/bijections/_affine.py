@@ -4,6 +4,7 @@ forward: x_kept = z_kept, x_moved = z_moved * s(z_kept, c) + t(z_kept, c), s > 0
 """
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 
 from shoal._types import Array, Context, Float, Key, Scalar, Vector
@@ -95,7 +96,7 @@ def linear_coupling(
     coupling = AffineCoupling(
         partition, hidden=hidden, context_dim=context_dim, scale=scale, activation=activation, key=key
     )
-    dtype = coupling.conditioner.bias.dtype
+    dtype = jax.tree.leaves(coupling.conditioner)[0].dtype
     raw = scale.raw(log_scale, layer=layer)
     bias = jnp.concatenate([raw, jnp.zeros_like(raw) if shift is None else shift]).astype(dtype)
     skip = jnp.concatenate([jnp.zeros_like(block), block]).astype(dtype)

@@ -159,7 +159,7 @@ def _trips(
     sets: list[tuple[Way, str, FloatArray]] = [
         ("data", name, p) for name, p in data_sets(at, seed, _ood(ood, map.size, context)).items()
     ]
-    sets += [("latent", name, p) for name, p in latent_sets(len(at), map.size, seed).items()]
+    sets.extend(("latent", name, p) for name, p in latent_sets(len(at), map.size, seed).items())
     out: dict[str, dict[str, Trip]] = {}
     for way, name, p in sets:
         if name == "data":

@@ -86,8 +86,8 @@ def diagnose(
             f"layer {worst} ({row.name}) squeezes most.",
         )  # fmt: skip
     share = own[worst] / total if total > 0 else 1.0
-    if len(rows) > 1 and share < max(0.25, 2.5 / len(rows)):
-        steep = int((own > 0.5 * own[worst]).sum())
+    steep = int((own > 0.5 * own[worst]).sum())
+    if steep >= 3 and share < 0.5:
         return Diagnosis(
             False, _or(nonfinite, worst), "product",
             f"{why}. No single layer: {steep} layers of mild κ (largest {row.condition_worst:.3g}, layer {worst}) multiply.",

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 
@@ -101,7 +102,7 @@ def _train(plan: Plan, key: Key) -> FitResult:
 def _proposed(plan: Plan, trained: FitResult, points: int) -> tuple[Proposal, ...]:
     x = plan.test[:points]
     if isinstance(trained.flow, Padded):
-        x = np.asarray(jax.vmap(trained.flow.extended)(x.astype(np.float32)), np.float64)
+        x = np.asarray(jax.vmap(trained.flow.extended)(jnp.asarray(x, jnp.float32)), np.float64)
     return propose(audit(trained.flow, x, scale=np.ones(x.shape[1])), trained.flow, plan.train)
 
 
