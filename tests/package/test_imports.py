@@ -71,6 +71,7 @@ def test_root_names_load() -> None:
     packages = {"bijections", "conditioning", "distributions", "flows", "training", "selection"}
     assert {name for name, kind in names.items() if kind == "module"} == packages | {
         "adapters",
+        "remedies",
         "linear",
         "tables",
         "records",

@@ -158,7 +158,7 @@ class JaxMap(AbstractMap):
     def _computed(
         self,
         kernel: Callable,
-        function: Callable,
+        function: Any,
         arrays: Any,
         context: FloatArray | None,
         precision: Precision,
