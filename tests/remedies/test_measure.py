@@ -145,7 +145,9 @@ CASES = {
     "made finite": (figures(NAN, NAN), figures(10.0, 12.0), "made finite"),
     "resolved": (figures(1e17, 1e18), figures(10.0, 12.0), "made finite"),
     "broken": (figures(10.0, 12.0), figures(NAN, NAN), "made non-finite"),
-    "some": (figures(NAN, 10.0), figures(10.0, 12.0), "not measured"),
+    "some made finite": (figures(NAN, 10.0), figures(10.0, 12.0), "made finite"),
+    "some broken": (figures(10.0, 12.0), figures(NAN, 10.0), "made non-finite"),
+    "still": (figures(NAN, NAN), figures(NAN, 10.0), "still non-finite"),
     "diverged": (figures(10.0, 12.0), figures(1.0, 1.0, status="diverged"), "not measured"),
 }
 
@@ -162,7 +164,7 @@ def test_a_remedy_that_lets_training_finish_helps():
     effects = effects_of(broken, figures(10.0, 12.0))
     row = Measured("x", None, figures(10.0, 12.0), effects)
     assert row.helps
-    assert row.effect == "κ not measured, training finishes"
+    assert row.effect == "κ made finite, training finishes"
     assert effects["log_likelihood"].verdict == "not measured"
     back = Measured("x", None, broken, effects_of(figures(10.0, 12.0), broken))
     assert not back.helps

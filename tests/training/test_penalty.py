@@ -69,12 +69,13 @@ def test_only_every_kth_step_is_penalised():
 
 
 def test_it_holds_the_scale_back_and_the_history_shows_the_likelihood():
-    settings = short(key=KEY, validation=WIDE[:200], learning_rate=0.05, max_epochs=12)
+    """2 L + 16 exp(-2 L) + 10 (exp(2 L) + exp(-2 L)) is least where 20 u^2 + 2 u = 52, u = exp(2 L)."""
+    settings = short(key=KEY, learning_rate=0.05, max_epochs=12)
     free = fit(scales(), WIDE, **settings)
     held = fit(scales(), WIDE, penalty=JacobianPenalty(10.0, every=1), **settings)
     log_scales = [float(np.mean(sum(b.a for b in r.flow.bijection.bijections))) for r in (free, held)]
-    assert log_scales[0] > 1.2  # the data's log deviation is 1.39
-    assert abs(log_scales[1]) < 0.2
+    assert log_scales[0] == pytest.approx(np.log(4.0), abs=0.1)
+    assert log_scales[1] == pytest.approx(0.5 * np.log((4164**0.5 - 2.0) / 40.0), abs=0.05)
     start = -float(np.mean(scales().log_prob(WIDE)))
     first = fit(
         scales(),

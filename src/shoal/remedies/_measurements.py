@@ -10,7 +10,7 @@ from shoal.remedies._base import Proposal
 from shoal.remedies._figures import Figures
 
 Verdict: TypeAlias = Literal[
-    "lower", "higher", "no effect", "made finite", "made non-finite", "not measured", "finishes", "fails"
+    "lower", "higher", "no effect", "made finite", "made non-finite", "still non-finite", "not measured", "finishes", "fails"
 ]  # fmt: skip
 QUANTITIES = ("condition", "round_trip", "log_likelihood")
 
@@ -21,9 +21,10 @@ class Effect:
 
     "lower" and "higher": the mean difference is above two of its standard errors over the seeds; otherwise "no effect".
     With three seeds two standard errors are a weak test (a t distribution with 2 degrees of freedom lies outside of them
-    in 18 % of cases). "made finite": no run without the remedy had a usable figure, each with it has; "not measured": a run
-    did not come to its end, or only some figures are usable. Of `training`: "finishes" where only the runs with the remedy
-    all came to an end of their own, "fails" where only those without it did; mean and error are NaN.
+    in 18 % of cases). A figure is usable if it is finite and, for kappa, below 1/eps. "made finite": every run with the
+    remedy has a usable figure, not every one without; "made non-finite": the reverse; "still non-finite": neither. "not
+    measured": a run with the remedy (for likelihoods: any) did not come to its end. Of `training`: "finishes" where only the
+    runs with the remedy all came to an end of their own, "fails" where only those without it did; mean and error are NaN.
     """
 
     verdict: Verdict
@@ -119,13 +120,11 @@ def effect_of(before: tuple[Figures, ...], after: tuple[Figures, ...], quantity:
     )  # what did not finish may be made finite
     if not all(r.complete for r in judged):
         return Effect("not measured", np.nan, np.nan)
-    usable = [[r.usable(quantity) for r in runs] for runs in (before, after)]
-    if not (all(usable[0]) and all(usable[1])):
-        if all(usable[1]) and not any(usable[0]):
-            return Effect("made finite", np.nan, np.nan)
-        if all(usable[0]) and not any(usable[1]):
-            return Effect("made non-finite", np.nan, np.nan)
-        return Effect("not measured", np.nan, np.nan)
+    was, now = (all(r.usable(quantity) for r in runs) for runs in (before, after))
+    if not (was and now):
+        return Effect(
+            "made finite" if now else "made non-finite" if was else "still non-finite", np.nan, np.nan
+        )
     mean, error = mean_and_error(values(after, quantity) - values(before, quantity))
     if not abs(mean) > 2.0 * error:
         return Effect("no effect", mean, error)
