@@ -1,6 +1,7 @@
 """`audit`: everything that this package measures, for one map at given points, and what it amounts to."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,11 @@ from shoal.conditioning._attack import Attack, attack
 from shoal.conditioning._diagnosis import diagnose, effective_rank
 from shoal.conditioning._first_nonfinite import NonFinite, first_nonfinite
 from shoal.conditioning._inputs import as_map, as_points
+from shoal.conditioning._jax_map import JaxMap
+from shoal.conditioning._lipschitz import lipschitz_bounds
 from shoal.conditioning._map import AbstractMap, Direction
 from shoal.conditioning._precision import Precision
-from shoal.conditioning._profile import Profile, profile
+from shoal.conditioning._profile import LayerProfile, Profile, profile
 from shoal.conditioning._result import Audit
 from shoal.conditioning._spectrum import DENSE, Spectrum, spectrum
 from shoal.conditioning._trips import Trip, Way, all_precisions, data_sets, latent_sets, measured_trip
@@ -85,9 +88,10 @@ def audit(
         broken = (
             None if attack_radius is None else _attacked(whole, points, rows, worst, c, units, attack_radius)
         )
+        rows_of_layers = _bounded(walked.rows, whole, z, given)
     kappa = float(np.quantile(np.nan_to_num(found.condition_numbers, nan=np.inf), 0.99, method="higher"))
     diagnosis = diagnose(
-        walked.rows,
+        rows_of_layers,
         kappa=kappa,
         trip=_largest(trips, "float32"),
         exact_trip=_largest(trips, "float64"),
@@ -98,7 +102,7 @@ def audit(
         max_round_trip=max_round_trip,
     )
     return Audit(
-        name=whole.name, x=points, z=z, scale=units, spectrum=found, layers=walked.rows,
+        name=whole.name, x=points, z=z, scale=units, spectrum=found, layers=rows_of_layers,
         start=None if before is None else before.rows, round_trips=trips, nonfinite=bad, diagnosis=diagnosis,
         attack=broken, predicted=_from_layers(walked), limits=(max_condition, max_round_trip), seed=seed,
     )  # fmt: skip
@@ -224,6 +228,22 @@ def _latents(
     for layer in reversed(layers):
         x = layer.inverse(x, context, precision=precision)
     return np.where(np.isfinite(x).all(axis=1, keepdims=True), x, 0.0)
+
+
+def _bounded(
+    rows: tuple[LayerProfile, ...], map: AbstractMap, z: FloatArray, context: FloatArray | None
+) -> tuple[LayerProfile, ...]:
+    """The rows with upper bounds of the Lipschitz constants on the box of the latents; none known with a context, or for
+    maps that are no Shoal bijection.
+    """
+    finite = z[np.isfinite(z).all(axis=1)]
+    if not isinstance(map, JaxMap) or map.bijection is None or context is not None or not len(finite):
+        return rows
+    bounds = lipschitz_bounds(map.bijection, finite.min(axis=0), finite.max(axis=0))
+    return tuple(
+        replace(r, lipschitz_bound=b.forward, inverse_lipschitz_bound=b.inverse)
+        for r, b in zip(rows, bounds, strict=True)
+    )
 
 
 def _attacked(
