@@ -4,7 +4,9 @@ kappa = sigma_max / sigma_min (2-norm). A kappa above 1 / eps of the precision t
 the matrix is singular to that precision: it is counted as `unresolved`, not quoted.
 """
 
+import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -18,6 +20,7 @@ from shoal._types import Array
 from shoal.conditioning._precision import Precision, compute
 
 _CHUNK = 1024  # points a compiled call
+_LARGE = 1 << 22  # rows x n^3 from which on decompositions run side by side
 
 
 @dataclass(frozen=True)
@@ -63,8 +66,16 @@ def jacobian_singular_values(jacobian: FloatArray) -> FloatArray:
     """Singular values, descending, of a stack of matrices (rows, n, n); NaN where a matrix is not finite."""
     values = np.full(jacobian.shape[:2], np.nan)
     finite = np.isfinite(jacobian).all(axis=(1, 2))
-    if finite.any():
-        values[finite] = np.linalg.svd(jacobian[finite], compute_uv=False)
+    rows = np.flatnonzero(finite)
+    parts = (
+        np.array_split(rows, min(len(rows), os.cpu_count() or 1))
+        if len(rows) * jacobian.shape[1] ** 3 > _LARGE
+        else [rows]
+    )
+    with ThreadPoolExecutor(len(parts)) as pool:  # NumPy lets go of the interpreter inside
+        found = pool.map(lambda part: np.linalg.svd(jacobian[part], compute_uv=False), parts)
+        for part, value in zip(parts, found, strict=True):
+            values[part] = value
     return values
 
 
