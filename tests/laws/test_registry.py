@@ -4,6 +4,7 @@ import functools
 import importlib
 import inspect
 import pkgutil
+import warnings
 
 import equinox as eqx
 import jax.random as jr
@@ -39,7 +40,10 @@ def everything() -> list[str]:
         m.name for m in pkgutil.walk_packages(shoal.__path__, "shoal.") if not m.name.endswith("__main__")
     ]
     for name in found:
-        importlib.import_module(name)
+        with warnings.catch_warnings():
+            if name.startswith("shoal.adapters."):
+                warnings.simplefilter("ignore")  # what foreign libraries warn of as they load
+            importlib.import_module(name)
     return found
 
 
