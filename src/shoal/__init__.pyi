@@ -10,6 +10,7 @@ from . import report as report
 from . import selection as selection
 from . import tables as tables
 from . import training as training
+from . import universal as universal
 from .flows import load as load
 from .flows import register as register
 from .flows import save as save

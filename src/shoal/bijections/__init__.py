@@ -3,6 +3,7 @@
 from shoal.bijections._additive import AdditiveCoupling as AdditiveCoupling
 from shoal.bijections._affine import AffineCoupling as AffineCoupling
 from shoal.bijections._affine import linear_coupling as linear_coupling
+from shoal.bijections._affine import written_coupling as written_coupling
 from shoal.bijections._autoregressive import MaskedAutoregressive as MaskedAutoregressive
 from shoal.bijections._base import AbstractBijection as AbstractBijection
 from shoal.bijections._base import AbstractComposite as AbstractComposite
@@ -37,6 +38,8 @@ from shoal.bijections._iterative import Convergence as Convergence
 from shoal.bijections._iterative import Outcome as Outcome
 from shoal.bijections._iterative import Result as Result
 from shoal.bijections._iterative import convergence as convergence
+from shoal.bijections._knot_conditioner import KnotConditioner as KnotConditioner
+from shoal.bijections._knot_conditioner import ReLUNetwork as ReLUNetwork
 from shoal.bijections._layerwise import Layerwise as Layerwise
 from shoal.bijections._leaky import AbstractLeaky as AbstractLeaky
 from shoal.bijections._leaky import LeakySoftsign as LeakySoftsign

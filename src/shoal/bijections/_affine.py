@@ -6,11 +6,13 @@ forward: x_kept = z_kept, x_moved = z_moved * s(z_kept, c) + t(z_kept, c), s > 0
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import jax.random as jr
 
 from shoal._types import Array, Context, Float, Key, Scalar, Vector
 from shoal.bijections._base import AbstractBijection, check_input
 from shoal.bijections._conditioners import Activation, Conditioner
 from shoal.bijections._held_conditioner import HeldConditioner
+from shoal.bijections._knot_conditioner import KnotConditioner
 from shoal.bijections._partition import AbstractPartition
 from shoal.bijections._scale_maps import AbstractScaleMap, scale_or
 
@@ -24,7 +26,7 @@ class AffineCoupling(AbstractBijection):
     """
 
     partition: AbstractPartition
-    conditioner: Conditioner | HeldConditioner
+    conditioner: Conditioner | HeldConditioner | KnotConditioner
     scale: AbstractScaleMap
     shape: tuple[int, ...] = eqx.field(static=True)
     context_shape: tuple[int, ...] | None = eqx.field(static=True)
@@ -66,6 +68,23 @@ class AffineCoupling(AbstractBijection):
         out = self.conditioner(kept, context if self.context_shape else None)
         moved = out.shape[0] // 2
         return self.scale.log_scale(out[:moved]), out[moved:]
+
+
+def written_coupling(
+    partition: AbstractPartition, net: KnotConditioner, *, scale: AbstractScaleMap
+) -> AffineCoupling:
+    """The affine coupling whose (raw, t) are those of a conditioner that is written down, 2 (n - k) outputs.
+
+    **Raises:** ValueError where the conditioner has other sizes than the partition.
+    """
+    moved, kept = partition.dim - partition.kept_size, partition.kept_size
+    sizes = (net.direction.shape[0], net.constant.shape[0] + net.values.shape[1])
+    if sizes != (kept, 2 * moved):
+        raise ValueError(
+            f"`written_coupling` needs a conditioner of {kept} inputs and {2 * moved} outputs; got {sizes}."
+        )
+    coupling = AffineCoupling(partition, hidden=(), scale=scale, key=jr.key(0))
+    return eqx.tree_at(lambda c: c.conditioner, coupling, net)
 
 
 def linear_coupling(

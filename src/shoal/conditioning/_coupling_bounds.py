@@ -8,9 +8,10 @@ norm of the matrix of the norms of its blocks: for s = 1, (|C| + sqrt(|C|^2 + 4)
 import numpy as np
 
 from shoal._scalars import FloatArray
-from shoal.bijections import AdditiveCoupling, AffineCoupling
-from shoal.conditioning._conditioner_bounds import conditioner_bounds
+from shoal.bijections import AdditiveCoupling, AffineCoupling, Conditioner, HeldConditioner, KnotConditioner
+from shoal.conditioning._conditioner_bounds import ConditionerBounds, conditioner_bounds
 from shoal.conditioning._intervals import Box, product, total
+from shoal.conditioning._knot_bounds import knot_bounds
 from shoal.conditioning._layer_bounds import Piece, indices, layer_bound
 from shoal.conditioning._precision import compute
 from shoal.conditioning._slopes import scale_ranges
@@ -24,7 +25,7 @@ def _(layer, box: Box | None, context: FloatArray | None, turned: bool) -> Piece
     kept, moved = indices(layer.partition)
     m = len(moved)
     net = compute(lambda c: c, layer.conditioner, precision="float64")
-    bounds = conditioner_bounds(net, box.at(kept), context if layer.context_shape else None)
+    bounds = _bounds(net, box.at(kept), context if layer.context_shape else None)
     ones = Box(np.ones(m), np.ones(m))
     if isinstance(layer, AdditiveCoupling):
         shift, rows = bounds.outputs, slice(0, m)
@@ -50,6 +51,17 @@ def _(layer, box: Box | None, context: FloatArray | None, turned: bool) -> Piece
     low[moved], high[moved] = image
     stretch, shrink = (shrink, stretch) if turned else (stretch, shrink)
     return Piece(stretch, shrink, Box(low, high))
+
+
+def _bounds(
+    net: Conditioner | HeldConditioner | KnotConditioner, box: Box, context: FloatArray | None
+) -> ConditionerBounds:
+    if isinstance(net, KnotConditioner):
+        return knot_bounds(net, box)
+    held = isinstance(net, HeldConditioner)
+    return conditioner_bounds(
+        compute(lambda c: c.held(), net, precision="float64") if held else net, box, context
+    )
 
 
 def _exp(box: Box) -> Box:

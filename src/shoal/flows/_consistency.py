@@ -17,6 +17,7 @@ import numpy as np
 
 from shoal.bijections import (
     ArrayPartition,
+    KnotConditioner,
     Partition,
     Permutation,
     Scan,
@@ -123,6 +124,12 @@ def _inverse(order: np.ndarray, inverse: np.ndarray) -> bool:
     return np.array_equal(np.take_along_axis(order, inverse, axis=-1), index)
 
 
+def _knots(net: KnotConditioner, stacked: int) -> bool:
+    knots = np.asarray(net.knots)
+    fits = net.values.shape[:-1] == knots.shape and net.constant.ndim == net.direction.ndim == stacked + 1
+    return fits and knots.shape[-1] >= 1 and bool((np.diff(knots, axis=-1) > 0).all())
+
+
 _LAWS: dict[type, Callable[[Any, int], bool]] = {
     Flow: _flow,
     Padded: _padded,
@@ -131,6 +138,7 @@ _LAWS: dict[type, Callable[[Any, int], bool]] = {
     Partition: _partition,
     ArrayPartition: _array_partition,
     Permutation: _permutation,
+    KnotConditioner: _knots,
     Standardize: lambda s, _: bool(np.all(np.asarray(s.scale) > 0)),
     StandardizedContext: lambda s, _: bool(np.all(np.asarray(s.scale) > 0)),
     SoftBoundedScale: lambda s, _: 0 < s.bound < float("inf") and s.range == (-s.bound, s.bound),
