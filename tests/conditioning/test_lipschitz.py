@@ -19,8 +19,10 @@ from shoal.bijections import (
     DenseLinear,
     DiagonalPlusLowRank,
     ExponentialScale,
+    HeldConditioner,
     Householder,
     Inverse,
+    KnotConditioner,
     Layerwise,
     Logit,
     LULinear,
@@ -40,6 +42,7 @@ from shoal.bijections import (
     Sylvester,
     halves,
     layers_of,
+    written_coupling,
 )
 from shoal.conditioning import composed, compute, extremes, from_bijection, lipschitz_bounds
 from tests.conditioning.shaken import shaken
@@ -57,6 +60,15 @@ CASES = {
     "affine silu": affine(activation="silu"),
     "affine gelu, exponential": affine(activation="gelu", scale=ExponentialScale()),
     "affine relu, sigmoid scale": affine(activation="relu", scale=SigmoidScale()),
+    "affine, knots": written_coupling(
+        Partition(N, [0, 1]),
+        KnotConditioner(
+            jnp.array([1.0, -2.0]), jnp.array([-1.0, 0.0, 0.5]),
+            jnp.array([[0.0, 1.0], [2.0, 1.0], [-1.0, 3.0]]), jnp.array([0.3, -0.2]),
+        ),
+        scale=ExponentialScale(),
+    ),
+    "affine, held conditioner": eqx.tree_at(lambda b: b.conditioner, affine(), HeldConditioner(affine().conditioner, 0.9)),
     "affine, linear conditioner": AffineCoupling(halves(N), hidden=(), key=KEY),
     "affine, nothing kept": AffineCoupling(Partition(1, []), key=KEY),
     "affine, context": affine(context_dim=2),
@@ -82,7 +94,14 @@ CASES = {
     "pixels": PixelWise(DenseLinear(2, key=KEY), (1, 2, 2)),
     "standardized context": StandardizedContext(affine(context_dim=2), jnp.array([1.0, 2.0]), jnp.array([2.0, 3.0])),
 }  # fmt: skip
-SIZES = {"residual": 1.0, "ffjord": 0.2, "standardize": 0.0, "householder": 1.0, "sylvester": 0.7}
+SIZES = {
+    "residual": 1.0,
+    "ffjord": 0.2,
+    "standardize": 0.0,
+    "affine, knots": 0.0,
+    "householder": 1.0,
+    "sylvester": 0.7,
+}
 
 
 def check(bijection, low, high, context=None):

@@ -17,6 +17,7 @@ from shoal.bijections import (
     Chain,
     ExponentialScale,
     Inverse,
+    KnotConditioner,
     LULinear,
     MaskedAutoregressive,
     Partition,
@@ -32,6 +33,7 @@ from shoal.bijections import (
     halves,
     random_halves,
     strided,
+    written_coupling,
 )
 from tests.laws import cases_continuous, cases_glow, cases_planar, cases_residual
 from tests.laws.case import Case
@@ -97,6 +99,13 @@ def _lu_around(inner: AbstractBijection, key: jax.Array) -> Chain:
     return Chain([LULinear(n, key=a), inner, LULinear(n, key=b)])
 
 
+def _by_knots(key: jax.Array) -> AffineCoupling:
+    """A coupling that is written down: 3 outputs at five knots, constant log-scales."""
+    a, b = jr.split(key)
+    net = KnotConditioner(jr.normal(a, (2,)), jnp.linspace(-2.0, 2.0, 5), jr.normal(b, (5, 3)), jnp.zeros(3))
+    return written_coupling(Partition(5, (3, 0)), net, scale=ExponentialScale())
+
+
 CASES = (
     Case("additive-halves", lambda k: AdditiveCoupling(halves(5), hidden=(6,), key=k)),
     Case(
@@ -127,6 +136,7 @@ CASES = (
         "affine-any-set",
         lambda k: AffineCoupling(Partition(5, (3, 0)), hidden=(6,), activation="relu", key=k),
     ),
+    Case("affine-knots", _by_knots, kept=("knots",)),
     Case("affine-nothing-kept", lambda k: AffineCoupling(Partition(3, ()), hidden=(), key=k)),
     Case("affine-no-hidden-layer", lambda k: AffineCoupling(halves(2), hidden=(), key=k)),
     Case(

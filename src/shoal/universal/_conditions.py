@@ -64,12 +64,12 @@ def conditions(made: Staircase) -> dict[str, Conditions]:
 def _summary(cells: float, ramps: FloatArray, masses: FloatArray) -> Conditions:
     total = float(masses.sum())
     if len(ramps) == 0:
-        same = Figure(cells, "exact")
+        same = Figure(float(cells), "exact")
         return Conditions(same, same, same, same, Figure(0.0, "exact"), same)
     order = np.argsort(ramps)
     above = np.cumsum(masses[order][::-1])[::-1]  # mass at this kappa or more
     worse = order[above >= 0.01]
-    at99 = cells if len(worse) == 0 else max(cells, float(ramps[worse[-1]]))
+    at99 = float(cells if len(worse) == 0 else max(cells, ramps[worse[-1]]))
     exact = lambda value: Figure(float(value), "exact")  # noqa: E731
     return Conditions(
         exact(cells),

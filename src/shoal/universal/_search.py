@@ -4,6 +4,7 @@ Fewer atoms lie further apart, so the layers' condition number, about 20 N / eps
 """
 
 from dataclasses import dataclass
+from itertools import chain
 from math import exp, log
 
 import numpy as np
@@ -12,7 +13,7 @@ from shoal._errors import InputError
 from shoal.universal._atoms import Atoms, quantize
 from shoal.universal._staircase import Staircase
 from shoal.universal._terms import Terms, terms
-from shoal.universal._two_layer import DType, Unresolved, best_terms, staircase
+from shoal.universal._two_layer import DType, Unresolved, least_budget, staircase
 
 MOST_ATOMS = 100_000
 SHARE = 0.7  # of epsilon that the quantization may take
@@ -45,17 +46,19 @@ def search(whole: Atoms, epsilon: float, extra: int, dtype: DType, seed: int) ->
             if again.quantization <= SHARE * epsilon:
                 tried.append(again)
     reasons = []
-    for atoms in [tried[-1], *tried[-2::-1]]:
+    more = (quantize(whole, _capped(count, whole), seed) for count in (16, 64, 256, 1024, 4096, len(whole)))
+    seen: list[Atoms] = []
+    for atoms in chain(tried[::-1], more):
         found = _built(atoms, epsilon, extra, dtype)
         if isinstance(found, Found):
             return found
         reasons.append(found.reason)
-    more = [quantize(whole, _capped(count, whole), seed) for count in (16, 64, 256, 1024, 4096, len(whole))]
-    raise InputError(_smallest([*tried, *more], epsilon, extra, dtype, len(whole), reasons[0]))
+        seen.append(atoms)
+    raise InputError(_smallest(seen, epsilon, extra, dtype, len(whole), reasons[0]))
 
 
 def _built(atoms: Atoms, epsilon: float, extra: int, dtype: DType) -> Found | Unresolved:
-    budget = epsilon - atoms.quantization * (1 + 1e-9)
+    budget = epsilon - atoms.quantization * (1 + 2e-9)
     if budget <= 0:
         return Unresolved(f"{len(atoms)} atoms are {atoms.quantization:.3g} away from the sample")
     found: Found | None = None
@@ -106,6 +109,4 @@ def _smallest(tried: list[Atoms], epsilon: float, extra: int, dtype: DType, poin
 
 
 def _least(tried: list[Atoms], extra: int, dtype: DType) -> float:
-    totals = [best_terms(atoms, extra, dtype) for atoms in tried]
-    least = min((t.total for t in totals if t is not None), default=float("inf"))
-    return least * 1.02  # the search for it is to 5 % of the construction's part
+    return 1.001 * min(least_budget(atoms, extra, dtype) + atoms.quantization for atoms in tried)

@@ -10,7 +10,7 @@ from scipy.stats import norm
 from shoal._scalars import FloatArray
 from shoal.universal._atoms import Atoms
 from shoal.universal._staircase import Staircase, cell_borders, main_direction, pushed, widest_gap
-from shoal.universal._terms import Terms, box_diameter, terms
+from shoal.universal._terms import box_diameter, terms
 
 DType: TypeAlias = Literal["float32", "float64"]
 PUSH, SCALE, RAMPS, TAILS = 0.35, 0.25, 0.3, 0.1  # how the budget of the construction is shared
@@ -34,7 +34,6 @@ def staircase(atoms: Atoms, budget: float, extra: int, dtype: DType) -> Staircas
     d = (n + extra) // 2
     a, b = atoms.points[:, :d], atoms.points[:, d:]
     v = _rounded(main_direction(a, atoms.weights), dtype)
-    v = v / (v @ v)  # <v, v> = 1 up to rounding, so that a push of m along v moves <v, a> by m
     order = np.argsort(a @ v, kind="stable")
     a, b, w = a[order], b[order], atoms.weights[order]
     u = a @ v
@@ -44,7 +43,7 @@ def staircase(atoms: Atoms, budget: float, extra: int, dtype: DType) -> Staircas
     share = min((TAILS * budget / diameter) ** 2 / 2, 0.5) if diameter > 0 else 0.5
     z = float(np.clip(-ndtri(share), LEAST_Z, MOST_Z))
     delta = min(gap / (4 * z) * 0.98, SCALE * budget / n**0.5)
-    delta = float(np.exp(_rounded(np.log(np.array(delta)), dtype)))  # the layer stores log delta
+    delta = float(np.exp(_rounded(np.log([delta]), dtype)[0]))  # the layer stores log delta
     a, b = _rounded(a, dtype), _rounded(np.pad(b, ((0, 0), (0, extra))), dtype)
     position = _rounded(a, dtype) @ v
     borders = _rounded(cell_borders(w), dtype)
@@ -80,17 +79,17 @@ def _resolved(made: Staircase, dtype: DType) -> Unresolved | None:
     return None
 
 
-def best_terms(atoms: Atoms, extra: int, dtype: DType) -> Terms | None:
-    """The terms of the smallest budget, to 5 %, that the dtype resolves for these atoms; None if it resolves none."""
-    high = max(box_diameter(atoms.points), 1e-12)
-    low, found = 1e-9 * high, None
+def least_budget(atoms: Atoms, extra: int, dtype: DType) -> float:
+    """The smallest budget, to 5 %, for which the dtype resolves a construction that keeps it; infinite if there is none."""
+    high = 2 * max(box_diameter(atoms.points), 1e-12)
+    low, found = 1e-12 * high, np.inf
     while high / low > 1.05:
         middle = float(np.sqrt(low * high))
         made = staircase(atoms, middle, extra, dtype)
-        if isinstance(made, Unresolved):
+        if isinstance(made, Unresolved) or terms(made, atoms, extra, dtype).construction > middle:
             low = middle
         else:
-            high, found = middle, terms(made, atoms, extra, dtype)
+            high = found = middle
     return found
 
 
