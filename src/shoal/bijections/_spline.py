@@ -13,6 +13,7 @@ from shoal.bijections import _rational_quadratic as rq
 from shoal.bijections._base import AbstractBijection, check_input
 from shoal.bijections._conditioners import Activation, Conditioner
 from shoal.bijections._held_conditioner import HeldConditioner
+from shoal.bijections._knot_conditioner import KnotConditioner
 from shoal.bijections._partition import AbstractPartition
 from shoal.bijections._scale_maps import AbstractScaleMap, scale_or
 
@@ -27,7 +28,7 @@ class SplineCoupling(AbstractBijection):
     """
 
     partition: AbstractPartition
-    conditioner: Conditioner | HeldConditioner
+    conditioner: Conditioner | HeldConditioner | KnotConditioner
     scale: AbstractScaleMap
     bins: int = eqx.field(static=True)
     bound: float = eqx.field(static=True)

@@ -1,6 +1,6 @@
 """`construct`: a sample and a distance in, a flow of two couplings and its certificate out ([KMR] Theorem 1)."""
 
-from typing import Any, Literal
+from typing import Any, Literal, overload
 
 import jax.numpy as jnp
 import jax.random as jr
@@ -21,6 +21,7 @@ from shoal.distributions import Flow, GaussianPadding, Padded, StandardNormal
 from shoal.universal._atoms import distinct
 from shoal.universal._certificate import Certificate, Construction
 from shoal.universal._conditions import conditions
+from shoal.universal._deeper import Deeper, deeper
 from shoal.universal._distance import statistical_w2
 from shoal.universal._figure import Figure
 from shoal.universal._inputs import checked
@@ -29,6 +30,7 @@ from shoal.universal._search import Found, search
 from shoal.universal._two_layer import DType
 
 
+@overload
 def construct(
     samples: ArrayLike,
     epsilon: float,
@@ -37,7 +39,26 @@ def construct(
     layers: Literal[2] = 2,
     weights: ArrayLike | None = None,
     dtype: DType | None = None,
-) -> "Construction":
+) -> Construction: ...
+@overload
+def construct(
+    samples: ArrayLike,
+    epsilon: float,
+    *,
+    key: Key,
+    layers: Literal[4, 8, 16],
+    weights: ArrayLike | None = None,
+    dtype: DType | None = None,
+) -> Deeper: ...
+def construct(
+    samples: ArrayLike,
+    epsilon: float,
+    *,
+    key: Key,
+    layers: Literal[2, 4, 8, 16] = 2,
+    weights: ArrayLike | None = None,
+    dtype: DType | None = None,
+) -> Construction | Deeper:
     r"""A flow of two affine couplings whose law has W2 at most `epsilon` to the sample, written down and not trained.
 
     x' = \delta x + t_2(y), y' = \delta y + t_3(x'): t_2, t_3 are one-hidden-layer ReLU networks, staircases over atoms
@@ -46,16 +67,20 @@ def construct(
 
     **Arguments:** `samples`: (M, n), 2 <= n <= 64; for odd n the flow has one coordinate of Gaussian padding, independent of
     the rest, and is a `Padded`; `epsilon`: in the data's units, bounds quantization + construction; `key`: of k-means
-    and of the measurement; `weights`: (M,), default equal; `dtype`: of the flow, default float64 where JAX's is
-    switched on, else float32.
-    **Returns:** a `Construction`: `flow`, `certificate`, the atoms and both layers' networks.
+    and of the measurement; `layers`: 2, or 4, 8 or 16 spline couplings by triangular transport for 2 columns (better
+    conditioned layers, but a distance that is measured and not proven); `weights`: (M,), default equal; `dtype`: of
+    the flow, default float64 where JAX's is switched on, else float32.
+    **Returns:** a `Construction`: `flow`, `certificate`, the atoms and both layers' networks; with more layers a
+    `Deeper`: `flow` and what was measured of it.
     **Raises:** ValueError for bad input, and where `epsilon` needs more than 100,000 atoms or more digits than the
     dtype has; the message names the smallest reachable epsilon.
     """
-    if layers != 2:
-        raise InputError(f"`layers` must be 2; got {layers!r}.")
+    if layers not in (2, 4, 8, 16):
+        raise InputError(f"`layers` must be 2, 4, 8 or 16; got {layers!r}.")
     x, epsilon, w = checked(samples, epsilon, weights)
     dtype = _dtype(dtype)
+    if layers > 2:
+        return deeper(x, w, epsilon, layers, key, dtype)
     seed = int(jr.randint(key, (), 0, 2**31 - 1, jnp.int32))
     extra = x.shape[1] % 2
     found = search(distinct(x, w), epsilon, extra, dtype, seed)
