@@ -1,8 +1,8 @@
 """Depth against conditioning for constructed flows: 2, 4, 8 and 16 layers on five targets, into results/transport.json.
 
 Two layers (Theorem D) at several epsilon, deeper ones at the resolutions that `construct` tries. Every W2 is measured in
-the same way: exact transport between 1,000 points of the flow and 1,000 fresh points of the target, 16 times. Goes on where it
-stopped.  python benchmarks/transport.py [--results results]
+the same way: exact transport between 1,000 points of the flow and 1,000 fresh points of the target, 16 times. Goes on where
+it stopped.  python benchmarks/transport.py [--results results]
 """
 
 import argparse

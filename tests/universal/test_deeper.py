@@ -10,7 +10,7 @@ from scipy.stats import kstest
 
 from shoal import flows, universal
 from shoal.bijections import _rational_quadratic as rq
-from shoal.universal import _monotone_fit
+from shoal.universal import _deeper, _monotone_fit
 from shoal.universal._monotone_fit import spline_raw
 from shoal.universal._transport import transport
 from tests.universal.targets import TARGETS
@@ -77,7 +77,7 @@ def test_latents_are_gaussian_and_layers_milder_with_depth(name: str) -> None:
     assert worst[1] < worst[0] / 3
 
 
-def test_construct_with_more_layers(tmp_path) -> None:
+def test_construct_with_more_layers(tmp_path, monkeypatch) -> None:
     x = TARGETS["moons"](np.random.default_rng(0), 2000)
     made = universal.construct(x, 0.3, key=jr.key(0), layers=4)
     c = made.certificate
@@ -90,6 +90,7 @@ def test_construct_with_more_layers(tmp_path) -> None:
     flows.save(made.flow, tmp_path / "model")
     again = flows.load(tmp_path / "model")
     np.testing.assert_array_equal(again.log_prob(x[:50]), made.flow.log_prob(x[:50]))
+    monkeypatch.setattr(_deeper, "RESOLUTIONS", _deeper.RESOLUTIONS[:1])
     with pytest.raises(
         ValueError, match=r"is not reached by 4 layers: the smallest distance measured is 0\.\d+"
     ):
