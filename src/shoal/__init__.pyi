@@ -3,6 +3,7 @@ from . import bijections as bijections
 from . import conditioning as conditioning
 from . import distributions as distributions
 from . import flows as flows
+from . import hardness as hardness
 from . import linear as linear
 from . import records as records
 from . import remedies as remedies

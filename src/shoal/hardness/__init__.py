@@ -1,0 +1,16 @@
+"""Hard instances and depth lower bounds ([KMR] Theorem 4 in computable form)."""
+
+from shoal.hardness._architectures import Architecture as Architecture
+from shoal.hardness._architectures import additive as additive
+from shoal.hardness._architectures import coupling as coupling
+from shoal.hardness._architectures import layerwise as layerwise
+from shoal.hardness._architectures import planar as planar
+from shoal.hardness._gap import Gap as Gap
+from shoal.hardness._gap import wasserstein_gap as wasserstein_gap
+from shoal.hardness._minimum_depth import DepthBound as DepthBound
+from shoal.hardness._minimum_depth import InstanceFamily as InstanceFamily
+from shoal.hardness._minimum_depth import minimum_depth as minimum_depth
+from shoal.hardness._mixtures import GaussianMixtureOnSphere as GaussianMixtureOnSphere
+from shoal.hardness._mixtures import ShallowGenerator as ShallowGenerator
+from shoal.hardness._modes import least_lipschitz as least_lipschitz
+from shoal.hardness._modes import total_variation_bound as total_variation_bound
