@@ -6,4 +6,5 @@ from shoal.universal._conditions import Conditions as Conditions
 from shoal.universal._construct import construct as construct
 from shoal.universal._distance import wasserstein as wasserstein
 from shoal.universal._figure import Figure as Figure
+from shoal.universal._record import construction_record as construction_record
 from shoal.universal._terms import Terms as Terms
