@@ -7,8 +7,9 @@ float64. A row is one target, number of columns, number of points and epsilon: t
 the condition numbers and the seconds. Where epsilon is out of reach the row has the smallest epsilon that the message names,
 and the certificate that is reached with it. `slopes`: least squares of log kappa against log 1 / epsilon over the rows of
 one sample, kappa that of the first layer on cells and the largest of the composition on ramps.
-`large`: a sample of 100,000 points with every point an atom, in a process of its own: seconds, peak memory, and the$
-seconds of 1,000,000 samples. A run goes on where the last one stopped, and stops before a row that it would begin after `--seconds`.
+`large`: a sample of 100,000 points with every point an atom, in a process of its own: seconds, peak memory, and the
+seconds of 1,000,000 samples.
+A run goes on where the last one stopped, and stops before a row that it would begin after `--seconds`.
 """
 
 import argparse

@@ -9,10 +9,12 @@ from typing import Any
 import altair as alt
 
 from ._numbers import finite, finite_values, positive
+from ._rungs import sequence
 from ._theme import ACCENT, INK, MUTED, layered, linear_domain
 
 SIDE = 250
 COLOURS = ["#2b3f8c", "#3f86c6", "#6fc0a5", "#d9b13b", "#d1622b", "#8c1d40"]
+DOTTED = 400  # knots up to which they have dots
 LATENT = [-4.2, 4.2]
 PARTS = {
     "quantization": ("quantization", "#86b4d5"), "push": ("push", "#4a7fb5"), "scales": ("scales", "#6f5aa8"),
@@ -52,10 +54,10 @@ def staircase_chart(
         return None
     x = alt.X("u:Q", title=titles[0], scale=alt.Scale(domain=_ends(pairs, "u"), nice=False, zero=False))
     y = alt.Y("t:Q", title=titles[1], scale=alt.Scale(domain=linear_domain([p["t"] for p in pairs])))
-    width = 1.6 if len(pairs) < 400 else 0.8
+    width = 1.6 if len(pairs) < DOTTED else 0.8
     line = alt.Chart().mark_line(color=INK if coloured else ACCENT, strokeWidth=width, interpolate="linear")
     parts = [line.encode(x=x, y=y, order="u:Q")]
-    if coloured and len(pairs) < 400:
+    if coloured and len(pairs) < DOTTED:
         colour = alt.Color("u:Q", legend=None, scale=_colours())
         parts.append(alt.Chart().mark_circle(size=16, opacity=1).encode(x=x, y=y, color=colour))
     return layered(parts, SIDE, pairs)
@@ -77,12 +79,11 @@ def parts_chart(certificate: Mapping[str, Any]) -> alt.LayerChart | None:
     measured = certificate.get("w2_measured") or {}
     value = finite(measured.get("value"))
     shown = ["bound", "measured"] if value is not None else ["bound"]
-    x_scale = alt.Scale(domain=[0, 1.04 * max(epsilon, total)], nice=False)
+    x_scale = alt.Scale(domain=[0, 1.06 * max(epsilon, total)], nice=False)
     x = alt.X("from:Q", title="W₂ to the sample, in its units", scale=x_scale)
     bars = alt.Scale(domain=shown, paddingInner=0.3)
-    y = alt.Y(
-        "bar:N", title=None, sort=None, scale=bars, axis=alt.Axis(ticks=False, domain=False, labelFontSize=12)
-    )
+    axis = alt.Axis(ticks=False, domain=False, labelFontSize=12, labelPadding=6)
+    y = alt.Y("bar:N", title=None, sort=None, scale=bars, axis=axis)
     titles = [title for title, _ in PARTS.values()]
     colours = alt.Scale(domain=titles, range=[colour for _, colour in PARTS.values()])
     colour = alt.Color("part:N", title="part of the bound", scale=colours, sort=None)
@@ -100,8 +101,8 @@ def parts_chart(certificate: Mapping[str, Any]) -> alt.LayerChart | None:
     at = alt.X("at:Q", scale=x_scale)
     parts += [
         limit.mark_rule(color=INK, strokeDash=[5, 4], strokeWidth=1.5).encode(x=at),
-        limit.mark_text(dy=-7, fontSize=13, color=INK, baseline="bottom").encode(
-            x=at, y=alt.value(0), text="word:N"
+        limit.mark_text(dx=6, fontSize=14, color=INK, align="left").encode(
+            x=at, y=alt.value(12), text="word:N"
         ),
     ]
     return layered(parts, 130, rows)
@@ -110,7 +111,7 @@ def parts_chart(certificate: Mapping[str, Any]) -> alt.LayerChart | None:
 def _rows(points: Any, driver: Any) -> list[dict[str, float]]:
     """x, y and colour of each point; points that are not finite are left out."""
     found = []
-    for i, point in enumerate(points or ()):
+    for i, point in enumerate(sequence(points)):
         c = point[2] if driver is None else driver[i]
         values = finite_values([*point[:2], c])
         if len(values) == 3:
@@ -123,7 +124,7 @@ def _scatter(
 ) -> alt.LayerChart:
     x = alt.X("x:Q", title=across, scale=alt.Scale(domain=x_ends, nice=False, zero=False), axis=_axis())
     y = alt.Y("y:Q", title=up, scale=alt.Scale(domain=y_ends, nice=False, zero=False), axis=_axis())
-    mark = alt.Chart().mark_circle(size=11, opacity=0.75, clip=True)
+    mark = alt.Chart().mark_circle(size=11 if len(rows) > 800 else 24, opacity=0.75, clip=True)
     colour = alt.Color("c:Q", legend=None, scale=_colours())
     return layered([mark.encode(x=x, y=y, color=colour)], SIDE, list(rows))
 

@@ -9,9 +9,9 @@ from typing import Any
 import jinja2
 
 from .._errors import InputError
-from ._charts_construction import parts_chart, point_charts, staircase_chart
+from ._charts_construction import DOTTED, parts_chart, point_charts, staircase_chart
 from ._embed import licences, page_file, script_json, specification, vendored_scripts, vendored_versions
-from ._numbers import MISSING, duration, finite, short, whole
+from ._numbers import MISSING, duration, finite, setting, short, whole
 from ._rungs import mapping, sequence
 from ._theme import CONFIG
 
@@ -88,6 +88,7 @@ def render_construction(record: Mapping[str, Any]) -> str:
         plane=plane,
         names=[str(name) for name in sequence(pictures.get("names"))] or ["", ""],
         strides=[whole(steps.get("stride")) if steps.get("stride", 1) != 1 else "" for steps in (t2, t3)],
+        dotted=len(sequence(t2.get("knots"))) < DOTTED,
         terms=_terms(mapping(certificate.get("terms"))),
         conditions=_conditions(certificate["conditions"]),
         delta=short(record.get("delta")),
@@ -141,7 +142,7 @@ def _tiles(record: Mapping[str, Any]) -> list[dict[str, str]]:
         (row for row in layers if finite(row.get("value")) is not None), key=lambda r: r["value"], default={}
     )
     return [
-        _figure(found.get("w2_bound"), "W₂ to the sample, bound", f"ε was {short(found.get('epsilon'))}"),
+        _figure(found.get("w2_bound"), "W₂ to the sample, bound", f"ε was {setting(found.get('epsilon'))}"),
         _figure(
             found.get("w2_measured"), "W₂ to the sample, measured", "by an explicit coupling, from above"
         ),
@@ -165,7 +166,7 @@ def _padding(record: Mapping[str, Any]) -> str:
         return ""
     return (
         f"{record.get('size')} columns are odd: the flow has one more coordinate, Gaussian padding of deviation "
-        f"{short(record.get('delta'))} that is independent of the columns."
+        f"{short(record.get('delta'))} that is independent of the columns. Samples leave it out."
     )
 
 
