@@ -5,8 +5,9 @@
 Checkerboard, moons, rings, eight Gaussians and pinwheel in two dimensions, and products of 4 and 16 independent copies, in
 float64. A row is one target, number of columns, number of points and epsilon: the certificate, the number of atoms,
 the condition numbers and the seconds. Where epsilon is out of reach the row has the smallest epsilon that the message names,
-and the certificate that is reached with it. `slopes`: least squares of log kappa against log 1 / epsilon over the rows of
-one sample, kappa that of the first layer on cells and the largest of the composition on ramps.
+and the certificate that is reached with it; so do the rows of `reach`, which ask for far too little, in both dtypes.
+`slopes`: least squares of log kappa against log 1 / epsilon over the rows of one sample, kappa that of the first layer on
+cells and the largest of the composition on ramps.
 `large`: a sample of 100,000 points with every point an atom, in a process of its own: seconds, peak memory, and the
 seconds of 1,000,000 samples.
 A run goes on where the last one stopped, and stops before a row that it would begin after `--seconds`.
@@ -20,7 +21,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.random as jr
@@ -30,6 +31,7 @@ from _targets import TARGETS, FloatArray, eight_gaussians, rings
 from shoal.records import read_record, system_info, to_plain, write_record
 from shoal.universal import Certificate, construct
 
+DType = Literal["float32", "float64"]
 ROOT = Path(__file__).resolve().parents[1]
 SEED = 0
 MAKERS = {
@@ -38,6 +40,7 @@ MAKERS = {
 }  # fmt: skip
 COPIES, POINTS = (1, 4, 16), (1_000, 20_000)
 EPSILONS, IN_THE_PLANE = (0.3, 0.1, 0.03), (0.3, 0.1, 0.03, 0.01)
+REACH = {"points": 1_000, "epsilon": 1e-12, "dtypes": ("float32", "float64")}
 LARGE = {"target": "checkerboard", "points": 100_000, "epsilon": 0.002, "samples": 1_000_000}
 PACKAGES = ("shoal", "numpy", "scipy", "jax", "jaxlib", "equinox", "scikit-learn")
 MAPS = ("layer 1", "layer 2", "composition")
@@ -74,13 +77,13 @@ def figures(found: Certificate, seconds: float) -> dict[str, Any]:
     }
 
 
-def row(name: str, copies: int, points: int, epsilon: float) -> dict[str, Any]:
+def row(name: str, copies: int, points: int, epsilon: float, dtype: DType = "float64") -> dict[str, Any]:
     """One construction, or the smallest epsilon where this one is out of reach."""
     x = sample(name, copies, points)
     about = {"target": name, "columns": 2 * copies, "points": points, "epsilon": epsilon}
     start = time.perf_counter()
     try:
-        made = construct(x, epsilon, key=jr.key(SEED), dtype="float64")
+        made = construct(x, epsilon, key=jr.key(SEED), dtype=dtype)
         return {**about, "status": "reached", **figures(made.certificate, time.perf_counter() - start)}
     except ValueError as error:
         named = re.search(r"smallest reachable epsilon is ([\d.e+-]+\d)", str(error))
@@ -88,7 +91,7 @@ def row(name: str, copies: int, points: int, epsilon: float) -> dict[str, Any]:
             raise
     least = float(named[1])
     start = time.perf_counter()
-    made = construct(x, least, key=jr.key(SEED), dtype="float64")
+    made = construct(x, least, key=jr.key(SEED), dtype=dtype)
     found = figures(made.certificate, time.perf_counter() - start)
     return {**about, "status": "out of reach", "least_epsilon": least, "at_least_epsilon": found}
 
@@ -153,21 +156,29 @@ def main() -> None:
         "seed": SEED,
         "versions": system_info(PACKAGES),
         "config": {"copies": COPIES, "points": POINTS, "epsilons": EPSILONS, "epsilons_2d": IN_THE_PLANE,
-                   "targets": list(MAKERS), "dtype": "float64", "large": LARGE},
+                   "targets": list(MAKERS), "dtype": "float64", "large": LARGE, "reach": REACH},
         "rows": {},
         "slopes": {},
+        "reach": {},
         "large": None,
     }  # fmt: skip
     if out.exists() and not options.fresh:
         before = read_record(out)
         if before["config"] == to_plain(record["config"]):
-            record |= {"rows": before["rows"], "large": before["large"]}
+            record |= {key: before[key] for key in ("rows", "slopes", "reach", "large")}
     if record["large"] is None:
         command = [sys.executable, __file__, "--large"]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         record["large"] = json.loads(done.stdout)
         write_record(to_plain(record), out)
         print(done.stdout, flush=True)
+    for name in MAKERS:
+        for dtype in REACH["dtypes"]:
+            if f"{name} {dtype}" not in record["reach"]:
+                entry = row(name, 1, REACH["points"], REACH["epsilon"], dtype)
+                record["reach"][f"{name} {dtype}"] = entry
+                write_record(to_plain(record), out)
+                print(f"{name} {dtype}: {entry['status']}, least {entry.get('least_epsilon')}", flush=True)
     for name, copies, points, epsilon in settings():
         key = f"{name} {2 * copies} {points} {epsilon:g}"
         if key in record["rows"]:

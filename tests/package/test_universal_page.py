@@ -1,0 +1,12 @@
+"""docs/universal.md and its picture are what their script writes from results/universal.json."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_page_is_what_the_script_writes():
+    command = [sys.executable, str(ROOT / "scripts" / "universal_page.py"), "--check"]
+    assert subprocess.run(command, cwd=ROOT, check=False).returncode == 0, "run scripts/universal_page.py"
