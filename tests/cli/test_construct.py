@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -124,15 +125,37 @@ def test_its_samples_are_the_rows_in_their_proportions(folder: Path, made: Resul
         assert abs(drawn.mean() - share) < slack, name
 
 
-def test_it_scores_and_audits_like_any_run(folder: Path, made: Result) -> None:
+def test_it_scores_like_any_run(folder: Path, made: Result) -> None:
+    """exp(log_prob) of a sample is, in the mean over its cell, 1 / (2 π e δ²): both layers scale by δ there."""
     result = command("score", folder / "run", folder / "t.parquet", "-o", folder / "scored.csv")
     assert result.exit_code == 0, result.output
     scored = pl.read_csv(folder / "scored.csv")
     assert scored.columns == ["left", "right", "w", "log_prob"]
     assert np.isfinite(scored["log_prob"].to_numpy()).all()
-    result = command("audit", folder / "run", "--points", 32)
+    assert command("sample", folder / "run", "-n", 2000, "-o", folder / "s.csv").exit_code == 0
+    assert command("score", folder / "run", folder / "s.csv", "-o", folder / "scored.csv").exit_code == 0
+    levels = pl.read_csv(folder / "scored.csv")["log_prob"].to_numpy()
+    expected = -np.log(2 * np.pi * np.e) - 2 * np.log(certificate(folder / "run")["delta"])
+    assert abs(levels.mean() - expected) < 5 / np.sqrt(
+        2000
+    )  # its deviation is 1; ramps have a mass of 1e-3 or so
+
+
+def test_an_odd_number_of_columns_is_padded_and_audited(folder: Path, odd: Result) -> None:
+    record = certificate(folder / "odd")
+    assert (record["size"], record["padded"], record["columns"]) == (3, True, ["x0", "x1", "x2"])
+    sentence = f"3 columns are odd: the flow has one more coordinate, Gaussian padding of deviation {record['delta']:.3g}"
+    assert sentence in odd.stdout
+    assert sentence.split(",")[0] in Parsed(folder / "odd" / "report.html").words
+    assert command("sample", folder / "odd", "-n", 15, "-o", folder / "o.csv").exit_code == 0
+    assert pl.read_csv(folder / "o.csv").columns == ["x0", "x1", "x2"]
+    assert command("score", folder / "odd", folder / "odd.npy", "-o", folder / "scored.csv").exit_code == 0
+    result = command("audit", folder / "odd", folder / "o.csv", "-o", folder / "o.html")
     assert result.exit_code == 0, result.output
-    cells = certificate(folder / "run")["certificate"]["conditions"]["layer 1"]["cells"]["value"]
+    assert "auditing 15 points of 4 coordinates" in result.stderr
+    assert "The flow has 1 coordinate of padding besides" in result.stdout
+    assert "padding 0" in (folder / "o.html").read_text(encoding="utf-8")
+    cells = record["certificate"]["conditions"]["layer 1"]["cells"]["value"]
     rows = [
         [cell.strip() for cell in line.split("│")]
         for line in result.stdout.splitlines()
@@ -142,22 +165,6 @@ def test_it_scores_and_audits_like_any_run(folder: Path, made: Result) -> None:
     assert [float(row[3]) for row in rows] == pytest.approx(
         [cells, cells], rel=6e-3
     )  # by autodiff, three digits
-
-
-def test_an_odd_number_of_columns_is_padded(folder: Path, odd: Result) -> None:
-    record = certificate(folder / "odd")
-    assert (record["size"], record["padded"], record["columns"]) == (3, True, ["x0", "x1", "x2"])
-    sentence = f"3 columns are odd: the flow has one more coordinate, Gaussian padding of deviation {record['delta']:.3g}"
-    assert sentence in odd.stdout
-    assert sentence.split(",")[0] in Parsed(folder / "odd" / "report.html").words
-    assert command("sample", folder / "odd", "-n", 5, "-o", folder / "o.csv").exit_code == 0
-    assert pl.read_csv(folder / "o.csv").columns == ["x0", "x1", "x2"]
-    assert command("score", folder / "odd", folder / "odd.npy", "-o", folder / "o.csv").exit_code == 0
-    result = command("audit", folder / "odd", folder / "odd.npy", "-o", folder / "o.html")
-    assert result.exit_code == 0, result.output
-    assert "auditing 12 points of 4 coordinates" in result.stderr
-    assert "The flow has 1 coordinate of padding besides" in result.stdout
-    assert "padding 0" in (folder / "o.html").read_text(encoding="utf-8")
 
 
 def write_inputs(folder: Path) -> None:
@@ -207,12 +214,11 @@ def test_wrong_input_is_one_sentence_and_leaves_nothing(
 
 
 def test_out_of_reach_names_an_epsilon_that_is_in_reach_and_keeps_the_old_run(
-    shoal_command: Run, tmp_path: Path
+    shoal_command: Run, tmp_path: Path, folder: Path, odd: Result
 ) -> None:
-    write_inputs(tmp_path)
-    words = ["t.npy", "-o", "run", "--precision", "float32"]
-    assert shoal_command("construct", *words, "--epsilon", 1).exit_code == 0
+    shutil.copytree(folder / "odd", tmp_path / "run")
     before = {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()}
+    words = [folder / "odd.npy", "-o", "run", "--precision", "float32"]
     result = shoal_command("construct", *words, "--epsilon", 1e-9)
     assert result.exit_code == 2
     assert "--out run exists already; name another folder, or replace it by --overwrite." in result.stderr
@@ -224,7 +230,7 @@ def test_out_of_reach_names_an_epsilon_that_is_in_reach_and_keeps_the_old_run(
     result = shoal_command("construct", *words, "--epsilon", named[1], "--overwrite")
     assert result.exit_code == 0, result.output
     assert certificate(tmp_path / "run")["certificate"]["epsilon"] == float(named[1])
-    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["run"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["run"]
 
 
 def test_an_interruption_keeps_nothing(

@@ -6,6 +6,7 @@ y_1, whose cell decides to which atom it goes; a row of the sample has the media
 
 from typing import Any
 
+import equinox as eqx
 import jax
 import numpy as np
 from scipy.special import ndtri
@@ -80,6 +81,7 @@ def _pictures(
     }
 
 
+@eqx.filter_jit
 def _stages(chain: Any, z: Any) -> tuple[Any, Any]:
     """The points after each layer."""
     first, second = chain.bijections
