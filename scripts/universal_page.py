@@ -37,7 +37,7 @@ def cells(row: dict[str, Any]) -> float:
 
 def table(record: dict[str, Any], points: int) -> str:
     """One line for each target, number of columns and epsilon."""
-    heads = ("sample", "columns", "ε", "bound", "measured", "atoms", "κ of a layer on cells", "largest κ on ramps",
+    heads = ("sample", "columns", "ε", "bound", "measured", "atoms", "κ of a layer on cells", "largest κ, on ramps",
              "mass of ramps", "seconds")  # fmt: skip
     lines = ["| " + " | ".join(heads) + " |", "|---" + "|---:" * (len(heads) - 1) + "|"]
     rows = [row for row in record["rows"].values() if row["points"] == points]
@@ -105,12 +105,11 @@ def generated(record: dict[str, Any]) -> str:
         "![κ of a layer on cells against 1 / ε](images/universal.svg)",
         "The exponents, by least squares of log κ on log 1/ε over the four ε in the plane:",
         slopes(record),
-        f"Samples of {few:,d} points:",
-        table(record, few),
-        f"Samples of {many:,d} points:",
+        f"Samples of {many:,d} points; those of {few:,d} are in `results/universal.json`. κ on cells is that of either layer, the "
+        "largest one on ramps that of the composition; the mass is the probability of ramps and tails.",
         table(record, many),
-        f"The smallest ε, for samples of {record['config']['reach']['points']:,d} points in the plane: the one that the message "
-        "names when less is asked for, and the bound that is then reached with it.",
+        f"The smallest ε, for samples of {record['config']['reach']['points']:,d} points in the plane: the one that the "
+        "message names when less is asked for, and the bound that is then reached with it.",
         reach(record),
         large,
     ])  # fmt: skip
@@ -159,7 +158,8 @@ def panel(record: dict[str, Any], columns: int, few: int, x0: float, *, labels: 
     if labels:
         middle = TOP + HEIGHT / 2
         parts.append(
-            f'<text x="16" y="{middle}" text-anchor="middle" transform="rotate(-90 16 {middle})">κ of a layer on cells</text>'
+            f'<text x="16" y="{middle}" text-anchor="middle" transform="rotate(-90 16 {middle})">'
+            "κ of a layer on cells</text>"
         )
     for name, colour in COLOURS.items():
         for points in sorted({row["points"] for row in record["rows"].values()}):
