@@ -105,8 +105,8 @@ def generated(record: dict[str, Any]) -> str:
         "![κ of a layer on cells against 1 / ε](images/universal.svg)",
         "The exponents, by least squares of log κ on log 1/ε over the four ε in the plane:",
         slopes(record),
-        f"Samples of {many:,d} points; those of {few:,d} are in `results/universal.json`. κ on cells is that of either layer, the "
-        "largest one on ramps that of the composition; the mass is the probability of ramps and tails.",
+        f"Samples of {many:,d} points; those of {few:,d} are in `results/universal.json`. κ on cells is that of "
+        "either layer, the largest one on ramps that of the composition; the mass is the probability of ramps and tails.",
         table(record, many),
         f"The smallest ε, for samples of {record['config']['reach']['points']:,d} points in the plane: the one that the "
         "message names when less is asked for, and the bound that is then reached with it.",

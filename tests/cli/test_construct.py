@@ -15,6 +15,7 @@ from typer.testing import CliRunner, Result
 
 import shoal
 from shoal.cli import app
+from shoal.cli._audit_run import run_points
 from tests.report.test_page import Parsed
 
 Run = Callable[..., Result]
@@ -141,7 +142,7 @@ def test_it_scores_like_any_run(folder: Path, made: Result) -> None:
     )  # its deviation is 1; ramps have a mass of 1e-3 or so
 
 
-def test_an_odd_number_of_columns_is_padded_and_audited(folder: Path, odd: Result) -> None:
+def test_an_odd_number_of_columns_is_padded(folder: Path, odd: Result) -> None:
     record = certificate(folder / "odd")
     assert (record["size"], record["padded"], record["columns"]) == (3, True, ["x0", "x1", "x2"])
     sentence = f"3 columns are odd: the flow has one more coordinate, Gaussian padding of deviation {record['delta']:.3g}"
@@ -150,18 +151,33 @@ def test_an_odd_number_of_columns_is_padded_and_audited(folder: Path, odd: Resul
     assert command("sample", folder / "odd", "-n", 15, "-o", folder / "o.csv").exit_code == 0
     assert pl.read_csv(folder / "o.csv").columns == ["x0", "x1", "x2"]
     assert command("score", folder / "odd", folder / "odd.npy", "-o", folder / "scored.csv").exit_code == 0
-    result = command("audit", folder / "odd", folder / "o.csv", "-o", folder / "o.html")
+
+
+def test_an_audit_of_a_padded_run_is_of_rows_with_their_padding(folder: Path, odd: Result) -> None:
+    with run_points(folder / "odd", folder / "odd.npy", 5, 0) as (flow, x, context, about):
+        assert (x.shape, context, about["columns"]) == ((5, 4), None, ["x0", "x1", "x2", "padding 0"])
+        rows = np.load(folder / "odd.npy").astype(np.float32)[np.array(about["row_numbers"]) - 1]
+        np.testing.assert_array_equal(x[:, :3], rows)
+        assert 0 < np.abs(x[:, 3]).max() < 6 * certificate(folder / "odd")["delta"]  # Gaussian of deviation δ
+        assert np.isfinite(np.asarray(flow.joint.inverse(x.astype(np.float32)))).all()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["run", "odd"])
+def test_audits(folder: Path, made: Result, odd: Result, name: str) -> None:
+    data = folder / f"{name}.csv"
+    assert command("sample", folder / name, "-n", 15, "-o", data).exit_code == 0
+    result = command("audit", folder / name, data, "-o", folder / f"{name}.html")
     assert result.exit_code == 0, result.output
-    assert "auditing 15 points of 4 coordinates" in result.stderr
-    assert "The flow has 1 coordinate of padding besides" in result.stdout
-    assert "padding 0" in (folder / "o.html").read_text(encoding="utf-8")
-    cells = record["certificate"]["conditions"]["layer 1"]["cells"]["value"]
+    assert f"auditing 15 points of {2 if name == 'run' else 4} coordinates" in result.stderr
+    assert ("The flow has 1 coordinate of padding besides" in result.stdout) == (name == "odd")
+    cells = certificate(folder / name)["certificate"]["conditions"]["layer 1"]["cells"]["value"]
     lines = [line for line in result.stdout.splitlines() if line.startswith("│") and "AffineCoupling" in line]
     rows = [[cell.strip() for cell in line.split("│")] for line in lines]
     assert [row[2] for row in rows] == ["0 AffineCoupling", "1 AffineCoupling"]
-    assert [float(row[3]) for row in rows] == pytest.approx(
-        [cells, cells], rel=6e-3
-    )  # by autodiff, three digits
+    assert float(rows[0][3]) == pytest.approx(
+        cells, rel=6e-3
+    )  # by autodiff, three digits; the last layer has data's units
 
 
 def write_inputs(folder: Path) -> None:
