@@ -76,6 +76,7 @@ def test_root_names_load() -> None:
         "tables",
         "records",
         "report",
+        "universal",
     }
     assert {name for name, kind in names.items() if kind != "module"} == functions
 

@@ -139,6 +139,13 @@ def test_equal_weights_are_no_constant_column(tmp_path: Path, values: np.ndarray
     assert read_table(path, weights="gamma").weights_name == "gamma"
 
 
+def test_constant_and_identical_columns_are_read_where_no_density_is_wanted(tmp_path: Path):
+    path = tmp_path / "t.csv"
+    path.write_text("a,b,c\n1,2,2\n1,3,3\n")
+    table = read_table(path, minimum_rows=1, distinct=False)
+    np.testing.assert_array_equal(table.values, [[1, 2, 2], [1, 3, 3]])
+
+
 def test_the_shipped_table():
     table = read_table(Path(__file__).parents[2] / "data" / "diamonds.csv")
     assert table.names == ("carat", "depth", "table", "price", "x", "y", "z")

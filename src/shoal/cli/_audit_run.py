@@ -31,7 +31,8 @@ def run_points(
             )
         if source is None:
             values = _samples(flow, run, points, seed)
-            yield flow, values, None, _about_samples(flow, len(values), points)
+            about = _about_samples(flow, len(values), points)
+            yield flow, *_extended(flow, values, None, about)
             return
         table = table if table is not None else _by_place(folder, flow, source)
         rows = chosen_rows(table.rows, points, seed)
@@ -39,7 +40,25 @@ def run_points(
         about = {
             "source": str(data), "columns": list(table.names), "row_numbers": table.row_numbers()[rows].tolist()
         }  # fmt: skip
-        yield flow, table.values[rows], context, about
+        yield flow, *_extended(flow, table.values[rows], context, about)
+
+
+def _extended(flow: Any, values: Any, context: Any, about: dict[str, Any]) -> tuple[Any, Any, dict[str, Any]]:
+    """Values, context and record; a `Padded` is a map of rows with their padding, whose coordinates come last."""
+    if not hasattr(flow, "extended"):
+        return values, context, about
+    import jax
+    import numpy as np
+
+    padded = np.asarray(jax.vmap(flow.extended)(jax.numpy.asarray(values, flow.dtype)), np.float64)
+    extra = padded.shape[1] - values.shape[1]
+    names = about.get("columns")
+    if names is not None:
+        about["columns"] = [*names, *(f"padding {i}" for i in range(extra))]
+    count = "1 coordinate" if extra == 1 else f"{extra} coordinates"
+    words = f"The flow has {count} of padding besides, in which each row has its own noise."
+    about["note"] = " ".join(filter(None, (about.get("note"), words)))
+    return padded, context, about
 
 
 def chosen_rows(count: int, points: int, seed: int) -> Any:

@@ -8,6 +8,7 @@ import typer
 import shoal
 
 from ._audit import audit
+from ._construct import construct
 from ._exit import BAD_INPUT
 from ._factor import factor
 from ._fit import fit
@@ -27,6 +28,7 @@ app.command()(sample)
 app.command()(score)
 app.command()(factor)
 app.command()(audit)
+app.command()(construct)
 
 
 def _version(value: bool) -> bool:

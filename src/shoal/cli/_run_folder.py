@@ -24,7 +24,10 @@ except ImportError:  # not on Windows, where two runs into one folder are then n
 
 LOCK = ".lock"
 MARKS = ("record.json", "config.json", "model.json")  # a folder with one of these holds a run
-PARTS = (*MARKS, "weights.safetensors", "metrics.parquet", "log.jsonl", "report.html", "checkpoints")
+PARTS = (
+    *(*MARKS, "weights.safetensors", "certificate.json"),
+    *("metrics.parquet", "log.jsonl", "report.html", "checkpoints"),
+)
 
 
 @dataclass(frozen=True)
@@ -46,8 +49,10 @@ def find_places(out: str) -> Places:
     return Places(label, run, run.with_name(f"{run.name}.unfinished"), run.with_name(f"{run.name}.replaced"))
 
 
-def check_places(places: Places, *, overwrite: bool, resume: bool) -> None:
+def check_places(places: Places, *, overwrite: bool, resume: bool, resumable: bool = True) -> None:
     """Checks that the run can be made; makes nothing, but completes a replacement that was killed half-way.
+
+    **Arguments:** `resumable`: whether the command that makes the run knows `--resume`.
 
     **Raises:** `InputError` if the run exists and is not to be overwritten, is no run, or can not be written.
     """
@@ -69,8 +74,9 @@ def check_places(places: Places, *, overwrite: bool, resume: bool) -> None:
     if places.run.exists():
         _check_existing(places, overwrite)
     if places.unfinished.exists() and not (resume or overwrite):
+        go_on = "go on with it by --resume" if resumable else "move it away"
         raise InputError(
-            f"An unfinished run lies in {label}.unfinished; go on with it by --resume, or start again by --overwrite."
+            f"An unfinished run lies in {label}.unfinished; {go_on}, or start again by --overwrite."
         )
 
 

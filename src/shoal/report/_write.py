@@ -1,4 +1,4 @@
-"""Writing the HTML report of a run, of a factorization or of an audit from its record.
+"""Writing the HTML report of a run, a factorization, an audit or a construction from its record.
 
 The page works offline: charts are Altair specifications, and the JavaScript that draws them is inlined.
 """
@@ -10,6 +10,7 @@ from typing import Any
 from .._errors import InputError
 from ..records import check_record, to_plain, write_text
 from ._audit import check_audit, render_audit
+from ._construction import check_construction, render_construction
 from ._factorization import check_factorization, render_factorization
 from ._page import render
 
@@ -68,6 +69,23 @@ def write_audit(record: Mapping[str, Any], path: str | os.PathLike[str]) -> None
     """
     check_audit(record)
     _write(render_audit(to_plain(record)), path, "the record has too many layers or too long texts")
+
+
+def write_construction(record: Mapping[str, Any], path: str | os.PathLike[str]) -> None:
+    """Writes the report of a construction as one HTML file of at most 5 MB that needs no network.
+
+    **Arguments:** `record`: what `shoal.universal.construction_record` returns; the keys `source`, `command` and `seconds`,
+    if they are there, head the page. `path`: the file to write, replaced in one step if it exists.
+
+    **Raises:** `InputError` if this is not such a record, or if the file can not be written.
+
+    ```python
+    made = shoal.universal.construct(x, 0.3, key=jax.random.key(0))
+    shoal.report.write_construction(shoal.universal.construction_record(made, x), "construction.html")
+    ```
+    """
+    check_construction(record)
+    _write(render_construction(to_plain(record)), path, "the record has too many points or too long texts")
 
 
 def _write(page: str, path: str | os.PathLike[str], reason: str) -> None:

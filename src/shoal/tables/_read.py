@@ -19,6 +19,7 @@ def read_table(
     context: Sequence[str] | None = None,
     weights: str | None = None,
     minimum_rows: int = MINIMUM_ROWS,
+    distinct: bool = True,
     command: str | None = None,
 ) -> Table:
     """Reads a CSV, Parquet, NPY or NPZ file and checks that a flow can be trained on it.
@@ -32,6 +33,7 @@ def read_table(
     - `context`: names of the columns that the model is conditioned on.
     - `weights`: name of the column of row weights.
     - `minimum_rows`: fewer rows are an error.
+    - `distinct`: constant and identical columns are an error, as no density exists on them.
     - `command`: the command line, up to the column options, that messages repeat with options that would work.
 
     **Returns:** a `Table` of finite float64 values.
@@ -52,7 +54,7 @@ def read_table(
     )
     source = open_source(path)
     table = build_table(
-        source, choose_roles(source, request), request, minimum_rows=minimum_rows, distinct=True
+        source, choose_roles(source, request), request, minimum_rows=minimum_rows, distinct=distinct
     )
     check_distinct_rows(table, min(MINIMUM_DISTINCT, minimum_rows))
     return table

@@ -8,4 +8,5 @@ from shoal.universal._deeper import Deeper as Deeper
 from shoal.universal._deeper import Measured as Measured
 from shoal.universal._distance import wasserstein as wasserstein
 from shoal.universal._figure import Figure as Figure
+from shoal.universal._record import construction_record as construction_record
 from shoal.universal._terms import Terms as Terms
