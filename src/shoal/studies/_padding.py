@@ -1,0 +1,75 @@
+"""The study `padding`: RealNVP on the data alone, with zeros, and with Gaussian coordinates beside the data.
+
+The question is that of Koehler, Mehta and Risteski ([KMR], ICML 2021, section 6): does zero padding hurt, and is Gaussian
+padding better conditioned? (theory: shoal.distributions.Padded.)
+"""
+
+from shoal.studies._base import Cell, ErrorBar, Setting, Study
+from shoal.studies._padding_run import run_padding
+from shoal.studies._targets import TARGETS
+
+PADDINGS = ("none", "zero", "gaussian")
+PLANAR: dict[str, Setting] = {
+    "rows": 4_000, "held_out": 2_000, "depth": 8, "hidden": 64, "partition": "alternating", "scale": "exponential",
+    "batch": 128, "epochs": 40, "rate": 1e-3, "looks": "", "points": 64, "draws": 64, "samples": 1_000,
+}  # fmt: skip
+DIGITS: dict[str, Setting] = {
+    **PLANAR, "rows": 1_437, "held_out": 360, "hidden": 128, "partition": "random", "batch": 64, "epochs": 30,
+}  # fmt: skip
+MNIST: dict[str, Setting] = {
+    **DIGITS, "rows": 4_000, "held_out": 1_000, "hidden": 256, "epochs": 10, "looks": "1 2 5 10",
+}  # fmt: skip
+SMOKE: dict[str, Setting] = {
+    **PLANAR, "rows": 256, "held_out": 128, "depth": 2, "hidden": 8, "batch": 64, "epochs": 2, "points": 8, "draws": 4,
+    "samples": 64,
+}  # fmt: skip
+
+
+def grid(target: str, seeds: int, settings: dict[str, Setting], mark: str = "") -> list[Cell]:
+    """The cells of one target: every padding, every seed."""
+    return [
+        Cell(f"{target}/{padding}/{seed}{mark}", {"target": target, "padding": padding, "seed": seed, **settings})
+        for padding in PADDINGS
+        for seed in range(seeds)
+    ]
+
+
+def seconds(cell: Cell) -> float:
+    """Expected seconds of a cell, roughly."""
+    target, wide = cell.config["target"], cell.config["padding"] != "none"
+    base = {"digits": 30.0, "mnist-14": 150.0}.get(str(target), 6.0)
+    return base * (1.5 if wide else 1.0)
+
+
+KINDS = {
+    "bound": "lower_bound", "estimate": "estimate", "joint": "joint", "joint_error": "estimate",
+    "bound_error": "estimate", "estimate_error": "estimate", "log_likelihood_error": "estimate",
+    "marginal_estimate": "estimate", "marginal_estimate_error": "estimate", "marginal_scale": "estimate",
+}  # fmt: skip
+
+NATS, RELATIVE = ErrorBar(absolute=0.02), ErrorBar(absolute=1e-9, relative=0.02)
+
+PADDING = Study(
+    name="padding",
+    title="Padding: none, zeros and Gaussian coordinates, by likelihood, transport and condition number",
+    source="Koehler, Mehta, Risteski: Representational aspects of depth and conditioning in normalizing flows, ICML 2021",
+    cells=tuple(
+        cell
+        for target, seeds, settings in (
+            *((name, 5, PLANAR) for name in TARGETS),
+            ("digits", 5, DIGITS),
+            ("mnist-14", 2, MNIST),
+        )
+        for cell in grid(target, seeds, settings)
+    ),
+    smoke=tuple(grid("moons", 1, SMOKE, "/smoke")),
+    run=run_padding,
+    together=("seed",),
+    kinds=KINDS,
+    cost=seconds,
+    packages=("shoal", "numpy", "scipy", "jax", "jaxlib", "equinox", "optax", "scikit-learn", "mlxtend"),
+    bars={
+        **dict.fromkeys(("log_likelihood", "bound", "estimate", "joint", "marginal_estimate", "train_by_epoch"), NATS),
+    },
+    bar=RELATIVE,
+)
