@@ -13,6 +13,7 @@ from ._factor import factor
 from ._fit import fit
 from ._sample import sample
 from ._score import score
+from ._study import study
 
 app = typer.Typer(
     name="shoal",
@@ -27,6 +28,7 @@ app.command()(sample)
 app.command()(score)
 app.command()(factor)
 app.command()(audit)
+app.add_typer(study, name="study")
 
 
 def _version(value: bool) -> bool:

@@ -28,7 +28,11 @@ class Cell:
 
     def __post_init__(self) -> None:
         for key, value in self.config.items():
-            if type(value) not in (str, int, float, bool) or value != value or value in (float("inf"), -float("inf")):
+            if (
+                type(value) not in (str, int, float, bool)
+                or value != value
+                or value in (float("inf"), -float("inf"))
+            ):
                 raise ValueError(
                     f"`Cell(config=...)` holds texts, finite numbers and booleans; {key!r} of {self.name!r} is {value!r}."
                 )
@@ -87,6 +91,7 @@ class Study:
     - `kinds`: figure -> exact, lower_bound, upper_bound, estimate, or a word that says what else it is. A figure without
       an entry has the kind "exact": it was computed, not sampled or bounded.
     - `bars`: figure -> its error bar in `check`; `bar` for the others, such as counts and texts, which must be equal.
+    - `shown`: the figures that a table of medians has; all numbers without.
     - `cost(cell)`: expected seconds, up to a factor: for the time left. `packages`: whose versions are recorded.
 
     **Raises:** ValueError for two cells of one name or one configuration.
@@ -102,6 +107,7 @@ class Study:
     kinds: Mapping[str, str] = field(default_factory=dict)
     bars: Mapping[str, ErrorBar] = field(default_factory=dict)
     bar: ErrorBar = ErrorBar()
+    shown: tuple[str, ...] = ()
     cost: Callable[[Cell], float] = lambda cell: 1.0
     packages: tuple[str, ...] = ("shoal", "numpy", "scipy", "jax", "jaxlib", "equinox", "optax")
     dtype: str = "float32"
@@ -113,7 +119,9 @@ class Study:
             seen: set[str] = set()
             for cell in every:
                 if getattr(cell, what) in seen:
-                    raise ValueError(f"`Study` {self.name!r} has two cells of the same {what}: {cell.name!r}.")
+                    raise ValueError(
+                        f"`Study` {self.name!r} has two cells of the same {what}: {cell.name!r}."
+                    )
                 seen.add(getattr(cell, what))
 
     def groups(self, cells: Sequence[Cell]) -> list[tuple[Cell, ...]]:

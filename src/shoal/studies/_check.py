@@ -9,6 +9,7 @@ from shoal._errors import InputError
 from shoal.records import to_plain
 from shoal.studies._base import Cell, ErrorBar, Failure, Study
 from shoal.studies._records import place, read_records
+from shoal.studies._run import results_of
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ def check(
             if progress is not None:
                 progress({"stage": "working", "fraction": (done + fraction) / len(groups), "words": words})
 
-        for cell, result in zip(group, study.run(group, tell), strict=True):
+        for cell, result in zip(group, results_of(study, group, tell), strict=True):
             stored = records.figures(cell) or {}
             if isinstance(result, Failure):
                 found.append(Difference(cell.name, "status", "done", f"failed: {result.reason}", study.bar))

@@ -11,7 +11,7 @@ from shoal.studies._targets import TARGETS
 PADDINGS = ("none", "zero", "gaussian")
 PLANAR: dict[str, Setting] = {
     "rows": 4_000, "held_out": 2_000, "depth": 8, "hidden": 64, "partition": "alternating", "scale": "exponential",
-    "batch": 128, "epochs": 40, "rate": 1e-3, "looks": "", "points": 64, "draws": 64, "samples": 1_000,
+    "batch": 128, "epochs": 60, "rate": 2e-3, "looks": "", "points": 64, "draws": 64, "samples": 1_000,
 }  # fmt: skip
 DIGITS: dict[str, Setting] = {
     **PLANAR, "rows": 1_437, "held_out": 360, "hidden": 128, "partition": "random", "batch": 64, "epochs": 30,
@@ -28,7 +28,10 @@ SMOKE: dict[str, Setting] = {
 def grid(target: str, seeds: int, settings: dict[str, Setting], mark: str = "") -> list[Cell]:
     """The cells of one target: every padding, every seed."""
     return [
-        Cell(f"{target}/{padding}/{seed}{mark}", {"target": target, "padding": padding, "seed": seed, **settings})
+        Cell(
+            f"{target}/{padding}/{seed}{mark}",
+            {"target": target, "padding": padding, "seed": seed, **settings},
+        )
         for padding in PADDINGS
         for seed in range(seeds)
     ]
@@ -66,10 +69,16 @@ PADDING = Study(
     run=run_padding,
     together=("seed",),
     kinds=KINDS,
+    shown=(
+        *("log_likelihood", "bound", "estimate", "marginal_estimate", "w1", "w1_data", "w2", "w2_data"),
+        *("kappa_median", "kappa_mean", "kappa_unresolved"),
+    ),
     cost=seconds,
     packages=("shoal", "numpy", "scipy", "jax", "jaxlib", "equinox", "optax", "scikit-learn", "mlxtend"),
     bars={
-        **dict.fromkeys(("log_likelihood", "bound", "estimate", "joint", "marginal_estimate", "train_by_epoch"), NATS),
+        **dict.fromkeys(
+            ("log_likelihood", "bound", "estimate", "joint", "marginal_estimate", "train_by_epoch"), NATS
+        ),
     },
     bar=RELATIVE,
 )

@@ -61,6 +61,8 @@ def _pixels(train: FloatArray, levels: int, rng: np.random.Generator) -> Chain:
     share = ALPHA + (1.0 - 2.0 * ALPHA) * (train + rng.random(train.shape)) / levels
     logits = np.log(share) - np.log1p(-share)
     mean, deviation = logits.mean(axis=0), logits.std(axis=0)
-    deviation = np.maximum(deviation, FLOOR * np.sqrt(np.mean(deviation**2)))  # a pixel that is 0 in every row
+    deviation = np.maximum(
+        deviation, FLOOR * np.sqrt(np.mean(deviation**2))
+    )  # a pixel that is 0 in every row
     standard = Standardize(mean.astype(np.float32), deviation.astype(np.float32))
     return Chain([standard, Logit(train.shape[1], low=0.0, high=float(levels), alpha=ALPHA)])

@@ -63,10 +63,10 @@ def condition_figures(kappa: FloatArray) -> Figures:
 def likelihoods(key: Key, model: Any, data: Data, draws: int) -> Figures:
     """Of the held-out rows, in nats a data dimension: means over rows, with the standard errors of these means.
 
-    `log_likelihood`: where the density is known. `bound`, `estimate`: the mean and the log-mean-exp of K importance weights,
-    K = `draws`, of padding and dequantization noise. A padding without density has `joint`, the joint's log-density at (x, e),
-    which is no likelihood of x; the joint has a marginal, though, whose `marginal_estimate` is importance-weighted with
-    e ~ N(0, s^2), s the root mean square of e in the model's own samples (`marginal_scale`).
+    `log_likelihood`: where the density is known. `bound`, `estimate`: the mean and the log-mean-exp of K importance weights
+    (`draws`) of padding and dequantization noise. A padding without density has `joint`, the joint's log-density at (x, e),
+    which is no likelihood of x. The joint has a marginal, though: `marginal_estimate`, importance-weighted, e ~ N(0, s^2)
+    with s the root mean square of e in the model's own samples (`marginal_scale`).
     """
     density, x = density_of(model), data.held_out
     if isinstance(density, Padded) and density.padding.support == "none":

@@ -55,8 +55,8 @@ def build(key: Key, cell: Cell, data: Data) -> Any:
     return density if data.levels is None else Dequantized(density, data.levels, key=k_noise)
 
 
-def density_of(model: Any) -> Flow | Padded:
-    """The model without its dequantization."""
+def density_of(model: Any) -> Any:
+    """The model without its dequantization: a `Flow` or a `Padded`."""
     return model.density if isinstance(model, Dequantized) else model
 
 

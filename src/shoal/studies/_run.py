@@ -62,14 +62,29 @@ def run(
     cells = study.smoke if smoke else study.cells
     with appending(study, folder) as append:
         records = read_records(study, folder)
-        over = ("done",) if retry else ("done", "failed")
-        groups = study.groups([cell for cell in cells if records.status(cell) not in over])
+        finished = ("done",) if retry else ("done", "failed")
+        groups = study.groups([cell for cell in cells if records.status(cell) not in finished])
         costs = [sum(map(study.cost, group)) for group in groups]
         total, past = sum(costs) or 1.0, 0.0
         for group, cost in zip(groups, costs, strict=True):
             _run_group(study, group, append, _listener(progress, group, past / total, cost / total))
             past += cost
     return tally(cells, read_records(study, folder))
+
+
+def results_of(study: Study, group: tuple[Cell, ...], tell: Callable[..., None]) -> Sequence[Result]:
+    """`study.run(group, tell)`, with a numerical failure as the result of each cell of the group."""
+    try:
+        results = study.run(group, tell)
+    except InputError:
+        raise
+    except FAILURES as why:
+        return [Failure(f"{type(why).__name__}: {' '.join(str(why).split())}")] * len(group)
+    if len(results) != len(group):
+        raise TypeError(
+            f"`run` of the study {study.name!r} gave {len(results)} results for {len(group)} cells."
+        )
+    return results
 
 
 def _run_group(
@@ -87,15 +102,11 @@ def _run_group(
         }
 
     try:
-        results: Sequence[Result] = study.run(group, tell)
+        results = results_of(study, group, tell)
     except KeyboardInterrupt:
         for cell in group:
             append(record_of(cell, "interrupted", **facts()))
         raise
-    except InputError:
-        raise
-    except FAILURES as why:
-        results = [Failure(f"{type(why).__name__}: {' '.join(str(why).split())}")] * len(group)
     for cell, result in zip(group, results, strict=True):
         if isinstance(result, Failure):
             append(record_of(cell, "failed", reason=result.reason, **facts()))

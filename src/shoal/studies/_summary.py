@@ -9,6 +9,8 @@ import numpy as np
 from shoal.studies._base import Cell, Study
 from shoal.studies._records import Records
 
+NO_NUMBER = ("nan", "inf", "-inf")  # as a record has what is not finite
+
 
 @dataclass(frozen=True)
 class Spread:
@@ -67,7 +69,6 @@ def _row(study: Study, records: Records, cells: list[Cell]) -> Row:
     spreads = {}
     for name in names:
         values = [figures.get(name) for figures in found]
-        if any(isinstance(v, list | str | bool) for v in values):
-            continue
-        spreads[name] = spread(values)
+        if not any(isinstance(v, list | bool) or (isinstance(v, str) and v not in NO_NUMBER) for v in values):
+            spreads[name] = spread([None if isinstance(v, str) else v for v in values])
     return Row(dict(_rest(study, cells[0])), len(cells), spreads, {k: kinds.get(k, "exact") for k in spreads})
