@@ -9,6 +9,7 @@ from shoal.studies._padding_run import run_padding
 from shoal.studies._targets import TARGETS
 
 PADDINGS = ("none", "zero", "gaussian")
+AS_PUBLISHED = ("zero-dequantized", "gaussian-clamped")  # what the public code of [KMR] does to images
 PLANAR: dict[str, Setting] = {
     "rows": 4_000, "held_out": 2_000, "depth": 8, "hidden": 64, "partition": "alternating", "scale": "exponential",
     "batch": 128, "epochs": 60, "rate": 2e-3, "looks": "", "points": 64, "draws": 64, "samples": 1_000,
@@ -25,14 +26,20 @@ SMOKE: dict[str, Setting] = {
 }  # fmt: skip
 
 
-def grid(target: str, seeds: int, settings: dict[str, Setting], mark: str = "") -> list[Cell]:
+def grid(
+    target: str,
+    seeds: int,
+    settings: dict[str, Setting],
+    paddings: tuple[str, ...] = PADDINGS,
+    mark: str = "",
+) -> list[Cell]:
     """The cells of one target: every padding, every seed."""
     return [
         Cell(
             f"{target}/{padding}/{seed}{mark}",
             {"target": target, "padding": padding, "seed": seed, **settings},
         )
-        for padding in PADDINGS
+        for padding in paddings
         for seed in range(seeds)
     ]
 
@@ -44,11 +51,20 @@ def seconds(cell: Cell) -> float:
     return base * (1.5 if wide else 1.0)
 
 
-KINDS = {
-    "bound": "lower_bound", "estimate": "estimate", "joint": "joint", "joint_error": "estimate",
-    "bound_error": "estimate", "estimate_error": "estimate", "log_likelihood_error": "estimate",
-    "marginal_estimate": "estimate", "marginal_estimate_error": "estimate", "marginal_scale": "estimate",
+ESTIMATES = (
+    "marginal_scale",
+    *(f"{name}_effective" for name in ("estimate", "marginal_estimate", "bound_weighted")),
+)
+LIKELIHOODS = {
+    "log_likelihood": "exact", "bound": "lower_bound", "estimate": "estimate", "bound_weighted": "lower_bound",
+    "joint": "joint", "marginal_estimate": "estimate",
 }  # fmt: skip
+KINDS = {
+    **LIKELIHOODS,
+    **dict.fromkeys((f"{name}_error" for name in LIKELIHOODS), "estimate"),
+    **dict.fromkeys(ESTIMATES, "estimate"),
+    "train_by_epoch": "objective",  # the log-likelihood, the bound or the joint, whichever was trained
+}
 
 NATS, RELATIVE = ErrorBar(absolute=0.02), ErrorBar(absolute=1e-9, relative=0.02)
 
@@ -58,14 +74,15 @@ PADDING = Study(
     source="Koehler, Mehta, Risteski: Representational aspects of depth and conditioning in normalizing flows, ICML 2021",
     cells=tuple(
         cell
-        for target, seeds, settings in (
+        for arguments in (
             *((name, 5, PLANAR) for name in TARGETS),
             ("digits", 5, DIGITS),
             ("mnist-14", 2, MNIST),
+            ("digits", 2, DIGITS, AS_PUBLISHED),
         )
-        for cell in grid(target, seeds, settings)
+        for cell in grid(*arguments)
     ),
-    smoke=tuple(grid("moons", 1, SMOKE, "/smoke")),
+    smoke=tuple(grid("moons", 1, SMOKE, mark="/smoke")),
     run=run_padding,
     together=("seed",),
     kinds=KINDS,

@@ -64,27 +64,30 @@ def likelihoods(key: Key, model: Any, data: Data, draws: int) -> Figures:
     """Of the held-out rows, in nats a data dimension: means over rows, with the standard errors of these means.
 
     `log_likelihood`: where the density is known. `bound`, `estimate`: the mean and the log-mean-exp of K importance weights
-    (`draws`) of padding and dequantization noise. A padding without density has `joint`, the joint's log-density at (x, e),
-    which is no likelihood of x. The joint has a marginal, though: `marginal_estimate`, importance-weighted, e ~ N(0, s^2)
-    with s the root mean square of e in the model's own samples (`marginal_scale`).
+    (`draws`) of padding and dequantization noise; the latter is `bound_weighted` where the padding lies in a box. A padding
+    without density has `joint`, the joint's log-density at (x, e), which is no likelihood of x. The joint has a marginal,
+    though: `marginal_estimate`, importance-weighted, e ~ N(0, s^2) with s the root mean square of e in the model's own
+    samples (`marginal_scale`). `..._effective`: the median over rows of (sum w)^2 / sum w^2, of K at most.
     """
     density, x = density_of(model), data.held_out
-    if isinstance(density, Padded) and density.padding.support == "none":
+    support = density.padding.support if isinstance(density, Padded) else "everywhere"
+    if support == "none":
         k_sample, k_joint, k_marginal = jr.split(key, 3)
         joint = _draws(k_joint, model, data, draws).mean(axis=0)
         e = np.asarray(density.joint.sample(k_sample, len(x)), np.float64)[:, data.dim :]
         scale = float(np.sqrt(np.mean(e**2)))
         figures = {**_mean("joint", joint, data.dim), "marginal_scale": scale}
         if not (math.isfinite(scale) and scale > 0):
-            return {**figures, "marginal_estimate": None, "marginal_estimate_error": None}
+            names = ("marginal_estimate", "marginal_estimate_error", "marginal_estimate_effective")
+            return {**figures, **dict.fromkeys(names)}
         other = with_padding(model, GaussianPadding(data.dim, scale))
         weights = _draws(k_marginal, other, data, draws)
-        return {**figures, **_mean("marginal_estimate", _log_mean_exp(weights), data.dim)}
+        return {**figures, **_weighted("marginal_estimate", weights, data.dim)}
     if not isinstance(density, Padded) and data.levels is None:
         return _mean("log_likelihood", np.asarray(model.log_prob(x), np.float64), data.dim)
     weights = _draws(key, model, data, draws)
-    bound = _mean("bound", weights.mean(axis=0), data.dim)
-    return {**bound, **_mean("estimate", _log_mean_exp(weights), data.dim)}
+    name = "bound_weighted" if support == "box" else "estimate"
+    return {**_mean("bound", weights.mean(axis=0), data.dim), **_weighted(name, weights, data.dim)}
 
 
 def transports(key: Key, model: Any, data: Data, rows: int) -> Figures:
@@ -112,8 +115,11 @@ def _draws(key: Key, model: Any, data: Data, draws: int) -> FloatArray:
     return np.stack([np.asarray(reseeded(model, k).log_prob(data.held_out), np.float64) for k in keys])
 
 
-def _log_mean_exp(weights: FloatArray) -> FloatArray:
-    return np.logaddexp.reduce(weights, axis=0) - math.log(len(weights))
+def _weighted(name: str, weights: FloatArray, dim: int) -> Figures:
+    total = np.logaddexp.reduce(weights, axis=0)
+    effective = np.exp(2 * total - np.logaddexp.reduce(2 * weights, axis=0))
+    figures = _mean(name, total - math.log(len(weights)), dim)
+    return {**figures, f"{name}_effective": float(np.median(effective))}
 
 
 def _mean(name: str, values: FloatArray, dim: int) -> Figures:
