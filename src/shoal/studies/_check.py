@@ -81,4 +81,4 @@ def _pairs(name: str, a: Any, b: Any) -> list[tuple[str, Any, Any]]:
 
 def _agree(a: Any, b: Any, bar: ErrorBar) -> bool:
     numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in (a, b))
-    return bar.holds(a, b) if numbers else a == b
+    return bar.holds(float(a), float(b)) if numbers else a == b

@@ -15,7 +15,8 @@ PLANAR: dict[str, Setting] = {
     "batch": 128, "epochs": 60, "rate": 2e-3, "looks": "", "points": 64, "draws": 64, "samples": 1_000,
 }  # fmt: skip
 DIGITS: dict[str, Setting] = {
-    **PLANAR, "rows": 1_437, "held_out": 360, "hidden": 128, "partition": "random", "batch": 64, "epochs": 30,
+    **PLANAR, "rows": 1_437, "held_out": 360, "hidden": 128, "partition": "random", "scale": "soft-bounded",
+    "batch": 64, "epochs": 30,
 }  # fmt: skip
 MNIST: dict[str, Setting] = {
     **DIGITS, "rows": 4_000, "held_out": 1_000, "hidden": 256, "epochs": 10, "looks": "1 2 5 10",

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
 from shoal._scalars import FloatArray
@@ -64,5 +65,5 @@ def _pixels(train: FloatArray, levels: int, rng: np.random.Generator) -> Chain:
     deviation = np.maximum(
         deviation, FLOOR * np.sqrt(np.mean(deviation**2))
     )  # a pixel that is 0 in every row
-    standard = Standardize(mean.astype(np.float32), deviation.astype(np.float32))
+    standard = Standardize(jnp.asarray(mean, jnp.float32), jnp.asarray(deviation, jnp.float32))
     return Chain([standard, Logit(train.shape[1], low=0.0, high=float(levels), alpha=ALPHA)])

@@ -46,7 +46,7 @@ def run_padding(cells: tuple[Cell, ...], tell: Tell) -> list[Result]:
     if any(result.status == "interrupted" for result in trained):
         raise KeyboardInterrupt
     everything = zip(cells, trained, curves, keys, strict=True)
-    return [_figures(cell, data, result, curve, key) for cell, result, curve, key in everything]
+    return [_figures(cell, data, result, curve, k[2], k[3]) for cell, result, curve, k in everything]
 
 
 def seed_of(cell: Cell) -> Key:
@@ -64,7 +64,12 @@ def _folded(words: tuple[int, int]) -> Key:
 
 
 def _figures(
-    cell: Cell, data: Data, result: FitResult, curve: dict[int, dict[str, Any]], keys: Key
+    cell: Cell,
+    data: Data,
+    result: FitResult,
+    curve: dict[int, dict[str, Any]],
+    key_likelihoods: Key,
+    key_samples: Key,
 ) -> Result:
     config: Any = cell.config
     if not result.history:
@@ -75,8 +80,8 @@ def _figures(
         "training": result.status,
         "epochs": len(result.history),
         "rollbacks": len(result.rollbacks),
-        **likelihoods(keys[2], result.flow, data, config["draws"]),
-        **transports(keys[3], result.flow, data, config["samples"]),
+        **likelihoods(key_likelihoods, result.flow, data, config["draws"]),
+        **transports(key_samples, result.flow, data, config["samples"]),
         **{f"kappa_{name}": last[name] for name in BY_EPOCH},
         "kappa_epochs": epochs,
         **{f"kappa_{name}_by_epoch": [curve[e][name] for e in epochs] for name in BY_EPOCH},

@@ -45,7 +45,7 @@ def summarize(study: Study, records: Records, *, smoke: bool = False) -> list[Ro
     return [_row(study, records, cells) for cells in rows.values()]
 
 
-def spread(values: Sequence[float | None]) -> Spread:
+def spread(values: Sequence[float | int | None]) -> Spread:
     """The spread of some runs' figures. **Raises:** ValueError without any."""
     if not values:
         raise ValueError("`spread` needs at least one value.")
