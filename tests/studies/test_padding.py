@@ -1,5 +1,7 @@
 """The padding study: its figures against closed forms, and a tiny grid that repeats bit for bit."""
 
+# pyright: reportArgumentType=false
+
 from typing import Any
 
 import equinox as eqx

@@ -69,34 +69,29 @@ KINDS = {
 
 NATS, RELATIVE = ErrorBar(absolute=0.02), ErrorBar(absolute=1e-9, relative=0.02)
 
+CELLS = (
+    *(cell for target in TARGETS for cell in grid(target, 5, PLANAR)),
+    *grid("digits", 5, DIGITS),
+    *grid("mnist-14", 2, MNIST),
+    *grid("digits", 2, DIGITS, AS_PUBLISHED),
+)
+
 PADDING = Study(
     name="padding",
     title="Padding: none, zeros and Gaussian coordinates, by likelihood, transport and condition number",
     source="Koehler, Mehta, Risteski: Representational aspects of depth and conditioning in normalizing flows, ICML 2021",
-    cells=tuple(
-        cell
-        for arguments in (
-            *((name, 5, PLANAR) for name in TARGETS),
-            ("digits", 5, DIGITS),
-            ("mnist-14", 2, MNIST),
-            ("digits", 2, DIGITS, AS_PUBLISHED),
-        )
-        for cell in grid(*arguments)
-    ),
+    cells=CELLS,
     smoke=tuple(grid("moons", 1, SMOKE, mark="/smoke")),
     run=run_padding,
     together=("seed",),
     kinds=KINDS,
     shown=(
-        *("log_likelihood", "bound", "estimate", "marginal_estimate", "w1", "w1_data", "w2", "w2_data"),
+        *("log_likelihood", "bound", "estimate", "marginal_estimate", "marginal_estimate_effective"),
+        *("w1", "w1_data", "w2", "w2_data"),
         *("kappa_median", "kappa_mean", "kappa_unresolved"),
     ),
     cost=seconds,
     packages=("shoal", "numpy", "scipy", "jax", "jaxlib", "equinox", "optax", "scikit-learn", "mlxtend"),
-    bars={
-        **dict.fromkeys(
-            ("log_likelihood", "bound", "estimate", "joint", "marginal_estimate", "train_by_epoch"), NATS
-        ),
-    },
+    bars=dict.fromkeys((*LIKELIHOODS, "train_by_epoch"), NATS),
     bar=RELATIVE,
 )
