@@ -14,7 +14,7 @@ from scipy import stats
 from shoal.bijections import LULinear, Noise, Standardize
 from shoal.distributions import Dequantized, Flow, GaussianPadding, Padded, StandardNormal, ZeroPadding
 from shoal.studies import Cell, find
-from shoal.studies._padding import PADDINGS, SMOKE
+from shoal.studies._padding import SMOKE
 from shoal.studies._padding_data import Data, load
 from shoal.studies._padding_figures import (
     condition_figures,
@@ -28,7 +28,7 @@ from shoal.studies._padding_models import build, core, density_of, padding_of
 from shoal.studies._padding_run import run_padding
 
 TINY = {**SMOKE, "rows": 64, "held_out": 32, "depth": 1, "hidden": 4, "points": 4, "draws": 2, "samples": 16}
-ROWS, DRAWS, M = 200, 400, 2
+ROWS, DRAWS, M = 200, 100, 2
 
 
 def cell(padding: str, seed: int = 0, **changes: Any) -> Cell:
@@ -132,7 +132,7 @@ def test_samples_that_are_not_finite_leave_no_distance():
 
 @pytest.fixture(scope="module")
 def tiny() -> dict[str, Any]:
-    return {padding: run(cell(padding, 0), cell(padding, 1)) for padding in PADDINGS}
+    return {"gaussian": run(cell("gaussian", 0), cell("gaussian", 1)), "zero": run(cell("zero", 0))}
 
 
 def test_a_tiny_grid_repeats_bit_for_bit_and_alone(tiny: dict[str, Any]):
@@ -143,9 +143,7 @@ def test_a_tiny_grid_repeats_bit_for_bit_and_alone(tiny: dict[str, Any]):
 def test_each_padding_has_its_own_figures(tiny: dict[str, Any]):
     likely = {"log_likelihood", "bound", "estimate", "joint", "marginal_estimate"}
     names = {padding: likely & set(results[0]) for padding, results in tiny.items()}
-    assert names == {
-        "none": {"log_likelihood"}, "gaussian": {"bound", "estimate"}, "zero": {"joint", "marginal_estimate"}
-    }  # fmt: skip
+    assert names == {"gaussian": {"bound", "estimate"}, "zero": {"joint", "marginal_estimate"}}
     kinds = find("padding").kinds
     wanted = ("lower_bound", "estimate", "joint", "estimate")
     assert tuple(kinds[n] for n in ("bound", "estimate", "joint", "marginal_estimate")) == wanted
@@ -154,7 +152,7 @@ def test_each_padding_has_its_own_figures(tiny: dict[str, Any]):
             assert found["kappa_epochs"] == [0, 1, 2]
             assert found["kappa_median_by_epoch"][0] == pytest.approx(1.0)  # the identity
             assert found["kappa_median_by_epoch"][-1] == found["kappa_median"] > 1.0
-            assert found["w1_data"] == tiny["none"][0]["w1_data"]  # the same data for all
+            assert found["w1_data"] == tiny["zero"][0]["w1_data"]  # the same data for all
 
 
 def test_data_are_shared_by_paddings_and_seeds_but_not_by_targets():
@@ -164,24 +162,24 @@ def test_data_are_shared_by_paddings_and_seeds_but_not_by_targets():
     assert not np.array_equal(load(cell("none", rows=65)).held_out, one.held_out)
 
 
-@pytest.mark.parametrize("padding", ["none", "gaussian", "gaussian-clamped"])
-def test_pixels_are_standardised_and_padding_stays_beside_them(padding: str):
-    image = cell(padding, target="digits", rows=100, held_out=50, partition="random")
+def test_pixels_are_standardised_and_padding_stays_beside_them():
+    image = cell("gaussian", target="digits", rows=100, held_out=50, partition="random")
     data = load(image)
     model = build(jr.key(0), image, data)
     assert isinstance(model, Dequantized)
     points = condition_points(jr.key(1), model, data, 50)
     pixels = points[:, :64]
-    assert points.shape == (50, 64 if padding == "none" else 128)
+    assert points.shape == (50, 128)
+    assert stats.kstest(points[:, 64:].ravel(), "norm").pvalue > 1e-3
     assert np.abs(pixels.mean()) < 0.1
     assert 0.5 < pixels.std() < 1.2
     assert core(model, data).shape == density_of(model).bijection.shape
-    low = data.pixels.forward(jnp.asarray(pixels[3], jnp.float32))  # pyright: ignore[reportOptionalMemberAccess]
-    np.testing.assert_array_equal(np.floor(low), data.held_out[3])
-    if padding != "none":  # the untrained flow is the identity, so x and e are independent
-        whole = np.concatenate([data.held_out[3] + 0.5, points[3, 64:]]).astype(np.float32)
-        z = np.asarray(density_of(model).joint.to_latent(whole))
-        np.testing.assert_allclose(z[64:], points[3, 64:], rtol=1e-6)
+    last: Any = density_of(model).bijection.bijections[1]
+    assert last.partition.kept == tuple(range(64, 128))
+    standard: Any = last.bijection.bijections[0]
+    logits = pixels * np.asarray(standard.scale, np.float64) + np.asarray(standard.mean, np.float64)
+    rows = 17.0 * (1.0 / (1.0 + np.exp(-logits)) - 0.05) / 0.9
+    assert np.all((rows > data.held_out - 1e-4) & (rows < data.held_out + 1 + 1e-4))  # x + u, u in [0, 1)
 
 
 def test_an_unknown_padding_is_refused():

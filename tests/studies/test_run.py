@@ -72,6 +72,7 @@ run(Toy(kill).study(), sys.argv[1])
 """
 
 
+@pytest.mark.long
 def test_a_killed_run_is_resumed_with_the_same_figures(tmp_path: Path):
     root = str(Path(__file__).parents[2])
     done = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path), root], timeout=60, check=False)
