@@ -23,6 +23,7 @@ from shoal.distributions import (
     ZeroPadding,
 )
 from shoal.flows import anf, load, padded, realnvp, save
+from shoal.training import fit
 
 M, K = 2, 2
 X = np.random.default_rng(1).normal(size=(5, M)).astype(np.float32)
@@ -130,6 +131,31 @@ def test_rows_keep_their_noise_samples_are_the_joints_and_training_draws_anew():
     assert x.shape == (4000, M)
     np.testing.assert_allclose(np.cov(np.asarray(x).T), covariance[:M, :M], atol=0.1)
     np.testing.assert_allclose(log_prob[:9], made.log_prob(x[:9]), rtol=1e-5)
+
+
+def test_fit_draws_the_padding_anew_at_every_step_and_evaluates_with_one_draw():
+    """With a learning rate that moves nothing, the bound of the same rows differs from epoch to epoch by its noise alone."""
+    made, covariance = linear(1.0)
+    rows = (
+        np.random.default_rng(2).multivariate_normal(np.zeros(M), covariance[:M, :M], 64).astype(np.float32)
+    )
+    settings: Any = {
+        "validation": rows,
+        "max_epochs": 6,
+        "batch_size": 32,
+        "learning_rate": 1e-30,
+        "patience": None,
+    }
+    found = fit(made, rows, key=jr.key(5), **settings)
+    train = [row["train"] for row in found.history]
+    assert len(set(train)) == 6
+    assert len({row["validation"] for row in found.history}) == 1
+    deviation = (
+        np.std(np.asarray(made.log_prob_bound(jr.key(6), rows, samples=6).value)) / 8
+    )  # of a mean of 64 rows
+    assert 0 < np.std(train) < 4 * deviation
+    zeros = fit(linear(1.0, ZeroPadding(K))[0], rows, key=jr.key(5), **settings)
+    np.testing.assert_allclose([r["train"] for r in zeros.history], zeros.history[0]["train"], rtol=1e-5)
 
 
 def test_one_step_anf_is_a_variational_autoencoder():

@@ -1,4 +1,4 @@
-"""The command `shoal`: fit, sample, score, factor, audit and construct. Nothing heavy loads before the input was checked."""
+"""The command `shoal` and its sub-commands. Nothing heavy loads before the input was checked."""
 
 from ._main import app as app
 from ._main import main as main

@@ -14,6 +14,7 @@ from ._factor import factor
 from ._fit import fit
 from ._sample import sample
 from ._score import score
+from ._study import study
 
 app = typer.Typer(
     name="shoal",
@@ -29,6 +30,7 @@ app.command()(score)
 app.command()(factor)
 app.command()(audit)
 app.command()(construct)
+app.add_typer(study, name="study")
 
 
 def _version(value: bool) -> bool:

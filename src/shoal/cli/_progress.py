@@ -1,6 +1,6 @@
-"""Shows how far a fit is: a bar with the time left on a terminal, otherwise one line for each finished rung.
+"""Shows how far long work is: a bar with the time left on a terminal, otherwise one line for each finished part.
 
-Every event is also a line of `log.jsonl`.
+Every event of a fit is also a line of `log.jsonl`.
 """
 
 import json
@@ -29,8 +29,7 @@ def shown_progress(
     log: Path, *, quiet: bool, console: Console | None = None
 ) -> Iterator[Callable[[Event], None]]:
     """Yields what `shoal.selection.ladder` calls with its events."""
-    console = console or Console(stderr=True)
-    show = _bar(console) if console.is_terminal and not quiet else _lines(console)
+    show = shown_events("rung", describe, finished, quiet=quiet, console=console)
     with open(log, "a", encoding="utf-8", buffering=1) as file, show as draw:
 
         def report(event: Event) -> None:
@@ -41,7 +40,28 @@ def shown_progress(
 
 
 @contextmanager
-def _bar(console: Console) -> Iterator[Callable[[Event], None]]:
+def shown_events(
+    stage: str,
+    describe: Callable[[Event], str],
+    finished: Callable[[Event], str],
+    *,
+    quiet: bool,
+    console: Console | None = None,
+) -> Iterator[Callable[[Event], None]]:
+    """Yields what draws events: `describe(event)` beside a bar on a terminal, and a line `finished(event)` for a `stage`."""
+    console = console or Console(stderr=True)
+    if console.is_terminal and not quiet:
+        show = _bar(console, stage, describe, finished)
+    else:
+        show = _lines(console, stage, finished)
+    with show as draw:
+        yield draw
+
+
+@contextmanager
+def _bar(
+    console: Console, stage: str, describe: Callable[[Event], str], finished: Callable[[Event], str]
+) -> Iterator[Callable[[Event], None]]:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -57,16 +77,18 @@ def _bar(console: Console) -> Iterator[Callable[[Event], None]]:
             nonlocal furthest  # models that train side by side report in turn
             furthest = max(furthest, float(event.get("fraction") or 0.0))
             progress.update(task, completed=furthest, description=describe(event))
-            if event.get("stage") == "rung":
+            if event.get("stage") == stage:
                 progress.console.print(finished(event), markup=False, highlight=False, soft_wrap=True)
 
         yield draw
 
 
 @contextmanager
-def _lines(console: Console) -> Iterator[Callable[[Event], None]]:
+def _lines(
+    console: Console, stage: str, finished: Callable[[Event], str]
+) -> Iterator[Callable[[Event], None]]:
     def draw(event: Event) -> None:
-        if event.get("stage") == "rung":
+        if event.get("stage") == stage:
             console.print(finished(event), markup=False, highlight=False, soft_wrap=True)
 
     yield draw

@@ -1,0 +1,100 @@
+"""What `shoal study` prints: the list of studies, medians over seeds, and figures that are not reproduced."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+import shoal
+
+from ._summary import WIDTH
+
+
+def print_list(found: Sequence[tuple[Any, Any]], console: Console | None = None) -> None:
+    """One row for each (study, records)."""
+    table = Table(title="Studies", title_justify="left")
+    for name in ("name", "cells done", "failed", "title"):
+        table.add_column(name, justify="left" if name in ("name", "title") else "right")
+    for study, records in found:
+        tally = shoal.studies.tally(study.cells, records)
+        table.add_row(study.name, f"{tally.done}/{tally.total}", str(tally.failed or ""), study.title)
+    _print(table, console)
+    for study, records in found:
+        _print_damage(study, records, console)
+
+
+def print_summary(study: Any, records: Any, *, smoke: bool = False, console: Console | None = None) -> None:
+    """One row for each setting: the settings that differ, how many runs, and the chosen figures (`study.shown`)."""
+    rows = shoal.studies.summarize(study, records, smoke=smoke)
+    settings = _differing([row.config for row in rows])
+    names = [n for n in study.shown if any(n in row.figures for row in rows)] if study.shown else None
+    if names is None:
+        names = list(dict.fromkeys(name for row in rows for name in row.figures))
+    title = f"{study.title}\nMedians over {', '.join(study.over)} (smallest to largest)"
+    table = Table(title=title, title_justify="left")
+    for name in (*settings, "runs", *names):
+        table.add_column(name, justify="left" if name in settings else "right")
+    for row in rows:
+        cells = [_spread(row.figures[n], row.kinds[n]) if n in row.figures else "" for n in names]
+        table.add_row(*(str(row.config[s]) for s in settings), str(row.runs), *cells)
+    _print(table, console)
+    tally = shoal.studies.tally(study.smoke if smoke else study.cells, records)
+    words = f"{tally.done} of {tally.total} cells are done, {tally.failed} failed, {tally.open} are open."
+    _line(words, console)
+    _print_damage(study, records, console)
+
+
+def print_differences(found: Sequence[Any], console: Console | None = None) -> None:
+    """One row for each figure that is not within its error bar."""
+    table = Table(title="Not as stored", title_justify="left")
+    for name in ("cell", "figure", "stored", "found", "error bar"):
+        table.add_column(name, justify="left" if name in ("cell", "figure") else "right")
+    for d in found:
+        bar = f"{d.bar.absolute:g} + {d.bar.relative:g} x |stored|"
+        table.add_row(d.cell, d.figure, _number(d.stored), _number(d.found), bar)
+    _print(table, console)
+
+
+def _differing(configs: Sequence[Any]) -> list[str]:
+    """The settings that are not the same in all rows, but those that another one with fewer values tells already."""
+    names = [n for n in configs[0] if len({c.get(n) for c in configs}) > 1] if configs else []
+    if len(names) > 2:
+        names = [n for n in names if n in names[:2] or not _told(n, names[:2], configs)]
+    return names or (list(configs[0])[:1] if configs else [])
+
+
+def _told(name: str, by: Sequence[str], configs: Sequence[Any]) -> bool:
+    """True if rows that agree in `by` agree in `name`."""
+    return len({tuple(c[b] for b in by) for c in configs}) == len(
+        {(*(c[b] for b in by), c.get(name)) for c in configs}
+    )
+
+
+def _spread(spread: Any, kind: str) -> str:
+    mark = {"exact": "", "lower_bound": "≥ ", "upper_bound": "≤ ", "estimate": "~ "}.get(kind, "")
+    low, high = _number(spread.low), _number(spread.high)
+    span = f" ({low} to {high})" if low != high else ""
+    return f"{mark}{_number(spread.median)}{span}"
+
+
+def _number(value: Any) -> str:
+    if value is None:
+        return "none"
+    return f"{value:.4g}" if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
+
+
+def _print_damage(study: Any, records: Any, console: Console | None) -> None:
+    if records.damaged:
+        _line(f"{study.name}: {records.damaged} damaged lines were passed over.", console)
+
+
+def _print(table: Table, console: Console | None) -> None:
+    console = console or Console()
+    if not console.is_terminal:
+        console.width = WIDTH
+    console.print(table)
+
+
+def _line(text: str, console: Console | None) -> None:
+    (console or Console()).print(text, markup=False, highlight=False, soft_wrap=True)

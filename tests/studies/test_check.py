@@ -1,0 +1,69 @@
+"""`check` sees a stored figure that the smoke grid does not give again."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shoal.studies import Cell, Failure, check, run
+
+from .toys import Toy
+
+
+def stored(folder: Path, name: str = "value", value: Any = None, drop: bool = False) -> None:
+    """The smoke grid's records, with one figure of the first cell changed."""
+    run(Toy().study(), folder, smoke=True)
+    path = folder / "toy.jsonl"
+    records = [json.loads(line) for line in path.read_text().splitlines()]
+    if drop:
+        del records[0]["figures"][name]
+    else:
+        records[0]["figures"][name] = value
+    path.write_text("".join(json.dumps(r) + "\n" for r in records))
+
+
+def test_nothing_differs_and_nothing_is_written(tmp_path: Path):
+    run(Toy().study(), tmp_path, smoke=True)
+    before = (tmp_path / "toy.jsonl").read_bytes()
+    assert check(Toy().study(), tmp_path) == []
+    assert (tmp_path / "toy.jsonl").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "place"),
+    [("value", 10.51, "value"), ("curve", [1.0, None, 10.1], "curve[2]"), ("curve", [1.0, 2.0, 10.0], "curve[1]"),
+     ("curve", [1.0], "curve"), ("ended", "diverged", "ended"), ("value", None, "value")],
+)  # fmt: skip
+def test_a_changed_figure_is_seen(tmp_path: Path, name: str, value: Any, place: str):
+    stored(tmp_path, name, value)
+    (found,) = check(Toy().study(), tmp_path)
+    assert (found.cell, found.figure) == ("a/0/smoke", place)
+
+
+def test_within_its_bar_it_is_the_same(tmp_path: Path):
+    stored(tmp_path, "value", 10.49)
+    assert check(Toy().study(), tmp_path) == []
+
+
+def test_a_figure_on_one_side_only_is_seen(tmp_path: Path):
+    stored(tmp_path, "value", drop=True)
+    (found,) = check(Toy().study(), tmp_path)
+    assert (found.stored, found.found) == ("absent", 10.0)
+
+
+def test_a_cell_that_fails_now_is_seen(tmp_path: Path):
+    run(Toy().study(), tmp_path, smoke=True)
+
+    def fails(cell: Cell) -> Any:
+        return Failure("no") if cell.config["kind"] == "b" else None
+
+    (found,) = check(Toy(fails).study(), tmp_path)
+    assert (found.cell, found.figure, found.found) == ("b/0/smoke", "status", "failed: no")
+
+
+def test_without_stored_figures_there_is_nothing_to_check(tmp_path: Path):
+    with pytest.raises(
+        ValueError, match=r"no figures of a/0/smoke; store them by `shoal study run toy --smoke`"
+    ):
+        check(Toy().study(), tmp_path)
