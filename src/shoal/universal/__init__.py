@@ -7,3 +7,5 @@ from shoal.universal._construct import construct as construct
 from shoal.universal._distance import wasserstein as wasserstein
 from shoal.universal._figure import Figure as Figure
 from shoal.universal._terms import Terms as Terms
+from shoal.universal._volume import VolumePreservingGap as VolumePreservingGap
+from shoal.universal._volume import volume_preserving_gap as volume_preserving_gap
