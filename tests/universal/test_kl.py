@@ -43,7 +43,7 @@ def test_the_stated_law_has_the_gap_and_keeps_volume(n: int) -> None:
 
 @pytest.mark.parametrize("sigma", [0.2, 0.7, 3.0])
 def test_one_dimension_by_quadrature(sigma: float) -> None:
-    """In R^1 the volume-preserving maps are shifts and reflections, piece by piece: also a cut and pasted one is no better."""
+    """Shifts and reflections, piece by piece: also a cut and pasted map is no better."""
     ends = 12 * sigma
     p, log_p = (lambda x: norm.pdf(x, scale=sigma)), (lambda x: norm.logpdf(x, scale=sigma))
     direct = quad(lambda x: p(x) * (log_p(x) - norm.logpdf(x)), -ends, ends, epsabs=1e-11)[0]

@@ -6,6 +6,9 @@ from shoal.universal._conditions import Conditions as Conditions
 from shoal.universal._construct import construct as construct
 from shoal.universal._distance import wasserstein as wasserstein
 from shoal.universal._figure import Figure as Figure
+from shoal.universal._langevin import LangevinFlow as LangevinFlow
+from shoal.universal._langevin import langevin as langevin
+from shoal.universal._langevin_figures import LangevinConditions as LangevinConditions
 from shoal.universal._terms import Terms as Terms
 from shoal.universal._volume import VolumePreservingGap as VolumePreservingGap
 from shoal.universal._volume import volume_preserving_gap as volume_preserving_gap

@@ -12,8 +12,8 @@ sets with the volumes of p's, here N(0, c I), and that of q is N(0, I) itself. H
 
 for every volume-preserving map, smooth or not, of any depth. z -> m + c^{-1/2} S^{1/2} z has determinant 1 and attains it.
 The other direction is the same with the roles exchanged: KL(q || p) >= n (1/c - 1 + log c) / 2. Both are 0 only for c = 1.
-Multiplying by c^{1/2} after that map gives p: one scaling layer is all that is missing. That volume-preserving flows are not
-universal, and that one such layer mends the volume, is of Draxler, Wahl, Schnoerr, Koethe (2024); the infimum is derived here.
+Multiplying by c^{1/2} after that map gives p: one scaling layer is all that is missing. Draxler, Wahl, Schnoerr, Koethe
+(2024) show that volume-preserving flows are not universal and what they learn; the infimum is derived here.
 """
 
 from dataclasses import dataclass
