@@ -85,16 +85,17 @@ def langevin(
     name = "potential_gradient"
     names = [name] if callable(potential_gradient) else [f"{name}[{i}]" for i in range(len(gradients))]
     targets = [log_concave(g, label) for g, label in zip(gradients, names, strict=True)]
-    layers = [kicks(target, steps, float(time), knots) for target in targets]
-    flow = langevin_flow(targets, layers, time / steps, dtype)
+    h = float(np.asarray(time / steps, dtype))
+    layers = [kicks(target, steps, float(time), knots, dtype) for target in targets]
+    flow = langevin_flow(targets, layers, h, dtype)
     squares, error = 0.0, 0.0
     for target, layer in zip(targets, layers, strict=True):
-        alone = flow if len(targets) == 1 else langevin_flow([target], [layer], time / steps, dtype)
+        alone = flow if len(targets) == 1 else langevin_flow([target], [layer], h, dtype)
         w2, change = marginal_w2(alone.joint, target)
         squares, error = squares + w2**2, float(np.hypot(error, change))
-    conditions = langevin_conditions(flow.joint, key)
+    conditions = langevin_conditions(layers, h, key)
     mean, deviation = (np.array([getattr(t, name) for t in targets]) for name in ("mean", "deviation"))
-    w2 = Figure(float(np.sqrt(squares)), "estimate")
+    w2 = Figure(float(np.sqrt(squares)), "estimate" if np.isfinite(squares) else "unresolved")
     return LangevinFlow(flow, w2, error, conditions, steps, float(time), mean, deviation)
 
 

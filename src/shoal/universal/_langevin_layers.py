@@ -62,8 +62,9 @@ class Kick:
     shift: FloatArray
 
 
-def kicks(target: LogConcave, steps: int, time: float, knots: int) -> list[Kick]:
-    """The exact flows of dv/dt = A v + B over h at the steps' middle times, in units of the target's deviation."""
+def kicks(target: LogConcave, steps: int, time: float, knots: int, dtype: DType = "float64") -> list[Kick]:
+    """The exact flows of dv/dt = A v + B over h at the steps' middle times, in the target's deviations, as `dtype` holds them."""
+    stored = lambda a: a.astype(dtype).astype(np.float64)  # noqa: E731
     z = np.linspace(-REACH, REACH, knots)
     x, first, second = target.transport_slopes(z)
     t, t1, t2 = (x - target.mean) / target.deviation, first / target.deviation, second / target.deviation
@@ -77,7 +78,7 @@ def kicks(target: LogConcave, steps: int, time: float, knots: int) -> list[Kick]
         log_scale = h * rate
         safe = np.where(np.abs(log_scale) < 1e-12, 1.0, log_scale)
         growth = np.where(np.abs(log_scale) < 1e-12, 1.0, np.expm1(safe) / safe)
-        made.append(Kick(z + s * (t - z), log_scale, h * growth * force))
+        made.append(Kick(*map(stored, (z + s * (t - z), log_scale, h * growth * force))))
     return made
 
 
