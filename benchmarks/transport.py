@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
-from _targets import TARGETS
+from _targets import TARGETS, eight_gaussians, rings
 
 from shoal import universal
 from shoal.conditioning import compute
@@ -21,7 +21,11 @@ from shoal.records import read_record, system_info, write_record
 from shoal.universal._deeper import RESOLUTIONS, _conditions
 from shoal.universal._transport import transport
 
-NAMES = ("checkerboard", "moons", "rings", "eight-gaussians", "pinwheel")
+DRAWS = {
+    **{name: TARGETS[name] for name in ("checkerboard", "moons", "pinwheel")},
+    "rings": rings,
+    "eight-gaussians": eight_gaussians,
+}
 ROWS, POINTS, REPEATS, SEED = 20_000, 1000, 16, 20261126
 EPSILONS = (0.6, 0.45, 0.35, 0.3, 0.25, 0.2, 0.15, 0.1)
 
@@ -45,7 +49,7 @@ def summary(squares: list[float]) -> dict[str, float]:
 
 
 def row(name: str) -> dict[str, Any]:
-    draw, rng = TARGETS[name], np.random.default_rng(SEED)
+    draw, rng = DRAWS[name], np.random.default_rng(SEED)
     x = draw(rng, ROWS)
     weights = np.full(ROWS, 1 / ROWS)
     floor = summary(
@@ -89,7 +93,7 @@ def main() -> None:
             "dtype": "float64", "rows": [],
         }  # fmt: skip
     done = {r["target"] for r in record["rows"]}
-    for name in NAMES:
+    for name in DRAWS:
         if name not in done:
             record["rows"].append(row(name))
             write_record(record, file)
