@@ -3,7 +3,9 @@
 import json
 import re
 import shutil
+import signal
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from typer.testing import CliRunner, Result
 import shoal
 from shoal.cli import app
 from shoal.cli._audit_run import run_points
+from shoal.cli._construct import _interruptible
 from tests.report.test_page import Parsed
 
 Run = Callable[..., Result]
@@ -244,6 +247,23 @@ def test_out_of_reach_names_an_epsilon_that_is_in_reach_and_keeps_the_old_run(
     assert result.exit_code == 0, result.output
     assert certificate(tmp_path / "run")["certificate"]["epsilon"] == float(named[1])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run"]
+
+
+def test_an_interruption_that_was_swallowed_is_raised_at_the_end() -> None:
+    went_on = False
+
+    def swallowed() -> None:
+        nonlocal went_on
+        with _interruptible():
+            with suppress(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGINT)
+            went_on = True
+
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        swallowed()
+    assert went_on
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_an_interruption_keeps_nothing(

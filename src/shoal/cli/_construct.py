@@ -2,6 +2,8 @@
 
 import inspect
 import shlex
+import signal
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -76,7 +78,7 @@ def construct(
         config = _config(given, named)
         with claimed(places, config, lambda before: [], resume=False):
             try:
-                with float64(kind == "float64"), _shown_work(table):
+                with _interruptible(), float64(kind == "float64"), _shown_work(table):
                     record = _constructed(table, epsilon, kind, seed, places.unfinished)
                 record |= {"config": config, "seed": seed, "command": _command(given)}
                 shoal.records.write_record(record, places.unfinished / "certificate.json")
@@ -169,6 +171,28 @@ def _command(given: dict[str, Any], without: tuple[str, ...] = ()) -> str:
             continue
         words += [f"--{name}"] if value is True else [f"--{name}", str(value)]
     return shlex.join(words)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Raises a Ctrl-C at the end that was swallowed on the way, as happens in callbacks of the garbage collector."""
+    asked = False
+
+    def note(number: int, frame: Any) -> None:
+        nonlocal asked
+        asked = True
+        signal.default_int_handler(number, frame)
+
+    if threading.current_thread() is not threading.main_thread():  # only there can handlers be set
+        yield
+        return
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if asked:
+        raise KeyboardInterrupt
 
 
 @contextmanager
