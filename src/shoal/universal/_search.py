@@ -62,16 +62,22 @@ def _built(atoms: Atoms, epsilon: float, extra: int, dtype: DType) -> Found | Un
     if budget <= 0:
         return Unresolved(f"{len(atoms)} atoms are {atoms.quantization:.3g} away from the sample")
     found: Found | None = None
-    spent = budget
-    for _ in range(4):  # what the shares leave over is given out again
+    spent, least, most = budget, 0.0, np.inf
+    for _ in range(6):  # what the shares leave over is given out again
         made = staircase(atoms, spent, extra, dtype)
         if isinstance(made, Unresolved):
             return found or made
         sums = terms(made, atoms, extra, dtype)
-        if sums.total > epsilon:
-            return found or Unresolved(f"the certificate reaches {sums.total:.3g} only")
-        found = Found(atoms, made, sums)
-        spent *= min(0.99 * budget / sums.construction, 2.0)
+        if sums.total <= epsilon:
+            found, least = Found(atoms, made, sums), spent
+            if sums.construction > 0.97 * budget:
+                break
+            spent = min(spent * min(0.99 * budget / sums.construction, 2.0), (spent + most) / 2)
+        elif found is None:
+            return Unresolved(f"the certificate reaches {sums.total:.3g} only")
+        else:
+            most = spent
+            spent = (least + most) / 2
     return found or Unresolved("no budget was left")
 
 
