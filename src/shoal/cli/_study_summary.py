@@ -10,6 +10,8 @@ import shoal
 
 from ._summary import WIDTH
 
+FIGURES = 3  # in one table, so that medians and ranges fit a line
+
 
 def print_list(found: Sequence[tuple[Any, Any]], console: Console | None = None) -> None:
     """One row for each (study, records)."""
@@ -32,13 +34,15 @@ def print_summary(study: Any, records: Any, *, smoke: bool = False, console: Con
     if names is None:
         names = list(dict.fromkeys(name for row in rows for name in row.figures))
     title = f"{study.title}\nMedians over {', '.join(study.over)} (smallest to largest)"
-    table = Table(title=title, title_justify="left")
-    for name in (*settings, "runs", *names):
-        table.add_column(name, justify="left" if name in settings else "right")
-    for row in rows:
-        cells = [_spread(row.figures[n], row.kinds[n]) if n in row.figures else "" for n in names]
-        table.add_row(*(str(row.config[s]) for s in settings), str(row.runs), *cells)
-    _print(table, console)
+    for start in range(0, len(names), FIGURES):
+        part = names[start : start + FIGURES]
+        table = Table(title=title if start == 0 else None, title_justify="left")
+        for name in (*settings, "runs", *part):
+            table.add_column(name, justify="left" if name in settings else "right", overflow="fold")
+        for row in rows:
+            cells = [_spread(row.figures[n], row.kinds[n]) if n in row.figures else "" for n in part]
+            table.add_row(*(str(row.config[s]) for s in settings), str(row.runs), *cells)
+        _print(table, console)
     tally = shoal.studies.tally(study.smoke if smoke else study.cells, records)
     words = f"{tally.done} of {tally.total} cells are done, {tally.failed} failed, {tally.open} are open."
     _line(words, console)
@@ -73,15 +77,19 @@ def _told(name: str, by: Sequence[str], configs: Sequence[Any]) -> bool:
 
 def _spread(spread: Any, kind: str) -> str:
     mark = {"exact": "", "lower_bound": "≥ ", "upper_bound": "≤ ", "estimate": "~ "}.get(kind, "")
-    low, high = _number(spread.low), _number(spread.high)
+    low, high = _number(spread.low, 3), _number(spread.high, 3)
     span = f" ({low} to {high})" if low != high else ""
     return f"{mark}{_number(spread.median)}{span}"
 
 
-def _number(value: Any) -> str:
+def _number(value: Any, digits: int = 4) -> str:
     if value is None:
         return "none"
-    return f"{value:.4g}" if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
+    return (
+        f"{value:.{digits}g}"
+        if isinstance(value, int | float) and not isinstance(value, bool)
+        else str(value)
+    )
 
 
 def _print_damage(study: Any, records: Any, console: Console | None) -> None:
