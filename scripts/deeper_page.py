@@ -1,0 +1,91 @@
+"""Writes the generated part of docs/universal-deeper.md from results/transport.json.
+
+    python scripts/deeper_page.py [--check]
+
+`--check` writes nothing and exits with 1 where the page is not what it would write.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE, FIGURES = ROOT / "docs" / "universal-deeper.md", ROOT / "results" / "transport.json"
+BEGIN, END = "<!-- figures -->", "<!-- end of figures -->"
+
+
+def best(row: dict[str, Any], layers: int) -> dict[str, Any]:
+    """Of that depth, the mildest worst layer among the resolutions whose W2 is within 5 % of the least."""
+    made = [m for m in row["deeper"] if m["layers"] == layers]
+    near = [m for m in made if m["w2"] <= 1.05 * min(m["w2"] for m in made)]
+    return min(near, key=lambda m: m["worst_layer_at99"])
+
+
+def equal(row: dict[str, Any], w2: float) -> dict[str, Any]:
+    """The two-layer construction with the largest epsilon whose W2 is at most that, or else the nearest one."""
+    within = [m for m in row["two"] if m["w2"] <= w2]
+    return max(within, key=lambda m: m["epsilon"]) if within else min(row["two"], key=lambda m: m["w2"])
+
+
+def line(name: str, layers: str, made: dict[str, Any]) -> str:
+    """One row of the table."""
+    w2 = f"{made['w2']:.3f} [{made['low']:.3f}, {made['high']:.3f}]"
+    kappas = [
+        f"{made[k]:.3g}"
+        for k in ("worst_layer_at99", "worst_layer_largest", "composition_at99", "composition_largest")
+    ]
+    return f"| {name} | {layers} | {w2} | " + " | ".join(kappas) + " |"
+
+
+def written(record: dict[str, Any]) -> str:
+    """The generated part."""
+    config = record["config"]
+    lines = [
+        f"`benchmarks/transport.py`, seed {record['seed']}, float64, samples of {config['rows']:,} rows. W2 is measured "
+        f"for all depths alike, between {config['points']:,} points of the flow and fresh ones of the target, "
+        f"{config['repeats']} times, with its 99 % interval; `fresh sample` is the same between two samples of the "
+        "target. For two layers: the largest ε whose W2 is not above that of "
+        "eight layers.",
+        "",
+        "| target | layers | W2 | κ of the worst layer, 99 % | largest | κ of the composition, 99 % | largest |",
+        "|---|---|---|---:|---:|---:|---:|",
+    ]
+    ratios = []
+    for row in record["rows"]:
+        eight = best(row, 8)
+        two = equal(row, eight["w2"])
+        ratios.append(
+            (row["target"], two["worst_layer_at99"] / eight["worst_layer_at99"], two["w2"] <= eight["w2"])
+        )
+        floor = row["floor"]
+        lines.append(
+            f"| {row['target']} | fresh sample | {floor['w2']:.3f} [{floor['low']:.3f}, {floor['high']:.3f}] | | | | |"
+        )
+        lines.append(line(row["target"], f"2 (ε = {two['epsilon']:g})", two))
+        lines += [line(row["target"], str(layers), best(row, layers)) for layers in (4, 8, 16)]
+    passed = [name for name, ratio, _ in ratios if ratio >= 10]
+    text = ", ".join(f"{name} {ratio:.3g}" for name, ratio, _ in ratios)
+    lines += [
+        "",
+        "κ of the worst layer (99 %), two layers over eight at W2 no larger: "
+        + text
+        + f". At least ten on {len(passed)} of {len(ratios)}.",
+    ]
+    return "\n".join(lines)
+
+
+def main() -> int:
+    """Writes or checks the page."""
+    page = PAGE.read_text(encoding="utf-8")
+    begin, rest = page.split(BEGIN)
+    end = rest.split(END)[1]
+    new = f"{begin}{BEGIN}\n\n{written(json.loads(FIGURES.read_text(encoding='utf-8')))}\n\n{END}{end}"
+    if "--check" in sys.argv[1:]:
+        return int(new != page)
+    PAGE.write_text(new, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
