@@ -257,6 +257,13 @@ def test_attack_finds_what_breaks_and_stays_in_its_ball():
         attack(flow.to_map(), x, 0.0)
 
 
+def test_couplings_of_different_halves_share_their_programs():
+    bijection = flows.realnvp(jr.key(0), 4, 2, hidden=(4,)).bijection
+    alike = {jax.tree.structure(layer.bijection) for layer in from_bijection(bijection).layers()}
+    assert len(alike) == 1
+    assert len({jax.tree.structure(layer) for layer in layers_of(bijection)}) == 2
+
+
 def test_start_beside_trained_and_records(tmp_path):
     fresh = flows.realnvp(jr.key(0), N, 8, hidden=(16,))
     found = audit(trained(), data(20), start=fresh, attack_radius=0.1, ood={"far": 9 + data(7)})
