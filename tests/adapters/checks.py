@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 
 from shoal.conditioning import AbstractMap
+from shoal.conditioning._gradients import gradient_norms
 
 EPS = {"float64": 2.0**-52, "float32": 2.0**-23}
 Own = Callable[[Any, Any, Any, str], tuple[Any, Any]]
@@ -140,6 +141,53 @@ def derivatives(found: AbstractMap, c: int | None) -> None:
     units = np.eye(found.size)
     finite = np.stack([(norm(points + step * e) - norm(points - step * e)) / (2 * step) for e in units], 1)
     np.testing.assert_allclose(slopes, finite, rtol=1e-6, atol=1e-6 * max(1.0, float(np.abs(finite).max())))
+
+
+def gradients(adapt: Callable[[Any], AbstractMap], module: Any, own: Own, c: int | None) -> None:
+    """The gradient's norm of a layer of which one tensor is learned, against central differences of the library's own loss.
+
+    The step is 1e-6: a difference errs by 1e-12 times a third derivative and by eps / 1e-6; 1e-6 is asked.
+    """
+    import torch
+
+    module = copy.deepcopy(module).double().requires_grad_(False)
+    points, _, context = draws(adapt(module).size, c)
+    given = None if context is None else torch.tensor(context)
+    x = own(module, torch.tensor(points), given, "forward")[0].detach()
+
+    def loss() -> float:
+        z, log_dets = own(module, x.clone(), given, "inverse")
+        return float((z.square().sum(1) / 2 - log_dets).mean())
+
+    checked = 0
+    small = [p for p in module.parameters() if p.is_floating_point() and 2 <= p.numel() <= 12]
+    for parameter in [p for p in small if p.is_contiguous()]:
+        flat, slopes = parameter.view(-1), []
+        for i in range(len(flat)):
+            value, ends = float(flat[i]), []
+            for moved in (value + 1e-6, value - 1e-6):
+                flat[i] = moved
+                ends.append(loss())
+            flat[i] = value
+            slopes.append((ends[0] - ends[1]) / 2e-6)
+        size = float(np.linalg.norm(slopes))
+        if size < 1e-2:
+            continue
+        parameter.requires_grad_(True)
+        layers = adapt(module).layers()
+        parameter.requires_grad_(False)
+        states = [x.numpy()]
+        for layer in reversed(layers):
+            states.append(layer.inverse(states[-1], context))
+        norms = gradient_norms(layers, states[::-1], context)
+        assert norms is not None
+        assert len(norms) == len(layers)
+        used = [norm for norm in norms if norm != 0]
+        if len(used) > 1:  # a net that all layers share has in each its share alone
+            continue
+        np.testing.assert_allclose(used, [size], rtol=1e-6, atol=1e-8)
+        checked += 1
+    assert checked > 0
 
 
 def caller_unchanged(adapt: Callable[[Any], AbstractMap], module: Any, c: int | None) -> None:

@@ -78,6 +78,11 @@ def test_derivatives(inn: Any) -> None:
     checks.derivatives(adapters.freia(inn), 2)
 
 
+def test_gradient_of_the_loss(inn: Any, graph: Any) -> None:
+    checks.gradients(adapters.freia, inn, own, 2)
+    checks.gradients(adapters.freia, graph, own, 2)
+
+
 def test_caller_unchanged(inn: Any) -> None:
     checks.caller_unchanged(adapters.freia, inn, 2)
 

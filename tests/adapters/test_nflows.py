@@ -86,6 +86,10 @@ def test_derivatives(uncached: Any) -> None:
     checks.derivatives(adapters.nflows(uncached), 2)
 
 
+def test_gradient_of_the_loss(uncached: Any) -> None:
+    checks.gradients(adapters.nflows, uncached, own, 2)
+
+
 def test_caller_unchanged(uncached: Any) -> None:
     checks.caller_unchanged(adapters.nflows, uncached, 2)
 

@@ -93,6 +93,11 @@ def test_derivatives(flow: Any, conditional: Any) -> None:
     checks.derivatives(adapters.normflows(conditional), 2)
 
 
+def test_gradient_of_the_loss(flow: Any, conditional: Any) -> None:
+    checks.gradients(adapters.normflows, flow, own, None)
+    checks.gradients(adapters.normflows, conditional, own, 2)
+
+
 def test_caller_unchanged(flow: Any) -> None:
     checks.caller_unchanged(adapters.normflows, flow, None)
 

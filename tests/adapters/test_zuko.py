@@ -52,6 +52,10 @@ def test_derivatives(flow: Any) -> None:
     checks.derivatives(adapters.zuko(flow), 2)
 
 
+def test_gradient_of_the_loss(flow: Any) -> None:
+    checks.gradients(adapters.zuko, flow, own, 2)
+
+
 def test_caller_unchanged(flow: Any) -> None:
     checks.caller_unchanged(adapters.zuko, flow, 2)
 

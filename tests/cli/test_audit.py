@@ -16,6 +16,7 @@ import jax.random as jr
 import numpy as np
 import polars as pl
 import pytest
+import torch
 from rich.console import Console
 from typer.testing import Result
 
@@ -64,6 +65,29 @@ def fails():
 
 pair, whole, number = (forward, inverse), Whole(), 3
 """
+ZUKO = """
+import numpy as np
+import torch
+import zuko
+
+import shoal
+
+torch.set_num_threads(1)
+torch.manual_seed(0)
+x = torch.as_tensor(np.load("x.npy"), dtype=torch.float32)
+bare = zuko.flows.MAF(3, transforms=2, hidden_features=(8,))
+optimizer = torch.optim.Adam(bare.parameters(), lr=3e-2)
+losses = []
+for _ in range(30):
+    loss = -bare().log_prob(x).mean()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    losses.append(float(loss.detach()))
+first, last = losses[0], losses[-1]
+flow = shoal.adapters.zuko(bare)
+"""
+EPS = float(np.finfo(np.float64).eps)
 
 
 def make(context: tuple[str, ...] | None = None) -> Flow:
@@ -167,6 +191,34 @@ def test_an_object_of_a_module(
     assert (options.get("layers") is None) == (name in ("pair", "make"))
     np.testing.assert_array_equal(x, rows())
     assert module not in "".join(sys.path)
+
+
+def test_a_flow_of_zuko_by_its_adapter_and_not_bare(shoal_command: Run, tmp_path: Path):
+    x = np.random.default_rng(5).normal(size=(60, 3)) @ np.array([[1.0, 0.4, 0], [0, 0.9, 0.3], [0, 0, 0.8]])
+    pl.DataFrame(x, schema=COLUMNS).write_csv(tmp_path / "t.csv")
+    np.save(tmp_path / "x.npy", x)
+    (tmp_path / "peers.py").write_text(ZUKO)
+    result = shoal_command("audit", "peers:flow", "t.csv", "-o", "a.html", "--parquet", "p.parquet")
+    peers: Any = sys.modules.pop("peers", None)
+    assert result.exit_code == 0, result.output
+    points = pl.read_parquet(tmp_path / "p.parquet")
+    forward = peers.bare.double()().transform.inv
+    z = torch.as_tensor(points.select("z0", "z1", "z2").to_numpy().copy())
+    jacobian = torch.stack([torch.autograd.functional.jacobian(forward, row) for row in z]).detach().numpy()
+    expected = np.linalg.cond(jacobian)
+    assert expected.max() > 1.5
+    assert peers.last < peers.first - 0.1  # it was trained
+    np.testing.assert_allclose(points["condition"], expected, rtol=1e3 * EPS * expected.max())
+    np.testing.assert_array_equal(points.select("x0", "x1", "x2").to_numpy(), x)
+    layers = pl.read_parquet(tmp_path / "p.layers.parquet")
+    assert "MaskedAutoregressiveTransform" in layers["name"].to_list()
+    assert "shoal audit peers:flow t.csv" in Parsed(tmp_path / "a.html").words
+    bare = shoal_command("audit", "peers:bare", "t.csv")
+    sys.modules.pop("peers", None)
+    assert bare.exit_code == 2
+    assert bare.stderr == (
+        "Error: peers:bare is a flow of zuko: name the value of shoal.adapters.zuko(flow) instead.\n"
+    )
 
 
 def test_the_page_of_the_documentation(

@@ -13,7 +13,7 @@ import pytest
 
 from shoal import flows
 from shoal.bijections import Chain, Standardize, layers_of
-from shoal.conditioning import Audit, attack, audit, first_nonfinite, from_bijection
+from shoal.conditioning import Audit, JaxMap, attack, audit, first_nonfinite, from_bijection
 from shoal.distributions import Flow, StandardNormal
 from shoal.training import fit
 from tests.conditioning.maps import Cubic, CubicInverse, Linear, Planar, PlanarInverse, linear_pair
@@ -255,6 +255,15 @@ def test_attack_finds_what_breaks_and_stays_in_its_ball():
     assert found.error > 0.3 * errors
     with pytest.raises(ValueError, match="`radius` must be a positive number"):
         attack(flow.to_map(), x, 0.0)
+
+
+def test_couplings_of_different_halves_share_their_programs():
+    bijection = flows.realnvp(jr.key(0), 4, 2, hidden=(4,)).bijection
+    layers = [layer for layer in from_bijection(bijection).layers() if isinstance(layer, JaxMap)]
+    assert len(layers) == 2
+    alike = {jax.tree.structure(layer.bijection) for layer in layers}
+    assert len(alike) == 1
+    assert len({jax.tree.structure(layer) for layer in layers_of(bijection)}) == 2
 
 
 def test_start_beside_trained_and_records(tmp_path):

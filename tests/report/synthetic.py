@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from tests.report.audits import make_layers
+
 COLUMNS = ["mass", "length", "width", "height", "speed", "charge", "age"]
 DEPTHS = (1, 2, 4, 8, 16)
 BEST = {"realnvp": -9.93, "spline": -9.80}
@@ -59,6 +61,7 @@ def make_record(
         "decision": {"chosen": index, "best": best, "seed": 0, "max_condition": 1e4, "max_round_trip": 1e-3,
                      "sentence": sentence},
         "test": {"log_likelihood": -9.8123, "standard_error": 0.0312, "rows": 4000},
+        "layers": {"rows": make_layers(4), "points": 64, "kinds": {}, "note": ""},
         "spectrum": _spectrum(len(columns)),
         "condition_histogram": _histogram(rng),
         "points": _points(rng, columns, points, samples),

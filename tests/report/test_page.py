@@ -13,6 +13,9 @@ import pytest
 import shoal.report._write as writing
 from shoal._errors import InputError
 from shoal.report import write_report
+from shoal.report._charts_layers import heat_charts
+from shoal.report._embed import specification
+from tests.report.audits import make_layers
 from tests.report.synthetic import make_record
 
 
@@ -144,6 +147,23 @@ def test_the_page_says_what_the_record_says(report: Path, record: dict[str, Any]
         assert said in words, said
 
 
+def test_the_layer_profile_is_drawn_by_the_part_of_the_audit_page(tmp_path: Path) -> None:
+    layers = {"rows": make_layers(3), "points": 64, "kinds": {}, "note": ""}
+    for row in layers["rows"]:
+        row.update(gradient=None, curvature=None)
+    record = small(layers=layers)
+    record["decision"]["kept"] = 7
+    parsed = written(record, tmp_path)
+    drawn = heat_charts(layers["rows"], None, None)["layers"]
+    assert parsed.payload["charts"]["layers"] == specification(drawn)
+    for said in (
+        "Layer by layer: spline, depth 4", "Layer profile at 64 validation points", "1 AffineCoupling",
+        "Not measured, out of time: gradient of the loss, curvature at least.",
+        "For the whole picture, with spectra, round trips and a verdict on each layer: shoal audit run made-up.csv",
+    ):  # fmt: skip
+        assert said in parsed.words, said
+
+
 def test_hostile_text_stays_text(tmp_path: Path) -> None:
     bad = "</script><script>alert(1)</script>"
     clean = len(written(small(), tmp_path).scripts)
@@ -191,6 +211,12 @@ MISSING: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "versions": (null("versions"), "Settings"),
     "seconds": (null("seconds"), "Chosen flow"),
     "lattice": (lambda r: r["data"].pop("lattice"), "No column was found on a lattice."),
+    "layers, as in earlier records": (lambda r: r.pop("layers", None), "The record has no layer profile."),
+    "layers, out of time": (
+        lambda r: r.update(layers={"rows": None, "note": "Not measured: out of time."}),
+        "Not measured: out of time. For the whole picture",
+    ),
+    "a command that is none": (null("command"), "shoal audit RUN DATA"),
     "rungs": (lambda r: r.update(rungs=[], decision={}), "No rung was chosen"),
     "figures of rungs": (unmeasured, "No rung has figures to draw."),
     "no number where one belongs": (strings, "realnvp, depth 2 (diverged)"),

@@ -263,6 +263,25 @@ def test_many_coordinates_give_bounds():
     assert 0.8 * 30.0 <= row["condition_max"] <= 30.0 * slack
 
 
+@pytest.mark.parametrize(
+    ("every", "size", "interval"),
+    [(None, 1, 100), (None, 64, 100), (None, 65, 800), (None, 3072, 800), (7, 64, 7), (7, 3072, 7)],
+)
+def test_looks_are_rarer_beyond_64_coordinates_unless_said_otherwise(
+    every: int | None, size: int, interval: int
+):
+    assert ConditioningMonitor(every).interval(size) == interval
+    assert ConditioningMonitor(every).points == 16
+
+
+@pytest.mark.parametrize(("size", "steps"), [(64, [*range(0, 801, 100)]), (65, [0, 800])])
+def test_a_training_looks_at_its_intervals(size: int, steps: list[int]):
+    x = np.random.default_rng(0).normal(size=(640, size)).astype(np.float32)
+    given = short(max_epochs=81, learning_rate=1e-12, patience=None)
+    result = fit(diagonal(*np.zeros(size)), x, key=KEY, **given, monitor=ConditioningMonitor())
+    assert [row["step"] for row in result.conditioning] == steps
+
+
 def test_a_padded_flow_is_watched_with_its_padding():
     joint = diagonal(0.0, 1.0, 3.0)
     row = watched(Padded(joint, GaussianPadding(1), key=jax.random.key(2)))[0]

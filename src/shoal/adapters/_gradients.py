@@ -5,7 +5,7 @@ reverse mode works in all. With g(u) = J^T u, linear in u: J v = d<g, v>/du. Cus
 solvers) may drop second derivatives in silence; where there is one, first derivatives alone are used.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -64,6 +64,27 @@ def stretch(function: Function, points: Tensor, tangents: Tensor) -> tuple[Tenso
         return logs, torch.stack(slopes, 1)
     logs = _log_norm(_push(images, p, tangents, again=True))
     return logs.detach(), _pull(logs.sum(), p, None)
+
+
+def loss_step(
+    both: Callable[[Tensor], tuple[Tensor, Tensor]],
+    points: Tensor,
+    cotangents: Tensor,
+    parameters: Sequence[Tensor],
+) -> tuple[Tensor, Tensor]:
+    """With L = <c, f(p)> - log-det at each row: |d mean(L) / d parameters| and dL/dp at each row.
+
+    Parameters that L does not depend on have no share in it.
+    """
+    p = points.detach().requires_grad_()
+    images, log_dets = both(p.clone())
+    total = ((images * cotangents).sum(1) - log_dets).sum()
+    if not total.requires_grad:
+        return torch.zeros((), dtype=p.dtype), torch.zeros_like(p)
+    of_points, *found = torch.autograd.grad(total, [p, *parameters], allow_unused=True)
+    squares = [(g / len(p)).square().sum() for g in found if g is not None]
+    norm = torch.stack(squares).sum().sqrt() if squares else torch.zeros((), dtype=p.dtype)
+    return norm, torch.zeros_like(p) if of_points is None else of_points
 
 
 def _at(function: Function, points: Tensor) -> tuple[Tensor, Tensor]:

@@ -42,11 +42,14 @@ class Snapshot:
     ):
         self._pieces, self._shape, self._reshapes = pieces, shape, reshapes
         self.refused = refused or {}
+        known = {name: p for name, p in module.named_parameters() if p.is_floating_point()}
+        self._learned = {name for name, p in known.items() if p.requires_grad} or set(known)
         with scope():
             self._module = _frozen(copy.deepcopy(module, _memo(module)))
         self.names = tuple(p.name for p in pieces(self._module))
         self._cast: dict[str, Sequence[Piece]] = {}
         self._shapes: list[tuple[int, ...]] | None = None
+        self._trainable: tuple[Sequence[Piece], Sequence[Tensor]] | None = None
 
     def piece(self, index: int, precision: Precision) -> Piece:
         """The whole map, index 0, or a layer, in a precision."""
@@ -55,6 +58,19 @@ class Snapshot:
             _cast_attributes(module, DTYPES[precision])
             self._cast[precision] = self._pieces(module)
         return self._cast[precision][index]
+
+    def trainable(self) -> tuple[Sequence[Piece], Sequence[Tensor]]:
+        """The pieces of a further copy, in float64, and those of its parameters that the given module learns (all, where
+        it learns none), which here take gradients.
+        """
+        if self._trainable is None:
+            module = copy.deepcopy(self._module).to(DTYPES["float64"])
+            _cast_attributes(module, DTYPES["float64"])
+            learned = [p for name, p in module.named_parameters() if name in self._learned]
+            for parameter in learned:
+                parameter.requires_grad_(True)
+            self._trainable = (self._pieces(module), learned)
+        return self._trainable
 
     def shape(self, index: int, direction: Direction, context: Tensor | None, precision: Precision) -> tuple:
         """The shape of one point that goes into a piece; where layers reshape, one row is sent through to find out."""

@@ -11,11 +11,11 @@ from shoal._errors import InputError
 from shoal._scalars import FloatArray
 from shoal.adapters import _gradients as gradients
 from shoal.adapters._snapshot import DTYPES, Piece, Snapshot, scope
-from shoal.conditioning import AbstractMap, Direction, Precision
+from shoal.conditioning import AbstractMap, AbstractParametric, Direction, Precision
 from shoal.conditioning._chunks import chunks
 
 
-class TorchMap(AbstractMap):
+class TorchMap(AbstractParametric):
     """Piece `index` of a snapshot: 0 for the whole map, from 1 for its layers in forward order."""
 
     def __init__(self, snapshot: Snapshot, size: int, index: int = 0):
@@ -99,6 +99,19 @@ class TorchMap(AbstractMap):
         values, slopes = self._run(gradients.stretch, direction, precision, (points, tangents), context)
         return values, slopes
 
+    def loss_step(
+        self, points: FloatArray, cotangents: FloatArray, context: FloatArray | None
+    ) -> tuple[float, FloatArray]:
+        """By one reverse pass to the parameters of a copy of the module and to the points."""
+        with scope():
+            pieces, parameters = self._snapshot.trainable()
+            c = None if context is None else _tensor(context, "float64")
+            function = _Bound(self, c, "inverse", "float64", pieces[self._index])
+            norm, slopes = gradients.loss_step(
+                function.both, _tensor(points, "float64"), _tensor(cotangents, "float64"), parameters
+            )
+        return float(norm), _numpy(slopes)
+
     def layers(self) -> tuple[AbstractMap, ...]:
         """The library's single layers in forward order, on the same copies; a layer gives itself."""
         if self._index or len(self._snapshot.names) == 1:
@@ -143,8 +156,15 @@ class TorchMap(AbstractMap):
 class _Bound:
     """A piece with its context, direction and precision: flat rows -> flat images."""
 
-    def __init__(self, owner: TorchMap, context: Tensor | None, direction: Direction, precision: Precision):
-        self._owner, self._context = owner, context
+    def __init__(
+        self,
+        owner: TorchMap,
+        context: Tensor | None,
+        direction: Direction,
+        precision: Precision,
+        piece: Piece | None = None,
+    ):
+        self._owner, self._context, self._piece = owner, context, piece
         self._direction: Direction = direction
         self._precision: Precision = precision
 
@@ -155,7 +175,7 @@ class _Bound:
         """Images (rows, n) and log-dets (rows,)."""
         snapshot, index = self._owner._snapshot, self._owner._index
         shape = snapshot.shape(index, self._direction, self._context, self._precision)
-        call = snapshot.piece(index, self._precision).call
+        call = (self._piece or snapshot.piece(index, self._precision)).call
         images, log_dets = call(points.reshape(-1, *shape), self._context, self._direction)
         if images.dtype != points.dtype:
             raise NotImplementedError(

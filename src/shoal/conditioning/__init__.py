@@ -21,6 +21,7 @@ from shoal.conditioning._lipschitz import LayerBound as LayerBound
 from shoal.conditioning._lipschitz import composed as composed
 from shoal.conditioning._lipschitz import lipschitz_bounds as lipschitz_bounds
 from shoal.conditioning._map import AbstractMap as AbstractMap
+from shoal.conditioning._map import AbstractParametric as AbstractParametric
 from shoal.conditioning._map import Direction as Direction
 from shoal.conditioning._precision import Precision as Precision
 from shoal.conditioning._precision import cast as cast
@@ -28,7 +29,9 @@ from shoal.conditioning._precision import compute as compute
 from shoal.conditioning._precision import unit_roundoff as unit_roundoff
 from shoal.conditioning._profile import LayerProfile as LayerProfile
 from shoal.conditioning._profile import Profile as Profile
+from shoal.conditioning._profile import layer_kinds as layer_kinds
 from shoal.conditioning._profile import profile as profile
+from shoal.conditioning._profile import profile_points as profile_points
 from shoal.conditioning._result import Audit as Audit
 from shoal.conditioning._roundtrip import RoundTripSummary as RoundTripSummary
 from shoal.conditioning._roundtrip import round_trip as round_trip

@@ -16,14 +16,13 @@ from shoal.conditioning._jax_map import JaxMap
 from shoal.conditioning._lipschitz import lipschitz_bounds
 from shoal.conditioning._map import AbstractMap, Direction
 from shoal.conditioning._precision import Precision
-from shoal.conditioning._profile import LayerProfile, Profile, profile
+from shoal.conditioning._profile import WORST, LayerProfile, Profile, profile, profile_points
 from shoal.conditioning._result import Audit
 from shoal.conditioning._spectrum import DENSE, Spectrum, spectrum
 from shoal.conditioning._trips import Trip, Way, all_precisions, data_sets, latent_sets, measured_trip
 from shoal.conditioning._units import checked_scale, unit_scale
 
 TRIPS = 240  # points of a round-trip set, beside the worst ones
-TYPICAL, WORST = 48, 16  # points of the layer profile
 PREDICTED = 64  # points at which a set's kappa is measured
 
 
@@ -76,7 +75,7 @@ def audit(
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         z = np.asarray(whole.inverse(points, given), np.float64)
         found = spectrum(whole, points, z, given, units, dense=dense, steps=steps)
-        rows, worst = _chosen(found.condition_numbers, seed)
+        rows, worst = profile_points(found.condition_numbers, seed)
         c = None if given is None else given[rows]
         walked = profile(singles, points[rows], c, units, worst, dense=dense, steps=steps, seed=seed)
         _check_layers(walked.latents, z[rows], found.condition_numbers[rows])
@@ -115,15 +114,6 @@ def _units(map: AbstractMap, x: FloatArray, scale: ArrayLike | None, as_given: b
         return np.ones(map.size)
     own = getattr(map, "scale", None)
     return unit_scale(x) if own is None else checked_scale(own, map.size)
-
-
-def _chosen(kappa: FloatArray, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Rows for the profile, the worst conditioned first (NaN is worst of all), and the mask of these."""
-    order = np.argsort(-np.nan_to_num(kappa, nan=np.inf), kind="stable")
-    worst, rest = order[:WORST], np.sort(order[WORST:])
-    typical = np.random.default_rng(seed).permutation(rest)[:TYPICAL]
-    rows = np.concatenate([worst, typical])
-    return rows, np.arange(len(rows)) < len(worst)
 
 
 def _check_layers(composed: FloatArray, whole: FloatArray, kappa: FloatArray) -> None:

@@ -13,22 +13,25 @@ import numpy as np
 
 from shoal._scalars import FloatArray
 from shoal.conditioning._jax_map import JaxMap
-from shoal.conditioning._map import AbstractMap
+from shoal.conditioning._map import AbstractMap, AbstractParametric
 from shoal.conditioning._precision import compute
 
 
 def gradient_norms(
     layers: Sequence[AbstractMap], states: Sequence[FloatArray], context: FloatArray | None
 ) -> list[float] | None:
-    """|d loss / d parameters| of each layer, the loss averaged over points; None where a layer reports no log-det in JAX.
+    """|d loss / d parameters| of each layer, the loss averaged over points; None where a layer is neither JAX with log-dets
+    nor `AbstractParametric`.
 
     **Arguments:** `states`: h_0 ... h_L, (rows, n) each. A layer without parameters has 0.
     """
-    if not all(isinstance(layer, JaxMap) and layer.log_dets for layer in layers):
-        return None
     cotangents, norms = np.asarray(states[0]), []
     for layer, h in zip(layers, states[1:], strict=True):
-        if not isinstance(layer, JaxMap):
+        if isinstance(layer, AbstractParametric):
+            norm, cotangents = layer.loss_step(h, cotangents, context)
+            norms.append(norm)
+            continue
+        if not isinstance(layer, JaxMap) or not layer.log_dets:
             return None
         function, shape = layer.function("inverse"), layer.shape
         norm, cotangents = compute(_step, function, shape, h, cotangents, context, precision="float64")

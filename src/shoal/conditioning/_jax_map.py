@@ -12,11 +12,27 @@ import numpy as np
 
 from shoal._scalars import FloatArray
 from shoal._types import Array
-from shoal.bijections import AbstractBijection, Standardize, layers_of, rolled
-from shoal.conditioning._chunks import chunks
+from shoal.bijections import (
+    AbstractBijection,
+    AbstractIterative,
+    AdditiveCoupling,
+    AffineCoupling,
+    ArrayPartition,
+    Partition,
+    SplineCoupling,
+    Standardize,
+    layers_of,
+    rolled,
+)
+from shoal.conditioning._chunks import FEWEST, chunks
 from shoal.conditioning._map import AbstractMap, Direction
 from shoal.conditioning._precision import Precision, compute
 from shoal.conditioning._push import jacobian_of
+
+SHARED = (
+    512  # rows of a chunk of a whole map, where these are cheap, so that an audit's sets share their programs
+)
+SMALL = 32  # coordinates up to which they are
 
 Pair = tuple[Callable, Callable]
 
@@ -48,6 +64,7 @@ class JaxMap(AbstractMap):
         self.scale, self.bijection = scale, bijection
         self._functions = {"forward": forward, "inverse": inverse}
         self.log_dets, self._layers = log_dets, tuple(layers)
+        self._fewest = SHARED if self._layers and _is_cheap(bijection, size) else FEWEST
 
     def apply(
         self,
@@ -150,7 +167,7 @@ class JaxMap(AbstractMap):
         closed = not any(
             map(eqx.is_array_like, jax.tree.leaves(function))
         )  # its numbers, if any, are out of reach
-        for part, c, rows in chunks(arrays, context, self.size):
+        for part, c, rows in chunks(arrays, context, self.size, self._fewest):
             with _rounded_constants() if closed and precision != "float64" else nullcontext():
                 out = self._computed(kernel, function, part, c, precision)
             yield jax.tree.map(lambda a, rows=rows: a[:rows], out)
@@ -175,7 +192,8 @@ class JaxMap(AbstractMap):
 def from_bijection(bijection: AbstractBijection) -> JaxMap:
     """A Shoal bijection with its layers; `Scan`s are rolled, which compiles them once."""
     singles = layers_of(bijection)
-    layers = () if len(singles) == 1 and singles[0] is bijection else tuple(map(_single, singles))
+    alone = len(singles) == 1 and singles[0] is bijection
+    layers = () if alone else tuple(_single(_indexed(single)) for single in singles)
     scale = np.asarray(singles[-1].scale, np.float64) if isinstance(singles[-1], Standardize) else None
     return _single(rolled(bijection), layers, scale)
 
@@ -192,6 +210,22 @@ def from_callables(forward: Callable, inverse: Callable, size: int, layers: Sequ
         layers=singles,
         name=getattr(forward, "__name__", type(forward).__name__),
     )
+
+
+def _is_cheap(bijection: AbstractBijection | None, size: int) -> bool:
+    """Whether more rows cost less than another program: few coordinates, and nothing that iterates."""
+    if bijection is None or size > SMALL:
+        return False
+    found = jax.tree.leaves(bijection, is_leaf=lambda part: isinstance(part, AbstractIterative))
+    return not any(isinstance(part, AbstractIterative) for part in found)
+
+
+def _indexed(bijection: AbstractBijection) -> AbstractBijection:
+    """The same map with the index sets of a coupling as data: couplings that differ in these alone share their programs."""
+    if not isinstance(bijection, AdditiveCoupling | AffineCoupling | SplineCoupling):
+        return bijection
+    split = lambda part: isinstance(part, Partition)  # noqa: E731
+    return jax.tree.map(lambda part: ArrayPartition(part) if split(part) else part, bijection, is_leaf=split)
 
 
 @contextmanager

@@ -108,3 +108,16 @@ class AbstractMap(abc.ABC):
     ) -> FloatArray:
         """z = f^{-1}(x), data -> latent."""
         return self.apply(x, context, direction="inverse", precision=precision)[0]
+
+
+class AbstractParametric(AbstractMap):
+    """A map that knows its parameters, outside of JAX: it can say how much a loss depends on them."""
+
+    @abc.abstractmethod
+    def loss_step(
+        self, points: FloatArray, cotangents: FloatArray, context: FloatArray | None
+    ) -> tuple[float, FloatArray]:
+        """With L = <c, f^{-1}(h)> - log|det Df^{-1}(h)|, at each row h with its own cotangent c, in float64:
+
+        the norm of d/dparameters of the mean of L over rows, and dL/dh at each row, (rows, n).
+        """

@@ -4,7 +4,9 @@ h_0 = z, h_k = f_k(h_{k-1}), h_L = x. Round-off of relative size u made at h_k r
 |D x / D h_k| and the latent multiplied by |D z / D h_k|; the sum over k predicts what a round trip loses.
 """
 
+import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -15,6 +17,10 @@ from shoal.conditioning._dense import condition_numbers, jacobian_singular_value
 from shoal.conditioning._gradients import gradient_norms
 from shoal.conditioning._krylov import extremes
 from shoal.conditioning._map import AbstractMap
+from shoal.conditioning._spectrum import Kind
+
+TYPICAL, WORST = 48, 16  # points of a profile
+COST = 2.5  # of the own trips, and of the gradients, in units of the walk: mostly programs to compile
 
 
 @dataclass(frozen=True)
@@ -59,6 +65,13 @@ class Profile:
     latents: FloatArray  # h_0 at each point
     trip_data: FloatArray  # x -> z -> x: sum_k |h_k| |Dx/Dh_k| over k = 0 ... L - 1, to be multiplied by u
     trip_latent: FloatArray  # z -> x -> z: sum_k |h_k| |Dz/Dh_k| over k = 1 ... L
+    left_out: tuple[
+        str, ...
+    ] = ()  # quantities for which there was no time; their place in the rows holds no figure
+
+    def to_records(self) -> list[dict[str, Any]]:
+        """The rows as dicts; what was left out is None."""
+        return [{**row.to_record(), **dict.fromkeys(self.left_out)} for row in self.rows]
 
 
 def profile(
@@ -71,12 +84,38 @@ def profile(
     dense: bool,
     steps: int = 20,
     seed: int = 0,
+    seconds: float | None = None,
 ) -> Profile:
-    """Walk the points `x` (rows, n) back through the layers and measure each. `worst`: mask of the worst points."""
+    """Walk the points `x` (rows, n) back through the layers and measure each. `worst`: mask of the worst points.
+
+    **With `seconds`**, a limit of time (inf for none; dense only): Jacobians are those of the inverses, which are inverted.
+    Own trips, gradients and curvatures follow while each will probably end in time; the others are `left_out`.
+    """
+    began = time.monotonic()
     states, shrinkage = _walk(layers, x, context)
-    down, up = _jacobians(layers, states, context, scale) if dense else ([], [])
+    walked = time.monotonic() - began
+    down, up = _jacobians(layers, states, context, scale, invert=seconds is not None) if dense else ([], [])
     to_data, to_latent = _amplifications(down, up) if dense else _products(layers, states, context, steps)
-    gradients = gradient_norms(layers, states, context)
+
+    def is_time_for(cost: float) -> bool:
+        return seconds is None or time.monotonic() - began + cost <= seconds
+
+    nothing = [np.nan] * len(layers)
+    trips, curvatures, gradients, left_out = nothing, nothing, None, []
+    asked = time.monotonic()
+    if is_time_for(COST * walked):
+        trips = [_own_trip(layer, h, context) for layer, h in zip(layers, states[1:], strict=True)]
+    else:
+        left_out.append("round_trip")
+    both_ways = time.monotonic() - asked
+    if is_time_for(COST * walked):
+        gradients = gradient_norms(layers, states, context)
+    else:
+        left_out.append("gradient")
+    if not left_out and is_time_for(COST * both_ways):  # second derivatives of the way that trips take, too
+        curvatures = [_curvature(layer, h, context, seed) for layer, h in zip(layers, states, strict=False)]
+    else:
+        left_out.append("curvature")
     drafts = []
     for k, layer in enumerate(layers):
         ends = (
@@ -106,15 +145,34 @@ def profile(
                 log_det_share=abs(log_det) / total if total > 0 else 0.0,
                 amplification_forward=float(np.max(to_data[k + 1])),
                 amplification_reverse=float(np.max(to_latent[k])),
-                round_trip=_own_trip(layer, states[k + 1], context),
+                round_trip=trips[k],
                 gradient=None if gradients is None else gradients[k],
-                curvature=_curvature(layer, states[k], context, seed),
+                curvature=curvatures[k],
             )
         )
     lengths = [np.linalg.norm(h, axis=1) for h in [*states[:-1], states[-1] / scale]]
     trip_data = np.sum([n * a for n, a in zip(lengths[:-1], to_data[:-1], strict=True)], axis=0)
     trip_latent = np.sum([n * a for n, a in zip(lengths[1:], to_latent[1:], strict=True)], axis=0)
-    return Profile(tuple(rows), states[0], np.asarray(trip_data), np.asarray(trip_latent))
+    return Profile(tuple(rows), states[0], np.asarray(trip_data), np.asarray(trip_latent), tuple(left_out))
+
+
+def profile_points(kappa: FloatArray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows for a profile, the worst conditioned first (NaN is worst of all), and the mask of these."""
+    order = np.argsort(-np.nan_to_num(kappa, nan=np.inf), kind="stable")
+    worst, rest = order[:WORST], np.sort(order[WORST:])
+    typical = np.random.default_rng(seed).permutation(rest)[:TYPICAL]
+    rows = np.concatenate([worst, typical])
+    return rows, np.arange(len(rows)) < len(worst)
+
+
+def layer_kinds(dense: bool) -> dict[str, Kind]:
+    """Figure of a layer -> its kind."""
+    of_way: Kind = "exact" if dense else "estimate"
+    return {
+        "lipschitz": "lower_bound", "inverse_lipschitz": "lower_bound", "lipschitz_bound": "upper_bound",
+        "inverse_lipschitz_bound": "upper_bound", "curvature": "lower_bound", "gradient": "exact",
+        "round_trip": "exact", "predicted": "estimate", "amplification_forward": of_way, "amplification_reverse": of_way,
+    }  # fmt: skip
 
 
 def _walk(
@@ -131,11 +189,20 @@ def _walk(
 
 
 def _jacobians(
-    layers: Sequence[AbstractMap], states: list[FloatArray], context: FloatArray | None, scale: FloatArray
+    layers: Sequence[AbstractMap],
+    states: list[FloatArray],
+    context: FloatArray | None,
+    scale: FloatArray,
+    *,
+    invert: bool,
 ) -> tuple[list[FloatArray], list[FloatArray]]:
     """J of each layer at its input, and of its inverse at its output; the last layer's output in units of `scale`."""
-    down = [layer.jacobian(states[k], context) for k, layer in enumerate(layers)]
     up = [layer.jacobian(states[k + 1], context, direction="inverse") for k, layer in enumerate(layers)]
+    down = (
+        [_inverted(j) for j in up]
+        if invert
+        else [layer.jacobian(states[k], context) for k, layer in enumerate(layers)]
+    )
     down[-1], up[-1] = down[-1] / scale[:, None], up[-1] * scale
     return down, up
 
@@ -196,6 +263,15 @@ def _curvature(layer: AbstractMap, h: FloatArray, context: FloatArray | None, se
     v = np.random.default_rng(seed).standard_normal(h.shape)
     v /= np.linalg.norm(v, axis=1, keepdims=True)
     return float(np.max(np.linalg.norm(layer.curvature(h, v, context), axis=1), initial=0.0))
+
+
+def _inverted(matrices: FloatArray) -> FloatArray:
+    """The inverse of each matrix; NaN for those that are singular or not finite."""
+    found = np.full(matrices.shape, np.nan)
+    for i in np.flatnonzero(np.isfinite(matrices).all(axis=(1, 2))):
+        with suppress(np.linalg.LinAlgError):
+            found[i] = np.linalg.inv(matrices[i])
+    return found
 
 
 def _slogdet(matrices: FloatArray) -> FloatArray:

@@ -12,7 +12,7 @@ from shoal.conditioning._attack import Attack
 from shoal.conditioning._dense import summarize
 from shoal.conditioning._diagnosis import Diagnosis
 from shoal.conditioning._first_nonfinite import NonFinite
-from shoal.conditioning._profile import LayerProfile
+from shoal.conditioning._profile import LayerProfile, layer_kinds
 from shoal.conditioning._spectrum import Kind, Spectrum
 from shoal.conditioning._trips import Trip
 
@@ -65,14 +65,7 @@ class Audit:
     @property
     def kinds(self) -> dict[str, Kind]:
         """Figure -> its kind."""
-        of_layers: dict[str, Kind] = {
-            "lipschitz": "lower_bound", "inverse_lipschitz": "lower_bound", "lipschitz_bound": "upper_bound",
-            "inverse_lipschitz_bound": "upper_bound", "curvature": "lower_bound", "gradient": "exact",
-            "round_trip": "exact", "predicted": "estimate",
-            "amplification_forward": "exact" if self.spectrum.dense else "estimate",
-            "amplification_reverse": "exact" if self.spectrum.dense else "estimate",
-        }  # fmt: skip
-        return {**self.spectrum.kinds, **of_layers}
+        return {**self.spectrum.kinds, **layer_kinds(self.spectrum.dense)}
 
     @property
     def worst_layer(self) -> int | None:

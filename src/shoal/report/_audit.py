@@ -62,7 +62,7 @@ def render_audit(record: Mapping[str, Any]) -> str:
     }
     template = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    ).from_string(page_file("audit.html"))
+    ).from_string(page_file("layers.html") + page_file("audit.html"))
     return template.render(
         title=_title(record),
         facts=words.facts(record),
@@ -92,7 +92,7 @@ def render_audit(record: Mapping[str, Any]) -> str:
         traces=words.traces(record),
         kinds=words.kinds_table(record),
         unlisted=max(len(sequence(layers)) - TABLE, 0),
-        style=page_file("report.css") + page_file("audit.css"),
+        style=page_file("report.css") + page_file("layers.css") + page_file("audit.css"),
         script=page_file("report.js"),
         payload=script_json(payload),
         libraries=vendored_scripts(),

@@ -11,9 +11,11 @@ import jinja2
 from ._charts_conditioning import histogram_chart, spectrum_chart
 from ._charts_curves import any_below_floor, curve_rows, overview_chart, rung_curve_chart
 from ._charts_frontier import condition_chart, frontier_rows, likelihood_chart, trade_off_chart
+from ._charts_layers import WITH_TEXT, heat_charts
 from ._charts_round_trip import round_trip_chart, round_trip_rows
 from ._charts_scatter import AXIS, GAP, scatter_specifications
 from ._embed import licences, page_file, script_json, specification, vendored_scripts, vendored_versions
+from ._layers import layer_section
 from ._numbers import finite, fixed, setting, short, whole
 from ._points import Points, column_sets, points_of
 from ._rungs import Rung, best_of, chosen_of, mapping, rungs_of
@@ -29,6 +31,7 @@ def render(record: Mapping[str, Any]) -> str:
     curves = curve_rows(rungs)
     points = points_of(record)
     shown = chosen_of(rungs) or best_of(rungs)
+    layers = layer_section(record)
     charts = {
         "likelihood": likelihood_chart(rungs),
         "condition": condition_chart(rungs, limit),
@@ -38,6 +41,7 @@ def render(record: Mapping[str, Any]) -> str:
         "round-trip": round_trip_chart(record, rungs),
         "overview": overview_chart(rungs, curves),
         "rung-curve": rung_curve_chart(rungs, curves),
+        **heat_charts(layers.rows, None, None),
     }
     specs = {name: specification(chart) for name, chart in charts.items() if chart is not None}
     payload = {
@@ -48,7 +52,7 @@ def render(record: Mapping[str, Any]) -> str:
     }
     template = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    ).from_string(page_file("report.html"))
+    ).from_string(page_file("layers.html") + page_file("report.html"))
     return template.render(
         title=_title(record),
         facts=facts(record),
@@ -71,12 +75,14 @@ def render(record: Mapping[str, Any]) -> str:
         rollbacks=any(seed.get("rollbacks") for rung in rungs for seed in rung.seeds),
         seeds=seed_rows(rungs),
         lattice=lattice_rows(record),
+        layers=layers,
+        with_text=len(layers.rows) <= WITH_TEXT,
         points=points,
         sets=len(column_sets(len(points.names))) if points else 0,
         settings=settings(record),
         limit=setting(limit),
         trip=setting(decision.get("max_round_trip")),
-        style=page_file("report.css"),
+        style=page_file("report.css") + page_file("layers.css"),
         script=page_file("report.js"),
         payload=script_json(payload),
         libraries=vendored_scripts(),

@@ -59,10 +59,8 @@ def evaluate(flow: Flow | Padded, part: Part, scale: FloatArray) -> Figures:
     The map of a `Padded` one is that of its joint, at the rows with their own padding.
     """
     x = part.x[:POINTS]
-    if isinstance(flow, Padded):
-        padding = jax.vmap(flow.extended)(jnp.asarray(x))[:, x.shape[1] :]
-        x = np.hstack([x, np.asarray(padding, x.dtype)])
-        scale = np.concatenate([scale, np.ones(padding.shape[1])])
+    x = with_padding(flow, x)
+    scale = np.concatenate([scale, np.ones(x.shape[1] - len(scale))])
     context = None if part.context is None else part.context[:POINTS]
     forward, inverse = flow.bijection.forward, flow.bijection.inverse
     with ThreadPoolExecutor(2) as pool:  # each is one program to compile: two at a time
@@ -82,6 +80,14 @@ def evaluate(flow: Flow | Padded, part: Part, scale: FloatArray) -> Figures:
         condition_user_units=summarize(condition_numbers(user)),
         round_trips={name: summarize_round_trip(e.result()) for name, e in errors.items()},
     )
+
+
+def with_padding(flow: Flow | Padded, x: FloatArray) -> FloatArray:
+    """Rows of the space that the bijection works on: those of a `Padded` flow with their own padding."""
+    if not isinstance(flow, Padded):
+        return x
+    padding = jax.vmap(flow.extended)(jnp.asarray(x))[:, x.shape[1] :]
+    return np.hstack([x, np.asarray(padding, x.dtype)])
 
 
 def log_likelihoods(flow: Flow | Padded, x: FloatArray, context: FloatArray | None) -> FloatArray:

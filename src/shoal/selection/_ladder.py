@@ -22,6 +22,7 @@ from shoal.bijections import Chain, Standardize, StandardizedContext
 from shoal.distributions import Flow, Padded
 from shoal.selection._budget import Budget
 from shoal.selection._evaluate import log_likelihoods
+from shoal.selection._layers import allowed_seconds, layer_record, unmeasured
 from shoal.selection._prepare import Prepared, prepare
 from shoal.selection._record import build_record
 from shoal.selection._rule import Choice, choose
@@ -138,11 +139,12 @@ def ladder(
         weights=validation.weights,
     )
     kept = _kept(rungs, choice, validation.weights)
-    flow = scores = test = None
+    flow = scores = test = layers = None
     if kept is not None:
         inner = rungs[kept[0]].results[kept[1]].flow
         flow = in_user_units(inner, prepared)
         scores, test = _test(inner, prepared)
+        layers, interrupted = _layers(rungs[kept[0]], kept[1], prepared, budget, seed, interrupted, progress)
     words = sentence(rungs, choice, max_condition=max_condition, max_round_trip=max_round_trip)
     record = build_record(
         prepared,
@@ -151,6 +153,7 @@ def ladder(
         kept=kept,
         flow=flow,
         test=test,
+        layers=layers,
         words=words,
         config=config,
         seconds=budget.elapsed(),
@@ -255,6 +258,32 @@ def _test(inner: Flow | Padded, prepared: Prepared) -> tuple[FloatArray, dict[st
     mean = float(np.average(scores, weights=w))
     error = float(np.sqrt(np.sum(w**2 * (scores - mean) ** 2)) / np.sum(w))
     return scores, {"log_likelihood": mean, "standard_error": error, "rows": len(scores)}
+
+
+def _layers(
+    rung: Rung,
+    index: int,
+    prepared: Prepared,
+    budget: Budget,
+    seed: int,
+    interrupted: bool,
+    progress: Callable[[dict[str, Any]], None] | None,
+) -> tuple[dict[str, Any], bool]:
+    """The layer profile of the kept flow for the record, and whether Ctrl-C came, now or before."""
+    if interrupted:
+        return unmeasured("interrupted"), True
+    if progress is not None:
+        progress({"stage": "layer profile", "fraction": 1.0})
+    flow, figures = rung.results[index].flow, rung.figures[index]
+    seconds = allowed_seconds(budget.limit, budget.elapsed())
+    try:
+        part = prepared.parts["validation"]
+        found = layer_record(
+            flow, part, figures, seed=seed, seconds=seconds, measuring=rung.measuring_seconds
+        )
+    except KeyboardInterrupt:
+        return unmeasured("interrupted"), True
+    return found, False
 
 
 def _check(

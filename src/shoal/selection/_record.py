@@ -27,6 +27,7 @@ def build_record(
     kept: tuple[int, int] | None,
     flow: Flow | Padded | None,
     test: dict[str, Any] | None,
+    layers: dict[str, Any] | None,
     words: str,
     config: dict[str, Any],
     seconds: float,
@@ -54,6 +55,7 @@ def build_record(
             "sentence": words,
         },
         "test": test,
+        "layers": layers,
         "spectrum": None if figures is None else _spectrum(figures),
         "condition_histogram": None if figures is None else _histogram(figures),
         "points": None

@@ -20,9 +20,9 @@ from shoal.conditioning import JaxMap, Precision, condition_numbers, extremes, j
 from shoal.distributions import Padded
 
 from ._data import Rows
+from ._monitor import DENSE
 from ._step import Form
 
-DENSE = 64  # coordinates up to which the whole Jacobian is computed
 STEPS = 8  # of Golub and Kahan beyond that, in each direction
 
 

@@ -8,6 +8,9 @@ from shoal._errors import InputError
 
 from ._settings import positive, whole_number
 
+DENSE = 64  # coordinates up to which the whole Jacobian is computed
+EVERY, RARER = 100, 8  # steps between looks, and the factor beyond `DENSE` coordinates
+
 Action: TypeAlias = Literal["stop", "rescale"]
 
 
@@ -15,24 +18,26 @@ Action: TypeAlias = Literal["stop", "rescale"]
 class ConditioningMonitor:
     """Measures σmax, σmin and κ of latent -> standardised data, and the round trip x -> z -> x, while a flow trains.
 
-    Given to `fit(..., monitor=...)`: before the first step and after every `every` steps, wherever in an epoch these
+    Given to `fit(..., monitor=...)`: before the first step and after every `interval(n)` steps, wherever in an epoch these
     fall, at `points` rows, the same ones all the time, evenly spaced in the validation table (in the data where there
     is none). Looking takes no part in training: its bits are those of a run without a monitor, until a budget is
     crossed.
 
-    Cost, beside compiling a program: `results/monitor.json`; small up to 64 coordinates, where whole Jacobians are
-    computed; beyond, where the two ends are bounded, narrow nets notice it, and a larger `every` is the remedy.
+    Cost, beside compiling a program: `results/monitor.json`. Up to 64 coordinates a look computes whole Jacobians.
+    Beyond, it bounds the two ends by products, one after the other; for narrow nets that is as dear as twenty steps or so,
+    so looks are eight times rarer there.
 
-    **Arguments:** `every`: in training steps; `points`: rows; `max_condition`, `max_round_trip`: budgets for the largest κ
-    and the largest error over the points, in the flow's own dtype (None: none; NaN is beyond any). `action`, beyond a
-    budget: "stop" ends the training with the status "ill-conditioned"; "rescale" goes back to the last weights that were
-    measured within it, with half the learning rate and another shuffle, at most `max_rescales` times, and then stops.
+    **Arguments:** `every`: in training steps (None: 100, or 800 beyond 64 coordinates); `points`: rows; `max_condition`,
+    `max_round_trip`: budgets for the largest κ and the largest error over the points, in the flow's own dtype (None: none;
+    NaN is beyond any). `action`, beyond a budget: "stop" ends the training with the status "ill-conditioned"; "rescale"
+    goes back to the last weights that were measured within it, with half the learning rate and another shuffle, at most
+    `max_rescales` times, and then stops.
 
     **Raises:** `InputError` for counts below 1, budgets that are no finite numbers above 0, an unknown action, and an
     action other than "stop" without a budget.
     """
 
-    every: int = 100
+    every: int | None = None
     points: int = 16
     max_condition: float | None = None
     max_round_trip: float | None = None
@@ -41,7 +46,8 @@ class ConditioningMonitor:
 
     def __post_init__(self) -> None:
         for name in ("every", "points", "max_rescales"):
-            whole_number(name, getattr(self, name))
+            if getattr(self, name) is not None or name != "every":
+                whole_number(name, getattr(self, name))
         for name in ("max_condition", "max_round_trip"):
             if getattr(self, name) is not None:
                 positive(name, getattr(self, name))
@@ -51,6 +57,12 @@ class ConditioningMonitor:
             raise InputError(
                 f"`action={self.action!r}` needs a budget; give `max_condition` or `max_round_trip`."
             )
+
+    def interval(self, size: int) -> int:
+        """Training steps from look to look for a flow of `size` coordinates."""
+        if self.every is not None:
+            return self.every
+        return EVERY if size <= DENSE else RARER * EVERY
 
     @property
     def has_budget(self) -> bool:

@@ -33,19 +33,18 @@ class Watch:
         taken = table.take(jnp.asarray(index))
         self.points = Rows(taken.x, taken.context, None)
         self.scale = _scale(flow, np.asarray(problem.rows.x))
+        self.every = monitor.interval(len(self.scale))
         self.good: Good | None = None  # the last weights and moments that were seen within the budget
 
     def stop(self, done: int, step: int, wanted: int) -> int:
         """Where a chunk that begins at `step` after `done` epochs ends: at `wanted`, or where a look is due before it."""
-        before, every = done * self.form.train_steps, self.monitor.every
+        before, every = done * self.form.train_steps, self.every
         due = ((before + step) // every + 1) * every - before
         return min(wanted, due) if due <= self.form.train_steps else wanted
 
     def is_due(self, done: int, step: int) -> bool:
         """True if a look is due after `step` steps of an epoch."""
-        return (
-            step <= self.form.train_steps and (done * self.form.train_steps + step) % self.monitor.every == 0
-        )
+        return step <= self.form.train_steps and (done * self.form.train_steps + step) % self.every == 0
 
     def row(self, params: Any, *, step: int, epoch: int, attempt: int) -> dict[str, Any]:
         """The figures of these weights. `step` counts from the start of training; `attempt`: goings-back so far."""

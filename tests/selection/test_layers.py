@@ -1,0 +1,116 @@
+"""The layer profile of a fit: its figures against dense Jacobians, and what a limit of time leaves out."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+import pytest
+
+from shoal import flows
+from shoal.bijections import layers_of
+from shoal.conditioning import cast, summarize
+from shoal.selection import _ladder
+from shoal.selection._budget import Budget
+from shoal.selection._evaluate import Figures
+from shoal.selection._layers import PART, allowed_seconds, layer_record
+from shoal.selection._prepare import Part
+from shoal.selection._rung import Rung
+
+EPS = float(np.finfo(np.float64).eps)
+DIM, DEPTH = 4, 3
+
+
+@pytest.fixture(scope="module")
+def flow():
+    made = flows.realnvp(jr.key(0), DIM, DEPTH, hidden=(8,))
+    leaves, structure = jax.tree.flatten(made)
+    keys = jr.split(jr.key(1), len(leaves))
+    moved = [leaf + 0.4 * jr.normal(key, leaf.shape) if leaf.dtype == np.float32 else leaf
+             for leaf, key in zip(leaves, keys, strict=True)]  # fmt: skip
+    return jax.tree.unflatten(structure, moved)
+
+
+@pytest.fixture(scope="module")
+def part() -> Part:
+    x = np.random.default_rng(2).normal(size=(30, DIM))
+    return Part(x, None, None, np.arange(30))
+
+
+def whole(flow: Any, part: Part, seconds: float) -> dict[str, Any]:
+    return layer_record(flow, part, figures(), seed=0, seconds=seconds, measuring=0.0)
+
+
+def figures() -> Figures:
+    """Whose condition numbers are 1, 2, ..., 30."""
+    values = np.stack([np.arange(1.0, 31.0), np.ones(30)], axis=1)
+    summary = summarize(values[:, 0])
+    return Figures(np.zeros(30), values, summary, summary, {})
+
+
+@pytest.fixture(scope="module")
+def record(flow, part):
+    return whole(flow, part, np.inf)
+
+
+def test_the_figures_are_those_of_dense_jacobians(flow, part, record):
+    singles = layers_of(flow.bijection)
+    assert [row["name"] for row in record["rows"]] == ["AffineCoupling"] * DEPTH
+    assert record["points"] == 30
+    with jax.enable_x64(True):
+        h = jnp.asarray(part.x)
+        for layer, row in zip(reversed(cast(singles, "float64")), reversed(record["rows"]), strict=True):
+            h = jax.vmap(lambda v, layer=layer: layer.inverse(v))(h)
+            dense = np.asarray(jax.vmap(jax.jacfwd(lambda v, layer=layer: layer.forward(v)))(h))
+            kappa = np.linalg.cond(dense)
+            tolerance = 1e3 * EPS * kappa.max()
+            np.testing.assert_allclose(row["condition_max"], kappa.max(), rtol=tolerance)
+            np.testing.assert_allclose(row["condition_worst"], kappa[-16:].max(), rtol=tolerance)
+            np.testing.assert_allclose(
+                row["lipschitz"], np.linalg.norm(dense, 2, (1, 2)).max(), rtol=tolerance
+            )
+            np.testing.assert_allclose(row["log_det"], np.linalg.slogdet(dense)[1].mean(), rtol=tolerance)
+    assert all(
+        row["gradient"] > 0 and row["curvature"] > 0 and row["round_trip"] > 0 for row in record["rows"]
+    )
+    assert record["kinds"]["lipschitz"] == "lower_bound"
+
+
+def test_without_time_only_what_the_inverse_tells_is_measured(flow, part, record):
+    for row, full in zip(whole(flow, part, 0.0)["rows"], record["rows"], strict=True):
+        assert [row[name] for name in ("round_trip", "gradient", "curvature")] == [None] * 3
+        assert {k: v for k, v in full.items() if row[k] is not None} == {
+            k: v for k, v in row.items() if v is not None
+        }
+
+
+@pytest.mark.parametrize(
+    ("limit", "elapsed", "seconds"),
+    [(None, 1e9, np.inf), (60.0, 0.0, 5.0), (60.0, 57.0, 3.0), (400.0, 100.0, 20.0), (60.0, 61.0, -1.0)],
+)
+def test_the_time_that_it_may_take(limit: float | None, elapsed: float, seconds: float):
+    assert allowed_seconds(limit, elapsed) == seconds
+
+
+def test_what_would_take_too_long_is_not_begun(flow, part):
+    out = layer_record(flow, part, figures(), seed=0, seconds=4.9, measuring=5 / PART)
+    assert out == {"rows": None, "points": 0, "kinds": {}, "note": "Not measured: out of time."}
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("before", [True, False])
+def test_an_interrupt_keeps_the_rest(before: bool, flow, monkeypatch: pytest.MonkeyPatch):
+    def stopped(*_: Any, **__: Any) -> Any:
+        assert not before
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_ladder, "layer_record", stopped)
+    rung = Rung("realnvp", DEPTH)
+    one: Any = SimpleNamespace(flow=flow)
+    rung.results, rung.figures = [one], [one]
+    prepared: Any = SimpleNamespace(parts={"validation": None})
+    found, interrupted = _ladder._layers(rung, 0, prepared, Budget(None), 0, before, None)
+    assert found["note"] == "Not measured: interrupted."
+    assert interrupted
