@@ -63,7 +63,7 @@ class Kick:
 
 
 def kicks(target: LogConcave, steps: int, time: float, knots: int, dtype: DType = "float64") -> list[Kick]:
-    """The exact flows of dv/dt = A v + B over h at the steps' middle times, in the target's deviations, as `dtype` holds them."""
+    """The exact flows of dv/dt = A v + B over h at the steps' middle times, in deviations, as `dtype` holds them."""
     stored = lambda a: a.astype(dtype).astype(np.float64)  # noqa: E731
     z = np.linspace(-REACH, REACH, knots)
     x, first, second = target.transport_slopes(z)
