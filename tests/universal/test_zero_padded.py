@@ -32,9 +32,8 @@ def test_w2_falls_and_kappa_grows_like_its_inverse_square() -> None:
 
 
 @pytest.mark.usefixtures("x64")
-@pytest.mark.parametrize("gradients", [LOGISTIC, [QUARTIC, LOGISTIC]])
-def test_kappa_against_autodiff(gradients: Any) -> None:
-    made = universal.zero_padded(gradients, contraction=0.01, key=KEY, dtype="float64")
+def test_kappa_against_autodiff() -> None:
+    made = universal.zero_padded([QUARTIC, LOGISTIC], contraction=0.01, key=KEY, dtype="float64")
     d = made.flow.shape[0]
     inner = conditioning.from_bijection(Chain(made.flow.bijection.bijections[:-1]))  # pyright: ignore[reportAttributeAccessIssue]
     z = np.zeros((4096, 2 * d))
@@ -58,6 +57,7 @@ def test_the_law_is_the_targets_and_the_padding_nearly_nothing() -> None:
     assert made.w2.value == pytest.approx(0.01 * np.pi / 3**0.5, rel=0.02)
 
 
+@pytest.mark.long
 def test_float32_cannot_invert_what_langevin_inverts() -> None:
     """The padding's price: the round trip of latents, in the same dtype and on the same target."""
     z = np.asarray(jr.normal(jr.key(5), (500, 2)))

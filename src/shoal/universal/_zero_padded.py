@@ -73,11 +73,12 @@ def zero_padded(
     contracts. To be read beside `langevin`, which takes the same potentials.
 
     **Arguments:** `potential_gradient`: U', an increasing NumPy function on arrays, or one for each coordinate;
-    `contraction`: delta, in (0, 1), in units of the target's deviation; `key`: of the points where kappa is measured; `knots`; `dtype`.
+    `contraction`: delta, in (0, 1), in units of the target's deviation; `key`: of the points where kappa is measured;
+    `knots`: of T on |z| <= 6; `dtype` of the flow.
     **Returns:** a `ZeroPaddedFlow`.
     **Raises:** ValueError for bad input, and for a contraction whose square the dtype does not resolve.
 
-    Source: Huang, Dinh, Courville (2020), "Augmented Normalizing Flows"; zero padding in couplings as in [KMR], section 5.
+    Source: Huang, Dinh, Courville (2020), "Augmented Normalizing Flows"; zero padding in training as in [KMR].
     """
     gradients = [potential_gradient] if callable(potential_gradient) else list(potential_gradient)
     delta = _checked(len(gradients), contraction, knots, dtype)
