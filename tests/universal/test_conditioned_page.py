@@ -25,4 +25,4 @@ def test_w2_falls_at_every_doubling_and_kappa_is_bounded() -> None:
         bounds = [row["conditions"]["box"] for row in rows.values()]
         assert {b["kind"] for b in bounds} == {"upper_bound"}
         assert max(b["value"] for b in bounds) < (17 if " x " in name else 6)
-        assert all(row["w2_error"] < 0.5 * row["w2"]["value"] for row in rows.values())
+        assert all(row["w2_error"] < 0.1 * row["w2"]["value"] for row in rows.values())
