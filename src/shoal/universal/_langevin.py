@@ -69,7 +69,8 @@ def langevin(
 
     A step is x += h v and v <- exp(h u'(x)) v + shift(x), h = time / steps, the splitting of a field that carries
     p_t(x) N(v; u, 1) exactly from N(0, I) to the target (`_langevin_layers` derives it); a fixed last layer puts x into
-    the data's units. W2 falls like steps^-2 down to the knots' share; kappa stays bounded.
+    the data's units. W2 falls like steps^-2 down to the knots' share; kappa stays bounded on bounded
+    sets of latents (`conditions.box`).
 
     **Arguments:** `potential_gradient`: U', an increasing NumPy function on arrays, or one for each coordinate; `steps`:
     at least 1; `key`: of the points where kappa is measured; `time`: the path's length, in which v ~ N(0, 1) carries x

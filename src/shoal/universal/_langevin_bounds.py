@@ -2,8 +2,8 @@
 
 A step has J <- [[1, 0], [c, a]] J for the layer of v and J <- [[1, h], [0, 1]] J for a drift, with a = exp(log_scale(x)) and
 c = a v log_scale'(x) + shift'(x). det J is the product of the a, and kappa = sigma_max^2 / det J for a matrix of order two.
-The image of a cell with centre z0 and radii r lies in f(z0) + [J] [-r, r], [J] an enclosure of the Jacobians on the cell (mean
-value form; for piecewise linear functions the slopes are those of all pieces that the cell meets).
+The image of a cell with centre z0 and radii r lies in f(z0) + [J] [-r, r], [J] an enclosure of the Jacobians on the cell
+(mean value form; for piecewise linear functions the slopes are those of all pieces that the cell meets).
 """
 
 from collections.abc import Sequence

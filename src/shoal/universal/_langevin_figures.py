@@ -24,7 +24,7 @@ from shoal.universal._langevin_layers import Kick
 from shoal.universal._log_concave import LogConcave
 
 POINTS, BOX, CELLS = 4096, 3.5, 160
-GRID_X, GRID_V, WIDEST_V = 600, 101, 7.0
+GRID_X, GRID_V, WIDEST_V = 1200, 61, 7.0
 EDGE = 1e-7  # the density at the grid's ends, of its largest value
 LOST = 1e-3  # the error of the density's integral on the grid, kinks included
 LAST_Z = 5.5  # W2's integral is cut there: a probability of 4e-8

@@ -23,7 +23,9 @@ all at x = T_s(z): these are the knots of every layer. (Caffarelli: T is Lipschi
 **The layers.** (*) is affine in v given x. Strang's splitting of a step h: x += h/2 v; the exact flow of the second
 equation at frozen x and middle time; x += h/2 v. So a step is an additive and an affine coupling of log-scale h u'(x), a
 Henon-type pair within O(h) of the identity. The error is O(h^2) at a fixed time, and the product of all layers tends to the
-flow of a fixed field: kappa stays bounded as steps grow. Additive couplings alone would not do, see `volume_preserving_gap`.
+flow of a fixed field: kappa on a bounded set of latents stays bounded as steps grow. The volume that
+the affine half changes is what p(x) N(v) needs: no volume-preserving map has that law (`volume_preserving_gap`), though
+for the marginal of x alone there is one, (x, v) -> (T(x), v / T'(x)).
 """
 
 from dataclasses import dataclass
@@ -63,7 +65,7 @@ class Kick:
 
 
 def kicks(target: LogConcave, steps: int, time: float, knots: int, dtype: DType = "float64") -> list[Kick]:
-    """The exact flows of dv/dt = A v + B over h at the steps' middle times, in the target's deviations, as `dtype` holds them."""
+    """The exact flows of dv/dt = A v + B over h at the steps' middle times, in deviations, as `dtype` holds them."""
     stored = lambda a: a.astype(dtype).astype(np.float64)  # noqa: E731
     z = np.linspace(-REACH, REACH, knots)
     x, first, second = target.transport_slopes(z)

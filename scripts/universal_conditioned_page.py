@@ -1,0 +1,85 @@
+"""Writes docs/universal-conditioned.md from results/langevin.json.
+
+python scripts/universal_conditioned_page.py [--check]
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "universal-conditioned.md"
+
+
+def figure(value: float) -> str:
+    """Three digits."""
+    return f"{value:.3g}"
+
+
+def table(head: list[str], rows: list[list[str]]) -> str:
+    """A Markdown table."""
+    lines = ["| " + " | ".join(row) + " |" for row in [head, ["---"] * len(head), *rows]]
+    return "\n".join(lines) + "\n"
+
+
+def page(record: dict[str, Any]) -> str:
+    """The whole page."""
+    steps = []
+    for name, by_steps in record["langevin"].items():
+        before = None
+        for count, row in by_steps.items():
+            c, w2 = row["conditions"], row["w2_in_deviations"]
+            fall = "" if before is None else f"{before / w2:.1f}"
+            values = [c[k]["value"] for k in ("median", "at999", "box")]
+            steps.append([name, count, figure(w2), fall, *map(figure, values)])
+            before = w2
+    zero = [
+        [
+            name,
+            figure(r["contraction"]),
+            *(figure(r[k]["value"]) for k in ("w2", "median", "at999", "largest")),
+        ]
+        for name, rows in record["zero_padded"].items()
+        for r in rows
+    ]
+    gaussians = [
+        [
+            str(g["n"]),
+            *(figure(g[k]) for k in ("condition", "log_det", "volume_preserving_kl")),
+            f"{g['couplings_kl']:.0e}",
+        ]
+        for g in record["gaussians"]
+    ]
+    tables = {
+        "langevin": table(
+            ["target", "steps", "W2", "fall", "κ median", "κ 99.9 %", "κ, all in the box, at most"], steps
+        ),
+        "zero padded": table(
+            ["target", "delta", "W2, data's units, at most", "κ median", "κ 99.9 %", "κ, supremum"], zero
+        ),
+        "gaussians": table(
+            ["n", "cond S", "log det S", "least KL, volume preserving", "KL, `linear.gaussian`"], gaussians
+        ),
+    }
+    text = (ROOT / "scripts" / "universal_conditioned.md").read_text(encoding="utf-8")
+    for name, made in tables.items():
+        text = text.replace("{{ " + name + " }}", made)
+    return text.rstrip() + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--check", action="store_true")
+    options = parser.parse_args()
+    text = page(json.loads((ROOT / "results" / "langevin.json").read_text(encoding="utf-8")))
+    if options.check:
+        sys.exit(0 if PAGE.read_text(encoding="utf-8") == text else 1)
+    PAGE.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
