@@ -55,9 +55,7 @@ def written(record: dict[str, Any]) -> str:
     for row in record["rows"]:
         eight = best(row, 8)
         two = equal(row, eight)
-        ratios.append(
-            (row["target"], two["worst_layer_at99"] / eight["worst_layer_at99"], two["w2"] <= eight["w2"])
-        )
+        ratios.append((row["target"], two["worst_layer_at99"] / eight["worst_layer_at99"]))
         floor = row["floor"]
         lines.append(
             f"| {row['target']} | fresh sample | {floor['w2']:.3f} [{floor['low']:.3f}, {floor['high']:.3f}] | | | | |"
