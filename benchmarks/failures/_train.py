@@ -33,9 +33,11 @@ class Run:
 
 def train(
     peer: Peer, x: np.ndarray, *, steps: int, every: int, rate: float = 1e-3, batch: int = 256, seed: int = 0,
-    noise: float = 0.0,
+    noise: float = 0.0, anneal: tuple[float, float] | None = None,
 ) -> Run:  # fmt: skip
-    """Adam on batches drawn with replacement; `noise`: deviation of normal noise that is drawn anew for each batch."""
+    """Adam on batches drawn with replacement; `noise`: deviation of normal noise that is drawn anew for each batch;
+    `anneal`: the noise goes geometrically from the first to the second, and the learning rate with it.
+    """
     run = Run(peer)
     rows = torch.as_tensor(x, dtype=torch.float32)
     generator = torch.Generator().manual_seed(seed)
@@ -47,6 +49,8 @@ def train(
         if step == steps:
             break
         taken = rows[torch.randint(len(rows), (batch,), generator=generator)]
+        faded = 1.0 if anneal is None else (anneal[1] / anneal[0]) ** (step / steps)
+        noise = noise if anneal is None else anneal[0] * faded
         if noise:
             taken = taken + noise * torch.randn(taken.shape, generator=generator)
         optimizer.zero_grad()
@@ -56,6 +60,7 @@ def train(
         except RuntimeError as error:
             run.stopped, run.message = step, str(error).splitlines()[0]
             break
+        optimizer.param_groups[0]["lr"] = rate * faded
         optimizer.step()
         run.losses.append(float(loss.detach()))
         finite = all(bool(torch.isfinite(p).all()) for p in module.parameters())
