@@ -11,7 +11,7 @@ from torch import Tensor
 from failures._peer import Peer, nflows
 from failures._study import Case, alone
 
-DIM, DEPTH, WIDTH, NARROW = 4, 24, 32, 1e-3
+DIM, DEPTH, WIDTH, NARROW = 4, 48, 32, 1e-3
 
 
 class BothWays(AffineCouplingTransform):
@@ -52,12 +52,12 @@ def rows() -> tuple[np.ndarray, np.ndarray]:
 CASE = Case(
     name="bounded_scale",
     library="nflows",
-    what="24 couplings with the default scale in (0.001, 1.001), rows that are narrow in three directions",
+    what="48 couplings with the default scale in (0.001, 1.001), rows that are narrow in three directions",
     threads=("https://github.com/bayesiains/nflows/issues/49",),
     says='the default affine scale is at most 1.001, "very restrictive"',
     make=flow,
     rows=rows,
-    steps=600,
+    steps=700,
     every=50,
     rate=5e-3,
     remedy="bounded scale",

@@ -44,6 +44,7 @@ CASE = Case(
     remedy="dequantization",
     applied="normal noise of 0.01 deviations on every training batch",
     noise=0.01,
+    audits=5,
 )
 
 if __name__ == "__main__":

@@ -36,6 +36,7 @@ CASE = Case(
     remedy="bounded scale",
     applied="log-scales of the conditioners through tanh, so that scales lie in (1/e, e)",
     ways=("latent",),
+    audits=4,
 )
 
 if __name__ == "__main__":
