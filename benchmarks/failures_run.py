@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-
 from failures._judge import study
 from failures.healthy import FLOWS, healthy
+
 from shoal.records import read_record, system_info, to_plain, write_record
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -52,7 +52,9 @@ def main() -> None:
                     print(library, part[library]["sentence"], flush=True)
         elif name not in part or options.fresh:
             part[name] = study(import_module(f"failures.{name}").CASE, options.seeds)
-            print(f"{time.perf_counter() - began:.0f} s {name}: {part[name]['audit']['sentence']}", flush=True)
+            print(
+                f"{time.perf_counter() - began:.0f} s {name}: {part[name]['audit']['sentence']}", flush=True
+            )
         now = opened(out, fresh=False)
         now["healthy" if name == "healthy" else "failures"].update(
             part if name == "healthy" else {name: part[name]}

@@ -50,9 +50,8 @@ def checked(row: dict[str, Any]) -> str:
     if named is not None:
         name = row["audit"]["names"][named]
         parts.append(f"With layer {named} ({name}) alone in float64 it {lost(check['alone'][named])}.")
-    parts.append(
-        f"The single layer that helps most is {i}: it {lost(check['alone'][i])}. All layers in float64: {lost(check['all'])}."
-    )
+    parts.append(f"The single layer that helps most is {i}: it {lost(check['alone'][i])}.")
+    parts.append(f"With all layers in float64 it {lost(check['all'])}.")
     return " ".join(parts)
 
 
@@ -90,12 +89,12 @@ def page() -> str:
     record = json.loads(FIGURES.read_text(encoding="utf-8"))
     failures = "\n\n".join(section(n, r) for n, r in record["failures"].items())
     head = "| library | flow | layers | verdict |\n|---|---|---|---|\n"
-    lines = [
-        f"| {n} | {r['what']} | {r['layers']} | {r['sentence']} |" for n, r in record["healthy"].items()
-    ]
+    lines = [f"| {n} | {r['what']} | {r['layers']} | {r['sentence']} |" for n, r in record["healthy"].items()]
     seeds = {len(r["runs"]) for r in record["failures"].values()}
     said = (
-        "One seed each." if seeds == {1} else f"{min(seeds)} to {max(seeds)} seeds, as said with each failure."
+        "One seed each."
+        if seeds == {1}
+        else f"{min(seeds)} to {max(seeds)} seeds, as said with each failure."
     )
     text = (ROOT / "scripts" / "failures.md").read_text(encoding="utf-8")
     for key, value in (("seeds", said), ("failures", failures), ("healthy", head + "\n".join(lines))):

@@ -14,12 +14,15 @@ DIM, DEPTH, WIDTH = 24, 5, 64
 
 
 def flow(seed: int, remedied: bool, depth: int = DEPTH, width: int = WIDTH) -> Peer:
-    """Autoregressive layers and reversals in turn; the remedy is in the rows."""
+    """Autoregressive layers that begin at the identity up to a factor, and reversals in turn; the remedy is in the rows."""
     del remedied
     torch.manual_seed(seed)
     parts = []
     for _ in range(depth):
-        parts += [MaskedAffineAutoregressiveTransform(DIM, width, num_blocks=2), ReversePermutation(DIM)]
+        layer = MaskedAffineAutoregressiveTransform(DIM, width, num_blocks=2)
+        torch.nn.init.zeros_(layer.autoregressive_net.final_layer.weight)
+        torch.nn.init.zeros_(layer.autoregressive_net.final_layer.bias)
+        parts += [layer, ReversePermutation(DIM)]
     return nflows(Flow(CompositeTransform(parts), StandardNormal([DIM])), (DIM,))
 
 

@@ -38,9 +38,7 @@ def flow(seed: int, remedied: bool, lu: bool = False) -> Peer:
         ]
     layers.append(nf.flows.Reverse(nf.flows.Invertible1x1Conv(CHANNELS, use_lu=lu)))
     shape = (CHANNELS, 1, 1)
-    return normflows(
-        nf.NormalizingFlow(nf.distributions.DiagGaussian(shape, trainable=False), layers), shape
-    )
+    return normflows(nf.NormalizingFlow(nf.distributions.DiagGaussian(shape, trainable=False), layers), shape)
 
 
 def rows() -> tuple[np.ndarray, np.ndarray]:

@@ -83,10 +83,7 @@ def test_the_deep_stack_is_called_a_runaway_while_all_is_finite(peers: Any) -> N
     ends = [chain(trained, p, "inverse", every).abs().amax(1) for p in (far, torch.as_tensor(held_out[:48]))]
     z = 2 * torch.randn(240, 19, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     samples = [chain(trained, p, "forward", every).abs().amax(1) for p in (z, z / 2)]
-    grown = [
-        float(torch.nan_to_num(a, nan=np.inf).max() / torch.nanmedian(b))
-        for a, b in (ends, samples)
-    ]
+    grown = [float(torch.nan_to_num(a, nan=np.inf).max() / torch.nanmedian(b)) for a, b in (ends, samples)]
     assert max(grown) > 2.0**24
     assert "bounded scale" in [p.remedy.name for p in propose(found)]
 

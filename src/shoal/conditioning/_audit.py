@@ -20,7 +20,15 @@ from shoal.conditioning._profile import LayerProfile, Profile, profile
 from shoal.conditioning._reach import Reach, reach
 from shoal.conditioning._result import Audit
 from shoal.conditioning._spectrum import DENSE, Spectrum, spectrum
-from shoal.conditioning._trips import Trip, Way, all_precisions, data_sets, latent_sets, measured_trip, trip_errors
+from shoal.conditioning._trips import (
+    Trip,
+    Way,
+    all_precisions,
+    data_sets,
+    latent_sets,
+    measured_trip,
+    trip_errors,
+)
 from shoal.conditioning._units import checked_scale, unit_scale
 
 TRIPS = 240  # points of a round-trip set, beside the worst ones

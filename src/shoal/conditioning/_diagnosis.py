@@ -75,9 +75,8 @@ def diagnose(
     if nonfinite is None and not trip <= max_round_trip:
         reasons.append(f"a float32 round trip loses {trip:.3g}, above {max_round_trip:.3g}")
     if runaway is not None:
-        reasons.append(
-            f"{runaway.points} put {DOUBLED:g} times as far out grow by {_growth(runaway.growth)} up to layer {runaway.layer}"
-        )
+        grown = f"grow by {_growth(runaway.growth)} up to layer {runaway.layer}"
+        reasons.append(f"{runaway.points} put {DOUBLED:g} times as far out {grown}")
     if not reasons:
         return Diagnosis(
             True, None, "none", f"Healthy: 99 % κ {kappa:.3g}, float32 round trip within {trip:.3g}."
@@ -101,8 +100,8 @@ def diagnose(
     if runaway is not None and kappa <= max_condition:
         return Diagnosis(
             False, None, "runaway",
-            f"{why}. No single layer: at the data 99 % κ is {kappa:.3g}, and each of {len(rows)} layers drives a point that is "
-            "far out further out.",
+            f"{why}. No single layer: 99 % κ at the data is {kappa:.3g}; points that are far out are driven further out "
+            f"through {len(rows)} layers.",
         )  # fmt: skip
     share = own[worst] / total if total > 0 else 1.0
     steep = int((own > 0.5 * own[worst]).sum())

@@ -16,7 +16,9 @@ from shoal.conditioning._map import AbstractMap, Direction
 from shoal.conditioning._precision import unit_roundoff
 
 DOUBLED = 2.0
-LIMIT = 1.0 / unit_roundoff("float32")  # 2^24: beyond it float32 keeps no digit of what an ordinary point is made of
+LIMIT = 1.0 / unit_roundoff(
+    "float32"
+)  # 2^24: beyond it float32 keeps no digit of what an ordinary point is made of
 
 
 @dataclass(frozen=True)
