@@ -104,6 +104,7 @@ def audit(
     diagnosis = diagnose(
         rows_of_layers,
         kappa=kappa,
+        typical=float(np.median(np.nan_to_num(found.condition_numbers, nan=np.inf))),
         trip=_largest(trips, "float32"),
         exact_trip=exact,
         exact_predicted=0.0

@@ -22,8 +22,8 @@ class Diagnosis:
 
     Causes: `layer`: one layer carries most of log kappa; `product`: many mild layers multiply; `data`: the points lie
     near a flat of fewer dimensions, which any flow must follow; `non-finite`: a layer leaves the floating-point range;
-    `inverse`: the two directions disagree in float64, so one is not the inverse of the other; `runaway`: every layer is
-    mild at the data, and points twice as far out are driven out by more than 2^24, which float32 can not hold.
+    `inverse`: the two directions disagree in float64, so one is not the inverse of the other; `runaway`: the map is
+    mild at the median row, and points twice as far out are driven out by more than 2^24, which float32 can not hold.
     """
 
     healthy: bool
@@ -50,6 +50,7 @@ def diagnose(
     rows: tuple[LayerProfile, ...],
     *,
     kappa: float,
+    typical: float,
     trip: float,
     exact_trip: float,
     exact_predicted: float,
@@ -60,12 +61,12 @@ def diagnose(
     max_condition: float,
     max_round_trip: float,
 ) -> Diagnosis:
-    """The rule. `kappa`: the 99 % quantile; `trip`, `exact_trip`: largest float32 and float64 error on data and samples;
+    """The rule. `kappa`, `typical`: the 99 % quantile and the median; `trip`, `exact_trip`: largest float32 and float64 error on data and samples;
     `exact_predicted`: u kappa |start| in float64 at the point of `exact_trip`; `runaway`: a walk that ran away, if one did.
 
     Healthy: finite in float32, kappa at most `max_condition`, `trip` at most `max_round_trip`, no runaway. Otherwise the
     worst layer is the one with the largest kappa of its own at the worst points, or the first that is not finite; but a map
-    that is well conditioned at the data and runs away beyond them has none.
+    that is well conditioned at the median row and runs away has none.
     """
     reasons = []
     if nonfinite is not None:
@@ -97,10 +98,10 @@ def diagnose(
             f"{why}. The data vary in {rank[0]} of {size} directions: any flow onto them must be near singular; "
             f"layer {worst} ({row.name}) squeezes most.",
         )  # fmt: skip
-    if runaway is not None and kappa <= max_condition:
+    if runaway is not None and typical <= max_condition:
         return Diagnosis(
             False, None, "runaway",
-            f"{why}. No single layer: 99 % κ at the data is {kappa:.3g}; points that are far out are driven further out "
+            f"{why}. No single layer: κ at the median row is {typical:.3g}; points that are far out are driven further out "
             f"through {len(rows)} layers.",
         )  # fmt: skip
     share = own[worst] / total if total > 0 else 1.0
