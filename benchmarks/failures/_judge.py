@@ -17,17 +17,17 @@ ADAPTERS: dict[str, Callable[[Peer], AbstractMap]] = {
     "normflows": lambda p: adapters.normflows(p.module, shape=p.shape),
     "FrEIA": lambda p: adapters.freia(p.module),
 }
-POINTS, SEEDS = 128, 3
+SEEDS = 3
 
 
 def points(case: Case, peer: Peer) -> np.ndarray:
     """Held-out rows; half of them the training rows of the lowest likelihood, where the case asks for these."""
     train, held_out = case.rows()
     if not case.tail:
-        return held_out[:POINTS]
+        return held_out[: case.points]
     with torch.no_grad():
         order = np.argsort(peer.log_prob(torch.as_tensor(train, dtype=torch.float32)).numpy())
-    return np.concatenate([train[order[: POINTS // 2]], held_out[: POINTS // 2]])
+    return np.concatenate([train[order[: case.points // 2]], held_out[: case.points // 2]])
 
 
 def audited(case: Case, peer: Peer) -> Audit:

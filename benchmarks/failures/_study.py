@@ -44,6 +44,7 @@ class Case:
     tail: bool = False
     anneal: tuple[float, float] | None = None
     audits: int = 5
+    points: int = 128
 
 
 def fit(case: Case, seed: int, remedied: bool) -> Run:

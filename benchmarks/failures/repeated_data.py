@@ -41,13 +41,14 @@ CASE = Case(
     says="2-D data repeated to 24-D: the likelihood explodes",
     make=flow,
     rows=rows,
-    steps=300,
+    steps=225,
     every=25,
     rate=1e-3,
     remedy="dequantization",
     applied="normal noise of 0.01 deviations on every training batch",
     noise=0.01,
-    audits=5,
+    audits=1,
+    points=64,
 )
 
 if __name__ == "__main__":

@@ -61,8 +61,9 @@ def diagnose(
     max_condition: float,
     max_round_trip: float,
 ) -> Diagnosis:
-    """The rule. `kappa`, `typical`: the 99 % quantile and the median; `trip`, `exact_trip`: largest float32 and float64 error on data and samples;
-    `exact_predicted`: u kappa |start| in float64 at the point of `exact_trip`; `runaway`: a walk that ran away, if one did.
+    """The rule. `kappa`, `typical`: the 99 % quantile and the median; `trip`, `exact_trip`: largest float32 and float64
+    error on data and samples; `exact_predicted`: u kappa |start| in float64 at the point of `exact_trip`; `runaway`: a walk
+    that ran away, if one did.
 
     Healthy: finite in float32, kappa at most `max_condition`, `trip` at most `max_round_trip`, no runaway. Otherwise the
     worst layer is the one with the largest kappa of its own at the worst points, or the first that is not finite; but a map
