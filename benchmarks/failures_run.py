@@ -43,28 +43,27 @@ def main() -> None:
     torch.set_num_threads(1)
     out, began = Path(options.out), time.perf_counter()
     for name in options.only.split(","):
-        record = opened(out, fresh=False)
-        part = record["healthy"] if name == "healthy" else record["failures"]
         if name == "healthy":
             for library in FLOWS:
-                if library not in part or options.fresh:
-                    part[library] = healthy(library)
-                    print(library, part[library]["sentence"], flush=True)
-        elif name not in part or options.fresh:
-            part[name] = study(import_module(f"failures.{name}").CASE, options.seeds)
-            print(
-                f"{time.perf_counter() - began:.0f} s {name}: {part[name]['audit']['sentence']}", flush=True
-            )
-        now = opened(out, fresh=False)
-        now["healthy" if name == "healthy" else "failures"].update(
-            part if name == "healthy" else {name: part[name]}
-        )
-        write_record(to_plain(now), out)
+                if options.fresh or library not in opened(out)["healthy"]:
+                    store(out, "healthy", library, healthy(library))
+                    print(library, opened(out)["healthy"][library]["sentence"], flush=True)
+        elif options.fresh or name not in opened(out)["failures"]:
+            found = study(import_module(f"failures.{name}").CASE, options.seeds)
+            store(out, "failures", name, found)
+            print(f"{time.perf_counter() - began:.0f} s {name}: {found['audit']['sentence']}", flush=True)
 
 
-def opened(out: Path, fresh: bool) -> dict[str, Any]:
+def store(out: Path, part: str, name: str, row: dict[str, Any]) -> None:
+    """The file with this row."""
+    record = opened(out)
+    record[part][name] = row
+    write_record(to_plain(record), out)
+
+
+def opened(out: Path) -> dict[str, Any]:
     """The file, or an empty record."""
-    if out.exists() and not fresh:
+    if out.exists():
         return read_record(out)
     return {
         "what": __doc__.strip().splitlines()[0],
