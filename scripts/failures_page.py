@@ -58,6 +58,7 @@ def checked(row: dict[str, Any]) -> str:
 def section(name: str, row: dict[str, Any]) -> str:
     """One failure."""
     first, audit = row["runs"][0], row["audit"]
+    missed = "" if first["first_named"] is not None else " **The audit did not see this failure coming.**"
     threads = ", ".join(f"<{t}>" for t in row["threads"])
     steps = "\n".join(f"step {s}: {said}" for s, said in row["steps_shown"].items())
     stopped = f"\ntraining stopped at step {first['stopped']}: {first['message']}" if first["stopped"] else ""
@@ -75,7 +76,7 @@ def section(name: str, row: dict[str, Any]) -> str:
             f"What users see ({threads}): {row['says']}.",
             f"```\n{steps}{stopped}\n```",
             f"**Audit** (step {audit['step']}; first named at {named}): {audit['sentence']} "
-            f"Cause: *{audit['cause']}*.",
+            f"Cause: *{audit['cause']}*.{missed}",
             f"**Independent check.** {checked(row)}",
             f"**Remedy.** Proposed, in order: {proposed}. Applied: {row['remedy']}, by the library's own means "
             f"({row['applied']}). At the end of its run: {first['remedied']['end']}.",
