@@ -17,9 +17,20 @@ from shoal.conditioning._lipschitz import lipschitz_bounds
 from shoal.conditioning._map import AbstractMap, Direction
 from shoal.conditioning._precision import Precision
 from shoal.conditioning._profile import WORST, LayerProfile, Profile, profile, profile_points
+from shoal.conditioning._precision import Precision, unit_roundoff
+from shoal.conditioning._profile import LayerProfile, Profile, profile
+from shoal.conditioning._reach import Reach, reach
 from shoal.conditioning._result import Audit
 from shoal.conditioning._spectrum import DENSE, Spectrum, spectrum
-from shoal.conditioning._trips import Trip, Way, all_precisions, data_sets, latent_sets, measured_trip
+from shoal.conditioning._trips import (
+    Trip,
+    Way,
+    all_precisions,
+    data_sets,
+    latent_sets,
+    measured_trip,
+    trip_errors,
+)
 from shoal.conditioning._units import checked_scale, unit_scale
 
 TRIPS = 240  # points of a round-trip set, beside the worst ones
@@ -89,12 +100,19 @@ def audit(
         )
         rows_of_layers = _bounded(walked.rows, whole, z, given)
     kappa = float(np.quantile(np.nan_to_num(found.condition_numbers, nan=np.inf), 0.99, method="higher"))
+    runaway = _runaway(singles, points, given, seed)
+    exact = _largest(trips, "float64")
     diagnosis = diagnose(
         rows_of_layers,
         kappa=kappa,
+        typical=float(np.median(np.nan_to_num(found.condition_numbers, nan=np.inf))),
         trip=_largest(trips, "float32"),
-        exact_trip=_largest(trips, "float64"),
+        exact_trip=exact,
+        exact_predicted=0.0
+        if exact <= max_round_trip
+        else _predicted_at_worst(whole, points, given, units, seed, dense),
         nonfinite=next((b for b in bad if not b.points.startswith("tails")), None),
+        runaway=next((r for r in runaway if r.runs_away), None),
         rank=effective_rank(points),
         size=whole.size,
         max_condition=max_condition,
@@ -104,6 +122,7 @@ def audit(
         name=whole.name, x=points, z=z, scale=units, spectrum=found, layers=rows_of_layers,
         start=None if before is None else before.rows, round_trips=trips, nonfinite=bad, diagnosis=diagnosis,
         attack=broken, predicted=_from_layers(walked), limits=(max_condition, max_round_trip), seed=seed,
+        reach=runaway,
     )  # fmt: skip
 
 
@@ -209,6 +228,36 @@ def _nonfinite(
             if hit is not None:
                 found.append(hit)
     return tuple(found)
+
+
+def _runaway(
+    layers: Sequence[AbstractMap], x: FloatArray, context: FloatArray | None, seed: int
+) -> tuple[Reach, Reach]:
+    """Data back to the latent, and samples to the data."""
+    at, c = x[: 2 * TRIPS], None if context is None else context[: 2 * TRIPS]
+    z = latent_sets(len(at), x.shape[1], seed)["samples"]
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        return (
+            reach(layers, at, c, direction="inverse", name="data"),
+            reach(layers, z, c, direction="forward", name="samples"),
+        )
+
+
+def _predicted_at_worst(
+    map: AbstractMap, x: FloatArray, context: FloatArray | None, scale: FloatArray, seed: int, dense: bool
+) -> float:
+    """u kappa |z| in float64 at the sample whose float64 round trip is the largest; 0, which asks for nothing, where only
+    matrix-free figures are wanted or the data themselves come back wrong.
+    """
+    if not dense:
+        return 0.0
+    z = latent_sets(min(len(x), TRIPS), map.size, seed)["samples"]
+    c = None if context is None else context[: len(z)]
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        errors = trip_errors(map, z, c, scale, way="latent", precision="float64")
+        worst = [int(np.argmax(np.nan_to_num(errors, nan=np.inf)))]
+        amplified = _amplified(map, z[worst], None if c is None else c[worst], scale, "latent")
+    return float(unit_roundoff("float64") * amplified[0])
 
 
 def _latents(

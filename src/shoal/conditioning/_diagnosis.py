@@ -8,18 +8,22 @@ import numpy as np
 from shoal._scalars import FloatArray
 from shoal.conditioning._first_nonfinite import NonFinite
 from shoal.conditioning._profile import LayerProfile
+from shoal.conditioning._reach import DOUBLED, Reach
 
-Cause: TypeAlias = Literal["none", "layer", "product", "data", "non-finite", "inverse"]
+Cause: TypeAlias = Literal["none", "layer", "product", "data", "non-finite", "inverse", "runaway"]
+DISAGREE = 1e3  # times u kappa |start| in float64, above which a round trip is no round-off: dimension, depth, curvature
 DEGENERATE = 1e8  # condition of the data's correlation matrix above which its columns count as dependent
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """`healthy`; `worst_layer` (forward order, from 0; None for a healthy map); `cause`; one `sentence` for people.
+    """`healthy`; `worst_layer` (forward order, from 0; None for a healthy map, and where no layer is at fault); `cause`;
+    one `sentence` for people.
 
     Causes: `layer`: one layer carries most of log kappa; `product`: many mild layers multiply; `data`: the points lie
     near a flat of fewer dimensions, which any flow must follow; `non-finite`: a layer leaves the floating-point range;
-    `inverse`: the two directions disagree in float64, so one is not the inverse of the other.
+    `inverse`: the two directions disagree in float64, so one is not the inverse of the other; `runaway`: the map is
+    mild at the median row, and points twice as far out are driven out by more than 2^24, which float32 can not hold.
     """
 
     healthy: bool
@@ -46,18 +50,24 @@ def diagnose(
     rows: tuple[LayerProfile, ...],
     *,
     kappa: float,
+    typical: float,
     trip: float,
     exact_trip: float,
+    exact_predicted: float,
     nonfinite: NonFinite | None,
+    runaway: Reach | None,
     rank: tuple[int, float],
     size: int,
     max_condition: float,
     max_round_trip: float,
 ) -> Diagnosis:
-    """The rule. `kappa`: the 99 % quantile; `trip`, `exact_trip`: largest float32 and float64 error on data and samples.
+    """The rule. `kappa`, `typical`: the 99 % quantile and the median; `trip`, `exact_trip`: largest float32 and float64
+    error on data and samples; `exact_predicted`: u kappa |start| in float64 at the point of `exact_trip`; `runaway`: a walk
+    that ran away, if one did.
 
-    Healthy: finite in float32, kappa at most `max_condition`, `trip` at most `max_round_trip`. Otherwise the worst layer is
-    the one with the largest kappa of its own at the worst points, or the first that is not finite.
+    Healthy: finite in float32, kappa at most `max_condition`, `trip` at most `max_round_trip`, no runaway. Otherwise the
+    worst layer is the one with the largest kappa of its own at the worst points, or the first that is not finite; but a map
+    that is well conditioned at the median row and runs away has none.
     """
     reasons = []
     if nonfinite is not None:
@@ -66,15 +76,19 @@ def diagnose(
         reasons.append(f"99 % κ is {kappa:.3g}, above {max_condition:.3g}")
     if nonfinite is None and not trip <= max_round_trip:
         reasons.append(f"a float32 round trip loses {trip:.3g}, above {max_round_trip:.3g}")
+    if runaway is not None:
+        grown = f"grow by {_growth(runaway.growth)} up to layer {runaway.layer}"
+        reasons.append(f"{runaway.points} put {DOUBLED:g} times as far out {grown}")
     if not reasons:
         return Diagnosis(
             True, None, "none", f"Healthy: 99 % κ {kappa:.3g}, float32 round trip within {trip:.3g}."
         )
     why = "; ".join(reasons)
-    own = np.array([_orders(r.condition_worst) for r in rows])
+    own = np.array([0.0 if _behind(nonfinite, r) else _orders(r.condition_worst) for r in rows])
     worst, total = int(np.argmax(own)), float(own.sum())
     row = rows[worst]
-    if nonfinite is None and not exact_trip <= max_round_trip and kappa <= max_condition:
+    wrong = not exact_trip <= max(max_round_trip, DISAGREE * exact_predicted)
+    if nonfinite is None and wrong and kappa <= max_condition:
         return Diagnosis(
             False, _worst_trip(rows), "inverse",
             f"{why}. Even float64 loses {exact_trip:.3g} although κ is {kappa:.3g}: forward and inverse disagree.",
@@ -84,6 +98,12 @@ def diagnose(
             False, worst, "data",
             f"{why}. The data vary in {rank[0]} of {size} directions: any flow onto them must be near singular; "
             f"layer {worst} ({row.name}) squeezes most.",
+        )  # fmt: skip
+    if runaway is not None and typical <= max_condition:
+        return Diagnosis(
+            False, None, "runaway",
+            f"{why}. No single layer: κ at the median row is {typical:.3g}; points that are far out are driven further out "
+            f"through {len(rows)} layers.",
         )  # fmt: skip
     share = own[worst] / total if total > 0 else 1.0
     steep = int((own > 0.5 * own[worst]).sum())
@@ -103,6 +123,17 @@ def diagnose(
 def _orders(kappa: float) -> float:
     """log10 kappa; what is not finite counts as 300 orders."""
     return float(np.log10(max(kappa, 1.0))) if np.isfinite(kappa) else 300.0
+
+
+def _behind(nonfinite: NonFinite | None, row: LayerProfile) -> bool:
+    """Whether a layer's kappa is NaN because a point was lost in another layer before it came there."""
+    if nonfinite is None or not np.isnan(row.condition_worst):
+        return False
+    return row.index < nonfinite.layer if nonfinite.direction == "inverse" else row.index > nonfinite.layer
+
+
+def _growth(growth: float) -> str:
+    return f"{growth:.2g}" if np.isfinite(growth) else "more than float64 holds"
 
 
 def _or(nonfinite: NonFinite | None, worst: int) -> int:

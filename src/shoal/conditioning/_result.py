@@ -13,6 +13,8 @@ from shoal.conditioning._dense import summarize
 from shoal.conditioning._diagnosis import Diagnosis
 from shoal.conditioning._first_nonfinite import NonFinite
 from shoal.conditioning._profile import LayerProfile, layer_kinds
+from shoal.conditioning._profile import LayerProfile
+from shoal.conditioning._reach import Reach
 from shoal.conditioning._spectrum import Kind, Spectrum
 from shoal.conditioning._trips import Trip
 
@@ -23,7 +25,8 @@ class Audit:
 
     `x`, `z`: (points, n), data and their latents; `round_trips`: set -> precision -> `Trip`, x -> z -> x for "data",
     "uniform noise" and out-of-distribution sets, z -> x -> z for "samples" and "tails x2", "x4", "x8"; `predicted`: for
-    the ways "data" and "latent" the layers' sum of amplified round-off, in units of u; `limits`: what counted as healthy.
+    the ways "data" and "latent" the layers' sum of amplified round-off, in units of u; `limits`: what counted as healthy;
+    `reach`: how far data and samples go that are put twice as far out.
     """
 
     name: str
@@ -40,6 +43,7 @@ class Audit:
     predicted: dict[str, float]
     limits: tuple[float, float]
     seed: int
+    reach: tuple[Reach, ...] = ()
 
     @property
     def singular_values(self) -> FloatArray:
@@ -69,7 +73,7 @@ class Audit:
 
     @property
     def worst_layer(self) -> int | None:
-        """The layer at fault, in forward order from 0; None for a healthy flow."""
+        """The layer at fault, in forward order from 0; None for a healthy flow, and where no layer is (a runaway)."""
         return self.diagnosis.worst_layer
 
     @property
@@ -113,6 +117,7 @@ class Audit:
                 s: {p: t.to_record() for p, t in by.items()} for s, by in self.round_trips.items()
             },
             "predicted": dict(self.predicted),
+            "reach": [r.to_record() for r in self.reach],
             "nonfinite": [n.to_record() for n in self.nonfinite],
             "diagnosis": self.diagnosis.to_record(),
             "attack": None if self.attack is None else self.attack.to_record(),

@@ -19,7 +19,8 @@ class BoundedScale(AbstractRemedy):
 
     `SoftBoundedScale(1.0)` keeps s in (1/e, e); `SigmoidScale()` is 0.5 sigmoid(raw + 2) + 0.5, in (0.5, 1) (Behrmann et
     al. 2021), which can not expand. Shears are not held: a steep shift, or scale, still conditions badly.
-    Expected: the digits of kappa in scaling layers above log10(sup s / inf s) each.
+    Expected: the digits of kappa in scaling layers above log10(sup s / inf s) each; where points run away, at least the
+    digits that these layers' growth may take away: 1 a layer, at most 7, the digits of float32.
     """
 
     scale: AbstractScaleMap = SoftBoundedScale(1.0)  # noqa: RUF009 - a value without state
@@ -31,6 +32,11 @@ class BoundedScale(AbstractRemedy):
         if not layers or self.expected(evidence) <= 0:
             return None
         low, high = (math.exp(v) for v in self.scale.range)
+        if evidence.audit.diagnosis.cause == "runaway":
+            return (
+                f"Points beyond the data run away; scales in ({low:.3g}, {high:.3g}) multiply by at most "
+                f"{max(high, 1 / low):.3g} in each of {len(layers)} layers, however far out a point is."
+            )
         worst = max(layers, key=lambda i: evidence.own[i])
         return (
             f"Layer {worst} ({evidence.names[worst]}) has κ {10 ** evidence.own[worst]:.3g} by itself; scales in "
@@ -40,7 +46,10 @@ class BoundedScale(AbstractRemedy):
     def expected(self, evidence: Evidence) -> float:
         """Digits above the bound in the layers that scale."""
         layers = self._layers(evidence)
-        return evidence.share_above(width(self.scale) / math.log(10.0), layers) if layers else 0.0
+        if not layers:
+            return 0.0
+        least = min(7.0, float(len(layers))) if evidence.audit.diagnosis.cause == "runaway" else 0.0
+        return max(least, evidence.share_above(width(self.scale) / math.log(10.0), layers))
 
     def apply(self, plan: Plan) -> Plan:
         """The recipe's flows with this scale map. **Raises:** ValueError, when made, for a flow without scale maps."""

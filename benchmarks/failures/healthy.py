@@ -1,0 +1,125 @@
+"""Five short trained flows of five libraries in whose audits no layer is named."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from failures._peer import Peer, freia, nflows, normflows
+from failures._train import train
+from shoal import adapters
+from shoal.conditioning import audit
+
+DIM, WIDTH, STEPS, RATE = 4, 32, 150, 1e-3
+
+
+def rows() -> tuple[np.ndarray, np.ndarray]:
+    """A bent normal variable in four dimensions."""
+    z = np.random.default_rng(0).standard_normal((3000, DIM))
+    x = np.stack([z[:, 0], z[:, 1] + z[:, 0] ** 2 - 1, 0.3 * z[:, 2] + z[:, 3], z[:, 3]], axis=1)
+    return x[:2000], x[2000:]
+
+
+def net(inputs: int, outputs: int) -> nn.Module:
+    """A conditioner."""
+    return nn.Sequential(nn.Linear(inputs, WIDTH), nn.Tanh(), nn.Linear(WIDTH, outputs))
+
+
+def nflows_splines() -> tuple[Any, Any]:
+    """Rational-quadratic spline couplings."""
+    from nflows.distributions import StandardNormal
+    from nflows.flows import Flow
+    from nflows.nn.nets import ResidualNet
+    from nflows.transforms import CompositeTransform, PiecewiseRationalQuadraticCouplingTransform
+
+    mask = torch.tensor([1.0, -1.0, 1.0, -1.0])
+    made = lambda i, o: ResidualNet(i, o, hidden_features=WIDTH, num_blocks=1)  # noqa: E731
+    parts = [
+        PiecewiseRationalQuadraticCouplingTransform(mask * (-1) ** k, made, tails="linear", tail_bound=4.0)
+        for k in range(4)
+    ]
+    flow = Flow(CompositeTransform(parts), StandardNormal([DIM]))
+    return trained(nflows(flow, (DIM,))), adapters.nflows
+
+
+def normflows_splines() -> tuple[Any, Any]:
+    """Autoregressive rational-quadratic splines."""
+    import normflows as nf
+
+    layers = [nf.flows.AutoregressiveRationalQuadraticSpline(DIM, 1, WIDTH) for _ in range(3)]
+    flow = nf.NormalizingFlow(nf.distributions.DiagGaussian(DIM, trainable=False), layers)
+    return trained(normflows(flow, (DIM,))), adapters.normflows
+
+
+def freia_blocks() -> tuple[Any, Any]:
+    """All-in-one blocks."""
+    import FrEIA.framework as framework
+    import FrEIA.modules as modules
+
+    inn = framework.SequenceINN(DIM)
+    for _ in range(3):
+        inn.append(modules.AllInOneBlock, subnet_constructor=net)
+    return trained(freia(inn, (DIM,))), adapters.freia
+
+
+def zuko_maf() -> tuple[Any, Any]:
+    """A masked autoregressive flow."""
+    import zuko
+
+    flow = zuko.flows.MAF(DIM, transforms=3, hidden_features=(WIDTH,))
+    x = torch.as_tensor(rows()[0], dtype=torch.float32)
+    optimizer = torch.optim.Adam(flow.parameters(), lr=RATE)
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(STEPS):
+        optimizer.zero_grad()
+        loss = -flow().log_prob(x[torch.randint(len(x), (256,), generator=generator)]).mean()
+        loss.backward()
+        optimizer.step()
+    return flow, adapters.zuko
+
+
+def shoal_realnvp() -> tuple[Any, Any]:
+    """A RealNVP of Shoal."""
+    import jax.random as jr
+
+    from shoal import flows
+    from shoal.training import fit
+
+    x = rows()[0].astype(np.float32)
+    flow = flows.realnvp(jr.key(0), DIM, 6, hidden=(WIDTH,))
+    result = fit(flow, x[:1600], validation=x[1600:], key=jr.key(1), max_epochs=15, batch_size=128)
+    return result.flow, lambda f: f
+
+
+FLOWS: dict[str, Callable[[], tuple[Any, Any]]] = {
+    "nflows": nflows_splines,
+    "normflows": normflows_splines,
+    "FrEIA": freia_blocks,
+    "zuko": zuko_maf,
+    "Shoal": shoal_realnvp,
+}
+
+
+def trained(peer: Peer) -> Any:
+    """The module after a short training."""
+    return train(peer, rows()[0], steps=STEPS, every=STEPS, rate=RATE).peer.module.eval()
+
+
+def healthy(library: str) -> dict[str, Any]:
+    """One flow, trained and audited."""
+    torch.manual_seed(0)
+    flow, adapt = FLOWS[library]()
+    found = audit(adapt(flow), rows()[1][:128])
+    return {
+        "what": (FLOWS[library].__doc__ or "").strip().rstrip("."),
+        "layers": len(found.layers),
+        "reach": [r.to_record() for r in found.reach],
+        **found.diagnosis.to_record(),
+    }
+
+
+if __name__ == "__main__":
+    for name in FLOWS:
+        print(name, healthy(name)["sentence"])

@@ -1,0 +1,116 @@
+"""Writes docs/failures.md from its text in scripts/ and the figures in results/failures.json.
+
+    python scripts/failures_page.py [--check]
+
+`--check` writes nothing and exits with 1 where the page is not what it would write.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE, FIGURES = ROOT / "docs" / "failures.md", ROOT / "results" / "failures.json"
+
+
+def number(x: Any) -> str:
+    """Three digits; what JSON has no number for, as its text."""
+    return x if isinstance(x, str) else f"{x:.3g}"
+
+
+def difference(a: Any, b: Any) -> str:
+    """a - b, where both are numbers."""
+    return "not finite" if isinstance(a, str) or isinstance(b, str) else f"{a - b:.3g}"
+
+
+def lost(trip: dict[str, Any]) -> str:
+    """One failure in words."""
+    extra = f", {trip['nonfinite']} of {trip['rows']} not finite" if trip["nonfinite"] else ""
+    return f"loses {number(trip['round_trip'])}{extra}"
+
+
+def best(check: dict[str, Any]) -> int:
+    """The layer whose float64 helps most."""
+    size = lambda t: float(t["round_trip"]) if t["round_trip"] == t["round_trip"] else float("inf")  # noqa: E731
+    return min(
+        range(len(check["alone"])), key=lambda i: (check["alone"][i]["nonfinite"], size(check["alone"][i]))
+    )
+
+
+def checked(row: dict[str, Any]) -> str:
+    """The independent check."""
+    check = row.get("check")
+    if check is None:
+        return "There was no failure to check."
+    way = "x -> z -> x" if check["way"] == "data" else "z -> x -> z"
+    i, named = best(check), row["audit"]["worst_layer"]
+    parts = [f"At step {check['step']} {way} {lost(check['float32'])} in float32."]
+    if named is not None:
+        name = row["audit"]["names"][named]
+        parts.append(f"With layer {named} ({name}) alone in float64 it {lost(check['alone'][named])}.")
+    parts.append(f"The single layer that helps most is {i}: it {lost(check['alone'][i])}.")
+    parts.append(f"With all layers in float64 it {lost(check['all'])}.")
+    return " ".join(parts)
+
+
+def section(name: str, row: dict[str, Any]) -> str:
+    """One failure."""
+    first, audit = row["runs"][0], row["audit"]
+    missed = "" if first["first_named"] is not None else " **The audit did not see this failure coming.**"
+    threads = ", ".join(f"<{t}>" for t in row["threads"])
+    steps = "\n".join(f"step {s}: {said}" for s, said in row["steps_shown"].items())
+    stopped = f"\ntraining stopped at step {first['stopped']}: {first['message']}" if first["stopped"] else ""
+    named = "no checkpoint before" if first["first_named"] is None else f"step {first['first_named']}"
+    proposed = ", ".join(p["remedy"] for p in audit["proposed"]) or "nothing"
+    costs = "; ".join(
+        f"seed {r['seed']}: failed at step {r['failed']}, named from step {r['first_named']}, cost "
+        f"{difference(r['log_likelihood_before'], r['remedied']['log_likelihood_before'])} "
+        f"({number(r['log_likelihood_before'])} without, {number(r['remedied']['log_likelihood_before'])} with)"
+        for r in row["runs"]
+    )
+    return "\n\n".join(
+        [
+            f"## {row['library']}: {row['what']}",
+            f"What users see ({threads}): {row['says']}.",
+            f"```\n{steps}{stopped}\n```",
+            f"**Audit** (step {audit['step']}; first named at {named}): {audit['sentence']} "
+            f"Cause: *{audit['cause']}*.{missed}",
+            f"**Independent check.** {checked(row)}",
+            f"**Remedy.** Proposed, in order: {proposed}. Applied: {row['remedy']}, by the library's own means "
+            f"({row['applied']}). At the end of its run: {first['remedied']['end']}.",
+            f"**Cost.** {costs}.",
+        ]
+    )
+
+
+def page() -> str:
+    """The whole page."""
+    record = json.loads(FIGURES.read_text(encoding="utf-8"))
+    failures = "\n\n".join(section(n, r) for n, r in record["failures"].items())
+    head = "| library | flow | layers | verdict |\n|---|---|---|---|\n"
+    lines = [f"| {n} | {r['what']} | {r['layers']} | {r['sentence']} |" for n, r in record["healthy"].items()]
+    seeds = {len(r["runs"]) for r in record["failures"].values()}
+    said = (
+        "One seed each."
+        if seeds == {1}
+        else f"{min(seeds)} to {max(seeds)} seeds, as said with each failure."
+    )
+    text = (ROOT / "scripts" / "failures.md").read_text(encoding="utf-8")
+    for key, value in (("seeds", said), ("failures", failures), ("healthy", head + "\n".join(lines))):
+        text = text.replace("{{ " + key + " }}", value)
+    return text.rstrip() + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true")
+    made = page()
+    if parser.parse_args().check:
+        sys.exit(0 if PAGE.exists() and PAGE.read_text(encoding="utf-8") == made else 1)
+    PAGE.write_text(made, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,80 @@
+"""How far points go that start twice as far out: a map that answers a doubling by orders of magnitude runs away.
+
+Scales that grow with their input feed on themselves through a deep stack: every layer is mild where the data are, and a
+point a little outside is driven out of the range of floating-point numbers. Such a flow is one rare row, or one rare
+sample, away from NaN.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from shoal._scalars import FloatArray
+from shoal.conditioning._map import AbstractMap, Direction
+from shoal.conditioning._precision import unit_roundoff
+
+DOUBLED = 2.0
+LIMIT = 1.0 / unit_roundoff(
+    "float32"
+)  # 2^24: beyond it float32 keeps no digit of what an ordinary point is made of
+
+
+@dataclass(frozen=True)
+class Reach:
+    """The largest growth met: max |h_k| over doubled points, over the median of |h_k| over the points themselves.
+
+    `layer`: the first layer, in the order of `direction`, whose output grows above 2^24 (None: none does); `rows`: how many
+    doubled points do there. A linear map has a growth of 2 times the ratio of the largest point to the median.
+    """
+
+    direction: Direction
+    points: str
+    growth: float
+    layer: int | None
+    rows: int
+
+    @property
+    def runs_away(self) -> bool:
+        """Whether some point grew above 2^24, or left the range of float64."""
+        return self.layer is not None
+
+    def to_record(self) -> dict[str, Any]:
+        """The fields as a dict."""
+        return asdict(self)
+
+
+def reach(
+    layers: Sequence[AbstractMap],
+    points: FloatArray,
+    context: FloatArray | None,
+    *,
+    direction: Direction,
+    name: str,
+) -> Reach:
+    """Walk `points` and points twice as far from their mean through the layers, in float64.
+
+    **Arguments:** `points`: data for "inverse", latents for "forward". What is not finite counts as infinite. A layer is
+    compared with the median point at the same layer, so units do not matter.
+    """
+    ordinary = np.asarray(points, np.float64)
+    centre = ordinary.mean(axis=0)
+    far = centre + DOUBLED * (ordinary - centre)
+    largest = 1.0
+    order = list(enumerate(layers))
+    for k, layer in order if direction == "forward" else reversed(order):
+        ordinary = layer.apply(ordinary, context, direction=direction)[0]
+        far = layer.apply(far, context, direction=direction)[0]
+        growth = _sizes(far) / max(float(np.median(_sizes(ordinary))), np.finfo(np.float64).tiny)
+        largest = max(largest, float(growth.max()))
+        beyond = int((growth > LIMIT).sum())
+        if beyond:
+            return Reach(direction, name, largest, k, beyond)
+    return Reach(direction, name, largest, None, 0)
+
+
+def _sizes(points: FloatArray) -> FloatArray:
+    """The largest coordinate of each row; infinite where one is not finite."""
+    sizes = np.max(np.abs(points), axis=1, initial=0.0)
+    return np.where(np.isfinite(sizes), sizes, np.inf)
