@@ -15,10 +15,8 @@ from shoal.conditioning._inputs import as_map, as_points
 from shoal.conditioning._jax_map import JaxMap
 from shoal.conditioning._lipschitz import lipschitz_bounds
 from shoal.conditioning._map import AbstractMap, Direction
-from shoal.conditioning._precision import Precision
-from shoal.conditioning._profile import WORST, LayerProfile, Profile, profile, profile_points
 from shoal.conditioning._precision import Precision, unit_roundoff
-from shoal.conditioning._profile import LayerProfile, Profile, profile
+from shoal.conditioning._profile import WORST, LayerProfile, Profile, profile, profile_points
 from shoal.conditioning._reach import Reach, reach
 from shoal.conditioning._result import Audit
 from shoal.conditioning._spectrum import DENSE, Spectrum, spectrum

@@ -65,8 +65,8 @@ def diagnose(
     error on data and samples; `exact_predicted`: u kappa |start| in float64 at the point of `exact_trip`; `runaway`: a walk
     that ran away, if one did.
 
-    Healthy: finite in float32, kappa at most `max_condition`, `trip` at most `max_round_trip`, no runaway. Otherwise the
-    worst layer is the one with the largest kappa of its own at the worst points, or the first that is not finite; but a map
+    Healthy: finite in float32, kappa at most `max_condition`, `trip` at most `max_round_trip`, no runaway, and data that vary
+    in all directions: on a flat the likelihood is unbounded, however mild the map still is. Otherwise the worst layer is the one with the largest kappa of its own at the worst points, or the first that is not finite; but a map
     that is well conditioned at the median row and runs away has none.
     """
     reasons = []
@@ -79,6 +79,12 @@ def diagnose(
     if runaway is not None:
         grown = f"grow by {_growth(runaway.growth)} up to layer {runaway.layer}"
         reasons.append(f"{runaway.points} put {DOUBLED:g} times as far out {grown}")
+    if not reasons and rank[0] < size:
+        return Diagnosis(
+            False, None, "data",
+            f"The data vary in {rank[0]} of {size} directions: the likelihood has no bound, and training will drive κ (99 % "
+            f"{kappa:.3g} so far) up until digits run out. No layer is at fault.",
+        )  # fmt: skip
     if not reasons:
         return Diagnosis(
             True, None, "none", f"Healthy: 99 % κ {kappa:.3g}, float32 round trip within {trip:.3g}."

@@ -13,7 +13,6 @@ from shoal.conditioning._dense import summarize
 from shoal.conditioning._diagnosis import Diagnosis
 from shoal.conditioning._first_nonfinite import NonFinite
 from shoal.conditioning._profile import LayerProfile, layer_kinds
-from shoal.conditioning._profile import LayerProfile
 from shoal.conditioning._reach import Reach
 from shoal.conditioning._spectrum import Kind, Spectrum
 from shoal.conditioning._trips import Trip
