@@ -13,7 +13,6 @@ from shoal.conditioning import audit
 from shoal.remedies import propose
 
 ROOT = Path(__file__).parents[2]
-MISSED = {"repeated_data"}  # healthy at the last checkpoint before; the page says so
 pytestmark = pytest.mark.filterwarnings("ignore:.*deprecated.*:UserWarning")
 
 
@@ -100,11 +99,10 @@ def test_stored_failures_were_named_before_they_happened_and_are_mended() -> Non
         first, named = row["runs"][0], row["audit"]
         end = first["stopped"] if first["failed"] is None else first["failed"]
         assert end is not None, name
-        assert (first["first_named"] is None) == (name in MISSED), name
-        if name not in MISSED:
-            assert first["first_named"] <= named["step"] < end, name
-            assert not named["healthy"], name
-            assert row["remedy"] in [p["remedy"] for p in named["proposed"]], name
+        assert first["first_named"] is not None, name
+        assert first["first_named"] <= named["step"] < end, name
+        assert not named["healthy"], name
+        assert row["remedy"] in [p["remedy"] for p in named["proposed"]], name
         assert first["remedied"]["stopped"] is None, name
         assert first["remedied"]["failed"] is None, name
         assert np.isfinite(first["log_likelihood_before"]), name

@@ -67,8 +67,8 @@ def diagnose(
 
     Healthy: finite in float32, kappa at most `max_condition`, `trip` at most `max_round_trip`, no runaway, and data that
     vary in all directions (on a flat the likelihood is unbounded, however mild the map still is). Otherwise the worst
-    layer is the one with the largest kappa of its own at the worst points, or the first that is not finite; but a map that is
-    well conditioned at the median row and runs away has none, nor has a mild one on flat data.
+    layer is the one with the largest kappa of its own at the worst points, or the first that is not finite; but a map that
+    is well conditioned at the median row and runs away has none, nor has a mild one on flat data.
     """
     reasons = []
     if nonfinite is not None:
