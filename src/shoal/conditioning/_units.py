@@ -4,6 +4,7 @@ import numpy as np
 
 from shoal._scalars import FloatArray
 
+_ROUNDING = 8 * float(np.finfo(np.float64).eps)
 _NEAR = 2.0  # columns whose deviations lie within this factor of 1 count as standardised already
 
 
@@ -11,10 +12,13 @@ def unit_scale(x: FloatArray) -> FloatArray:
     """(n,): the deviation of each column, or ones where all deviations are within a factor of 2 of 1.
 
     Data that a table's standardisation has been through differ from unit deviation by sampling error only;
-    dividing by it would measure the sample and not the flow. A constant column has the scale 1.
+    dividing by it would measure the sample and not the flow. A column that is constant, but for
+    its rounding, has the scale 1.
     """
-    deviation = np.asarray(x, np.float64).std(axis=0) if len(x) else np.ones(x.shape[1])
-    deviation = np.where(np.isfinite(deviation) & (deviation > 0), deviation, 1.0)
+    values = np.asarray(x, np.float64)
+    deviation = values.std(axis=0) if len(x) else np.ones(x.shape[1])
+    rounding = _ROUNDING * np.abs(values).max(axis=0, initial=0.0)
+    deviation = np.where(np.isfinite(deviation) & (deviation > rounding), deviation, 1.0)
     near = (deviation >= 1 / _NEAR) & (deviation <= _NEAR)
     return np.ones_like(deviation) if near.all() else deviation
 
