@@ -4,7 +4,7 @@ import numpy as np
 
 from shoal._scalars import FloatArray
 
-_ROUNDING = 8 * float(np.finfo(np.float64).eps)
+_EPS = float(np.finfo(np.float64).eps)
 _NEAR = 2.0  # columns whose deviations lie within this factor of 1 count as standardised already
 
 
@@ -17,7 +17,7 @@ def unit_scale(x: FloatArray) -> FloatArray:
     """
     values = np.asarray(x, np.float64)
     deviation = values.std(axis=0) if len(x) else np.ones(x.shape[1])
-    rounding = _ROUNDING * np.abs(values).max(axis=0, initial=0.0)
+    rounding = (8 + len(x)) * _EPS * np.abs(values).max(axis=0, initial=0.0)  # of a column's mean, summed
     deviation = np.where(np.isfinite(deviation) & (deviation > rounding), deviation, 1.0)
     near = (deviation >= 1 / _NEAR) & (deviation <= _NEAR)
     return np.ones_like(deviation) if near.all() else deviation
