@@ -20,7 +20,13 @@ SMOKE: dict[str, Setting] = {
 
 
 def grid(
-    family: str, k: int, d: int, depth: int, seeds: tuple[int, ...], settings: dict[str, Setting], mark: str = ""
+    family: str,
+    k: int,
+    d: int,
+    depth: int,
+    seeds: tuple[int, ...],
+    settings: dict[str, Setting],
+    mark: str = "",
 ) -> list[Cell]:
     """The cells of one flow on one instance."""
     return [

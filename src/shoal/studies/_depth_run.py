@@ -1,4 +1,4 @@
-"""One group of the depth study: seeds of one flow, trained side by side on exact samples of a hard instance, and measured."""
+"""One group of the depth study: seeds of one flow, trained side by side on exact samples of a hard instance, measured."""
 
 from typing import Any
 
@@ -26,7 +26,9 @@ def instance_of(cell: Cell) -> Instance:
     k, d = config["k"], config["d"]
     radius = float(np.sqrt(d))
     key = jr.key(config["instance"])
-    at_first = ring(k, radius=radius, gamma=1.0) if d == 2 else GaussianMixtureOnSphere(key, k, d, 1.0, radius)
+    at_first = (
+        ring(k, radius=radius, gamma=1.0) if d == 2 else GaussianMixtureOnSphere(key, k, d, 1.0, radius)
+    )
     gamma = at_first.distance / config["separation"]
     return (
         ring(k, radius=radius, gamma=gamma) if d == 2 else GaussianMixtureOnSphere(key, k, d, gamma, radius)
