@@ -8,6 +8,7 @@ import typer
 import shoal
 
 from ._audit import audit
+from ._bound import bound
 from ._construct import construct
 from ._exit import BAD_INPUT
 from ._factor import factor
@@ -30,6 +31,7 @@ app.command()(score)
 app.command()(factor)
 app.command()(audit)
 app.command()(construct)
+app.command()(bound)
 app.add_typer(study, name="study")
 
 

@@ -5,6 +5,8 @@ from shoal.hardness._architectures import additive as additive
 from shoal.hardness._architectures import coupling as coupling
 from shoal.hardness._architectures import layerwise as layerwise
 from shoal.hardness._architectures import planar as planar
+from shoal.hardness._free_means import FreeMeansMixture as FreeMeansMixture
+from shoal.hardness._free_means import ring as ring
 from shoal.hardness._gap import Gap as Gap
 from shoal.hardness._gap import wasserstein_gap as wasserstein_gap
 from shoal.hardness._minimum_depth import DepthBound as DepthBound

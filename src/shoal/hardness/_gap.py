@@ -6,7 +6,7 @@ from typing import Any
 import jax.random as jr
 import numpy as np
 from scipy.optimize import linear_sum_assignment
-from scipy.spatial.distance import cdist
+from scipy.spatial.distance import cdist, pdist
 
 from shoal._errors import InputError
 from shoal._scalars import FloatArray
@@ -48,7 +48,8 @@ def wasserstein_gap(
 ) -> Gap:
     r"""Bounds of W1(flow, instance) from samples of both.
 
-    Witnesses, each 1-Lipschitz and with values in an interval of length c: clip(min_i |x - mu_i|, 0, c), clip(<v, x>) for a
+    Witnesses, each 1-Lipschitz and with values in an interval of length c: clip(min_i |x - mu_i|, 0, c), c down to half the
+    least distance of two means, which sees mass between neighbours, clip(<v, x>) for a
     few directions, clip(|x - mu_i|, 0, c) for single means. W1 >= |E phi(f) - E phi(g)|; each mean is off by at most
     c sqrt(log(4 W / alpha) / 2 n) (Hoeffding) with probability 1 - alpha / 2W, W the number of witnesses.
     **Arguments:** `flow`, `instance`: with `sample(key, rows)`; `samples`: n of each; `transported`: of these in each
@@ -83,8 +84,10 @@ def _witnesses(centres: FloatArray, reach: float) -> dict[str, tuple[Any, float]
     """Name -> (function of (n, d), length of its range). Clipping to an interval keeps 1-Lipschitz functions so."""
     middle = centres.mean(axis=0)
     found: dict[str, tuple[Any, float]] = {}
-    for share in (0.25, 0.5, 1.0):
-        c = share * reach
+    ranges = [share * reach for share in (0.25, 0.5, 1.0)]
+    if len(centres) > 1:
+        ranges.insert(0, 0.5 * float(pdist(centres).min()))
+    for c in ranges:
         found[f"distance to the nearest mean, up to {c:.3g}"] = (
             lambda x, c=c: np.minimum(cdist(x, centres).min(axis=1), c), c,
         )  # fmt: skip

@@ -1,0 +1,124 @@
+"""`shoal bound`: the depth below which a family of flows must leave hard instances unserved, in plain words."""
+
+import math
+from typing import Annotated, Any, Literal
+
+import typer
+
+import shoal
+
+from .._errors import InputError
+from ._exit import exit_codes
+from ._parse import check_above, check_count, parse_choice
+
+FAMILIES: tuple[Literal["planar", "layerwise", "additive"], ...] = ("planar", "layerwise", "additive")
+MOST = 1_000_000  # dimensions, and normals in an instance
+BINDING = {
+    "separation": "the distance: two instances are not more than 2 E apart, so that one flow may serve both; take a smaller "
+    "--epsilon",
+    "packing": "the sphere: it is not known to hold K points that far apart; take a larger --dim, or a smaller K or E",
+    "counting": "the number of instances: there are not even 1 / delta of them that differ enough; take a larger --dim, "
+    "K or --delta",
+    "parameters": "the parameters of a layer: their number times the depth is what the count of instances outgrows",
+    "lipschitz": "the Lipschitz constant of the flow in its parameters, which grows with --radius and with the depth",
+}
+
+
+def bound(
+    family: Annotated[
+        str,
+        typer.Option(
+            metavar="planar|layerwise|additive",
+            help="Layers: planar; layerwise of rank 1; additive coupling of width 16.",
+            show_default=False,
+        ),
+    ],
+    dim: Annotated[int, typer.Option(metavar="D", help="Dimension of the data.", show_default=False)],
+    modes: Annotated[
+        int,
+        typer.Option(
+            "--instances",
+            "--modes",
+            metavar="K",
+            help="Normals in each instance of the family.",
+            show_default=False,
+        ),
+    ],
+    epsilon: Annotated[
+        float | None,
+        typer.Option(
+            metavar="E",
+            help="W1 distance within which an instance counts as served, in units of the normals' deviation; by default the "
+            "radius of their sphere, 10 sqrt(D), by sqrt(5).",
+            show_default=False,
+        ),
+    ] = None,
+    radius: Annotated[
+        float, typer.Option(metavar="R", help="Largest norm of the parameters of a layer.")
+    ] = 2.0,
+    delta: Annotated[
+        float, typer.Option(help="Fraction of the instances that may be served, at most 1.")
+    ] = 0.5,
+) -> None:
+    """Print a lower bound of depth: less deep flows leave a fraction 1 - delta of a family of instances more than E away.
+
+    It speaks of a fraction of the instances of a family, never of one instance.
+
+    Exit codes: 0 done, also where the bound is vacuous, which is said; 2 bad input.
+    """
+    with exit_codes():
+        kind = parse_choice(family, "--family", FAMILIES)
+        for value, option, least in ((dim, "--dim", 2), (modes, "--instances", 1)):
+            check_count(value, option, least)
+            if value > MOST:
+                raise InputError(f"{option} must be at most {MOST}; got {value}.")
+        check_above(radius, "--radius", 0.0)
+        if epsilon is not None:
+            check_above(epsilon, "--epsilon", 0.0)
+        if not 0 < delta <= 1:
+            raise InputError(f"--delta must lie in (0, 1]; got {delta:g}.")
+        hardness = shoal.hardness
+        make = {"planar": hardness.planar, "layerwise": hardness.layerwise, "additive": hardness.additive}
+        architecture = make[kind](dim, radius=radius)
+        instances = hardness.InstanceFamily(modes, dim, distance=epsilon)
+        found = hardness.minimum_depth(architecture, instances, delta)
+        for line in sentences(architecture, instances, found):
+            typer.echo(line)
+
+
+def sentences(architecture: Any, instances: Any, found: Any) -> list[str]:
+    """What the command prints, a paragraph an entry."""
+    share = f"{1 - found.delta:.0%}"
+    lines = [
+        f"Flows:     {architecture.name} layers on R^{architecture.dim}, {architecture.parameters} parameters a layer, of "
+        f"norm at most {architecture.radius:g}.",
+        f"Instances: mixtures of {instances.k} equal normals of deviation {instances.gamma:g}, means on the sphere of "
+        f"radius {instances.r:.4g}; served means W1 <= {found.distance:.4g}.",
+    ]
+    if found.vacuous:
+        lines += [
+            "Depth:     1 (vacuous). No depth is excluded: this is a bound that says nothing, not a promise that one layer "
+            "is enough.",
+            f"Binds:     {BINDING[found.binding_term]}.",
+        ]
+    else:
+        below = found.depth - 1
+        less = "one layer leaves" if below == 1 else f"flows of at most {below} layers leave"
+        lines += [
+            f"Depth:     at least {found.depth} for more than {found.delta:.0%} of the instances: {less} at least {share} "
+            f"of them at W1 > {found.distance:.4g}.",
+            f"KL:        of each pair that is left, KL(instance || flow) >= {_number(found.kl_to_flow)} and "
+            f"KL(flow || instance) >= {_number(found.kl_from_flow)}.",
+            f"Binds:     {BINDING[found.binding_term]}.",
+            f"Counted:   e^{found.log_instances:.4g} instances, angle {math.degrees(found.angle):.0f} degrees, overlap "
+            f"{found.overlap:g}.",
+        ]
+    return [
+        *lines,
+        "This speaks of a fraction of the instances of a family. Of any one instance it says nothing: which ones are left "
+        "is not known.",
+    ]
+
+
+def _number(value: float) -> str:
+    return f"{value:.3g}"

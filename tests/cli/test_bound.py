@@ -1,0 +1,98 @@
+"""`shoal bound`: its figures against the inequality written out anew, its words, and every wrong input."""
+
+import math
+import re
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from scipy.special import comb
+from typer.testing import Result
+
+Run = Callable[..., Result]
+BASE = {"--family": "planar", "--dim": 60, "--instances": 20, "--epsilon": 1.0, "--delta": 0.5}
+
+
+def words(**changes: object) -> list[str]:
+    given = {**BASE, **{f"--{key}": value for key, value in changes.items()}}
+    return ["bound", *(str(w) for pair in given.items() if pair[1] is not None for w in pair)]
+
+
+def served(d: int, depth: int, gap: float, radius: float) -> float:
+    """log of how many instances planar flows of that depth serve, layer by layer from the definitions."""
+    p, m, k = 2 * d + 1, 1 + radius**2, math.sqrt(1 + radius**2)
+    size, total = math.sqrt(d), 0.0
+    for below in range(depth):
+        total += (m ** (depth - 1 - below) * k * (1 + size)) ** 2
+        size = m * size + radius
+    return depth * p * math.log(1 + 2 * radius * math.sqrt(depth) * math.sqrt(total) / gap)
+
+
+def least_depth(d: int, k: int, epsilon: float, delta: float, radius: float = 2.0) -> int:
+    """The bound, with its own maximum over angle and overlap."""
+    r, best = 10 * math.sqrt(d), 1
+    for angle in np.radians(np.arange(10, 90)):
+        log_points = math.log(2) - (d - 1) * math.log(math.sin(angle))
+        for overlap in (0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7):
+            chord = 2 * r * math.sin(angle / 2)
+            gap = (1 - overlap) * chord - 2 * math.sqrt(d) - 4e-3 * r - 2 * epsilon
+            s = math.floor(overlap * k) + 1
+            if gap <= 0 or log_points < math.log(k):
+                continue
+            goal = s * (log_points - math.log(k)) - math.log(comb(k, s, exact=True)) + math.log(delta)
+            while served(d, best, gap, radius) <= goal:
+                best += 1
+    return best
+
+
+@pytest.mark.parametrize(
+    ("d", "k", "epsilon", "delta"),
+    [(60, 400, 1.0, 0.5), (40, 1500, 0.1, 0.25), (60, 400, 5.0, 1.0), (60, 20, 1.0, 0.5)],
+)
+def test_the_depth_is_that_of_the_inequality(
+    shoal_command: Run, d: int, k: int, epsilon: float, delta: float
+) -> None:
+    done = shoal_command(*words(dim=d, instances=k, epsilon=epsilon, delta=delta))
+    assert done.exit_code == 0, done.output
+    wanted = least_depth(d, k, epsilon, delta)
+    found = re.search(r"Depth: +(?:at least )?(\d+)", done.stdout)
+    assert found is not None
+    assert int(found[1]) == wanted
+    assert ("vacuous" in done.stdout) == (wanted == 1)
+    assert wanted > 1 or k == 20  # both kinds are tried
+
+
+def test_it_never_speaks_of_one_instance(shoal_command: Run) -> None:
+    for k in (20, 400):
+        text = shoal_command(*words(instances=k)).stdout
+        assert "a fraction of the instances of a family" in text
+        assert "Of any one instance it says nothing" in text
+    assert "at least 75% of them" in shoal_command(*words(instances=400, delta=0.25)).stdout
+
+
+def test_what_binds_is_said(shoal_command: Run) -> None:
+    far = shoal_command(*words(epsilon=1000.0)).stdout
+    assert "vacuous" in far
+    assert "Binds:     the distance" in far
+    assert "Binds:     the sphere" in shoal_command(*words(dim=2, epsilon=0.01)).stdout
+    assert "radius 77.46; served means W1 <= 34.64" in shoal_command(*words(epsilon=None)).stdout
+
+
+@pytest.mark.parametrize("family", ["layerwise", "additive"])
+def test_other_families_and_their_parameters(shoal_command: Run, family: str) -> None:
+    done = shoal_command(*words(family=family))
+    assert done.exit_code == 0
+    count = {"layerwise": 60 * 4, "additive": 2 * 16 * 30 + 16 + 30}[family]
+    assert f"{family} layers on R^60, {count} parameters a layer" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [({"family": "glow"}, "planar, layerwise, additive"), ({"dim": 1}, "--dim"), ({"instances": 0}, "--instances"),
+     ({"epsilon": 0.0}, "--epsilon"), ({"radius": -1.0}, "--radius"), ({"delta": 0.0}, "--delta must lie in (0, 1]"),
+     ({"delta": 1.5}, "--delta"), ({"dim": 10**7}, "at most 1000000")],
+)  # fmt: skip
+def test_bad_input(shoal_command: Run, changes: dict[str, object], said: str) -> None:
+    done = shoal_command(*words(**changes))
+    assert done.exit_code == 2
+    assert said in done.stderr
