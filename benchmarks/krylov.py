@@ -112,7 +112,7 @@ def at_image_size(flow: Flow, noise: float, length: int, loss: float | None) -> 
     for steps in (15, 30, 60):
         tracemalloc.start()
         extremes(map_, z[:1], steps=steps, tolerance=0.0)
-        peaks[steps] = tracemalloc.get_traced_memory()[1] / (8 * n)
+        peaks[str(steps)] = tracemalloc.get_traced_memory()[1] / (8 * n)
         tracemalloc.stop()
     return {
         "n": n, "noise": noise, "training_steps": length, "loss": loss, "cpu_seconds_a_point": seconds,
