@@ -1,4 +1,5 @@
 from . import adapters as adapters
+from . import advice as advice
 from . import bijections as bijections
 from . import conditioning as conditioning
 from . import distributions as distributions
@@ -13,6 +14,7 @@ from . import studies as studies
 from . import tables as tables
 from . import training as training
 from . import universal as universal
+from .advice import advise as advise
 from .flows import load as load
 from .flows import register as register
 from .flows import save as save

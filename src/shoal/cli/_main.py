@@ -7,6 +7,7 @@ import typer
 
 import shoal
 
+from ._advise import advise
 from ._audit import audit
 from ._construct import construct
 from ._exit import BAD_INPUT
@@ -30,6 +31,7 @@ app.command()(score)
 app.command()(factor)
 app.command()(audit)
 app.command()(construct)
+app.command()(advise)
 app.add_typer(study, name="study")
 
 
