@@ -9,6 +9,7 @@ import importlib.util
 import io
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -41,10 +42,12 @@ def _real(name: str) -> NDArray[np.float64]:
 
     match name:
         case "iris" | "wine" | "breast_cancer" | "diabetes":
-            data = getattr(datasets, f"load_{name}")().data
+            loaded: Any = getattr(datasets, f"load_{name}")()
+            data = loaded.data
             return data[:, :10] if name == "breast_cancer" else data
         case "digits":
-            return PCA(8, svd_solver="full").fit_transform(datasets.load_digits().data)
+            loaded = datasets.load_digits()
+            return PCA(8, svd_solver="full").fit_transform(loaded.data)
         case "faithful":
             return _r("datasets/faithful", ["eruptions", "waiting"])
         case "quakes":

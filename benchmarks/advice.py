@@ -9,6 +9,7 @@ that `shoal.ladder` chose, or the one it delivers where no rung qualifies. The b
 """
 
 import json
+import math
 import sys
 import time
 from pathlib import Path
@@ -81,8 +82,57 @@ def choice(made: Any) -> dict[str, Any]:
     return {"chosen": depth, "depth": delivered, "rungs": rungs}
 
 
+def judge(names: tuple[str, ...]) -> None:
+    """The adviser's ranges beside the ladder's choices."""
+    record = load()
+    for name in names:
+        entry = record["tables"].get(name)
+        if entry is None:
+            continue
+        start = time.perf_counter()
+        made = shoal.advise(table(name), max_condition=SETTINGS["max_condition"])
+        entry["seconds_advice"] = time.perf_counter() - start
+        entry["range"] = list(made.depth_range)
+        entry["inside"] = within(entry["depth"], made.depth_range)
+    judged = {n: e for n, e in record["tables"].items() if "range" in e and e["depth"] is not None}
+    record["counts"] = {
+        group: counts([e for e in judged.values() if group in ("all", e["group"])])
+        for group in ("all", *GROUPS)
+    }
+    save(record)
+    for name in names:
+        entry = judged.get(name)
+        if entry is not None:
+            print(name, entry["range"], entry["depth"], "inside" if entry["inside"] else "OUTSIDE")
+    print(json.dumps(record["counts"]))
+
+
+def within(depth: int, bounds: Any) -> bool:
+    """Whether the range holds the depth."""
+    return bounds[0] <= depth <= bounds[1]
+
+
+def counts(entries: list[dict[str, Any]]) -> dict[str, Any]:
+    """How many choices the advised ranges hold, and the best constant range of the same width (two doublings)."""
+    if not entries:
+        return {}
+    constant = {f"{a} to {4 * a}": sum(within(e["depth"], (a, 4 * a)) for e in entries) for a in (1, 2, 4, 8)}
+    best = max(constant, key=lambda k: constant[k])
+    doublings = sorted(math.log2(e["range"][1] / e["range"][0]) for e in entries)
+    return {
+        "tables": len(entries),
+        "advised": sum(e["inside"] for e in entries),
+        "constant": constant,
+        "best_constant": best,
+        "best_constant_holds": constant[best],
+        "median_doublings": doublings[len(doublings) // 2],
+    }
+
+
 if __name__ == "__main__":
     groups = [sys.argv[2]] if len(sys.argv) > 2 else list(GROUPS)
     if sys.argv[1] == "ladders":
         for group in groups:
             ladders(GROUPS[group], group)
+    else:
+        judge(tuple(name for group in groups for name in GROUPS[group]))

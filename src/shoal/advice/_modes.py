@@ -6,6 +6,7 @@ Separation: the distance between the rows of different modes, which is exact for
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.spatial import KDTree
@@ -56,7 +57,7 @@ def find_modes(unit: FloatArray, rng: np.random.Generator) -> Modes:
     k = min(k, len(sample) - 1)
     distances, near = KDTree(sample).query(sample, k=k + 1)
     log_density = -unit.shape[1] * np.log(np.maximum(distances[:, -1], 1e-12))
-    labels = _peaks(log_density, near[:, 1:], HEIGHT / np.sqrt(k) * np.sqrt(2.0))
+    labels = _peaks(log_density, np.asarray(near)[:, 1:], HEIGHT / np.sqrt(k) * np.sqrt(2.0))
     labels = _large(labels, sample)
     core = log_density >= np.quantile(log_density, 1 - CORE)
     shares = np.sort(np.bincount(labels) / len(labels))[::-1]
@@ -67,8 +68,8 @@ def find_modes(unit: FloatArray, rng: np.random.Generator) -> Modes:
 def _peaks(log_density: FloatArray, near: IntArray, height: float) -> IntArray:
     """A label for each row: the peak it climbs to, peaks lower than `height` over their saddle merged upward."""
     parent = np.full(len(log_density), -1)
-    graph: list[list[int]] = near.tolist()
-    for i, row in enumerate(near.tolist()):
+    graph: list[list[int]] = [list(map(int, row)) for row in near]
+    for i, row in enumerate([tuple(row) for row in graph]):
         for j in row:
             graph[j].append(i)
     for i in np.argsort(-log_density, kind="stable"):
@@ -86,7 +87,7 @@ def _peaks(log_density: FloatArray, near: IntArray, height: float) -> IntArray:
     return np.unique(roots, return_inverse=True)[1].astype(np.int64)
 
 
-def _root(parent: IntArray, i: int) -> int:
+def _root(parent: Any, i: int) -> int:
     while parent[i] != i:
         parent[i] = parent[parent[i]]
         i = int(parent[i])
