@@ -8,7 +8,8 @@ from scipy.spatial.distance import cdist
 from scipy.stats import norm
 
 from shoal.advice._columns import examine_columns
-from shoal.advice._dimension import local_structure
+from shoal.advice._depth import depth_range
+from shoal.advice._dimension import Local, local_structure
 from shoal.advice._modes import find_modes, lipschitz_needed
 
 SEEDS = (0, 1)
@@ -152,3 +153,17 @@ def test_as_few_rows_as_columns_show_no_dependence() -> None:
     found = examine_columns(generator(0).normal(size=(30, 40)), [str(i) for i in range(40)])
     assert found.dependences == ()
     assert len(found.kept) == 40
+
+
+@pytest.mark.parametrize(
+    ("rows", "missed", "expected"),
+    [
+        (100, 0.0, (1, 4)),
+        (100, 0.5, (2, 8)),
+        (400, 0.5, (4, 16)),
+        (10_000, 0.5, (8, 32)),
+        (50, float("nan"), (8, 32)),
+    ],
+)
+def test_range_of_depths(rows: int, missed: float, expected: tuple[int, int]) -> None:
+    assert depth_range(rows, Local(2, 1.0, 1.0, 1.0, missed, 16)) == expected

@@ -72,6 +72,7 @@ def test_root_names_load() -> None:
     assert {name for name, kind in names.items() if kind == "module"} == packages | {
         "adapters",
         "advice",
+        "hardness",
         "remedies",
         "studies",
         "linear",

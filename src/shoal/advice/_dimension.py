@@ -14,6 +14,7 @@ from scipy.special import digamma, gammaln
 from shoal._scalars import FloatArray
 
 ANCHORS = 400
+NEAREST = 4  # neighbour whose distance measures entropy
 FLAT = 0.1  # of the largest local deviation: a smaller one does not count as a direction
 
 
@@ -60,20 +61,28 @@ def _ratio(largest: FloatArray, smallest: FloatArray) -> FloatArray:
     return np.divide(largest, smallest, out=np.full(len(largest), np.inf), where=smallest > 0)
 
 
-def _negentropy(unit: FloatArray, singular: FloatArray, k: int = 4) -> float:
-    """Entropy of the Gaussian less that of the rows (Kozachenko and Leonenko 1987), on whitened rows; NaN if it has none."""
+def _negentropy(unit: FloatArray, singular: FloatArray) -> float:
+    """Entropy of normal rows, as many as these, less that of the whitened rows; NaN if they have no density.
+
+    Both by the same estimator, whose bias grows with the columns and is much the same for both.
+    """
     rows, columns = unit.shape
-    if rows <= columns + k or singular[-1] <= 1e-10 * singular[0]:
+    if rows <= columns + NEAREST or singular[-1] <= 1e-10 * singular[0]:
         return float("nan")
-    centred = unit - unit.mean(axis=0)
-    _, s, axes = np.linalg.svd(centred, full_matrices=False)
-    white = centred @ axes.T / s * np.sqrt(rows)
-    white = np.unique(white, axis=0)  # repeated rows have no density
-    if len(white) <= k:
+    normal = np.random.default_rng(0).standard_normal((rows, columns))
+    return max(_entropy(_white(normal)) - _entropy(_white(unit)), 0.0)
+
+
+def _white(x: FloatArray) -> FloatArray:
+    left = np.linalg.svd(x - x.mean(axis=0), full_matrices=False)[0]
+    return np.unique(left * np.sqrt(len(x)), axis=0)  # repeated rows have no density
+
+
+def _entropy(x: FloatArray) -> float:
+    """Nats, by the distances to the fourth neighbour (Kozachenko and Leonenko 1987); NaN for too few rows."""
+    rows, columns = x.shape
+    if rows <= NEAREST:
         return float("nan")
-    distance = KDTree(white).query(white, k=k + 1)[0][:, k]
-    distance = np.maximum(distance, 1e-12)
+    distance = np.maximum(KDTree(x).query(x, k=NEAREST + 1)[0][:, NEAREST], 1e-12)
     ball = 0.5 * columns * np.log(np.pi) - gammaln(0.5 * columns + 1)
-    entropy = digamma(len(white)) - digamma(k) + ball + columns * np.log(distance).mean()
-    gaussian = 0.5 * columns * np.log(2 * np.pi * np.e)
-    return max(float(gaussian - entropy), 0.0)
+    return float(digamma(rows) - digamma(NEAREST) + ball + columns * np.log(distance).mean())

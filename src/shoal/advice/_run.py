@@ -11,7 +11,6 @@ from shoal.records import read_record
 from shoal.tables import Table
 
 RECORD = "record.json"
-DEEPEST = 1024
 
 
 def read_run(folder: Path) -> dict[str, Any]:
