@@ -1,4 +1,5 @@
 from . import adapters as adapters
+from . import advice as advice
 from . import bijections as bijections
 from . import conditioning as conditioning
 from . import distributions as distributions
@@ -14,6 +15,7 @@ from . import tables as tables
 from . import training as training
 from . import universal as universal
 from .conditioning import audit as audit
+from .advice import advise as advise
 from .flows import load as load
 from .flows import register as register
 from .flows import save as save

@@ -67,10 +67,11 @@ def test_help_takes_less_than_six_tenths_of_a_second() -> None:
 def test_root_names_load() -> None:
     kinds = "{name: type(getattr(shoal, name)).__name__ for name in shoal.__all__}"
     names = json.loads(fresh(f"import json, shoal; print(json.dumps({kinds}))"))
-    functions = {"audit", "ladder", "load", "register", "save"}
+    functions = {"advise", "audit", "ladder", "load", "register", "save"}
     packages = {"bijections", "conditioning", "distributions", "flows", "training", "selection"}
     assert {name for name, kind in names.items() if kind == "module"} == packages | {
         "adapters",
+        "advice",
         "hardness",
         "remedies",
         "studies",

@@ -7,6 +7,7 @@ import typer
 
 import shoal
 
+from ._advise import advise
 from ._audit import audit
 from ._bound import bound
 from ._construct import construct
@@ -32,6 +33,7 @@ app.command()(factor)
 app.command()(audit)
 app.command()(construct)
 app.command()(bound)
+app.command()(advise)
 app.add_typer(study, name="study")
 
 

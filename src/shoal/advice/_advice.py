@@ -1,0 +1,192 @@
+"""`advise`: what a table asks of a flow, before one is trained: columns, shape, depth, settings, and how to confirm them."""
+
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from shoal._errors import InputError
+from shoal.advice import _lines as lines
+from shoal.advice._columns_lines import column_lines
+from shoal.advice._depth import depth_range
+from shoal.advice._line import Line
+from shoal.advice._measure import Measured, measure
+from shoal.advice._run import chosen_depth, read_run, run_lines, run_table
+from shoal.tables import Table, as_table, read_table
+
+DTYPES = ("float32", "float64")
+
+
+@dataclass(frozen=True)
+class Advice:
+    """What is advised, and why.
+
+    `depth_range`: (a, b), powers of two. `lines`: sentences with `.status` "proven", "measured" or "heuristic".
+    `families`, `scale_map`, `padding`, `dtype`: the settings named in them. `columns`, `drop`: columns to model and to
+    leave out. `condition`: estimate of the κ that a flow needs (latent -> standardised columns; inf where the rows have
+    no density). `max_condition`: as given.
+    """
+
+    depth_range: tuple[int, int]
+    lines: tuple[Line, ...]
+    families: tuple[str, ...]
+    scale_map: str
+    padding: str
+    dtype: Literal["float32", "float64"]
+    columns: tuple[str, ...]
+    drop: tuple[str, ...]
+    condition: float
+    max_condition: float
+
+    @property
+    def depths(self) -> tuple[int, ...]:
+        """The depths of the quick ladder: the powers of two in the range."""
+        low, high = self.depth_range
+        return tuple(low * 2**i for i in range(int(math.log2(high / low)) + 1))
+
+    @property
+    def ladder(self) -> dict[str, Any]:
+        """Options of the quick ladder that would confirm the advice: `shoal.ladder(data, **advice.ladder)`."""
+        return {
+            "families": self.families,
+            "depths": self.depths,
+            "max_condition": self.max_condition,
+            "dtype": self.dtype,
+        }
+
+    def to_record(self) -> dict[str, Any]:
+        """The fields as plain values."""
+        return {
+            "format": 1,
+            "kind": "advice",
+            "depth_range": list(self.depth_range),
+            "lines": [line.to_record() for line in self.lines],
+            "families": list(self.families),
+            "scale_map": self.scale_map,
+            "padding": self.padding,
+            "dtype": self.dtype,
+            "columns": list(self.columns),
+            "drop": list(self.drop),
+            "condition_estimate": self.condition,
+            "max_condition": self.max_condition,
+        }
+
+    def __str__(self) -> str:
+        return "\n".join(str(line) for line in self.lines)
+
+
+def advise(
+    data: Any,
+    *,
+    max_condition: float = 1e4,
+    dtype: Literal["float32", "float64"] = "float32",
+    columns: Sequence[str] | None = None,
+    context: Any = None,
+    weights: Any = None,
+) -> Advice:
+    r"""Measure a table, or read a finished ladder, and advise on the flow: settings, a range of depths, reasons.
+
+    Columns: constant, repeated, linearly dependent, on a lattice. Shape: local principal components, modes, the gap D between
+    groups of rows. κ ≈ max(σ_max / σ_min of the standardised rows, the median local ratio, L / w), with L the Lipschitz
+    constant that the gap asks for and w the width of the narrowest group. The only *proven* line is on L: by the Gaussian
+    isoperimetric inequality (`shoal.hardness.least_lipschitz`), for the rows examined and every flow below that constant. The
+    range of depths is a rule of thumb for RealNVP, or two doublings around a finished ladder's choice.
+
+    **Arguments:**
+
+    - `data`: an array (rows, columns), a data frame, a `shoal.tables.Table`, the name of a file of data or of a folder that
+      `shoal fit` made, or the result of `shoal.ladder`. At least 30 rows; constant and repeated columns are allowed.
+    - `max_condition`: the largest κ that the flow may have. `dtype`: the one that you would train in.
+    - `columns`, `context`, `weights`: as in `shoal.tables.as_table`. Context columns are not measured; rows of weight 0 take
+      no part, other weights count as 1.
+
+    **Returns:** `Advice`. The same data give the same advice.
+
+    **Raises:** `InputError` (a ValueError) for bad input, one sentence.
+
+    >>> import numpy as np
+    >>> x = np.random.default_rng(0).normal(size=(200, 2))
+    >>> advice = advise(np.column_stack([x, x[:, 0]]))
+    >>> print(advice.lines[0])
+    [measured] Column 'x2' repeats column 'x0', up to scale and shift, so the two have no joint density: leave it out (--drop x2) and compute it from 'x0' afterwards.
+    """  # noqa: E501
+    if not (isinstance(max_condition, int | float) and 1 <= max_condition < math.inf):
+        raise InputError(f"`max_condition` must be a finite number of at least 1; got {max_condition}.")
+    if dtype not in DTYPES:
+        raise InputError(f'`dtype` must be "float32" or "float64"; got {dtype!r}.')
+    table, record = _table(data, columns, context, weights)
+    found = measure(table)
+    said = ([] if record is None else run_lines(record)) + column_lines(found) + lines.shape_lines(found)
+    if table.context is not None:
+        text = (
+            "The context columns were not measured: the figures are of the modelled columns over all contexts together, "
+            "and given the context the rows may be simpler."
+        )
+        said.append(Line(text, "heuristic", "context"))
+    low, high, depth = _depth(found, record)
+    names, family = lines.families(found)
+    scale, scale_line = lines.scale_map(found, low)
+    pad, pad_line = lines.padding(found, max_condition)
+    kind, dtype_line = lines.precision(found, dtype)
+    said += [lines.condition_line(found, max_condition), family, depth, scale_line, pad_line, dtype_line]
+    drop = tuple(name for name in table.names if name not in found.names)
+    condition = found.condition
+    advice = Advice(
+        (low, high), (), names, scale, pad, "float64" if kind == "float64" else "float32",
+        found.names, drop, condition, float(max_condition),
+    )  # fmt: skip
+    said.append(_confirm(advice))
+    return Advice(**{**advice.__dict__, "lines": tuple(said)})
+
+
+def _table(data: Any, columns: Any, context: Any, weights: Any) -> tuple[Table, dict[str, Any] | None]:
+    """The table to measure, and the record of the ladder if the data are a finished one."""
+    if isinstance(data, str | os.PathLike):
+        path = Path(data)
+        if not path.is_dir():
+            named = [context] if isinstance(context, str) else list(context or ())
+            read = read_table(
+                path, columns=columns, context=named, weights=weights, minimum_rows=1, distinct=False,
+                command=f"shoal advise {path}",
+            )  # fmt: skip
+            return read, None
+        _no_roles(columns, context, weights)
+        record = read_run(path)
+        return run_table(record, str(path)), record
+    if hasattr(data, "prepared") and hasattr(data, "record"):
+        _no_roles(columns, context, weights)
+        return data.prepared.table, data.record
+    return as_table(data, columns, context=context, weights=weights), None
+
+
+def _no_roles(columns: Any, context: Any, weights: Any) -> None:
+    if columns is not None or context is not None or weights is not None:
+        raise InputError("A finished ladder knows its own columns, context and weights: leave them out.")
+
+
+def _depth(found: Measured, record: dict[str, Any] | None) -> tuple[int, int, Line]:
+    chosen = None if record is None else chosen_depth(record)
+    if chosen is not None:
+        low = max(2 ** math.ceil(math.log2(chosen) - 1), 1)
+        text = f"Depth: {low} to {4 * low} layers, around the {chosen} of the ladder."
+        return (
+            low,
+            4 * low,
+            Line(text, "measured", "depth", {"depth_range": [low, 4 * low], "ladder": chosen}),
+        )
+    low, high = depth_range(found.rows, found.local)
+    text = f"Depth: {low} to {high} layers, a rule of thumb fitted to ladders on ten tables."
+    return low, high, Line(text, "heuristic", "depth", {"depth_range": [low, high]})
+
+
+def _confirm(advice: Advice) -> Line:
+    depths = ",".join(map(str, advice.depths))
+    text = (
+        f"To confirm: a quick ladder with families {','.join(advice.families)}, depths {depths}, 2 seeds, "
+        f"max_condition {advice.max_condition:g}, {advice.dtype}."
+    )
+    return Line(
+        text, "heuristic", "confirm", {"depths": list(advice.depths), "families": list(advice.families)}
+    )

@@ -1,0 +1,132 @@
+"""`shoal advise`: what it prints, the command that it gives to confirm, exit codes."""
+
+import json
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from typer.testing import Result
+
+import shoal
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def odd(tmp_path: Path) -> Path:
+    """A table with a constant, a repeated and an integer column, a context and weights."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(120, 2))
+    columns: dict[str, Any] = {
+        "a": x[:, 0],
+        "b": x[:, 1],
+        "n": rng.poisson(4, 120),
+        "twin": x[:, 0],
+        "flat": 1.0,
+        "c": x[:, 1],
+        "w": np.ones(120),
+    }
+    path = tmp_path / "odd table.csv"
+    pl.DataFrame({k: np.broadcast_to(v, 120).astype(float) for k, v in columns.items()}).write_csv(path)
+    return path
+
+
+def confirm(output: str) -> list[str]:
+    """The words of the command that confirms the advice."""
+    (line,) = [line for line in output.splitlines() if line.startswith("To confirm: ")]
+    return shlex.split(line.removeprefix("To confirm: "))
+
+
+def option(words: list[str], name: str) -> str:
+    return words[words.index(name) + 1]
+
+
+def test_sentences_range_and_command(odd: Path, shoal_command: Run) -> None:
+    result = shoal_command("advise", odd, "--context", "c", "--weights", "w", "--max-condition", 500)
+    assert result.exit_code == 0, result.output
+    expected = shoal.advise(
+        shoal.tables.read_table(odd, context=["c"], weights="w", distinct=False), max_condition=500.0
+    )
+    for line in expected.lines:
+        if line.about != "confirm":
+            assert f"{line.status:<9}  {line.text}" in result.output
+    low, high = expected.depth_range
+    assert f"Depths {low} to {high}." in result.output
+    words = confirm(result.output)
+    assert words[:5] == ["shoal", "fit", str(odd), "--out", "RUN"]
+    assert option(words, "--drop") == "twin,flat" or set(option(words, "--drop").split(",")) == {
+        "twin",
+        "flat",
+    }
+    assert option(words, "--context") == "c"
+    assert option(words, "--weights") == "w"
+    assert option(words, "--max-condition") == "500"
+    assert option(words, "--depths") == ",".join(map(str, expected.depths))
+
+
+def test_the_command_that_confirms_is_understood(odd: Path, shoal_command: Run, ladder: Any) -> None:
+    words = confirm(shoal_command("advise", odd, "--drop", "w,c").output)
+    words[words.index("RUN")] = "made"
+    result = shoal_command(*words[1:], "--quiet")
+    assert result.exit_code == 0, result.output
+    (table, options) = ladder.calls[0]
+    assert table.names == ("a", "b", "n")
+    assert tuple(options["depths"]) == tuple(int(d) for d in option(words, "--depths").split(","))
+
+
+def test_json(odd: Path, shoal_command: Run) -> None:
+    result = shoal_command("advise", odd, "--json", "--columns", "a,b,twin", "--dtype", "float64")
+    assert result.exit_code == 0, result.output
+    record = json.loads(result.output)
+    assert (record["kind"], record["drop"], record["dtype"]) == ("advice", ["twin"], "float64")
+    assert {line["status"] for line in record["lines"]} <= {"proven", "measured", "heuristic"}
+    words = shlex.split(record["command"])
+    assert option(words, "--columns") == "a,b"
+    assert option(words, "--dtype") == "float64"
+
+
+def test_a_run_names_its_own_table(tmp_path: Path, shoal_command: Run) -> None:
+    values = np.random.default_rng(0).normal(size=(60, 2)).tolist()
+    record = {
+        "format": 1, "kind": "fit", "rungs": [{"depth": 4}], "decision": {"chosen": 0, "sentence": "Depth 4 is chosen."},
+        "points": {"columns": ["a", "b"], "data": values},
+    }  # fmt: skip
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "record.json").write_text(json.dumps(record))
+    (run / "config.json").write_text(json.dumps({"data": "t.csv"}))
+    result = shoal_command("advise", run)
+    assert result.exit_code == 0, result.output
+    assert "measured   The ladder says: Depth 4 is chosen." in result.output
+    assert "Depths 2 to 8." in result.output
+    assert confirm(result.output)[2] == "t.csv"
+    (run / "config.json").unlink()
+    assert "To confirm: shoal fit" not in shoal_command("advise", run).output
+    told = shoal_command("advise", run, "--drop", "a")
+    assert told.exit_code == 2
+    assert "leave out --drop" in told.output
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("missing.csv",), "missing.csv does not exist"),
+        (("odd table.csv", "--dtype", "half"), "--dtype is 'half'; it must be one of float32, float64"),
+        (("odd table.csv", "--max-condition", "0.5"), "--max-condition must be at least 1"),
+        (("odd table.csv", "--columns", "flat"), "every column is constant"),
+        (("odd table.csv", "--weights", "w,c"), "--weights names 2 columns"),
+        (("odd table.csv", "--drop", "z"), "'z'"),
+        ((".",), "there is no record.json in it"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_code_two(
+    odd: Path, shoal_command: Run, words: tuple[str, ...], told: str
+) -> None:
+    result = shoal_command("advise", *words)
+    assert result.exit_code == 2
+    assert told in result.output
+    assert result.output.count("\n") == 1
