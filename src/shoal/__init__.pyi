@@ -14,8 +14,8 @@ from . import studies as studies
 from . import tables as tables
 from . import training as training
 from . import universal as universal
-from .conditioning import audit as audit
 from .advice import advise as advise
+from .conditioning import audit as audit
 from .flows import load as load
 from .flows import register as register
 from .flows import save as save
