@@ -69,7 +69,11 @@ CASES = {
         ),
         scale=ExponentialScale(),
     ),
-    "affine, held conditioner": eqx.tree_at(lambda b: b.conditioner, affine(), HeldConditioner(Conditioner(2, 4, hidden=(7, 5), context=0, activation="tanh", key=KEY), 0.9)),
+    "affine, held conditioner": eqx.tree_at(
+        lambda b: b.conditioner,
+        affine(),
+        HeldConditioner(Conditioner(2, 4, hidden=(7, 5), context=0, activation="tanh", key=KEY), 0.9),
+    ),
     "affine, linear conditioner": AffineCoupling(halves(N), hidden=(), key=KEY),
     "affine, nothing kept": AffineCoupling(Partition(1, []), key=KEY),
     "affine, context": affine(context_dim=2),
