@@ -63,6 +63,7 @@ def test_the_singular_convolution_is_named_and_float64_in_it_alone_mends_it(peer
     assert min(others) > everywhere / 10
 
 
+@pytest.mark.long
 def test_the_deep_stack_is_called_a_runaway_while_all_is_finite(peers: Any) -> None:
     import torch
 
