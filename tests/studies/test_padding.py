@@ -20,10 +20,10 @@ from shoal.studies._padding_figures import (
     condition_figures,
     condition_points,
     conditions,
+    distances,
     likelihoods,
     transports,
 )
-from shoal.studies._padding_figures import wasserstein as distances
 from shoal.studies._padding_models import build, core, density_of, padding_of
 from shoal.studies._padding_run import run_padding
 

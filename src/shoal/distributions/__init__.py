@@ -17,3 +17,4 @@ from shoal.distributions._paddings import GaussianClampedPadding as GaussianClam
 from shoal.distributions._paddings import GaussianPadding as GaussianPadding
 from shoal.distributions._paddings import ZeroDequantizedPadding as ZeroDequantizedPadding
 from shoal.distributions._paddings import ZeroPadding as ZeroPadding
+from shoal.distributions._wasserstein import wasserstein as wasserstein

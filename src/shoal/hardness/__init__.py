@@ -5,6 +5,7 @@ from shoal.hardness._architectures import additive as additive
 from shoal.hardness._architectures import coupling as coupling
 from shoal.hardness._architectures import layerwise as layerwise
 from shoal.hardness._architectures import planar as planar
+from shoal.hardness._equal_normals import AbstractEqualNormals as AbstractEqualNormals
 from shoal.hardness._free_means import FreeMeansMixture as FreeMeansMixture
 from shoal.hardness._free_means import ring as ring
 from shoal.hardness._gap import Gap as Gap

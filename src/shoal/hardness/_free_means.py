@@ -6,17 +6,15 @@ A plane has 4 words of signs, so that `GaussianMixtureOnSphere` ends at k = 4 th
 import math
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
-import jax.random as jr
 import numpy as np
 from scipy.spatial.distance import pdist
 
-from shoal._types import ArrayLike, Context, ContextBatch, Float, Key, Scalar, Vector
-from shoal.distributions import AbstractDistribution
+from shoal._types import Array, ArrayLike, Float
+from shoal.hardness._equal_normals import AbstractEqualNormals
 
 
-class FreeMeansMixture(AbstractDistribution):
+class FreeMeansMixture(AbstractEqualNormals):
     r"""(1/k) sum_i N(mu_i, gamma^2 I_d) with the means mu_i that are given.
 
     **Arguments:** `means`: (k, d), finite and distinct; `gamma`: the deviation, positive.
@@ -25,7 +23,7 @@ class FreeMeansMixture(AbstractDistribution):
     **Raises:** ValueError for means that coincide, are not finite or have another shape, and for gamma <= 0.
     """
 
-    means: Float[jax.Array, "k d"]
+    means: Float[Array, "k d"]
     gamma: float = eqx.field(static=True)
     radius: float = eqx.field(static=True)
     distance: float = eqx.field(static=True)
@@ -50,22 +48,6 @@ class FreeMeansMixture(AbstractDistribution):
         self.radius = float(np.linalg.norm(given, axis=1).max())
         self.shape, self.context_shape = (given.shape[1],), None
         self.columns = self.context_columns = None
-
-    def log_prob_one(self, x: Vector, context: Context = None) -> Scalar:
-        """The exact log-density, by log-sum-exp."""
-        k, d = self.means.shape
-        squares = jnp.sum(jnp.square((x - self.means) / self.gamma), axis=1)
-        constant = 0.5 * d * math.log(2 * math.pi) + d * math.log(self.gamma) + math.log(k)
-        return jax.nn.logsumexp(-0.5 * squares) - constant
-
-    def sample_rows(
-        self, key: Key, rows: int, context: ContextBatch = None
-    ) -> tuple[Float[jax.Array, "rows n"], Float[jax.Array, "rows"]]:
-        """Exact samples and their log_prob."""
-        pick, noise = jr.split(key)
-        index = jr.randint(pick, (rows,), 0, self.means.shape[0])
-        x = self.means[index] + self.gamma * jr.normal(noise, (rows, *self.shape), self.means.dtype)
-        return x, jax.vmap(self.log_prob_one)(x)
 
 
 def ring(k: int, *, radius: float, gamma: float) -> FreeMeansMixture:

@@ -5,12 +5,12 @@ from typing import Any
 
 import jax.random as jr
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist, pdist
 
 from shoal._errors import InputError
 from shoal._scalars import FloatArray
 from shoal._types import Key
+from shoal.distributions import wasserstein
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,9 @@ def wasserstein_gap(
     best = max(bounds, key=lambda name: bounds[name])
     size = min(transported, samples)
     repeats = max(1, min(4, samples // size))
-    distances = [_w1(f[i * size : (i + 1) * size], g[i * size : (i + 1) * size]) for i in range(repeats)]
+    distances = [
+        wasserstein(f[i * size : (i + 1) * size], g[i * size : (i + 1) * size], 1) for i in range(repeats)
+    ]
     error = float(np.std(distances, ddof=1) / repeats**0.5) if repeats > 1 else float("nan")
     return Gap(max(bounds[best], 0.0), float(np.mean(distances)), error, alpha, best)
 
@@ -107,9 +109,3 @@ def _witnesses(centres: FloatArray, reach: float) -> dict[str, tuple[Any, float]
             lambda x, m=centres[i]: np.minimum(np.linalg.norm(x - m, axis=1), reach), reach,
         )  # fmt: skip
     return found
-
-
-def _w1(x: FloatArray, y: FloatArray) -> float:
-    cost = cdist(x, y)
-    rows, columns = linear_sum_assignment(cost)
-    return float(cost[rows, columns].mean())

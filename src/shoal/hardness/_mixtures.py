@@ -9,12 +9,12 @@ import jax.random as jr
 import numpy as np
 from scipy.special import ndtri
 
-from shoal._types import Array, Context, ContextBatch, Float, Key, Scalar, Vector
+from shoal._types import Array, Float, Key, Vector
 from shoal.bijections import KnotConditioner
-from shoal.distributions import AbstractDistribution
+from shoal.hardness._equal_normals import AbstractEqualNormals
 
 
-class GaussianMixtureOnSphere(AbstractDistribution):
+class GaussianMixtureOnSphere(AbstractEqualNormals):
     r"""(1/k) sum_i N(mu_i, gamma^2 I_d), |mu_i| = radius.
 
     Means are words of a random binary linear code: mu_i = (radius / sqrt(d)) (-1)^{G b(i)}, b(i) the bits of i, G a seeded
@@ -57,22 +57,6 @@ class GaussianMixtureOnSphere(AbstractDistribution):
         self.gamma, self.radius = float(gamma), radius
         self.distance = 2 * radius * math.sqrt(apart / d)
         self.shape, self.context_shape, self.columns, self.context_columns = (d,), None, None, None
-
-    def log_prob_one(self, x: Vector, context: Context = None) -> Scalar:
-        """The exact log-density, by log-sum-exp."""
-        k, d = self.means.shape
-        squares = jnp.sum(jnp.square((x - self.means) / self.gamma), axis=1)
-        constant = 0.5 * d * math.log(2 * math.pi) + d * math.log(self.gamma) + math.log(k)
-        return jax.nn.logsumexp(-0.5 * squares) - constant
-
-    def sample_rows(
-        self, key: Key, rows: int, context: ContextBatch = None
-    ) -> tuple[Float[Array, "rows n"], Float[Array, "rows"]]:
-        """Exact samples and their log_prob."""
-        pick, noise = jr.split(key)
-        index = jr.randint(pick, (rows,), 0, self.means.shape[0])
-        x = self.means[index] + self.gamma * jr.normal(noise, (rows, *self.shape), self.means.dtype)
-        return x, jax.vmap(self.log_prob_one)(x)
 
     def generator(self, ramps: float = 1e-3) -> "ShallowGenerator":
         """The shallow generator whose ramps have total probability `ramps`."""

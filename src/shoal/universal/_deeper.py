@@ -13,8 +13,7 @@ from shoal._errors import InputError
 from shoal._scalars import FloatArray
 from shoal._types import Key
 from shoal.conditioning import compute
-from shoal.distributions import Flow
-from shoal.universal._distance import wasserstein
+from shoal.distributions import Flow, wasserstein
 from shoal.universal._figure import Figure
 from shoal.universal._transport import transport
 from shoal.universal._two_layer import DType
