@@ -3,7 +3,7 @@
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -138,7 +138,7 @@ def advise(
         found.names, drop, condition, float(max_condition),
     )  # fmt: skip
     said.append(_confirm(advice))
-    return Advice(**{**advice.__dict__, "lines": tuple(said)})
+    return replace(advice, lines=tuple(said))
 
 
 def _table(data: Any, columns: Any, context: Any, weights: Any) -> tuple[Table, dict[str, Any] | None]:

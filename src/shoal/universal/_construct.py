@@ -24,10 +24,9 @@ from shoal.universal._conditions import conditions
 from shoal.universal._deeper import Deeper, deeper
 from shoal.universal._distance import statistical_w2
 from shoal.universal._figure import Figure
-from shoal.universal._inputs import checked
+from shoal.universal._inputs import DType, checked, checked_dtype
 from shoal.universal._measure import measured_w2
 from shoal.universal._search import Found, search
-from shoal.universal._two_layer import DType
 
 
 @overload
@@ -78,10 +77,10 @@ def construct(
     if layers not in (2, 4, 8, 16):
         raise InputError(f"`layers` must be 2, 4, 8 or 16; got {layers!r}.")
     x, epsilon, w = checked(samples, epsilon, weights)
-    dtype = _dtype(dtype)
-    if layers > 2:
-        return deeper(x, w, epsilon, layers, key, dtype)
+    dtype = checked_dtype(dtype, optional=True)
     seed = int(jr.randint(key, (), 0, 2**31 - 1, jnp.int32))
+    if layers > 2:
+        return deeper(x, w, epsilon, layers, seed, dtype)
     extra = x.shape[1] % 2
     found = search(distinct(x, w), epsilon, extra, dtype, seed)
     flow = _flow(found, extra, dtype)
@@ -109,19 +108,6 @@ def construct(
         dtype=dtype,
     )
     return Construction(flow, certificate, found.atoms, found.made)
-
-
-def _dtype(dtype: Any) -> DType:
-    wide = jnp.zeros(()).dtype == jnp.float64
-    if dtype is None:
-        return "float64" if wide else "float32"
-    if dtype not in ("float32", "float64"):
-        raise InputError(f"`dtype` must be None, 'float32' or 'float64'; got {dtype!r:.40}.")
-    if dtype == "float64" and not wide:
-        raise InputError(
-            '`dtype="float64"` needs JAX\'s float64, which is off: `jax.config.update("jax_enable_x64", True)`.'
-        )
-    return dtype
 
 
 def _flow(found: Found, extra: int, dtype: DType) -> Flow | Padded:

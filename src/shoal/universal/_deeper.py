@@ -3,20 +3,16 @@
 from dataclasses import dataclass
 from typing import Any
 
-import jax
-import jax.numpy as jnp
-import jax.random as jr
 import numpy as np
 from scipy.stats import norm
 
 from shoal._errors import InputError
 from shoal._scalars import FloatArray
-from shoal._types import Key
 from shoal.conditioning import compute
 from shoal.distributions import Flow, wasserstein
 from shoal.universal._figure import Figure
+from shoal.universal._inputs import DType
 from shoal.universal._transport import transport
-from shoal.universal._two_layer import DType
 
 POINTS, REPEATS = 1000, 8  # of each exact optimal transport, and how many
 LATENTS = 4000  # at which condition numbers are computed
@@ -75,7 +71,9 @@ class Deeper:
     certificate: Measured
 
 
-def deeper(x: FloatArray, weights: FloatArray, epsilon: float, layers: int, key: Key, dtype: DType) -> Deeper:
+def deeper(
+    x: FloatArray, weights: FloatArray, epsilon: float, layers: int, seed: int, dtype: DType
+) -> Deeper:
     """The first resolution whose W2 (upper end of its interval) is at most epsilon.
 
     **Raises:** `InputError` that names the smallest distance that was measured.
@@ -84,7 +82,6 @@ def deeper(x: FloatArray, weights: FloatArray, epsilon: float, layers: int, key:
         raise InputError(
             f"`layers={layers}` needs samples of 2 columns, got {x.shape[1]}; `layers=2` takes 2 to 64."
         )
-    seed = int(jr.randint(key, (), 0, 2**31 - 1, jnp.int32))
     rng = np.random.default_rng(seed)
     draw = lambda: x[rng.choice(len(x), min(POINTS, len(x)), replace=len(x) < 2 * POINTS, p=weights)]  # noqa: E731
     floor = _mean_w2([(draw(), draw()) for _ in range(REPEATS)])
@@ -112,19 +109,14 @@ def _mean_w2(pairs: list[tuple[FloatArray, FloatArray]]) -> Figure:
 
 
 def _conditions(flow: Flow, seed: int) -> dict[str, tuple[Figure, Figure]]:
-    """Dense Jacobians in float64 at random latents."""
+    """Dense Jacobians in float64 at random latents; the last layer is the data's units."""
     z = np.random.default_rng(seed + 1).standard_normal((LATENTS, 2))
-    couplings: Any = flow.bijection
     found, composed = {}, np.broadcast_to(np.eye(2), (LATENTS, 2, 2))
-    for i, layer in enumerate(couplings.bijections[:-1]):
-        z, jacobian = compute(_with_jacobian, layer, z, precision="float64")
+    for i, layer in enumerate(flow.to_map().layers()[:-1]):
+        jacobian, z = layer.jacobian(z), layer.forward(z)
         composed = jacobian @ composed
         found[f"layer {i + 1}"] = _figures(np.linalg.cond(jacobian))
     return found | {"composition": _figures(np.linalg.cond(composed))}
-
-
-def _with_jacobian(layer: Any, z: Any) -> Any:
-    return jax.vmap(layer.forward)(z), jax.vmap(jax.jacfwd(layer.forward))(z)
 
 
 def _figures(kappa: FloatArray) -> tuple[Figure, Figure]:

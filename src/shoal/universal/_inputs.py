@@ -1,12 +1,16 @@
 """What `construct` takes, checked and made NumPy."""
 
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, TypeAlias
 
+import jax.numpy as jnp
 import numpy as np
 
 from shoal._errors import InputError
 from shoal._scalars import FloatArray
 
+DType: TypeAlias = Literal["float32", "float64"]
+Gradients: TypeAlias = Callable[[FloatArray], FloatArray] | Sequence[Callable[[FloatArray], FloatArray]]
 MOST_COLUMNS = 64
 
 
@@ -44,3 +48,35 @@ def _finite(x: FloatArray) -> None:
         raise InputError(
             f"`samples` has {x[row, column]} in row {row}, column {column}; leave out rows that are not finite."
         )
+
+
+def checked_dtype(dtype: Any, *, optional: bool = False) -> DType:
+    """The dtype of a flow; None, where `optional`: float64 where JAX's is switched on, else float32.
+
+    **Raises:** ValueError for another one, and for float64 where JAX's is off.
+    """
+    wide = jnp.zeros(()).dtype == jnp.float64
+    if dtype is None and optional:
+        return "float64" if wide else "float32"
+    if dtype not in ("float32", "float64"):
+        none = "None, " if optional else ""
+        raise InputError(f"`dtype` must be {none}'float32' or 'float64'; got {dtype!r:.40}.")
+    if dtype == "float64" and not wide:
+        raise InputError(
+            '`dtype="float64"` needs JAX\'s float64, which is off: `jax.config.update("jax_enable_x64", True)`.'
+        )
+    return dtype
+
+
+def checked_knots(knots: Any) -> None:
+    """**Raises:** ValueError unless this is a number of knots that a layer may have."""
+    if isinstance(knots, bool) or not isinstance(knots, int) or not 16 <= knots <= 100_000:
+        raise InputError(f"`knots` must be a whole number from 16 to 100000; got {knots!r}.")
+
+
+def listed(potential_gradient: Gradients) -> list[Callable[[FloatArray], FloatArray]]:
+    """One gradient a coordinate. **Raises:** ValueError where there is none."""
+    gradients = [potential_gradient] if callable(potential_gradient) else list(potential_gradient)
+    if not gradients:
+        raise InputError("`potential_gradient` must hold at least one function.")
+    return gradients

@@ -5,11 +5,9 @@ any accuracy, from the free underdamped dynamics and Henon maps. Proven in `_lan
 carries its path exactly. Only measured: the constants, and the fall of W2 with the steps.
 """
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 
 from shoal._errors import InputError
@@ -17,10 +15,10 @@ from shoal._scalars import FloatArray
 from shoal._types import Key
 from shoal.distributions import Padded
 from shoal.universal._figure import Figure
+from shoal.universal._inputs import DType, Gradients, checked_dtype, checked_knots, listed
 from shoal.universal._langevin_figures import LangevinConditions, langevin_conditions, marginal_w2
 from shoal.universal._langevin_layers import kicks, langevin_flow
 from shoal.universal._log_concave import log_concave
-from shoal.universal._two_layer import DType
 
 MOST_STEPS = 4096
 
@@ -57,7 +55,7 @@ class LangevinFlow:
 
 
 def langevin(
-    potential_gradient: Callable[[FloatArray], FloatArray] | Sequence[Callable[[FloatArray], FloatArray]],
+    potential_gradient: Gradients,
     *,
     steps: int,
     key: Key,
@@ -81,8 +79,9 @@ def langevin(
 
     Source: Lee, Pabbaraju, Sevekari, Risteski (2021), "Universal Approximation Using Well-Conditioned Normalizing Flows".
     """
-    gradients = [potential_gradient] if callable(potential_gradient) else list(potential_gradient)
-    _check(len(gradients), steps, time, knots, dtype)
+    gradients = listed(potential_gradient)
+    _check(steps, time, knots)
+    dtype = checked_dtype(dtype)
     name = "potential_gradient"
     names = [name] if callable(potential_gradient) else [f"{name}[{i}]" for i in range(len(gradients))]
     targets = [log_concave(g, label) for g, label in zip(gradients, names, strict=True)]
@@ -100,18 +99,9 @@ def langevin(
     return LangevinFlow(flow, w2, error, conditions, steps, float(time), mean, deviation)
 
 
-def _check(d: int, steps: Any, time: Any, knots: Any, dtype: Any) -> None:
-    if d < 1:
-        raise InputError("`potential_gradient` must hold at least one function.")
+def _check(steps: Any, time: Any, knots: Any) -> None:
     if isinstance(steps, bool) or not isinstance(steps, int) or not 1 <= steps <= MOST_STEPS:
         raise InputError(f"`steps` must be a whole number from 1 to {MOST_STEPS}; got {steps!r}.")
-    if isinstance(knots, bool) or not isinstance(knots, int) or not 16 <= knots <= 100_000:
-        raise InputError(f"`knots` must be a whole number from 16 to 100000; got {knots!r}.")
+    checked_knots(knots)
     if isinstance(time, bool) or not isinstance(time, int | float) or not 0 < time < np.inf:
         raise InputError(f"`time` must be a positive number; got {time!r}.")
-    if dtype not in ("float32", "float64"):
-        raise InputError(f"`dtype` must be 'float32' or 'float64'; got {dtype!r:.40}.")
-    if dtype == "float64" and jnp.zeros(()).dtype != jnp.float64:
-        raise InputError(
-            '`dtype="float64"` needs JAX\'s float64, which is off: `jax.config.update("jax_enable_x64", True)`.'
-        )

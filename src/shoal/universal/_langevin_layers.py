@@ -49,8 +49,8 @@ from shoal.bijections import (
     written_coupling,
 )
 from shoal.distributions import Flow, GaussianPadding, Padded, StandardNormal
+from shoal.universal._inputs import DType
 from shoal.universal._log_concave import LogConcave
-from shoal.universal._two_layer import DType
 
 REACH = 6.0  # knots lie at T_s(z) for |z| <= REACH
 

@@ -11,9 +11,10 @@ import numpy as np
 
 from shoal._errors import InputError
 from shoal.universal._atoms import Atoms, quantize
+from shoal.universal._inputs import DType
 from shoal.universal._staircase import Staircase
 from shoal.universal._terms import Terms, terms
-from shoal.universal._two_layer import DType, Unresolved, least_budget, staircase
+from shoal.universal._two_layer import Unresolved, least_budget, staircase
 
 MOST_ATOMS = 100_000
 SHARE = 0.7  # of epsilon that the quantization may take

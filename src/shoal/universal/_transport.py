@@ -26,8 +26,8 @@ from shoal.bijections import (
 )
 from shoal.conditioning import compute
 from shoal.distributions import Flow, StandardNormal
+from shoal.universal._inputs import DType
 from shoal.universal._monotone_fit import spline_raw
-from shoal.universal._two_layer import DType
 
 BOUND = 6.0  # half the splines' box, in deviations
 FLOOR = 1e-2  # least slope of a coordinate's whole map, data -> latent
@@ -44,7 +44,7 @@ def transport(
     made: list[AbstractBijection] = []
     for i in range(layers):
         moved = (i + 1) % 2  # the second coordinate first
-        left = (layers - i + 1) // 2 if i % 2 == 0 else (layers - i) // 2 + (layers - i) % 2
+        left = (layers - i + 1) // 2  # layers of this coordinate, this one included
         layer = _layer(points, weights, moved, 1 / left, bins, slices, dtype)
         points = compute(lambda b, p: jax.vmap(b.inverse)(p), layer, points, precision=dtype).astype(float)
         made.append(layer)

@@ -1,7 +1,6 @@
 """The two couplings of Theorem D for given atoms and a budget, or the reason why a dtype can not hold them."""
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
 
 import numpy as np
 from scipy.special import ndtri
@@ -9,10 +8,10 @@ from scipy.stats import norm
 
 from shoal._scalars import FloatArray
 from shoal.universal._atoms import Atoms
+from shoal.universal._inputs import DType
 from shoal.universal._staircase import Staircase, cell_borders, main_direction, pushed, widest_gap
 from shoal.universal._terms import box_diameter, terms
 
-DType: TypeAlias = Literal["float32", "float64"]
 PUSH, SCALE, RAMPS, TAILS = 0.35, 0.25, 0.3, 0.1  # how the budget of the construction is shared
 LEAST_Z, MOST_Z = 3.0, 9.0  # rho / 4 delta
 

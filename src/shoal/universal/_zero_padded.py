@@ -9,7 +9,7 @@ In units of the deviation J = [[delta, T'], [0, delta]] a coordinate, det J = de
 about (T' / delta)^2: an accuracy of epsilon costs 1 / epsilon^2 and more, where `langevin` has a constant.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,8 +30,8 @@ from shoal.bijections import (
 )
 from shoal.distributions import Flow, Padded, StandardNormal, ZeroPadding
 from shoal.universal._figure import Figure
+from shoal.universal._inputs import DType, Gradients, checked_dtype, checked_knots, listed
 from shoal.universal._log_concave import LogConcave, log_concave
-from shoal.universal._two_layer import DType
 
 REACH, POINTS = 6.0, 4096
 
@@ -60,7 +60,7 @@ class ZeroPaddedFlow:
 
 
 def zero_padded(
-    potential_gradient: Callable[[FloatArray], FloatArray] | Sequence[Callable[[FloatArray], FloatArray]],
+    potential_gradient: Gradients,
     *,
     contraction: float,
     key: Key,
@@ -80,8 +80,10 @@ def zero_padded(
 
     Source: Huang, Dinh, Courville (2020), "Augmented Normalizing Flows"; zero padding in training as in [KMR].
     """
-    gradients = [potential_gradient] if callable(potential_gradient) else list(potential_gradient)
-    delta = _checked(len(gradients), contraction, knots, dtype)
+    gradients = listed(potential_gradient)
+    dtype = checked_dtype(dtype)
+    checked_knots(knots)
+    delta = _checked(contraction, dtype)
     targets = [log_concave(g, f"potential_gradient[{i}]") for i, g in enumerate(gradients)]
     z = np.linspace(-REACH, REACH, knots)
     maps = [((t.transport(z) - t.mean) / t.deviation).astype(dtype).astype(np.float64) for t in targets]
@@ -140,18 +142,8 @@ def _flow(
     return Padded(Flow(StandardNormal(2 * d), Chain(layers)), ZeroPadding(d), key=jr.key(0))
 
 
-def _checked(d: int, contraction: Any, knots: Any, dtype: Any) -> float:
+def _checked(contraction: Any, dtype: DType) -> float:
     """The contraction that the layers hold: exp of log delta as stored."""
-    if d < 1:
-        raise InputError("`potential_gradient` must hold at least one function.")
-    if dtype not in ("float32", "float64"):
-        raise InputError(f"`dtype` must be 'float32' or 'float64'; got {dtype!r:.40}.")
-    if dtype == "float64" and jnp.zeros(()).dtype != jnp.float64:
-        raise InputError(
-            '`dtype="float64"` needs JAX\'s float64, which is off: `jax.config.update("jax_enable_x64", True)`.'
-        )
-    if isinstance(knots, bool) or not isinstance(knots, int) or not 16 <= knots <= 100_000:
-        raise InputError(f"`knots` must be a whole number from 16 to 100000; got {knots!r}.")
     least = float(np.sqrt(np.finfo(dtype).eps))
     if (
         isinstance(contraction, bool)
