@@ -6,9 +6,10 @@
 """
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
+
+from _pages import filled, write_or_check
 
 ROOT = Path(__file__).resolve().parents[1]
 TEXT, PAGE, FIGURES = (ROOT / p for p in ("scripts/advice.md", "docs/advice.md", "results/advice.json"))
@@ -59,16 +60,13 @@ def table(record: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def main() -> None:
-    record = json.loads(FIGURES.read_text())
-    page = TEXT.read_text()
-    for name, part in (("counts", counts), ("verdict", verdict), ("table", table)):
-        page = page.replace("{{" + name + "}}", part(record))
-    page = f"<!-- Written by scripts/advice_page.py from scripts/advice.md and results/advice.json. Do not edit. -->\n{page}"
-    if "--check" in sys.argv:
-        sys.exit(int(not PAGE.exists() or PAGE.read_text() != page))
-    PAGE.write_text(page)
+def page() -> str:
+    """The whole page."""
+    record = json.loads(FIGURES.read_text(encoding="utf-8"))
+    head = "<!-- Written by scripts/advice_page.py from scripts/advice.md and results/advice.json. Do not edit. -->\n"
+    parts = {"counts": counts(record), "verdict": verdict(record), "table": table(record)}
+    return head + filled(TEXT.read_text(encoding="utf-8"), parts)
 
 
 if __name__ == "__main__":
-    main()
+    write_or_check(__doc__, lambda: {PAGE: page()})

@@ -5,13 +5,13 @@
 `--check` writes nothing and exits with 1 where the page is not what it would write.
 """
 
-import argparse
 import json
-import sys
 from collections import defaultdict
 from pathlib import Path
 from statistics import median
 from typing import Any
+
+from _pages import filled, write_or_check
 
 from shoal.flows import ARCHITECTURES
 
@@ -157,19 +157,8 @@ def page() -> str:
         models = [r["model"] for r in read(f"images-{data}")["rows"]]
         files = [(m, f"{data}-{m.replace(', ', '-').replace(' ', '-')}.png") for m in models]
         parts[f"{data}-pictures"] = gallery("", [("data", f"{data}-data.png"), *files], 320)
-    for name, made in parts.items():
-        text = text.replace("{{ " + name + " }}", made)
-    return text.rstrip() + "\n"
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true")
-    made = page()
-    if parser.parse_args().check:
-        sys.exit(0 if PAGE.exists() and PAGE.read_text(encoding="utf-8") == made else 1)
-    PAGE.write_text(made, encoding="utf-8")
+    return filled(text, parts)
 
 
 if __name__ == "__main__":
-    main()
+    write_or_check(__doc__, lambda: {PAGE: page()})

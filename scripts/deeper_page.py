@@ -6,13 +6,13 @@
 """
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
+from _pages import between_marks, write_or_check
+
 ROOT = Path(__file__).resolve().parents[1]
 PAGE, FIGURES = ROOT / "docs" / "universal-deeper.md", ROOT / "results" / "transport.json"
-BEGIN, END = "<!-- figures -->", "<!-- end of figures -->"
 
 
 def best(row: dict[str, Any], layers: int) -> dict[str, Any]:
@@ -73,17 +73,6 @@ def written(record: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def main() -> int:
-    """Writes or checks the page."""
-    page = PAGE.read_text(encoding="utf-8")
-    begin, rest = page.split(BEGIN)
-    end = rest.split(END)[1]
-    new = f"{begin}{BEGIN}\n\n{written(json.loads(FIGURES.read_text(encoding='utf-8')))}\n\n{END}{end}"
-    if "--check" in sys.argv[1:]:
-        return int(new != page)
-    PAGE.write_text(new, encoding="utf-8")
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    record = json.loads(FIGURES.read_text(encoding="utf-8"))
+    write_or_check(__doc__, lambda: {PAGE: between_marks(PAGE, written(record))})

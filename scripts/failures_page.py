@@ -5,11 +5,11 @@
 `--check` writes nothing and exits with 1 where the page is not what it would write.
 """
 
-import argparse
 import json
-import sys
 from pathlib import Path
 from typing import Any
+
+from _pages import filled, write_or_check
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE, FIGURES = ROOT / "docs" / "failures.md", ROOT / "results" / "failures.json"
@@ -98,19 +98,8 @@ def page() -> str:
         else f"{min(seeds)} to {max(seeds)} seeds, as said with each failure."
     )
     text = (ROOT / "scripts" / "failures.md").read_text(encoding="utf-8")
-    for key, value in (("seeds", said), ("failures", failures), ("healthy", head + "\n".join(lines))):
-        text = text.replace("{{ " + key + " }}", value)
-    return text.rstrip() + "\n"
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true")
-    made = page()
-    if parser.parse_args().check:
-        sys.exit(0 if PAGE.exists() and PAGE.read_text(encoding="utf-8") == made else 1)
-    PAGE.write_text(made, encoding="utf-8")
+    return filled(text, {"seeds": said, "failures": failures, "healthy": head + "\n".join(lines)})
 
 
 if __name__ == "__main__":
-    main()
+    write_or_check(__doc__, lambda: {PAGE: page()})

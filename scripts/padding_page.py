@@ -5,11 +5,11 @@
 `--check` writes nothing and exits with 1 where the page is not what it would write. `--picture` needs vl-convert-python.
 """
 
-import argparse
 import math
-import sys
 from pathlib import Path
 from typing import Any
+
+from _pages import filled, write_or_check
 
 from shoal.studies import Records, Row, Spread, find, read_records, summarize
 
@@ -265,9 +265,7 @@ def page() -> str:
         "images": table(HEAD, [line(r) for r in images]) if images else "Not run.",
         "published": table(HEAD, [line(r) for r in published]) if published else "Not run.",
     }
-    for name, made in parts.items():
-        text = text.replace("{{ " + name + " }}", made)
-    return text.rstrip() + "\n"
+    return filled(text, parts)
 
 
 def picture() -> None:
@@ -312,17 +310,6 @@ def picture() -> None:
     PICTURE.write_text(vl_convert.vegalite_to_svg(chart.to_json()), encoding="utf-8")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true")
-    parser.add_argument("--picture", action="store_true")
-    options, made = parser.parse_args(), page()
-    if options.check:
-        sys.exit(0 if PAGE.exists() and PAGE.read_text(encoding="utf-8") == made else 1)
-    PAGE.write_text(made, encoding="utf-8")
-    if options.picture:
-        picture()
-
-
 if __name__ == "__main__":
-    main()
+    if write_or_check(__doc__, lambda: {PAGE: page()}, ("--picture",)).picture:
+        picture()

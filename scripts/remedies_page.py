@@ -5,11 +5,11 @@
 `--check` writes nothing and exits with 1 where the page is not what it would write.
 """
 
-import argparse
 import json
-import sys
 from pathlib import Path
 from typing import Any
+
+from _pages import filled, write_or_check
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE, FIGURES = ROOT / "docs" / "remedies.md", ROOT / "results" / "remedies.json"
@@ -75,17 +75,8 @@ def page() -> str:
     found = record["tables"]
     tables = "\n\n".join(section(name, found[name]) for name in TITLES if found.get(name, {}).get("rows"))
     text = (ROOT / "scripts" / "remedies.md").read_text(encoding="utf-8")
-    return text.replace("{{ settings }}", settings).replace("{{ tables }}", tables).rstrip() + "\n"
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true")
-    made = page()
-    if parser.parse_args().check:
-        sys.exit(0 if PAGE.exists() and PAGE.read_text(encoding="utf-8") == made else 1)
-    PAGE.write_text(made, encoding="utf-8")
+    return filled(text, {"settings": settings, "tables": tables})
 
 
 if __name__ == "__main__":
-    main()
+    write_or_check(__doc__, lambda: {PAGE: page()})

@@ -3,11 +3,11 @@
 python scripts/universal_conditioned_page.py [--check]
 """
 
-import argparse
 import json
-import sys
 from pathlib import Path
 from typing import Any
+
+from _pages import filled, write_or_check
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "universal-conditioned.md"
@@ -64,22 +64,9 @@ def page(record: dict[str, Any]) -> str:
         ),
     }
     text = (ROOT / "scripts" / "universal_conditioned.md").read_text(encoding="utf-8")
-    for name, made in tables.items():
-        text = text.replace("{{ " + name + " }}", made)
-    return text.rstrip() + "\n"
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--check", action="store_true")
-    options = parser.parse_args()
-    text = page(json.loads((ROOT / "results" / "langevin.json").read_text(encoding="utf-8")))
-    if options.check:
-        sys.exit(0 if PAGE.read_text(encoding="utf-8") == text else 1)
-    PAGE.write_text(text, encoding="utf-8")
+    return filled(text, tables)
 
 
 if __name__ == "__main__":
-    main()
+    record = json.loads((ROOT / "results" / "langevin.json").read_text(encoding="utf-8"))
+    write_or_check(__doc__, lambda: {PAGE: page(record)})

@@ -6,18 +6,17 @@ The page's own text stands in docs/universal.md around the two marks; only what 
 `--check` writes nothing and exits with 1 where page or picture are not what it would write.
 """
 
-import argparse
 import json
 import math
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from _pages import between_marks, write_or_check
+
 ROOT = Path(__file__).resolve().parents[1]
 PAGE, PICTURE = ROOT / "docs" / "universal.md", ROOT / "docs" / "images" / "universal.svg"
 FIGURES = ROOT / "results" / "universal.json"
-BEGIN, END = "<!-- figures -->", "<!-- end of figures -->"
 COLOURS = {
     "checkerboard": "#2b6c99", "moons": "#d1622b", "rings": "#3c8d5a", "eight-gaussians": "#7d5ba6", "pinwheel": "#a8842a"
 }  # fmt: skip
@@ -183,23 +182,6 @@ def panel(record: dict[str, Any], columns: int, few: int, x0: float, *, labels: 
     ]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true")
-    record = json.loads(FIGURES.read_text(encoding="utf-8"))
-    text = PAGE.read_text(encoding="utf-8")
-    before, _, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not end:
-        sys.exit(f"{PAGE} lacks the marks {BEGIN} and {END}.")
-    made = f"{before}{BEGIN}\n\n{generated(record)}\n\n{END}{after}"
-    drawn = picture(record)
-    if parser.parse_args().check:
-        same = made == text and PICTURE.exists() and PICTURE.read_text(encoding="utf-8") == drawn
-        sys.exit(0 if same else 1)
-    PAGE.write_text(made, encoding="utf-8")
-    PICTURE.write_text(drawn, encoding="utf-8")
-
-
 if __name__ == "__main__":
-    main()
+    record = json.loads(FIGURES.read_text(encoding="utf-8"))
+    write_or_check(__doc__, lambda: {PAGE: between_marks(PAGE, generated(record)), PICTURE: picture(record)})

@@ -16,9 +16,10 @@ def test_the_page_is_what_the_script_writes():
     assert (ROOT / "docs" / "images" / "padding-conditions.svg").is_file()
 
 
-def test_verdicts_are_drawn_from_ranges():
+def test_verdicts_are_drawn_from_ranges(monkeypatch: pytest.MonkeyPatch):
     from shoal.studies import Row, Spread
 
+    monkeypatch.syspath_prepend(ROOT / "scripts")
     script = runpy.run_path(str(ROOT / "scripts" / "padding_page.py"))
 
     def row(padding: str, low: float, high: float | None) -> Row:
@@ -43,9 +44,10 @@ def test_verdicts_are_drawn_from_ranges():
 
 
 @pytest.mark.parametrize("effective", [9.0, 11.0])
-def test_a_joint_is_never_a_likelihood(effective: float):
+def test_a_joint_is_never_a_likelihood(effective: float, monkeypatch: pytest.MonkeyPatch):
     from shoal.studies import Row, Spread
 
+    monkeypatch.syspath_prepend(ROOT / "scripts")
     script = runpy.run_path(str(ROOT / "scripts" / "padding_page.py"))
     one = lambda v: Spread(v, v, v, 0)  # noqa: E731
     figures = {

@@ -1,0 +1,46 @@
+"""What the scripts that write pages share: places in a text, the part between two marks, and `--check`."""
+
+import argparse
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+BEGIN, END = "<!-- figures -->", "<!-- end of figures -->"
+
+
+def filled(text: str, parts: Mapping[str, str]) -> str:
+    """The text with `{{ name }}` replaced by the part of that name, and one newline at the end."""
+    for name, part in parts.items():
+        text = text.replace("{{ " + name + " }}", part)
+    return text.rstrip() + "\n"
+
+
+def between_marks(page: Path, part: str) -> str:
+    """The page with `part` between its two marks."""
+    before, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not end:
+        sys.exit(f"{page} lacks the marks {BEGIN} and {END}.")
+    return f"{before}{BEGIN}\n\n{part}\n\n{END}{after}"
+
+
+def write_or_check(
+    description: str | None, made: Callable[[], Mapping[Path, str]], flags: tuple[str, ...] = ()
+) -> argparse.Namespace:
+    """Writes the files, or with `--check` writes nothing and exits with 1 where one is not what would be written.
+
+    Returns the options, of which `flags` are further ones.
+    """
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--check", action="store_true")
+    for flag in flags:
+        parser.add_argument(flag, action="store_true")
+    options, files = parser.parse_args(), made()
+    if options.check:
+        same = all(p.exists() and p.read_text(encoding="utf-8") == text for p, text in files.items())
+        sys.exit(0 if same else 1)
+    for path, text in files.items():
+        path.write_text(text, encoding="utf-8")
+    return options
