@@ -55,6 +55,20 @@ class Parsed(HTMLParser):
         )
 
 
+def self_contained(path: Path) -> Parsed:
+    """The page, parsed, after checks that it is small and asks for nothing from anywhere."""
+    parsed = Parsed(path)
+    assert path.stat().st_size < 2_000_000
+    for tag, attributes in parsed.tags:
+        assert tag not in {"iframe", "object", "embed", "base", "form", "img", "audio", "video"}
+        for name in ("src", "srcset", "action", "data", "poster"):
+            assert name not in attributes, (tag, attributes)
+        assert attributes.get("href", "data:,") == "data:,", (tag, attributes)
+    assert "url(" not in parsed.style
+    assert "://" not in json.dumps(parsed.payload)
+    return parsed
+
+
 def small(**changes: Any) -> dict[str, Any]:
     return make_record(columns=["a", "b"], points=40, samples=40, epochs=4, seeds=1) | changes
 
@@ -65,20 +79,12 @@ def written(record: dict[str, Any], folder: Path) -> Parsed:
 
 
 def test_it_is_small_and_self_contained(report: Path) -> None:
-    assert report.stat().st_size < 2_000_000
-    parsed = Parsed(report)
-    for tag, attributes in parsed.tags:
-        assert tag not in {"iframe", "object", "embed", "base", "form", "img", "audio", "video"}
-        for name in ("src", "srcset", "action", "data", "poster"):
-            assert name not in attributes, (tag, attributes)
-        assert attributes.get("href", "data:,") == "data:,", (tag, attributes)
-    assert "url(" not in parsed.style
+    parsed = self_contained(report)
     assert "@import" not in parsed.style
     policy = next(a["content"] for _, a in parsed.tags if a.get("http-equiv") == "Content-Security-Policy")
     assert policy is not None
     assert policy.startswith("default-src 'none';")
     assert not re.search(r"https?:|\*", policy)
-    assert "://" not in json.dumps(parsed.payload)
 
 
 def test_points_are_sent_once_and_bounded(tmp_path: Path) -> None:

@@ -6,16 +6,15 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 import shoal
 
 from .._errors import InputError
+from ._console import sized
 from ._exit import exit_codes
-from ._parse import check_above, parse_choice, parse_names
+from ._parse import check_above, parse_choice, parse_names, single_name
 
 DTYPES = ("float32", "float64")
-WIDTH = 140  # where the output is no terminal
 COLUMN_OPTIONS = ("columns", "drop", "context", "weights")
 
 
@@ -53,8 +52,7 @@ def advise(
             )
         kind = parse_choice(dtype, "--dtype", DTYPES)
         named = {name: parse_names(given[name], f"--{name}") for name in COLUMN_OPTIONS}
-        if len(named["weights"]) > 1:
-            raise InputError(f"--weights names {len(named['weights'])} columns; name one.")
+        weight = single_name(named["weights"], "--weights")
         if data.is_dir():
             used = [f"--{name}" for name in COLUMN_OPTIONS if given[name] is not None]
             if used:
@@ -66,7 +64,7 @@ def advise(
                 columns=named["columns"] or None,
                 drop=named["drop"],
                 context=named["context"],
-                weights=named["weights"][0] if named["weights"] else None,
+                weights=weight,
                 minimum_rows=1,
                 distinct=False,
                 command=f"shoal advise {shlex.quote(str(data))}",
@@ -83,9 +81,7 @@ def advise(
 
 def _print(found: Any, command: str | None) -> None:
     """One line a sentence, its status first; then the range and the command."""
-    console = Console()
-    if not console.is_terminal:
-        console.width = WIDTH
+    console = sized(None)
     for line in found.lines:
         if line.about == "confirm" and command is not None:
             continue

@@ -1,14 +1,13 @@
 """What `shoal audit` prints: the layers, the round trips, the key figures with their kinds, and the verdict."""
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from ._summary import WIDTH
+from ._console import sized, spinner
 
 KINDS = {
     "exact": "exact",
@@ -27,9 +26,7 @@ COLUMNS = {
 
 def print_audit(record: dict[str, Any], console: Console | None = None) -> None:
     """Prints the tables of an audit's record, the figures in one line each, and the verdict."""
-    console = console or Console()
-    if not console.is_terminal:
-        console.width = WIDTH
+    console = sized(console)
     console.print(layers_table(record))
     console.print(trips_table(record))
     for line in (*figures(record), record.get("note") or "", record["diagnosis"]["sentence"]):
@@ -94,17 +91,9 @@ def figures(record: dict[str, Any]) -> list[str]:
     return lines
 
 
-@contextmanager
-def shown_audit(points: int, size: int, console: Console | None = None) -> Iterator[None]:
+def shown_audit(points: int, size: int, console: Console | None = None) -> AbstractContextManager[None]:
     """A spinner on a terminal, otherwise one line, on stderr."""
-    console = console or Console(stderr=True)
-    words = f"auditing {points} points of {size} coordinates"
-    if console.is_terminal:
-        with console.status(words):
-            yield
-        return
-    console.print(words, markup=False, highlight=False, soft_wrap=True)
-    yield
+    return spinner(f"auditing {points} points of {size} coordinates", line=True, console=console)
 
 
 def number(value: Any) -> str:

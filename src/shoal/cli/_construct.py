@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
-from rich.console import Console
 
 import shoal
 
 from .._errors import InputError
+from ._console import spinner
 from ._construct_summary import print_construction
 from ._exit import exit_codes
-from ._parse import check_above, check_count, parse_choice, parse_names
+from ._parse import check_above, check_count, parse_choice, parse_names, single_name
 from ._precision import float64
 from ._run_folder import check_places, claimed, discard, find_places, publish
 
@@ -61,24 +61,27 @@ def construct(
         check_count(seed, "--seed", 0)
         kind = parse_choice(precision, "--precision", PRECISIONS)
         named = {name: parse_names(given[name], f"--{name}") for name in COLUMN_OPTIONS}
-        if len(named["weights"]) > 1:
-            raise InputError(f"--weights names {len(named['weights'])} columns; name one.")
+        weight = single_name(named["weights"], "--weights")
         places = find_places(out)
         check_places(places, overwrite=overwrite, resume=False, resumable=False)
         table = shoal.tables.read_table(
             samples,
             columns=named["columns"] or None,
             drop=named["drop"],
-            weights=named["weights"][0] if named["weights"] else None,
+            weights=weight,
             minimum_rows=1,
             distinct=False,
             command=_command(given, COLUMN_OPTIONS),
         )
         _check_width(table, str(samples))
-        config = _config(given, named)
+        config = _config(given, named, weight)
         with claimed(places, config, lambda before: [], resume=False):
             try:
-                with _interruptible(), float64(kind == "float64"), _shown_work(table):
+                with (
+                    _interruptible(),
+                    float64(kind == "float64"),
+                    spinner(f"constructing from {table.rows:,d} rows of {len(table.names)} columns"),
+                ):
                     record = _constructed(table, epsilon, kind, seed, places.unfinished)
                 record |= {"config": config, "seed": seed, "command": _command(given)}
                 shoal.records.write_record(record, places.unfinished / "certificate.json")
@@ -144,12 +147,12 @@ def _check_width(table: Any, label: str) -> None:
         raise InputError(f"{label}: {count} to construct from; give 2 to {MOST_COLUMNS} columns.")
 
 
-def _config(given: dict[str, Any], named: dict[str, tuple[str, ...]]) -> dict[str, Any]:
+def _config(given: dict[str, Any], named: dict[str, tuple[str, ...]], weight: str | None) -> dict[str, Any]:
     plain = {key: given[key] for key in ("epsilon", "seed", "precision")}
     chosen = {
         "columns": list(named["columns"]) or None,
         "drop": list(named["drop"]),
-        "weights": named["weights"][0] if named["weights"] else None,
+        "weights": weight,
     }
     return {"format": 1, "command": "construct", "samples": str(given["samples"]), **plain, **chosen}
 
@@ -193,14 +196,3 @@ def _interruptible() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
     if asked:
         raise KeyboardInterrupt
-
-
-@contextmanager
-def _shown_work(table: Any) -> Iterator[None]:
-    """A spinner on a terminal; nothing where the output goes elsewhere."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield
-        return
-    with console.status(f"constructing from {table.rows:,d} rows of {len(table.names)} columns"):
-        yield

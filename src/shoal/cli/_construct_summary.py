@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ._audit_summary import KINDS
-from ._summary import WIDTH
+from ._console import sized
 
 SIGNS = {"exact": "= ", "lower_bound": ">= ", "upper_bound": "<= ", "estimate": "~ ", "unresolved": "? "}
 HEADS = {
@@ -17,9 +17,7 @@ HEADS = {
 
 def print_construction(record: dict[str, Any], console: Console | None = None) -> None:
     """Prints a construction's record: one line a distance, and the table of condition numbers."""
-    console = console or Console()
-    if not console.is_terminal:
-        console.width = WIDTH
+    console = sized(console)
     for line in distances(record):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     console.print(conditions_table(record))

@@ -7,14 +7,12 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from ._summary import WIDTH
+from ._console import sized
 
 
 def print_factorization(made: Any, found: Any | None, console: Console | None = None) -> None:
     """Prints the tables of a `Factorization` and, if there is one, of its `Frontier`, and one line of figures."""
-    console = console or Console()
-    if not console.is_terminal:
-        console.width = WIDTH
+    console = sized(console)
     if found is not None:
         console.print(frontier_table(found, len(made.layers)))
     console.print(layers_table(made.to_record()))

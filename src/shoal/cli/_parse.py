@@ -25,6 +25,13 @@ def parse_names(text: str | None, option: str) -> tuple[str, ...]:
     return names
 
 
+def single_name(names: tuple[str, ...], option: str) -> str | None:
+    """The one column that was named, or None. **Raises:** `InputError` for more than one."""
+    if len(names) > 1:
+        raise InputError(f"{option} names {len(names)} columns; name one.")
+    return names[0] if names else None
+
+
 def parse_choices(text: str, option: str, known: Sequence[str]) -> tuple[str, ...]:
     """Distinct words out of `known`, separated by commas."""
     words = parse_names(text, option)

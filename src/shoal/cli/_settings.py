@@ -4,7 +4,6 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from .._errors import InputError
 from ._parse import (
     check_above,
     check_count,
@@ -13,6 +12,7 @@ from ._parse import (
     parse_counts,
     parse_names,
     parse_seconds,
+    single_name,
 )
 
 FAMILIES = (
@@ -68,15 +68,13 @@ def parse_settings(data: Path, given: dict[str, Any]) -> FitSettings:
 
     **Raises:** `InputError` naming the option, the value seen and what it may be.
     """
-    weights = parse_names(given["weights"], "--weights")
-    if len(weights) > 1:
-        raise InputError(f"--weights names {len(weights)} columns; name one.")
+    weight = single_name(parse_names(given["weights"], "--weights"), "--weights")
     return FitSettings(
         data=str(data),
         columns=parse_names(given["columns"], "--columns") or None,
         drop=parse_names(given["drop"], "--drop"),
         context=parse_names(given["context"], "--context"),
-        weights=weights[0] if weights else None,
+        weights=weight,
         families=parse_choices(given["families"], "--families", FAMILIES),
         depths=tuple(sorted(set(parse_counts(given["depths"], "--depths")))),
         seeds=check_count(given["seeds"], "--seeds"),

@@ -8,7 +8,7 @@ from rich.table import Table
 
 import shoal
 
-from ._summary import WIDTH
+from ._console import sized
 
 FIGURES = 3  # in one table, so that medians and ranges fit a line
 
@@ -98,9 +98,7 @@ def _print_damage(study: Any, records: Any, console: Console | None) -> None:
 
 
 def _print(table: Table, console: Console | None) -> None:
-    console = console or Console()
-    if not console.is_terminal:
-        console.width = WIDTH
+    console = sized(console)
     console.print(table)
 
 

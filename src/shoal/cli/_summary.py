@@ -6,14 +6,12 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-WIDTH = 140  # where the output is no terminal
+from ._console import sized
 
 
 def print_summary(record: Mapping[str, Any], console: Console | None = None) -> None:
     """Prints the table of rungs and the sentence of the decision."""
-    console = console or Console()
-    if not console.is_terminal:
-        console.width = WIDTH
+    console = sized(console)
     console.print(rungs_table(record))
     decision = record.get("decision") or {}
     if decision.get("sentence"):

@@ -6,20 +6,17 @@ The template escapes every text by itself (Jinja2 autoescape); chart data goes t
 from collections.abc import Mapping
 from typing import Any
 
-import jinja2
-
 from .._errors import InputError
 from . import _audit_words as words
 from ._audit_points import audit_points
 from ._charts_layers import WITH_TEXT, heat_charts
 from ._charts_spectrum import bands_chart
 from ._charts_trips import trips_chart
-from ._embed import licences, page_file, script_json, specification, vendored_scripts, vendored_versions
 from ._numbers import number
 from ._page import scatter_payload
 from ._points import column_sets
 from ._rungs import mapping, sequence
-from ._theme import CONFIG
+from ._shell import last_part, rendered
 
 FORMAT = 1
 TABLE = 200  # layers that the table lists
@@ -52,18 +49,13 @@ def render_audit(record: Mapping[str, Any]) -> str:
         "spectrum": bands_chart(record),
         "round-trip": trips_chart(record),
     }
-    specs = {name: specification(chart) for name, chart in charts.items() if chart is not None}
-    payload = {
-        # texts of a record may be anything; Vega-Lite writes them into expressions for screen readers unescaped
-        "config": CONFIG | {"aria": False},
-        "charts": specs,
-        "datasets": {},
-        "scatter": None if points is None else scatter_payload(points),
-    }
-    template = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    ).from_string(page_file("layers.html") + page_file("audit.html"))
-    return template.render(
+    return rendered(
+        "audit",
+        ["layers.html", "audit.html"],
+        charts=charts,
+        styles=["report.css", "layers.css", "audit.css"],
+        texts_of_records=True,
+        scatter=None if points is None else scatter_payload(points),
         title=_title(record),
         facts=words.facts(record),
         command=str(record.get("command") or ""),
@@ -72,7 +64,6 @@ def render_audit(record: Mapping[str, Any]) -> str:
         healthy=diagnosis.get("healthy") is True,
         cause=str(diagnosis.get("cause") or ""),
         tiles=words.tiles(record),
-        charts=set(specs),
         count=len(layers),
         with_text=len(layers) <= WITH_TEXT,
         worst=None if worst is None else words.layer_label(layers[worst], worst),
@@ -92,17 +83,9 @@ def render_audit(record: Mapping[str, Any]) -> str:
         traces=words.traces(record),
         kinds=words.kinds_table(record),
         unlisted=max(len(sequence(layers)) - TABLE, 0),
-        style=page_file("report.css") + page_file("layers.css") + page_file("audit.css"),
-        script=page_file("report.js"),
-        payload=script_json(payload),
-        libraries=vendored_scripts(),
-        library_versions=", ".join(
-            f"{name} {entry['version']}" for name, entry in vendored_versions().items()
-        ),
-        licences=licences().replace("</", "<\\/"),
     )
 
 
 def _title(record: Mapping[str, Any]) -> str:
     target = str(record.get("target") or record.get("name") or "map")
-    return target.replace("\\", "/").rstrip("/").rsplit("/", 1)[-1] or target
+    return last_part(target)

@@ -6,14 +6,11 @@ The template escapes every text by itself (Jinja2 autoescape); chart data goes t
 from collections.abc import Mapping
 from typing import Any
 
-import jinja2
-
 from .._errors import InputError
 from ._charts_construction import DOTTED, parts_chart, point_charts, staircase_chart
-from ._embed import licences, page_file, script_json, specification, vendored_scripts, vendored_versions
 from ._numbers import MISSING, duration, finite, setting, short, whole
 from ._rungs import mapping, sequence
-from ._theme import CONFIG
+from ._shell import last_part, rendered
 
 FORMAT = 1
 POINTS = 2_000  # a picture
@@ -65,18 +62,13 @@ def render_construction(record: Mapping[str, Any]) -> str:
         "t3": staircase_chart(t3, ("u = ⟨v, x′⟩", f"t₃(u){first}"), coloured=False),
         "parts": parts_chart(certificate),
     }
-    specs = {name: specification(chart) for name, chart in charts.items() if chart is not None}
-    payload = {
-        # texts of a record may be anything; Vega-Lite writes them into expressions for screen readers unescaped
-        "config": CONFIG | {"aria": False},
-        "charts": specs,
-        "datasets": {},
-        "scatter": None,
-    }
-    template = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    ).from_string(page_file("construction.html"))
-    return template.render(
+    return rendered(
+        "construct",
+        ["construction.html"],
+        charts=charts,
+        styles=["report.css", "audit.css", "construction.css"],
+        texts_of_records=True,
+        empty="The record has no points for this picture.",
         title=_title(record),
         facts=_facts(record),
         command=str(record.get("command") or ""),
@@ -84,7 +76,6 @@ def render_construction(record: Mapping[str, Any]) -> str:
         tiles=_tiles(record),
         sentence=_sentence(record),
         padding=_padding(record),
-        charts=set(specs),
         plane=plane,
         names=[str(name) for name in sequence(pictures.get("names"))] or ["", ""],
         strides=[whole(steps.get("stride")) if steps.get("stride", 1) != 1 else "" for steps in (t2, t3)],
@@ -95,20 +86,12 @@ def render_construction(record: Mapping[str, Any]) -> str:
         plateau=short(record.get("plateau")),
         atoms=whole(certificate.get("atoms")),
         shown=whole(len(sequence(pictures.get("second")))),
-        style=page_file("report.css") + page_file("audit.css") + page_file("construction.css"),
-        script=page_file("report.js"),
-        payload=script_json(payload),
-        libraries=vendored_scripts(),
-        library_versions=", ".join(
-            f"{name} {entry['version']}" for name, entry in vendored_versions().items()
-        ),
-        licences=licences().replace("</", "<\\/"),
     )
 
 
 def _title(record: Mapping[str, Any]) -> str:
     source = str(record.get("source") or "sample")
-    return source.replace("\\", "/").rstrip("/").rsplit("/", 1)[-1] or source
+    return last_part(source)
 
 
 def _facts(record: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -7,15 +7,12 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import jinja2
-
 from .._errors import InputError
 from ._charts_factorization import KINDS, frontier_chart, layer_chart
-from ._embed import licences, page_file, script_json, specification, vendored_scripts, vendored_versions
 from ._numbers import MISSING, duration, finite, number, short
 from ._pictures import pictures
 from ._rungs import mapping, sequence
-from ._theme import CONFIG
+from ._shell import last_part, rendered
 
 FORMAT = 1
 
@@ -54,36 +51,28 @@ def render_factorization(record: Mapping[str, Any], frontier: Mapping[str, Any] 
         if rows
         else None,
     }
-    specs = {name: specification(chart) for name, chart in charts.items() if chart is not None}
     pictured = pictures(record)
-    payload = {"config": CONFIG, "charts": specs, "datasets": {}, "scatter": None, "pictures": pictured}
-    template = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    ).from_string(page_file("factorization.html"))
-    return template.render(
+    return rendered(
+        "factor",
+        ["factorization.html"],
+        charts=charts,
+        styles=["report.css", "factorization.css"],
+        scripts=["report.js", "factorization.js"],
+        more={"pictures": pictured},
         title=_title(record),
         facts=_facts(record),
         command=str(record.get("command") or ""),
         sentence=_sentence(record),
         tiles=_tiles(record, rows),
-        charts=set(specs),
         pictures=pictured["items"] if pictured else [],
         layers=[_layer_row(place, layer) for place, layer in enumerate(layers, 1)],
         rows=[_frontier_row(row, len(layers)) for row in rows],
-        style=page_file("report.css") + page_file("factorization.css"),
-        script=page_file("report.js") + page_file("factorization.js"),
-        payload=script_json(payload),
-        libraries=vendored_scripts(),
-        library_versions=", ".join(
-            f"{name} {entry['version']}" for name, entry in vendored_versions().items()
-        ),
-        licences=licences().replace("</", "<\\/"),
     )
 
 
 def _title(record: Mapping[str, Any]) -> str:
     source = str(record.get("source") or f"Matrix of size {record['size']}")
-    return source.replace("\\", "/").rstrip("/").rsplit("/", 1)[-1] or source
+    return last_part(source)
 
 
 def _facts(record: Mapping[str, Any]) -> list[tuple[str, str]]:

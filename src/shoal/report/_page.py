@@ -6,21 +6,18 @@ The template escapes every text by itself (Jinja2 autoescape); chart data goes t
 from collections.abc import Mapping
 from typing import Any
 
-import jinja2
-
 from ._charts_conditioning import histogram_chart, spectrum_chart
 from ._charts_curves import any_below_floor, curve_rows, overview_chart, rung_curve_chart
 from ._charts_frontier import condition_chart, frontier_rows, likelihood_chart, trade_off_chart
 from ._charts_layers import WITH_TEXT, heat_charts
 from ._charts_round_trip import round_trip_chart, round_trip_rows
 from ._charts_scatter import AXIS, GAP, scatter_specifications
-from ._embed import licences, page_file, script_json, specification, vendored_scripts, vendored_versions
 from ._layers import layer_section
 from ._numbers import finite, fixed, setting, short, whole
 from ._points import Points, column_sets, points_of
 from ._rungs import Rung, best_of, chosen_of, mapping, rungs_of
+from ._shell import last_part, rendered
 from ._tables import caution, facts, lattice_rows, legend, rung_rows, seed_rows, settings, tiles
-from ._theme import CONFIG
 
 
 def render(record: Mapping[str, Any]) -> str:
@@ -43,17 +40,13 @@ def render(record: Mapping[str, Any]) -> str:
         "rung-curve": rung_curve_chart(rungs, curves),
         **heat_charts(layers.rows, None, None),
     }
-    specs = {name: specification(chart) for name, chart in charts.items() if chart is not None}
-    payload = {
-        "config": CONFIG,
-        "charts": specs,
-        "datasets": {"curves": _by_column(curves)},
-        "scatter": None if points is None else scatter_payload(points),
-    }
-    template = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    ).from_string(page_file("layers.html") + page_file("report.html"))
-    return template.render(
+    return rendered(
+        "fit",
+        ["layers.html", "report.html"],
+        charts=charts,
+        styles=["report.css", "layers.css"],
+        datasets={"curves": _by_column(curves)},
+        scatter=None if points is None else scatter_payload(points),
         title=_title(record),
         facts=facts(record),
         command=record.get("command") or "",
@@ -61,7 +54,6 @@ def render(record: Mapping[str, Any]) -> str:
         chosen=chosen_of(rungs) is not None,
         caution=caution(rungs),
         tiles=tiles(record, rungs),
-        charts=set(specs),
         rungs=rung_rows(rungs),
         legend=legend(rungs),
         unmeasured=_unmeasured(rungs),
@@ -82,20 +74,12 @@ def render(record: Mapping[str, Any]) -> str:
         settings=settings(record),
         limit=setting(limit),
         trip=setting(decision.get("max_round_trip")),
-        style=page_file("report.css") + page_file("layers.css"),
-        script=page_file("report.js"),
-        payload=script_json(payload),
-        libraries=vendored_scripts(),
-        library_versions=", ".join(
-            f"{name} {entry['version']}" for name, entry in vendored_versions().items()
-        ),
-        licences=licences().replace("</", "<\\/"),
     )
 
 
 def _title(record: Mapping[str, Any]) -> str:
     source = str(mapping(record.get("data")).get("source") or "table")
-    return source.replace("\\", "/").rstrip("/").rsplit("/", 1)[-1] or source
+    return last_part(source)
 
 
 def scatter_payload(points: Points) -> dict[str, Any]:
