@@ -19,7 +19,6 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*deprecated.*:UserWarning")
 @pytest.fixture(scope="module")
 def peers() -> Any:
     """The benchmark's own modules, which know nothing of Shoal."""
-    pytest.importorskip("normflows")
     sys.path.insert(0, str(ROOT / "benchmarks"))
     try:
         from failures import _peer, _train, deep_couplings, singular_convolution  # pyright: ignore[reportMissingImports]

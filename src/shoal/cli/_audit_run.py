@@ -45,12 +45,12 @@ def run_points(
 
 def _extended(flow: Any, values: Any, context: Any, about: dict[str, Any]) -> tuple[Any, Any, dict[str, Any]]:
     """Values, context and record; a `Padded` is a map of rows with their padding, whose coordinates come last."""
-    if not hasattr(flow, "extended"):
+    if not isinstance(flow, shoal.distributions.Padded):
         return values, context, about
-    import jax
+    import jax.numpy as jnp
     import numpy as np
 
-    padded = np.asarray(jax.vmap(flow.extended)(jax.numpy.asarray(values, flow.dtype)), np.float64)
+    padded = np.asarray(shoal.distributions.padded_rows(flow, jnp.asarray(values, flow.dtype)), np.float64)
     extra = padded.shape[1] - values.shape[1]
     names = about.get("columns")
     if names is not None:

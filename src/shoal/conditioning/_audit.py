@@ -97,13 +97,14 @@ def audit(
             None if attack_radius is None else _attacked(whole, points, rows, worst, c, units, attack_radius)
         )
         rows_of_layers = _bounded(walked.rows, whole, z, given)
-    kappa = float(np.quantile(np.nan_to_num(found.condition_numbers, nan=np.inf), 0.99, method="higher"))
+    kappas = np.nan_to_num(found.condition_numbers, nan=np.inf)
+    kappa = float(np.quantile(kappas, 0.99, method="higher"))
     runaway = _runaway(singles, points, given, seed)
     exact = _largest(trips, "float64")
     diagnosis = diagnose(
         rows_of_layers,
         kappa=kappa,
-        typical=float(np.median(np.nan_to_num(found.condition_numbers, nan=np.inf))),
+        typical=float(np.median(kappas)),
         trip=_largest(trips, "float32"),
         exact_trip=exact,
         exact_predicted=0.0

@@ -12,6 +12,7 @@ from shoal.distributions._normal import DiagonalNormal as DiagonalNormal
 from shoal.distributions._normal import StandardNormal as StandardNormal
 from shoal.distributions._padded import Estimate as Estimate
 from shoal.distributions._padded import Padded as Padded
+from shoal.distributions._padded import padded_rows as padded_rows
 from shoal.distributions._paddings import AbstractPadding as AbstractPadding
 from shoal.distributions._paddings import GaussianClampedPadding as GaussianClampedPadding
 from shoal.distributions._paddings import GaussianPadding as GaussianPadding

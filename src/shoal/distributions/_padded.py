@@ -142,6 +142,11 @@ class Padded(AbstractDistribution):
         return joint - self.padding.log_density(e).astype(joint.dtype)
 
 
+def padded_rows(distribution: AbstractDistribution, x: Float[Array, "rows m"]) -> Float[Array, "rows n"]:
+    """Rows of the space that the bijection works on: those of a `Padded` flow with their own padding, others as they are."""
+    return jax.vmap(distribution.extended)(x) if isinstance(distribution, Padded) else x
+
+
 def importance_weighted(
     weights: Float[Array, "draws ..."], kind: Literal["lower_bound", "estimate"]
 ) -> Estimate:

@@ -3,7 +3,6 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -12,7 +11,7 @@ from shoal._types import Key
 from shoal.conditioning import AbstractMap, Kind, spectrum
 from shoal.conditioning._spectrum import DENSE, RESOLVED
 from shoal.conditioning._trips import trip_errors
-from shoal.distributions import Padded
+from shoal.distributions import Padded, padded_rows
 from shoal.remedies._mixed import MixedPrecision
 from shoal.remedies._plan import Plan
 from shoal.training import FitResult
@@ -57,7 +56,7 @@ def figures(plan: Plan, trained: FitResult, points: int, key: Key) -> Figures:
     tested: AbstractMap = flow.to_map() if mixed is None else mixed.to_map()
     x = plan.test[:points]
     if isinstance(flow, Padded):
-        x = np.asarray(jax.vmap(flow.extended)(jnp.asarray(x, jnp.float32)), np.float64)
+        x = np.asarray(padded_rows(flow, jnp.asarray(x, jnp.float32)), np.float64)
     unit = np.ones(tested.size)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         found = spectrum(tested, x, tested.inverse(x), None, unit, dense=tested.size <= DENSE)

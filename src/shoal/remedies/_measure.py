@@ -3,14 +3,13 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 
 from shoal._types import Key
 from shoal.conditioning import audit
-from shoal.distributions import Padded
+from shoal.distributions import Padded, padded_rows
 from shoal.remedies._base import AbstractRemedy, Proposal
 from shoal.remedies._figures import Figures, figures
 from shoal.remedies._measurements import Measured, Measurements, effects_of
@@ -102,7 +101,7 @@ def _train(plan: Plan, key: Key) -> FitResult:
 def _proposed(plan: Plan, trained: FitResult, points: int) -> tuple[Proposal, ...]:
     x = plan.test[:points]
     if isinstance(trained.flow, Padded):
-        x = np.asarray(jax.vmap(trained.flow.extended)(jnp.asarray(x, jnp.float32)), np.float64)
+        x = np.asarray(padded_rows(trained.flow, jnp.asarray(x, jnp.float32)), np.float64)
     return propose(audit(trained.flow, x, scale=np.ones(x.shape[1])), trained.flow, plan.train)
 
 

@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -22,7 +21,7 @@ from shoal.conditioning import (
     summarize,
     summarize_round_trip,
 )
-from shoal.distributions import Flow, Padded
+from shoal.distributions import Flow, Padded, padded_rows
 from shoal.selection._prepare import Part
 
 POINTS = 10_000  # condition numbers and round trips are measured at no more points than this
@@ -86,7 +85,7 @@ def with_padding(flow: Flow | Padded, x: FloatArray) -> FloatArray:
     """Rows of the space that the bijection works on: those of a `Padded` flow with their own padding."""
     if not isinstance(flow, Padded):
         return x
-    padding = jax.vmap(flow.extended)(jnp.asarray(x))[:, x.shape[1] :]
+    padding = padded_rows(flow, jnp.asarray(x))[:, x.shape[1] :]
     return np.hstack([x, np.asarray(padding, x.dtype)])
 
 

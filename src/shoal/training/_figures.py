@@ -17,7 +17,7 @@ from shoal._scalars import FloatArray
 from shoal._types import Array
 from shoal.bijections import rolled
 from shoal.conditioning import JaxMap, Precision, condition_numbers, extremes, jacobian_singular_values
-from shoal.distributions import Padded
+from shoal.distributions import padded_rows
 
 from ._data import Rows
 from ._monitor import DENSE
@@ -87,7 +87,7 @@ def _dense(
     form: Form, params: Any, buffers: Any, x: Array, context: Array | None
 ) -> tuple[Array, Array, Array]:
     flow = rolled(eqx.combine(params, buffers, form.flow))
-    x, axes = _whole(flow, x), (0, None if context is None else 0)
+    x, axes = padded_rows(flow, x), (0, None if context is None else 0)
 
     def to_latent(v, c):
         z = flow.bijection.inverse(v, c)
@@ -102,14 +102,9 @@ def _there_and_back(
     form: Form, params: Any, buffers: Any, x: Array, context: Array | None
 ) -> tuple[Array, Array]:
     flow = rolled(eqx.combine(params, buffers, form.flow))
-    x = _whole(flow, x)
+    x = padded_rows(flow, x)
     z = jax.vmap(flow.bijection.inverse, in_axes=(0, None if context is None else 0))(x, context)
     return z, _errors(flow, x, z, context)
-
-
-def _whole(flow: Any, x: Array) -> Array:
-    """Points of the space that the bijection works on: a padded flow's data with the padding of each row."""
-    return jax.vmap(flow.extended)(x) if isinstance(flow, Padded) else x
 
 
 def _errors(flow: Any, x: Array, z: Array, context: Array | None) -> Array:

@@ -15,7 +15,7 @@ import jax.random as jr
 
 from shoal._errors import InputError
 from shoal._types import Array, Key, Scalar, Vector
-from shoal.distributions import Padded
+from shoal.distributions import padded_rows
 
 from ._data import Rows
 from ._settings import positive, whole_number
@@ -54,7 +54,7 @@ class JacobianPenalty(AbstractPenalty):
 
     def value(self, flow: Any, rows: Rows, key: Key) -> Scalar:
         """The weighted mean over the batch."""
-        points = jax.vmap(flow.extended)(rows.x) if isinstance(flow, Padded) else rows.x
+        points = padded_rows(flow, rows.x)
         directions = jr.normal(key, (2, *points.shape), points.dtype)
         directions = directions / jnp.linalg.norm(directions, axis=-1, keepdims=True)
 
