@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.laws import laws, structure
+from tests.laws import laws, products, structure
 from tests.laws.registry import BY_NAME, OP_BY_OP
 from tests.laws.saving import law_saved
 from tests.laws.scaling import in_range, prepared
@@ -62,6 +62,11 @@ def test_float32_agrees_with_float64(name):
 @pytest.mark.parametrize("name", OP_BY_OP)
 def test_compiled_and_not(name):
     laws.law_compiled(*prepared(name, "float32"))
+
+
+@cases
+def test_products_have_all_digits(name):
+    products.law_products(*prepared(name, "float32"))
 
 
 @cases

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 
+from shoal._products import matmul
 from shoal._types import Array, Float, Key, Scalar, Vector
 from shoal.bijections._reflections import coordinates, orthogonal
 from shoal.bijections._spectral import AbstractSpectralBound, ExactNorm, held_below
@@ -80,12 +81,12 @@ class SingularValues(AbstractBoundedLinear):
     def apply(self, z: Vector) -> Vector:
         """U s V^T z."""
         u, v = self._factors()
-        return ((u * jnp.exp(self._logs())[None, :]) @ v.T) @ z
+        return matmul(matmul(u * jnp.exp(self._logs())[None, :], v.T), z)
 
     def solve(self, y: Vector) -> Vector:
         """V s^{-1} U^T y."""
         u, v = self._factors()
-        return ((v * jnp.exp(-self._logs())[None, :]) @ u.T) @ y
+        return matmul(matmul(v * jnp.exp(-self._logs())[None, :], u.T), y)
 
     def log_det(self) -> Scalar:
         """sum log s."""
@@ -148,13 +149,13 @@ class DiagonalPlusLowRank(AbstractBoundedLinear):
     def apply(self, z: Vector) -> Vector:
         """d (z + P Q^T z)."""
         p, q = self._factors()
-        return jnp.exp(self._logs()) * (z + p @ (q.T @ z))
+        return jnp.exp(self._logs()) * (z + matmul(p, matmul(q.T, z)))
 
     def solve(self, y: Vector) -> Vector:
         """u - P (1 + Q^T P)^{-1} Q^T u with u = y / d."""
         p, q = self._factors()
         u = jnp.exp(-self._logs()) * y
-        return u - jnp.linalg.solve(_small(p, q).T, p.T).T @ (q.T @ u)
+        return u - matmul(jnp.linalg.solve(_small(p, q).T, p.T).T, matmul(q.T, u))
 
     def log_det(self) -> Scalar:
         """sum log d + log det(1 + Q^T P)."""
@@ -190,4 +191,4 @@ def check_interval(name: str, dim: int, low: float, high: float, start: float | 
 
 
 def _small(p: Float[Array, "n r"], q: Float[Array, "n r"]) -> Float[Array, "r r"]:
-    return jnp.eye(p.shape[1], dtype=p.dtype) + q.T @ p
+    return jnp.eye(p.shape[1], dtype=p.dtype) + matmul(q.T, p)

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 
+from shoal._products import matmul
 from shoal._types import Array, Context, Float, Key, Vector
 
 Activation: TypeAlias = Literal["relu", "silu", "tanh", "gelu"]
@@ -90,7 +91,7 @@ def check_hidden(hidden: tuple[int, ...]) -> None:
 
 def product(x: Float[Array, "i"], w: Float[Array, "o i"]) -> Float[Array, "o"]:
     """W x."""
-    return w @ x
+    return matmul(w, x)
 
 
 def column(b: Float[Array, "o"], x: Float[Array, "i"]) -> Float[Array, "o"]:
@@ -100,7 +101,7 @@ def column(b: Float[Array, "o"], x: Float[Array, "i"]) -> Float[Array, "o"]:
     A bias that is a product with a batched 1 (it depends on no value of x) leaves it there: a third less time a step.
     """
     one = jax.lax.pad(x[:0], jnp.ones((), x.dtype), [(0, 1, 0)])
-    return b[:, None] @ one.astype(b.dtype)
+    return matmul(b[:, None], one.astype(b.dtype))
 
 
 def _relu(x: Array) -> Array:

@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 
+from shoal._products import matmul
 from shoal._types import Array, Context, Float, Key, Scalar, Vector
 from shoal.bijections._base import AbstractBijection, check_input
 from shoal.bijections._conditioners import Activation, activation_function, check_hidden
@@ -160,9 +161,9 @@ def convolved(x: Float[Array, "h w i"], weight: Float[Array, "o ki"], kernel: in
     """
     outputs, inputs = weight.shape[0], x.shape[-1]
     if inputs <= outputs:
-        return jnp.concatenate(_shifted(x, kernel), axis=-1) @ weight.T
+        return matmul(jnp.concatenate(_shifted(x, kernel), axis=-1), weight.T)
     taps = weight.reshape(outputs, kernel**2, inputs).transpose(2, 1, 0).reshape(inputs, -1)
-    products = jnp.split(x @ taps, kernel**2, axis=-1)
+    products = jnp.split(matmul(x, taps), kernel**2, axis=-1)
     parts = [_shifted(part, kernel)[i] for i, part in enumerate(products)]
     return sum(parts[1:], start=parts[0])
 

@@ -4,6 +4,7 @@ import equinox as eqx
 import jax.numpy as jnp
 import jax.random as jr
 
+from shoal._products import matmul
 from shoal._types import Array, Context, Float, Key, Scalar, Vector
 from shoal.bijections._base import AbstractBijection, check_input
 
@@ -33,7 +34,7 @@ class DenseLinear(AbstractBijection):
     def forward_and_log_det(self, z: Vector, context: Context = None) -> tuple[Vector, Scalar]:
         """W z + b and log|det W|."""
         check_input(self, z, context)
-        return self.weight @ z + self.bias, jnp.linalg.slogdet(self.weight)[1]
+        return matmul(self.weight, z) + self.bias, jnp.linalg.slogdet(self.weight)[1]
 
     def inverse_and_log_det(self, x: Vector, context: Context = None) -> tuple[Vector, Scalar]:
         """W^{-1} (x - b) and - log|det W|."""

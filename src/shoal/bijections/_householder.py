@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 
+from shoal._products import matmul
 from shoal._types import Array, Context, Float, Key, Scalar, Vector
 from shoal.bijections._amortized import amortizer, moved
 from shoal.bijections._base import AbstractBijection, check_input
@@ -70,13 +71,15 @@ class Householder(AbstractBijection):
 def reflected(vectors: Float[Array, "k n"], z: Vector) -> Vector:
     """H_1 ... H_k z = z - V S^{-1} V^T z. A vector of length 0 has no reflection: NaN."""
     unit, upper = _triangle(vectors)
-    return z - unit.T @ jax.scipy.linalg.solve_triangular(upper, unit @ z, lower=False)
+    return z - matmul(unit.T, jax.scipy.linalg.solve_triangular(upper, matmul(unit, z), lower=False))
 
 
 def reflected_back(vectors: Float[Array, "k n"], x: Vector) -> Vector:
     """H_k ... H_1 x = x - V S^{-T} V^T x."""
     unit, upper = _triangle(vectors)
-    return x - unit.T @ jax.scipy.linalg.solve_triangular(upper, unit @ x, trans="T", lower=False)
+    return x - matmul(
+        unit.T, jax.scipy.linalg.solve_triangular(upper, matmul(unit, x), trans="T", lower=False)
+    )
 
 
 def _triangle(vectors: Float[Array, "k n"]) -> tuple[Float[Array, "k n"], Float[Array, "k k"]]:

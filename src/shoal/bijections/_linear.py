@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 
+from shoal._products import matmul
 from shoal._types import Array, Context, Float, Int, Key, Scalar, Vector
 from shoal.bijections._base import AbstractBijection, check_input
 
@@ -39,8 +40,8 @@ class LULinear(AbstractBijection):
     def forward_and_log_det(self, z: Vector, context: Context = None) -> tuple[Vector, Scalar]:
         """x and sum log_diagonal."""
         check_input(self, z, context)
-        y = jnp.triu(self.upper, 1) @ z + jnp.exp(self.log_diagonal) * z
-        return jnp.tril(self.lower, -1) @ y + y + self.bias, jnp.sum(self.log_diagonal)
+        y = matmul(jnp.triu(self.upper, 1), z) + jnp.exp(self.log_diagonal) * z
+        return matmul(jnp.tril(self.lower, -1), y) + y + self.bias, jnp.sum(self.log_diagonal)
 
     def inverse_and_log_det(self, x: Vector, context: Context = None) -> tuple[Vector, Scalar]:
         """z and - sum log_diagonal."""

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 
+from shoal._products import matmul
 from shoal._types import Array, Context, Float, Key
 from shoal.bijections._conditioners import check_hidden, hidden_layers
 from shoal.bijections._spectral import AbstractSpectralBound, ExactNorm, held_below
@@ -32,11 +33,11 @@ class PlainMLP(eqx.Module):
     def __call__(self, x: Float[Array, "i"], context: Context = None) -> Float[Array, "o"]:
         """The value for one vector."""
         act = _ACTIVATIONS[self.activation]
-        h = self.matrices[0] @ x
+        h = matmul(self.matrices[0], x)
         if self.context_matrix is not None and context is not None:
-            h = h + self.context_matrix @ context
+            h = h + matmul(self.context_matrix, context)
         for i, w in enumerate(self.matrices[1:]):
-            h = w @ (act(self.betas[i] * (h + self.biases[i])) / self.betas[i])
+            h = matmul(w, act(self.betas[i] * (h + self.biases[i])) / self.betas[i])
         return h + self.bias
 
 

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import optimistix as optx
 
+from shoal._products import matmul
 from shoal._types import Array, Bool, Float, Int, Scalar
 from shoal.bijections._iterative import Outcome, Result
 
@@ -117,7 +118,7 @@ def projected(u: Float[Array, "n"], w: Float[Array, "n"], least: float) -> tuple
     As m(s) - s = O(s^2), the shift is O(|w|): it vanishes with w, where Rezende and Mohamed's, with m(0) = log 2 - 1, does
     not stay bounded.
     """
-    product, square = jnp.dot(w, u), jnp.dot(w, w)
+    product, square = matmul(w, u), matmul(w, w)
     bounded = above(product, least)
     return u + (bounded - product) / jnp.where(square > 0, square, 1.0) * w, bounded
 

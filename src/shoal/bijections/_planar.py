@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 
+from shoal._products import matmul
 from shoal._types import Array, Context, Float, Key, Scalar, Vector
 from shoal.bijections._amortized import amortizer, moved
 from shoal.bijections._base import check_input
@@ -69,14 +70,14 @@ class Planar(AbstractIterative):
         """x and log(1 + w.û tanh'), in closed form."""
         check_input(self, z, context)
         w, u, b, product = self._parameters(context)
-        a = jnp.dot(w, z) + b
+        a = matmul(w, z) + b
         return z + u * jnp.tanh(a), jnp.log1p(product * slope_of_tanh(a)), closed_form(z)
 
     def solve_inverse(self, x: Vector, context: Context = None) -> tuple[Vector, Scalar, Outcome]:
         """z and - log(1 + w.û tanh'); the outcome's steps are Newton's or bisection's."""
         check_input(self, x, context)
         w, u, b, product = self._parameters(context)
-        root = solve(product, jnp.ones_like(product), b, jnp.dot(w, x), max_steps=self.max_steps)
+        root = solve(product, jnp.ones_like(product), b, matmul(w, x), max_steps=self.max_steps)
         a = root.y + b
         error = jnp.max(jnp.abs(u)) * jnp.abs(root.residual) / jnp.minimum(1.0, 1.0 + product)
         z, log_det = x - u * jnp.tanh(a), -jnp.log1p(product * slope_of_tanh(a))

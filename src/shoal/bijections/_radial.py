@@ -9,6 +9,7 @@ import equinox as eqx
 import jax.numpy as jnp
 import jax.random as jr
 
+from shoal._products import matmul
 from shoal._types import Array, Context, Float, Key, Scalar, Vector
 from shoal.bijections._amortized import amortizer, moved
 from shoal.bijections._base import AbstractBijection, check_input
@@ -88,6 +89,6 @@ class Radial(AbstractBijection):
 
 def _length(v: Vector) -> Scalar:
     """|v|, with gradient 0 at v = 0 (a layer uses it only where its own derivative vanishes there)."""
-    square = jnp.dot(v, v)
+    square = matmul(v, v)
     zero = square == 0
     return jnp.where(zero, 0.0, jnp.sqrt(jnp.where(zero, 1.0, square)))

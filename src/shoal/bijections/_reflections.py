@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from shoal._products import matmul
 from shoal._types import Array, Float
 
 
@@ -25,7 +26,7 @@ def orthogonal(numbers: Float[Array, "p"], dim: int, reflections: int) -> Float[
     columns, rows = np.nonzero(np.arange(dim)[None, :] > np.arange(reflections)[:, None])
     v = eye[:, :reflections].at[rows, columns].set(numbers)
     v = v / jnp.sqrt(jnp.sum(v * v, axis=0, keepdims=True))
-    return eye - v @ jax.scipy.linalg.solve_triangular(triangle(v), v.T, lower=False)
+    return eye - matmul(v, jax.scipy.linalg.solve_triangular(triangle(v), v.T, lower=False))
 
 
 def triangle(v: Float[Array, "n k"]) -> Float[Array, "k k"]:
@@ -33,4 +34,4 @@ def triangle(v: Float[Array, "n k"]) -> Float[Array, "k k"]:
 
     (Induction: appending v to V makes T' = [[T, -2 T V^T v], [0, 2]], whose inverse is [[T^{-1}, V^T v], [0, 1/2]].)
     """
-    return jnp.triu(v.T @ v, 1) + 0.5 * jnp.eye(v.shape[1], dtype=v.dtype)
+    return jnp.triu(matmul(v.T, v), 1) + 0.5 * jnp.eye(v.shape[1], dtype=v.dtype)

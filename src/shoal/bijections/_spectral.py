@@ -10,6 +10,7 @@ import abc
 import equinox as eqx
 import jax.numpy as jnp
 
+from shoal._products import matmul
 from shoal._types import Array, Float, Scalar
 
 Matrix = Float[Array, "o i"]
@@ -82,10 +83,10 @@ class GramBound(AbstractSpectralBound):
         margin = slack(weight)
         wide = weight if weight.shape[0] <= weight.shape[1] else weight.T
         norms = [_frobenius(wide)]
-        gram = (wide / norms[0]) @ (wide / norms[0]).T
+        gram = matmul(wide / norms[0], (wide / norms[0]).T)
         for _ in range(self.squarings):
             norms.append(_frobenius(gram))
-            gram = (gram / norms[-1]) @ (gram / norms[-1])
+            gram = matmul(gram / norms[-1], gram / norms[-1])
         bound = _frobenius(gram) * (1.0 + margin)
         for norm in reversed(norms):
             bound = norm * (1.0 + margin) * jnp.sqrt(bound + margin)

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 
+from shoal._products import matmul
 from shoal._types import Array, Context, Float, Key, Scalar, Vector
 from shoal.bijections._amortized import amortizer, moved
 from shoal.bijections._base import check_input
@@ -82,9 +83,9 @@ class Sylvester(AbstractIterative):
         """x and the sum of log(1 + R_ii R~_ii tanh'_i), in closed form."""
         check_input(self, z, context)
         vectors, r, tilde, b = self._parameters(context)
-        a = tilde @ self._to_small(vectors, z) + b
+        a = matmul(tilde, self._to_small(vectors, z)) + b
         log_det = jnp.sum(jnp.log1p(jnp.diag(r) * jnp.diag(tilde) * slope_of_tanh(a)))
-        return z + self._from_small(vectors, r @ jnp.tanh(a)), log_det, closed_form(z)
+        return z + self._from_small(vectors, matmul(r, jnp.tanh(a))), log_det, closed_form(z)
 
     def solve_inverse(self, x: Vector, context: Context = None) -> tuple[Vector, Scalar, Outcome]:
         """z and minus the sum of log(1 + R_ii R~_ii tanh'_i); the outcome's steps are those of all rows together."""
@@ -92,11 +93,11 @@ class Sylvester(AbstractIterative):
         vectors, r, tilde, b = self._parameters(context)
         v = self._to_small(vectors, x)
         y, solved, steps = self._rows(r, tilde, b, v)
-        a = tilde @ y + b
+        a = matmul(tilde, y) + b
         h, slopes = jnp.tanh(a), slope_of_tanh(a)
-        z = x - self._from_small(vectors, r @ h)
+        z = x - self._from_small(vectors, matmul(r, h))
         log_det = -jnp.sum(jnp.log1p(jnp.diag(r) * jnp.diag(tilde) * slopes))
-        error = _error(*jax.lax.stop_gradient((y + r @ h - v, r, tilde, slopes)))
+        error = _error(*jax.lax.stop_gradient((y + matmul(r, h) - v, r, tilde, slopes)))
         return z, log_det, outcome(solved, error, steps, self.tolerance)
 
     def _rows(self, r: Array, tilde: Array, b: Array, v: Array) -> tuple[Array, Array, Array]:
@@ -105,8 +106,8 @@ class Sylvester(AbstractIterative):
         def row(carry, i):
             y, h, solved, steps = carry
             others = jnp.arange(len(v)) > i
-            s = jnp.dot(jnp.where(others, tilde[i], 0.0), y) + b[i]
-            t = v[i] - jnp.dot(jnp.where(others, r[i], 0.0), h)
+            s = matmul(jnp.where(others, tilde[i], 0.0), y) + b[i]
+            t = v[i] - matmul(jnp.where(others, r[i], 0.0), h)
             root = solve(r[i, i], tilde[i, i], s, t, max_steps=self.max_steps)
             y, h = y.at[i].set(root.y), h.at[i].set(jnp.tanh(tilde[i, i] * root.y + s))
             return (y, h, solved & root.solved, steps + root.steps), None
@@ -139,6 +140,6 @@ def _triangular(entries: Float[Array, "triangle"], size: int) -> Float[Array, "m
 
 def _error(residual: Array, r: Array, tilde: Array, slopes: Array) -> Scalar:
     """The error of z to first order: |residual - A^{-1} residual|, A = 1 + R tanh' R~ the derivative of v in y."""
-    inner = r @ (slopes[:, None] * tilde)
+    inner = matmul(r, slopes[:, None] * tilde)
     matrix = inner + jnp.eye(len(residual), dtype=residual.dtype)
     return jnp.linalg.norm(residual - jax.scipy.linalg.solve_triangular(matrix, residual, lower=False))

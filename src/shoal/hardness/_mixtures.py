@@ -9,6 +9,7 @@ import jax.random as jr
 import numpy as np
 from scipy.special import ndtri
 
+from shoal._products import matmul
 from shoal._types import Array, Float, Key, Vector
 from shoal.bijections import KnotConditioner
 from shoal.hardness._equal_normals import AbstractEqualNormals
@@ -98,7 +99,7 @@ class ShallowGenerator(eqx.Module):
     def __call__(self, z: Float[Array, "d_plus_1"]) -> Vector:
         """One point; the last coordinate of z is zeta."""
         bits = jnp.concatenate([bit(z[-1:]) for bit in self.bits])
-        signs = jax.vmap(lambda s: self.zigzag(s[None])[0])(self.code @ bits)
+        signs = jax.vmap(lambda s: self.zigzag(s[None])[0])(matmul(self.code, bits))
         return self.gamma * z[:-1] + self.radius / math.sqrt(len(signs)) * signs
 
     def sample(self, key: Key, rows: int) -> Float[Array, "rows d"]:
