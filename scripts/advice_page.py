@@ -51,7 +51,8 @@ def verdict(record: dict[str, Any]) -> str:
 def table(record: dict[str, Any]) -> str:
     """One row a table."""
     lines = ["| table | | rows | columns | range | ladder | |", "|---|---|---|---|---|---|---|"]
-    for name, e in sorted(record["tables"].items(), key=lambda item: (item[1]["group"] != "tuning", item[0])):
+    shown = [(name, e) for name, e in record["tables"].items() if e["group"] in GROUPS]
+    for name, e in sorted(shown, key=lambda item: (item[1]["group"] != "tuning", item[0])):
         low, high = e["range"]
         depth = str(e["depth"]) + ("" if e["chosen"] is not None else " (none qualified)")
         place = "inside" if e["inside"] else "outside"

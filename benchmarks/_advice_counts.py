@@ -1,0 +1,48 @@
+"""The ladder's choice as an entry of the adviser's record, and the counts of ranges that hold the choices."""
+
+import math
+from typing import Any
+
+
+def choice(made: Any) -> dict[str, Any]:
+    """The ladder's choice and what each rung reached."""
+    chosen = made.choice.chosen
+    depth = None if chosen is None else made.rungs[chosen].depth
+    rungs = []
+    for rung, verdict in zip(made.rungs, made.choice.verdicts, strict=True):
+        candidate = rung.candidate()
+        rungs.append(
+            {
+                "depth": rung.depth,
+                "validation": None if candidate is None else float(candidate.log_likelihoods.mean()),
+                "condition_q99": None if candidate is None else float(candidate.condition_q99),
+                "as_good": None if verdict is None else bool(verdict.as_good),
+            }
+        )
+    delivered = depth
+    if delivered is None:
+        good = [r for r in rungs if r["as_good"]]
+        delivered = min(good, key=lambda r: r["condition_q99"])["depth"] if good else None
+    return {"chosen": depth, "depth": delivered, "rungs": rungs}
+
+
+def within(depth: int, bounds: Any) -> bool:
+    """Whether the range holds the depth."""
+    return bounds[0] <= depth <= bounds[1]
+
+
+def counts(entries: list[dict[str, Any]]) -> dict[str, Any]:
+    """How many choices the advised ranges hold, and the best constant range of the same width (two doublings)."""
+    if not entries:
+        return {}
+    constant = {f"{a} to {4 * a}": sum(within(e["depth"], (a, 4 * a)) for e in entries) for a in (1, 2, 4, 8)}
+    best = max(constant, key=lambda k: constant[k])
+    doublings = sorted(math.log2(e["range"][1] / e["range"][0]) for e in entries)
+    return {
+        "tables": len(entries),
+        "advised": sum(e["inside"] for e in entries),
+        "constant": constant,
+        "best_constant": best,
+        "best_constant_holds": constant[best],
+        "median_doublings": doublings[len(doublings) // 2],
+    }
