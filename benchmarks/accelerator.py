@@ -187,11 +187,6 @@ def main() -> None:
     parser.add_argument("--out", default=str(ROOT / "results" / "accelerator.json"))
     options = parser.parse_args()
     device, cpu = jax.devices()[0], jax.devices("cpu")[0]
-    rows = []
-    for name in FAMILIES:
-        rows.append(family(name, device, cpu))
-        print(rows[-1], flush=True)
-    rows += flowjax(device, cpu)
     speeds = []
     for name, (build, batch) in TRAINED.items():
         full = seconds_a_step(build, batch, device)
@@ -200,8 +195,14 @@ def main() -> None:
         on_cpu = seconds_a_step(build, batch, cpu)
         speeds.append({"name": name, "full": full, "default": default, "cpu": on_cpu})
         print(speeds[-1], flush=True)
+    print("speeds are measured", flush=True)
+    rows = []
+    for name in FAMILIES:
+        rows.append(family(name, device, cpu))
+        print(rows[-1], flush=True)
+    rows += flowjax(device, cpu)
     record = {
-        "what": __doc__.strip().splitlines()[0], "command": "python benchmarks/accelerator.py", "seed": SEED,
+        "what": (__doc__ or "").strip().splitlines()[0], "command": "python benchmarks/accelerator.py", "seed": SEED,
         "device": device.device_kind, "accelerator": device.platform != "cpu", "config": {"rows": ROWS, "dtype": "float32"},
         "versions": system_info(("shoal", "numpy", "jax", "jaxlib", "equinox", "flowjax")),
         "errors": rows, "seconds_a_step": speeds,

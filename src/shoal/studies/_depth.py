@@ -14,6 +14,8 @@ SETTINGS: dict[str, Setting] = {
     "hidden": 32, "rows": 16_384, "held_out": 8_192, "batch": 512, "epochs": 25, "rate": 5e-3, "samples": 20_000,
     "transported": 500, "separation": 6.0, "instance": 0,
 }  # fmt: skip
+LARGE_MODES, LARGE_DIMENSIONS, LARGE_DEPTHS = (64, 16, 4, 256), (8, 2, 32), (8, 16, 32, 64, 4, 2, 1)
+LARGE: dict[str, Setting] = {**SETTINGS, "rows": 65_536, "held_out": 16_384, "batch": 1_024, "epochs": 200}
 SMOKE: dict[str, Setting] = {
     **SETTINGS, "hidden": 4, "rows": 256, "held_out": 128, "batch": 64, "epochs": 2, "samples": 256, "transported": 64,
 }  # fmt: skip
@@ -75,4 +77,27 @@ DEPTH = Study(
     cost=seconds,
     bars={"kl": ErrorBar(absolute=0.05, relative=0.02)},
     bar=ErrorBar(absolute=1e-6, relative=0.05),
+)
+
+DEPTH_LARGE = Study(
+    name="depth-large",
+    title="Depth against k with 16 times the steps: for an accelerator",
+    source=DEPTH.source,
+    cells=tuple(
+        cell
+        for d in LARGE_DIMENSIONS
+        for k in LARGE_MODES
+        for depth in LARGE_DEPTHS
+        for family in FAMILIES
+        if d > 2 or k <= 64  # neighbours of a ring of 256 are nearer than float32 training resolves
+        for cell in grid(family, k, d, depth, SEEDS, LARGE, mark="/large")
+    ),
+    smoke=tuple(grid("planar", 4, 2, 2, (1,), SMOKE, mark="/large/smoke")),
+    run=run_depth,
+    together=DEPTH.together,
+    kinds=KINDS,
+    shown=DEPTH.shown,
+    cost=lambda cell: 4 * seconds(cell),
+    bars=DEPTH.bars,
+    bar=DEPTH.bar,
 )

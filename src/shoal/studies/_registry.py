@@ -2,10 +2,10 @@
 
 from shoal._errors import InputError
 from shoal.studies._base import Study
-from shoal.studies._depth import DEPTH
+from shoal.studies._depth import DEPTH, DEPTH_LARGE
 from shoal.studies._padding import PADDING
 
-STUDIES: dict[str, Study] = {study.name: study for study in (PADDING, DEPTH)}
+STUDIES: dict[str, Study] = {study.name: study for study in (PADDING, DEPTH, DEPTH_LARGE)}
 
 
 def studies() -> tuple[Study, ...]:
