@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from scipy import integrate, stats
 from scipy.special import comb
 from typer.testing import Result
 
@@ -94,5 +95,35 @@ def test_other_families_and_their_parameters(shoal_command: Run, family: str) ->
 )  # fmt: skip
 def test_bad_input(shoal_command: Run, changes: dict[str, object], said: str) -> None:
     done = shoal_command(*words(**changes))
+    assert done.exit_code == 2
+    assert said in done.stderr
+
+
+def test_one_target_by_its_tail(shoal_command: Run) -> None:
+    """E r^(tail - 1) and E |<v, direction>| by quadrature; a ball's mass by SciPy's laws."""
+    done = shoal_command("bound", "--family", "planar", "--dim", "32", "--tail", "0.5", "--epsilon", "0.5")
+    assert done.exit_code == 0, done.output
+    radial = integrate.quad(lambda s: stats.gamma.pdf(s, 64) / s, 0, np.inf)[0]  # r^(1/2) is Gamma(64)
+    top = math.gamma(16) / (math.sqrt(math.pi) * math.gamma(16.5))
+    layer = 2.0 * 0.5 * radial * top
+    found = re.search(r"Depth: +at least (\d+)", done.stdout)
+    assert found is not None
+    assert int(found[1]) == math.ceil(0.5 / layer)  # the base is 1 away to many digits
+    assert "This speaks of this one target" in done.stdout
+    done = shoal_command("bound", "--family", "planar", "--dim", "8", "--tail", "2")
+    assert "vacuous" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [({"instances": None}, "Give --instances K"), ({"tail": 0.5}, "Give --instances K"),
+     ({"instances": None, "tail": 3.0, "epsilon": 0.5}, "--tail must lie in (0, 2]"),
+     ({"instances": None, "tail": 1.0, "epsilon": 1.5}, "a total variation in (0, 1)"),
+     ({"instances": None, "tail": 1.0, "epsilon": 0.5, "family": "additive"}, "--tail is for --family planar")],
+)  # fmt: skip
+def test_bad_input_with_a_tail(shoal_command: Run, changes: dict[str, object], said: str) -> None:
+    given = {"--delta": None, **{f"--{key}": value for key, value in changes.items()}}
+    merged = {**BASE, **given}
+    done = shoal_command("bound", *(str(w) for pair in merged.items() if pair[1] is not None for w in pair))
     assert done.exit_code == 2
     assert said in done.stderr

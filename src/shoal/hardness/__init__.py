@@ -10,6 +10,10 @@ from shoal.hardness._free_means import FreeMeansMixture as FreeMeansMixture
 from shoal.hardness._free_means import ring as ring
 from shoal.hardness._gap import Gap as Gap
 from shoal.hardness._gap import wasserstein_gap as wasserstein_gap
+from shoal.hardness._heavy_tails import HeavyTails as HeavyTails
+from shoal.hardness._local_planar import LocalPlanarBound as LocalPlanarBound
+from shoal.hardness._local_planar import local_planar_depth as local_planar_depth
+from shoal.hardness._local_planar import planar_gap as planar_gap
 from shoal.hardness._minimum_depth import DepthBound as DepthBound
 from shoal.hardness._minimum_depth import InstanceFamily as InstanceFamily
 from shoal.hardness._minimum_depth import minimum_depth as minimum_depth
