@@ -67,3 +67,19 @@ def test_without_stored_figures_there_is_nothing_to_check(tmp_path: Path):
         ValueError, match=r"no figures of a/0/smoke; store them by `shoal study run toy --smoke`"
     ):
         check(Toy().study(), tmp_path)
+
+
+def test_the_whole_grid_where_it_was_run(tmp_path: Path):
+    """Only cells with figures are run again, in their groups; one changed figure is seen."""
+    toy = Toy(before=lambda cell: Failure("no") if cell.name == "b/1" else None)
+    run(toy.study(), tmp_path)
+    again = Toy()
+    assert check(again.study(), tmp_path, whole=True) == []
+    assert again.calls == [["a/0", "a/1", "a/2"], ["b/0", "b/2"]]
+    path = tmp_path / "toy.jsonl"
+    records = [json.loads(line) for line in path.read_text().splitlines()]
+    records[1]["figures"]["value"] += 1
+    path.write_text("".join(json.dumps(r) + "\n" for r in records))
+    assert [(d.cell, d.figure) for d in check(Toy().study(), tmp_path, whole=True)] == [("a/1", "value")]
+    with pytest.raises(ValueError, match="has no figures; store them by `shoal study run toy`"):
+        check(Toy().study(), tmp_path / "elsewhere", whole=True)

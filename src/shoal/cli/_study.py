@@ -90,7 +90,14 @@ def show(name: Name, results: Results = HERE, smoke: Smoke = False) -> None:
 
 
 @study.command()
-def check(name: Name, results: Results = HERE, quiet: Quiet = False) -> None:
+def check(
+    name: Name,
+    results: Results = HERE,
+    whole: Annotated[
+        bool, typer.Option("--whole", help="Every cell that is done, which takes as long as it took to run.")
+    ] = False,
+    quiet: Quiet = False,
+) -> None:
     """Run the smoke grid again and compare it with its stored figures; nothing is written.
 
     Exit codes: 0 all within their error bars, 2 bad input, 3 figures outside, which are shown, 130 interrupted.
@@ -98,7 +105,7 @@ def check(name: Name, results: Results = HERE, quiet: Quiet = False) -> None:
     with exit_codes():
         chosen = shoal.studies.find(name)
         with _shown(quiet) as progress:
-            found = shoal.studies.check(chosen, results, progress=progress)
+            found = shoal.studies.check(chosen, results, whole=whole, progress=progress)
         if found:
             print_differences(found)
             raise stop(
@@ -106,7 +113,12 @@ def check(name: Name, results: Results = HERE, quiet: Quiet = False) -> None:
                 "nothing was written.",
                 NUMERICAL_FAILURE,
             )
-        typer.echo(f"{len(chosen.smoke)} smoke cells of {name} are as stored, within their error bars.")
+        if whole:
+            records = shoal.studies.read_records(chosen, results)
+            done = shoal.studies.tally(chosen.cells, records).done
+            typer.echo(f"{done} cells of {name} are as stored, within their error bars.")
+        else:
+            typer.echo(f"{len(chosen.smoke)} smoke cells of {name} are as stored, within their error bars.")
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""`check`: the smoke grid once more, against its stored figures."""
+"""`check`: the smoke grid, or the whole one, once more against its stored figures."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -14,7 +14,7 @@ from shoal.studies._run import results_of
 
 @dataclass(frozen=True)
 class Difference:
-    """A figure of a smoke cell that is not within its error bar. `figure`: with its place in a list."""
+    """A figure of a cell that is not within its error bar. `figure`: with its place in a list."""
 
     cell: str
     figure: str
@@ -24,24 +24,34 @@ class Difference:
 
 
 def check(
-    study: Study, folder: str | os.PathLike[str], *, progress: Callable[[dict[str, Any]], None] | None = None
+    study: Study,
+    folder: str | os.PathLike[str],
+    *,
+    whole: bool = False,
+    progress: Callable[[dict[str, Any]], None] | None = None,
 ) -> list[Difference]:
     """Runs the smoke grid and compares each figure with the stored one; nothing is written.
+
+    **Arguments:** `whole`: the grid itself in place of the smoke grid, which takes as long as it took to run; cells
+    without figures are left out. `progress`: called with events, as by `run`.
 
     **Returns:** the figures outside their error bars (`study.bars`): none if all is as it was. A figure that is there on
     one side only, and a cell that fails now, are differences.
 
-    **Raises:** `InputError` where a smoke cell has no finished record.
+    **Raises:** `InputError` where a smoke cell, or with `whole` every cell, has no finished record.
     """
     records, path = read_records(study, folder), place(study, folder)
     missing = [cell.name for cell in study.smoke if records.figures(cell) is None]
-    if missing or not study.smoke:
+    stored_cells = [cell for cell in study.cells if records.figures(cell) is not None]
+    if whole and not stored_cells:
+        raise InputError(f"{path} has no figures; store them by `shoal study run {study.name}`.")
+    if not whole and (missing or not study.smoke):
         which = missing[0] if missing else "smoke grid"
         raise InputError(
             f"{path} has no figures of {which}; store them by `shoal study run {study.name} --smoke`."
         )
     found: list[Difference] = []
-    groups = study.groups(study.smoke)
+    groups = study.groups(stored_cells if whole else study.smoke)
     for done, group in enumerate(groups):
 
         def tell(fraction: float, words: str, done: int = done) -> None:

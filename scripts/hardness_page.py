@@ -1,0 +1,111 @@
+"""Writes docs/hardness.md from scripts/hardness.md and results/; with --picture also its pictures.
+
+    python scripts/hardness_page.py [--check] [--picture]
+
+`--check` writes nothing and exits with 1 where the page is not what it would write. `--picture` needs vl-convert-python.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from _hardness_depth import deepest, depth_table, picture, picture_data, verdict
+from _hardness_whitening import whitening_table
+from _pages import filled, write_or_check
+
+from shoal.hardness import HeavyTails, local_planar_depth
+from shoal.studies import find, read_records
+
+ROOT = Path(__file__).resolve().parents[1]
+SCRIPTS, RESULTS, PAGE = ROOT / "scripts", ROOT / "results", ROOT / "docs" / "hardness.md"
+IMAGES = ROOT / "docs" / "images"
+STUDY, LARGE = find("depth"), find("depth-large")
+TAILS, DIMENSIONS = (0.5, 1.0, 1.5), (8, 64, 256, 1024)
+
+
+def record(name: str) -> dict[str, Any]:
+    """A file of results/."""
+    return json.loads((RESULTS / name).read_text(encoding="utf-8"))
+
+
+def bounds(found: dict[str, Any]) -> str:
+    """Which of the tabulated settings say something, and the depths of the largest k at one deviation."""
+    rows = found["rows"]
+    known = [r for r in rows if not r["vacuous"]]
+    most = max(r["k"] for r in rows)
+    own = [r for r in known if r["distance_kind"] == "radius / sqrt(5)"]
+    shown = [r for r in rows if r["k"] == most and r["distance_kind"] == "gamma sqrt(d)"]
+    dims = sorted({r["d"] for r in shown})
+    lines = ["| family | " + " | ".join(f"d = {d}" for d in dims) + " |", "|---|" + "---|" * len(dims)]
+    for family in dict.fromkeys(r["family"] for r in shown):
+        depths = {r["d"]: r["depth"] for r in shown if r["family"] == family}
+        lines.append(f"| {family} | " + " | ".join(str(depths[d]) for d in dims) + " |")
+    return (
+        f"Of the {len(rows)} settings of `results/depth-bounds.json` (`benchmarks/bounds.py`; γ = 1, δ = 0.5, parameters of "
+        f"a layer of norm at most 2) {len(known)} say something. At the theorem's own distance r / √5 these are {len(own)}, "
+        f"with k = {most:,} only. Depths for k = {most:,} at W1 = γ√d:\n\n"
+        + "\n".join(lines)
+        + "\n\nRealNVP has no "
+        "constants on all of R^d; its rows assume M = 3, K = 8, B = 10. `hardness.measured` reads the constants off a given "
+        "flow."
+    )
+
+
+def tails() -> str:
+    """Depths of the second bound."""
+    lines = [
+        "| tail τ | " + " | ".join(f"d = {d}" for d in DIMENSIONS) + " |",
+        "|---|" + "---|" * len(DIMENSIONS),
+    ]
+    for tail in TAILS:
+        made = [local_planar_depth(HeavyTails(d, tail), radius=2.0, distance=0.25) for d in DIMENSIONS]
+        lines.append(
+            f"| {tail:g} | " + " | ".join("vacuous" if m.vacuous else f"{m.depth:,}" for m in made) + " |"
+        )
+    return "\n".join(lines)
+
+
+def large() -> str:
+    """The part of the larger grid that has been run."""
+    found = read_records(LARGE, RESULTS)
+    done = sum(found.figures(c) is not None for c in LARGE.cells)
+    if not done:
+        return "`shoal study run depth-large` has the grid with sixteen times the steps, for an accelerator; it was not run."
+    devices = sorted({str(r["device"]) for r in found.latest.values()})
+    return (
+        "**More training.** `shoal study run depth-large` (65,536 rows, 200 epochs, depths to 64, k to 256) is meant for an "
+        f"accelerator; {done} of its {len(LARGE.cells)} cells are done ({', '.join(devices)}), up to depth "
+        f"{deepest(LARGE, found)}. KL of at most 1 nat:\n\n{depth_table(LARGE, found, 'kl')}\n\nThe certified gap "
+        f"closed:\n\n{depth_table(LARGE, found, 'gap_lower')}"
+    )
+
+
+def page() -> str:
+    """The whole page."""
+    found = read_records(STUDY, RESULTS)
+    whitening = (SCRIPTS / "hardness_whitening.md").read_text(encoding="utf-8")
+    parts = {
+        "bounds": bounds(record("depth-bounds.json")),
+        "tails": tails(),
+        "gap": depth_table(STUDY, found, "gap_lower"),
+        "kl": depth_table(STUDY, found, "kl"),
+        "verdict": verdict(STUDY, found),
+        "large": large(),
+        "linear": filled(whitening, {"whitening": whitening_table(record("whitening.json"))}).rstrip(),
+    }
+    return filled((SCRIPTS / "hardness.md").read_text(encoding="utf-8"), parts)
+
+
+def pictures() -> None:
+    """One chart a dimension."""
+    import vl_convert
+
+    data = picture_data(STUDY, read_records(STUDY, RESULTS))
+    for d in sorted({row["d"] for row in data}):
+        chart = picture([row for row in data if row["d"] == d], f"d = {d}")
+        (IMAGES / f"depth-{d}.svg").write_text(vl_convert.vegalite_to_svg(chart.to_json()), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    if write_or_check(__doc__, lambda: {PAGE: page()}, ("--picture",)).picture:
+        pictures()
