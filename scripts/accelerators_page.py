@@ -1,0 +1,60 @@
+"""Writes docs/accelerators.md from scripts/accelerators.md and results/accelerator.json.
+
+    python scripts/accelerators_page.py [--check]
+
+`--check` writes nothing and exits with 1 where the page is not what it would write.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from _pages import filled, write_or_check
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "accelerators.md"
+
+
+def number(found: dict[str, Any], name: str) -> str:
+    """Two digits; rows that are not finite are said."""
+    bad = found["rows_not_finite"]
+    value = f"{found[name]:.1e}" if name in found else ""
+    return f"{value} ({bad} rows not finite)" if bad and name == "round_trip" else value
+
+
+def errors(rows: list[dict[str, Any]]) -> str:
+    """Round trip and log-det, on the CPU and both ways."""
+    lines = [
+        "| flow | round trip, CPU | full | default | log-det, full | default |",
+        "|---|---|---|---|---|---|",
+    ]
+    for r in rows:
+        trips = [number(r[way], "round_trip") for way in ("cpu", "full", "default")]
+        log_dets = [number(r[way], "log_det") for way in ("full", "default")]
+        lines.append(f"| {r['name'].replace('flowjax', 'FlowJAX')} | {' | '.join([*trips, *log_dets])} |")
+    return "\n".join(lines)
+
+
+def times(rows: list[dict[str, Any]]) -> str:
+    """Milliseconds, and the ratio of the CPU to the full products."""
+    lines = ["| training | CPU | full | default | CPU / full |", "|---|---|---|---|---|"]
+    for r in rows:
+        cpu, full, default = (1e3 * r[way] for way in ("cpu", "full", "default"))
+        lines.append(f"| {r['name']} | {cpu:.3g} | {full:.3g} | {default:.3g} | {cpu / full:.3g} |")
+    return "\n".join(lines)
+
+
+def page() -> str:
+    """The whole page."""
+    found = json.loads((ROOT / "results" / "accelerator.json").read_text(encoding="utf-8"))
+    parts = {
+        "rows": str(found["config"]["rows"]),
+        "device": f"one {found['device']}",
+        "errors": errors(found["errors"]),
+        "times": times(found["seconds_a_step"]),
+    }
+    return filled((ROOT / "scripts" / "accelerators.md").read_text(encoding="utf-8"), parts)
+
+
+if __name__ == "__main__":
+    write_or_check(__doc__, lambda: {PAGE: page()})
