@@ -10,6 +10,10 @@ from shoal.hardness._free_means import FreeMeansMixture as FreeMeansMixture
 from shoal.hardness._free_means import ring as ring
 from shoal.hardness._gap import Gap as Gap
 from shoal.hardness._gap import wasserstein_gap as wasserstein_gap
+from shoal.hardness._linear_instances import LinearInstance as LinearInstance
+from shoal.hardness._linear_instances import cycle as cycle
+from shoal.hardness._linear_instances import half_turn as half_turn
+from shoal.hardness._linear_instances import quarter_turns as quarter_turns
 from shoal.hardness._minimum_depth import DepthBound as DepthBound
 from shoal.hardness._minimum_depth import InstanceFamily as InstanceFamily
 from shoal.hardness._minimum_depth import minimum_depth as minimum_depth
