@@ -14,6 +14,8 @@ from shoal.hardness._linear_instances import LinearInstance as LinearInstance
 from shoal.hardness._linear_instances import cycle as cycle
 from shoal.hardness._linear_instances import half_turn as half_turn
 from shoal.hardness._linear_instances import quarter_turns as quarter_turns
+from shoal.hardness._measured import Measured as Measured
+from shoal.hardness._measured import measured as measured
 from shoal.hardness._minimum_depth import DepthBound as DepthBound
 from shoal.hardness._minimum_depth import InstanceFamily as InstanceFamily
 from shoal.hardness._minimum_depth import minimum_depth as minimum_depth

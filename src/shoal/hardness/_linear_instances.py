@@ -12,7 +12,7 @@ from shoal._scalars import FloatArray
 
 THEOREM_C = (
     "Theorem C (docs/linear.md, after Koehler, Mehta and Risteski 2021, Theorem 3): diag(X, W) as five layers L U L U L "
-    "makes the spectra of X^-1 D and W D' equal for some positive diagonals D, D', and as U L U L U those of W^-1 D and X D'; "
+    "gives X^-1 D and W D' one spectrum for some positive diagonals D, D', and as U L U L U W^-1 D and X D'; "
 )
 
 
