@@ -5,6 +5,9 @@ import pytest
 
 from shoal.hardness import LinearInstance, cycle, half_turn, quarter_turns
 from shoal.linear import factor, fewest_layers
+from shoal.linear._fewest import SEARCHES
+from shoal.linear._layer import Kind, product
+from shoal.linear._prepare import prepare
 from tests.linear.test_fewest import least
 
 EPS = float(np.finfo(float).eps)
@@ -40,6 +43,22 @@ def test_no_solver_finds_fewer_layers_and_the_stated_number_is_enough(instance: 
     assert np.linalg.norm(made - t) / np.linalg.norm(t) < 1e-12
     np.testing.assert_allclose(t @ t.T, np.eye(len(t)), atol=EPS)
     assert np.linalg.det(t) == pytest.approx(1.0, abs=1e3 * EPS)
+
+
+@every
+@pytest.mark.parametrize("first", ["lower", "upper"])
+def test_the_searches_without_the_argument_find_nothing(instance: LinearInstance, first: Kind) -> None:
+    """`fewest_layers` stops at the certificate of Theorem C; its searches for one to four layers know nothing of it."""
+    problem, tried = prepare(instance.matrix, None, first), 0
+    for count, search in SEARCHES:
+        if count >= instance.at_least:
+            continue
+        with np.errstate(all="ignore"):
+            layers = search(problem.matrix, problem.p)
+        off = np.inf if layers is None else np.linalg.norm(product(layers) - problem.matrix)
+        assert not off < 1e-6
+        tried += 1
+    assert tried == min(instance.at_least - 1, 4)
 
 
 @six
