@@ -118,7 +118,12 @@ def compared(
     """The figures of one pair."""
     k_gap, k_transport, k_shares = jr.split(key, 3)
     gap = wasserstein_gap(
-        result.flow, instance, key=k_gap, samples=sizes["samples"], alpha=sizes["alpha"], transported=1000
+        result.flow,
+        instance,
+        key=k_gap,
+        samples=sizes["samples"],
+        alpha=sizes["alpha"],
+        transported=sizes["transported"] // 2,
     )
     other = transported(result.flow, instance, k_transport, sizes["transported"])
     return {
