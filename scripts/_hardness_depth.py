@@ -102,8 +102,8 @@ def verdict(study: Study, records: Records) -> str:
     modes = sorted({k for _, k, _ in found})
     wanted, known, holds, below = modes[-1] / modes[0], 0, 0, 0
     for family, d in layer_sizes(study, records):
-        pair = [found.get((family, k, d)) for k in (modes[0], modes[-1])]
-        factor = growth(*pair, most) if all(pair) else None  # pyright: ignore[reportArgumentType]
+        small, large = (found.get((family, k, d)) for k in (modes[0], modes[-1]))
+        factor = growth(small, large, most) if small and large else None
         if factor is not None:
             known += 1
             holds += factor[0] <= wanted <= factor[2]

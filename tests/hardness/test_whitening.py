@@ -1,5 +1,6 @@
 """The layers of benchmarks/whitening.py: their loss by another way, and bounds that no sample mean exceeds."""
 
+import json
 import runpy
 from pathlib import Path
 
@@ -8,6 +9,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 W = runpy.run_path(str(ROOT / "benchmarks" / "whitening.py"))
+TABLE = runpy.run_path(str(ROOT / "scripts" / "_hardness_whitening.py"))["whitening_table"]
+RECORD = json.loads((ROOT / "results" / "whitening.json").read_text())
 
 
 def kl(a: np.ndarray) -> float:
@@ -64,3 +67,48 @@ def test_the_bound_is_sharp_near_the_identity() -> None:
     bound = W["spectrum_bound"](s) / W["loss"](s)
     assert bound == pytest.approx(1 - 2 * 9 / (5 * 8), abs=0.01)
     assert rate < bound + 0.01
+
+
+@pytest.mark.parametrize("condition", W["CONDITIONS"])
+def test_the_stored_rows_repeat(condition: float) -> None:
+    """Within rounding; the late losses, near rounding themselves, to its size."""
+    stored = next(r for r in RECORD["rows"] if (r["n"], r["condition"]) == (4, condition))
+    again = W["run"](4, condition)
+    eps = float(np.finfo(float).eps)
+    for name in ("loss", "loss_low", "loss_high", "bound_of_next"):
+        np.testing.assert_allclose(again[name], stored[name], rtol=100 * condition * eps, atol=100 * eps)
+    assert again["layers_to"] == stored["layers_to"]
+
+
+def test_no_stored_loss_is_above_its_bound() -> None:
+    assert RECORD["status"] == "done"
+    assert [(r["n"], r["condition"]) for r in RECORD["rows"]] == [
+        (n, c) for n in (4, 16, 64) for c in (10, 1e3)
+    ]
+    for row in RECORD["rows"]:
+        last = row["layers_above_floor"]
+        assert last > 15
+        excess = np.array(row["loss"][1:]) - np.array(row["bound_of_next"])
+        assert np.all(excess[:last] <= 4 * np.array(row["excess_error"])[:last])
+        assert row["measured_of_first"] <= row["bound_by_loss_of_first"] + 4 * row["measured_of_first_error"]
+        assert row["bound_of_next"][0] <= row["bound_by_loss_of_first"]
+
+
+def test_the_stored_exact_answers_are_exact() -> None:
+    """KL of rounding only: n eps^2 times the condition; random couplings need layers where two are exact."""
+    eps = float(np.finfo(float).eps)
+    for row in RECORD["rows"]:
+        for found in row["exact"]:
+            assert found["status"] == "done"
+            assert abs(found["kl"]) <= 100 * row["n"] * row["condition"] * eps**2
+        assert row["layers_to"]["1e-06"] > max(found["layers"] for found in row["exact"])
+
+
+def test_the_table_has_the_figures_of_the_record() -> None:
+    made = TABLE(RECORD)
+    for row in RECORD["rows"]:
+        layers = " | ".join(str(row["layers_to"][x]) for x in ("0.1", "0.001", "1e-06"))
+        assert f"| {row['n']} | {row['condition']:g} | {row['loss'][0]:.3g} | {layers} |" in made
+        assert f"| {row['rate_tail']:.3f} | {row['rate_bound_tail']:.3f} |" in made
+    with pytest.raises(ValueError, match="partial"):
+        TABLE({**RECORD, "status": "partial"})

@@ -11,9 +11,15 @@ from shoal.hardness._free_means import ring as ring
 from shoal.hardness._gap import Gap as Gap
 from shoal.hardness._gap import wasserstein_gap as wasserstein_gap
 from shoal.hardness._heavy_tails import HeavyTails as HeavyTails
+from shoal.hardness._linear_instances import LinearInstance as LinearInstance
+from shoal.hardness._linear_instances import cycle as cycle
+from shoal.hardness._linear_instances import half_turn as half_turn
+from shoal.hardness._linear_instances import quarter_turns as quarter_turns
 from shoal.hardness._local_planar import LocalPlanarBound as LocalPlanarBound
 from shoal.hardness._local_planar import local_planar_depth as local_planar_depth
 from shoal.hardness._local_planar import planar_gap as planar_gap
+from shoal.hardness._measured import Measured as Measured
+from shoal.hardness._measured import measured as measured
 from shoal.hardness._minimum_depth import DepthBound as DepthBound
 from shoal.hardness._minimum_depth import InstanceFamily as InstanceFamily
 from shoal.hardness._minimum_depth import minimum_depth as minimum_depth
