@@ -32,7 +32,10 @@ def within(depth: int, bounds: Any) -> bool:
 
 
 def counts(entries: list[dict[str, Any]]) -> dict[str, Any]:
-    """How many choices the advised ranges hold, and the best constant range of the same width (two doublings)."""
+    """How many choices the advised ranges hold, and the best constant range of their median width, two doublings.
+
+    `wider`: constant ranges of three and four doublings, as some advised ranges are wider than the median.
+    """
     if not entries:
         return {}
     constant = {f"{a} to {4 * a}": sum(within(e["depth"], (a, 4 * a)) for e in entries) for a in (1, 2, 4, 8)}
@@ -44,5 +47,7 @@ def counts(entries: list[dict[str, Any]]) -> dict[str, Any]:
         "constant": constant,
         "best_constant": best,
         "best_constant_holds": constant[best],
+        "wider": {f"{a} to 32": sum(within(e["depth"], (a, 32)) for e in entries) for a in (4, 2)},
         "median_doublings": doublings[len(doublings) // 2],
+        "mean_doublings": sum(doublings) / len(doublings),
     }

@@ -177,7 +177,7 @@ def _depth(found: Measured, record: dict[str, Any] | None) -> tuple[int, int, Li
             Line(text, "measured", "depth", {"depth_range": [low, 4 * low], "ladder": chosen}),
         )
     low, high = depth_range(found.rows, found.local)
-    text = f"Depth: {low} to {high} layers, a rule of thumb fitted to ladders on ten tables."
+    text = f"Depth: {low} to {high} layers, a rule of thumb fitted to the ladders of 60 tables."
     return low, high, Line(text, "heuristic", "depth", {"depth_range": [low, high]})
 
 
