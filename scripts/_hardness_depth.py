@@ -7,6 +7,7 @@ from typing import Any
 from shoal.studies import Records, Study
 
 Group = tuple[str, int]  # family, d
+Setting = tuple[str, int, int]  # family, k, d
 LIMITS = {
     "kl": 1.0,
     "gap_lower": 0.0,
@@ -14,9 +15,9 @@ LIMITS = {
 COLOURS = {4: "#2b6c99", 16: "#d1622b", 64: "#3c8d5a", 256: "#7d5ba6"}
 
 
-def closing_depths(study: Study, records: Records, figure: str) -> dict[tuple[str, int, int], list[float]]:
+def closing_depths(study: Study, records: Records, figure: str) -> dict[Setting, list[float]]:
     """(family, k, d) -> for each seed the least depth whose figure is at most its limit, infinite where there is none."""
-    found: dict[tuple[str, int, int], dict[int, dict[int, Any]]] = {}
+    found: dict[Setting, dict[int, dict[int, Any]]] = {}
     for cell in study.cells:
         figures, c = records.figures(cell), cell.config
         if figures is not None:
@@ -32,9 +33,14 @@ def closing_depths(study: Study, records: Records, figure: str) -> dict[tuple[st
     }
 
 
-def deepest(study: Study, records: Records) -> int:
-    """The largest depth that has figures."""
-    return max(int(c.config["depth"]) for c in study.cells if records.figures(c) is not None)
+def reach(study: Study, records: Records) -> dict[Setting, tuple[int, int]]:
+    """(family, k, d) -> the smallest and the largest depth that have figures."""
+    found: dict[Setting, list[int]] = {}
+    for cell in study.cells:
+        if records.figures(cell) is not None:
+            c = cell.config
+            found.setdefault((str(c["family"]), int(c["k"]), int(c["d"])), []).append(int(c["depth"]))
+    return {setting: (min(depths), max(depths)) for setting, depths in found.items()}
 
 
 def middle(values: Sequence[float]) -> float:
@@ -42,13 +48,15 @@ def middle(values: Sequence[float]) -> float:
     return sorted(values)[len(values) // 2]
 
 
-def depth_words(values: Sequence[float] | None, most: int) -> str:
-    """Median with range over seeds."""
+def depth_words(values: Sequence[float] | None, least: int, most: int) -> str:
+    """Median with range over seeds; `least`, `most`: the smallest and largest depth that were run."""
     if not values:
         return "not run"
-    low, mid, high = (
-        f"more than {most}" if math.isinf(v) else f"{v:g}" for v in (min(values), middle(values), max(values))
-    )
+
+    def word(v: float) -> str:
+        return f"more than {most}" if math.isinf(v) else f"at most {v:g}" if v == least > 1 else f"{v:g}"
+
+    low, mid, high = map(word, (min(values), middle(values), max(values)))
     return mid if low == high else f"{mid} ({low} to {high})"
 
 
@@ -82,7 +90,7 @@ def layer_sizes(study: Study, records: Records) -> dict[Group, int]:
 
 def depth_table(study: Study, records: Records, figure: str) -> str:
     """Closing depths by k, and the factor between the smallest and the largest k."""
-    found, most = closing_depths(study, records, figure), deepest(study, records)
+    found, limits = closing_depths(study, records, figure), reach(study, records)
     modes, sizes = sorted({k for _, k, _ in found}), layer_sizes(study, records)
     lines = [
         "| family | d | p | " + " | ".join(f"k = {k}" for k in modes) + " | factor |",
@@ -90,25 +98,28 @@ def depth_table(study: Study, records: Records, figure: str) -> str:
     ]
     for (family, d), p in sorted(sizes.items(), key=lambda item: (item[0][1], item[0][0])):
         at = {k: found[family, k, d] for k in modes if (family, k, d) in found}
-        both = growth(at[modes[0]], at[modes[-1]], most) if {modes[0], modes[-1]} <= set(at) else None
-        words = [depth_words(at.get(k), most) for k in modes]
+        both = None
+        if {modes[0], modes[-1]} <= set(at):
+            both = growth(at[modes[0]], at[modes[-1]], limits[family, modes[-1], d][1])
+        words = [depth_words(at.get(k), *limits.get((family, k, d), (1, 1))) for k in modes]
         lines.append(f"| {family} | {d} | {p} | {' | '.join(words)} | {growth_words(both)} |")
     return "\n".join(lines)
 
 
 def verdict(study: Study, records: Records) -> str:
     """Whether the depths grow like k / p, from the factors of the table of KL."""
-    found, most = closing_depths(study, records, "kl"), deepest(study, records)
+    found, limits = closing_depths(study, records, "kl"), reach(study, records)
     modes = sorted({k for _, k, _ in found})
     wanted, known, holds, below = modes[-1] / modes[0], 0, 0, 0
     for family, d in layer_sizes(study, records):
         small, large = (found.get((family, k, d)) for k in (modes[0], modes[-1]))
+        most = limits.get((family, modes[-1], d), (1, 1))[1]
         factor = growth(small, large, most) if small and large else None
         if factor is not None:
             known += 1
             holds += factor[0] <= wanted <= factor[2]
             below += factor[2] < wanted
-    shares = [_by_parameters(found, layer_sizes(study, records), modes[-1], d, most) for d in (2, 8)]
+    shares = [_by_parameters(found, layer_sizes(study, records), modes[-1], d, limits) for d in (2, 8)]
     return (
         f"Depth in proportion to k would be a factor of {wanted:g} from k = {modes[0]} to k = {modes[-1]}: it lies "
         f"within the range over seeds in {holds} of {known} rows, and above the range in {below}. Depth in proportion to "
@@ -117,12 +128,18 @@ def verdict(study: Study, records: Records) -> str:
 
 
 def _by_parameters(
-    found: Mapping[tuple[str, int, int], list[float]], sizes: Mapping[Group, int], k: int, d: int, most: int
+    found: Mapping[Setting, list[float]],
+    sizes: Mapping[Group, int],
+    k: int,
+    d: int,
+    limits: Mapping[Setting, tuple[int, int]],
 ) -> str:
     """Planar against RealNVP for one k and d: their depths, and the ratio of their parameters."""
     if any((name, k, d) not in found for name in ("planar", "realnvp")):
         return ""
-    planar, realnvp = (depth_words([middle(found[name, k, d])], most) for name in ("planar", "realnvp"))
+    planar, realnvp = (
+        depth_words([middle(found[name, k, d])], *limits[name, k, d]) for name in ("planar", "realnvp")
+    )
     ratio = sizes["realnvp", d] / sizes["planar", d]
     return f"at d = {d} and k = {k} planar needs {planar} layers, RealNVP with {ratio:.0f} times the parameters {realnvp}"
 

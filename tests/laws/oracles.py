@@ -18,12 +18,17 @@ import numpy as np
 from shoal._types import Array
 from shoal.bijections import AbstractBijection
 
-# Oracles are compiled with little optimisation: they run on few points, and compiling is what costs.
-_QUICK = {
-    "xla_backend_optimization_level": 0,
-    "xla_llvm_disable_expensive_passes": True,
-    "xla_cpu_use_fusion_emitters": False,
-}
+# Oracles are compiled with little optimisation: they run on few points, and compiling is what costs. (Options of XLA for a
+# CPU; elsewhere they are unknown.)
+_QUICK: dict[str, bool | int | str] = (
+    {
+        "xla_backend_optimization_level": 0,
+        "xla_llvm_disable_expensive_passes": True,
+        "xla_cpu_use_fusion_emitters": False,
+    }
+    if jax.default_backend() == "cpu"
+    else {}
+)
 
 
 class Points(NamedTuple):

@@ -15,9 +15,15 @@ def test_the_page_is_what_the_script_writes():
 
 def test_the_counts_are_those_of_the_tables():
     record = json.loads((ROOT / "results" / "advice.json").read_text())
-    tables = [e for e in record["tables"].values() if e["group"] in ("tuning", "held_out")]  # the page's 20
-    inside = [e for e in tables if e["range"][0] <= e["depth"] <= e["range"][1]]
-    assert record["counts"]["all"]["advised"] == len(inside) == sum(e["inside"] for e in tables)
-    held = {a: sum(a <= e["depth"] <= 4 * a for e in tables) for a in (1, 2, 4, 8)}
-    assert record["counts"]["all"]["best_constant_holds"] == max(held.values())
-    assert all(e["range"][1] == 4 * e["range"][0] for e in tables)
+    page = (ROOT / "docs" / "advice.md").read_text()
+    held_out = [e for e in record["tables"].values() if e["group"] == "held_out_2"]
+    inside = [e for e in held_out if e["range"][0] <= e["depth"] <= e["range"][1]]
+    held = {a: sum(a <= e["depth"] <= 4 * a for e in held_out) for a in (1, 2, 4, 8)}
+    best = max(held, key=lambda a: held[a])
+    assert f"| held out | {len(held_out)} | {len(inside)} | {best} to {4 * best} | {held[best]} |" in page
+    assert f"{(len(inside) - held[best]) / len(held_out):.1%}" in page
+    assert len(record["tables"]) == 100
+    assert sorted(e["range"][1] / e["range"][0] for e in held_out)[len(held_out) // 2] == 4
+    assert page.count("| inside |") == sum(
+        e["range"][0] <= e["depth"] <= e["range"][1] for e in record["tables"].values()
+    )

@@ -50,7 +50,7 @@ def test_closing_depths_are_the_least_ones_seed_by_seed():
     assert found["realnvp", 64, 2] == [4, INF, 8]  # 4.5 nats by depth 8 would do, and it has no figure
     assert found["planar", 64, 2] == [8, INF, INF]
     assert all(v == [INF] * 3 for v in DEPTH["closing_depths"](Toy(), Toy(), "gap_lower").values())
-    assert DEPTH["deepest"](Toy(), Toy()) == 8
+    assert set(DEPTH["reach"](Toy(), Toy()).values()) == {(1, 8)}
 
 
 @pytest.mark.parametrize(
@@ -67,9 +67,9 @@ def test_factors(small, large, wanted, words: str):
 
 
 def test_words_and_table():
-    assert DEPTH["depth_words"]([8, 8, 8], 32) == "8"
-    assert DEPTH["depth_words"]([8, INF, 16], 32) == "16 (8 to more than 32)"
-    assert DEPTH["depth_words"](None, 32) == "not run"
+    assert DEPTH["depth_words"]([8, 8, 8], 1, 32) == "8"
+    assert DEPTH["depth_words"]([8, INF, 16], 8, 32) == "16 (at most 8 to more than 32)"
+    assert DEPTH["depth_words"](None, 1, 32) == "not run"
     table = DEPTH["depth_table"](Toy(), Toy(), "kl").splitlines()
     assert table[0] == "| family | d | p | k = 4 | k = 64 | factor |"
     assert table[3] == "| realnvp | 2 | 5 | 2 (1 to 4) | 8 (4 to more than 8) | 4 (1 to beyond the grid) |"
