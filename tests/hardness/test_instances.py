@@ -6,7 +6,9 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
+import ot
 import pytest
+from scipy.spatial.distance import cdist
 from scipy.special import ndtr
 from scipy.stats import ks_2samp
 
@@ -42,6 +44,26 @@ def test_the_generator_makes_the_mixture(k: int, d: int) -> None:
     nearest = lambda x: np.argmin(np.linalg.norm(x[:, None] - np.asarray(g.means)[None], axis=2), axis=1)  # noqa: E731
     counts = np.bincount(nearest(made[:20_000]), minlength=k)
     assert np.abs(counts - 20_000 / k).max() < 6 * np.sqrt(20_000 / k)
+
+
+@pytest.mark.parametrize("ramps", [0.3, 1e-2])
+def test_the_generator_is_as_near_as_it_says(ramps: float) -> None:
+    """The same (z, zeta), the mean by the cell of zeta: a coupling with the exact mixture."""
+    k, d, rows = 12, 6, 50_000
+    g = GaussianMixtureOnSphere(jr.key(2), k, d, gamma=0.5, radius=3.0)
+    net = g.generator(ramps)
+    z = jr.normal(jr.key(6), (rows, d + 1))
+    cell = np.minimum((k * ndtr(np.asarray(z[:, -1], np.float64))).astype(int), k - 1)
+    exact = 0.5 * np.asarray(z[:, :-1]) + np.asarray(g.means)[cell]
+    moved = np.linalg.norm(np.asarray(jax.vmap(net)(z)) - exact, axis=1)
+    share = np.mean(moved > 1e-4)
+    assert share <= ramps + 4 * np.sqrt(ramps / rows)
+    assert share > 0.5 * ramps  # neighbouring cells differ in their words, so that a ramp is one
+    assert moved.mean() <= net.distance == 2 * 3.0 * ramps
+    small = slice(0, 400)
+    weights = np.full(400, 1 / 400)
+    w1: Any = ot.emd2(weights, weights, cdist(np.asarray(jax.vmap(net)(z[small])), exact[small]))
+    assert w1 <= moved[small].mean() + 1e-6
 
 
 @pytest.mark.parametrize("k", [16, 256, 4096])

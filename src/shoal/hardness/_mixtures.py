@@ -108,6 +108,11 @@ class ShallowGenerator(eqx.Module):
         return jax.vmap(self)(jr.normal(key, (rows, d + 1), self.code.dtype))
 
     @property
+    def distance(self) -> float:
+        """An upper bound of W1(g#N, mixture): 2 radius ramps. Off the ramps both are the same function of (z, zeta)."""
+        return 2 * self.radius * self.ramps
+
+    @property
     def parameters(self) -> dict[str, int]:
         """Numbers in the network: `staircases` (a knot and a change of slope each), `zigzag`, `code` (bits), `scales`."""
         knots = sum(bit.knots.shape[0] for bit in self.bits)
