@@ -1,19 +1,11 @@
 """docs/padding.md is what its script writes from the stored records, and its words about kinds are kept."""
 
 import runpy
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
-
-
-def test_the_page_is_what_the_script_writes():
-    command = [sys.executable, str(ROOT / "scripts" / "padding_page.py"), "--check"]
-    assert subprocess.run(command, cwd=ROOT, check=False).returncode == 0, "run scripts/padding_page.py"
-    assert (ROOT / "docs" / "images" / "padding-conditions.svg").is_file()
 
 
 def test_verdicts_are_drawn_from_ranges(monkeypatch: pytest.MonkeyPatch):

@@ -8,11 +8,6 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 
-def test_the_page_is_what_the_script_writes() -> None:
-    command = [sys.executable, str(ROOT / "scripts" / "universal_page.py"), "--check"]
-    assert subprocess.run(command, cwd=ROOT, check=False).returncode == 0, "run scripts/universal_page.py"
-
-
 def test_the_example_runs(tmp_path: Path) -> None:
     page = (ROOT / "docs" / "universal.md").read_text(encoding="utf-8")
     (example,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
