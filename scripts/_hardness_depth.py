@@ -144,6 +144,13 @@ def _by_parameters(
     return f"at d = {d} and k = {k} planar needs {planar} layers, RealNVP with {ratio:.0f} times the parameters {realnvp}"
 
 
+def smaller(study: Study, records: Records, more: Study, more_records: Records) -> tuple[int, int]:
+    """In how many settings of both studies the median depth by KL is smaller in the second one, and how many there are."""
+    one, two = closing_depths(study, records, "kl"), closing_depths(more, more_records, "kl")
+    both = [(middle(one[s]), middle(two[s])) for s in one if s in two]
+    return sum(b < a for a, b in both), len(both)
+
+
 def picture_data(study: Study, records: Records) -> list[dict[str, Any]]:
     """Median and range over seeds of KL and certified gap, one entry a setting."""
     values: dict[tuple[str, int, int, int, str], list[float]] = {}

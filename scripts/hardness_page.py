@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from _hardness_depth import depth_table, picture, picture_data, reach, verdict
+from _hardness_depth import depth_table, picture, picture_data, reach, smaller, verdict
 from _hardness_whitening import whitening_table
 from _pages import filled, write_or_check
 
@@ -72,12 +72,15 @@ def large() -> str:
     if not done:
         return "`shoal study run depth-large` has the grid with sixteen times the steps, for an accelerator; it was not run."
     devices = sorted({str(r["device"]) for r in found.latest.values()})
+    fewer, both = smaller(STUDY, read_records(STUDY, RESULTS), LARGE, found)
     deepest = max(most for _, most in reach(LARGE, found).values())
     return (
         "**More training.** `shoal study run depth-large` (65,536 rows, 200 epochs, depths to 64, k to 256) is meant for an "
         f"accelerator; {done} of its {len(LARGE.cells)} cells are done ({', '.join(devices)}), up to depth "
         f"{deepest}. KL of at most 1 nat:\n\n{depth_table(LARGE, found, 'kl')}\n\nThe certified gap "
-        f"closed:\n\n{depth_table(LARGE, found, 'gap_lower')}"
+        f"closed:\n\n{depth_table(LARGE, found, 'gap_lower')}\n\n{verdict(LARGE, found)} With more steps the depth by KL is "
+        f"smaller in {fewer} of the {both} settings of both grids: part of the growth in the first tables is training, not "
+        "depth."
     )
 
 

@@ -67,3 +67,4 @@ def test_words_and_table():
     assert table[0] == "| family | d | p | k = 4 | k = 64 | factor |"
     assert table[3] == "| realnvp | 2 | 5 | 2 (1 to 4) | 8 (4 to more than 8) | 4 (1 to beyond the grid) |"
     assert "it lies within the range over seeds in 2 of 2 rows" in DEPTH["verdict"](Toy(), Toy())
+    assert DEPTH["smaller"](Toy(), Toy(), Toy(), Toy()) == (0, 4)
