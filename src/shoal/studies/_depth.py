@@ -14,6 +14,7 @@ SETTINGS: dict[str, Setting] = {
     "hidden": 32, "rows": 16_384, "held_out": 8_192, "batch": 512, "epochs": 25, "rate": 5e-3, "samples": 20_000,
     "transported": 500, "separation": 6.0, "instance": 0,
 }  # fmt: skip
+# The most telling cells first: it is run as far as the time on the accelerator goes.
 LARGE_MODES, LARGE_DIMENSIONS, LARGE_DEPTHS = (64, 16, 4, 256), (8, 2, 32), (8, 16, 32, 64, 4, 2, 1)
 LARGE: dict[str, Setting] = {**SETTINGS, "rows": 65_536, "held_out": 16_384, "batch": 1_024, "epochs": 200}
 SMOKE: dict[str, Setting] = {
