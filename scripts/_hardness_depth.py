@@ -121,7 +121,7 @@ def verdict(study: Study, records: Records) -> str:
             below += factor[2] < wanted
     shares = [_by_parameters(found, layer_sizes(study, records), modes[-1], d, limits) for d in (2, 8)]
     return (
-        f"Depth in proportion to k would be a factor of {wanted:g} from k = {modes[0]} to k = {modes[-1]}: it lies "
+        f"By KL, depth in proportion to k would be a factor of {wanted:g} from k = {modes[0]} to k = {modes[-1]}: it lies "
         f"within the range over seeds in {holds} of {known} rows, and above the range in {below}. Depth in proportion to "
         f"1 / p is not seen: {'; '.join(s for s in shares if s)}."
     )

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from shoal.bijections import Chain, Permutation, Standardize, layers_of, rolled
-from shoal.distributions import Flow, StandardNormal
+from shoal.distributions import DiagonalNormal, Flow, StandardNormal
 from shoal.flows import layerwise, nice, planar, realnvp, spline
 from shoal.hardness import InstanceFamily, measured, minimum_depth, ring
 from shoal.training import fit
@@ -101,6 +101,31 @@ def check(flow: Flow, seed: int) -> None:
 def test_no_pair_of_points_exceeds_the_constant(name: str, d: int, depth: int) -> None:
     for seed in (0, 1):
         check(made(name, d, depth, seed), seed)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_layers_of_unequal_widths_count_with_the_widest(order: int) -> None:
+    """A layer of 100 units behind one of 1: its offset and its step in the parameters are the largest."""
+    narrow, wide = (nice(jr.key(0), 2, 1, hidden=(h,), activation="tanh") for h in (1, 100))
+
+    def set_to(value: float) -> Any:
+        (layer,) = layers_of(wide.bijection)
+        net = layer.conditioner
+        net = eqx.tree_at(
+            lambda n: (n.last, n.biases[0]),
+            net,
+            (jnp.full_like(net.last, value), jnp.full_like(net.biases[0], 10.0)),
+        )
+        return eqx.tree_at(lambda b: b.conditioner, layer, net)
+
+    (one,) = layers_of(narrow.bijection)
+    flows = [Flow(StandardNormal(2), Chain([one, set_to(v)][::order])) for v in (0.1, 0.2)]
+    bounds = joint(*flows)
+    zero = [np.linalg.norm(set_to(v).forward(jnp.zeros(2))) for v in (0.1, 0.2)]
+    assert bounds.offset >= max(zero) - 1e-9
+    assert zero[1] > 19  # so that the widths matter
+    step = 0.1 * math.sqrt(100)
+    assert zero[1] - zero[0] <= bounds.parameter_lipschitz * step
 
 
 @every
@@ -209,13 +234,17 @@ def test_the_depth_bound_takes_the_class() -> None:
         (lambda: planar(jr.key(0), 2, 2, context_dim=1), "context"),
         (lambda: Flow(StandardNormal(2), Permutation([1, 0])), "no layers"),
         (
+            lambda: Flow(DiagonalNormal(jnp.zeros(2), jnp.full(2, 5.0)), nice(jr.key(0), 2, 2).bijection),
+            r"base N\(0, I\)",
+        ),
+        (
             lambda: jax.tree.map(
                 lambda a: a * jnp.nan if eqx.is_inexact_array(a) else a, nice(jr.key(0), 2, 2)
             ),
             "finite",
         ),
     ],
-    ids=["affine", "spline", "relu", "context", "nothing", "nan"],
+    ids=["affine", "spline", "relu", "context", "nothing", "base", "nan"],
 )
 def test_refusals(flow: Any, words: str) -> None:
     with pytest.raises(ValueError, match=words):

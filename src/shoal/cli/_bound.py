@@ -57,12 +57,13 @@ def bound(
         typer.Option(
             metavar="E",
             help="W1 distance within which an instance counts as served, in units of the normals' deviation; by default the "
-            "radius of their sphere, 10 sqrt(D), by sqrt(5).",
+            "radius of their sphere, 10 sqrt(D), by sqrt(5). With --tail a total variation, by default 0.25.",
             show_default=False,
         ),
     ] = None,
     radius: Annotated[
-        float, typer.Option(metavar="R", help="Largest norm of the parameters of a layer.")
+        float,
+        typer.Option(metavar="R", help="Largest norm of the parameters of a layer; with --tail of u alone."),
     ] = 2.0,
     delta: Annotated[
         float, typer.Option(help="Fraction of the instances that may be served, at most 1.")
@@ -124,7 +125,7 @@ def _of_one_target(kind: str, dim: int, tail: float, epsilon: float, radius: flo
         f"Flows:     planar layers z + u tanh(<w, z> + b) on R^{dim} with |u| <= {radius:g}, any w and b, base N(0, I).",
         f"Target:    density proportional to exp(-|x|^{tail:g}).",
         f"Depth:     {depth}",
-        f"Counted:   the base is {found.from_base:.4g} away, and a layer gains at most {radius * found.score:.3g}.",
+        f"Counted:   the base is at least {found.from_base:.4g} away, and a layer gains at most {radius * found.score:.3g}.",
         "This speaks of this one target in these units. A layer that scales, before the planar ones, is not covered: it may "
         "bring the base close.",
     ]

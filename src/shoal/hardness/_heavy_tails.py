@@ -1,4 +1,4 @@
-"""Isotropic laws with tails of any weight: targets on which planar layers with bounded shifts make little headway."""
+"""Isotropic laws with stretched-exponential tails: planar layers with bounded shifts make little headway on them."""
 
 import math
 
@@ -71,13 +71,14 @@ class HeavyTails(AbstractDistribution):
         return self.tail / self.scale * radial * along
 
     def mass_within(self, radius: float | np.ndarray) -> np.ndarray:
-        """P(|x| <= radius)."""
+        """P(|x| <= radius), `radius` >= 0 of any shape; the result has its shape."""
         return gammainc(self.dim / self.tail, (np.asarray(radius, np.float64) / self.scale) ** self.tail)
 
     def from_normal(self) -> float:
         """A lower bound of TV(N(0, I), p): the largest difference of the masses of a ball, over a fine grid of radii.
 
-        Any event gives a lower bound; balls are close to the best where d is not small.
+        Any event gives a lower bound. Balls are close to the best where the two radii are far apart; laws whose radii have
+        one centre and two spreads are about twice as far as they show.
         """
         reach = np.geomspace(1e-3, 1e3, 20_001) * math.sqrt(self.dim)
         normal = gammainc(self.dim / 2, np.square(reach) / 2)

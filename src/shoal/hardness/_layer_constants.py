@@ -1,6 +1,7 @@
 """Constants of planar, layerwise and additive layers, read off their weights, in the notation of `Architecture`.
 
-A class is all stacks of layers of one kind whose parameter vectors theta_i, whose parts' norms and whose Lipschitz constants
+A class is all stacks of layers of one kind, with one fixed partition and one fixed permutation or sign change at each
+place, whose parameter vectors theta_i, whose parts' norms and whose Lipschitz constants
 are at most the largest ones of the given layers. Every inequality compares two points of the class directly, so that it
 need not be convex. theta_i are the numbers that the formula of a layer has: of a planar one w, b and u with its constraint
 worked in; of a layerwise one the entries of A, b, the slopes; of an additive one all weights and biases.
@@ -97,7 +98,7 @@ def _additive(layers: Sequence[Any]) -> Constants:
     sizes = [_size(*group) for group in arrays]
     _, bias, last, *inner = (max(map(_norm, group)) for group in zip(*arrays, strict=True))
     weights = inner[: len(nets[0].weights)]
-    widths = [len(w) for w in nets[0].weights]
+    widths = [max(map(len, ws)) for ws in zip(*(net.weights for net in nets), strict=True)]
     squares, after = 1.0, last  # of A and b together, as |h|^2 + 1 <= (1 + |h|)^2
     for i in reversed(range(len(weights))):
         squares += after**2 * (1.0 if i == 0 else 1.0 + widths[i - 1])

@@ -1,7 +1,7 @@
 r"""Planar layers with bounded shifts against one given target: a bound on total variation, whatever w and b are.
 
-f_i(z) = z + u_i h_i(<w_i, z> + b_i), invertible, h_i monotone with |h_i| <= 1. With S(p) = sup over unit v of
-E_p |<v, grad log p>|,
+f_i(z) = z + u_i h_i(<w_i, z> + b_i), invertible, h_i monotone and absolutely continuous with |h_i| <= 1, or the inverse of
+such a layer; p has an integrable gradient. With S(p) = sup over unit v of E_p |<v, grad log p>|,
 
     TV(f_l ... f_1 # q, p) >= TV(q, p) - S(p) sum_i |u_i|    for every base law q.
 
@@ -9,8 +9,8 @@ E_p |<v, grad log p>|,
 TV(f^{-1} # p, p) <= |u| S(p). On f_t = z + t u h the density of f_t^{-1} # p is p(f_t) D_t, D_t = 1 + t <u, w> h' > 0, and
 its derivative in t is <u, grad p(f_t)> h D_t + p(f_t) <u, w> h'. The first part has an integral of at most
 |u| S(p). In the second substitute x = f_t(z), y = <w, x> + b, whose density under p is at most m / |w|, m the largest
-density of a projection of p on a line: at most |<u, w>| (m / |w|) int |h'| <= 2 |u| m, and 2 m <= S(p), as a density on the
-line that rises to m and falls again has int |m'| >= 2 m. Halve the sum of both.
+density of a projection of p on a line: at most |<u, w>| (m / |w|) int |h'| <= 2 |u| m. And 2 m <= int |q'| <= S(p), q the
+density of <v, x>, as q tends to 0 at both ends. Halve the sum of both. For an inverse layer TV(f # p, p) = TV(p, f^{-1} # p).
 
 The idea, to follow how little a layer moves a slowly varying target, is Kong and Chaudhuri's (2020, arXiv 2006.00392, depth
 bounds for local planar flows with bounded weights); the form here has its own proof and needs no bound on w.

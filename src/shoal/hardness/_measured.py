@@ -9,6 +9,7 @@ import numpy as np
 
 from shoal._errors import InputError
 from shoal.bijections import ActNorm, Inverse, Permutation, SignFlip, Standardize, layers_of
+from shoal.distributions import StandardNormal
 from shoal.hardness._architectures import Architecture
 from shoal.hardness._layer_constants import KINDS, as_float
 
@@ -28,19 +29,22 @@ def measured(flow: Any) -> Measured:
     r"""A class of flows with explicit constants that `flow` belongs to, for `minimum_depth` and `total_variation_bound`.
 
     All constants are upper bounds, in float64, of the formulas in `Architecture`; norms |.| of matrices are spectral.
-    `planar(fast="samples")`, h + u tanh(<w, h> + b), |u| <= U: M = max |1 + u w^T|, exact; K = sqrt(1 + U^2), B = U.
+    `planar(fast="samples")`, h + u tanh(<w, h> + b), |u| <= U: M = max |1 + u w^T| or 1; K = sqrt(1 + U^2), B = U.
     `planar()`, the inverse of it: M = max |1 - u w^T / (1 + w.u)| or 1, K = M sqrt(1 + U^2 + U^2 max(1, U)^2), B = U.
     `layerwise`, s_a(A h + b), slopes of s in (0, 1], |A| <= S, |b| <= beta: M = S, B = beta, K = sqrt(1 + max(S, beta)^2)
     where the slopes a are trained, and 1 where not. `nice` with tanh, t(h) = A h + b + V tanh(W_k ... tanh(W_1 h + c_1)):
     l = |A| + |V| |W_k| ... |W_1|, M = (l + sqrt(l^2 + 4)) / 2, B = |b| + |V| sqrt(width), K the root of the sum of
     squares of the change's factors. p counts the numbers of the formula: for `layerwise` d^2 entries of A, of any
-    rank. Permutations and sign changes cost nothing. A fixed `Standardize` or `ActNorm` next to the data, of largest
-    scale c, multiplies K by c, and M by c where c > 1.
+    rank. Permutations and sign changes cost nothing. A `Standardize` or `ActNorm` next to the data, of largest scale c,
+    which all members of the class share, multiplies K by c, and M by c where c > 1; B is used for the layers before it only.
     **Arguments:** `flow`: standard normal base, no context. **Returns:** `Measured`.
-    **Raises:** ValueError for another family: affine couplings and splines have no constants on all of R^d.
+    **Raises:** ValueError for another family (affine couplings and splines have no constants on all of R^d), another base,
+    a context, parameters that are not finite or all 0, and layers whose numbers of hidden layers or kinds of slope differ.
     """
     if flow.context_shape is not None:
         raise InputError("`measured` takes flows without a context; the constants would depend on it.")
+    if not isinstance(flow.base, StandardNormal):
+        raise InputError("`measured` needs the base N(0, I): the bounds that take its constants assume it.")
     layers, scale = _trained_layers(flow.bijection)
     known = next((kind for kind in KINDS if layers and all(map(kind.holds, layers))), None)
     if known is None:
