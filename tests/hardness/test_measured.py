@@ -109,7 +109,7 @@ def test_layers_of_unequal_widths_count_with_the_widest(order: int) -> None:
     narrow, wide = (nice(jr.key(0), 2, 1, hidden=(h,), activation="tanh") for h in (1, 100))
 
     def set_to(value: float) -> Any:
-        (layer,) = layers_of(wide.bijection)
+        layer: Any = layers_of(wide.bijection)[0]
         net = layer.conditioner
         net = eqx.tree_at(
             lambda n: (n.last, n.biases[0]),

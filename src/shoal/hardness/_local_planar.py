@@ -10,7 +10,7 @@ TV(f^{-1} # p, p) <= |u| S(p). On f_t = z + t u h the density of f_t^{-1} # p is
 its derivative in t is <u, grad p(f_t)> h D_t + p(f_t) <u, w> h'. The first part has an integral of at most
 |u| S(p). In the second substitute x = f_t(z), y = <w, x> + b, whose density under p is at most m / |w|, m the largest
 density of a projection of p on a line: at most |<u, w>| (m / |w|) int |h'| <= 2 |u| m. And 2 m <= int |q'| <= S(p), q the
-density of <v, x>, as q tends to 0 at both ends. Halve the sum of both. For an inverse layer TV(f # p, p) = TV(p, f^{-1} # p).
+density of <v, x>, as q tends to 0 at both ends. Halve the sum. For an inverse layer TV(f # p, p) = TV(p, f^{-1} # p).
 
 The idea, to follow how little a layer moves a slowly varying target, is Kong and Chaudhuri's (2020, arXiv 2006.00392, depth
 bounds for local planar flows with bounded weights); the form here has its own proof and needs no bound on w.
