@@ -34,6 +34,7 @@ def dequantized(key: int = 0, **settings: Any) -> Dequantized:
     )
 
 
+@pytest.mark.long
 def test_many_draws_give_the_integral():
     got = dequantized().log_prob_estimate(jr.key(1), ROWS, samples=2000).value
     np.testing.assert_allclose(got, EXACT, atol=0.08)

@@ -74,6 +74,7 @@ def test_initialize_gives_every_actnorm_its_batch():
     assert float(jnp.abs(jnp.mean(before**2) - 1.0)) > 1.0
 
 
+@pytest.mark.long
 def test_it_trains_on_digits_and_comes_back_from_disk(tmp_path):
     x = digits(600)
     flow = glow(jr.key(0), (8, 8, 1), 2, hidden=(8,), levels=17)

@@ -83,7 +83,9 @@ def test_the_spectra_of_the_argument_stay_apart(instance: LinearInstance) -> Non
 
 
 @pytest.mark.parametrize(
-    "instance", [half_turn(), quarter_turns(2), cycle(3)], ids=["half turn", "turns", "cycle"]
+    "instance",
+    [half_turn(), quarter_turns(2), pytest.param(cycle(3), marks=pytest.mark.long)],
+    ids=["half turn", "turns", "cycle"],
 )
 def test_brute_force_fails_with_one_layer_fewer(instance: LinearInstance) -> None:
     assert least(instance.matrix, instance.at_most, 16, seed=3) < 1e-9

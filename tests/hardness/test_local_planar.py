@@ -127,7 +127,7 @@ def test_no_drawn_flow_beats_the_bound(seed: int) -> None:
     assert found >= claim - 4 * error
 
 
-@pytest.mark.parametrize("fast", ["density", "samples"])
+@pytest.mark.parametrize("fast", [pytest.param("density", marks=pytest.mark.long), "samples"])
 def test_no_trained_flow_beats_the_bound(fast) -> None:
     """Planar layers in either direction; |u| read off the layers' own displacements, which tend to it along w."""
     law, depth = HeavyTails(4, 0.6), 8

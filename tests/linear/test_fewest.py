@@ -67,7 +67,7 @@ def least(t: np.ndarray, count: int, starts: int, seed: int = 0, enough: float =
     return best
 
 
-@pytest.mark.parametrize(("kind", "d"), [("turns", 2), ("cycle", 3)])
+@pytest.mark.parametrize(("kind", "d"), [("turns", 2), pytest.param("cycle", 3, marks=pytest.mark.long)])
 def test_brute_force_finds_six_layers_and_not_five(kind: str, d: int):
     t = theorem_c(kind, d)
     assert least(t, 6, 12) < 1e-9

@@ -231,7 +231,7 @@ def as_it_is(record: dict[str, Any]) -> None:
         (1, 1, 1, True, as_it_is),
         (1, 3, 40, True, as_it_is),
         (2, 1, 40, False, broken),
-        (1000, 500, 200, False, as_it_is),
+        pytest.param(1000, 500, 200, False, as_it_is, marks=pytest.mark.long),
     ],
     ids=["broken", "nothing", "hostile", "one of all", "one coordinate", "ends", "large"],
 )

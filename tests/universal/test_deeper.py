@@ -57,7 +57,9 @@ def test_parts_after_each_other_are_the_whole_and_share_its_slopes(steps: int) -
 
 
 @pytest.mark.usefixtures("x64")
-@pytest.mark.parametrize("name", [pytest.param("moons", marks=pytest.mark.long), "pinwheel"])
+@pytest.mark.parametrize(
+    "name", [pytest.param("moons", marks=pytest.mark.long), pytest.param("pinwheel", marks=pytest.mark.long)]
+)
 def test_latents_are_gaussian_and_layers_milder_with_depth(name: str) -> None:
     x = TARGETS[name](np.random.default_rng(0), 4000)
     fresh = TARGETS[name](np.random.default_rng(1), 2000)
