@@ -4,6 +4,7 @@
 Tests run in float32, JAX's default; those that need float64 ask for the fixture `x64` or, for both, `dtype`.
 """
 
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -14,6 +15,10 @@ from jaxtyping import install_import_hook
 
 # Stays for the whole session: sub-packages load lazily, at their first use in a test.
 install_import_hook("shoal", "beartype.beartype")
+
+# A suite that was started in the background of a script ignores Ctrl-C, and so do its children; tests of Ctrl-C need it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 hypothesis.settings.register_profile("shoal", derandomize=True, deadline=None, database=None, print_blob=True)
 hypothesis.settings.load_profile("shoal")

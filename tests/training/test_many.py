@@ -4,7 +4,6 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import equinox as eqx
@@ -87,15 +86,6 @@ def test_stop_ends_all_and_resume_goes_on(single: list[FitResult], tmp_path: Pat
         assert all(same_bits(a, b) for a, b in zip(single, rest, strict=True))
 
 
-@pytest.fixture
-def listening() -> Iterator[None]:
-    """Ctrl-C as in a terminal: a shell that starts the tests in the background has it ignored."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-@pytest.mark.usefixtures("listening")
 def test_ctrl_c_reaches_all_threads():
     before = signal.getsignal(signal.SIGINT)
 
