@@ -20,13 +20,14 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 from _families import DEFAULT_DEPTHS, DEPTHS, FAMILIES, HIDDEN, SECONDS, TRAINING
+from _resume import earlier
 from _targets import TARGETS
 from PIL import Image
 
 from shoal.bijections import convergence, parameters_per_layer
 from shoal.conditioning import condition_numbers, singular_values
 from shoal.distributions import Flow
-from shoal.records import read_record, system_info, to_plain, write_record
+from shoal.records import system_info, to_plain, write_record
 from shoal.training import fit
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -158,10 +159,8 @@ def main() -> None:
         "rows": [],
     }  # fmt: skip
     out = Path(options.out)
-    if out.exists() and not options.fresh:
-        before = read_record(out)
-        if before["config"] == to_plain(record["config"]):
-            record["rows"] = before["rows"]
+    if before := earlier(record, out, options.fresh):
+        record["rows"] = before["rows"]
     first = ("spline", "realnvp")  # the best are known early, so that the others know when to stop
     families = sorted(options.families.split(","), key=lambda f: first.index(f) if f in first else len(first))
     for target in options.targets.split(","):

@@ -28,8 +28,9 @@ from _pairs import (
     instance_of,
     trained,
 )
+from _resume import earlier
 
-from shoal.records import read_record, system_info, to_plain, write_record
+from shoal.records import system_info, to_plain, write_record
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -84,10 +85,8 @@ def main() -> None:
                   "misplaced": "estimate, too large in the mean"},
     }  # fmt: skip
     out = Path(options.out)
-    if out.exists() and not options.fresh:
-        before = read_record(out)
-        if before["config"] == to_plain(record["config"]):
-            record["rows"] = before["rows"]
+    if before := earlier(record, out, options.fresh):
+        record["rows"] = before["rows"]
     for family, name, depth in groups():
         done = [r for r in record["rows"] if (r["family"], r["instance"]) == (family, name)]
         if len(done) == SEEDS or (options.only and options.only != f"{family}-{name}"):

@@ -21,11 +21,12 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 from _image_models import ALPHA, MODELS
+from _resume import earlier
 from PIL import Image
 
 from shoal.bijections import initialize
 from shoal.distributions import Flow
-from shoal.records import read_record, system_info, to_plain, write_record
+from shoal.records import system_info, to_plain, write_record
 from shoal.training import fit
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -149,10 +150,8 @@ def main() -> None:
         },
         "rows": [],
     }  # fmt: skip
-    if out.exists() and not options.fresh:
-        before = read_record(out)
-        if before["config"] == to_plain(record["config"]):
-            record["rows"] = before["rows"]
+    if before := earlier(record, out, options.fresh):
+        record["rows"] = before["rows"]
     folder = Path(options.pictures)
     picture(test, shape, levels, folder / f"{options.data}-data.png")
     for name in options.models.split(","):

@@ -18,12 +18,13 @@ from typing import Any
 
 import jax.random as jr
 import numpy as np
+from _resume import earlier
 from sklearn.datasets import load_breast_cancer, load_digits, make_moons
 
 from shoal import flows
 from shoal.bijections import ExponentialScale
 from shoal.conditioning import audit
-from shoal.records import read_record, system_info, to_plain, write_record
+from shoal.records import system_info, to_plain, write_record
 from shoal.remedies import Evidence, Figures, Measured, Proposal, every_remedy, make_plan, propose
 from shoal.remedies._measure import measured, trained_runs
 
@@ -78,10 +79,8 @@ def main() -> None:
         },
         "tables": {},
     }  # fmt: skip
-    if out.exists() and not options.fresh:
-        before = read_record(out)
-        if before["config"] == to_plain(record["config"]):
-            record["tables"] = before["tables"]
+    if before := earlier(record, out, options.fresh):
+        record["tables"] = before["tables"]
     keys = list(jr.split(jr.key(SEED), SEEDS))
     for name in options.tables.split(","):
         plan = make_plan(recipe, parts(table(name)), {**SETTINGS, "max_epochs": EPOCHS[name]})

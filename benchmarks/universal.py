@@ -26,9 +26,10 @@ from typing import Any, Literal
 import jax
 import jax.random as jr
 import numpy as np
+from _resume import earlier
 from _targets import TARGETS, FloatArray, eight_gaussians, rings
 
-from shoal.records import read_record, system_info, to_plain, write_record
+from shoal.records import system_info, to_plain, write_record
 from shoal.universal import Certificate, construct
 
 DType = Literal["float32", "float64"]
@@ -162,10 +163,8 @@ def main() -> None:
         "reach": {},
         "large": None,
     }  # fmt: skip
-    if out.exists() and not options.fresh:
-        before = read_record(out)
-        if before["config"] == to_plain(record["config"]):
-            record |= {key: before[key] for key in ("rows", "slopes", "reach", "large")}
+    if before := earlier(record, out, options.fresh):
+        record |= {key: before[key] for key in ("rows", "slopes", "reach", "large")}
     if record["large"] is None:
         command = [sys.executable, __file__, "--large"]
         done = subprocess.run(command, capture_output=True, text=True, check=True)

@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from _resume import earlier
 
 from shoal._errors import NumericalFailure
 from shoal._scalars import FloatArray
 from shoal.linear import gaussian
-from shoal.records import read_record, system_info, to_plain, write_record
+from shoal.records import system_info, to_plain, write_record
 
 ROOT = Path(__file__).resolve().parents[1]
 DIMENSIONS, CONDITIONS = (4, 16, 64), (1e1, 1e3)
@@ -157,10 +158,8 @@ def main() -> None:
                   "bound_by_loss_of_first": "upper_bound", "rate_tail": "estimate", "rate_bound_tail": "limit of the bound"},
     }  # fmt: skip
     out = Path(options.out)
-    if out.exists() and not options.fresh:
-        before = read_record(out)
-        if before["config"] == to_plain(record["config"]):
-            record["rows"] = before["rows"]
+    if before := earlier(record, out, options.fresh):
+        record["rows"] = before["rows"]
     for n, condition in wanted:
         if any((r["n"], r["condition"]) == (n, condition) for r in record["rows"]):
             continue

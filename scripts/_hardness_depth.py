@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from shoal.studies import Records, Study
+from shoal.studies import Records, Study, summarize
 
 Group = tuple[str, int]  # family, d
 Setting = tuple[str, int, int]  # family, k, d
@@ -111,7 +111,8 @@ def verdict(study: Study, records: Records) -> str:
     found, limits = closing_depths(study, records, "kl"), reach(study, records)
     modes = sorted({k for _, k, _ in found})
     wanted, known, holds, below = modes[-1] / modes[0], 0, 0, 0
-    for family, d in layer_sizes(study, records):
+    sizes = layer_sizes(study, records)
+    for family, d in sizes:
         small, large = (found.get((family, k, d)) for k in (modes[0], modes[-1]))
         most = limits.get((family, modes[-1], d), (1, 1))[1]
         factor = growth(small, large, most) if small and large else None
@@ -119,7 +120,7 @@ def verdict(study: Study, records: Records) -> str:
             known += 1
             holds += factor[0] <= wanted <= factor[2]
             below += factor[2] < wanted
-    shares = [_by_parameters(found, layer_sizes(study, records), modes[-1], d, limits) for d in (2, 8)]
+    shares = [_by_parameters(found, sizes, modes[-1], d, limits) for d in (2, 8)]
     return (
         f"By KL, depth in proportion to k would be a factor of {wanted:g} from k = {modes[0]} to k = {modes[-1]}: it lies "
         f"within the range over seeds in {holds} of {known} rows, and above the range in {below}. Depth in proportion to "
@@ -152,17 +153,13 @@ def smaller(study: Study, records: Records, more: Study, more_records: Records) 
 
 
 def picture_data(study: Study, records: Records) -> list[dict[str, Any]]:
-    """Median and range over seeds of KL and certified gap, one entry a setting."""
-    values: dict[tuple[str, int, int, int, str], list[float]] = {}
-    for cell in study.cells:
-        found, c = records.figures(cell), cell.config
-        for name in ("gap_lower", "kl"):
-            if found is not None and found[name] is not None:
-                setting = (str(c["family"]), int(c["d"]), int(c["k"]), int(c["depth"]), name)
-                values.setdefault(setting, []).append(float(found[name]))
+    """Median and range over seeds of KL and certified gap, one entry a setting in which every seed has a number."""
     return [
-        {"family": f, "d": d, "k": k, "depth": depth, "figure": name, "low": min(v), "median": middle(v), "high": max(v)}
-        for (f, d, k, depth, name), v in values.items()
+        {**{name: row.config[name] for name in ("family", "d", "k", "depth")}, "figure": figure,
+         "low": spread.low, "median": spread.median, "high": spread.high}
+        for row in summarize(study, records)
+        for figure in ("gap_lower", "kl")
+        if not (spread := row.figures[figure]).missing
     ]  # fmt: skip
 
 

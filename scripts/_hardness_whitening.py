@@ -1,7 +1,9 @@
 """The figures of results/whitening.json for docs/hardness.md, as Markdown tables."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
+
+from _pages import table
 
 LEVELS = ("0.1", "0.001", "1e-06")
 
@@ -15,11 +17,11 @@ def whitening_table(record: Mapping[str, Any]) -> str:
     rows, most = record["rows"], record["config"]["layers"]
     return "\n\n".join(
         [
-            _table(
+            table(
                 ["n", "condition", "loss at the start", *(f"layers to {float(x):g}" for x in LEVELS)],
                 [[*_name(r), f"{r['loss'][0]:.3g}", *(_layers(r, x, most) for x in LEVELS)] for r in rows],
             ),
-            _table(
+            table(
                 [
                     *(
                         "n",
@@ -32,7 +34,7 @@ def whitening_table(record: Mapping[str, Any]) -> str:
                 ],
                 [_rates(r) for r in rows],
             ),
-            _table(
+            table(
                 ["n", "condition", "exact couplings", "KL", "worst condition of a layer"],
                 [[*_name(r), *_exact(e)] for r in rows for e in r["exact"]],
             ),
@@ -65,8 +67,3 @@ def _exact(found: Mapping[str, Any]) -> list[str]:
     if found["status"] != "done":
         return [str(found["layers"]), "not found", ""]
     return [str(found["layers"]), f"{abs(found['kl']):.0e}", f"{found['condition']:.3g}"]
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = ["| " + " | ".join(row) + " |" for row in [head, *rows]]
-    return "\n".join([lines[0], "|" + "---|" * len(head), *lines[1:]])

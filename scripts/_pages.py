@@ -1,8 +1,8 @@
-"""What the scripts that write pages share: places in a text, the part between two marks, and `--check`."""
+"""What the scripts that write pages share: tables, places in a text, the part between two marks, and `--check`."""
 
 import argparse
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 BEGIN, END = "<!-- figures -->", "<!-- end of figures -->"
@@ -22,6 +22,13 @@ def between_marks(page: Path, part: str) -> str:
     if not end:
         sys.exit(f"{page} lacks the marks {BEGIN} and {END}.")
     return f"{before}{BEGIN}\n\n{part}\n\n{END}{after}"
+
+
+def table(head: Sequence[object], rows: Sequence[Sequence[object]]) -> str:
+    """A Markdown table."""
+    cells = [[str(cell).replace("|", "\\|") for cell in row] for row in [head, *rows]]
+    lines = ["| " + " | ".join(row) + " |" for row in cells]
+    return "\n".join([lines[0], "|" + "---|" * len(head), *lines[1:]])
 
 
 def write_or_check(

@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from _pages import filled, write_or_check
+from _pages import filled, table, write_or_check
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "accelerators.md"
@@ -24,24 +24,21 @@ def number(found: dict[str, Any], name: str) -> str:
 
 def errors(rows: list[dict[str, Any]]) -> str:
     """Round trip and log-det, on the CPU and both ways."""
-    lines = [
-        "| flow | round trip, CPU | full | default | log-det, full | default |",
-        "|---|---|---|---|---|---|",
-    ]
+    lines = []
     for r in rows:
         trips = [number(r[way], "round_trip") for way in ("cpu", "full", "default")]
         log_dets = [number(r[way], "log_det") for way in ("full", "default")]
-        lines.append(f"| {r['name'].replace('flowjax', 'FlowJAX')} | {' | '.join([*trips, *log_dets])} |")
-    return "\n".join(lines)
+        lines.append([r["name"].replace("flowjax", "FlowJAX"), *trips, *log_dets])
+    return table(["flow", "round trip, CPU", "full", "default", "log-det, full", "default"], lines)
 
 
 def times(rows: list[dict[str, Any]]) -> str:
     """Milliseconds, and the ratio of the CPU to the full products."""
-    lines = ["| training | CPU | full | default | CPU / full |", "|---|---|---|---|---|"]
+    lines = []
     for r in rows:
         cpu, full, default = (1e3 * r[way] for way in ("cpu", "full", "default"))
-        lines.append(f"| {r['name']} | {cpu:.3g} | {full:.3g} | {default:.3g} | {cpu / full:.3g} |")
-    return "\n".join(lines)
+        lines.append([r["name"], *(f"{v:.3g}" for v in (cpu, full, default, cpu / full))])
+    return table(["training", "CPU", "full", "default", "CPU / full"], lines)
 
 
 def page() -> str:

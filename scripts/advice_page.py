@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from _pages import filled, write_or_check
+from _pages import filled, table, write_or_check
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "benchmarks"))
@@ -29,15 +29,13 @@ def entries(record: dict[str, Any], group: str) -> list[dict[str, Any]]:
 
 def counts(record: dict[str, Any]) -> str:
     """How many choices each kind of range holds."""
-    lines = [
-        "| tables | number | advised range holds | best constant range | it holds | 4 to 32 holds |",
-        "|---|---|---|---|---|---|",
-    ]
+    lines = []
     for group in (*GROUPS, "all"):
         c = count(entries(record, group))
-        cells = (group, c["tables"], c["advised"], c["best_constant"], c["best_constant_holds"])
-        lines.append(f"| {' | '.join(map(str, cells))} | {c['wider']['4 to 32']} |")
-    return "\n".join(lines)
+        constant = c["best_constant"], c["best_constant_holds"], c["wider"]["4 to 32"]
+        lines.append((group, c["tables"], c["advised"], *constant))
+    head = ("tables", "number", "advised range holds", "best constant range", "it holds", "4 to 32 holds")
+    return table(head, lines)
 
 
 def verdict(record: dict[str, Any]) -> str:
@@ -54,25 +52,24 @@ def verdict(record: dict[str, Any]) -> str:
     )
 
 
-def table(record: dict[str, Any]) -> str:
+def ranges(record: dict[str, Any]) -> str:
     """One row a table."""
-    lines = ["| table | | rows | columns | range | ladder | |", "|---|---|---|---|---|---|---|"]
+    lines = []
     place_of = {group: name for name, groups in GROUPS.items() for group in groups}
     shown = [(name, e) for name, e in record["tables"].items() if e["group"] in place_of]
     for name, e in sorted(shown, key=lambda item: (place_of[item[1]["group"]], item[0])):
         low, high = e["range"]
         depth = str(e["depth"]) + ("" if e["chosen"] is not None else " (none qualified)")
         place = "inside" if e["inside"] else "outside"
-        cells = (name, place_of[e["group"]], e["rows"], e["columns"], f"{low} to {high}", depth, place)
-        lines.append(f"| {' | '.join(map(str, cells))} |")
-    return "\n".join(lines)
+        lines.append((name, place_of[e["group"]], e["rows"], e["columns"], f"{low} to {high}", depth, place))
+    return table(("table", "", "rows", "columns", "range", "ladder", ""), lines)
 
 
 def page() -> str:
     """The whole page."""
     record = json.loads(FIGURES.read_text(encoding="utf-8"))
     head = "<!-- Written by scripts/advice_page.py from scripts/advice.md and results/advice.json. Do not edit. -->\n"
-    parts = {"counts": counts(record), "verdict": verdict(record), "table": table(record)}
+    parts = {"counts": counts(record), "verdict": verdict(record), "table": ranges(record)}
     return head + filled(TEXT.read_text(encoding="utf-8"), parts)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from _pages import filled, write_or_check
+from _pages import filled, table, write_or_check
 
 from shoal.flows import ARCHITECTURES
 
@@ -25,13 +25,6 @@ def read(name: str) -> dict[str, Any]:
     """A record of results/, or an empty one."""
     path = ROOT / "results" / f"{name}.json"
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"rows": [], "config": {}}
-
-
-def table(head: list[str], rows: list[list[str]]) -> str:
-    """A Markdown table."""
-    escaped = [[cell.replace("|", "\\|") for cell in row] for row in [head, *rows]]
-    lines = ["| " + " | ".join(row) + " |" for row in escaped]
-    return "\n".join([lines[0], "|" + "---|" * len(head), *lines[1:]])
 
 
 def number(x: Any) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 from _hardness_depth import depth_table, picture, picture_data, reach, smaller, verdict
 from _hardness_whitening import whitening_table
-from _pages import filled, write_or_check
+from _pages import filled, table, write_or_check
 
 from shoal.hardness import HeavyTails, local_planar_depth
 from shoal.studies import find, read_records
@@ -36,15 +36,15 @@ def bounds(found: dict[str, Any]) -> str:
     own = [r for r in known if r["distance_kind"] == "radius / sqrt(5)"]
     shown = [r for r in rows if r["k"] == most and r["distance_kind"] == "gamma sqrt(d)"]
     dims = sorted({r["d"] for r in shown})
-    lines = ["| family | " + " | ".join(f"d = {d}" for d in dims) + " |", "|---|" + "---|" * len(dims)]
+    lines = []
     for family in dict.fromkeys(r["family"] for r in shown):
         depths = {r["d"]: r["depth"] for r in shown if r["family"] == family}
-        lines.append(f"| {family} | " + " | ".join(str(depths[d]) for d in dims) + " |")
+        lines.append([family, *(depths[d] for d in dims)])
     return (
         f"Of the {len(rows)} settings of `results/depth-bounds.json` (`benchmarks/bounds.py`; γ = 1, δ = 0.5, parameters of "
         f"a layer of norm at most 2) {len(known)} say something. At the theorem's own distance r / √5 these are {len(own)}, "
         f"of depth {max(r['depth'] for r in own)} at most, with k = {most:,} only. Depths for k = {most:,} at W1 = γ√d:\n\n"
-        + "\n".join(lines)
+        + table(["family", *(f"d = {d}" for d in dims)], lines)
         + "\n\nRealNVP has no "
         "constants on all of R^d; its rows assume M = 3, K = 8, B = 10. `hardness.measured` reads the constants off a given "
         "flow."
@@ -53,16 +53,11 @@ def bounds(found: dict[str, Any]) -> str:
 
 def tails() -> str:
     """Depths of the second bound."""
-    lines = [
-        "| tail τ | " + " | ".join(f"d = {d}" for d in DIMENSIONS) + " |",
-        "|---|" + "---|" * len(DIMENSIONS),
-    ]
+    lines = []
     for tail in TAILS:
         made = [local_planar_depth(HeavyTails(d, tail), radius=2.0, distance=0.25) for d in DIMENSIONS]
-        lines.append(
-            f"| {tail:g} | " + " | ".join("vacuous" if m.vacuous else f"{m.depth:,}" for m in made) + " |"
-        )
-    return "\n".join(lines)
+        lines.append([f"{tail:g}", *("vacuous" if m.vacuous else f"{m.depth:,}" for m in made)])
+    return table(["tail τ", *(f"d = {d}" for d in DIMENSIONS)], lines)
 
 
 def large() -> str:
@@ -87,16 +82,13 @@ def large() -> str:
 def pairs(found: dict[str, Any]) -> str:
     """The counts of the trained pairs, and the bound against transport by family."""
     counts, rows = found["counts"], found["rows"]
-    lines = [
-        "| family | certified / transported, median | largest | above 0 |",
-        "|---|---|---|---|",
-    ]
+    lines = []
     for family in dict.fromkeys(r["family"] for r in rows):
         part = [r for r in rows if r["family"] == family]
         shares = sorted(r["lower"] / r["transported"] for r in part)
         above = sum(r["lower"] > 0 for r in part)
         middle = shares[len(shares) // 2]
-        lines.append(f"| {family} | {middle:.2f} | {shares[-1]:.2f} | {above} of {len(part)} |")
+        lines.append([family, f"{middle:.2f}", f"{shares[-1]:.2f}", f"{above} of {len(part)}"])
     sharpest = max(
         r["variation_bound"] / r["misplaced"] for r in rows if r.get("variation_bound") and r["misplaced"] > 0
     )
@@ -106,7 +98,8 @@ def pairs(found: dict[str, Any]) -> str:
         f"another library, for {counts['violations']} of them, and is above zero for {counts['lower_above_zero']}. Of the "
         f"{counts['with_lipschitz']} flows with a Lipschitz constant {counts['variation_violations']} misplace less mass "
         f"than `total_variation_bound` says; {counts['variation_above_zero']} of these bounds are above zero, the "
-        f"sharpest at {sharpest:.0%} of what is misplaced.\n\n" + "\n".join(lines)
+        f"sharpest at {sharpest:.0%} of what is misplaced.\n\n"
+        + table(["family", "certified / transported, median", "largest", "above 0"], lines)
     )
 
 

