@@ -126,8 +126,8 @@ def _of_one_target(kind: str, dim: int, tail: float, epsilon: float, radius: flo
         f"Target:    density proportional to exp(-|x|^{tail:g}).",
         f"Depth:     {depth}",
         f"Counted:   the base is at least {found.from_base:.4g} away, and a layer gains at most {radius * found.score:.3g}.",
-        "This speaks of this one target in these units. A layer that scales, before the planar ones, is not covered: it may "
-        "bring the base close.",
+        "This speaks of this one target in these units. A layer that scales the data is not covered, and makes the bound "
+        "vacuous: in units of the base one planar layer may gain more than any total variation.",
     ]
 
 

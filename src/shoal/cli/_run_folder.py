@@ -15,12 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from .._errors import InputError
-from ..records import sync_folder
-
-try:
-    import fcntl
-except ImportError:  # not on Windows, where two runs into one folder are then not told apart
-    fcntl = None
+from ..records import hold, sync_folder
 
 LOCK = ".lock"
 MARKS = ("record.json", "config.json", "model.json")  # a folder with one of these holds a run
@@ -187,16 +182,11 @@ def _recover(places: Places) -> None:
 
 @contextmanager
 def _locked(places: Places) -> Iterator[None]:
-    if fcntl is None:
-        yield
-        return
     with open(places.unfinished / LOCK, "w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise InputError(
-                f"Another `shoal fit` is at work in {places.label}.unfinished; wait for it, or name another --out."
-            ) from error
+        hold(
+            file,
+            f"Another `shoal fit` is at work in {places.label}.unfinished; wait for it, or name another --out.",
+        )
         yield
 
 

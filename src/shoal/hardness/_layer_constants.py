@@ -2,8 +2,9 @@
 
 A class is all stacks of layers of one kind, with one fixed partition and one fixed permutation or sign change at each
 place, whose parameter vectors theta_i, whose parts' norms and whose Lipschitz constants are at most the largest ones of
-the given layers. Every inequality compares two points of the class directly, so that it need not be convex. theta_i are the numbers that the formula of a layer has: of a planar one w, b and u with its constraint
-worked in; of a layerwise one the entries of A, b, the slopes; of an additive one all weights and biases.
+the given layers. Every inequality compares two points of the class directly, so that it need not be convex. theta_i are
+the numbers that the formula of a layer has: of a planar one w, b and u with its constraint worked in; of a layerwise one
+the entries of A, b, the slopes; of an additive one all weights and biases.
 """
 
 import math

@@ -13,13 +13,8 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
 from shoal._errors import InputError
-from shoal.records import to_plain
+from shoal.records import hold, to_plain
 from shoal.studies._base import Cell, Study
-
-try:
-    import fcntl
-except ImportError:  # not on Windows, where two runs of one study are then not told apart
-    fcntl = None
 
 Status: TypeAlias = Literal["done", "failed", "interrupted"]
 FORMAT = 1
@@ -97,7 +92,10 @@ def appending(study: Study, folder: str | os.PathLike[str]) -> Iterator[Any]:
             f"{path} can not be written: {error.strerror or error}; name another folder by --results."
         ) from error
     with file:
-        _claim(file, path)
+        hold(
+            file,
+            f"Another `shoal study run` is at work on {path}; wait for it, or name another folder by --results.",
+        )
         if not _ends_with_a_line(path):
             _write(file, b"\n")
 
@@ -146,17 +144,6 @@ def _parsed(line: bytes) -> dict[str, Any] | None:
         return None
     whole = isinstance(value, dict) and all(isinstance(value.get(k), kind) for k, kind in _NEEDED.items())
     return value if whole and value["status"] in get_args(Status) else None
-
-
-def _claim(file: Any, path: Path) -> None:
-    if fcntl is None:
-        return
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        raise InputError(
-            f"Another `shoal study run` is at work on {path}; wait for it, or name another folder by --results."
-        ) from error
 
 
 def _ends_with_a_line(path: Path) -> bool:
