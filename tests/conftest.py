@@ -2,19 +2,44 @@
 
 `shoal` is imported under jaxtyping's hook, so that beartype checks types and shapes wherever annotated.
 Tests run in float32, JAX's default; those that need float64 ask for the fixture `x64` or, for both, `dtype`.
+Each process of the suite, and each that a test starts, computes in one thread: they share the cores already.
 """
 
+import gc
+import importlib.util
+import os
+import pkgutil
 import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from pathlib import Path
 
 import hypothesis
 import pytest
 from jaxtyping import install_import_hook
 
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
+os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false")
+
+# Called millions of times on blocks of 2 x 2: checking their annotations would be most of the time of their tests.
+_UNCHECKED = {"shoal.linear._shears"}
+
+
+def _checked() -> list[str]:
+    """Every module of the package but those, found without importing any."""
+    spec = importlib.util.find_spec("shoal")
+    assert spec is not None
+    assert spec.submodule_search_locations
+    paths = [str(path) for path in spec.submodule_search_locations]
+    inner = pkgutil.iter_modules([str(Path(path) / "linear") for path in paths], "shoal.linear.")
+    outer = pkgutil.iter_modules(paths, "shoal.")
+    return [m.name for m in (*outer, *inner) if m.name not in {"shoal.linear", *_UNCHECKED}]
+
+
 # Stays for the whole session: sub-packages load lazily, at their first use in a test.
-install_import_hook("shoal", "beartype.beartype")
+install_import_hook(_checked(), "beartype.beartype")
 
 # A suite that was started in the background of a script ignores Ctrl-C, and so do its children; tests of Ctrl-C need it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -74,3 +99,18 @@ def _no_global_float64() -> Iterator[None]:
     yield
     if "jax" in sys.modules:
         assert not sys.modules["jax"].config.jax_enable_x64, "a test left JAX's global float64 switch on"
+
+
+# Linux gives a process 65,530 mappings at most, and XLA takes two or three for each program that it compiles; a process
+# that has no more crashes while it compiles the next.
+MANY_MAPPINGS = 20_000
+_MAPPINGS = Path("/proc/self/maps")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _compiled_programs_do_not_pile_up() -> Iterator[None]:
+    """Forgets what has been compiled where there is much of it, after the last test of a file."""
+    yield
+    if "jax" in sys.modules and _MAPPINGS.exists() and _MAPPINGS.read_bytes().count(b"\n") > MANY_MAPPINGS:
+        sys.modules["jax"].clear_caches()
+        gc.collect()
