@@ -28,6 +28,7 @@ from _advice_tables import HELD_OUT, SEED, TUNING
 from _advice_tables import table as old_table
 
 import shoal
+from shoal.records import read_record, write_record
 
 PATH = Path(__file__).parents[1] / "results" / "advice.json"
 SETTINGS: dict[str, Any] = {
@@ -53,16 +54,8 @@ def tables(groups: list[str], file: Path | None) -> dict[str, Any]:
 def load(path: Path) -> dict[str, Any]:
     """The record so far."""
     if path.exists():
-        return json.loads(path.read_text())
+        return read_record(path)
     return {"settings": SETTINGS, "tables": {}, "tables_seed": SEED, "tables_seed_2": pool.SEED}
-
-
-def save(record: dict[str, Any], path: Path) -> None:
-    """Writes the record, whole or not at all."""
-    path.parent.mkdir(exist_ok=True)
-    unfinished = path.with_suffix(".tmp")
-    unfinished.write_text(json.dumps(record, indent=1, default=float) + "\n")
-    unfinished.replace(path)
 
 
 def ladders(groups: list[str], file: Path | None, path: Path, jobs: int, limit: float | None) -> None:
@@ -76,7 +69,7 @@ def ladders(groups: list[str], file: Path | None, path: Path, jobs: int, limit: 
             continue
         record = load(path)
         record["tables"][name] = {"group": group_of[name], **entry}
-        save(record, path)
+        write_record(record, path)
         print(f"{name}: {entry['seconds']:.0f} s", flush=True)  # not the choice: held-out ones stay unseen
 
 
@@ -111,7 +104,7 @@ def judge(groups: list[str], file: Path | None, path: Path) -> None:
         name: counts([e for e in judged.values() if e["group"] in members])
         for name, members in (ALL | {group: (group,) for group in GROUPS}).items()
     }
-    save(record, path)
+    write_record(record, path)
     for name in trained:
         entry = judged.get(name)
         if entry is not None:
