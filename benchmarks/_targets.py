@@ -1,32 +1,13 @@
-"""Two-dimensional targets, standardised to about unit scale: sampled by formulas, seeded."""
+"""Two-dimensional targets of about unit scale, sampled by formulas, seeded: those of the studies and some more."""
 
 from collections.abc import Callable
 
 import numpy as np
 from numpy.random import Generator
 
+from shoal.studies._targets import four_gaussians, moons, pinwheel
+
 FloatArray = np.ndarray
-
-
-def moons(rng: Generator, rows: int) -> FloatArray:
-    """Two half circles of radius 1, noise 0.1."""
-    t, upper = np.pi * rng.random(rows), rng.random(rows) < 0.5
-    x = np.where(upper[:, None], np.c_[np.cos(t), np.sin(t)], np.c_[1 - np.cos(t), 0.5 - np.sin(t)])
-    return (x - [0.5, 0.25] + 0.1 * rng.normal(size=x.shape)) * [1.15, 2.0]
-
-
-def four_gaussians(rng: Generator, rows: int) -> FloatArray:
-    """Four Gaussians at the corners of a square of side 3, deviation 0.3."""
-    corners = 1.5 * np.array([[1, 1], [1, -1], [-1, 1], [-1, -1]])
-    return corners[rng.integers(4, size=rows)] + 0.3 * rng.normal(size=(rows, 2))
-
-
-def pinwheel(rng: Generator, rows: int) -> FloatArray:
-    """Five arms, each a stretched Gaussian, turned by the radius."""
-    arm = rng.integers(5, size=rows)
-    r, side = 1.0 + 0.3 * rng.normal(size=rows), 0.1 * rng.normal(size=rows)
-    angle = 2 * np.pi * arm / 5 + 0.25 * np.exp(r)
-    return 1.2 * np.c_[r * np.cos(angle) - side * np.sin(angle), r * np.sin(angle) + side * np.cos(angle)]
 
 
 def checkerboard(rng: Generator, rows: int) -> FloatArray:
