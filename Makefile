@@ -7,6 +7,8 @@ SHELL := /bin/bash
 
 TIME_LIMIT ?= 5m
 JOBS ?= 2
+# XLA's own level of optimisation; the quick suite has less (tests/conftest.py).
+AS_USERS := --xla_cpu_multi_thread_eigen=false
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input install --quiet --no-compile
@@ -20,11 +22,12 @@ demo: $(VENV)/.package
 
 test: $(VENV)/.package $(VENV)/.dev
 	@scripts/system_packages.sh chromium
-	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile -m "not long" $(PYTEST)
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder -m "not long" $(PYTEST)
 
 test-long: $(VENV)/.package $(VENV)/.dev
 	@scripts/system_packages.sh chromium
-	$(BIN)/python -m pytest -m long $(PYTEST)
+	XLA_FLAGS="$(AS_USERS)" $(BIN)/python -m pytest -m long $(PYTEST)
+	XLA_FLAGS="$(AS_USERS)" $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder -m "not long" tests/laws tests/bijections $(PYTEST)
 
 # The suite beside the oldest versions that pyproject.toml allows, in build/oldest.
 test-oldest:
