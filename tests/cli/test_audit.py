@@ -221,6 +221,7 @@ def test_a_flow_of_zuko_by_its_adapter_and_not_bare(shoal_command: Run, tmp_path
     )
 
 
+@pytest.mark.long
 def test_the_page_of_the_documentation(
     shoal_command: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):

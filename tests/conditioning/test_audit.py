@@ -108,7 +108,7 @@ def test_a_healthy_trained_flow_has_no_worst_layer():
     assert found.spectrum.log_dets.gap < 1e-11
 
 
-@pytest.mark.parametrize("bad", [1, 6])
+@pytest.mark.parametrize("bad", [1, pytest.param(6, marks=pytest.mark.long)])
 def test_a_layer_broken_in_a_trained_flow_is_named(bad):
     flow = trained()
     singles = list(layers_of(flow.bijection))

@@ -71,7 +71,7 @@ def test_a_flow_over_the_noise_has_its_own_density_subtracted():
     )
     q = VariationalDequantization(Flow(inner.base, bijection), LEVELS)
     x = jnp.array([3.0])
-    u, log_q = jax.vmap(lambda k: q.draw(k, x))(jr.split(jr.key(1), 20_000))
+    u, log_q = jax.jit(jax.vmap(lambda k: q.draw(k, x)))(jr.split(jr.key(1), 20_000))
     counts, edges = np.histogram(np.asarray(u[:, 0]), bins=20, range=(0, 1))
     inside = np.digitize(np.asarray(u[:, 0]), edges) - 1
     for i in np.flatnonzero(counts > 800):

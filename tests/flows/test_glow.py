@@ -30,7 +30,7 @@ def test_every_mixing_starts_as_a_rotation_of_the_pixels(mixing):
     assert float(jnp.max(jnp.abs(z - x))) > 0.1
 
 
-@pytest.mark.parametrize("mixing", ["lu", "plain"])
+@pytest.mark.parametrize("mixing", ["lu", pytest.param("plain", marks=pytest.mark.long)])
 def test_folding_turns_convolutions_into_six_couplings(mixing):
     flow: Any = glow(jr.key(0), (4, 4, 1), 2, scales=2, mixing=mixing, hidden=(4,))
     folded = fold_linear(flow)

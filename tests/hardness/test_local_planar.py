@@ -14,11 +14,8 @@ from shoal import flows, hardness
 from shoal.hardness import HeavyTails, local_planar_depth, planar_gap
 from shoal.training import fit
 
-TAILS = [0.5, 1.0, 1.5, 2.0]
 
-
-@pytest.mark.parametrize("tail", TAILS)
-@pytest.mark.parametrize("d", [1, 2, 5])
+@pytest.mark.parametrize(("d", "tail"), [(1, 0.5), (5, 0.5), (2, 1.0), (5, 1.5), (1, 2.0), (2, 2.0)], ids=str)
 def test_the_law_is_what_it_says(d: int, tail: float) -> None:
     """The density integrates to 1 over shells; the sampler's radii have that law; tail 2 is a normal."""
     law = HeavyTails(d, tail, 0.7)
@@ -40,8 +37,7 @@ def test_the_law_is_what_it_says(d: int, tail: float) -> None:
         np.testing.assert_allclose(log_prob, wanted, rtol=1e-5, atol=1e-4)
 
 
-@pytest.mark.parametrize("tail", TAILS)
-@pytest.mark.parametrize("d", [2, 8, 64])
+@pytest.mark.parametrize(("d", "tail"), [(2, 0.5), (64, 0.5), (8, 1.0), (64, 1.5), (2, 2.0)], ids=str)
 def test_the_score_is_that_of_samples(d: int, tail: float) -> None:
     law = HeavyTails(d, tail, 1.3)
     x = law.sample(jr.key(1), 40_000)
@@ -133,12 +129,16 @@ def test_no_trained_flow_beats_the_bound(fast) -> None:
     law, depth = HeavyTails(4, 0.6), 8
     flow = flows.planar(jr.key(0), 4, depth, fast=fast)
     trained = fit(flow, law.sample(jr.key(1), 2048), key=jr.key(2), max_epochs=10, learning_rate=1e-2).flow
-    shifts = []
-    for i in range(depth):
-        layer = jax.tree.map(lambda a, i=i: a[i] if eqx.is_array(a) else a, trained.bijection.unit)
+    far = 1e3 * jr.normal(jr.key(4), (256, 4))
+
+    @eqx.filter_jit
+    @eqx.filter_vmap(in_axes=eqx.if_array(0))
+    def reach(layer):
         there = layer.inverse if fast == "density" else layer.forward
-        far = 1e3 * jr.normal(jr.key(4), (256, 4))
-        shifts.append(float(jnp.linalg.norm(jax.vmap(there)(far) - far, axis=1).max()))
+        return jnp.linalg.norm(jax.vmap(there)(far) - far, axis=1).max()
+
+    shifts = [float(shift) for shift in reach(trained.bijection.unit)]
+    assert len(shifts) == depth
     x = law.sample(jr.key(3), 20_000)
     found, error = variation(
         np.asarray(law.log_prob(x), np.float64), np.asarray(trained.log_prob(x), np.float64)

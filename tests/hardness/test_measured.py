@@ -160,7 +160,9 @@ def test_no_pair_of_parameters_exceeds_the_constant(name: str, d: int, depth: in
     assert largest > -(3 + 2 * depth) - math.log(here.size)  # random directions are not the worst ones
 
 
-@pytest.mark.parametrize("name", ["inverse planar", "layerwise", "nice"])
+@pytest.mark.parametrize(
+    "name", ["inverse planar", "layerwise", pytest.param("nice", marks=pytest.mark.long)]
+)
 def test_trained_flows(name: str) -> None:
     """On a ring, where layers grow."""
     rows = ring(4, radius=2.0, gamma=0.2).sample(jr.key(1), 800)

@@ -92,7 +92,7 @@ def test_no_more_instances_are_served_than_the_bound_says(
 
 
 @pytest.mark.parametrize("k", [1000, 10_000])
-@pytest.mark.parametrize("d", [32, 64])
+@pytest.mark.parametrize("d", [pytest.param(32, marks=pytest.mark.long), 64])
 @pytest.mark.parametrize("build", [hardness.planar, hardness.layerwise, hardness.additive])
 def test_bounds_are_not_vacuous_and_monotone(build, d: int, k: int) -> None:
     family = InstanceFamily(k, d, distance=0.5 * math.sqrt(d))
