@@ -31,6 +31,32 @@ def within(depth: int, bounds: Any) -> bool:
     return bounds[0] <= depth <= bounds[1]
 
 
+def around(depth: int) -> tuple[int, int]:
+    """The range of two doublings with the depth in its middle, moved where the ladder's depths, 1 to 32, end."""
+    low = min(max(depth // 2, 1), 8)
+    return low, 4 * low
+
+
+def agreement(entries: dict[str, dict[str, Any]], again: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """How a second ladder of the same tables agrees with the first, and what ranges hold its choices.
+
+    `around`: the range around the first ladder's own choice. `constant`: the one that holds most of the first's choices.
+    """
+    both = [(entries[name], e) for name, e in again.items() if name in entries and e["depth"] is not None]
+    held = counts([one for one, _ in both])
+    low = int(held["best_constant"].split()[0])
+    steps = [abs(math.log2(two["depth"] / one["depth"])) for one, two in both]
+    return {
+        "tables": len(both),
+        "same": sum(step == 0 for step in steps),
+        "neighbours": sum(step <= 1 for step in steps),
+        "around": sum(within(two["depth"], around(one["depth"])) for one, two in both),
+        "advised": sum(within(two["depth"], one["range"]) for one, two in both),
+        "constant": held["best_constant"],
+        "constant_holds": sum(within(two["depth"], (low, 4 * low)) for _, two in both),
+    }
+
+
 def counts(entries: list[dict[str, Any]]) -> dict[str, Any]:
     """How many choices the advised ranges hold, and the best constant range of their median width, two doublings.
 

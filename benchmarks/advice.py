@@ -5,7 +5,8 @@
     python benchmarks/advice.py export FILE.npz GROUP ...    # the tables themselves, for a machine without their sources
 
 Groups: tuning, held_out (20 tables, both seen by now, and the default); tuning_2, held_out_2 (80 more, drawn).
-Options of `ladders`: --jobs N tables at a time, each in one thread; --limit SECONDS after which those at work are ended.
+Options of `ladders`: --jobs N tables at a time, each in one thread; --limit SECONDS after which those at work are ended;
+--seed S for ladders of another seed, in a record of their own: results/advice-again.json has those of seed 1.
 Of `ladders` and `advise`: --tables FILE.npz to take the tables from; --record PATH of another record.
 
 The tables, the seeds and the settings below were fixed before the adviser was tuned; the 80 before it was tuned again,
@@ -17,6 +18,7 @@ that `shoal.ladder` chose, or the one it delivers where no rung qualifies. The b
 import argparse
 import json
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -51,32 +53,44 @@ def tables(groups: list[str], file: Path | None) -> dict[str, Any]:
         return {name: arrays[name] for name in names if name in arrays}
 
 
-def load(path: Path) -> dict[str, Any]:
+def load(path: Path, seed: int = SETTINGS["seed"]) -> dict[str, Any]:
     """The record so far."""
     if path.exists():
         return read_record(path)
-    return {"settings": SETTINGS, "tables": {}, "tables_seed": SEED, "tables_seed_2": pool.SEED}
+    return {
+        "settings": SETTINGS | {"seed": seed},
+        "tables": {},
+        "tables_seed": SEED,
+        "tables_seed_2": pool.SEED,
+    }
 
 
-def ladders(groups: list[str], file: Path | None, path: Path, jobs: int, limit: float | None) -> None:
+def ladders(
+    groups: list[str], file: Path | None, path: Path, jobs: int, limit: float | None, seed: int
+) -> None:
     """Trains the ladders that are not done."""
     group_of = {name: group for group in groups for name in GROUPS[group]}
-    done = load(path)["tables"]
+    before = load(path, seed)
+    if before["settings"]["seed"] != seed:
+        raise SystemExit(
+            f"{path} holds ladders of seed {before['settings']['seed']}; name another by --record."
+        )
+    done = before["tables"]
     tasks = [(name, rows) for name, rows in tables(groups, file).items() if name not in done]
-    for name, entry in run(tasks, train, jobs, limit):
+    for name, entry in run(tasks, partial(train, seed=seed), jobs, limit):
         if isinstance(entry, Exception):
             print(f"{name}: failed, {entry}", flush=True)
             continue
-        record = load(path)
+        record = load(path, seed)
         record["tables"][name] = {"group": group_of[name], **entry}
         write_record(record, path)
         print(f"{name}: {entry['seconds']:.0f} s", flush=True)  # not the choice: held-out ones stay unseen
 
 
-def train(rows: Any) -> dict[str, Any]:
+def train(rows: Any, seed: int) -> dict[str, Any]:
     """The entry of one table."""
     start = time.perf_counter()
-    made = shoal.ladder(rows, monitor=None, **SETTINGS)
+    made = shoal.ladder(rows, monitor=None, **SETTINGS | {"seed": seed})
     return {
         "rows": len(rows),
         "columns": rows.shape[1],
@@ -130,6 +144,7 @@ def main() -> None:
         if command == "ladders":
             sub.add_argument("--jobs", type=int, default=1)
             sub.add_argument("--limit", type=float)
+            sub.add_argument("--seed", type=int, default=SETTINGS["seed"])
     given = parser.parse_args()
     groups = given.groups or list(FIRST)
     if unknown := set(groups) - set(GROUPS):
@@ -137,7 +152,7 @@ def main() -> None:
     if given.command == "export":
         np.savez_compressed(given.file, **tables(groups, None))
     elif given.command == "ladders":
-        ladders(groups, given.tables, given.record, given.jobs, given.limit)
+        ladders(groups, given.tables, given.record, given.jobs, given.limit, given.seed)
     else:
         judge(groups, given.tables, given.record)
 

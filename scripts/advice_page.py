@@ -1,4 +1,4 @@
-"""Writes docs/advice.md from its text in scripts/ and the figures in results/advice.json.
+"""Writes docs/advice.md from its text in scripts/ and the figures in results/advice.json and advice-again.json.
 
     python scripts/advice_page.py [--check]
 
@@ -6,6 +6,7 @@
 """
 
 import json
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,11 @@ from _pages import filled, table, write_or_check
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "benchmarks"))
+from _advice_counts import agreement  # noqa: E402
 from _advice_counts import counts as count  # noqa: E402
 
 TEXT, PAGE, FIGURES = (ROOT / p for p in ("scripts/advice.md", "docs/advice.md", "results/advice.json"))
+AGAIN = ROOT / "results" / "advice-again.json"
 GROUPS = {"fitted": ("tuning", "held_out", "tuning_2"), "held out": ("held_out_2",)}
 WANTED, MARGIN = 0.8, 0.15  # 16 of 20 inside, 3 of 20 beyond the constant
 
@@ -52,6 +55,28 @@ def verdict(record: dict[str, Any]) -> str:
     )
 
 
+def chance(record: dict[str, Any]) -> str:
+    """The same tables, another seed: what of the choice is the table's."""
+    again = json.loads(AGAIN.read_text(encoding="utf-8"))
+    a = agreement(record["tables"], again["tables"])
+    lines = [
+        ("the same depth as the first ladder", a["same"]),
+        ("the same or a neighbouring depth", a["neighbours"]),
+        ("inside the range of two doublings around the first ladder's choice", a["around"]),
+        ("inside the advised range", a["advised"]),
+        (
+            f"inside {a['constant']}, the constant range that held most of the first choices",
+            a["constant_holds"],
+        ),
+    ]
+    own, ours = a["around"] - a["constant_holds"], a["advised"] - a["constant_holds"]
+    rows = table((f"choice of the second ladder, {a['tables']} tables held out", "number"), lines)
+    return (
+        f"{rows}\n\nThe range around the first ladder's choice holds {own} more than the constant one, and the "
+        f"advised ranges,\nwhich are a little wider in the mean, {ours} more; {math.ceil(MARGIN * a['tables'])} were wanted."
+    )
+
+
 def ranges(record: dict[str, Any]) -> str:
     """One row a table."""
     lines = []
@@ -69,7 +94,12 @@ def page() -> str:
     """The whole page."""
     record = json.loads(FIGURES.read_text(encoding="utf-8"))
     head = "<!-- Written by scripts/advice_page.py from scripts/advice.md and results/advice.json. Do not edit. -->\n"
-    parts = {"counts": counts(record), "verdict": verdict(record), "table": ranges(record)}
+    parts = {
+        "counts": counts(record),
+        "verdict": verdict(record),
+        "chance": chance(record),
+        "table": ranges(record),
+    }
     return head + filled(TEXT.read_text(encoding="utf-8"), parts)
 
 

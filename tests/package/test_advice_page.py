@@ -15,6 +15,17 @@ def test_the_counts_are_those_of_the_tables():
     best = max(held, key=lambda a: held[a])
     assert f"| held out | {len(held_out)} | {len(inside)} | {best} to {4 * best} | {held[best]} |" in page
     assert f"{(len(inside) - held[best]) / len(held_out):.1%}" in page
+    again = json.loads((ROOT / "results" / "advice-again.json").read_text())["tables"]
+    pairs = [
+        (record["tables"][name]["depth"], e["depth"]) for name, e in again.items() if e["depth"] is not None
+    ]
+    assert {record["tables"][name]["group"] for name in again} == {"held_out_2"}
+    around = {1: (1, 4), 2: (1, 4), 4: (2, 8), 8: (4, 16), 16: (8, 32), 32: (8, 32)}
+    assert f"| the same depth as the first ladder | {sum(a == b for a, b in pairs)} |" in page
+    near = sum(around[a][0] <= b <= around[a][1] for a, b in pairs)
+    assert f"around the first ladder's choice | {near} |" in page
+    constant = sum(best <= b <= 4 * best for _, b in pairs)
+    assert f"around the first ladder's choice holds {near - constant} more than the constant one" in page
     assert len(record["tables"]) == 100
     assert sorted(e["range"][1] / e["range"][0] for e in held_out)[len(held_out) // 2] == 4
     assert page.count("| inside |") == sum(
