@@ -9,13 +9,13 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from .._errors import InputError
-from ..records import hold, sync_folder
+from ..records import held, sync_folder
 
 LOCK = ".lock"
 MARKS = ("record.json", "config.json", "model.json")  # a folder with one of these holds a run
@@ -180,14 +180,11 @@ def _recover(places: Places) -> None:
         os.rename(places.replaced, places.run)
 
 
-@contextmanager
-def _locked(places: Places) -> Iterator[None]:
-    with open(places.unfinished / LOCK, "w") as file:
-        hold(
-            file,
-            f"Another `shoal fit` is at work in {places.label}.unfinished; wait for it, or name another --out.",
-        )
-        yield
+def _locked(places: Places) -> AbstractContextManager[None]:
+    refusal = (
+        f"Another `shoal fit` is at work in {places.label}.unfinished; wait for it, or name another --out."
+    )
+    return held(places.unfinished / LOCK, refusal)
 
 
 def _sync(folder: Path) -> None:

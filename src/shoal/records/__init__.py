@@ -7,7 +7,7 @@ from ._files import write_bytes as write_bytes
 from ._files import write_record as write_record
 from ._files import write_text as write_text
 from ._json import to_plain as to_plain
-from ._lock import hold as hold
+from ._lock import held as held
 from ._model import MAX_DEPTH as MAX_DEPTH
 from ._model import MODEL as MODEL
 from ._model import damaged as damaged

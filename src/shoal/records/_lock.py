@@ -1,6 +1,8 @@
-"""One process at a time: a lock on an open file, which the system lets go of when the process ends, however it ends."""
+"""One process at a time: a lock on a file, which the system lets go of when the process ends, however it ends."""
 
-from typing import IO, Any
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from .._errors import InputError
 
@@ -10,14 +12,18 @@ except ImportError:  # not on Windows, where two processes at one file are then 
     fcntl = None
 
 
-def hold(file: IO[Any], refusal: str) -> None:
-    """Locks the open `file` for as long as it stays open, without waiting.
+@contextmanager
+def held(path: str | os.PathLike[str], refusal: str) -> Iterator[None]:
+    """Locks the file at `path` within the context, without waiting; it is made if it is missing, and never written.
 
     **Raises:** `InputError` with the sentence `refusal` where another holds it.
     """
-    if fcntl is None:
+    if fcntl is None:  # nothing is opened: Windows renames and deletes no folder with an open file in it
+        yield
         return
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        raise InputError(refusal) from error
+    with open(path, "ab") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise InputError(refusal) from error
+        yield

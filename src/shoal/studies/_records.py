@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
 from shoal._errors import InputError
-from shoal.records import hold, to_plain
+from shoal.records import held, to_plain
 from shoal.studies._base import Cell, Study
 
 Status: TypeAlias = Literal["done", "failed", "interrupted"]
@@ -91,11 +91,10 @@ def appending(study: Study, folder: str | os.PathLike[str]) -> Iterator[Any]:
         raise InputError(
             f"{path} can not be written: {error.strerror or error}; name another folder by --results."
         ) from error
-    with file:
-        hold(
-            file,
-            f"Another `shoal study run` is at work on {path}; wait for it, or name another folder by --results.",
-        )
+    refusal = (
+        f"Another `shoal study run` is at work on {path}; wait for it, or name another folder by --results."
+    )
+    with file, held(path, refusal):
         if not _ends_with_a_line(path):
             _write(file, b"\n")
 
