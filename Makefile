@@ -9,6 +9,7 @@ TIME_LIMIT ?= 5m
 JOBS ?= 2
 # XLA's own level of optimisation; the quick suite has less (tests/conftest.py).
 AS_USERS := --xla_cpu_multi_thread_eigen=false
+SIDE_BY_SIDE := --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder -m "not long"
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input install --quiet --no-compile
@@ -22,12 +23,12 @@ demo: $(VENV)/.package
 
 test: $(VENV)/.package $(VENV)/.dev
 	@scripts/system_packages.sh chromium
-	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder -m "not long" $(PYTEST)
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(PYTEST)
 
 test-long: $(VENV)/.package $(VENV)/.dev
 	@scripts/system_packages.sh chromium
 	XLA_FLAGS="$(AS_USERS)" $(BIN)/python -m pytest -m long $(PYTEST)
-	XLA_FLAGS="$(AS_USERS)" $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder -m "not long" tests/laws tests/bijections $(PYTEST)
+	$(if $(PYTEST),,XLA_FLAGS="$(AS_USERS)" $(BIN)/python -m pytest $(SIDE_BY_SIDE) tests/laws tests/bijections)
 
 # The suite beside the oldest versions that pyproject.toml allows, in build/oldest.
 test-oldest:
