@@ -43,8 +43,8 @@ def agreement(entries: dict[str, dict[str, Any]], again: dict[str, dict[str, Any
     `around`: the range around the first ladder's own choice. `constant`: the one that holds most of the first's choices.
     """
     both = [(entries[name], e) for name, e in again.items() if name in entries and e["depth"] is not None]
-    held = counts([one for one, _ in both])
-    low = int(held["best_constant"].split()[0])
+    held = constants([one for one, _ in both])
+    best = max(held, key=lambda bounds: held[bounds])
     steps = [abs(math.log2(two["depth"] / one["depth"])) for one, two in both]
     return {
         "tables": len(both),
@@ -52,9 +52,14 @@ def agreement(entries: dict[str, dict[str, Any]], again: dict[str, dict[str, Any
         "neighbours": sum(step <= 1 for step in steps),
         "around": sum(within(two["depth"], around(one["depth"])) for one, two in both),
         "advised": sum(within(two["depth"], one["range"]) for one, two in both),
-        "constant": held["best_constant"],
-        "constant_holds": sum(within(two["depth"], (low, 4 * low)) for _, two in both),
+        "constant": f"{best[0]} to {best[1]}",
+        "constant_holds": sum(within(two["depth"], best) for _, two in both),
     }
+
+
+def constants(entries: list[dict[str, Any]]) -> dict[tuple[int, int], int]:
+    """How many choices each constant range of two doublings holds."""
+    return {(a, 4 * a): sum(within(e["depth"], (a, 4 * a)) for e in entries) for a in (1, 2, 4, 8)}
 
 
 def counts(entries: list[dict[str, Any]]) -> dict[str, Any]:
@@ -64,7 +69,7 @@ def counts(entries: list[dict[str, Any]]) -> dict[str, Any]:
     """
     if not entries:
         return {}
-    constant = {f"{a} to {4 * a}": sum(within(e["depth"], (a, 4 * a)) for e in entries) for a in (1, 2, 4, 8)}
+    constant = {f"{a} to {b}": number for (a, b), number in constants(entries).items()}
     best = max(constant, key=lambda k: constant[k])
     doublings = sorted(math.log2(e["range"][1] / e["range"][0]) for e in entries)
     return {

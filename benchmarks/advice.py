@@ -53,16 +53,11 @@ def tables(groups: list[str], file: Path | None) -> dict[str, Any]:
         return {name: arrays[name] for name in names if name in arrays}
 
 
-def load(path: Path, seed: int = SETTINGS["seed"]) -> dict[str, Any]:
-    """The record so far."""
+def load(path: Path, settings: dict[str, Any] = SETTINGS) -> dict[str, Any]:
+    """The record so far; an empty one with these settings where there is none."""
     if path.exists():
         return read_record(path)
-    return {
-        "settings": SETTINGS | {"seed": seed},
-        "tables": {},
-        "tables_seed": SEED,
-        "tables_seed_2": pool.SEED,
-    }
+    return {"settings": settings, "tables": {}, "tables_seed": SEED, "tables_seed_2": pool.SEED}
 
 
 def ladders(
@@ -70,27 +65,29 @@ def ladders(
 ) -> None:
     """Trains the ladders that are not done."""
     group_of = {name: group for group in groups for name in GROUPS[group]}
-    before = load(path, seed)
+    settings = SETTINGS | {"seed": seed}
+    path.parent.mkdir(exist_ok=True)
+    before = load(path, settings)
     if before["settings"]["seed"] != seed:
         raise SystemExit(
             f"{path} holds ladders of seed {before['settings']['seed']}; name another by --record."
         )
     done = before["tables"]
     tasks = [(name, rows) for name, rows in tables(groups, file).items() if name not in done]
-    for name, entry in run(tasks, partial(train, seed=seed), jobs, limit):
+    for name, entry in run(tasks, partial(train, settings=settings), jobs, limit):
         if isinstance(entry, Exception):
             print(f"{name}: failed, {entry}", flush=True)
             continue
-        record = load(path, seed)
+        record = load(path, settings)
         record["tables"][name] = {"group": group_of[name], **entry}
         write_record(record, path)
         print(f"{name}: {entry['seconds']:.0f} s", flush=True)  # not the choice: held-out ones stay unseen
 
 
-def train(rows: Any, seed: int) -> dict[str, Any]:
+def train(rows: Any, settings: dict[str, Any]) -> dict[str, Any]:
     """The entry of one table."""
     start = time.perf_counter()
-    made = shoal.ladder(rows, monitor=None, **SETTINGS | {"seed": seed})
+    made = shoal.ladder(rows, monitor=None, **settings)
     return {
         "rows": len(rows),
         "columns": rows.shape[1],
