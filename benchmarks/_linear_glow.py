@@ -14,7 +14,7 @@ from _linear_record import Study, median_of, show
 from _linear_tables import AXES, CONSISTENT, DIAMONDS, TABLES, parts
 
 from shoal.conditioning import condition_numbers, singular_values, summarize
-from shoal.training import fit
+from shoal.training import Settings, fit
 
 SEEDS, WIDTH = (0, 1, 2, 3, 4), 32
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -52,7 +52,8 @@ def run(folder: Path, fresh: bool, quick: bool) -> None:
                 started = time.perf_counter()
                 flow = make(arm, dim, width, seed)
                 untrained = linear_condition(flow)
-                made = fit(flow, train, key=jr.key(100 + seed), validation=validation, **SETTINGS[table])
+                settings = Settings(**SETTINGS[table])
+                made = fit(flow, train, key=jr.key(100 + seed), validation=validation, settings=settings)
                 likelihood = np.asarray(made.flow.log_prob(test), np.float64)
                 kappa = summarize(
                     condition_numbers(singular_values(made.flow.bijection.inverse, test[:POINTS]))

@@ -19,7 +19,7 @@ from shoal.hardness import (
     total_variation_bound,
     wasserstein_gap,
 )
-from shoal.training import fit_many
+from shoal.training import Settings, fit_many
 
 HIDDEN, SEED, SEEDS = (16,), 0, 4
 FAMILIES: dict[str, Any] = {
@@ -65,7 +65,7 @@ def trained(family: str, name: str, depth: int, seeds: int = SEEDS, **changes: A
         FAMILIES[family](jr.fold_in(jr.key(SEED + 2), s), instance.shape[0], depth) for s in range(seeds)
     ]
     keys = [jr.fold_in(jr.key(SEED + 3), s) for s in range(seeds)]
-    return fit_many(flows, rows, keys=keys, patience=None, workers=1, **settings)
+    return fit_many(flows, rows, keys=keys, workers=1, settings=Settings(patience=None, **settings))
 
 
 def transported(flow: Any, instance: AbstractEqualNormals, key: Any, rows: int) -> float:

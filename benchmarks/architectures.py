@@ -28,7 +28,7 @@ from shoal.bijections import convergence, parameters_per_layer
 from shoal.conditioning import condition_numbers, singular_values
 from shoal.distributions import Flow
 from shoal.records import system_info, to_plain, write_record
-from shoal.training import fit
+from shoal.training import Settings, fit
 
 ROOT = Path(__file__).resolve().parents[1]
 SEED, NEAR, BATCH, RATE, EPOCHS = 0, 0.1, 256, 2e-3, 100
@@ -120,8 +120,8 @@ def row_of(
     train, validation, test = data
     model, started = FAMILIES[family](jr.key(SEED), depth), time.perf_counter()
     made = fit(
-        model, train, key=jr.key(SEED + 1), validation=validation, batch_size=BATCH, patience=None,
-        **allowed_of(family, seconds),
+        model, train, key=jr.key(SEED + 1), validation=validation,
+        settings=Settings(batch_size=BATCH, patience=None, **allowed_of(family, seconds)),
     )  # fmt: skip
     spent = time.perf_counter() - started
     value, kind = likelihood(made.flow, test)

@@ -32,7 +32,7 @@ from shoal.flows import realnvp
 from shoal.linear import Effort, gaussian_frontier
 from shoal.records import system_info
 from shoal.tables import dequantize, detect_lattice, read_table
-from shoal.training import fit
+from shoal.training import Settings, fit
 
 ROWS = 10_000
 TABLES: dict[str, dict[str, Any]] = {
@@ -67,7 +67,13 @@ def run(
     hidden = settings.pop("hidden")
     flow = realnvp(key_flow, parts["train"].shape[1], depth, hidden=hidden, initial=initial)
     untrained = float(np.mean(flow.log_prob(parts["validation"].astype(np.float32))))
-    done = fit(flow, parts["train"], key=key_fit, validation=parts["validation"], patience=None, **settings)
+    done = fit(
+        flow,
+        parts["train"],
+        key=key_fit,
+        validation=parts["validation"],
+        settings=Settings(patience=None, **settings),
+    )
     kappa = condition_numbers(singular_values(done.flow.bijection.inverse, parts["test"]))
     return {
         "status": done.status,

@@ -27,7 +27,7 @@ from PIL import Image
 from shoal.bijections import initialize
 from shoal.distributions import Flow
 from shoal.records import system_info, to_plain, write_record
-from shoal.training import fit
+from shoal.training import Settings, fit
 
 ROOT = Path(__file__).resolve().parents[1]
 SEED, DRAWS, BATCH, RATE, BLUR = 0, 16, 128, 1e-3, 0.02
@@ -111,8 +111,10 @@ def measured(
     """The trained model and its row."""
     started = time.perf_counter()
     result = fit(
-        with_actnorms_set(model, train), train, key=jr.key(SEED), validation=validation, batch_size=BATCH,
-        max_epochs=10_000, learning_rate=RATE, patience=None, time_limit=seconds,
+        with_actnorms_set(model, train), train, key=jr.key(SEED), validation=validation,
+        settings=Settings(
+            batch_size=BATCH, max_epochs=10_000, learning_rate=RATE, patience=None, time_limit=seconds
+        ),
     )  # fmt: skip
     row: dict[str, Any] = {
         "model": name,

@@ -31,7 +31,7 @@ def measure(dim: int, rounds: int) -> dict[str, Any]:
     import numpy as np
 
     from shoal.flows import realnvp
-    from shoal.training import ConditioningMonitor, fit
+    from shoal.training import ConditioningMonitor, Settings, fit
 
     rng = np.random.default_rng(0)
     z = rng.normal(size=(STEPS * BATCH, dim))
@@ -46,8 +46,7 @@ def measure(dim: int, rounds: int) -> dict[str, Any]:
             flow,
             x,
             key=jax.random.key(1),
-            batch_size=BATCH,
-            max_epochs=LOOKS * every // STEPS,
+            settings=Settings(batch_size=BATCH, max_epochs=LOOKS * every // STEPS),
             monitor=monitors[name],
         )
         return time.perf_counter() - wall, time.process_time() - processor, result

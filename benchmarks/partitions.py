@@ -19,7 +19,7 @@ from _linear_tables import parts
 from shoal.conditioning import condition_numbers, singular_values
 from shoal.flows import realnvp, single_coordinate
 from shoal.records import system_info, to_plain, write_record
-from shoal.training import fit
+from shoal.training import Settings, fit
 
 ROOT = Path(__file__).resolve().parents[1]
 SEEDS, DEPTHS = (0, 1, 2), (8, 16)
@@ -48,7 +48,13 @@ def main() -> None:
                 for seed in SEEDS:
                     started = time.perf_counter()
                     flow = made(partition, jr.key(seed), train.shape[1], depth)
-                    result = fit(flow, train, key=jr.key(100 + seed), validation=validation, **settings)
+                    result = fit(
+                        flow,
+                        train,
+                        key=jr.key(100 + seed),
+                        validation=validation,
+                        settings=Settings(**settings),
+                    )
                     seconds = time.perf_counter() - started
                     value = float(np.mean(np.asarray(result.flow.log_prob(test), np.float64)))
                     kappa = condition_numbers(singular_values(result.flow.bijection.inverse, test[:400]))

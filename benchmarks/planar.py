@@ -22,7 +22,7 @@ import numpy as np
 from shoal.bijections import convergence
 from shoal.flows import householder, planar, radial, realnvp, sylvester
 from shoal.records import system_info, write_record
-from shoal.training import fit
+from shoal.training import Settings, fit
 
 ROWS, TEST, TOLERANCE = 4000, 1000, 1e-10
 RECIPES: dict[str, Any] = {
@@ -70,10 +70,7 @@ def one(recipe: Any, depth: int, data: np.ndarray, options: Any) -> dict[str, An
         train,
         validation=validation,
         key=jax.random.key(1),
-        batch_size=256,
-        max_epochs=options.epochs,
-        learning_rate=5e-3,
-        patience=None,
+        settings=Settings(batch_size=256, max_epochs=options.epochs, learning_rate=5e-3, patience=None),
     )
     seconds, flow = time.perf_counter() - started, result.flow
     angle = np.random.default_rng(3).uniform(0.0, 2.0 * np.pi, 1000)

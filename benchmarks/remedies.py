@@ -27,11 +27,12 @@ from shoal.conditioning import audit
 from shoal.records import system_info, to_plain, write_record
 from shoal.remedies import Evidence, Figures, Measured, Proposal, every_remedy, make_plan, propose
 from shoal.remedies._measure import measured, trained_runs
+from shoal.training import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
 SEED, SEEDS, DEPTH, HIDDEN, POINTS = 0, 3, 16, (32, 32), 256
 EPOCHS = {"breast-cancer": 160, "digits": 50, "moons-8": 50}
-SETTINGS = {"batch_size": 128, "learning_rate": 2e-3, "patience": None}
+SETTINGS: dict[str, Any] = {"batch_size": 128, "learning_rate": 2e-3, "patience": None}
 PACKAGES = ("shoal", "numpy", "jax", "jaxlib", "equinox", "optax", "scikit-learn")
 
 
@@ -83,7 +84,7 @@ def main() -> None:
         record["tables"] = before["tables"]
     keys = list(jr.split(jr.key(SEED), SEEDS))
     for name in options.tables.split(","):
-        plan = make_plan(recipe, parts(table(name)), {**SETTINGS, "max_epochs": EPOCHS[name]})
+        plan = make_plan(recipe, parts(table(name)), Settings(**SETTINGS, max_epochs=EPOCHS[name]))
         entry = record["tables"].setdefault(name, {"rows": {}, "columns": plan.test.shape[1], "proposed": []})
         if "none" not in entry["rows"]:
             runs, first = trained_runs(plan, keys, POINTS)

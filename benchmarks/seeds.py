@@ -19,6 +19,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -41,24 +42,24 @@ def measure(route: str, seeds: int, epochs: int) -> dict[str, float]:
     import numpy as np
 
     from shoal.flows import realnvp
-    from shoal.training import fit, fit_many
+    from shoal.training import Settings, fit, fit_many
 
     x = np.random.default_rng(0).normal(size=(ROWS, DIM)).astype(np.float32)
     flows = [realnvp(jax.random.key(s), DIM, DEPTH, hidden=HIDDEN) for s in range(seeds)]
     keys = [jax.random.key(100 + s) for s in range(seeds)]
-    settings: dict[str, Any] = {"batch_size": BATCH, "max_epochs": epochs}
+    settings = Settings(batch_size=BATCH, max_epochs=epochs)
 
     def on_device(index: int) -> Any:
         device = jax.devices()[index % cores()]
         with jax.default_device(device):
             flow, key = jax.device_put((flows[index], keys[index]), device)
-            return fit(flow, x, key=key, **settings)
+            return fit(flow, x, key=key, settings=settings)
 
     def run() -> Any:
         if route == "single":
-            return [fit(flow, x, key=key, **settings) for flow, key in zip(flows, keys, strict=True)]
+            return [fit(flow, x, key=key, settings=settings) for flow, key in zip(flows, keys, strict=True)]
         if route == "threads":
-            return fit_many(flows, x, keys=keys, **settings)
+            return fit_many(flows, x, keys=keys, settings=settings)
         with ThreadPoolExecutor(cores()) as pool:
             return list(pool.map(on_device, range(seeds)))
 
@@ -69,7 +70,7 @@ def measure(route: str, seeds: int, epochs: int) -> dict[str, float]:
         for index in range(cores()):
             on_device(index)
     else:
-        fit(flows[0], x, key=keys[0], batch_size=BATCH, max_epochs=1)
+        fit(flows[0], x, key=keys[0], settings=replace(settings, max_epochs=1))
     wall, processor = time.perf_counter(), time.process_time()
     run()
     return {"seconds": time.perf_counter() - wall, "processor_seconds": time.process_time() - processor}

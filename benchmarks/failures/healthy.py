@@ -85,11 +85,12 @@ def shoal_realnvp() -> tuple[Any, Any]:
     import jax.random as jr
 
     from shoal import flows
-    from shoal.training import fit
+    from shoal.training import Settings, fit
 
     x = rows()[0].astype(np.float32)
     flow = flows.realnvp(jr.key(0), DIM, 6, hidden=(WIDTH,))
-    result = fit(flow, x[:1600], validation=x[1600:], key=jr.key(1), max_epochs=15, batch_size=128)
+    settings = Settings(max_epochs=15, batch_size=128)
+    result = fit(flow, x[:1600], validation=x[1600:], key=jr.key(1), settings=settings)
     return result.flow, lambda f: f
 
 

@@ -15,7 +15,7 @@ from shoal import flows
 from shoal.bijections import Chain, Standardize, layers_of
 from shoal.conditioning import Audit, JaxMap, attack, audit, first_nonfinite, from_bijection
 from shoal.distributions import Flow, StandardNormal
-from shoal.training import fit
+from shoal.training import Settings, fit
 from tests.conditioning.maps import Cubic, CubicInverse, Linear, Planar, PlanarInverse, linear_pair
 
 EPS = float(np.finfo(np.float64).eps)
@@ -30,7 +30,9 @@ def trained() -> Flow:
         np.float32
     )
     flow = flows.realnvp(jr.key(0), N, 8, hidden=(16,))
-    result = fit(flow, x[:500], validation=x[500:], key=jr.key(1), max_epochs=30, batch_size=100)
+    result = fit(
+        flow, x[:500], validation=x[500:], key=jr.key(1), settings=Settings(max_epochs=30, batch_size=100)
+    )
     return result.flow
 
 

@@ -23,7 +23,7 @@ from shoal.distributions import (
     ZeroPadding,
 )
 from shoal.flows import anf, load, padded, realnvp, save
-from shoal.training import fit
+from shoal.training import Settings, fit
 
 M, K = 2, 2
 X = np.random.default_rng(1).normal(size=(5, M)).astype(np.float32)
@@ -141,10 +141,7 @@ def test_fit_draws_the_padding_anew_at_every_step_and_evaluates_with_one_draw():
     )
     settings: Any = {
         "validation": rows,
-        "max_epochs": 6,
-        "batch_size": 32,
-        "learning_rate": 1e-30,
-        "patience": None,
+        "settings": Settings(max_epochs=6, batch_size=32, learning_rate=1e-30, patience=None),
     }
     found = fit(made, rows, key=jr.key(5), **settings)
     train = [row["train"] for row in found.history]

@@ -12,7 +12,7 @@ from shoal.bijections import AdaptiveSteps, FixedSteps, HutchinsonTrace, Noise, 
 from shoal.distributions import GaussianPadding, Padded
 from shoal.flows import anf, anode, ffjord, load, save
 from shoal.selection import ladder
-from shoal.training import fit
+from shoal.training import Settings, fit
 
 RECIPES = {
     "ffjord": lambda: ffjord(
@@ -34,8 +34,8 @@ def table(rows: int = 400) -> np.ndarray:
 def test_trained_and_saved(recipe: str, tmp_path: Path):
     x = table()
     start = RECIPES[recipe]()
-    settings = {"batch_size": 100, "max_epochs": 60, "learning_rate": 2e-2}
-    result = fit(start, x[:300], validation=x[300:], key=jr.key(1), **settings)
+    settings = Settings(batch_size=100, max_epochs=60, learning_rate=2e-2)
+    result = fit(start, x[:300], validation=x[300:], key=jr.key(1), settings=settings)
     gain = float(np.mean(result.flow.log_prob(x[300:])) - np.mean(start.log_prob(x[300:])))
     assert gain > 0.3
     save(result.flow, tmp_path)
@@ -64,7 +64,8 @@ def test_a_trained_flow_comes_back_within_ten_tolerances():
     steps = AdaptiveSteps(1e-5, 1e-5)
     x = table()
     start = ffjord(jr.key(0), 2, 1, hidden=(16,), steps=steps)
-    flow = fit(start, x, key=jr.key(1), max_epochs=150, batch_size=100, learning_rate=1e-2).flow
+    settings = Settings(max_epochs=150, batch_size=100, learning_rate=1e-2)
+    flow = fit(start, x, key=jr.key(1), settings=settings).flow
     angle = np.linspace(0, 2 * np.pi, 24, endpoint=False)
     tails = 8.0 * np.stack([np.cos(angle), np.sin(angle)], axis=1)
     with jax.enable_x64(True):

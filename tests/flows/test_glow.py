@@ -13,7 +13,7 @@ from sklearn.datasets import load_digits
 from shoal.bijections import AffineCoupling, Logit, LULinear, Permutation, PixelWise, initialize, layers_of
 from shoal.distributions import Dequantized, Flow, bits_per_dimension
 from shoal.flows import fold_linear, glow, load, save
-from shoal.training import fit
+from shoal.training import Settings, fit
 
 
 def digits(rows: int) -> np.ndarray:
@@ -81,7 +81,9 @@ def test_it_trains_on_digits_and_comes_back_from_disk(tmp_path):
     flow = glow(jr.key(0), (8, 8, 1), 2, hidden=(8,), levels=17)
     made = Dequantized(Flow(flow.base, initialize(flow.bijection, jnp.asarray(x) + 0.5)), 17, key=jr.key(1))
     before = float(jnp.mean(bits_per_dimension(made, x[500:])))
-    trained = fit(made, x[:500], key=jr.key(2), validation=x[500:], max_epochs=6, batch_size=100).flow
+    trained = fit(
+        made, x[:500], key=jr.key(2), validation=x[500:], settings=Settings(max_epochs=6, batch_size=100)
+    ).flow
     after = float(jnp.mean(bits_per_dimension(trained, x[500:])))
     assert after < before - 0.05
     sampled = np.asarray(trained.sample(jr.key(3), 20))

@@ -8,7 +8,7 @@ import pytest
 
 from shoal.bijections import Noise, Residual, RussianRoulette, convergence, layers_of
 from shoal.flows import residual
-from shoal.training import fit
+from shoal.training import Settings, fit
 
 TOLERANCE = 1e-5
 
@@ -33,9 +33,7 @@ def test_inverse_of_a_trained_flow(estimate):
         table[:2500],
         key=jr.key(2),
         validation=table[2500:],
-        max_epochs=60,
-        batch_size=250,
-        learning_rate=1e-2,
+        settings=Settings(max_epochs=60, batch_size=250, learning_rate=1e-2),
     )
     trained = result.flow
     assert float(np.mean(trained.log_prob(table[2500:]))) > before + 0.4

@@ -12,7 +12,7 @@ from scipy import integrate, stats
 
 from shoal import flows, hardness
 from shoal.hardness import HeavyTails, local_planar_depth, planar_gap
-from shoal.training import fit
+from shoal.training import Settings, fit
 
 
 @pytest.mark.parametrize(("d", "tail"), [(1, 0.5), (5, 0.5), (2, 1.0), (5, 1.5), (1, 2.0), (2, 2.0)], ids=str)
@@ -128,7 +128,8 @@ def test_no_trained_flow_beats_the_bound(fast) -> None:
     """Planar layers in either direction; |u| read off the layers' own displacements, which tend to it along w."""
     law, depth = HeavyTails(4, 0.6), 8
     flow = flows.planar(jr.key(0), 4, depth, fast=fast)
-    trained = fit(flow, law.sample(jr.key(1), 2048), key=jr.key(2), max_epochs=10, learning_rate=1e-2).flow
+    settings = Settings(max_epochs=10, learning_rate=1e-2)
+    trained = fit(flow, law.sample(jr.key(1), 2048), key=jr.key(2), settings=settings).flow
     far = 1e3 * jr.normal(jr.key(4), (256, 4))
 
     @eqx.filter_jit

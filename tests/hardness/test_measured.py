@@ -14,7 +14,7 @@ from shoal.bijections import Chain, Permutation, Standardize, layers_of, rolled
 from shoal.distributions import DiagonalNormal, Flow, StandardNormal
 from shoal.flows import layerwise, nice, planar, realnvp, spline
 from shoal.hardness import InstanceFamily, measured, minimum_depth, ring
-from shoal.training import fit
+from shoal.training import Settings, fit
 
 RECIPES: dict[str, Any] = {
     "planar": lambda k, d, n: planar(k, d, n, fast="samples"),
@@ -166,9 +166,8 @@ def test_no_pair_of_parameters_exceeds_the_constant(name: str, d: int, depth: in
 def test_trained_flows(name: str) -> None:
     """On a ring, where layers grow."""
     rows = ring(4, radius=2.0, gamma=0.2).sample(jr.key(1), 800)
-    made = fit(
-        RECIPES[name](jr.key(0), 2, 3), rows, key=jr.key(2), max_epochs=15, batch_size=200, patience=None
-    )
+    settings = Settings(max_epochs=15, batch_size=200, patience=None)
+    made = fit(RECIPES[name](jr.key(0), 2, 3), rows, key=jr.key(2), settings=settings)
     check(made.flow, 3)
 
 

@@ -26,7 +26,7 @@ from shoal.remedies import (
 )
 from shoal.remedies._figures import quantile_99
 from shoal.remedies._measurements import effect_of, effects_of
-from shoal.training import fit
+from shoal.training import Settings, fit
 from tests.remedies.toys import EPOCHS, PARTS, TRAINING, recipe
 
 KEY = jr.key(3)
@@ -42,9 +42,9 @@ def found() -> Measurements:
 
 @pytest.fixture(scope="module")
 def ill() -> tuple[Any, Audit]:
-    plan = make_plan(recipe, PARTS, {})
-    settings = {"validation": plan.validation, "max_epochs": EPOCHS, "patience": None, **TRAINING}
-    flow = fit(recipe(jr.key(1), 4), plan.train, key=KEY, **settings).flow
+    plan = make_plan(recipe, PARTS, Settings())
+    settings = Settings(max_epochs=EPOCHS, patience=None, **TRAINING)
+    flow = fit(recipe(jr.key(1), 4), plan.train, key=KEY, validation=plan.validation, settings=settings).flow
     return flow, audit(flow, plan.test, max_condition=50.0, scale=np.ones(4))
 
 
@@ -109,7 +109,7 @@ def test_proposals_name_reasons_in_order(ill: tuple[Any, Audit]):
 
 
 def test_what_is_in_place_is_not_proposed(ill: tuple[Any, Audit]):
-    held = NOTHING.apply(make_plan(recipe, PARTS, {})).make(KEY)
+    held = NOTHING.apply(make_plan(recipe, PARTS, Settings())).make(KEY)
     assert "spectral norm" not in {p.remedy.name for p in propose(ill[1], held)}
 
 

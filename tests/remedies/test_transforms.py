@@ -34,7 +34,7 @@ from shoal.remedies import (
     every_remedy,
     make_plan,
 )
-from shoal.training import JacobianPenalty
+from shoal.training import JacobianPenalty, Settings
 from tests.remedies.toys import DEPTH, PARTS, at_random, recipe
 
 KEY = jr.key(0)
@@ -43,7 +43,7 @@ EPS = float(np.finfo(np.float32).eps)
 
 @pytest.fixture(scope="module")
 def plan() -> Plan:
-    return make_plan(recipe, PARTS, {"max_epochs": 3})
+    return make_plan(recipe, PARTS, Settings(max_epochs=3))
 
 
 @pytest.mark.parametrize("scale", [SoftBoundedScale(0.5), SigmoidScale()], ids=["soft", "sigmoid"])
@@ -64,7 +64,7 @@ def test_bounded_scale_bounds_every_layer(plan: Plan, scale: Any):
 
 
 def test_bounded_scale_needs_scale_maps(plan: Plan):
-    nice = make_plan(lambda key, dim: flows.nice(key, dim, 2, hidden=(4,)), PARTS, {})
+    nice = make_plan(lambda key, dim: flows.nice(key, dim, 2, hidden=(4,)), PARTS, Settings())
     with pytest.raises(ValueError, match="no scale maps to bound"):
         BoundedScale().apply(nice).make(KEY)
 
@@ -124,7 +124,7 @@ def test_whitening_gives_unit_covariance_and_the_right_density(plan: Plan, padde
 
 def test_whitening_of_a_rank_deficient_table_is_floored():
     rows = np.repeat(np.random.default_rng(0).normal(size=(100, 2)), 2, axis=1)
-    white = Whitening(1e-6).apply(make_plan(recipe, (rows, rows, rows), {}))
+    white = Whitening(1e-6).apply(make_plan(recipe, (rows, rows, rows), Settings()))
     assert np.isfinite(white.train).all()
     assert (white.train.std(axis=0) < 1.0 + 1e-9).all()
 
@@ -132,7 +132,9 @@ def test_whitening_of_a_rank_deficient_table_is_floored():
 def test_noise_is_of_one_step_on_lattices_and_of_a_size_elsewhere():
     rng = np.random.default_rng(0)
     rows = np.stack([rng.integers(0, 9, 400) * 0.25, rng.normal(size=400)], axis=1)
-    plan = make_plan(lambda key, dim: flows.realnvp(key, dim, 2, hidden=(4,)), (rows, rows[:90], rows), {})
+    plan = make_plan(
+        lambda key, dim: flows.realnvp(key, dim, 2, hidden=(4,)), (rows, rows[:90], rows), Settings()
+    )
     noisy = DequantizationNoise(0.1).apply(plan)
     step = 0.25 / rows[:, 0].std()
     for before, after in ((plan.train, noisy.train), (plan.validation, noisy.validation)):
@@ -157,32 +159,31 @@ def test_padding_adds_coordinates(plan: Plan):
     assert isinstance(flow, Padded)
     assert flow.shape == (4,)
     assert flow.bijection.shape == (6,)
-    fixed = make_plan(recipe(KEY, 4), PARTS, {})
+    fixed = make_plan(recipe(KEY, 4), PARTS, Settings())
     with pytest.raises(ValueError, match=r"heeds `dim`; for 5 it gave shape \(4,\)"):
         GaussianPad(1).apply(fixed).make(KEY)
 
 
 def test_penalty_and_float64_are_settings(plan: Plan):
-    assert LipschitzPenalty().apply(plan).settings == {
-        "max_epochs": 3,
-        "penalty": JacobianPenalty(1e-4, every=10),
-    }
+    assert LipschitzPenalty().apply(plan).settings == Settings(
+        max_epochs=3, penalty=JacobianPenalty(1e-4, every=10)
+    )
     with pytest.raises(ValueError, match="already has a penalty"):
         LipschitzPenalty().apply(LipschitzPenalty().apply(plan))
     twice = InFloat64(frozenset({1})).apply(InFloat64(frozenset({DEPTH - 1})).apply(plan))
     assert twice.float64 == {1, DEPTH - 1}
     assert plan.float64 == frozenset()
-    assert dict(plan.settings) == {"max_epochs": 3}
+    assert plan.settings == Settings(max_epochs=3)
 
 
 @pytest.mark.parametrize("remedy", every_remedy(0), ids=lambda r: r.name)
 def test_a_remedy_is_a_value_and_leaves_the_given_plan_alone(plan: Plan, remedy: AbstractRemedy):
-    before = (plan.recipe, plan.train.copy(), dict(plan.settings), plan.finish, plan.float64)
+    before = (plan.recipe, plan.train.copy(), plan.settings, plan.finish, plan.float64)
     changed = remedy.apply(plan)
     assert changed is not plan
     assert changed.test is plan.test
     assert np.array_equal(plan.train, before[1])
-    assert (plan.recipe, dict(plan.settings), plan.finish, plan.float64) == (before[0], *before[2:])
+    assert (plan.recipe, plan.settings, plan.finish, plan.float64) == (before[0], *before[2:])
     assert hash(remedy) == hash(remedy)
 
 

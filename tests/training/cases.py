@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import fields, replace
 from typing import Any
 
 import equinox as eqx
@@ -14,16 +15,23 @@ from shoal import flows
 from shoal._types import Context, Float, Scalar, Vector
 from shoal.bijections import AbstractBijection, Chain
 from shoal.distributions import Flow, StandardNormal
-from shoal.training import FitResult, _run
+from shoal.training import FitResult, Settings, _run
 from shoal.training._step import advance
 
 ROWS, VALIDATION = 640, 200
-SHORT: dict[str, Any] = {"batch_size": 64, "max_epochs": 6, "learning_rate": 1e-2}
+SHORT = Settings(batch_size=64, max_epochs=6, learning_rate=1e-2)
 
 
-def short(**changes: Any) -> dict[str, Any]:
+def short(**changes: Any) -> Settings:
     """`SHORT` with these changes."""
-    return {**SHORT, **changes}
+    return replace(SHORT, **changes)
+
+
+def settled(settings: Settings = SHORT, **arguments: Any) -> dict[str, Any]:
+    """Arguments of `fit`: those that are named as a field of `Settings` are put into `settings`."""
+    names = {field.name for field in fields(Settings)}
+    changes = {name: arguments.pop(name) for name in names & arguments.keys()}
+    return {**arguments, "settings": replace(settings, **changes)}
 
 
 def banana(rows: int, seed: int = 0) -> np.ndarray:
@@ -100,8 +108,9 @@ def weights_of(flow: Any) -> list[np.ndarray]:
 
 
 def same_bits(a: FitResult, b: FitResult) -> bool:
-    """Equal histories (but for the seconds), rollbacks and weights, to the last bit."""
-    rows = [[{k: v for k, v in row.items() if k != "seconds"} for row in r.history] for r in (a, b)]
+    """Equal histories and first values (but for the seconds), rollbacks and weights, to the last bit."""
+    curves = [[*r.history, *([] if r.first is None else [r.first])] for r in (a, b)]
+    rows = [[{k: v for k, v in row.items() if k != "seconds"} for row in curve] for curve in curves]
     weights = zip(weights_of(a.flow), weights_of(b.flow), strict=True)
     return (
         rows[0] == rows[1]

@@ -18,10 +18,17 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from shoal.training import _checkpoint, fit
+from shoal.training import Settings, _checkpoint, fit
 from tests.training.cases import VALID, fragile, weights_of
 
-EPOCHS = 900
+SETTINGS = Settings(
+    batch_size=64,
+    max_epochs=900,
+    learning_rate=0.2,
+    warmup_fraction=0.0,
+    patience=None,
+    checkpoint_seconds=0.02,
+)
 WIDE = (np.exp(0.45) * np.random.default_rng(0).normal(size=(640, 2))).astype(np.float32)
 
 
@@ -48,14 +55,9 @@ def train(folder: str | None, log: str, slow: bool, compiled: str | None) -> Non
         WIDE,
         key=jax.random.key(11),
         validation=VALID,
-        batch_size=64,
-        max_epochs=EPOCHS,
-        learning_rate=0.2,
-        warmup_fraction=0.0,
-        patience=None,
+        settings=SETTINGS,
         folder=folder,
         resume=folder is not None,
-        checkpoint_seconds=0.02,
         progress=listen,
     )
     bits = hashlib.sha256(b"".join(leaf.tobytes() for leaf in weights_of(result.flow))).hexdigest()

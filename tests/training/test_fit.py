@@ -15,7 +15,7 @@ import pytest
 
 from shoal import flows
 from shoal.distributions import Flow
-from shoal.training import Epoch, FitResult, fit
+from shoal.training import Epoch, FitResult, Settings, fit, winsorised_mean
 from shoal.training._data import Rows, shuffle
 from shoal.training._step import Form, Problem, _finish, first_state, order_of
 from tests.training.cases import (
@@ -38,7 +38,7 @@ KEY = jax.random.key(7)
 
 @pytest.fixture(scope="module")
 def plain() -> FitResult:
-    return fit(realnvp(), TRAIN, validation=VALID, key=KEY, **SHORT)
+    return fit(realnvp(), TRAIN, validation=VALID, key=KEY, settings=SHORT)
 
 
 def test_agrees_with_a_loop_written_by_hand(plain: FitResult):
@@ -92,14 +92,14 @@ def test_result(plain: FitResult):
 @pytest.mark.parametrize("lengths", [[1], [50], [3, 1, 7]], ids=["one", "fifty", "mixed"])
 def test_chunks_never_change_a_bit(plain: FitResult, lengths: list[int]):
     with chunks_of(lengths):
-        assert same_bits(plain, fit(realnvp(), TRAIN, validation=VALID, key=KEY, **SHORT))
+        assert same_bits(plain, fit(realnvp(), TRAIN, validation=VALID, key=KEY, settings=SHORT))
 
 
 def test_one_compilation_for_everything_but_shapes(plain: FitResult):
     before = compilations()
     other = short(learning_rate=3e-3, max_epochs=2, clip_norm=None, warmup_fraction=0.0)
     with chunks_of([2]):
-        changed = fit(realnvp(1), TRAIN, validation=VALID, key=jax.random.key(3), **other)
+        changed = fit(realnvp(1), TRAIN, validation=VALID, key=jax.random.key(3), settings=other)
     assert compilations() == before
     assert not same_bits(plain, changed)
     assert changed.compile_seconds < plain.compile_seconds
@@ -108,14 +108,14 @@ def test_one_compilation_for_everything_but_shapes(plain: FitResult):
 def test_the_flow_given_is_left_alone():
     flow = realnvp()
     before = [leaf.copy() for leaf in weights_of(flow)]
-    result = fit(flow, TRAIN, validation=VALID, key=KEY, **SHORT)
+    result = fit(flow, TRAIN, validation=VALID, key=KEY, settings=SHORT)
     assert all((a == b).all() for a, b in zip(before, weights_of(flow), strict=True))
     assert all((a != b).any() for a, b in zip(before, weights_of(result.flow), strict=True))
 
 
 def test_legacy_key_means_the_same(plain: FitResult):
     legacy = jax.random.key_data(KEY)
-    assert same_bits(plain, fit(realnvp(), TRAIN, validation=VALID, key=legacy, **SHORT))
+    assert same_bits(plain, fit(realnvp(), TRAIN, validation=VALID, key=legacy, settings=SHORT))
 
 
 @pytest.mark.parametrize("rows", [1, 2, 3, 64, 1000])
@@ -142,7 +142,7 @@ def test_another_shuffle_every_epoch():
 
 
 def test_fewer_rows_than_a_batch_is_one_batch():
-    result = fit(realnvp(), TRAIN[:10], key=KEY, batch_size=512, max_epochs=3)
+    result = fit(realnvp(), TRAIN[:10], key=KEY, settings=short(batch_size=512, max_epochs=3))
     assert result.steps == 3
     assert result.best_epoch == 3
     assert result.best_validation is None
@@ -154,9 +154,9 @@ def test_weights_count_like_repeated_rows():
     rows = TRAIN[:40]
     repeated = np.concatenate([rows, rows[:20], rows[:20]])
     settings = short(batch_size=512, max_epochs=20)
-    weighted = fit(scales(), rows, weights=half, key=KEY, **settings)
-    same = fit(scales(), repeated, key=KEY, **settings)
-    unweighted = fit(scales(), rows, key=KEY, **settings)
+    weighted = fit(scales(), rows, weights=half, key=KEY, settings=settings)
+    same = fit(scales(), repeated, key=KEY, settings=settings)
+    unweighted = fit(scales(), rows, key=KEY, settings=settings)
     curves = [np.array([row["train"] for row in r.history]) for r in (weighted, same, unweighted)]
     np.testing.assert_allclose(curves[0], curves[1], rtol=1e-4)
     assert np.abs(curves[0] - curves[2]).max() > 1e-3
@@ -166,7 +166,9 @@ def test_a_row_of_weight_0_is_left_out_whatever_it_holds():
     # 1e30 has the density 0 in float32, and 0 * log 0 is no number.
     rows, weights = np.insert(TRAIN, [5, 70], 1e30, axis=0), np.insert(np.ones(ROWS), [5, 70], 0.0)
     seen, valid = np.insert(VALID, 9, 1e30, axis=0), np.insert(np.ones(len(VALID)), 9, 0.0)
-    masked = fit(scales(), rows, weights=weights, validation=seen, validation_weights=valid, key=KEY, **SHORT)
+    masked = fit(
+        scales(), rows, weights=weights, validation=seen, validation_weights=valid, key=KEY, settings=SHORT
+    )
     without = fit(
         scales(),
         TRAIN,
@@ -174,20 +176,20 @@ def test_a_row_of_weight_0_is_left_out_whatever_it_holds():
         validation=VALID,
         validation_weights=np.ones(len(VALID)),
         key=KEY,
-        **SHORT,
+        settings=SHORT,
     )
     assert same_bits(masked, without)
 
 
 def test_only_ratios_of_weights_matter():
     weights = np.random.default_rng(0).uniform(0.5, 2.0, ROWS)
-    runs = [fit(scales(), TRAIN, weights=weights * c, key=KEY, **SHORT) for c in (1.0, 1024.0)]
+    runs = [fit(scales(), TRAIN, weights=weights * c, key=KEY, settings=SHORT) for c in (1.0, 1024.0)]
     assert same_bits(*runs)
 
 
 def test_weighted_validation_is_the_weighted_mean():
     weights = np.abs(VALID[:, 1])  # heavy where the density is low
-    result = fit(scales(), TRAIN, validation=VALID, validation_weights=weights, key=KEY, **SHORT)
+    result = fit(scales(), TRAIN, validation=VALID, validation_weights=weights, key=KEY, settings=SHORT)
     log_prob = np.asarray(result.flow.log_prob(VALID), np.float64)
     assert result.best_validation == pytest.approx(np.average(log_prob, weights=weights), rel=1e-5)
     assert result.best_validation != pytest.approx(log_prob.mean(), rel=0.05)
@@ -199,9 +201,17 @@ def test_validation_in_several_batches_counts_every_row_once():
     rows[-1] = 40.0
     weights = np.random.default_rng(1).uniform(0.5, 1.5, 2050)
     for w in (None, weights):
-        result = fit(scales(), TRAIN, validation=rows, validation_weights=w, key=KEY, **short(max_epochs=2))
+        result = fit(
+            scales(), TRAIN, validation=rows, validation_weights=w, key=KEY, settings=short(max_epochs=2)
+        )
         log_prob = np.asarray(result.flow.log_prob(rows), np.float64)
-        assert result.best_validation == pytest.approx(np.average(log_prob, weights=w), rel=1e-5)
+        assert result.best_epoch is not None
+        row = result.history[result.best_epoch - 1]
+        assert row["validation_mean"] == pytest.approx(np.average(log_prob, weights=w), rel=1e-5)
+        by_hand = winsorised_mean(log_prob, w)
+        assert row["validation"] == pytest.approx(by_hand.value, rel=1e-5)
+        assert row["validation"] > row["validation_mean"] + 0.1
+        assert (row["far_rows"], row["non_finite_rows"]) == (by_hand.far_rows, 0)
 
 
 def test_context_is_learned():
@@ -217,9 +227,7 @@ def test_context_is_learned():
         validation=x[3000:],
         validation_context=c[3000:],
         key=KEY,
-        batch_size=128,
-        max_epochs=25,
-        learning_rate=1e-2,
+        settings=short(batch_size=128, max_epochs=25),
     )
     exact = np.mean(-0.5 * ((x - 2 * c)[3000:] / 0.5) ** 2 - math.log(0.5) - 0.5 * math.log(2 * math.pi))
     assert result.best_validation == pytest.approx(exact, abs=0.02)
@@ -229,9 +237,14 @@ def test_early_stopping_keeps_the_best():
     rows = TRAIN[:24]
     flow = flows.realnvp(jax.random.key(0), 2, 2, hidden=(32,))
     result = fit(
-        flow, rows, validation=VALID, key=KEY, batch_size=24, max_epochs=500, learning_rate=2e-2, patience=12
+        flow,
+        rows,
+        validation=VALID,
+        key=KEY,
+        settings=Settings(batch_size=24, max_epochs=500, learning_rate=2e-2, patience=12),
     )
     assert result.status == "stopped early"
+    assert result.best_epoch is not None
     assert len(result.history) == result.best_epoch + 12
     values = [row["validation"] for row in result.history]
     assert int(np.argmax(values)) + 1 == result.best_epoch
@@ -243,7 +256,7 @@ def test_early_stopping_keeps_the_best():
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_dtype_of_the_flow_is_kept(dtype: str):
     flow = jax.tree.map(lambda a: a.astype(dtype) if eqx.is_inexact_array(a) else a, scales())
-    result = fit(flow, TRAIN.astype(np.float64), key=KEY, **SHORT)
+    result = fit(flow, TRAIN.astype(np.float64), key=KEY, settings=SHORT)
     assert {str(leaf.dtype) for leaf in weights_of(result.flow)} == {dtype}
     digits = result.history[-1]["train"]
     assert (float(np.float32(digits)) == digits) == (dtype == "float32")
@@ -255,15 +268,15 @@ def test_callback_sees_the_flow_of_its_epoch():
     def look(epoch: Epoch) -> None:
         seen.append((epoch.epoch, float(np.mean(epoch.flow.log_prob(VALID))), epoch.row["validation"]))
 
-    fit(realnvp(), TRAIN, validation=VALID, key=KEY, callback=look, callback_every=2, **SHORT)
-    assert [epoch for epoch, _, _ in seen] == [2, 4, 6]
+    fit(realnvp(), TRAIN, validation=VALID, key=KEY, callback=look, settings=SHORT)
+    assert [epoch for epoch, _, _ in seen] == [1, 2, 3, 4, 5, 6]
     for _, measured, stated in seen:
         assert measured == pytest.approx(stated, rel=1e-5)
 
 
 def test_progress_events():
     events: list[dict] = []
-    fit(realnvp(), TRAIN, validation=VALID, key=KEY, progress=events.append, **SHORT)
+    fit(realnvp(), TRAIN, validation=VALID, key=KEY, progress=events.append, settings=SHORT)
     assert [event["epoch"] for event in events] == [1, 2, 3, 4, 5, 6]
     assert [event["fraction"] for event in events] == pytest.approx([i / 6 for i in range(1, 7)])
     assert events[-1]["status"] == "finished"
@@ -271,7 +284,7 @@ def test_progress_events():
 
 
 def test_progress_bar(capsys: pytest.CaptureFixture[str]):
-    fit(realnvp(), TRAIN, validation=VALID, key=KEY, progress=True, **SHORT)
+    fit(realnvp(), TRAIN, validation=VALID, key=KEY, progress=True, settings=SHORT)
     assert "6/6" in capsys.readouterr().out
 
 
@@ -284,7 +297,7 @@ def test_ctrl_c_keeps_what_is_done():
         if event["epoch"] == 2:
             signal.raise_signal(signal.SIGINT)
 
-    result = fit(realnvp(), TRAIN, validation=VALID, key=KEY, progress=press, **SHORT)
+    result = fit(realnvp(), TRAIN, validation=VALID, key=KEY, progress=press, settings=SHORT)
     assert result.status == "interrupted"
     assert seen == [1, 2]
     assert result.best_epoch == 2
@@ -300,7 +313,7 @@ def test_second_ctrl_c_raises():
             signal.raise_signal(signal.SIGINT)
 
     with pytest.raises(KeyboardInterrupt):
-        fit(realnvp(), TRAIN, validation=VALID, key=KEY, progress=press_twice, **SHORT)
+        fit(realnvp(), TRAIN, validation=VALID, key=KEY, progress=press_twice, settings=SHORT)
     assert signal.getsignal(signal.SIGINT) is before
 
 
@@ -312,7 +325,9 @@ def test_stop_from_another_thread():
             stop.set()
 
     def work() -> None:
-        results.append(fit(realnvp(), TRAIN, validation=VALID, key=KEY, progress=listen, stop=stop, **SHORT))
+        results.append(
+            fit(realnvp(), TRAIN, validation=VALID, key=KEY, progress=listen, stop=stop, settings=SHORT)
+        )
 
     thread = threading.Thread(target=work)
     thread.start()
@@ -324,18 +339,21 @@ def test_stop_from_another_thread():
 def test_stopped_before_the_first_epoch_ends_keeps_finite_weights():
     stop = threading.Event()
     stop.set()
-    result = fit(realnvp(), TRAIN, validation=VALID, key=KEY, stop=stop, **SHORT)
+    result = fit(realnvp(), TRAIN, validation=VALID, key=KEY, stop=stop, settings=SHORT)
     assert result.status == "interrupted"
-    assert (result.best_epoch, result.best_validation, result.steps) == (0, None, 0)
+    assert (result.best_epoch, result.best_validation, result.steps) == (None, None, 0)
+    assert (result.first, result.first_validation) == (None, None)
     assert all(np.isfinite(leaf).all() for leaf in weights_of(result.flow))
 
 
 def test_non_finite_validation_stays_as_it_is():
     bad = VALID.copy()
-    bad[0] = 1e30
-    result = fit(realnvp(), TRAIN, validation=bad, key=KEY, **SHORT)
+    bad[:2] = 1e30  # of 200 rows one would be held, and counted
+    result = fit(realnvp(), TRAIN, validation=bad, key=KEY, settings=SHORT)
     assert [row["validation"] for row in result.history] == [-math.inf] * 6
-    assert (result.status, result.best_epoch, result.best_validation) == ("finished", 0, None)
+    assert [row["non_finite_rows"] for row in result.history] == [2] * 6
+    assert result.first_validation == -math.inf
+    assert (result.status, result.best_epoch, result.best_validation) == ("finished", None, None)
     assert "no epoch had a finite validation value" in result.message
 
 
@@ -351,17 +369,19 @@ def test_only_finite_validation_is_best(value: float):
         warmup=jnp.zeros(()),
         clip_norm=jnp.ones(()),
     )
-    state = replace(first_state({"a": jnp.ones(3)}), step=jnp.array(2, jnp.int32), best={"a": jnp.zeros(3)})
-    worse = _finish(form, numbers, replace(state, validation=jnp.array(value)))
-    better = _finish(form, numbers, replace(state, validation=jnp.array(-1e9)))
+    state = first_state(form, numbers, {"a": jnp.ones(3)})
+    state = replace(state, step=jnp.array(2, jnp.int32), best={"a": jnp.zeros(3)})
+    worse = _finish(form, numbers, replace(state, scores=jnp.array([value])))
+    better = _finish(form, numbers, replace(state, scores=jnp.array([-1e9])))
+    assert worse.found is not None
     assert (float(worse.best["a"][0]), float(worse.best_value)) == (0.0, -math.inf)
     assert (float(better.best["a"][0]), float(better.best_value)) == (1.0, -1e9)
-    assert str(float(worse.value)) == str(value)
+    assert str(float(worse.found.value)) == str(value)
 
 
 def test_data_frames_by_column_name():
     flow = scales()
     named = Flow(flow.base, flow.bijection, columns=("a", "b"))
     frame = pl.DataFrame({"b": banana(64)[:, 1], "c": np.zeros(64), "a": banana(64)[:, 0]})
-    runs = [fit(named, table, key=KEY, max_epochs=2) for table in (frame, banana(64))]
+    runs = [fit(named, table, key=KEY, settings=Settings(max_epochs=2)) for table in (frame, banana(64))]
     assert same_bits(*runs)

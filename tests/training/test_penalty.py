@@ -1,7 +1,7 @@
 """Penalties: their values by closed forms, when they act, what the history shows, and resuming bit for bit."""
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from shoal.distributions import GaussianPadding, Mixture, Padded
 from shoal.training import AbstractPenalty, FitResult, JacobianPenalty, fit
 from shoal.training._data import Rows
 from shoal.training._penalty import due
-from tests.training.cases import TRAIN, VALID, chunks_of, fragile, realnvp, same_bits, scales, short
+from tests.training.cases import TRAIN, VALID, chunks_of, fragile, realnvp, same_bits, scales, settled, short
 
 KEY = jax.random.key(5)
 ROWS = Rows(jnp.asarray(TRAIN[:32]), None, None)
@@ -70,9 +70,9 @@ def test_only_every_kth_step_is_penalised():
 
 def test_it_holds_the_scale_back_and_the_history_shows_the_likelihood():
     """2 L + 16 exp(-2 L) + 10 (exp(2 L) + exp(-2 L)) is least where 20 u^2 + 2 u = 52, u = exp(2 L)."""
-    settings = short(key=KEY, learning_rate=0.05, max_epochs=12)
-    free = fit(scales(), WIDE, **settings)
-    held = fit(scales(), WIDE, penalty=JacobianPenalty(10.0, every=1), **settings)
+    settings = short(learning_rate=0.05, max_epochs=12)
+    free = fit(scales(), WIDE, key=KEY, settings=settings)
+    held = fit(scales(), WIDE, key=KEY, settings=replace(settings, penalty=JacobianPenalty(10.0, every=1)))
     log_scales = [float(np.mean(sum(b.a for b in r.flow.bijection.bijections))) for r in (free, held)]
     assert log_scales[0] == pytest.approx(np.log(4.0), abs=0.1)
     assert log_scales[1] == pytest.approx(0.5 * np.log((4164**0.5 - 2.0) / 40.0), abs=0.05)
@@ -80,8 +80,8 @@ def test_it_holds_the_scale_back_and_the_history_shows_the_likelihood():
     first = fit(
         scales(),
         WIDE,
-        penalty=JacobianPenalty(10.0, every=1),
-        **short(key=KEY, max_epochs=1, learning_rate=1e-9),
+        key=KEY,
+        settings=short(max_epochs=1, learning_rate=1e-9, penalty=JacobianPenalty(10.0, every=1)),
     )
     assert -first.history[0]["train"] == pytest.approx(start, rel=1e-5)
 
@@ -98,7 +98,7 @@ def run(folder: Path | None = None, *, epochs: int | None = None, **changes: Any
         "penalty": JacobianPenalty(1e-2, every=4), "validation": VALID, "key": KEY, "folder": folder, "stop": stop,
         "progress": listen,
     }  # fmt: skip
-    return fit(fragile(0.3), TRAIN, **(settings | changes))
+    return fit(fragile(0.3), TRAIN, **settled(**(settings | changes)))
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +128,7 @@ def test_another_penalty_is_another_run(tmp_path: Path):
 
 
 def test_a_penalty_that_is_not_finite_is_named():
-    result = fit(scales(), TRAIN, penalty=NotFinite(), **short(key=KEY, max_rollbacks=2))
+    result = fit(scales(), TRAIN, key=KEY, settings=short(penalty=NotFinite(), max_rollbacks=2))
     assert result.status == "diverged"
     assert [r["layer"] for r in result.rollbacks] == ["the penalty"] * 2
 
@@ -137,10 +137,10 @@ def test_a_penalty_that_is_not_finite_is_named():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: fit(scales(), TRAIN, key=KEY, penalty=1e-4), r"`penalty` must be a penalty such as"),  # pyright: ignore[reportArgumentType]
+        (lambda: short(penalty=1e-4), r"`penalty` must be a penalty such as"),
         (
             lambda: fit(Mixture(jnp.zeros(2), jnp.zeros((2, 2)), jnp.zeros((2, 2))), TRAIN, key=KEY,
-                        penalty=JacobianPenalty()),
+                        settings=short(penalty=JacobianPenalty())),
             "needs a flow with a bijection",
         ),
         (lambda: JacobianPenalty(0.0), "`coefficient` must be a finite number above 0"),

@@ -34,6 +34,6 @@ class LipschitzPenalty(AbstractRemedy):
 
     def apply(self, plan: Plan) -> Plan:
         """Training with the penalty. **Raises:** ValueError where the plan has another one."""
-        if plan.settings.get("penalty") is not None:
+        if plan.settings.penalty is not None:
             raise ValueError("The plan already has a penalty; one can be given.")
         return plan.with_settings(penalty=self.penalty)

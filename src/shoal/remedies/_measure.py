@@ -15,7 +15,7 @@ from shoal.remedies._figures import Figures, figures
 from shoal.remedies._measurements import Measured, Measurements, effects_of
 from shoal.remedies._plan import Plan, make_plan
 from shoal.remedies._propose import propose
-from shoal.training import FitResult, fit
+from shoal.training import FitResult, Settings, fit
 
 
 def measure(
@@ -42,8 +42,9 @@ def measure(
     - `proposals`: of `propose`, or remedies; None: the first flow without a remedy is audited, and what `propose` says of
       it is measured.
     - `key`: of the seeds: seed i has the same weights, where the flows' structure is the same, and the same shuffles under
-      every remedy; `seeds`: at least 2; `epochs`, `batch_size`, `learning_rate`: of `training.fit`; the weights are those
-      that are best on the validation rows; `points`: test rows for kappa and round trips; `progress`: called with each row.
+      every remedy; `seeds`: at least 2; `epochs`, `batch_size`, `learning_rate`: of `training.Settings`; the weights
+      are those that are best on the validation rows; `points`: test rows for kappa and round trips; `progress`: called with
+      each row.
 
     Figures are of latent -> data in units of the training part's deviations (of the joint map, where coordinates are
     padded), on the test rows as they are: noise is put on training and validation rows only, so a density that is unbounded
@@ -53,12 +54,7 @@ def measure(
     """
     if isinstance(seeds, bool) or not isinstance(seeds, int) or seeds < 2:
         raise ValueError(f"`seeds` must be a whole number of at least 2; got {seeds!r}.")
-    settings = {
-        "max_epochs": epochs,
-        "batch_size": batch_size,
-        "learning_rate": learning_rate,
-        "patience": None,
-    }
+    settings = Settings(max_epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, patience=None)
     plan = make_plan(make_flow, data, settings)
     keys = list(jr.split(key, seeds))
     tell = (lambda row: row) if progress is None else (lambda row: (progress(row), row)[1])
@@ -95,7 +91,7 @@ def measured(
 def _train(plan: Plan, key: Key) -> FitResult:
     k_flow, k_fit = jr.split(key)
     train, validation = (p.astype(np.float32) for p in (plan.train, plan.validation))
-    return fit(plan.make(k_flow), train, key=k_fit, validation=validation, **plan.settings)
+    return fit(plan.make(k_flow), train, key=k_fit, validation=validation, settings=plan.settings)
 
 
 def _proposed(plan: Plan, trained: FitResult, points: int) -> tuple[Proposal, ...]:

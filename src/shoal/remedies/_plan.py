@@ -3,7 +3,7 @@
 All rows are in units of the training part's deviations. The test rows are never changed: every plan is judged on them.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
@@ -15,13 +15,14 @@ from shoal._scalars import FloatArray
 from shoal._types import ArrayLike, Key
 from shoal.bijections import AbstractBijection, Chain, Standardize, layers_of
 from shoal.distributions import Flow, Padded
+from shoal.training import Settings
 
 Recipe: TypeAlias = Callable[[Key, int], Any]  # key, dim -> a flow on R^dim
 
 
 @dataclass(frozen=True)
 class Plan:
-    """`recipe(key, dim)` makes the flow that is trained on `train` with `settings` of `training.fit`.
+    """`recipe(key, dim)` makes the flow that is trained on `train` with `settings`, a `training.Settings`.
 
     `finish` turns the trained flow into one on the standardised data; `float64`: numbers of layers (forward order, from 0)
     that are evaluated in float64; `log_volume`: log p in the data's own units is log p of the row less this.
@@ -31,7 +32,7 @@ class Plan:
     train: FloatArray
     validation: FloatArray
     test: FloatArray
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    settings: Settings = field(default_factory=Settings)
     finish: tuple[Callable[[Any], Any], ...] = ()
     float64: frozenset[int] = frozenset()
     log_volume: float = 0.0
@@ -56,11 +57,11 @@ class Plan:
         return replace(self, recipe=recipe)
 
     def with_settings(self, **settings: Any) -> "Plan":
-        """The plan with these settings of `training.fit` beside the others."""
-        return replace(self, settings={**self.settings, **settings})
+        """The plan with these settings changed."""
+        return replace(self, settings=replace(self.settings, **settings))
 
 
-def make_plan(recipe: Any, data: Any, settings: Mapping[str, Any]) -> Plan:
+def make_plan(recipe: Any, data: Any, settings: Settings) -> Plan:
     """The plan without any remedy, from a recipe or a flow and the parts (train, validation, test) of a table.
 
     **Raises:** ValueError for parts that do not fit together, a column that is constant in training, or a flow that holds a
@@ -76,9 +77,7 @@ def make_plan(recipe: Any, data: Any, settings: Mapping[str, Any]) -> Plan:
             f"Column {int(np.argmin(scale > 0))} of the training rows is constant; leave it out."
         )
     train, validation, test = ((p - mean) / scale for p in parts)
-    plan = Plan(
-        _recipe(recipe), train, validation, test, dict(settings), log_volume=float(np.sum(np.log(scale)))
-    )
+    plan = Plan(_recipe(recipe), train, validation, test, settings, log_volume=float(np.sum(np.log(scale))))
     _check_flow(plan.make(jr.key(0)), widths[0])
     return plan
 

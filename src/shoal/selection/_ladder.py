@@ -29,7 +29,7 @@ from shoal.selection._rule import Choice, choose
 from shoal.selection._rung import Rung, Training, check_family, train
 from shoal.selection._sentence import sentence
 from shoal.tables import as_table
-from shoal.training import ConditioningMonitor
+from shoal.training import ConditioningMonitor, Settings
 
 DEPTHS = (1, 2, 4, 8, 16)
 MONITOR = ConditioningMonitor()  # without a budget: it looks and changes nothing
@@ -103,7 +103,7 @@ def ladder(
       `max_round_trip`: bound on the largest float32 error of data -> latent -> data, in standard deviations.
     - `dequantize`: "auto" adds uniform noise of one step to lattice columns, in all three parts; "off" does not.
 
-    **Other arguments:** `hidden`, `batch_size`, `max_epochs`, `patience`, `learning_rate`: see `shoal.training.fit`;
+    **Other arguments:** `hidden`, `batch_size`, `max_epochs`, `patience`, `learning_rate`: see `shoal.training.Settings`;
     `dtype`: of the weights ("float64" needs JAX's 64-bit switch); `seed`: of the split, the noise and the weights;
     `folder`, `resume`: checkpoints; `progress`: called with plain dictionaries; `monitor`: records κ and round trips
     while the rungs train (None: does not, which saves compiling a program a rung).
@@ -126,7 +126,10 @@ def ladder(
     }  # fmt: skip
     prepared = prepare(table, seed=seed, dequantize_columns=dequantize == "auto", dtype=dtype)
     settings = Training(
-        seeds, seed, tuple(hidden), batch_size, max_epochs, patience, learning_rate,
+        seeds, seed, tuple(hidden),
+        Settings(
+            batch_size=batch_size, max_epochs=max_epochs, patience=patience, learning_rate=learning_rate
+        ),
         None if folder is None else Path(folder), resume, monitor,
     )  # fmt: skip
     rungs = [Rung(family, depth) for depth in sorted(set(depths)) for family in dict.fromkeys(families)]

@@ -16,6 +16,7 @@ from shoal.selection._rule import Choice
 from shoal.selection._rung import Rung
 
 SHOWN = 1500  # data points and samples that the report draws
+IN_NATS = ("train", "validation", "validation_mean")  # the curves of log-likelihoods
 WORST = 200  # the worst-conditioned ones among them
 
 
@@ -90,9 +91,11 @@ def _rung(rung: Rung, index: int, choice: Choice, prepared: Prepared) -> dict[st
         entry = {"seed": s, **result.to_record()}
         shift = prepared.log_volume
         entry["curve"] = {
-            k: [None if v is None else v - shift for v in values] if k in ("train", "validation") else values
+            k: [None if v is None else v - shift for v in values] if k in IN_NATS else values
             for k, values in entry["curve"].items()
         }
+        if result.first_validation is not None:
+            entry["first_validation"] = result.first_validation - shift
         if entry["status"] == "stopped early":
             entry["status"] = "finished"
         figures = rung.figures[s] if s < len(rung.figures) else None

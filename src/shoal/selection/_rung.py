@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from shoal.distributions import Flow, Padded
 from shoal.selection._evaluate import Figures, evaluate
 from shoal.selection._prepare import Prepared
 from shoal.selection._rule import Candidate
-from shoal.training import ConditioningMonitor, FitResult, fit_many
+from shoal.training import ConditioningMonitor, FitResult, Settings, fit_many
 
 FAMILIES: dict[str, Callable[..., Flow | Padded]] = {
     "nice": flows.nice,
@@ -48,10 +48,7 @@ class Training:
     seeds: int
     seed: int
     hidden: tuple[int, ...]
-    batch_size: int
-    max_epochs: int
-    patience: int
-    learning_rate: float
+    settings: Settings
     folder: Path | None
     resume: bool
     monitor: ConditioningMonitor | None = None
@@ -132,11 +129,7 @@ def train(
         validation=validation.x,
         validation_context=validation.context,
         validation_weights=validation.weights,
-        batch_size=settings.batch_size,
-        max_epochs=settings.max_epochs,
-        patience=settings.patience,
-        learning_rate=settings.learning_rate,
-        time_limit=time_limit,
+        settings=replace(settings.settings, time_limit=time_limit),
         folder=folder,
         resume=settings.resume,
         progress=progress,

@@ -12,7 +12,7 @@ from shoal.distributions import Flow
 from shoal.flows import layerwise, planar, realnvp
 from shoal.hardness import FreeMeansMixture, GaussianMixtureOnSphere, ring, wasserstein_gap
 from shoal.studies._base import Cell, Failure, Result, Tell
-from shoal.training import FitResult, fit_many
+from shoal.training import FitResult, Settings, fit_many
 
 Instance = FreeMeansMixture | GaussianMixtureOnSphere
 
@@ -70,7 +70,9 @@ def run_depth(cells: tuple[Cell, ...], tell: Tell) -> list[Result]:
     keys = [jr.split(_key(cell.words()), 3) for cell in cells]
     trained = fit_many(
         [build(k[0], cell) for k, cell in zip(keys, cells, strict=True)], train, keys=[k[1] for k in keys],
-        batch_size=config["batch"], max_epochs=config["epochs"], learning_rate=config["rate"], patience=None,
+        settings=Settings(
+            batch_size=config["batch"], max_epochs=config["epochs"], learning_rate=config["rate"], patience=None
+        ),
         callback=lambda run, epoch: tell(0.8 * epoch.epoch / config["epochs"], cells[run].name),
     )  # fmt: skip
     if any(result.status == "interrupted" for result in trained):

@@ -10,7 +10,7 @@ from shoal.studies._base import Cell, Failure, Result, Tell
 from shoal.studies._padding_data import Data, load
 from shoal.studies._padding_figures import condition_points, conditions, likelihoods, transports
 from shoal.studies._padding_models import build, core
-from shoal.training import Epoch, FitResult, fit_many
+from shoal.training import Epoch, FitResult, Settings, fit_many
 
 BY_EPOCH = ("median", "mean", "q10", "q90", "max", "mean_16", "unresolved")
 
@@ -40,8 +40,10 @@ def run_padding(cells: tuple[Cell, ...], tell: Tell) -> list[Result]:
         tell(0.95 * done, f"{cells[run].name}, epoch {epoch.epoch}/{config['epochs']}")
 
     trained = fit_many(
-        models, data.train, keys=[k[1] for k in keys], batch_size=config["batch"], max_epochs=config["epochs"],
-        learning_rate=config["rate"], patience=None, callback=look,
+        models, data.train, keys=[k[1] for k in keys], callback=look,
+        settings=Settings(
+            batch_size=config["batch"], max_epochs=config["epochs"], learning_rate=config["rate"], patience=None
+        ),
     )  # fmt: skip
     if any(result.status == "interrupted" for result in trained):
         raise KeyboardInterrupt

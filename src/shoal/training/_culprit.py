@@ -4,6 +4,7 @@ For log p(x) values run from the data through the last layer to the first; gradi
 the last. The first non-finite one on that way is named.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -15,17 +16,17 @@ import optax
 from shoal.bijections import layers_of, trace
 
 from ._data import Rows
-from ._losses import negative_log_likelihood
 
 
-def culprit(flow: Any, rows: Rows) -> str | None:
+def culprit(flow: Any, rows: Rows, loss: Callable[[Any, Rows], Any]) -> str | None:
     """The layer that first produces a non-finite value on these rows, such as "layer 2: AffineCoupling".
 
-    **Arguments:** `flow`, with the weights of the refused step; `rows`, its batch.
+    **Arguments:** `flow`, with the weights of the refused step; `rows`, its batch; `loss`, that of the run.
 
     **Returns:** "layer i: Class" (i from 0, in forward order); the same with "gradient of" before it where only a
     gradient is not finite, or "gradient norm, largest in" where only the norm overflows; "the base distribution";
-    None where nothing is found, or the density has no layers.
+    None where nothing is found, or the density has no layers. A loss that is not finite where all layers are is put
+    down to the base.
     """
     bijection = getattr(flow, "bijection", None)
     if bijection is None:
@@ -34,8 +35,8 @@ def culprit(flow: Any, rows: Rows) -> str | None:
     if found is not None:
         return "the input" if found.layer < 0 else f"layer {found.layer}: {found.name}"
     params, rest = eqx.partition(flow, eqx.is_inexact_array)
-    loss, gradient = _loss_and_gradient(params, rest, rows)
-    if not np.isfinite(loss):
+    value, gradient = _loss_and_gradient(params, rest, rows, loss)
+    if not np.isfinite(value):
         return "the base distribution"
     layers = layers_of(eqx.combine(gradient, rest).bijection)
     largest = [_largest(layer) for layer in layers]
@@ -49,8 +50,8 @@ def culprit(flow: Any, rows: Rows) -> str | None:
 
 
 @eqx.filter_jit
-def _loss_and_gradient(params: Any, rest: Any, rows: Rows) -> tuple[Any, Any]:
-    return jax.value_and_grad(lambda p: negative_log_likelihood(eqx.combine(p, rest), rows))(params)
+def _loss_and_gradient(params: Any, rest: Any, rows: Rows, loss: Any) -> tuple[Any, Any]:
+    return jax.value_and_grad(lambda p: loss(eqx.combine(p, rest), rows))(params)
 
 
 def _largest(gradient: Any) -> float:

@@ -10,16 +10,17 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
 from shoal._errors import InputError
+from shoal.bijections import Standardize, StandardizedContext
 
 from ._checkpoint import Checkpoints
 from ._data import Rows, digest, make_rows
 from ._monitor import ConditioningMonitor
-from ._penalty import AbstractPenalty, check_penalty
 from ._result import Epoch
 from ._run import Job
-from ._settings import Settings, check_same, positive, whole_number
+from ._settings import Settings, check_same, described
 from ._step import Form, Problem
 from ._watch import check_monitored
 
@@ -45,7 +46,7 @@ def make_tables(
         raise InputError(
             f"`flow` is a {type(flow).__name__} without `log_prob`; pass a flow or another density."
         )
-    leaves = jax.tree.leaves(eqx.filter(flow, eqx.is_inexact_array))
+    leaves = jax.tree.leaves(eqx.filter(flow, trained(flow)))
     if not leaves:
         raise InputError(
             f"`flow` is a {type(flow).__name__} without floating-point arrays: there is nothing to train."
@@ -84,25 +85,24 @@ def make_job(
     key: KeyLike,
     settings: Settings,
     *,
+    optimizer: optax.GradientTransformation,
+    loss: Callable[[Any, Rows], Any],
     folder: str | os.PathLike[str] | None,
     resume: bool,
-    checkpoint_seconds: float,
-    penalty: AbstractPenalty | None = None,
     progress: Callable[[dict[str, Any]], Any] | None,
     callback: Callable[[Epoch], Any] | None,
-    callback_every: int,
-    monitor: ConditioningMonitor | None = None,
+    monitor: ConditioningMonitor | None,
 ) -> Job:
-    """The job of one flow. **Raises:** `InputError` for a bad key, monitor or folder, or checkpoints of another run."""
-    whole_number("callback_every", callback_every)
-    positive("checkpoint_seconds", checkpoint_seconds)
-    check_penalty(penalty, flow)
+    """The job of one flow. **Raises:** `InputError` for a bad key, value or folder, or checkpoints of another run."""
+    _check_values(settings, optimizer, loss)
+    if settings.penalty is not None and getattr(flow, "bijection", None) is None:
+        raise InputError(f"`penalty` needs a flow with a bijection; a {type(flow).__name__} has none.")
     if resume and folder is None:
         raise InputError("`resume=True` needs the `folder` that holds the checkpoints.")
     if monitor is not None:
         check_monitored(monitor, flow)
     rows, validation = tables
-    params, rest = eqx.partition(flow, eqx.is_inexact_array)
+    params, rest = eqx.partition(flow, trained(flow))
     buffers, static = eqx.partition(rest, lambda leaf: eqx.is_array(leaf) or isinstance(leaf, np.ndarray))
     leaves, tree = jax.tree.flatten(static)
     batch = min(settings.batch_size, len(rows))
@@ -117,31 +117,71 @@ def make_job(
         peak=jnp.array(settings.learning_rate, jnp.float32),
         warmup=jnp.array(settings.warmup_fraction, jnp.float32),
         clip_norm=jnp.array(jnp.inf if settings.clip_norm is None else settings.clip_norm, jnp.float32),
+        averaging=None if settings.averaging is None else jnp.array(settings.averaging, jnp.float32),
     )
     checkpoints = None if folder is None else Checkpoints(folder)
-    fingerprint = {} if checkpoints is None else _fingerprint(flow, problem, settings, penalty, monitor)
+    form = Form(
+        leaves=tuple(leaves),
+        tree=tree,
+        batch=batch,
+        train_steps=len(rows) // batch,
+        validation_batch=0 if validation is None else math.ceil(len(validation) / parts),
+        validation_steps=parts,
+        penalty=settings.penalty,
+        optimizer=optimizer,
+        loss=loss,
+    )
+    fingerprint: dict[str, Any] = {}
+    if checkpoints is not None:
+        fingerprint = {
+            **settings.fingerprint(),
+            "key": jax.random.key_data(problem.key).tolist(),
+            "flow": digest(eqx.filter(flow, eqx.is_array)),
+            "data": digest(rows),
+            "validation": digest(validation),
+            "monitor": described(monitor),
+            "optimizer": f"{described(optimizer)} {digest(optimizer.init(params))}",
+            "loss": described(loss),
+        }
     return Job(
-        form=Form(
-            leaves=tuple(leaves),
-            tree=tree,
-            batch=batch,
-            train_steps=len(rows) // batch,
-            validation_batch=0 if validation is None else math.ceil(len(validation) / parts),
-            validation_steps=parts,
-            penalty=penalty,
-        ),
+        form=form,
         problem=problem,
         params=params,
         settings=settings,
         checkpoints=checkpoints,
-        checkpoint_seconds=checkpoint_seconds,
         fingerprint=fingerprint,
         resumed=None if checkpoints is None else _stored_run(checkpoints, fingerprint, resume=resume),
         progress=progress,
         callback=callback,
-        callback_every=callback_every,
         monitor=monitor,
     )
+
+
+def trained(flow: Any) -> Any:
+    """The flow's tree with True at the arrays that are trained: floating-point ones, but for those of `Standardize` and
+    the units of `StandardizedContext`, which have no gradient: an optimizer that decays weights would move them.
+    """
+
+    def one(node: Any) -> Any:
+        if isinstance(node, Standardize):
+            return jax.tree.map(lambda _: False, node)
+        if isinstance(node, StandardizedContext):
+            fixed = jax.tree.map(lambda _: False, node)
+            return eqx.tree_at(lambda n: n.bijection, fixed, trained(node.bijection))
+        return eqx.is_inexact_array(node)
+
+    return jax.tree.map(one, flow, is_leaf=lambda n: isinstance(n, Standardize | StandardizedContext))
+
+
+def _check_values(settings: Any, optimizer: Any, loss: Any) -> None:
+    if not isinstance(settings, Settings):
+        raise InputError(f"`settings` must be a `Settings`; got {settings!r}.")
+    if not isinstance(optimizer, optax.GradientTransformation):
+        raise InputError(
+            f"`optimizer` must be an Optax optimizer such as `optax.adam(1.0)`; got {optimizer!r}."
+        )
+    if not callable(loss) or type(loss).__hash__ is None:
+        raise InputError(f"`loss` must be a hashable function (flow, rows) -> scalar; got {loss!r}.")
 
 
 def _typed_key(key: KeyLike) -> Any:
@@ -158,24 +198,6 @@ def _typed_key(key: KeyLike) -> Any:
     if key.shape != ():
         raise InputError(f"`key` must be one JAX random key; got {key.shape[0]} of them.")
     return key
-
-
-def _fingerprint(
-    flow: Any,
-    problem: Problem,
-    settings: Settings,
-    penalty: AbstractPenalty | None,
-    monitor: ConditioningMonitor | None,
-) -> dict[str, Any]:
-    return {
-        **settings.fingerprint(),
-        "key": jax.random.key_data(problem.key).tolist(),
-        "flow": digest(eqx.filter(flow, eqx.is_array)),
-        "data": digest(problem.rows),
-        "validation": digest(problem.validation),
-        "monitor": None if monitor is None else repr(monitor),
-        "penalty": None if penalty is None else repr(penalty),
-    }
 
 
 def _stored_run(

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any, TypeAlias
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +11,7 @@ import numpy as np
 from ._result import Status
 from ._schedule import Plan
 from ._settings import Settings
-from ._step import State
+from ._step import State, Weights
 
 # a run with one of these is not taken up again
 FINAL = ("finished", "stopped early", "diverged", "ill-conditioned")
@@ -23,10 +23,11 @@ class Log:
 
     plan: Plan | None = None
     factor: float = 1.0
-    best_epoch: int = 0
+    best_epoch: int | None = None
     status: Status | None = None
     seconds: float = 0.0
     compile_seconds: float = 0.0
+    first: dict[str, Any] | None = None  # the validation of the given weights
     history: list[dict[str, Any]] = field(default_factory=list)
     rollbacks: list[dict[str, Any]] = field(default_factory=list)
     conditioning: list[dict[str, Any]] = field(default_factory=list)
@@ -47,13 +48,20 @@ class Log:
     @property
     def best_validation(self) -> float | None:
         """The validation log-likelihood of the best epoch."""
-        return self.history[self.best_epoch - 1]["validation"] if self.best_epoch else None
+        if self.best_epoch is None:
+            return None
+        row = self.history[self.best_epoch - 1] if self.best_epoch else self.first
+        return None if row is None else row["validation"]
 
     def message(self, settings: Settings, limit: float | None) -> str:
         """One sentence on how the run ended."""
         planned = self.plan.epochs if self.plan is not None else settings.max_epochs
-        if self.best_epoch and self.best_validation is not None:
-            kept = f"the weights of epoch {self.best_epoch} are kept"
+        if self.best_epoch is not None and self.best_validation is not None:
+            kept = (
+                f"the weights of epoch {self.best_epoch} are kept"
+                if self.best_epoch
+                else "the given weights are kept"
+            )
         else:
             kept = (
                 "no epoch had a finite validation value"
@@ -68,7 +76,7 @@ class Log:
             case "interrupted":
                 return f"Interrupted after {self.done} of {planned} epochs; {kept}."
             case "ill-conditioned":
-                return f"{self._crossing()}; {kept if self.best_epoch else self._good()}."
+                return f"{self._crossing()}; {self._good() if self.best_epoch is None else kept}."
             case "diverged":
                 last = self.rollbacks[-1]
                 where = last["layer"] or "a layer that could not be found"
@@ -113,11 +121,10 @@ def summary(log: Log, train_steps: int) -> dict[str, Any]:
     }
 
 
-Good: TypeAlias = tuple[Any, Any]  # weights and moments
-_STORED = ("start_params", "start_moments", "best", "best_value", "value")
+_STORED = ("start", "best", "best_value")
 
 
-def stored(state: State, log: Log, good: Good | None) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+def stored(state: State, log: Log, good: Weights | None) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """The arrays, by name, and the plain values that a checkpoint holds: the end of the last whole epoch.
 
     A run that goes on does the epoch at work again, and looks again, so the looks of its present attempt are left out.
@@ -126,7 +133,7 @@ def stored(state: State, log: Log, good: Good | None) -> tuple[dict[str, np.ndar
     for name in _STORED:
         arrays |= _named(name, getattr(state, name))
     if good is not None:
-        arrays |= _named("good_params", good[0]) | _named("good_moments", good[1])
+        arrays |= _named("good", good)
     content = asdict(log)
     content["status"] = log.status if log.status in FINAL else None
     if content["status"] is None:
@@ -139,22 +146,16 @@ def stored(state: State, log: Log, good: Good | None) -> tuple[dict[str, np.ndar
 
 def restore(
     state: State, arrays: Mapping[str, np.ndarray], content: Mapping[str, Any]
-) -> tuple[State, Log, Good | None]:
+) -> tuple[State, Log, Weights | None]:
     """The state, the log and the last weights within a budget of a checkpoint; `state` gives the structure."""
     values = {name: _found(name, getattr(state, name), arrays) for name in _STORED}
-    state = replace(
-        state,
-        **values,
-        params=jax.tree.map(jnp.copy, values["start_params"]),
-        moments=jax.tree.map(jnp.copy, values["start_moments"]),
-    )
+    state = replace(state, **values, now=jax.tree.map(jnp.copy, values["start"]))
     known = {f.name: content[f.name] for f in fields(Log) if f.name in content}
     plan = known.pop("plan")
     log = Log(plan=None if plan is None else Plan(**plan), **known)
     if log.good_step is None:
         return state, log, None
-    good = tuple(_found(f"good_{name}", getattr(state, name), arrays) for name in ("params", "moments"))
-    return state, log, (good[0], good[1])
+    return state, log, _found("good", state.now, arrays)
 
 
 def _named(name: str, tree: Any) -> dict[str, np.ndarray]:

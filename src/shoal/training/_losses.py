@@ -1,4 +1,4 @@
-"""Maximum-likelihood loss of a batch and log-likelihood of a table.
+"""The maximum-likelihood loss of a batch.
 
 Sign convention: a *loss* is a mean of -log p(x) (minimised); everything that is reported is a log-likelihood in
 nats per row (higher is better).
@@ -30,10 +30,3 @@ def negative_log_likelihood(flow: HasLogProb, rows: Rows) -> Float[Array, ""]:
     """
     log_prob = flow.log_prob(rows.x, rows.context)
     return -jnp.mean(log_prob if rows.weights is None else rows.weights * log_prob)
-
-
-def log_likelihood_sum(flow: HasLogProb, rows: Rows, counted: Array) -> Float[Array, ""]:
-    r"""$\sum_i w_i \log p(x_i \mid c_i)$ over the rows with `counted`; the others only fill the last batch."""
-    log_prob = flow.log_prob(rows.x, rows.context)
-    weighted = log_prob if rows.weights is None else rows.weights * log_prob
-    return jnp.sum(jnp.where(counted, weighted, jnp.zeros_like(weighted)))

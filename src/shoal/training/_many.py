@@ -16,17 +16,21 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import optax
 
 from shoal._errors import InputError
 from shoal._types import ArrayLike
 
+from ._checks import whole_number
+from ._data import Rows
 from ._interrupt import StopSignal, interruptible
 from ._job import KeyLike, make_job, make_tables
+from ._losses import negative_log_likelihood
 from ._monitor import ConditioningMonitor
-from ._penalty import AbstractPenalty
 from ._result import Epoch, FitResult
 from ._run import Job, Run
-from ._settings import LEARNING_RATE, Settings, whole_number
+from ._settings import DEFAULTS, Settings
+from ._step import ADAM
 
 WAKE = 0.25  # seconds between looks of the main thread at signals
 
@@ -41,29 +45,21 @@ def fit_many(
     validation_context: ArrayLike | None = None,
     weights: ArrayLike | None = None,
     validation_weights: ArrayLike | None = None,
-    batch_size: int = 512,
-    max_epochs: int = 100,
-    learning_rate: float = LEARNING_RATE,
-    warmup_fraction: float = 0.05,
-    clip_norm: float | None = 5.0,
-    penalty: AbstractPenalty | None = None,
-    patience: int | None = 20,
-    time_limit: float | None = None,
+    settings: Settings = DEFAULTS,
+    optimizer: optax.GradientTransformation = ADAM,
+    loss: Callable[[Any, Rows], Any] = negative_log_likelihood,
     folder: str | os.PathLike[str] | None = None,
     resume: bool = False,
-    checkpoint_seconds: float = 20.0,
     callback: Callable[[int, Epoch], Any] | None = None,
-    callback_every: int = 1,
     progress: Callable[[dict[str, Any]], Any] | None = None,
     stop: StopSignal | None = None,
-    max_rollbacks: int = 10,
     monitor: ConditioningMonitor | None = None,
     workers: int | None = None,
 ) -> list[FitResult]:
     """`fit` for several flows of one structure (seeds of one recipe, say) on the same data.
 
     **Arguments:** those of `fit`, and `flows`; `keys`, one per flow; `workers`, how many run at a time (default: one
-    per core). `time_limit` is for all of them together; `folder` gets a sub-folder per flow (`run-00`, ...);
+    per core). The time limit is for all of them together; `folder` gets a sub-folder per flow (`run-00`, ...);
     `progress` events have `run`, the number of the flow, in them; `callback(run, epoch)`. Listeners are called from
     the threads, one at a time.
 
@@ -73,16 +69,6 @@ def fit_many(
     **Raises:** `InputError` as `fit` does, and if the flows differ in structure.
     """
     started = time.perf_counter()
-    settings = Settings(
-        batch_size=batch_size,
-        max_epochs=max_epochs,
-        learning_rate=learning_rate,
-        warmup_fraction=warmup_fraction,
-        clip_norm=clip_norm,
-        patience=patience,
-        max_rollbacks=max_rollbacks,
-        time_limit=time_limit,
-    )
     _check_flows(flows, keys)
     if workers is not None:
         whole_number("workers", workers)
@@ -94,19 +80,18 @@ def fit_many(
             tables,
             keys[i],
             settings,
+            optimizer=optimizer,
+            loss=loss,
             folder=None if folder is None else Path(folder) / f"run-{i:02d}",
             resume=resume,
-            checkpoint_seconds=checkpoint_seconds,
-            penalty=penalty,
             progress=None if progress is None else _numbered_progress(progress, i, lock),
             callback=None if callback is None else _numbered_callback(callback, i, lock),
-            callback_every=callback_every,
             monitor=monitor,
         )
         for i, flow in enumerate(flows)
     ]
     with interruptible(stop) as stopped:
-        return _train(jobs, stopped, started, time_limit, workers or cores())
+        return _train(jobs, stopped, started, settings.time_limit, workers or cores())
 
 
 def cores() -> int:

@@ -6,7 +6,7 @@ from typing import Any, Literal, TypeAlias, get_args
 
 from shoal._errors import InputError
 
-from ._settings import positive, whole_number
+from ._checks import positive, whole_number
 
 DENSE = 64  # coordinates up to which the whole Jacobian is computed
 EVERY, RARER = 100, 8  # steps between looks, and the factor beyond `DENSE` coordinates

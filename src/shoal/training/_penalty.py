@@ -17,8 +17,8 @@ from shoal._errors import InputError
 from shoal._types import Array, Key, Scalar, Vector
 from shoal.distributions import padded_rows
 
+from ._checks import positive, whole_number
 from ._data import Rows
-from ._settings import positive, whole_number
 
 
 class AbstractPenalty(abc.ABC):
@@ -83,13 +83,11 @@ def due(penalty: AbstractPenalty, flow: Any, rows: Rows, count: Array, key: Key)
     return jax.lax.cond(count % penalty.every == 0, value, lambda: jnp.zeros((), dtype))
 
 
-def check_penalty(penalty: Any, flow: Any) -> None:
-    """Raise `InputError` unless `penalty` is None, or a hashable penalty for a density that has a bijection."""
+def check_penalty(penalty: Any) -> None:
+    """Raise `InputError` unless `penalty` is None, or a hashable penalty."""
     if penalty is None:
         return
     if not isinstance(penalty, AbstractPenalty):
         raise InputError(f"`penalty` must be a penalty such as JacobianPenalty(); got {penalty!r}.")
     if type(penalty).__hash__ is None:
         raise InputError(f"`penalty` must be hashable, such as a frozen dataclass; got {penalty!r}.")
-    if getattr(flow, "bijection", None) is None:
-        raise InputError(f"`penalty` needs a flow with a bijection; a {type(flow).__name__} has none.")

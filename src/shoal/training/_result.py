@@ -22,16 +22,18 @@ class FitResult:
     All log-likelihoods are means of log p(x | c) in nats per row (weighted where weights were given): *higher is
     better*. A value that was not finite stays as it was.
 
-    - `flow`: the weights of the epoch with the highest validation log-likelihood (without validation data: those of
-      the last epoch; where no epoch ended, or none with a finite value: the latest weights).
+    - `flow`: the weights with the highest validation log-likelihood, those given (epoch 0) among them (without
+      validation data: those of the last epoch; where no epoch ended, or none has a finite value: the latest weights).
     - `status`: "finished" (all planned epochs), "stopped early" (no improvement for `patience` epochs),
       "unfinished" (the time limit came first), "interrupted" (Ctrl-C or `stop`), "diverged" (`max_rollbacks`
       non-finite steps), "ill-conditioned" (a monitor's budget was crossed). `message` says the same in a sentence.
     - `history`: a dictionary per epoch: `epoch` (from 1), `train` (mean log-likelihood of the epoch's batches, while
-      the weights moved), `validation` (after the epoch; None without validation data), `learning_rate` (of the last
-      step), `seconds`.
-    - `best_epoch` (0: none), `best_validation` (None: none), `epochs` as planned, `steps` done, `seconds` in all,
-      `compile_seconds` of these.
+      the weights moved; with another `loss`, its negative), `learning_rate` (of the last step), `seconds`, and after the
+      epoch, None without validation data: `validation` (the `winsorised_mean`, by which the best epoch is chosen),
+      `validation_mean` (the plain mean, the same number where no row is far), `far_rows`, `non_finite_rows`.
+    - `first`: the same four of the given weights, as epoch 0, and `seconds`; None if they were not validated.
+    - `best_epoch` (0: the given weights; None: none), `best_validation` (None: none), `epochs` as planned, `steps` done,
+      `seconds` in all, `compile_seconds` of these.
     - `rollbacks`: a dictionary per non-finite step: `epoch` (from 1), `step` (of the epoch, from 0), `layer` (the
       first with a non-finite value, None if not found) and `learning_rate`.
     - `conditioning`: a dictionary per look of the `monitor`: `step` (of the whole training, 0 before the first),
@@ -46,7 +48,7 @@ class FitResult:
     status: Status
     message: str
     history: list[dict[str, Any]]
-    best_epoch: int
+    best_epoch: int | None
     best_validation: float | None
     epochs: int
     steps: int
@@ -54,10 +56,16 @@ class FitResult:
     compile_seconds: float
     rollbacks: list[dict[str, Any]]
     conditioning: tuple[dict[str, Any], ...] = ()
+    first: dict[str, Any] | None = None
+
+    @property
+    def first_validation(self) -> float | None:
+        """The validation value of the given weights; None if they were not validated."""
+        return None if self.first is None else self.first["validation"]
 
     def to_record(self) -> dict[str, Any]:
         """Everything but the flow as plain values; the history as one list per quantity under `curve`."""
-        names = ("epoch", "train", "validation", "learning_rate")
+        names = ("epoch", "train", "validation", "validation_mean", "far_rows", "learning_rate")
         seen = {name: [row[name] for row in self.conditioning] for name in (self.conditioning or ({},))[0]}
         return {
             "status": self.status,
@@ -68,6 +76,7 @@ class FitResult:
             "seconds": self.seconds,
             "compile_seconds": self.compile_seconds,
             "validation_log_likelihood": self.best_validation,
+            "first_validation": self.first_validation,
             "rollbacks": [dict(r) for r in self.rollbacks],
             "curve": {name: [row[name] for row in self.history] for name in names},
             "conditioning": seen,

@@ -37,12 +37,10 @@ class Job:
     params: Any  # the first weights
     settings: Settings
     checkpoints: Checkpoints | None = None
-    checkpoint_seconds: float = 20.0
     fingerprint: dict[str, Any] = field(default_factory=dict)
     resumed: tuple[dict[str, np.ndarray], dict[str, Any]] | None = None
     progress: Callable[[dict[str, Any]], Any] | None = None
     callback: Callable[[Epoch], Any] | None = None
-    callback_every: int = 1
     monitor: ConditioningMonitor | None = None
 
     @property
@@ -60,7 +58,7 @@ class Run:
 
     def __init__(self, job: Job, stopped: Callable[[], bool], started: float, time_limit: float | None):
         self.job, self.form, self.stopped, self.limit = job, job.form, stopped, time_limit
-        self.state, self.log = first_state(job.params), Log()
+        self.state, self.log = first_state(job.form, job.problem, job.params), Log()
         self.watch = None
         if job.monitor is not None:
             self.watch = Watch(job.monitor, job.form, job.problem, job.flow(job.params))
@@ -70,7 +68,7 @@ class Run:
                 self.watch.good = good
         self.origin = started - self.log.seconds
         self.chunks, self.saved_at = Chunks(), started
-        self.saved = (self.log.done, self.log.plan, False) if job.resumed is not None else None
+        self.saved = self.news if job.resumed is not None else None
         self.looked = (0, 0.0)  # epochs done and seconds gone at the last look at the clock
 
     def elapsed(self) -> float:
@@ -82,9 +80,10 @@ class Run:
         log = self.log
         if log.status is None:
             self.compile()
+            self.judge_given()
             self.make_plan()
             self.looked = (log.done, self.elapsed())
-            if self.watch is not None and not log.conditioning:
+            if log.status is None and self.watch is not None and not log.conditioning:
                 self.state = self.watch.look(self.state, log, step=0, epoch=0)
             while log.status is None:
                 self.epoch()
@@ -97,17 +96,20 @@ class Run:
         """Compile the program (nothing to do where another run of the same form has)."""
         started = time.perf_counter()
         self.order = self.shuffled()
-        self.state = jax.block_until_ready(self.advance(self.state, stop=0, restart=False))
+        self.state = jax.block_until_ready(self.advance(self.state, stop=0))
         if self.watch is not None:
-            self.watch.row(self.state.params, step=0, epoch=0, attempt=0)
+            self.watch.row(self.state.now.kept, step=0, epoch=0, attempt=0)
         self.log.compile_seconds += time.perf_counter() - started
 
-    def advance(self, state: State, *, stop: int, restart: bool) -> State:
-        """The next steps of the present epoch. Takes the memory of `state` over."""
+    def advance(self, state: State, *, stop: int, begin: int | None = None) -> State:
+        """The next steps of the present epoch, over again from its step `begin` where that is given. Takes the memory of
+        `state` over.
+        """
         log = self.log
         start, slope = (0.0, 0.0) if log.plan is None else log.plan.at(log.done)
         control = Control(
-            restart=np.bool_(restart),
+            restart=np.bool_(begin is not None),
+            begin=np.int32(begin or 0),
             stop=np.int32(stop),
             factor=np.float32(log.factor),
             epoch=np.int32(log.done),
@@ -139,11 +141,11 @@ class Run:
 
         A first step is not counted: it pays for what is set up once, a hundred steps' worth for some programs.
         """
-        state = self.advance(jax.tree.map(jnp.copy, self.state), stop=1, restart=True)
+        state = self.advance(jax.tree.map(jnp.copy, self.state), stop=1, begin=0)
         chunks, step, total = Chunks(), int(state.step), 0.0
         while True:
             started = time.perf_counter()
-            state = self.advance(state, stop=step + chunks.next(seconds), restart=step == 0)
+            state = self.advance(state, stop=step + chunks.next(seconds), begin=None if step else 0)
             reached = int(state.step)
             chunks.measured(reached - step, started)
             step, total = reached, total + time.perf_counter() - started
@@ -152,23 +154,40 @@ class Run:
             if total >= seconds or not bool(state.finite):
                 return self.form.steps * (chunks.per_step or total)
 
+    def judge_given(self) -> None:
+        """Epoch 0: the validation of the given weights, the first candidate for the best ones."""
+        log = self.log
+        if self.job.problem.validation is None or log.first is not None:
+            return
+        started = time.perf_counter()
+        if self.steps(self.form.train_steps):
+            log.first = {"epoch": 0, **self.validated(), "seconds": time.perf_counter() - started}
+            if np.isfinite(log.first["validation"]):
+                log.best_epoch = 0
+
     def epoch(self) -> None:
         """One epoch, over again from its start after a non-finite step; or a part of it, and a status."""
-        log, step, restart, started = self.log, 0, True, time.perf_counter()
+        started = time.perf_counter()
+        if self.steps(0):
+            self.end_epoch(time.perf_counter() - started)
+
+    def steps(self, begin: int) -> bool:
+        """The steps of the present epoch from `begin` on; False if they end early, with a status."""
+        log, step, restart = self.log, begin, True
         while step < self.form.steps:
             left = np.inf if self.limit is None else self.limit - self.elapsed()
             if self.stopped() or left <= 0:
                 log.status = "interrupted" if self.stopped() else "unfinished"
-                return
-            begun = time.perf_counter()
+                return False
+            started = time.perf_counter()
             if restart:
                 self.order = self.shuffled()
             stop = step + self.chunks.next(left)
             if self.watch is not None:
                 stop = self.watch.stop(log.done, step, stop)
-            self.state = self.advance(self.state, stop=stop, restart=restart)
+            self.state = self.advance(self.state, stop=stop, begin=step if restart else None)
             reached, finite = int(self.state.step), bool(self.state.finite)
-            self.chunks.measured(reached - step, begun)
+            self.chunks.measured(reached - step, started)
             step, restart = reached, False
             if not finite:
                 self.roll_back()
@@ -180,8 +199,20 @@ class Run:
                 if log.attempt > attempt:
                     step, restart = 0, True
             if log.status is not None:
-                return
-        self.end_epoch(time.perf_counter() - started)
+                return False
+        return True
+
+    def validated(self) -> dict[str, Any]:
+        """What the validation rows said, as a row of the history has it."""
+        found = self.state.found
+        if found is None:
+            return {"validation": None, "validation_mean": None, "far_rows": None, "non_finite_rows": None}
+        return {
+            "validation": float(found.value),
+            "validation_mean": float(found.mean),
+            "far_rows": int(found.far_rows),
+            "non_finite_rows": int(found.non_finite_rows),
+        }
 
     def roll_back(self) -> None:
         """Note the refused step and halve the learning rate; the next call begins the epoch again."""
@@ -189,8 +220,9 @@ class Run:
         problem = self.job.problem
         noise = noise_of(problem.key, np.int32(log.done), np.int32(log.attempt), state.step)
         layer = culprit(
-            reseeded(self.job.flow(state.params), noise),
+            reseeded(self.job.flow(state.now.params), noise),
             batch_of(self.form, problem.rows, self.order, state.step),
+            self.form.loss,
         )
         if layer is None and self.form.penalty is not None:
             layer = "the penalty"
@@ -204,11 +236,12 @@ class Run:
         """Write the epoch's row, decide whether to go on, tell the listeners, keep a checkpoint."""
         job, log, state = self.job, self.log, self.state
         best = log.best_validation
-        validation = None if job.problem.validation is None else float(state.value)
+        seen = self.validated()
+        validation = seen["validation"]
         row = {
             "epoch": log.done + 1,
             "train": -float(state.train),
-            "validation": validation,
+            **seen,
             "learning_rate": float(state.learning_rate),
             "seconds": seconds,
         }
@@ -220,17 +253,17 @@ class Run:
         if (
             validation is not None
             and patience is not None
-            and log.done - max(log.best_epoch, log.patient_from) >= patience
+            and log.done - max(log.best_epoch or 0, log.patient_from) >= patience
         ):
             log.status = "stopped early"
         elif log.plan is not None and log.done >= log.plan.epochs:
             log.status = "finished"
         if job.progress is not None:
             job.progress(summary(log, self.form.train_steps))
-        if job.callback is not None and log.done % job.callback_every == 0:
-            flow = job.flow(jax.tree.map(jnp.copy, state.params))
+        if job.callback is not None:
+            flow = job.flow(jax.tree.map(jnp.copy, state.now.kept))
             job.callback(Epoch(flow, log.done, dict(row)))
-        if changed or time.perf_counter() - self.saved_at >= job.checkpoint_seconds:
+        if changed or time.perf_counter() - self.saved_at >= job.settings.checkpoint_seconds:
             self.save()
 
     def look_at_clock(self) -> bool:
@@ -246,29 +279,35 @@ class Run:
         self.looked = (log.done, now)
         return log.plan != plan
 
+    @property
+    def news(self) -> tuple[Any, ...]:
+        """What differs from one checkpoint to the next."""
+        log = self.log
+        return log.first is None, log.done, log.plan, log.status in FINAL
+
     def save(self) -> None:
         """Write a checkpoint of the last epoch's end, if the run keeps checkpoints and this one would be new."""
         log = self.log
         log.seconds = self.elapsed()
-        news = (log.done, log.plan, log.status in FINAL)
-        if self.job.checkpoints is not None and news != self.saved:
+        if self.job.checkpoints is not None and self.news != self.saved:
             arrays, content = stored(self.state, log, self.watch.good if self.watch is not None else None)
             self.job.checkpoints.save(arrays, {**content, "fingerprint": self.job.fingerprint})
-        self.saved, self.saved_at = news, time.perf_counter()
+        self.saved, self.saved_at = self.news, time.perf_counter()
 
     def result(self) -> FitResult:
         """The result, with the best weights."""
         log, state = self.log, self.state
         status = log.status
         assert status is not None  # `finish` ends with a status
-        latest = state.start_params if status == "diverged" or log.done else state.params
+        latest = state.start if status == "diverged" or log.done else state.now
         if status == "ill-conditioned" and self.watch is not None and self.watch.good is not None:
-            latest = self.watch.good[0]
-        params = state.best if log.best_epoch else latest
+            latest = self.watch.good
+        params = latest.kept if log.best_epoch is None else state.best
         return FitResult(
             flow=self.job.flow(params),
             status=status,
             message=log.message(self.job.settings, self.limit),
+            first=log.first,
             history=log.history,
             best_epoch=log.best_epoch,
             best_validation=log.best_validation,

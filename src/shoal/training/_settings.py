@@ -1,62 +1,77 @@
-"""The settings of a run, checked once, and the difference between two runs' settings and data."""
+"""`Settings`: how weights are moved, as one value from the command line to the step; and how two runs differ."""
 
-import math
+import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from shoal._errors import InputError
 
-LEARNING_RATE = 1e-3
+from ._checks import fraction, positive, whole_number
+from ._penalty import AbstractPenalty, check_penalty
+
+FREE = (
+    "time_limit",
+    "checkpoint_seconds",
+)  # may differ when a run is resumed: the stored plan has their effect
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Plain numbers only. `None` switches clipping, early stopping or the time limit off."""
+    """How a training moves the weights, and when it ends. `Settings(batch_size=128, max_epochs=50)`.
 
-    batch_size: int
-    max_epochs: int
-    learning_rate: float
-    warmup_fraction: float
-    clip_norm: float | None
-    patience: int | None
-    max_rollbacks: int
-    time_limit: float | None
+    - `batch_size`: rows of a step (all rows, if there are fewer). `max_epochs`: passes over the rows.
+    - `learning_rate`: the highest one. It rises linearly over `warmup_fraction` of the planned steps and falls to zero
+      along a cosine; the optimizer's update is multiplied by it.
+    - `clip_norm`: of the gradient's global norm, before the optimizer sees it; None for no clipping.
+    - `patience`: epochs without a better validation value after which training stops; None for never.
+    - `max_rollbacks`: non-finite steps after which a run counts as diverged.
+    - `time_limit`: seconds in all, compilation included; None for none. The number of epochs (at most `max_epochs`) is
+      planned from the measured speed so that the cosine ends in time, and corrected on the way.
+    - `averaging`: None, or the decay $\\beta$ of a moving average of the weights, $a \\leftarrow \\beta a + (1 - \\beta) w$
+      after every step, from the given weights on. The averages are then what is validated, watched and returned.
+    - `penalty`: a term that is added to the loss of every k-th step, such as `JacobianPenalty()`.
+    - `checkpoint_seconds`: the least time from one checkpoint to the next, where a folder for them is given.
+
+    **Raises:** `InputError` naming the setting, the value seen and what it may be.
+    """
+
+    batch_size: int = 512
+    max_epochs: int = 100
+    learning_rate: float = 1e-3
+    warmup_fraction: float = 0.05
+    clip_norm: float | None = 5.0
+    patience: int | None = 20
+    max_rollbacks: int = 10
+    time_limit: float | None = None
+    averaging: float | None = None
+    penalty: AbstractPenalty | None = None
+    checkpoint_seconds: float = 20.0
 
     def __post_init__(self) -> None:
-        for name in ("batch_size", "max_epochs", "max_rollbacks"):
-            whole_number(name, getattr(self, name))
-        if self.patience is not None:
-            whole_number("patience", self.patience)
-        positive("learning_rate", self.learning_rate)
-        if self.clip_norm is not None:
-            positive("clip_norm", self.clip_norm)
-        if self.time_limit is not None:
-            positive("time_limit", self.time_limit)
-        if not (_is_number(self.warmup_fraction) and 0 <= self.warmup_fraction < 1):
-            raise InputError(
-                f"`warmup_fraction` must be at least 0 and below 1; got {self.warmup_fraction!r}."
-            )
+        for name in ("batch_size", "max_epochs", "max_rollbacks", "patience"):
+            if getattr(self, name) is not None or name != "patience":
+                whole_number(name, getattr(self, name))
+        for name in ("learning_rate", "checkpoint_seconds", "clip_norm", "time_limit"):
+            if getattr(self, name) is not None or name in ("learning_rate", "checkpoint_seconds"):
+                positive(name, getattr(self, name))
+        fraction("warmup_fraction", self.warmup_fraction)
+        if self.averaging is not None:
+            fraction("averaging", self.averaging)
+        check_penalty(self.penalty)
 
     def fingerprint(self) -> dict[str, Any]:
-        """What a resumed run must share: all but the time limit, whose effect is in the stored plan."""
-        return {name: value for name, value in asdict(self).items() if name != "time_limit"}
+        """What a resumed run must share."""
+        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in FREE}
+        return {**values, "penalty": described(self.penalty)}
 
 
-def whole_number(name: str, value: Any) -> None:
-    """Raise `InputError` unless `value` is an integer of at least 1."""
-    if isinstance(value, bool) or not hasattr(value, "__index__") or int(value) < 1:
-        raise InputError(f"`{name}` must be a whole number of at least 1; got {value!r}.")
+DEFAULTS = Settings()
 
 
-def positive(name: str, value: Any) -> None:
-    """Raise `InputError` unless `value` is a finite number above 0."""
-    if not _is_number(value) or not math.isfinite(value) or value <= 0:
-        raise InputError(f"`{name}` must be a finite number above 0; got {value!r}.")
-
-
-def _is_number(value: Any) -> bool:
-    return not isinstance(value, bool) and hasattr(value, "__float__")
+def described(value: Any) -> str | None:
+    """The text of a value, the same in every process: without the addresses of functions."""
+    return None if value is None else re.sub(r" at 0x[0-9a-f]+", "", repr(value))
 
 
 def check_same(folder: Any, stored: Mapping[str, Any], now: Mapping[str, Any]) -> None:

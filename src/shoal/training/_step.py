@@ -4,9 +4,10 @@ An epoch is `train_steps` gradient steps over a fresh shuffle, then `validation_
 `advance` is given the step to stop before as a traced number, so one compilation serves every cut of an epoch into
 chunks, and the cut can not change a result: a step depends on the state and on its own number only. A step whose
 loss or gradient norm is not finite is not applied and ends the program; the next call with `restart` goes back to
-the weights and moments at the epoch's start.
+the weights and moments at the epoch's start. A restart at `train_steps` does the validation alone: that is epoch 0.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -14,22 +15,24 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 
 from shoal._types import Array, Key
 from shoal.bijections import reseeded
 
 from ._data import Rows, shuffle
-from ._losses import log_likelihood_sum, negative_log_likelihood
+from ._losses import negative_log_likelihood
 from ._penalty import AbstractPenalty, due
 from ._schedule import learning_rate
+from ._winsorised import Winsorised, winsorised_mean
+
+ADAM = optax.adam(1.0)  # the one default, so that runs share compiled programs
 
 
 @dataclass(frozen=True)
 class Form:
     """What the program is compiled for: the flow without its arrays (as leaves and tree, so that this is hashable
-    where the flow holds lists), the batch sizes, and the penalty.
+    where the flow holds lists), the batch sizes, the penalty, the optimizer and the loss.
     """
 
     leaves: tuple[Any, ...]
@@ -39,6 +42,8 @@ class Form:
     validation_batch: int
     validation_steps: int
     penalty: AbstractPenalty | None = None
+    optimizer: optax.GradientTransformation = ADAM
+    loss: Callable[[Any, Rows], Any] = negative_log_likelihood
 
     @property
     def flow(self) -> Any:
@@ -61,12 +66,14 @@ class Problem(eqx.Module):
     peak: Array  # learning rate at the end of the warm-up
     warmup: Array
     clip_norm: Array
+    averaging: Array | None = None  # the decay
 
 
 class Control(eqx.Module):
     """What the host tells one call: which part of which epoch, and where the plan stands."""
 
-    restart: Any  # bool: begin the epoch (again)
+    restart: Any  # bool: begin the epoch (again),
+    begin: Any  # int32: at this step; `train_steps` for the validation alone
     stop: Any  # int32: do the steps before this one
     factor: Any  # float32, of the learning rate; halved by every rollback
     epoch: Any  # int32, and
@@ -75,47 +82,58 @@ class Control(eqx.Module):
     per_step: Any  # float32
 
 
-class State(eqx.Module):
-    """The arrays that steps change. `start_*` is the beginning of the epoch, `best` the best weights so far."""
+class Weights(eqx.Module):
+    """The weights, the optimizer's state and, where there is averaging, the averages."""
 
     params: Any
     moments: Any
-    start_params: Any
-    start_moments: Any
+    average: Any = None
+
+    @property
+    def kept(self) -> Any:
+        """The weights that are validated and returned."""
+        return self.params if self.average is None else self.average
+
+
+class State(eqx.Module):
+    """The arrays that steps change. `start` is the beginning of the epoch, `best` the best weights so far."""
+
+    now: Weights
+    start: Weights
     best: Any
     best_value: Array
     step: Array
     finite: Array
     train: Array  # mean loss of the steps of this epoch
-    validation: Array  # weighted sum of log-likelihoods
-    value: Array  # log-likelihood of the validation rows after the last epoch that ended
+    scores: Array  # log-likelihoods of the validation rows, as far as they are computed
+    found: Winsorised | None  # their mean after the last epoch that ended; None without validation rows
     learning_rate: Array  # of the last step
 
 
-def optimizer(clip_norm: Any) -> optax.GradientTransformation:
-    """Gradient clipping by the global norm, then Adam's direction; `advance` multiplies by the learning rate."""
-    return optax.chain(optax.clip_by_global_norm(clip_norm), optax.scale_by_adam())
-
-
-def first_state(params: Any) -> State:
+def first_state(form: Form, problem: Problem, params: Any) -> State:
     """The state before the first epoch. Every array is a copy: `advance` takes the state's memory over."""
-    copy = partial(jax.tree.map, lambda leaf: jnp.array(leaf, copy=True))
     dtype = jnp.result_type(*jax.tree.leaves(params))
-    moments = optimizer(np.inf).init(params)
+    given = Weights(params, form.optimizer.init(params), None if problem.averaging is None else params)
+    scores, found = jnp.zeros(0, dtype), None
+    if problem.validation is not None:
+        scores = jnp.zeros(len(problem.validation), dtype)
+        like = jax.eval_shape(winsorised_mean, scores, problem.validation.weights)
+        found = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), like)
     return State(
-        params=copy(params),
-        moments=copy(moments),
-        start_params=copy(params),
-        start_moments=copy(moments),
-        best=copy(params),
+        now=_copy(given),
+        start=_copy(given),
+        best=_copy(params),
         best_value=jnp.array(-jnp.inf, dtype),
         step=jnp.array(0, jnp.int32),
         finite=jnp.array(True),
         train=jnp.array(0, dtype),
-        validation=jnp.array(0, dtype),
-        value=jnp.array(-jnp.inf, dtype),
+        scores=scores,
+        found=found,
         learning_rate=jnp.array(0, jnp.float32),
     )
+
+
+_copy = partial(jax.tree.map, lambda leaf: jnp.array(leaf, copy=True))
 
 
 def _choose(condition: Array, yes: Any, no: Any) -> Any:
@@ -159,15 +177,12 @@ def advance(form: Form, problem: Problem, order: Array, state: State, control: C
 
 def _begin(state: State, control: Control) -> State:
     restart = control.restart & (control.stop > 0)
-    zero = jnp.zeros_like(state.train)
     return replace(
         state,
-        params=_choose(restart, state.start_params, state.params),
-        moments=_choose(restart, state.start_moments, state.moments),
-        step=jnp.where(restart, 0, state.step),
+        now=_choose(restart, state.start, state.now),
+        step=jnp.where(restart, control.begin, state.step),
         finite=state.finite | restart,
-        train=jnp.where(restart, zero, state.train),
-        validation=jnp.where(restart, zero, state.validation),
+        train=jnp.where(restart, jnp.zeros_like(state.train), state.train),
     )
 
 
@@ -179,31 +194,35 @@ def batch_of(form: Form, rows: Rows, order: Array, step: Any) -> Rows:
 def _train_step(form: Form, problem: Problem, order: Array, control: Control, state: State) -> State:
     batch = batch_of(form, problem.rows, order, state.step)
     noise = noise_of(problem.key, control.epoch, control.rollbacks, state.step)
+    now = state.now
 
     def loss_of(params: Any) -> tuple[Array, Array]:
         flow = reseeded(eqx.combine(params, problem.buffers, form.flow), noise)
-        loss = negative_log_likelihood(flow, batch)
+        loss = form.loss(flow, batch)
         if form.penalty is None:
             return loss, loss
         count = control.epoch * form.train_steps + state.step
         key = jax.random.fold_in(noise, 0x50E7A1)
         return loss + due(form.penalty, flow, batch, count, key).astype(loss.dtype), loss
 
-    (total, loss), gradient = jax.value_and_grad(loss_of, has_aux=True)(state.params)
+    (total, loss), gradient = jax.value_and_grad(loss_of, has_aux=True)(now.params)
     finite = jnp.isfinite(total) & jnp.isfinite(optax.tree.norm(gradient))
     progress = control.progress + (state.step.astype(jnp.float32) + 0.5) * control.per_step
     rate = control.factor * learning_rate(progress, problem.peak, problem.warmup)
-    direction, moments = optimizer(problem.clip_norm).update(gradient, state.moments, state.params)
-    params = jax.tree.map(
-        lambda p, d: jnp.where(finite, p - rate.astype(p.dtype) * d, p), state.params, direction
-    )
+    gradient, _ = optax.clip_by_global_norm(problem.clip_norm).update(gradient, optax.EmptyState())
+    update = optax.with_extra_args_support(form.optimizer).update
+    changes, moments = update(gradient, now.moments, now.params, value=total)
+    params = jax.tree.map(lambda p, u: p + rate.astype(p.dtype) * u, now.params, changes)
+    average = None
+    if problem.averaging is not None:
+        fresh = 1.0 - problem.averaging
+        average = jax.tree.map(lambda a, p: a + fresh.astype(a.dtype) * (p - a), now.average, params)
     step = state.step + finite.astype(jnp.int32)
     loss = loss.astype(state.train.dtype)
     train = jnp.where(finite, state.train + (loss - state.train) / step.astype(loss.dtype), state.train)
     return replace(
         state,
-        params=params,
-        moments=_choose(finite, moments, state.moments),
+        now=_choose(finite, Weights(params, moments, average), now),
         step=step,
         finite=finite,
         train=train,
@@ -212,32 +231,28 @@ def _train_step(form: Form, problem: Problem, order: Array, control: Control, st
 
 
 def _validation_step(form: Form, problem: Problem, rows: Rows, state: State) -> State:
-    index = (state.step - form.train_steps) * form.validation_batch + jnp.arange(
-        form.validation_batch, dtype=jnp.int32
-    )
-    counted = index < len(rows)
+    first = (state.step - form.train_steps) * form.validation_batch
+    index = first + jnp.arange(form.validation_batch, dtype=jnp.int32)
     batch = rows.take(jnp.minimum(index, len(rows) - 1))
-    total = log_likelihood_sum(eqx.combine(state.params, problem.buffers, form.flow), batch, counted)
-    return replace(
-        state, step=state.step + 1, validation=state.validation + total.astype(state.validation.dtype)
-    )
+    found = eqx.combine(state.now.kept, problem.buffers, form.flow).log_prob(batch.x, batch.context)
+    scores = state.scores.at[index].set(
+        found.astype(state.scores.dtype), mode="drop"
+    )  # the last batch is filled up
+    return replace(state, step=state.step + 1, scores=scores)
 
 
 def _finish(form: Form, problem: Problem, state: State) -> State:
     done = state.finite & (state.step >= form.steps)
-    if problem.validation is None:
-        value, better = state.value, done
-    else:
-        value = jnp.where(done, state.validation / len(problem.validation), state.value)
+    found, value, better = state.found, state.best_value, done
+    if problem.validation is not None:
+        weights = problem.validation.weights
+        found = jax.lax.cond(done, lambda: winsorised_mean(state.scores, weights), lambda: state.found)
+        value = found.value
         better = done & jnp.isfinite(value) & (value > state.best_value)
-    start = jax.lax.cond(
-        done, lambda: (state.params, state.moments), lambda: (state.start_params, state.start_moments)
-    )
     return replace(
         state,
-        start_params=start[0],
-        start_moments=start[1],
-        best=jax.lax.cond(better, lambda: state.params, lambda: state.best),
+        start=jax.lax.cond(done, lambda: state.now, lambda: state.start),
+        best=jax.lax.cond(better, lambda: state.now.kept, lambda: state.best),
         best_value=jnp.where(better, value, state.best_value),
-        value=value,
+        found=found,
     )

@@ -18,9 +18,9 @@ from shoal.distributions import Padded
 
 from ._data import Rows
 from ._figures import ends
-from ._log import Good, Log
+from ._log import Log
 from ._monitor import ConditioningMonitor
-from ._step import Form, Problem, State
+from ._step import Form, Problem, State, Weights
 
 
 class Watch:
@@ -34,7 +34,7 @@ class Watch:
         self.points = Rows(taken.x, taken.context, None)
         self.scale = _scale(flow, np.asarray(problem.rows.x))
         self.every = monitor.interval(len(self.scale))
-        self.good: Good | None = None  # the last weights and moments that were seen within the budget
+        self.good: Weights | None = None  # the last ones that were seen within the budget
 
     def stop(self, done: int, step: int, wanted: int) -> int:
         """Where a chunk that begins at `step` after `done` epochs ends: at `wanted`, or where a look is due before it."""
@@ -57,27 +57,27 @@ class Watch:
         **Returns:** the state, whose epoch begins with those weights where `log.rescales` has grown.
         """
         monitor = self.monitor
-        row = self.row(state.params, step=step, epoch=epoch, attempt=log.attempt)
+        row = self.row(state.now.kept, step=step, epoch=epoch, attempt=log.attempt)
         log.conditioning.append(row)
         if not monitor.crossed(row):
             if monitor.has_budget:
-                self.good, log.good_step = jax.tree.map(jnp.copy, (state.params, state.moments)), step
+                self.good, log.good_step = jax.tree.map(jnp.copy, state.now), step
             return state
         if monitor.action == "rescale" and self.good is not None and log.rescales < monitor.max_rescales:
             row["action"] = "rescale"
             log.rescales += 1
             log.factor *= 0.5
-            params, moments = jax.tree.map(jnp.copy, self.good)
-            state = replace(state, start_params=params, start_moments=moments)
+            state = replace(state, start=jax.tree.map(jnp.copy, self.good))
         else:
             row["action"], log.status = "stop", "ill-conditioned"
-        if log.best_epoch and monitor.crossed(self._row_of_best(state, log)):
+        if log.best_epoch is not None and monitor.crossed(self._row_of_best(state, log)):
             state = _without_best(state, log)
         return state
 
     def look_at_best(self, state: State, log: Log) -> State:
         """In the end: the best weights, perhaps never looked at, are not delivered if they are beyond the budget."""
-        if log.status in ("finished", "stopped early") and self.monitor.has_budget and log.best_epoch:
+        ended = log.status in ("finished", "stopped early") and log.best_epoch is not None
+        if ended and self.monitor.has_budget:
             row = self._row_of_best(state, log)
             if self.monitor.crossed(row):
                 log.conditioning.append({**row, "action": "stop"})
@@ -86,13 +86,13 @@ class Watch:
         return state
 
     def _row_of_best(self, state: State, log: Log) -> dict[str, Any]:
-        epoch = log.best_epoch
+        epoch = log.best_epoch or 0
         return self.row(state.best, step=epoch * self.form.train_steps, epoch=epoch, attempt=log.attempt)
 
 
 def _without_best(state: State, log: Log) -> State:
     """Forget the best weights; patience begins again."""
-    log.best_epoch, log.patient_from = 0, log.done
+    log.best_epoch, log.patient_from = None, log.done
     return replace(state, best_value=jnp.full_like(state.best_value, -jnp.inf))
 
 
