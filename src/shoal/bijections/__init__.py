@@ -90,3 +90,8 @@ from shoal.bijections._squeeze import Squeeze as Squeeze
 from shoal.bijections._sylvester import Sylvester as Sylvester
 from shoal.bijections._trace import Trace as Trace
 from shoal.bijections._trace import trace as trace
+from shoal.bijections.fronts import LogTails as LogTails
+from shoal.bijections.fronts import Marginals as Marginals
+from shoal.bijections.fronts import Whitening as Whitening
+from shoal.bijections.fronts import marginals as marginals
+from shoal.bijections.fronts import whitening as whitening

@@ -10,12 +10,13 @@ import typer
 import shoal
 
 from .._errors import InputError, NumericalFailure
+from .._families import FAMILY_NAMES, FRONT_NAMES
 from ._artifacts import write_run
 from ._exit import INTERRUPTED, NUMERICAL_FAILURE, exit_codes, stop
 from ._precision import float64
 from ._progress import shown_progress
 from ._run_folder import Places, check_places, claimed, discard, find_places, publish
-from ._settings import FAMILIES, FitSettings, parse_settings
+from ._settings import FitSettings, parse_settings
 from ._summary import print_summary
 
 COLUMN_OPTIONS = ("columns", "drop", "context", "weights")
@@ -44,21 +45,41 @@ def fit(
         str,
         _option("Add noise of one step to columns of repeated, rounded values.", _TABLE, metavar="auto|off"),
     ] = "auto",
+    parts: Annotated[
+        str, _option("Shares of training, validation and test rows; the last may be 0.", _TABLE, metavar="N,N,N")
+    ] = "80,10,10",
+    fronts: Annotated[
+        str | None,
+        _option(
+            f"What stands between data and layers, out of {', '.join(FRONT_NAMES)}; raced without.",
+            _LADDER,
+            metavar="A,B",
+        ),
+    ] = None,
     families: Annotated[
-        str, _option(f"Out of {', '.join(FAMILIES)}.", _LADDER, metavar="A,B")
-    ] = "realnvp,spline",
-    depths: Annotated[str, _option("Numbers of layers to try.", _LADDER, metavar="N,N")] = "1,2,4,8,16",
-    seeds: Annotated[int, _option("Models trained for each family and depth.", _LADDER)] = 2,
+        str, _option(f"Out of {', '.join(FAMILY_NAMES)}.", _LADDER, metavar="A,B")
+    ] = "nsf",
+    depths: Annotated[str, _option("Numbers of layers to try, beside none.", _LADDER, metavar="N,N")] = "1,2,4,8",
+    start: Annotated[
+        str, _option("Deeper rungs begin from the shallower one, or anew.", _LADDER, metavar="grow|scratch")
+    ] = "grow",
+    seeds: Annotated[int, _option("Models trained for each rung.", _LADDER)] = 1,
+    margin: Annotated[
+        float | None,
+        _option("Nats a row behind the best that count as good; 0.02 √columns without.", _LADDER),
+    ] = None,
     max_condition: Annotated[
         float, _option("Largest 99 % condition number of a usable flow.", _LADDER)
     ] = 1e4,
     max_round_trip: Annotated[
-        float, _option("Largest float32 round-trip error of a usable flow.", _LADDER)
+        float, _option("Largest 99.9 % float32 round-trip error of a usable flow.", _LADDER)
     ] = 1e-3,
     time_limit: Annotated[
         str | None, _option("Time for all rungs together, such as 90s, 5m or 1h.", _LADDER, metavar="TIME")
     ] = None,
-    hidden: Annotated[str, _option("Widths of the hidden layers.", _TRAINING, metavar="N,N")] = "64,64",
+    hidden: Annotated[
+        str | None, _option("Widths of the hidden layers; the family's own without.", _TRAINING, metavar="N,N")
+    ] = None,
     batch_size: Annotated[int, _option("Rows in a step.", _TRAINING)] = 512,
     max_epochs: Annotated[int, _option("Passes over the training rows.", _TRAINING)] = 100,
     patience: Annotated[int, _option("Epochs without improvement before training stops.", _TRAINING)] = 20,
@@ -103,19 +124,25 @@ def _train(
         ):
             result = shoal.selection.ladder(
                 table,
+                fronts=settings.fronts,
                 families=settings.families,
                 depths=settings.depths,
+                start=settings.start,
                 seeds=settings.seeds,
                 seed=settings.seed,
                 time_limit=settings.time_limit,
+                margin=settings.margin,
                 max_condition=settings.max_condition,
                 max_round_trip=settings.max_round_trip,
                 dequantize=settings.dequantize,
+                parts=settings.parts,
                 hidden=settings.hidden,
-                batch_size=settings.batch_size,
-                max_epochs=settings.max_epochs,
-                patience=settings.patience,
-                learning_rate=settings.learning_rate,
+                settings=shoal.training.Settings(
+                    batch_size=settings.batch_size,
+                    max_epochs=settings.max_epochs,
+                    patience=settings.patience,
+                    learning_rate=settings.learning_rate,
+                ),
                 dtype=settings.dtype,
                 folder=folder / "checkpoints",
                 resume=resume and not new,

@@ -59,6 +59,20 @@ def parse_counts(text: str, option: str) -> tuple[int, ...]:
     return tuple(int(word) for word in words)
 
 
+def parse_shares(text: str, option: str) -> tuple[float, float, float]:
+    """Three shares, such as 80,10,10, scaled to sum to 1; the last may be 0."""
+    try:
+        shares = [float(word) for word in text.split(",")]
+    except ValueError:
+        shares = []
+    if len(shares) != 3 or not all(0 <= s < math.inf for s in shares) or min(shares[:2]) <= 0:
+        raise InputError(
+            f"{option} {text!r} must be the shares of training, validation and test rows, such as 80,10,10 or 90,10,0."
+        )
+    train, validation, test = (s / sum(shares) for s in shares)
+    return train, validation, test
+
+
 def parse_seconds(text: str | None, option: str) -> float | None:
     """A time such as 90s, 5m, 1h or 1h30m, in seconds."""
     if text is None:

@@ -97,8 +97,8 @@ def _lines(
 def describe(event: Event) -> str:
     """What is going on, in a few words."""
     words = []
-    if event.get("family") is not None:
-        words.append(f"{event['family']}, depth {event.get('depth')}")
+    if event.get("rung") is not None:
+        words.append(str(event["rung"]))
     if event.get("epoch") is not None:
         words.append(f"epoch {event['epoch']}" + (f"/{event['epochs']}" if event.get("epochs") else ""))
     return ", ".join(words) or str(event.get("stage") or "working")
@@ -107,15 +107,11 @@ def describe(event: Event) -> str:
 def finished(event: Event) -> str:
     """One line on a finished rung."""
     figures = event.get("summary") or {}
-    words = [f"{event.get('family')}, depth {event.get('depth')}: {event.get('status', 'finished')}"]
+    words = [f"{event.get('rung')}: {event.get('status', 'finished')}"]
     if event.get("seconds") is not None:
         words[0] += f" after {event['seconds']:.0f} s"
     if figures.get("validation") is not None:
         words.append(f"validation {figures['validation']:.4f} nats per row")
-    if figures.get("condition_q99") is not None:
-        words.append(f"κ 99 % {figures['condition_q99']:.3g}")
-    if figures.get("round_trip") is not None:
-        words.append(f"round trip {figures['round_trip']:.1e}")
     return ", ".join(words)
 
 

@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
+from .._families import FAMILY_NAMES, FRONT_NAMES
 from ._parse import (
     check_above,
     check_count,
@@ -12,13 +13,10 @@ from ._parse import (
     parse_counts,
     parse_names,
     parse_seconds,
+    parse_shares,
     single_name,
 )
 
-FAMILIES = (
-    *("nice", "realnvp", "spline", "maf", "iaf", "single_coordinate", "planar", "radial", "sylvester"),
-    *("residual", "layerwise", "ffjord", "anode", "anf"),
-)
 FREE = (
     "data",
     "time_limit",
@@ -34,15 +32,19 @@ class FitSettings:
     drop: tuple[str, ...]
     context: tuple[str, ...]
     weights: str | None
+    fronts: tuple[str, ...] | None
     families: tuple[str, ...]
     depths: tuple[int, ...]
+    start: Literal["grow", "scratch"]
     seeds: int
     seed: int
     time_limit: float | None
+    margin: float | None
     max_condition: float
     max_round_trip: float
     dequantize: Literal["auto", "off"]
-    hidden: tuple[int, ...]
+    parts: tuple[float, float, float]
+    hidden: tuple[int, ...] | None
     batch_size: int
     max_epochs: int
     patience: int
@@ -75,15 +77,19 @@ def parse_settings(data: Path, given: dict[str, Any]) -> FitSettings:
         drop=parse_names(given["drop"], "--drop"),
         context=parse_names(given["context"], "--context"),
         weights=weight,
-        families=parse_choices(given["families"], "--families", FAMILIES),
+        fronts=parse_choices(given["fronts"], "--fronts", FRONT_NAMES) if given["fronts"] else None,
+        families=parse_choices(given["families"], "--families", FAMILY_NAMES),
         depths=tuple(sorted(set(parse_counts(given["depths"], "--depths")))),
+        start=parse_choice(given["start"], "--start", ("grow", "scratch")),
         seeds=check_count(given["seeds"], "--seeds"),
         seed=check_count(given["seed"], "--seed", 0),
         time_limit=parse_seconds(given["time_limit"], "--time-limit"),
+        margin=None if given["margin"] is None else check_above(given["margin"], "--margin", 0.0),
         max_condition=check_above(given["max_condition"], "--max-condition", 1.0),
         max_round_trip=check_above(given["max_round_trip"], "--max-round-trip", 0.0),
         dequantize=parse_choice(given["dequantize"], "--dequantize", ("auto", "off")),
-        hidden=parse_counts(given["hidden"], "--hidden"),
+        parts=parse_shares(given["parts"], "--parts"),
+        hidden=parse_counts(given["hidden"], "--hidden") if given["hidden"] else None,
         batch_size=check_count(given["batch_size"], "--batch-size"),
         max_epochs=check_count(given["max_epochs"], "--max-epochs"),
         patience=check_count(given["patience"], "--patience"),

@@ -6,7 +6,11 @@ from shoal.distributions._dequantized import Dequantized as Dequantized
 from shoal.distributions._dequantized import UniformDequantization as UniformDequantization
 from shoal.distributions._dequantized import VariationalDequantization as VariationalDequantization
 from shoal.distributions._dequantized import bits_per_dimension as bits_per_dimension
+from shoal.distributions._em import Components as Components
+from shoal.distributions._em import choose_gaussian_mixture as choose_gaussian_mixture
+from shoal.distributions._em import fit_gaussian_mixture as fit_gaussian_mixture
 from shoal.distributions._flow import Flow as Flow
+from shoal.distributions._gaussian_mixture import GaussianMixture as GaussianMixture
 from shoal.distributions._mixture import Mixture as Mixture
 from shoal.distributions._normal import DiagonalNormal as DiagonalNormal
 from shoal.distributions._normal import StandardNormal as StandardNormal

@@ -54,6 +54,20 @@ def paired(layers: Sequence[AbstractBijection]) -> AbstractBijection:
     return stacked if len(layers) % 2 == 0 else Chain([stacked, layers[-1]])
 
 
+def restacked(like: AbstractBijection, layers: Sequence[AbstractBijection]) -> AbstractBijection:
+    """The layers put together as `like` is: the same single layers, chained, stacked or paired in the same way."""
+    rest = list(layers)
+
+    def filled(part: AbstractBijection) -> AbstractBijection:
+        if isinstance(part, Scan):
+            return Scan([filled(unit) for unit in part.units()], unroll=part.unroll)
+        if isinstance(part, Chain):
+            return Chain([filled(inner) for inner in part.bijections])
+        return rest.pop(0)
+
+    return filled(like)
+
+
 def couplings(
     key: Key,
     dim: int,

@@ -21,8 +21,10 @@ UNSELECTED = "#dfe4ea"
 FONT = "Inter, 'Segoe UI', 'Helvetica Neue', Arial, 'Liberation Sans', sans-serif"
 # Low to high condition number; gets darker and redder, and stays visible on white at both ends.
 CONDITION_RANGE = ["#7fb2d6", "#4a7fb5", "#6f5aa8", "#b0306a", "#6d0b22"]
-_FAMILY = {"nice": "#7d5ba6", "realnvp": "#2b6c99", "spline": "#d1622b", "maf": "#3c8d5a", "iaf": "#a8842a"}
-_OTHER = ["#5a6e7f", "#c2557f", "#1f8a8a", "#8c5a3c", "#6b7d1e", "#40509c"]
+_PALETTE = [
+    *("#2b6c99", "#d1622b", "#3c8d5a", "#7d5ba6", "#a8842a", "#1f8a8a"),
+    *("#c2557f", "#5a6e7f", "#8c5a3c", "#6b7d1e", "#40509c", "#8a3f5c"),
+]
 _SHAPES = ["circle", "square", "triangle-up", "diamond", "cross", "triangle-down"]
 _GLYPHS = ["●", "■", "▲", "◆", "✚", "▼"]
 
@@ -73,9 +75,8 @@ def depth_place(families: Sequence[str], family: str, depth: int) -> float:
 
 
 def family_colours(families: Sequence[str]) -> list[str]:
-    """Returns one colour for each family: the known ones are fixed, others take the next free one."""
-    others = [family for family in families if family not in _FAMILY]
-    return [_FAMILY.get(name) or _OTHER[others.index(name) % len(_OTHER)] for name in families]
+    """Returns one colour for each family, in their order."""
+    return [_PALETTE[index % len(_PALETTE)] for index in range(len(families))]
 
 
 def linear_domain(values: Sequence[float], *, padding: float = 0.06) -> list[float]:

@@ -1,5 +1,7 @@
 """The depth ladder: which flow is shallow, good and safe."""
 
+from shoal.selection._choice import Delivery as Delivery
+from shoal.selection._choice import Gates as Gates
 from shoal.selection._ladder import DEPTHS as DEPTHS
 from shoal.selection._ladder import LadderResult as LadderResult
 from shoal.selection._ladder import ladder as ladder

@@ -37,6 +37,7 @@ class Figures:
     condition: ConditionSummary
     condition_user_units: ConditionSummary
     round_trips: dict[str, RoundTripSummary]
+    errors: FloatArray  # of the float32 round trip, in deviations, point by point
 
     @property
     def condition_numbers(self) -> FloatArray:
@@ -52,7 +53,7 @@ class Figures:
         }
 
 
-def evaluate(flow: Flow | Padded, part: Part, scale: FloatArray) -> Figures:
+def measure(flow: Flow | Padded, part: Part, scale: FloatArray, log_likelihoods: FloatArray) -> Figures:
     """Measure `flow`, a flow on standardised rows, at the rows of `part`; `scale` gives the user-unit figures.
 
     The map of a `Padded` one is that of its joint, at the rows with their own padding.
@@ -68,16 +69,16 @@ def evaluate(flow: Flow | Padded, part: Part, scale: FloatArray) -> Figures:
             name: pool.submit(round_trip, forward, inverse, x, context, precision=name)
             for name in ("float32", "float64")
         }
-        scores = pool.submit(log_likelihoods, flow, part.x, part.context)
     to_latent = dense.result()
     values = _inverted(jacobian_singular_values(to_latent))
     user = _inverted(jacobian_singular_values(to_latent / scale))
     return Figures(
-        log_likelihoods=scores.result(),
+        log_likelihoods=log_likelihoods,
         singular_values=values,
         condition=summarize(condition_numbers(values)),
         condition_user_units=summarize(condition_numbers(user)),
         round_trips={name: summarize_round_trip(e.result()) for name, e in errors.items()},
+        errors=errors["float32"].result(),
     )
 
 

@@ -1,13 +1,13 @@
-"""The depth ladder: flows of growing depth on one table, and the shallowest that is as good as the best and safe.
+"""The depth ladder: fronts and flows of growing depth on one table, and the shallowest that is as good as the best and safe.
 
-Rungs are trained depth by depth, the families in turn, so that an ended budget cuts the deep ends of all families
-alike. Condition numbers are those of latent -> standardised data. The test part is read once, after the choice.
+Rung 0 is a front alone, a closed form; a race (`_race`) gives the time to the chains that win. Condition numbers are those of
+latent -> standardised data. The test part is read once, after the choice.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import equinox as eqx
 import jax
@@ -20,19 +20,26 @@ from shoal._scalars import FloatArray
 from shoal._types import ArrayLike
 from shoal.bijections import Chain, Standardize, StandardizedContext
 from shoal.distributions import Flow, Padded
-from shoal.selection._budget import Budget
+from shoal.flows import Family, checked, family
+from shoal.selection._choice import Delivery, Gates, decide
 from shoal.selection._evaluate import log_likelihoods
 from shoal.selection._layers import allowed_seconds, layer_record, unmeasured
 from shoal.selection._prepare import Prepared, prepare
+from shoal.selection._race import Clock, race
 from shoal.selection._record import build_record
-from shoal.selection._rule import Choice, choose
-from shoal.selection._rung import Rung, Training, check_family, train
+from shoal.selection._rule import Choice
+from shoal.selection._rung import Rung, Start, Training
 from shoal.selection._sentence import sentence
-from shoal.tables import as_table
+from shoal.tables import FRACTIONS, as_table
 from shoal.training import ConditioningMonitor, Settings
 
-DEPTHS = (1, 2, 4, 8, 16)
-MONITOR = ConditioningMonitor()  # without a budget: it looks and changes nothing
+DEPTHS = (1, 2, 4, 8)
+DEFAULT_FAMILIES = ("nsf",)
+DEFAULT_FRONTS = ("gaussian", "marginals+gaussian", "mixture", "marginals+mixture", "gaussian+mixture")
+WITH_CONTEXT = ("gaussian", "marginals+gaussian", "gaussian+mixture")
+HANDED_ON = 3  # of the default fronts: how many get layers
+MARGIN = 0.02  # nats, times the square root of the number of columns
+DEFAULTS = Settings(learning_rate=3e-3)
 
 
 @dataclass(frozen=True)
@@ -40,15 +47,17 @@ class LadderResult:
     """The outcome of a ladder.
 
     `flow`: the delivered flow, in the user's units, with column names (None if no rung was finite); where no rung
-    qualified it is the best-conditioned one among the as-good ones, and `choice.chosen` is None. `record`: plain
-    values, from which `shoal.report.write_report` draws the report. `rungs`, `choice`: the trained rungs and the
-    rule's verdicts. `prepared`: the parts, as split and dequantized. `test_log_likelihoods`: nats per test row.
+    qualified it is the likeliest one that passes the strongest gate that any passes (`delivery.gate`), and `choice.chosen`
+    is None. `record`: plain values, from which `shoal.report.write_report` draws the report. `rungs`, `choice`,
+    `delivery`: the rungs, the rule's verdicts, and what is delivered. `prepared`: the parts, as split and dequantized.
+    `test_log_likelihoods`: nats per test row.
     """
 
     flow: Flow | Padded | None
     record: dict[str, Any]
     rungs: tuple[Rung, ...]
     choice: Choice
+    delivery: Delivery | None
     prepared: Prepared
     test_log_likelihoods: FloatArray | None
     interrupted: bool
@@ -69,105 +78,120 @@ def ladder(
     context: Any = None,
     weights: Any = None,
     columns: Sequence[str] | None = None,
-    families: Sequence[str] = ("realnvp",),
+    families: Sequence[str | Family] = DEFAULT_FAMILIES,
+    fronts: Sequence[str] | None = None,
     depths: Sequence[int] = DEPTHS,
-    seeds: int = 2,
+    start: Start = "grow",
+    seeds: int = 1,
     seed: int = 0,
     time_limit: float | None = None,
+    margin: float | None = None,
     max_condition: float = 1e4,
     max_round_trip: float = 1e-3,
     dequantize: Literal["auto", "off"] = "auto",
-    hidden: tuple[int, ...] = (64, 64),
-    batch_size: int = 512,
-    max_epochs: int = 100,
-    patience: int = 20,
-    learning_rate: float = 3e-3,
+    parts: tuple[float, float, float] = FRACTIONS,
+    hidden: tuple[int, ...] | None = None,
+    settings: Settings = DEFAULTS,
     dtype: Literal["float32", "float64"] = "float32",
     folder: str | Path | None = None,
     resume: bool = False,
     progress: Callable[[dict[str, Any]], None] | None = None,
-    monitor: ConditioningMonitor | None = MONITOR,
+    monitor: ConditioningMonitor | None = None,
 ) -> LadderResult:
-    """Train flows of growing depth, choose the shallowest one that is as good as the best and numerically invertible.
+    """Begin with closed-form densities, add layers while they gain, deliver the shallowest flow that is as good as the best.
 
     **Main arguments:**
 
     - `data`: a NumPy or JAX array (rows, columns), a polars or pandas data frame, or a `shoal.tables.Table`.
       `columns`, `context`, `weights` as in `shoal.tables.as_table`.
-    - `families`: any of nice, realnvp, spline, maf, iaf, single_coordinate, planar, radial, sylvester, residual,
-      layerwise, ffjord, anode, anf (the last two are scored by a lower bound in expectation). `depths`: numbers of
-      layers. `seeds`: trained side by side.
-    - `time_limit`: seconds for everything; each rung gets a share, an unfinished one is marked, the last ones may not
-      be begun. None: every rung trains up to `max_epochs`.
-    - `max_condition`: bound on the 99 % quantile of κ (latent -> standardised data, validation points);
-      `max_round_trip`: bound on the largest float32 error of data -> latent -> data, in standard deviations.
-    - `dequantize`: "auto" adds uniform noise of one step to lattice columns, in all three parts; "off" does not.
+    - `fronts`: what stands between data and layers, any of `shoal.flows.FRONTS`; each alone is a rung of 0 layers, in closed
+      form. None: all that are good for some table, of which the three likeliest get layers.
+    - `families`: names out of `shoal.flows.FAMILIES`, or `Family` values such as `Family(nsf, bins=16)`. `depths`: numbers of
+      layers. `start`: "grow" begins a rung from the weights of the chain's shallower one, new layers at the identity;
+      "scratch" begins anew. `seeds`: trained side by side.
+    - `time_limit`: seconds for everything. Without one, a chain ends where its last layers surely gained less than `margin`.
+    - `margin`: nats a row that a flow may be behind the best (95 % upper bound) and count as good; None: 0.02 times the square
+      root of the number of columns.
+    - `max_condition`: bound on the 99 % quantile of κ (latent -> standardised data, validation points); `max_round_trip`: bound
+      on the 99.9 % quantile of the float32 error of data -> latent -> data, in standard deviations.
+    - `dequantize`: "auto" adds uniform noise of one step to lattice columns, in all parts; "off" does not. `parts`: shares of
+      training, validation and test rows; a test share of 0 leaves no test part.
 
-    **Other arguments:** `hidden`, `batch_size`, `max_epochs`, `patience`, `learning_rate`: see `shoal.training.Settings`;
-    `dtype`: of the weights ("float64" needs JAX's 64-bit switch); `seed`: of the split, the noise and the weights;
-    `folder`, `resume`: checkpoints; `progress`: called with plain dictionaries; `monitor`: records κ and round trips
-    while the rungs train (None: does not, which saves compiling a program a rung).
+    **Other arguments:** `hidden`: widths of conditioners (None: the family's own); `settings`: how weights are moved, see
+    `shoal.training.Settings`; `dtype`: of the weights ("float64" needs JAX's 64-bit switch); `seed`: of the split, the noise
+    and the weights; `folder`, `resume`: checkpoints; `progress`: called with plain dictionaries; `monitor`: records κ and
+    round trips while the rungs train (None: does not, which saves compiling a program a rung).
 
     **Returns:** `LadderResult`. Ctrl-C ends the training and gives the result of what is done.
 
     **Raises:** `InputError` (a ValueError) for bad input, before anything is trained.
     """
-    budget = Budget(time_limit)
+    clock = Clock(time_limit)
     table = as_table(data, columns, context=context, weights=weights, minimum_rows=100, distinct=True)
-    families = [families] if isinstance(families, str) else list(families)
-    depths = [depths] if isinstance(depths, int) else list(depths)
-    _check(families, depths, seeds, seed, time_limit, dtype, dequantize, max_condition, max_round_trip)
-    depths = [int(depth) for depth in depths]
-    config = {
-        "families": families, "depths": depths, "seeds": seeds, "seed": seed, "time_limit": time_limit,
-        "max_condition": max_condition, "max_round_trip": max_round_trip, "dequantize": dequantize,
-        "hidden": list(hidden), "batch_size": batch_size, "max_epochs": max_epochs, "patience": patience,
-        "learning_rate": learning_rate, "dtype": dtype,
-    }  # fmt: skip
-    prepared = prepare(table, seed=seed, dequantize_columns=dequantize == "auto", dtype=dtype)
-    settings = Training(
-        seeds, seed, tuple(hidden),
-        Settings(
-            batch_size=batch_size, max_epochs=max_epochs, patience=patience, learning_rate=learning_rate
-        ),
-        None if folder is None else Path(folder), resume, monitor,
-    )  # fmt: skip
-    rungs = [Rung(family, depth) for depth in sorted(set(depths)) for family in dict.fromkeys(families)]
-    interrupted = _climb(rungs, prepared, settings, budget, progress)
-    validation = prepared.parts["validation"]
-    choice = choose(
-        [r.candidate() for r in rungs],
-        max_condition=max_condition,
-        max_round_trip=max_round_trip,
-        weights=validation.weights,
-    )
-    kept = _kept(rungs, choice, validation.weights)
+    kinds = [family(f) for f in ([families] if isinstance(families, (str, Family)) else families)]
+    depths = sorted({int(d) for d in _depths(depths)})
+    if fronts is None:
+        named, few = (WITH_CONTEXT if table.context is not None else DEFAULT_FRONTS), HANDED_ON
+    else:
+        named, few = ((fronts,) if isinstance(fronts, str) else tuple(fronts)), None
+    for name in named:
+        checked(name)
+    margin = MARGIN * np.sqrt(table.values.shape[1]) if margin is None else margin
+    gates = Gates(float(margin), max_condition, max_round_trip)
+    _check(kinds, named, seeds, seed, time_limit, dtype, dequantize, start, gates)
+    prepared = prepare(table, seed=seed, dequantize_columns=dequantize == "auto", dtype=dtype, parts=parts)
+    wide = None if hidden is None else tuple(hidden)
+    place = None if folder is None else Path(folder)
+    shared = Training(seeds, seed, wide, settings, place, resume, start, monitor)
+    run = race(prepared, named, kinds, depths, shared, clock, margin=gates.margin, few=few, listen=progress)
+    interrupted = run.interrupted
+    if progress is not None:
+        progress({"stage": "measuring", "fraction": 1.0})
+    choice, delivery = decide(run.rungs, prepared, gates, lambda: not interrupted and _has_time(clock, run.rungs))
     flow = scores = test = layers = None
-    if kept is not None:
-        inner = rungs[kept[0]].results[kept[1]].flow
+    if delivery is not None:
+        rung = run.rungs[delivery.rung]
+        inner = rung.flows[delivery.seed]
         flow = in_user_units(inner, prepared)
         scores, test = _test(inner, prepared)
-        layers, interrupted = _layers(rungs[kept[0]], kept[1], prepared, budget, seed, interrupted, progress)
-    words = sentence(rungs, choice, max_condition=max_condition, max_round_trip=max_round_trip)
+        layers, interrupted = _layers(rung, delivery.seed, prepared, clock, seed, interrupted, progress)
+    config = {
+        "families": [k.name for k in kinds],
+        "fronts": list(named),
+        "depths": depths,
+        "start": start,
+        "seeds": seeds,
+        "seed": seed,
+        "time_limit": time_limit,
+        "margin": gates.margin,
+        "max_condition": max_condition,
+        "max_round_trip": max_round_trip,
+        "dequantize": dequantize,
+        "parts": list(parts),
+        "hidden": None if hidden is None else list(hidden),
+        "dtype": dtype,
+        **settings.fingerprint(),
+    }
+    words = sentence(run.rungs, choice, delivery, gates.limits)
     record = build_record(
-        prepared,
-        rungs,
-        choice,
-        kept=kept,
-        flow=flow,
-        test=test,
-        layers=layers,
-        words=words,
-        config=config,
-        seconds=budget.elapsed(),
-    )
-    return LadderResult(flow, record, tuple(rungs), choice, prepared, scores, interrupted)
+        prepared, run, choice, delivery, flow=flow, test=test, layers=layers, words=words, config=config,
+        seconds=clock.elapsed(),
+    )  # fmt: skip
+    return LadderResult(flow, record, tuple(run.rungs), choice, delivery, prepared, scores, interrupted)
+
+
+def _has_time(clock: Clock, rungs: Sequence[Rung]) -> bool:
+    """Whether another rung can be measured before the limit, the layer profile left its time."""
+    if clock.limit is None:
+        return True
+    longest = max((r.measuring_seconds for r in rungs), default=0.0)
+    return clock.limit - clock.elapsed() > longest + allowed_seconds(clock.limit, 0.0) + 2.0
 
 
 def in_user_units(inner: Flow | Padded, prepared: Prepared) -> Flow | Padded:
     """The flow on standardised rows as a flow in the user's units, with column names."""
     body, table = inner.bijection, prepared.table
-    if prepared.context_mean is not None and prepared.context_scale is not None:
+    if body.context_shape is not None and prepared.context_mean is not None and prepared.context_scale is not None:
         body = StandardizedContext(
             body,
             jnp.asarray(prepared.context_mean, inner.dtype),
@@ -187,75 +211,10 @@ def in_user_units(inner: Flow | Padded, prepared: Prepared) -> Flow | Padded:
     )
 
 
-def _climb(
-    rungs: list[Rung],
-    prepared: Prepared,
-    settings: Training,
-    budget: Budget,
-    progress: Callable[[dict[str, Any]], None] | None,
-) -> bool:
-    """Train rung after rung while there is time; True if Ctrl-C came."""
-    weights = np.array([r.depth + 1.0 for r in rungs])
-    for i, rung in enumerate(rungs):
-        share = budget.share([(r.family, r.depth) for r in rungs[i:]])
-        if share == 0.0:
-            continue
-        done, step = weights[:i].sum() / weights.sum(), weights[i] / weights.sum()
-        listen = None
-        if progress is not None:
-            listen = lambda event, rung=rung, done=done, step=step: progress(  # noqa: E731
-                {
-                    **event,
-                    "stage": "train",
-                    "family": rung.family,
-                    "depth": rung.depth,
-                    "seed": event["run"],
-                    "fraction": done + step * event["fraction"],
-                }
-            )
-        try:
-            train(rung, prepared, settings, time_limit=share, progress=listen)
-        except KeyboardInterrupt:
-            return True
-        steps = sum(row["seconds"] for r in rung.results for row in r.history)
-        epochs = sum(len(r.history) for r in rung.results)
-        budget.measured(
-            rung.family,
-            rung.depth,
-            compiling=max(r.compile_seconds for r in rung.results),
-            measuring=rung.measuring_seconds,
-            per_epoch=steps / epochs if epochs else None,
-        )
-        if progress is not None:
-            progress({"stage": "rung", "family": rung.family, "depth": rung.depth, "fraction": done + step,
-                      "status": rung.status, "seconds": rung.seconds, "summary": _line(rung, prepared)})  # fmt: skip
-        if any(r.status == "interrupted" for r in rung.results):
-            return True
-    return False
-
-
-def _line(rung: Rung, prepared: Prepared) -> dict[str, float]:
-    candidate = rung.candidate()
-    if candidate is None:
-        return {}
-    means = np.average(candidate.log_likelihoods, axis=1, weights=prepared.parts["validation"].weights)
-    mean = float(np.mean(means)) - prepared.log_volume
-    return {"validation": mean, "condition_q99": candidate.condition_q99, "round_trip": candidate.round_trip}
-
-
-def _kept(rungs: list[Rung], choice: Choice, weights: FloatArray | None) -> tuple[int, int] | None:
-    """(rung, seed) of the flow to deliver: the chosen one, else the best-conditioned of the as-good ones."""
-    if choice.best is None:
-        return None
-    index = choice.chosen
-    if index is None:
-        good = [i for i, v in enumerate(choice.verdicts) if v is not None and v.as_good]
-        index = min(good, key=lambda i: rungs[i].condition_q99())
-    return index, rungs[index].best_seed(weights)
-
-
-def _test(inner: Flow | Padded, prepared: Prepared) -> tuple[FloatArray, dict[str, Any]]:
+def _test(inner: Flow | Padded, prepared: Prepared) -> tuple[FloatArray | None, dict[str, Any] | None]:
     part = prepared.parts["test"]
+    if len(part.rows) == 0:
+        return None, None
     scores = log_likelihoods(inner, part.x, part.context) - prepared.log_volume
     w = np.ones(len(scores)) if part.weights is None else part.weights
     mean = float(np.average(scores, weights=w))
@@ -267,7 +226,7 @@ def _layers(
     rung: Rung,
     index: int,
     prepared: Prepared,
-    budget: Budget,
+    clock: Clock,
     seed: int,
     interrupted: bool,
     progress: Callable[[dict[str, Any]], None] | None,
@@ -277,8 +236,8 @@ def _layers(
         return unmeasured("interrupted"), True
     if progress is not None:
         progress({"stage": "layer profile", "fraction": 1.0})
-    flow, figures = rung.results[index].flow, rung.figures[index]
-    seconds = allowed_seconds(budget.limit, budget.elapsed())
+    flow, figures = rung.flows[index], rung.figures[index]
+    seconds = allowed_seconds(clock.limit, clock.elapsed())
     try:
         part = prepared.parts["validation"]
         found = layer_record(
@@ -289,23 +248,26 @@ def _layers(
     return found, False
 
 
+def _depths(depths: Sequence[int] | int) -> Sequence[int]:
+    given = [depths] if isinstance(depths, int) else list(depths)
+    if any(not isinstance(d, (int, np.integer)) or isinstance(d, bool) or d < 1 for d in given):
+        raise InputError(f"`depths` must be whole numbers of at least 1; got {given}.")
+    return given
+
+
 def _check(
-    families: Sequence[str],
-    depths: Sequence[int],
+    kinds: Sequence[Family],
+    fronts: Sequence[str],
     seeds: int,
     seed: int,
     time_limit: float | None,
     dtype: str,
     dequantize: str,
-    max_condition: float,
-    max_round_trip: float,
+    start: str,
+    gates: Gates,
 ) -> None:
-    if not families or not depths:
-        raise InputError("`families` and `depths` must each name at least one.")
-    for family in families:
-        check_family(family)
-    if any(not isinstance(d, (int, np.integer)) or isinstance(d, bool) or d < 1 for d in depths):
-        raise InputError(f"`depths` must be whole numbers of at least 1; got {list(depths)}.")
+    if not fronts:
+        raise InputError("`fronts` must name at least one.")
     if seeds < 1:
         raise InputError(f"`seeds` must be at least 1; got {seeds}.")
     if seed < 0:
@@ -322,5 +284,9 @@ def _check(
         )
     if dequantize not in ("auto", "off"):
         raise InputError(f'`dequantize` must be "auto" or "off"; got {dequantize!r}.')
-    if not (max_condition >= 1 and max_round_trip > 0):
+    if start not in get_args(Start):
+        raise InputError(f'`start` must be "grow" or "scratch"; got {start!r}.')
+    if not 0 < gates.margin < np.inf:
+        raise InputError(f"`margin` must be a finite number of nats above 0; got {gates.margin}.")
+    if not (gates.max_condition >= 1 and gates.max_round_trip > 0):
         raise InputError("`max_condition` must be at least 1 and `max_round_trip` above 0.")

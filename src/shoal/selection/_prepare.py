@@ -1,4 +1,6 @@
-"""From a table to the three parts that the ladder works on, in units of each column's standard deviation.
+"""From a table to the three parts that the ladder works on, in units of each column's deviation.
+
+The deviation is the standard one, but of the middle of the column where its ends are so far out that they decide it.
 
 Splitting looks at the raw rows; noise on lattice columns comes after it, in all parts alike; means and deviations are
 those of the training part. All of it is float64 on the host, so rescaling a column changes nothing that is trained.
@@ -12,9 +14,11 @@ import numpy as np
 
 from shoal._errors import InputError
 from shoal._scalars import FloatArray, IntArray
-from shoal.tables import Lattice, Table, dequantize, detect_lattice, split
+from shoal.tables import FRACTIONS, Lattice, Table, dequantize, detect_lattice, split
 
 PARTS = ("train", "validation", "test")
+MIDDLE = (0.05, 0.95)  # the share of a column that is its middle: 3.29 deviations of a normal one
+HEAVY = 3.0  # a column whose standard deviation is so many times that of its middle is measured by the middle
 RESOLUTION = 1e-3  # of a column's deviation: coarser values in float32 are refused
 LIMITS = {"float32": (1e-30, 1e37), "float64": (1e-150, 1e150)}  # least range and largest value of a column
 
@@ -53,7 +57,14 @@ class Prepared:
         return x * self.scale + self.mean
 
 
-def prepare(table: Table, *, seed: int, dequantize_columns: bool, dtype: str) -> Prepared:
+def prepare(
+    table: Table,
+    *,
+    seed: int,
+    dequantize_columns: bool,
+    dtype: str,
+    parts: tuple[float, float, float] = FRACTIONS,
+) -> Prepared:
     """Split, dequantize, standardise. **Raises:** `InputError` for columns that are constant in the training part or
     that `dtype` can not hold or resolve, and for too few distinct rows.
     """
@@ -62,7 +73,7 @@ def prepare(table: Table, *, seed: int, dequantize_columns: bool, dtype: str) ->
     _check_range(whole[used], table, dtype)
     index = {
         name: used[rows]
-        for name, rows in zip(PARTS, split(whole[used], seed, label=table.source), strict=True)
+        for name, rows in zip(PARTS, split(whole[used], seed, parts, label=table.source), strict=True)
     }
     lattices = detect_lattice(table.values[used], table.names)
     values = table.values
@@ -79,7 +90,7 @@ def prepare(table: Table, *, seed: int, dequantize_columns: bool, dtype: str) ->
         _check_resolution(table.context[used], context_scale, table.context_names, table.source, dtype)
         context = (table.context - context_mean) / context_scale
     x = (values - mean) / scale
-    parts = {
+    made = {
         name: Part(
             x[rows],
             None if context is None else context[rows],
@@ -93,7 +104,7 @@ def prepare(table: Table, *, seed: int, dequantize_columns: bool, dtype: str) ->
         values,
         lattices,
         dequantize_columns and bool(lattices),
-        parts,
+        made,
         mean,
         scale,
         context_mean,
@@ -114,7 +125,21 @@ def _moments(
         raise InputError(
             f"{source}: column {name!r} is constant in the training part; drop it with --drop {name}."
         )
-    return mean, scale
+    middle, size = _middle(values, weights)
+    heavy = (size > 0) & (scale > HEAVY * size)
+    return np.where(heavy, middle, mean), np.where(heavy, size, scale)
+
+
+def _middle(values: FloatArray, weights: FloatArray | None) -> tuple[FloatArray, FloatArray]:
+    """Median and deviation of the middle of each column, by (weighted) quantiles."""
+    order = np.argsort(values, axis=0)
+    ordered = np.take_along_axis(values, order, axis=0)
+    w = np.ones(len(values)) if weights is None else weights
+    share = np.cumsum(w[order], axis=0) - 0.5 * w[order]
+    at = lambda q: np.array(  # noqa: E731
+        [np.interp(q, s / w.sum(), v) for s, v in zip(share.T, ordered.T, strict=True)]
+    )
+    return at(0.5), (at(MIDDLE[1]) - at(MIDDLE[0])) / 3.29
 
 
 def _check_range(values: FloatArray, table: Table, dtype: str) -> None:
@@ -136,7 +161,7 @@ def _check_resolution(
 ) -> None:
     if dtype != "float32":
         return
-    largest = np.abs(values).max(axis=0)
+    largest = np.quantile(np.abs(values), 0.99, axis=0)  # a row far out is told from others by far less
     coarse = largest * np.finfo(np.float32).eps > RESOLUTION * scale
     if coarse.any():
         i = int(np.argmax(coarse))

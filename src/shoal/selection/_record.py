@@ -12,7 +12,9 @@ from shoal.distributions import Flow, Padded
 from shoal.records import system_info
 from shoal.selection._evaluate import POINTS, Figures
 from shoal.selection._prepare import Prepared
-from shoal.selection._rule import Choice
+from shoal.selection._choice import Delivery
+from shoal.selection._race import Race
+from shoal.selection._rule import Choice, winsorised
 from shoal.selection._rung import Rung
 
 SHOWN = 1500  # data points and samples that the report draws
@@ -22,10 +24,10 @@ WORST = 200  # the worst-conditioned ones among them
 
 def build_record(
     prepared: Prepared,
-    rungs: Sequence[Rung],
+    run: Race,
     choice: Choice,
+    delivery: Delivery | None,
     *,
-    kept: tuple[int, int] | None,
     flow: Flow | Padded | None,
     test: dict[str, Any] | None,
     layers: dict[str, Any] | None,
@@ -33,8 +35,9 @@ def build_record(
     config: dict[str, Any],
     seconds: float,
 ) -> dict[str, Any]:
-    """The whole record; `kept` is (rung, seed) of the flow that is delivered, `flow` that flow in user units."""
-    figures = None if kept is None else rungs[kept[0]].figures[kept[1]]
+    """The whole record; `flow` is the delivered flow in user units."""
+    rungs = run.rungs
+    figures = None if delivery is None else rungs[delivery.rung].figures[delivery.seed]
     return {
         "format": 1,
         "kind": "fit",
@@ -49,12 +52,16 @@ def build_record(
         "decision": {
             "chosen": choice.chosen,
             "best": choice.best,
-            "kept": None if kept is None else kept[0],
-            "seed": None if kept is None else kept[1],
+            "kept": None if delivery is None else delivery.rung,
+            "seed": None if delivery is None else delivery.seed,
+            "gate": None if delivery is None else delivery.gate,
+            "margin": config["margin"],
             "max_condition": config["max_condition"],
             "max_round_trip": config["max_round_trip"],
             "sentence": words,
         },
+        "race": run.events,
+        "far_rows": None if figures is None else _far_rows(prepared, figures, config["max_round_trip"]),
         "test": test,
         "layers": layers,
         "spectrum": None if figures is None else _spectrum(figures),
@@ -98,18 +105,21 @@ def _rung(rung: Rung, index: int, choice: Choice, prepared: Prepared) -> dict[st
             entry["first_validation"] = result.first_validation - shift
         if entry["status"] == "stopped early":
             entry["status"] = "finished"
+        weights = prepared.parts["validation"].weights
+        if s < len(rung.log_likelihoods):
+            logs = rung.log_likelihoods[s]
+            entry["validation_log_likelihood"] = winsorised(logs[None], weights) - shift
+            entry["validation_mean"] = float(np.average(logs, weights=weights)) - shift
         figures = rung.figures[s] if s < len(rung.figures) else None
         if figures is not None:
-            weights = prepared.parts["validation"].weights
-            entry["validation_log_likelihood"] = (
-                float(np.average(figures.log_likelihoods, weights=weights)) - shift
-            )
             entry |= figures.to_record()
         seeds.append(entry)
     worst = [f.to_record() for f in rung.figures]
     return {
-        "family": rung.family,
+        "front": rung.front,
+        "family": rung.chain,
         "depth": rung.depth,
+        "name": rung.name,
         "parameters": _parameters(rung),
         "status": rung.status,
         "seconds": rung.seconds,
@@ -117,7 +127,10 @@ def _rung(rung: Rung, index: int, choice: Choice, prepared: Prepared) -> dict[st
         "validation_log_likelihood": None if verdict is None else verdict.mean - prepared.log_volume,
         "difference": None if verdict is None else verdict.difference,
         "standard_error": None if verdict is None else verdict.standard_error,
+        "upper": None if verdict is None else verdict.upper,
+        "state": None if verdict is None else verdict.state,
         "as_good": None if verdict is None else verdict.as_good,
+        "dropped": rung.dropped,
         "well_conditioned": None if verdict is None else verdict.well_conditioned,
         "invertible": None if verdict is None else verdict.invertible,
         "condition": _worst([w["condition"] for w in worst]),
@@ -137,9 +150,9 @@ def _worst(summaries: list[dict[str, Any]]) -> dict[str, Any] | None:
 
 
 def _parameters(rung: Rung) -> int | None:
-    if not rung.results:
+    if not rung.flows:
         return None
-    leaves = jax.tree.leaves(eqx.filter(rung.results[0].flow, eqx.is_inexact_array))
+    leaves = jax.tree.leaves(eqx.filter(rung.flows[0], eqx.is_inexact_array))
     return int(sum(leaf.size for leaf in leaves))
 
 
@@ -158,6 +171,21 @@ def _histogram(figures: Figures) -> dict[str, Any] | None:
     return {"log10_edges": edges.tolist(), "counts": counts.tolist()}
 
 
+def _far_rows(prepared: Prepared, figures: Figures, limit: float) -> dict[str, Any]:
+    """The validation rows whose float32 round trip is beyond the limit, or not finite; the farthest `WORST` of them."""
+    errors = np.where(np.isfinite(figures.errors), figures.errors, np.inf)
+    beyond = np.flatnonzero(errors > limit)
+    shown = beyond[np.argsort(-errors[beyond], kind="stable")][:WORST]
+    rows = prepared.parts["validation"].rows[:POINTS][shown]
+    return {
+        "count": len(beyond),
+        "of": len(errors),
+        "row": prepared.table.row_numbers()[rows].tolist(),
+        "error": figures.errors[shown].tolist(),
+        "log_prob": (figures.log_likelihoods[:POINTS][shown] - prepared.log_volume).tolist(),
+    }
+
+
 def _points(prepared: Prepared, figures: Figures, flow: Flow | Padded, seed: int) -> dict[str, Any]:
     part = prepared.parts["validation"]
     kappa = figures.condition_numbers
@@ -167,7 +195,7 @@ def _points(prepared: Prepared, figures: Figures, flow: Flow | Padded, seed: int
     shown = np.sort(np.concatenate([worst, rng.permutation(rest)[: max(SHOWN - len(worst), 0)]]))
     rows = part.rows[:POINTS][shown]
     context = None if part.context is None else prepared.table.context
-    if context is None:
+    if context is None or flow.context_shape is None:
         samples = flow.sample(jax.random.key(seed), (min(SHOWN, max(len(kappa), 200)),))
     else:
         samples = flow.sample(jax.random.key(seed), (), context[rows])

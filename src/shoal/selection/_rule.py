@@ -1,43 +1,64 @@
 """The decision rule of the ladder, on plain arrays.
 
-best: the rung with the highest validation log-likelihood, averaged over seeds. A rung is *as good* if the mean of the
-paired per-point differences to the best is below one standard error of that mean, the spread over seeds added in
-quadrature. Chosen: the shallowest as-good rung that is well conditioned and numerically invertible.
+best: the rung with the highest log-likelihood of the validation rows, averaged over seeds, by a mean that single rows can not
+move (`training.winsorised_mean`). What another rung loses against it is the winsorised mean of the paired differences, row by
+row, with its standard error; spread over seeds is added in quadrature. A rung is *as good* if the upper end of a one-sided
+95 % interval of its loss is below the margin, *worse* if the lower end is not below it, *undecided* between. Chosen: the
+shallowest as-good rung that is well conditioned, numerically invertible, and not behind the best rung 0.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from shoal._scalars import FloatArray
+from shoal.training import winsorised_mean
+
+ONE_SIDED = 1.645  # standard errors of a one-sided 95 % interval
+State = Literal["as good", "undecided", "worse"]
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """What the rule needs of a rung: depth, validation log-likelihoods (seeds, points), its two figures."""
+    """What the rule needs of a rung: depth, validation log-likelihoods (seeds, points), its two figures.
+
+    `condition_q99`: 99 % quantile of κ; `round_trip`: 99.9 % quantile of the float32 round trip, in deviations. None: not
+    measured, so that the rung can not be chosen.
+    """
 
     depth: int
     log_likelihoods: FloatArray
-    condition_q99: float
-    round_trip: float
+    condition_q99: float | None = None
+    round_trip: float | None = None
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """One rung under the rule."""
+    """One rung under the rule: its winsorised mean, its loss against the best with the error, and the gates."""
 
     mean: float
     difference: float
     standard_error: float
-    as_good: bool
-    well_conditioned: bool
-    invertible: bool
+    state: State
+    well_conditioned: bool | None
+    invertible: bool | None
 
     @property
-    def eligible(self) -> bool:
-        """As good as the best, well conditioned and invertible."""
-        return self.as_good and self.well_conditioned and self.invertible
+    def as_good(self) -> bool:
+        """The loss is known to be below the margin."""
+        return self.state == "as good"
+
+    @property
+    def upper(self) -> float:
+        """The upper end of the interval of the loss."""
+        return self.difference + ONE_SIDED * self.standard_error
+
+    @property
+    def passes(self) -> bool:
+        """Well conditioned and invertible, both measured."""
+        return bool(self.well_conditioned and self.invertible)
 
 
 @dataclass(frozen=True)
@@ -48,16 +69,28 @@ class Choice:
     chosen: int | None
     verdicts: tuple[Verdict | None, ...]
 
+    def good(self) -> list[int]:
+        """The rungs that are as good as the best."""
+        return [i for i, v in enumerate(self.verdicts) if v is not None and v.as_good]
+
+
+class Loss(NamedTuple):
+    """A mean difference and its standard error."""
+
+    mean: float
+    standard_error: float
+
 
 def choose(
     candidates: Sequence[Candidate | None],
     *,
+    margin: float,
     max_condition: float,
     max_round_trip: float,
     weights: FloatArray | None = None,
 ) -> Choice:
     """Apply the rule. A candidate that is None, or whose mean log-likelihood is not finite, takes no part."""
-    means = [_mean(c, weights) if c is not None else -np.inf for c in candidates]
+    means = [-np.inf if c is None else _mean(c.log_likelihoods, weights) for c in candidates]
     finite = [i for i, m in enumerate(means) if np.isfinite(m)]
     if not finite:
         return Choice(None, None, (None,) * len(candidates))
@@ -68,44 +101,68 @@ def choose(
         if c is None or top is None or i not in finite:
             verdicts.append(None)
             continue
-        difference, error = (
-            (0.0, 0.0) if i == best else paired_difference(top.log_likelihoods, c.log_likelihoods, weights)
-        )
+        loss = Loss(0.0, 0.0)
+        if i != best:
+            loss = paired_difference(top.log_likelihoods, c.log_likelihoods, weights)
         verdicts.append(
             Verdict(
                 mean=means[i],
-                difference=difference,
-                standard_error=error,
-                as_good=i == best or difference < error,
-                well_conditioned=bool(c.condition_q99 <= max_condition),
-                invertible=bool(c.round_trip <= max_round_trip),
+                difference=loss.mean,
+                standard_error=loss.standard_error,
+                state="as good" if i == best else _state(loss, margin),
+                well_conditioned=None if c.condition_q99 is None else bool(c.condition_q99 <= max_condition),
+                invertible=None if c.round_trip is None else bool(c.round_trip <= max_round_trip),
             )
         )
-    eligible = [i for i, v in enumerate(verdicts) if v is not None and v.eligible]
+    floor = max((means[i] for i in finite if _depth(candidates[i]) == 0), default=-np.inf)
+    eligible = [
+        i for i, v in enumerate(verdicts) if v is not None and v.as_good and v.passes and v.mean >= floor
+    ]
     chosen = min(eligible, key=lambda i: (_depth(candidates[i]), -means[i])) if eligible else None
     return Choice(best, chosen, tuple(verdicts))
 
 
-def paired_difference(a: FloatArray, b: FloatArray, weights: FloatArray | None = None) -> tuple[float, float]:
-    """Mean over points of a - b (each averaged over its seeds) and its standard error.
+def paired_difference(a: FloatArray, b: FloatArray, weights: FloatArray | None = None) -> Loss:
+    """Winsorised mean over points of a - b (each averaged over its seeds) and its standard error.
 
-    `a` (seeds, points), `b` (seeds', points).
-    error^2 = s^2 sum w^2 / (sum w)^2 + var(means of a)/S + var(means of b)/S', the last two where there are
-    several seeds.
+    `a` (seeds, points), `b` (seeds', points). The lowest and the highest thousandth of the differences (one row at least,
+    where there are 20) are held at the next ones.
+    error^2 = s^2 sum w^2 / (sum w)^2 + var(means of a)/S + var(means of b)/S', s^2 the variance of the held differences,
+    the last two where there are several seeds.
     """
     w = np.ones(a.shape[1]) if weights is None else np.asarray(weights, np.float64)
-    difference = a.mean(axis=0) - b.mean(axis=0)
-    mean = float(np.average(difference, weights=w))
-    spread = np.average((difference - mean) ** 2, weights=w) * len(w) / max(len(w) - 1, 1)
+    held = _held(a.mean(axis=0) - b.mean(axis=0))
+    mean = float(np.average(held, weights=w))
+    spread = np.average((held - mean) ** 2, weights=w) * len(w) / max(len(w) - 1, 1)
     variance = spread * np.sum(w**2) / np.sum(w) ** 2
     for arm in (a, b):
         if len(arm) > 1:
-            variance += np.var(np.average(arm, axis=1, weights=w), ddof=1) / len(arm)
-    return mean, float(np.sqrt(variance))
+            variance += np.var([_mean(row[None], weights) for row in arm], ddof=1) / len(arm)
+    return Loss(mean, float(np.sqrt(variance)))
 
 
-def _mean(candidate: Candidate, weights: FloatArray | None) -> float:
-    return float(np.mean(np.average(candidate.log_likelihoods, axis=1, weights=weights)))
+def _held(difference: FloatArray) -> FloatArray:
+    few = max(1, len(difference) // 1000) if len(difference) >= 20 else 0
+    if not few:
+        return difference
+    ordered = np.sort(difference)
+    return np.clip(difference, ordered[few], ordered[-1 - few])
+
+
+def _state(loss: Loss, margin: float) -> State:
+    if loss.mean + ONE_SIDED * loss.standard_error < margin:
+        return "as good"
+    return "worse" if loss.mean - ONE_SIDED * loss.standard_error >= margin else "undecided"
+
+
+def _mean(log_likelihoods: FloatArray, weights: FloatArray | None) -> float:
+    w = None if weights is None else np.asarray(weights, np.float64)
+    return float(np.mean([winsorised_mean(np.asarray(row, np.float64), w).value for row in log_likelihoods]))
+
+
+def winsorised(log_likelihoods: FloatArray, weights: FloatArray | None) -> float:
+    """The statistic that rungs are compared by, averaged over seeds."""
+    return _mean(log_likelihoods, weights)
 
 
 def _depth(candidate: Candidate | None) -> int:

@@ -1,73 +1,77 @@
-"""One rung: a family at a depth, several seeds trained together and measured on the validation part."""
+"""One rung: a front alone (depth 0), or a family at a depth behind a front, its seeds trained together."""
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import jax.random as jr
 import numpy as np
 
-from shoal import flows
-from shoal._errors import InputError
 from shoal._scalars import FloatArray
 from shoal._types import Key
 from shoal.distributions import Flow, Padded
-from shoal.selection._evaluate import Figures, evaluate
+from shoal.flows import Family, Front
+from shoal.selection._evaluate import Figures, log_likelihoods, measure
 from shoal.selection._prepare import Prepared
-from shoal.selection._rule import Candidate
+from shoal.selection._rule import Candidate, winsorised
 from shoal.training import ConditioningMonitor, FitResult, Settings, fit_many
 
-FAMILIES: dict[str, Callable[..., Flow | Padded]] = {
-    "nice": flows.nice,
-    "realnvp": flows.realnvp,
-    "spline": flows.spline,
-    "maf": flows.maf,
-    "iaf": flows.iaf,
-    "single_coordinate": flows.single_coordinate,
-    "planar": flows.planar,
-    "radial": flows.radial,
-    "sylvester": flows.sylvester,
-    "residual": flows.residual,
-    "layerwise": flows.layerwise,
-    "ffjord": flows.ffjord,
-    "anode": flows.anode,
-    "anf": flows.anf,
-}
-NUMBERS = (  # in random keys: append only
-    *("iaf", "maf", "nice", "realnvp", "spline", "ffjord", "anode", "anf"),
-    *("single_coordinate", "planar", "radial", "sylvester", "residual", "layerwise"),
-)
+
+Start = Literal["grow", "scratch"]
 
 
 @dataclass(frozen=True)
 class Training:
-    """The settings that every rung shares."""
+    """What every rung shares."""
 
     seeds: int
     seed: int
-    hidden: tuple[int, ...]
+    hidden: tuple[int, ...] | None
     settings: Settings
     folder: Path | None
     resume: bool
+    start: Start = "grow"
     monitor: ConditioningMonitor | None = None
 
 
 @dataclass
 class Rung:
-    """A family at a depth; `results` and `figures` have one entry a seed once it is trained."""
+    """A front, and a family at a depth behind it (None, 0: the front alone).
 
-    family: str
-    depth: int
+    `flows`, `log_likelihoods` (of the validation rows), `results` and `figures` have one entry a seed; `results` are empty
+    for a front alone, `figures` until the rung is measured.
+    """
+
+    front: str
+    family: Family | None = None
+    depth: int = 0
+    flows: list[Flow | Padded] = field(default_factory=list)
+    log_likelihoods: list[FloatArray] = field(default_factory=list)
     results: list[FitResult] = field(default_factory=list)
     figures: list[Figures] = field(default_factory=list)
     seconds: float = 0.0
     measuring_seconds: float = 0.0
+    dropped: str = ""
+
+    @property
+    def chain(self) -> str:
+        """The front and family that the rung belongs to, in words."""
+        return self.front if self.family is None else f"{self.family.name} on {self.front}"
+
+    @property
+    def name(self) -> str:
+        """The rung in words."""
+        if self.family is None:
+            return f"{self.front}, no layer"
+        return f"{self.chain}, {self.depth} layer{'s' if self.depth > 1 else ''}"
 
     @property
     def status(self) -> str:
-        """The worst status of its seeds; "not started" without any."""
+        """The worst status of its seeds; "closed form" for a front alone, "not started" without any seed."""
+        if self.family is None:
+            return "closed form" if self.flows else "not started"
         order = ("diverged", "ill-conditioned", "interrupted", "unfinished")
         found = {r.status for r in self.results}
         if not found:
@@ -75,75 +79,96 @@ class Rung:
         return next((s for s in order if s in found), "finished")
 
     def candidate(self) -> Candidate | None:
-        """What the decision rule needs, or None if the rung was not measured."""
-        if not self.figures:
+        """What the decision rule needs, or None if there are no log-likelihoods."""
+        if not self.log_likelihoods:
             return None
+        measured = bool(self.figures)
         return Candidate(
             depth=self.depth,
-            log_likelihoods=np.stack([f.log_likelihoods for f in self.figures]),
-            condition_q99=self.condition_q99(),
-            round_trip=float(np.max([f.round_trips["float32"].max for f in self.figures])),
+            log_likelihoods=np.stack(self.log_likelihoods),
+            condition_q99=max(f.condition.q99 for f in self.figures) if measured else None,
+            round_trip=float(np.max([f.round_trips["float32"].q999 for f in self.figures])) if measured else None,
         )
 
-    def condition_q99(self) -> float:
-        """The 99 % quantile of kappa, the largest over the seeds; inf where it was not measured."""
-        return max((f.condition.q99 for f in self.figures), default=np.inf)
-
     def best_seed(self, weights: FloatArray | None) -> int:
-        """The seed with the highest mean validation log-likelihood; `weights` of the validation points."""
-        return int(np.argmax([np.average(f.log_likelihoods, weights=weights) for f in self.figures]))
+        """The seed with the highest (winsorised) mean validation log-likelihood."""
+        return int(np.argmax([winsorised(row[None], weights) for row in self.log_likelihoods]))
 
 
-def check_family(family: str) -> None:
-    """Raise an `InputError` unless `family` is one that the ladder can build."""
-    if family not in FAMILIES:
-        raise InputError(f"family {family!r} is unknown; choose from {', '.join(FAMILIES)}.")
+def close(rung: Rung, front: Front) -> None:
+    """Fill in rung 0 from its front."""
+    if front.validation is not None:
+        rung.flows, rung.log_likelihoods = [front.flow()], [front.validation]
+    rung.seconds = front.seconds
 
 
 def train(
     rung: Rung,
+    front: Front,
     prepared: Prepared,
-    settings: Training,
+    shared: Training,
     *,
+    before: Rung | None,
     time_limit: float | None,
     progress: Callable[[dict[str, Any]], None] | None,
 ) -> None:
-    """Train all seeds of the rung and measure them; fills `rung` in. Ctrl-C ends the training, not the measuring."""
+    """Train all seeds of the rung; fills `rung` in. Ctrl-C ends the training.
+
+    `before`: the chain's shallower rung, from whose weights "grow" begins.
+    """
+    assert rung.family is not None
     started = time.monotonic()
-    train_part, validation = prepared.parts["train"], prepared.parts["validation"]
-    dim = train_part.x.shape[1]
-    context_dim = 0 if train_part.context is None else train_part.context.shape[1]
-    keys = [rung_key(settings.seed, rung.family, rung.depth, s) for s in range(settings.seeds)]
+    part, validation = prepared.parts["train"], prepared.parts["validation"]
+    context_dim = 0 if part.context is None else part.context.shape[1]
+    keys = [rung_key(shared.seed, rung, s) for s in range(shared.seeds)]
     begin = [jr.split(k) for k in keys]
     start = [
-        FAMILIES[rung.family](k[0], dim, rung.depth, hidden=settings.hidden, context_dim=context_dim)
+        front.around(
+            rung.family.build(
+                k[0], part.x.shape[1], rung.depth, hidden=shared.hidden, context_dim=context_dim
+            )
+        )
         for k in begin
     ]
-    folder = None if settings.folder is None else settings.folder / f"{rung.family}-{rung.depth}"
+    if shared.start == "grow" and before is not None:
+        start = [front.grown(flow, old) for flow, old in zip(start, before.flows, strict=True)]
+    folder = None if shared.folder is None else shared.folder / f"{rung.chain}, {rung.depth}".replace(" ", "-")
     rung.results = fit_many(
         start,
-        train_part.x,
+        part.x,
         keys=[k[1] for k in begin],
-        context=train_part.context,
-        weights=train_part.weights,
+        context=part.context,
+        weights=part.weights,
         validation=validation.x,
         validation_context=validation.context,
         validation_weights=validation.weights,
-        settings=replace(settings.settings, time_limit=time_limit),
+        settings=replace(shared.settings, time_limit=time_limit),
         folder=folder,
-        resume=settings.resume,
+        resume=shared.resume,
         progress=progress,
-        monitor=settings.monitor,
+        monitor=shared.monitor,
     )
-    trained = time.monotonic()
-    if all(r.history for r in rung.results):  # a seed without one whole epoch would be measured as it began
-        rung.figures = [evaluate(r.flow, validation, prepared.scale) for r in rung.results]
-    rung.seconds, rung.measuring_seconds = time.monotonic() - started, time.monotonic() - trained
+    if all(r.history for r in rung.results):  # a seed without one whole epoch is what it began as
+        rung.flows = [r.flow for r in rung.results]
+        rung.log_likelihoods = [log_likelihoods(f, validation.x, validation.context) for f in rung.flows]
+    rung.seconds = time.monotonic() - started
 
 
-def rung_key(seed: int, family: str, depth: int, index: int) -> Key:
+def measure_rung(rung: Rung, prepared: Prepared) -> None:
+    """Condition numbers and round trips of every seed; fills `figures` in."""
+    started = time.monotonic()
+    validation = prepared.parts["validation"]
+    rung.figures = [
+        measure(flow, validation, prepared.scale, logs)
+        for flow, logs in zip(rung.flows, rung.log_likelihoods, strict=True)
+    ]
+    rung.measuring_seconds = time.monotonic() - started
+
+
+def rung_key(seed: int, rung: Rung, index: int) -> Key:
     """The random key of one seed of one rung; it does not depend on which other rungs are trained."""
     key = jr.key(seed)
-    for word in (NUMBERS.index(family), depth, index):
+    number = 0 if rung.family is None else rung.family.number
+    for word in (number, rung.depth, index):
         key = jr.fold_in(key, word)
     return key

@@ -2,63 +2,46 @@
 
 from collections.abc import Sequence
 
+from shoal.selection._choice import Delivery
 from shoal.selection._rule import Choice
 from shoal.selection._rung import Rung
 
 
-def sentence(rungs: Sequence[Rung], choice: Choice, *, max_condition: float, max_round_trip: float) -> str:
-    """Why this rung, or why none, in words and figures."""
-    if choice.best is None:
-        if not any(r.figures for r in rungs):
+def sentence(rungs: Sequence[Rung], choice: Choice, delivery: Delivery | None, limits: str) -> str:
+    """Why this rung, or why none, in words and figures. Every figure stands beside the name of its rung."""
+    if choice.best is None or delivery is None:
+        if not any(r.log_likelihoods for r in rungs):
             return "No rung had the time for one epoch. Give a longer time limit, or fewer depths."
         return "No rung ended with a finite validation log-likelihood; nothing can be chosen."
-    best, top = rungs[choice.best], choice.verdicts[choice.best]
-    limits = f"99 % κ at most {max_condition:.6g} and a float32 round trip within {max_round_trip:.3g}"
-    if choice.chosen is None or top is None:
-        good = [i for i, v in enumerate(choice.verdicts) if v is not None and v.as_good]
-        listed = "; ".join(f"{name(rungs[i])}: {_conditions(rungs[i])}" for i in good)
-        return f"None of the rungs that are as good as the best has {limits} ({listed}). The trade-off is shown below."
-    chosen, verdict = rungs[choice.chosen], choice.verdicts[choice.chosen]
-    if choice.chosen == choice.best or verdict is None:
-        why = _best_of(sum(v is not None for v in choice.verdicts), len(rungs))
-        if not _shallower_as_good(rungs, choice) and why.startswith("the best"):
-            why += ", and no shallower rung comes within one standard error"
+    best, kept = rungs[choice.best], rungs[delivery.rung]
+    if choice.chosen is None:
+        return (
+            f"No rung that is as good as the best ({best.name}) has {limits}. Delivered: {kept.name}, {delivery.why}; "
+            f"{figures(kept)}. {delivery.advice}"
+        )
+    verdict = choice.verdicts[delivery.rung]
+    if delivery.rung == choice.best or verdict is None:
+        measured = sum(v is not None for v in choice.verdicts)
+        why = f"the best validation log-likelihood of {measured} rungs"
     else:
         why = (
-            f"within one standard error of the best ({name(best)}): "
-            f"behind by {verdict.difference:.4g} ± {verdict.standard_error:.2g} nats a row"
+            f"as good as the best ({best.name}): behind by {verdict.difference:.3g} ± {verdict.standard_error:.2g} nats a "
+            f"row, at most {verdict.upper:.3g} with 95 % confidence"
         )
-    passed = _shallower_as_good(rungs, choice)
-    skipped = f" Shallower and as good, but ill-conditioned: {', '.join(passed)}." if passed else ""
-    return f"Chosen: {name(chosen)}; {why}; {_conditions(chosen)} (wanted: {limits}).{skipped}"
+    skipped = [rungs[i].name for i in choice.good() if _shallower_but_unsafe(rungs, choice, i)]
+    more = f" Shallower and as good, but ill-conditioned: {', '.join(skipped)}." if skipped else ""
+    return f"Chosen: {kept.name}; {why}; {figures(kept)} (wanted: {limits}).{more}"
 
 
-def _best_of(measured: int, rungs: int) -> str:
-    if measured == 1 < rungs:
-        return f"the only one of {rungs} rungs that was measured"
-    return "the best validation log-likelihood of " + (
-        "all rungs" if measured == rungs else f"the {measured} rungs that were measured, of {rungs}"
-    )
-
-
-def name(rung: Rung) -> str:
-    """The rung in words."""
-    return f"{rung.family} with {rung.depth} layer{'s' if rung.depth > 1 else ''}"
-
-
-def _conditions(rung: Rung) -> str:
+def figures(rung: Rung) -> str:
+    """The rung's κ and round trip in words."""
     candidate = rung.candidate()
-    if candidate is None:
-        return "not measured"
-    return f"99 % κ {candidate.condition_q99:.3g}, float32 round trip {candidate.round_trip:.2g}"
+    if candidate is None or candidate.condition_q99 is None or candidate.round_trip is None:
+        return "κ not measured"
+    return f"99 % κ {candidate.condition_q99:.3g}, 99.9 % float32 round trip {candidate.round_trip:.2g}"
 
 
-def _shallower_as_good(rungs: Sequence[Rung], choice: Choice) -> list[str]:
-    if choice.chosen is None:
-        return []
-    depth = rungs[choice.chosen].depth
-    return [
-        name(rungs[i])
-        for i, v in enumerate(choice.verdicts)
-        if v is not None and v.as_good and not v.eligible and rungs[i].depth < depth
-    ]
+def _shallower_but_unsafe(rungs: Sequence[Rung], choice: Choice, index: int) -> bool:
+    verdict = choice.verdicts[index]
+    unsafe = verdict is not None and (verdict.well_conditioned is False or verdict.invertible is False)
+    return unsafe and choice.chosen is not None and rungs[index].depth < rungs[choice.chosen].depth

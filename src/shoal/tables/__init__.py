@@ -10,6 +10,7 @@ from ._open import open_source as open_source
 from ._read import read_table as read_table
 from ._request import join_names as join_names
 from ._source import Source as Source
+from ._split import FRACTIONS as FRACTIONS
 from ._split import row_groups as row_groups
 from ._split import split as split
 from ._table import Table as Table

@@ -1,0 +1,202 @@
+"""Fitting a mixture of full-covariance normals by expectation-maximisation, in NumPy float64, with row weights.
+
+Both steps are products with one table of features, Φ(x) = (x_i x_j for i <= j, x_i, 1): the log-densities of all components
+are Φ times one matrix, the moments of all components are the responsibilities times Φ (Dempster, Laird, Rubin 1977 for
+the steps). Rows are standardised, so that the sums of squares in Φ lose nothing that matters: precisions end at 1e6.
+"""
+
+import time
+from dataclasses import dataclass
+
+import jax.numpy as jnp
+import numpy as np
+from scipy.linalg import solve_triangular
+
+from shoal._scalars import FloatArray
+from shoal.distributions._gaussian_mixture import GaussianMixture
+
+FLOOR = 1e-6  # added to every variance, of columns in units of their deviation
+TOLERANCE = 1e-3  # nats a row: EM ends where a step gains less
+STEPS = 60
+FIRST_ROWS = 8000  # EM begins on so many rows, where there are more
+BLOCK = 8192
+ROWS_PER_NUMBER = 3.0  # rows for each column of each component, at least
+
+
+@dataclass(frozen=True)
+class Components:
+    """Weights (K,), means (K, n) and upper factors P (K, n, n) of the precisions P P^T, in float64."""
+
+    weights: FloatArray
+    means: FloatArray
+    factors: FloatArray
+
+    def log_density(self, x: FloatArray) -> FloatArray:
+        """log p of rows (rows, n)."""
+        logs = [_log_sum(part)[0] for part in _joint(self, x)]
+        return np.concatenate(logs)
+
+    def distribution(self) -> GaussianMixture:
+        """The mixture in JAX's default dtype."""
+        diagonals = np.diagonal(self.factors, axis1=1, axis2=2)
+        parts = (np.log(self.weights), self.means, np.triu(self.factors, 1), np.log(diagonals))
+        return GaussianMixture(*(jnp.asarray(part, jnp.result_type(float)) for part in parts))
+
+
+def fit_gaussian_mixture(
+    x: FloatArray, count: int, weights: FloatArray | None = None, *, seed: int = 0, deadline: float | None = None
+) -> Components:
+    """`count` normals fitted to rows (rows, n) by EM from k-means++ (Arthur and Vassilvitskii 2007) and a few k-means steps.
+
+    Every variance gets `FLOOR`; a component that loses its rows keeps that floor and a weight near 0. Ends where a step
+    gains less than `TOLERANCE` nats a row, after `STEPS` steps (the first ones on `FIRST_ROWS` rows), or at `deadline`
+    (of `time.monotonic`).
+    """
+    rng = np.random.default_rng(seed)
+    w = np.full(len(x), 1.0) if weights is None else np.asarray(weights, np.float64)
+    w = w / w.mean()
+    some = rng.permutation(len(x))[:FIRST_ROWS] if len(x) > FIRST_ROWS else np.arange(len(x))
+    labels = _clusters(x[some], w[some], count, rng)
+    begun = np.zeros((len(some), count))
+    begun[np.arange(len(some)), labels] = 1.0
+    found = _maximised(*_moments(x[some], [begun], w[some]), count)
+    found = _climbed(found, x[some], w[some], STEPS, deadline)
+    return found if len(some) == len(x) else _climbed(found, x, w, STEPS // 3, deadline)
+
+
+def choose_gaussian_mixture(
+    x: FloatArray,
+    validation: FloatArray,
+    weights: FloatArray | None = None,
+    validation_weights: FloatArray | None = None,
+    *,
+    seed: int = 0,
+    seconds: float = np.inf,
+) -> Components:
+    """The mixture of 1, 2, 4, ... normals with the highest likelihood of the `validation` rows.
+
+    Doubling ends where two doublings in a row gained nothing, where components would have fewer than `ROWS_PER_NUMBER` rows a
+    column, or where the next one would not fit into `seconds`.
+    """
+    started, best, top, worse, count, last = time.monotonic(), None, -np.inf, 0, 1, 0.0
+    while worse < 2:
+        if count > 1 and count * x.shape[1] * ROWS_PER_NUMBER > len(x):
+            break
+        before = time.monotonic()
+        if best is not None and before - started + 2.0 * last > seconds:
+            break
+        found = fit_gaussian_mixture(x, count, weights, seed=seed, deadline=started + seconds if best else None)
+        value = float(np.average(_raised(found.log_density(validation)), weights=validation_weights))
+        if best is None or value > top:
+            best, top, worse = found, value, 0
+        else:
+            worse += 1
+        count, last = 2 * count, time.monotonic() - before
+    assert best is not None
+    return best
+
+
+def _raised(logs: FloatArray) -> FloatArray:
+    """Log-densities with the lowest 0.1 % (one at least) raised to the next, so that no single row decides."""
+    few = max(1, len(logs) // 1000)
+    return np.maximum(logs, np.partition(logs, few)[few]) if len(logs) > few else logs
+
+
+def _climbed(found: Components, x: FloatArray, w: FloatArray, steps: int, deadline: float | None) -> Components:
+    old = -np.inf
+    for _ in range(steps):
+        shares, total = [], 0.0
+        for joint, part in zip(_joint(found, x), _blocks(w), strict=True):
+            logs, share = _log_sum(joint)
+            shares.append(share)
+            total += float(part @ logs)
+        found = _maximised(*_moments(x, shares, w), len(found.weights))
+        gained, old = total / len(x) - old, total / len(x)
+        if gained < TOLERANCE or (deadline is not None and time.monotonic() > deadline):
+            break
+    return found
+
+
+def _blocks(a: FloatArray) -> list[FloatArray]:
+    return [a[start : start + BLOCK] for start in range(0, len(a), BLOCK)]
+
+
+def _features(x: FloatArray) -> FloatArray:
+    i, j = np.triu_indices(x.shape[1])
+    return np.concatenate([x[:, i] * x[:, j], x, np.ones((len(x), 1))], axis=1)
+
+
+def _joint(found: Components, x: FloatArray) -> list[FloatArray]:
+    """log w_k + log N(x; k) of blocks of rows: Φ(x) times a matrix."""
+    n = x.shape[1]
+    i, j = np.triu_indices(n)
+    precision = found.factors @ found.factors.transpose(0, 2, 1)
+    linear = (precision @ found.means[:, :, None])[:, :, 0]
+    square = np.where(i == j, -0.5, -1.0) * precision[:, i, j]
+    logs = np.log(np.diagonal(found.factors, axis1=1, axis2=2)).sum(axis=1)
+    with np.errstate(divide="ignore"):
+        constant = np.log(found.weights) + logs - 0.5 * n * np.log(2 * np.pi)
+    constant = constant - 0.5 * np.sum(linear * found.means, axis=1)
+    matrix = np.concatenate([square, linear, constant[:, None]], axis=1).T
+    return [_features(part) @ matrix for part in _blocks(x)]
+
+
+def _log_sum(joint: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """(log of the sum over components, their shares)."""
+    top = joint.max(axis=1, keepdims=True)
+    shares = np.exp(joint - top)
+    total = shares.sum(axis=1, keepdims=True)
+    return (top + np.log(total))[:, 0], shares / total
+
+
+def _moments(x: FloatArray, shares: list[FloatArray], w: FloatArray) -> tuple[FloatArray, int]:
+    total: FloatArray | float = 0.0
+    start = 0
+    for share in shares:
+        rows = slice(start, start + len(share))
+        total = total + (share * w[rows, None]).T @ _features(x[rows])
+        start += len(share)
+    return np.asarray(total), x.shape[1]
+
+
+def _maximised(moments: FloatArray, n: int, count: int) -> Components:
+    i, j = np.triu_indices(n)
+    mass = moments[:, -1] + 1e-10
+    means = moments[:, len(i) : -1] / mass[:, None]
+    covariances = np.zeros((count, n, n))
+    covariances[:, i, j] = covariances[:, j, i] = moments[:, : len(i)] / mass[:, None]
+    covariances -= means[:, :, None] * means[:, None, :]
+    covariances[:, np.arange(n), np.arange(n)] += FLOOR
+    factors = np.stack([_factor(c) for c in covariances])
+    return Components(mass / mass.sum(), means, factors)
+
+
+def _factor(covariance: FloatArray) -> FloatArray:
+    """Upper triangular P with P P^T the inverse; where rounding made it indefinite, of the nearest that is not."""
+    try:
+        lower = np.linalg.cholesky(covariance)
+    except np.linalg.LinAlgError:
+        values, vectors = np.linalg.eigh(covariance)
+        root = (vectors * np.sqrt(np.maximum(values, FLOOR))).T
+        lower = np.linalg.qr(root)[1].T
+        lower = lower * np.sign(np.diag(lower))
+    return solve_triangular(lower, np.eye(len(covariance)), lower=True).T
+
+
+def _clusters(x: FloatArray, w: FloatArray, count: int, rng: np.random.Generator) -> np.ndarray:
+    """Labels by k-means++ and five k-means steps."""
+    centres = np.empty((count, x.shape[1]))
+    centres[0] = x[rng.choice(len(x), p=w / w.sum())]
+    away = np.sum((x - centres[0]) ** 2, axis=1)
+    for c in range(1, count):
+        p = away * w
+        centres[c] = x[rng.choice(len(x), p=p / p.sum() if p.sum() > 0 else w / w.sum())]
+        away = np.minimum(away, np.sum((x - centres[c]) ** 2, axis=1))
+    labels = np.zeros(len(x), int)
+    for _ in range(5):
+        labels = np.argmax(x @ centres.T - 0.5 * np.sum(centres**2, axis=1), axis=1)
+        mass = np.bincount(labels, w, count)
+        sums = np.stack([np.bincount(labels, w * column, count) for column in x.T], axis=1)
+        held = mass > 0
+        centres[held] = sums[held] / mass[held, None]
+    return labels

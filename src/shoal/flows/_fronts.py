@@ -1,0 +1,170 @@
+"""Fronts: the closed-form densities that stand between the data and the first layer, and are rung 0 of the ladder.
+
+A front is a bijection and a base. Its name lists its parts from the data on: "standardize" (log tails only) or "marginals"
+(each column to a normal one), then perhaps "gaussian" (the maximum-likelihood affine map), then perhaps "mixture" (a base
+of full-covariance normals in place of the standard one). "marginals+gaussian" is the Gaussian copula.
+"""
+
+import time
+from dataclasses import dataclass
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from shoal._errors import InputError
+from shoal._families import FRONT_NAMES
+from shoal._scalars import FloatArray
+from shoal.bijections import (
+    AbstractBijection,
+    Chain,
+    LogTails,
+    first_unlike,
+    layers_of,
+    marginals,
+    whitening,
+)
+from shoal.distributions import (
+    AbstractDistribution,
+    Flow,
+    Padded,
+    StandardNormal,
+    choose_gaussian_mixture,
+)
+
+from shoal.flows._common import restacked
+
+FIRST, SECOND, LAST = ("standardize", "marginals"), "gaussian", "mixture"
+FRONTS = FRONT_NAMES
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Rows to set a front from: `x` (rows, n), `context` (rows, c), `weights` (rows,), in float64."""
+
+    x: FloatArray
+    context: FloatArray | None = None
+    weights: FloatArray | None = None
+
+
+@dataclass(frozen=True)
+class Front:
+    """A front that is set: `parts`, bijections in the order from the data on, and the base.
+
+    `validation`: log-densities of the validation rows under the front alone (None where the front has no context and the
+    table has one); `seconds`: what setting it took.
+    """
+
+    name: str
+    parts: tuple[AbstractBijection, ...]
+    base: AbstractDistribution
+    validation: FloatArray | None
+    seconds: float
+
+    @property
+    def is_mixture(self) -> bool:
+        """Whether the base is a mixture."""
+        return LAST in self.name.split("+")
+
+    def flow(self) -> Flow:
+        """Rung 0: the front alone."""
+        return Flow(self.base, Chain(self.parts[::-1]))
+
+    def around(self, flow: Flow | Padded) -> Flow | Padded:
+        """The flow with the front between its layers and the data. Flows that change the space stay as they are."""
+        if isinstance(flow, Padded):
+            return flow
+        return Flow(self.base, Chain([flow.bijection, *self.parts[::-1]]))
+
+    def grown(self, flow: Flow | Padded, shallow: Flow | Padded) -> Flow | Padded:
+        """`flow`, made by `around`, with the layers, front and base of a trained shallower one of the same recipe.
+
+        The layers that `shallow` does not have stay as they are made, at the identity: on the latent side where their number
+        is even, on the data side where it is odd, so that layers of two kinds still take turns. Where layers do not have one
+        structure (a recipe whose layers depend on the depth), `flow` is returned as it is.
+        """
+        if isinstance(flow, Padded) or isinstance(shallow, Padded):
+            return flow
+        ours, theirs = flow.bijection.bijections, shallow.bijection.bijections  # type: ignore[attr-defined]
+        new, old = list(layers_of(ours[0])), list(layers_of(theirs[0]))
+        more = len(new) - len(old)
+        joined = new[:more] + old if more % 2 == 0 else old + new[len(old) :]
+        if more < 0 or any(first_unlike([a, b]) is not None for a, b in zip(new, joined, strict=True)):
+            return flow
+        return Flow(shallow.base, Chain([restacked(ours[0], joined), *theirs[1:]]))
+
+class Fronts:
+    """Sets fronts from one table, each part once however many fronts have it.
+
+    **Arguments:** `train`, `validation`: the rows, standardised; `seed`: of the mixtures; `seconds`: that a mixture may take.
+    """
+
+    def __init__(self, train: Sample, validation: Sample, *, seed: int = 0, seconds: float = np.inf):
+        self.train, self.validation = train, validation
+        self.seed, self.seconds = seed, seconds
+        zero = lambda sample: np.zeros(len(sample.x))  # noqa: E731
+        self._known = {(): ((), train.x, validation.x, zero(validation))}
+
+    def set(self, name: str) -> Front:
+        """The front of that name. **Raises:** `InputError` for a name that is none."""
+        started = time.monotonic()
+        words = checked(name)
+        mixture = LAST in words
+        words = tuple(w for w in words if w != LAST)
+        parts, x, held, log_det = self._reached(words)
+        bare = self.train.context is not None and SECOND not in words
+        n = x.shape[1]
+        if mixture:
+            found = choose_gaussian_mixture(
+                x, held, self.train.weights, self.validation.weights, seed=self.seed, seconds=self.seconds
+            )
+            base, logs = found.distribution(), found.log_density(held)
+        else:
+            base = StandardNormal(n)
+            logs = -0.5 * np.sum(held**2, axis=1) - 0.5 * n * np.log(2 * np.pi)
+        validation = None if bare else logs + log_det
+        return Front(name, parts, base, validation, time.monotonic() - started)
+
+    def _reached(self, words: tuple[str, ...]) -> tuple[tuple[AbstractBijection, ...], FloatArray, FloatArray, FloatArray]:
+        """The parts, the latents of both samples, and the log-dets of the validation rows."""
+        if words in self._known:
+            return self._known[words]
+        parts, x, held, log_det = self._reached(words[:-1])
+        new: tuple[AbstractBijection, ...]
+        if words[-1] == SECOND:
+            new = (whitening(x, self.train.weights, self.train.context), LogTails(x.shape[1]))
+        elif words[-1] == "marginals":
+            held_weights = self.validation.weights
+            new = (marginals(x, self.train.weights, validation=held, validation_weights=held_weights),)
+        else:
+            new = (LogTails(x.shape[1]),)
+        step = Chain(new[::-1])
+        x, _ = _to_latent(step, x, self.train.context)
+        held, more = _to_latent(step, held, self.validation.context)
+        self._known[words] = ((*parts, *new), x, held, log_det + more)
+        return self._known[words]
+
+
+def checked(name: str) -> tuple[str, ...]:
+    """The parts of a front's name, the first one said. **Raises:** `InputError` for a name that is none."""
+    if name not in FRONTS:
+        raise InputError(f"front {name!r} is unknown; choose from {', '.join(FRONTS)}.")
+    words = tuple(name.split("+"))
+    return words if words[0] in FIRST else ("standardize", *words)
+
+
+def _to_latent(
+    step: AbstractBijection, x: FloatArray, context: FloatArray | None
+) -> tuple[FloatArray, FloatArray]:
+    dtype = jnp.result_type(float)
+    c = None if context is None or step.context_shape is None else jnp.asarray(context, dtype)
+    z, log_det = _run(step, jnp.asarray(x, dtype), c)
+    return np.asarray(z, np.float64), np.asarray(log_det, np.float64)
+
+
+@eqx.filter_jit
+def _run(step: AbstractBijection, x, context):
+    return jax.vmap(step.inverse_and_log_det, in_axes=(0, None if context is None else 0))(x, context)
+
+

@@ -1,0 +1,235 @@
+"""The race: chains of rungs from zero layers up, the worse ones dropped, so that the time goes to what wins.
+
+Rung 0 of a chain is its front alone, a closed form. A round trains every chain that is left at the next depth.
+After it a chain is dropped where it is surely behind another one, where its last layers surely gained less than the margin,
+or, under a time limit, where it is not in the better half. The last chain gets what is left of the time.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from shoal._scalars import FloatArray
+from shoal.flows import Family, Front, Fronts, Sample
+from shoal.selection._prepare import Prepared
+from shoal.selection._rule import ONE_SIDED, paired_difference, winsorised
+from shoal.selection._rung import Rung, Training, close, train
+
+RESERVE = 0.12  # share of a limit for measuring and writing, between the two
+LEAST_RESERVE, MOST_RESERVE = 8.0, 60.0
+FRONT_SHARE = 0.12  # of a limit, for the mixtures of all fronts together
+FIXED = 9.0  # seconds of compiling and scoring that a rung is taken to cost before one is measured
+WORTH = 2.0  # a rung is begun where there is so many times its fixed cost for it
+FIRST_SHARE = 0.45  # of the training time, for all rounds but the last
+
+Listener = Callable[[dict[str, Any]], None] | None
+
+
+@dataclass
+class Clock:
+    """The time of one ladder. `limit` None: no limit."""
+
+    limit: float | None
+    started: float = field(default_factory=time.monotonic)
+    fixed: float = FIXED
+
+    def elapsed(self) -> float:
+        """Seconds since the ladder began."""
+        return time.monotonic() - self.started
+
+    def left(self) -> float:
+        """Seconds for training from now on; inf without a limit."""
+        if self.limit is None:
+            return np.inf
+        kept = min(max(RESERVE * self.limit, LEAST_RESERVE), MOST_RESERVE, 0.4 * self.limit)
+        return self.limit - self.elapsed() - kept
+
+
+@dataclass
+class Chain:
+    """A front and a family, and the rungs trained so far, shallow first; `dropped` says why it ended."""
+
+    front: Front
+    family: Family
+    rungs: list[Rung] = field(default_factory=list)
+    dropped: str = ""
+
+
+@dataclass
+class Race:
+    """Everything that was run: rungs in order, and what happened, step by step, for the record."""
+
+    rungs: list[Rung]
+    events: list[dict[str, Any]]
+    interrupted: bool = False
+
+
+def race(
+    prepared: Prepared,
+    fronts: Sequence[str],
+    families: Sequence[Family],
+    depths: Sequence[int],
+    shared: Training,
+    clock: Clock,
+    *,
+    margin: float,
+    few: int | None,
+    listen: Listener,
+) -> Race:
+    """Run the race on the parts of `prepared`. Ctrl-C ends it with what is done.
+
+    `few`: how many of the fronts get layers (None: all): the likeliest alone, but both kinds of base if there are two.
+    """
+    result = Race([], [])
+    weights = prepared.parts["validation"].weights
+    try:
+        begun = _zero(prepared, fronts, shared.seed, clock, result, listen)
+        handed = begun if few is None else _handed_on(begun, few, weights)
+        chains = [Chain(front, family) for front in handed for family in families]
+        plan = _plan(sorted(set(depths)), len(chains), clock)
+        for number, depth in enumerate(plan):
+            alive = [c for c in chains if not c.dropped]
+            last = number == len(plan) - 1
+            for place, chain in enumerate(alive):
+                share = _share(clock, len(alive) - place, last, alive, plan[number:])
+                rung = Rung(chain.front.name, chain.family, depth)
+                result.rungs.append(rung)
+                if share is not None and share < clock.fixed:
+                    continue
+                heard = _heard(listen, rung, len(result.rungs), len(plan) * len(chains) + len(fronts))
+                before = chain.rungs[-1] if chain.rungs else None
+                train(rung, chain.front, prepared, shared, before=before, time_limit=share, progress=heard)
+                _after(rung, chain, clock, prepared, result, listen)
+                if any(r.status == "interrupted" for r in rung.results):
+                    result.interrupted = True
+                    return result
+            _drop(alive, clock.limit is not None, margin, weights, result)
+    except KeyboardInterrupt:
+        result.interrupted = True
+    return result
+
+
+def _zero(
+    prepared: Prepared, names: Sequence[str], seed: int, clock: Clock, result: Race, listen: Listener
+) -> list[Front]:
+    """Set the fronts, each with its rung 0."""
+    sample = {
+        name: Sample(part.x, part.context, part.weights) for name, part in prepared.parts.items() if name != "test"
+    }
+    mixtures = max(sum("mixture" in name for name in names), 1)
+    seconds = np.inf if clock.limit is None else FRONT_SHARE * clock.limit / mixtures
+    setter, made = Fronts(sample["train"], sample["validation"], seed=seed, seconds=seconds), []
+    for name in names:
+        rung = Rung(name)
+        front = setter.set(name)
+        close(rung, front)
+        result.rungs.append(rung)
+        made.append(front)
+        _tell(rung, prepared, result, listen)
+    return made
+
+
+def _handed_on(fronts: list[Front], few: int, weights: FloatArray | None) -> list[Front]:
+    """The `few` fronts that get layers, the likeliest first; with two or more, both kinds of base among them."""
+
+    def value(front: Front) -> float:
+        return -np.inf if front.validation is None else winsorised(front.validation[None], weights)
+
+    ranked = sorted(fronts, key=value, reverse=True)
+    chosen = ranked[:few]
+    kinds = [[f for f in ranked if f.is_mixture == kind] for kind in (False, True)]
+    for kind in kinds:
+        if few > 1 and kind and kind[0] not in chosen:
+            chosen = [*chosen[:-1], kind[0]]
+    return chosen
+
+
+def _plan(depths: list[int], chains: int, clock: Clock) -> list[int]:
+    """The depths that there is time for: the shallow ones are left out first, up to four layers."""
+    if clock.limit is None:
+        return depths
+    affordable = clock.left() / (WORTH * clock.fixed)
+    rounds, width, cost = 0, chains, 0.0
+    while rounds < len(depths) and cost + width <= max(affordable, 1.0):
+        cost, rounds, width = cost + width, rounds + 1, max(width // 2, 1)
+    if rounds >= len(depths):
+        return depths
+    end = sum(d <= 4 for d in depths) or 1  # what is left out lies below four layers, then above them
+    rounds = max(rounds, 1)
+    return depths[end - rounds : end] if rounds <= end else depths[:rounds]
+
+
+def _share(clock: Clock, waiting: int, last: bool, alive: list[Chain], plan: list[int]) -> float | None:
+    """Seconds of the next rung: the last round shares what is left, the rounds before it `FIRST_SHARE` of all."""
+    if clock.limit is None:
+        return None
+    left = clock.left()
+    if last:
+        return left / waiting
+    rounds = len(plan) - 1
+    later = clock.fixed * sum(max(len(alive) // 2**i, 1) for i in range(1, len(plan)))
+    training = max(left - clock.fixed * waiting - later, 0.0)
+    return clock.fixed + FIRST_SHARE * training / (rounds * waiting)
+
+
+def _after(rung: Rung, chain: Chain, clock: Clock, prepared: Prepared, result: Race, listen: Listener) -> None:
+    if rung.log_likelihoods:
+        chain.rungs.append(rung)
+    else:
+        chain.dropped = rung.dropped = "not one epoch in its time" if rung.status != "diverged" else "diverged"
+    if rung.results:
+        spent = sum(row["seconds"] for row in rung.results[0].history)
+        clock.fixed = 0.5 * clock.fixed + 0.5 * min(max(rung.seconds - spent, 1.0), 4 * FIXED)
+    _tell(rung, prepared, result, listen)
+
+
+def _drop(alive: list[Chain], halving: bool, margin: float, weights: FloatArray | None, result: Race) -> None:
+    """End the chains that have no hope, or that have come to their end."""
+    ranked = sorted((c for c in alive if c.rungs), key=lambda c: -_value(c.rungs[-1], weights))
+    for place, chain in enumerate(ranked):
+        rung = chain.rungs[-1]
+        behind = None if place == 0 else _loss(ranked[0].rungs[-1], rung, weights)
+        gain = None if len(chain.rungs) < 2 else _loss(rung, chain.rungs[-2], weights)
+        if behind is not None and behind.mean - ONE_SIDED * behind.standard_error > 0:
+            chain.dropped = f"behind {ranked[0].rungs[-1].name} by {behind.mean:.3g} ± {behind.standard_error:.2g} nats"
+        elif gain is not None and gain.mean + ONE_SIDED * gain.standard_error < margin:
+            chain.dropped = f"the last layers gained {gain.mean:.3g} ± {gain.standard_error:.2g} nats"
+        elif halving and place >= max(len(ranked) // 2, 1):
+            chain.dropped = "not in the better half"
+        rung.dropped = chain.dropped
+        if chain.dropped:
+            result.events.append({"event": "dropped", "rung": rung.name, "why": chain.dropped})
+
+
+def _value(rung: Rung, weights: FloatArray | None) -> float:
+    return winsorised(np.stack(rung.log_likelihoods), weights)
+
+
+def _loss(a: Rung, b: Rung, weights: FloatArray | None):
+    return paired_difference(np.stack(a.log_likelihoods), np.stack(b.log_likelihoods), weights)
+
+
+def _heard(listen: Listener, rung: Rung, done: int, total: int) -> Listener:
+    if listen is None:
+        return None
+
+    def heard(event: dict[str, Any]) -> None:
+        fraction = (done - 1 + event["fraction"]) / max(total, done)
+        listen({**event, "stage": "train", "rung": rung.name, "seed": event["run"], "fraction": fraction})
+
+    return heard
+
+
+def _tell(rung: Rung, prepared: Prepared, result: Race, listen: Listener) -> None:
+    value = None
+    if rung.log_likelihoods:
+        value = _value(rung, prepared.parts["validation"].weights) - prepared.log_volume
+    result.events.append(
+        {"event": "rung", "rung": rung.name, "seconds": rung.seconds, "validation": value, "status": rung.status}
+    )
+    if listen is not None:
+        summary = {} if value is None else {"validation": value}
+        listen({"stage": "rung", "rung": rung.name, "status": rung.status, "seconds": rung.seconds, "summary": summary})
