@@ -21,7 +21,7 @@ from shoal.selection._rung import Rung, Training, close, train
 RESERVE = 0.12  # share of a limit for measuring and writing, between the two
 LEAST_RESERVE, MOST_RESERVE = 8.0, 60.0
 FRONT_SHARE = 0.12  # of a limit, for the mixtures of all fronts together
-FIXED = 9.0  # seconds of compiling and scoring that a rung is taken to cost before one is measured
+FIXED = 14.0  # seconds of compiling and scoring that a rung is taken to cost before one is measured
 WORTH = 2.0  # a rung is begun where there is so many times its fixed cost for it
 FIRST_SHARE = 0.45  # of the training time, for all rounds but the last
 
@@ -88,8 +88,10 @@ def race(
     try:
         begun = _zero(prepared, fronts, shared.seed, clock, result, listen)
         handed = begun if few is None else _handed_on(begun, few, weights)
+        while few is not None and len(handed) > 1 and not _two_rounds(len(handed) * len(families), clock):
+            handed = handed[:-1]
         chains = [Chain(front, family) for front in handed for family in families]
-        plan = _plan(sorted(set(depths)), len(chains), clock)
+        plan = _plan(depths, len(chains), clock)
         for number, depth in enumerate(plan):
             alive = [c for c in chains if not c.dropped]
             last = number == len(plan) - 1
@@ -157,9 +159,15 @@ def _plan(depths: list[int], chains: int, clock: Clock) -> list[int]:
         cost, rounds, width = cost + width, rounds + 1, max(width // 2, 1)
     if rounds >= len(depths):
         return depths
+    if rounds < 2:
+        return depths[: sum(d <= 2 for d in depths) or 1][-1:]  # one rung, two layers
     end = sum(d <= 4 for d in depths) or 1  # what is left out lies below four layers, then above them
-    rounds = max(rounds, 1)
     return depths[end - rounds : end] if rounds <= end else depths[:rounds]
+
+
+def _two_rounds(chains: int, clock: Clock) -> bool:
+    """Whether there is time for all chains at one depth, and the better half at the next."""
+    return chains + max(chains // 2, 1) <= clock.left() / (WORTH * clock.fixed)
 
 
 def _share(clock: Clock, waiting: int, last: bool, alive: list[Chain], plan: list[int]) -> float | None:

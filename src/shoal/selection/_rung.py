@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import jax.random as jr
 import numpy as np
+import optax
 
 from shoal._scalars import FloatArray
 from shoal._types import Key
@@ -15,6 +16,7 @@ from shoal.distributions import Flow, Padded
 from shoal.flows import Family, Front
 from shoal.selection._evaluate import Figures, log_likelihoods, measure
 from shoal.selection._prepare import Prepared
+from shoal.selection._rates import BEHIND_A_FRONT
 from shoal.selection._rule import Candidate, winsorised
 from shoal.training import ConditioningMonitor, FitResult, Settings, fit_many
 
@@ -143,6 +145,7 @@ def train(
         validation_context=validation.context,
         validation_weights=validation.weights,
         settings=replace(shared.settings, time_limit=time_limit),
+        optimizer=optax.adam(1.0) if isinstance(start[0], Padded) else BEHIND_A_FRONT,
         folder=folder,
         resume=shared.resume,
         progress=progress,
