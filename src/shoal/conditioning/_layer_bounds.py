@@ -32,6 +32,7 @@ from shoal.bijections import (
     Squeeze,
     Standardize,
     StandardizedContext,
+    Whitening,
 )
 from shoal.conditioning._intervals import Box, affine, norm
 from shoal.conditioning._precision import compute
@@ -123,6 +124,7 @@ def _(layer, box: Box | None, context: FloatArray | None, turned: bool) -> Piece
 @layer_bound.register(LULinear)
 @layer_bound.register(DenseLinear)
 @layer_bound.register(Householder)
+@layer_bound.register(Whitening)
 def _(layer, box: Box | None, context: FloatArray | None, turned: bool) -> Piece:
     there, back = (_matrix(layer, context, t) for t in (turned, not turned))
     stretch, shrink = norm(there), norm(back)

@@ -18,6 +18,8 @@ from shoal.bijections import (
     AffineCoupling,
     Chain,
     Inverse,
+    LogTails,
+    Marginals,
     Scan,
     SplineCoupling,
 )
@@ -82,6 +84,13 @@ def _(bijection, v, jacobian, context, direction) -> Pushed:
     through = jax.jacfwd(lambda k: moved_by(k, moved))(kept)
     below = slope[:, None] * of_moved + through @ of_kept
     return partition.join(kept, image), jax.vmap(partition.join, in_axes=1, out_axes=1)(of_kept, below)
+
+
+@push.register(LogTails)
+@push.register(Marginals)
+def _(bijection, v, jacobian, context, direction) -> Pushed:
+    image, slope = jax.jvp(lambda u: _function(bijection, direction)(u, context), (v,), (jnp.ones_like(v),))
+    return image, slope[:, None] * jacobian
 
 
 def _function(bijection: AbstractBijection, direction: Direction):
