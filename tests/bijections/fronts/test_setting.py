@@ -1,0 +1,130 @@
+"""Fronts set from rows: the closed forms they claim to be, weights as repeated rows, heavy tails, overflow."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import stats
+
+from shoal.bijections import Chain, LogTails, Marginals, Whitening, marginals, whitening
+from shoal.bijections.fronts import _set_marginals as setting
+from shoal.distributions import Flow, StandardNormal
+
+RNG = np.random.default_rng(3)
+
+
+def log_prob(parts, x):
+    flow = Flow(StandardNormal(x.shape[1]), parts if not isinstance(parts, list) else Chain(parts))
+    return np.asarray(flow.log_prob(x), np.float64)
+
+
+@pytest.mark.parametrize("condition", [1.0, 1e3])
+def test_a_whitening_is_the_maximum_likelihood_gaussian(condition):
+    z = RNG.normal(size=(500, 4)) * np.array([condition, 3.0, 1.0, 0.1])
+    x = z @ RNG.normal(size=(4, 4)) + np.array([1.0, -2.0, 0.0, 5.0])
+    with jax.enable_x64(True):
+        got = log_prob(whitening(x), x)
+    exact = stats.multivariate_normal(x.mean(axis=0), np.cov(x.T, bias=True)).logpdf(x)
+    np.testing.assert_allclose(got, exact, atol=1e-7)
+
+
+def test_a_whitening_of_a_context_is_the_regression():
+    c = RNG.normal(size=(800, 2))
+    x = c @ np.array([[1.0, -0.5, 0.2], [0.3, 0.0, 2.0]]) + 0.1 * RNG.normal(size=(800, 3))
+    with jax.enable_x64(True):
+        front = whitening(x, None, c)
+        z = np.asarray(jax.vmap(front.inverse)(jnp.asarray(x), jnp.asarray(c)))
+    np.testing.assert_allclose(z.mean(axis=0), 0, atol=1e-9)
+    np.testing.assert_allclose(np.cov(z.T, bias=True), np.eye(3), atol=1e-8)
+    np.testing.assert_allclose(c.T @ z, 0, atol=1e-7)
+
+
+def test_columns_that_are_functions_of_each_other_leave_a_whitening_finite():
+    x = RNG.normal(size=(50, 2))
+    front = whitening(np.hstack([x, x @ np.array([[1.0], [1.0]])]))
+    assert all(bool(jnp.all(jnp.isfinite(leaf))) for leaf in jax.tree.leaves(front))
+
+
+@pytest.mark.parametrize("make", [whitening, marginals])
+def test_a_weight_counts_as_so_many_rows(make):
+    x, weights = RNG.normal(size=(300, 3)) ** 3, RNG.integers(1, 4, 300)
+    repeated = np.repeat(x, weights, axis=0)
+    with jax.enable_x64(True):
+        once, often = make(x, weights.astype(float)), make(repeated)
+        if isinstance(once, Whitening):
+            pairs = zip(jax.tree.leaves(once), jax.tree.leaves(often), strict=True)
+            assert all(np.allclose(a, b, atol=1e-10) for a, b in pairs)
+        else:  # quantiles are the same, how far the outer knots go depends on the effective number of rows
+            grid = np.quantile(x, np.linspace(0.05, 0.95, 19), axis=0)
+            a, b = (np.asarray(jax.vmap(m.inverse)(jnp.asarray(grid))) for m in (once, often))
+            assert np.abs(a - b).max() < 0.25
+
+
+@pytest.mark.parametrize(
+    ("law", "scipy"),
+    [
+        ("normal", stats.norm()),
+        ("bimodal", None),
+        ("lognormal, sigma 3", stats.lognorm(3.0)),
+        ("Student t, 2", stats.t(2)),
+        ("exponential", stats.expon()),
+    ],
+)
+def test_marginals_come_near_the_density(law, scipy):
+    rng = np.random.default_rng(7)
+    draw = lambda n: np.concatenate([rng.normal(-3, 0.3, n // 2), rng.normal(2, 1, n - n // 2)])  # noqa: E731
+    rows, held, test = (draw(n) if scipy is None else scipy.rvs(n, random_state=rng) for n in (8000, 1000, 20_000))
+    exact = (
+        np.log(0.5 * stats.norm(-3, 0.3).pdf(test) + 0.5 * stats.norm(2, 1).pdf(test))
+        if scipy is None
+        else scipy.logpdf(test)
+    )
+    scale = np.subtract(*np.quantile(rows, [0.75, 0.25]))
+    front = marginals(rows[:, None] / scale, validation=held[:, None] / scale)
+    got = log_prob(front, test[:, None] / scale) - np.log(scale)
+    loss = np.mean(exact - got)
+    assert -0.005 < loss < 0.05, f"{law}: {loss}"
+
+
+def test_ties_and_atoms_leave_slopes_bounded_and_knots_ascending():
+    x = np.concatenate([np.zeros(600), RNG.normal(size=400)])[:, None]
+    front = marginals(x)
+    assert bool(jnp.all(jnp.diff(front.knots) > 0))
+    slopes = jnp.exp(front.log_slopes)
+    assert float(slopes.max()) <= 2 * setting.STEEPEST / 0.1
+    assert np.isfinite(log_prob(front, x)).all()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_no_latent_overflows(dtype):
+    with jax.enable_x64(dtype == "float64"):
+        rows = RNG.standard_t(1, size=(1000, 2))
+        for front in (LogTails(2), marginals(rows), Chain([LogTails(2), marginals(rows)])):
+            z = jnp.asarray(np.array([[300.0, -300.0], [1e4, -1e4], [60.0, -60.0]]), dtype)
+            x, log_det = jax.vmap(front.forward_and_log_det)(z)
+            assert bool(jnp.all(jnp.isfinite(x)) & jnp.all(jnp.isfinite(log_det)))
+            assert bool(jnp.all(jnp.diff(x[jnp.argsort(z[:, 0]), 0]) > 0))
+
+
+def test_far_rows_have_finite_densities():
+    rows = RNG.normal(size=(500, 2))
+    for front in (LogTails(2), marginals(rows)):
+        assert np.isfinite(log_prob(front, np.array([[1e10, 0.0], [-1e30, 1e30]]))).all()
+
+
+def test_nan_stays_nan():
+    front = marginals(RNG.normal(size=(500, 2)))
+    for f in (front, LogTails(2), whitening(RNG.normal(size=(50, 2)))):
+        assert np.isnan(np.asarray(f.inverse(jnp.array([np.nan, 0.0])))).any()
+
+
+def test_wrong_shapes_are_refused():
+    one = jnp.zeros((1, 2))
+    with pytest.raises(ValueError, match="needs"):
+        Marginals(one, jnp.zeros(2), jnp.zeros((1, 1)), one, one)
+    with pytest.raises(ValueError, match="ascend"):
+        Marginals(one, jnp.zeros(1), jnp.zeros((1, 1)), one, one)
+    with pytest.raises(ValueError, match="needs"):
+        Whitening(jnp.zeros(2), jnp.zeros((3, 3)), jnp.zeros(2))
+    with pytest.raises(ValueError, match="positive"):
+        LogTails(2, start=0.0)

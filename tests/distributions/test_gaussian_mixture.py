@@ -1,0 +1,105 @@
+"""`GaussianMixture` against SciPy, and EM against what it must do: climb, count weights, find known components."""
+
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+import pytest
+from scipy import stats
+from scipy.special import logsumexp
+
+from shoal.distributions import GaussianMixture, choose_gaussian_mixture, fit_gaussian_mixture
+from shoal.distributions import _em as em
+
+
+def drawn(k=3, n=4, seed=0):
+    rng = np.random.default_rng(seed)
+    uppers = np.triu(rng.normal(size=(k, n, n)), 1)
+    return rng.normal(size=k), 3 * rng.normal(size=(k, n)), uppers, 0.5 * rng.normal(size=(k, n))
+
+
+def exact(logits, means, uppers, log_diagonals, x):
+    logs = []
+    for w, m, u, d in zip(logits - logsumexp(logits), means, uppers, log_diagonals, strict=True):
+        p = np.triu(u, 1) + np.diag(np.exp(d))
+        logs.append(w + stats.multivariate_normal(m, np.linalg.inv(p @ p.T)).logpdf(x))
+    return logsumexp(logs, axis=0)
+
+
+@pytest.mark.parametrize(("k", "n"), [(1, 1), (3, 4), (7, 2)])
+def test_the_density_is_the_mixture_of_normals(k, n):
+    parts = drawn(k, n)
+    x = 3 * np.random.default_rng(1).normal(size=(50, n))
+    with jax.enable_x64(True):
+        got = np.asarray(GaussianMixture(*map(jnp.asarray, parts)).log_prob(x))
+    np.testing.assert_allclose(got, exact(*parts, x), rtol=1e-9, atol=1e-9)
+
+
+def test_samples_have_its_moments_and_their_log_prob():
+    parts = drawn()
+    with jax.enable_x64(True):
+        mixture = GaussianMixture(*map(jnp.asarray, parts))
+        x, logs = mixture.sample_and_log_prob(jr.key(0), (200_000,))
+        np.testing.assert_allclose(logs[:100], mixture.log_prob(x[:100]), rtol=1e-9)
+    w = np.exp(parts[0] - logsumexp(parts[0]))
+    spread = [np.linalg.inv(p @ p.T) for p in (np.triu(u, 1) + np.diag(np.exp(d)) for u, d in zip(*parts[2:], strict=True))]
+    mean = w @ parts[1]
+    second = sum(wi * (s + np.outer(m, m)) for wi, s, m in zip(w, spread, parts[1], strict=True))
+    x = np.asarray(x)
+    size = np.sqrt(np.diag(second - np.outer(mean, mean)))
+    assert np.abs((x.mean(axis=0) - mean) / size).max() < 5 / np.sqrt(len(x))
+    np.testing.assert_allclose(x.T @ x / len(x), second, rtol=0.05, atol=0.3)
+
+
+def clusters(rows, seed=0):
+    rng = np.random.default_rng(seed)
+    centres = np.array([[-4.0, 0.0], [4.0, 1.0], [0.0, 5.0]])
+    which = rng.integers(0, 3, rows)
+    return centres[which] + rng.normal(size=(rows, 2)) @ np.array([[1.0, 0.5], [0.0, 0.4]])
+
+
+def test_the_number_of_components_is_found_and_the_density_is_near():
+    x, held, test = clusters(3000), clusters(500, 1), clusters(20_000, 2)
+    found = choose_gaussian_mixture(x, held)
+    assert len(found.weights) in (2, 4)
+    spread = np.array([[1.0, 0.5], [0.0, 0.4]]).T @ np.array([[1.0, 0.5], [0.0, 0.4]])
+    truth = logsumexp(
+        [np.log(1 / 3) + stats.multivariate_normal(c, spread).logpdf(test) for c in ([-4, 0], [4, 1], [0, 5])], axis=0
+    )
+    assert 0 < np.mean(truth - found.log_density(test)) < 0.03
+    got = np.asarray(found.distribution().log_prob(test[:200]))
+    np.testing.assert_allclose(got, found.log_density(test[:200]), atol=1e-4)
+
+
+def test_every_step_climbs():
+    x = clusters(400)
+    w = np.random.default_rng(5).uniform(0.5, 2.0, 400)
+    found = fit_gaussian_mixture(x, 4, w, seed=2)
+    values = []
+    for steps in range(4):
+        climbed = em._climbed(found, x, w, steps, None) if steps else found
+        values.append(np.average(climbed.log_density(x), weights=w))
+    assert np.all(np.diff(values) > -1e-6)
+
+
+def test_a_weight_counts_as_so_many_rows():
+    x = clusters(300)
+    weights = np.random.default_rng(4).integers(1, 4, 300)
+    begin = em._maximised(*em._moments(x, [np.eye(3)[np.arange(300) % 3]], np.ones(300)), 3)
+    once = em._climbed(begin, x, weights.astype(float), 5, None)
+    repeated = np.repeat(x, weights, axis=0)
+    often = em._climbed(begin, repeated, np.ones(len(repeated)), 5, None)
+    np.testing.assert_allclose(once.log_density(x), often.log_density(x), atol=1e-8)
+
+
+def test_rows_of_one_value_and_of_a_line_are_finite():
+    x = np.random.default_rng(0).normal(size=(200, 3))
+    x[:, 2] = x[:, 0] + x[:, 1]
+    x[:50] = 0.5
+    for count in (1, 4):
+        assert np.isfinite(fit_gaussian_mixture(x, count).log_density(x)).all()
+
+
+def test_wrong_shapes_are_refused():
+    with pytest.raises(ValueError, match="needs"):
+        GaussianMixture(jnp.zeros(2), jnp.zeros((2, 3)), jnp.zeros((2, 3, 2)), jnp.zeros((2, 3)))

@@ -1,0 +1,47 @@
+"""Cases of the registry: fronts. Knots stay as built, since they must ascend; everything else is drawn."""
+
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+
+from shoal.bijections import AbstractBijection, Chain, LogTails, LULinear, Marginals, Whitening
+from tests.laws.case import Case
+
+
+def _tails(dim: int, start: float = 0.5) -> LogTails:
+    return LogTails(dim, start=start)
+
+
+def _marginals(key: jax.Array, dim: int = 4, bins: int = 5) -> Marginals:
+    a, b = jr.split(key)
+    knots = -1.5 + jnp.cumsum(0.2 + jr.uniform(a, (dim, bins + 1)), axis=1)
+    shape = (dim, bins)
+    return Marginals(
+        knots, jr.normal(b, (dim,)), jnp.zeros(shape), jnp.zeros((dim, bins + 1)), jnp.zeros((dim, 2))
+    )
+
+
+def _whitening(dim: int = 4, context: int = 0) -> Whitening:
+    slopes = jnp.zeros((dim, context)) if context else None
+    return Whitening(jnp.zeros(dim), jnp.zeros((dim, dim)), jnp.zeros(dim), slopes)
+
+
+def _front(key: jax.Array) -> AbstractBijection:
+    """Latent -> data: tails, whitening with a context, marginals."""
+    return Chain([_tails(3, 1.0), _whitening(3, 2), _marginals(key, 3)])
+
+
+def _between(key: jax.Array) -> AbstractBijection:
+    a, b = jr.split(key)
+    return Chain([LULinear(3, key=a), _tails(3), LULinear(3, key=b)])
+
+
+CASES = (
+    Case("log-tails", lambda k: _tails(4), bounded_kappa="identity within the borders, slopes of a few beyond"),
+    Case("log-tails-between-lu", _between),
+    Case("marginals", _marginals, frozen=("knots",), kept=("knots",)),
+    Case("whitening", lambda k: _whitening()),
+    Case("whitening-context", lambda k: _whitening(3, 2)),
+    Case("front", _front, frozen=("knots",), kept=("knots",)),
+)
+OP_BY_OP = ("log-tails", "marginals", "whitening-context", "front")
