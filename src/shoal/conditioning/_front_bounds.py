@@ -33,8 +33,8 @@ def _index(raw: FloatArray) -> FloatArray:
 
 
 def _tail_slope(e: FloatArray, index: FloatArray) -> FloatArray:
-    """dt/de at distance e >= 0, at least e^-40, where the tangent begins."""
-    return np.maximum(1 / (1 + index * np.maximum(e, 0.0)), np.exp(-40.0))
+    """dt/de at distance e >= 0, at least e^-20, where the tangent begins."""
+    return np.maximum(1 / (1 + index * np.maximum(e, 0.0)), np.exp(-20.0))
 
 
 def _of_tails(layer: LogTails, data: Box) -> tuple[FloatArray, FloatArray]:

@@ -33,10 +33,10 @@ class GaussianMixture(AbstractDistribution):
 
     def __init__(
         self,
-        logits: Float[Array, "k"],
-        means: Float[Array, "k n"],
-        uppers: Float[Array, "k n n"],
-        log_diagonals: Float[Array, "k n"],
+        logits: Array,
+        means: Array,
+        uppers: Array,
+        log_diagonals: Array,
     ):
         self.logits, self.means = jnp.asarray(logits), jnp.asarray(means)
         self.uppers, self.log_diagonals = jnp.asarray(uppers), jnp.asarray(log_diagonals)

@@ -33,11 +33,11 @@ class Marginals(AbstractBijection):
 
     def __init__(
         self,
-        knots: Float[Array, "n k"],
-        first: Float[Array, "n"],
-        log_heights: Float[Array, "n _k"],
-        log_slopes: Float[Array, "n k"],
-        raw_tails: Float[Array, "n 2"],
+        knots: Array,
+        first: Array,
+        log_heights: Array,
+        log_slopes: Array,
+        raw_tails: Array,
     ):
         n, k = jnp.shape(knots)
         shapes = [jnp.shape(a) for a in (first, log_heights, log_slopes, raw_tails)]

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from shoal._types import Array, Context, Float, Scalar, Vector
 from shoal.bijections._base import AbstractBijection, check_input
 
-REACH = 40.0  # λ t up to which the exponential is followed: e^40 = 2e17 borders away
+REACH = 20.0  # λ t up to which the exponential is followed: e^20 = 5e8 borders away
 LEAST = 1e-3  # of λ: below it the logarithm is the identity to rounding
 
 
@@ -52,7 +52,7 @@ class LogTails(AbstractBijection):
     """z_i = x_i for |x_i| <= `start`, beyond it sign(x_i) (start + log1p(λ (|x_i| - start)) / λ); one trained λ a side.
 
     **Arguments:** `dim`: n; `start`: where the tails begin, in deviations of the column; `index`: λ at the start.
-    log|det dz/dx| = - sum log1p(λ (|x_i| - start)) over the coordinates beyond. Slopes dx/dz lie in [1, e^40].
+    log|det dz/dx| = - sum log1p(λ (|x_i| - start)) over the coordinates beyond. Slopes dx/dz lie in [1, e^20].
     Both directions are closed forms. **Raises:** ValueError for sizes that are not positive and finite.
     """
 

@@ -34,10 +34,10 @@ class Whitening(AbstractBijection):
 
     def __init__(
         self,
-        mean: Float[Array, "n"],
-        lower: Float[Array, "n n"],
-        log_diagonal: Float[Array, "n"],
-        slopes: Float[Array, "n c"] | None = None,
+        mean: Array,
+        lower: Array,
+        log_diagonal: Array,
+        slopes: Array | None = None,
     ):
         self.mean, self.lower = jnp.asarray(mean), jnp.asarray(lower)
         self.log_diagonal = jnp.asarray(log_diagonal)
