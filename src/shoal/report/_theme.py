@@ -22,6 +22,7 @@ FONT = "Inter, 'Segoe UI', 'Helvetica Neue', Arial, 'Liberation Sans', sans-seri
 # Low to high condition number; gets darker and redder, and stays visible on white at both ends.
 CONDITION_RANGE = ["#7fb2d6", "#4a7fb5", "#6f5aa8", "#b0306a", "#6d0b22"]
 _FAMILY = {"nice": "#7d5ba6", "realnvp": "#2b6c99", "spline": "#d1622b", "maf": "#3c8d5a", "iaf": "#a8842a"}
+_FAMILY["nsf"] = "#b5476f"
 _OTHER = ["#5a6e7f", "#c2557f", "#1f8a8a", "#8c5a3c", "#6b7d1e", "#40509c"]
 _SHAPES = ["circle", "square", "triangle-up", "diamond", "cross", "triangle-down"]
 _GLYPHS = ["●", "■", "▲", "◆", "✚", "▼"]

@@ -25,6 +25,7 @@ FAMILIES: dict[str, Callable[..., Flow | Padded]] = {
     "spline": flows.spline,
     "maf": flows.maf,
     "iaf": flows.iaf,
+    "nsf": flows.nsf,
     "single_coordinate": flows.single_coordinate,
     "planar": flows.planar,
     "radial": flows.radial,
@@ -38,6 +39,7 @@ FAMILIES: dict[str, Callable[..., Flow | Padded]] = {
 NUMBERS = (  # in random keys: append only
     *("iaf", "maf", "nice", "realnvp", "spline", "ffjord", "anode", "anf"),
     *("single_coordinate", "planar", "radial", "sylvester", "residual", "layerwise"),
+    "nsf",
 )
 
 
