@@ -16,11 +16,12 @@ from _linear_record import SEED
 
 from shoal.bijections import (
     AbstractBijection,
-    AffineCoupling,
+    Affine,
     Chain,
     LULinear,
     Permutation,
     Scan,
+    dense_coupling,
     halves,
     layers_of,
 )
@@ -70,7 +71,7 @@ def make(arm: str, dim: int, width: int, seed: int) -> Flow:
     rng = np.random.default_rng([SEED, dim, seed])
     units = []
     for key in jr.split(jr.key(seed), STEPS):
-        coupling = AffineCoupling(halves(dim), hidden=(width, width), key=key)
+        coupling = dense_coupling(halves(dim), Affine(), hidden=(width, width), key=key)
         units.append(Chain([*_linear(arm, dim, rng, key), coupling]))
     return Flow(StandardNormal(dim), Scan(units))
 

@@ -19,7 +19,15 @@ from zuko.flows import Flow as ZukoFlow
 from zuko.flows import GeneralCouplingTransform
 from zuko.lazy import UnconditionalDistribution
 
-from shoal.bijections import AbstractScaleMap, AffineCoupling, Chain, Inverse, Scan, halves
+from shoal.bijections import (
+    AbstractScaleMap,
+    Affine,
+    Chain,
+    Inverse,
+    Scan,
+    dense_coupling,
+    halves,
+)
 from shoal.conditioning import from_bijection, jacobian_singular_values
 from shoal.records import system_info, write_record
 
@@ -74,8 +82,8 @@ def _layer(transform) -> AffineCoupling:
     order = np.r_[np.arange(1, DIM, 2), np.arange(0, DIM, 2)]
     kept_first = bool(transform.mask[0])
     partition = halves(DIM) if kept_first else halves(DIM).swapped()
-    layer = AffineCoupling(
-        partition, hidden=(WIDTH, WIDTH), scale=SoftClip(), activation="relu", key=jr.key(0)
+    layer = dense_coupling(
+        partition, Affine(SoftClip()), hidden=(WIDTH, WIDTH), activation="relu", key=jr.key(0)
     )
     where = lambda l: (  # noqa: E731
         l.conditioner.weights, l.conditioner.biases, l.conditioner.last, l.conditioner.bias, l.conditioner.skip

@@ -47,7 +47,7 @@ def mixed() -> d.Flow:
     keys = jr.split(jr.key(6), 4)
     partitions = [b.ArrayPartition(b.Partition(DIM, [i])) for i in (0, 2)]
     couplings = [
-        b.AffineCoupling(p, hidden=HIDDEN, scale=b.ExponentialScale(), key=keys[0]) for p in partitions
+        b.dense_coupling(p, b.Affine(b.ExponentialScale()), hidden=HIDDEN, key=keys[0]) for p in partitions
     ]
     layers = [
         b.Scan([randomized(c, 7 + i) for i, c in enumerate(couplings)]),
@@ -57,7 +57,7 @@ def mixed() -> d.Flow:
         randomized(b.ActNorm(DIM), 10),
         b.Inverse(
             randomized(
-                b.AffineCoupling(b.alternating(DIM), hidden=(), scale=b.SigmoidScale(), key=keys[2]), 11
+                b.dense_coupling(b.alternating(DIM), b.Affine(b.SigmoidScale()), hidden=(), key=keys[2]), 11
             )
         ),
         b.Standardize(jnp.asarray([10.0, -3.0, 0.5]), jnp.asarray([2.0, 0.25, 30.0])),

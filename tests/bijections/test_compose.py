@@ -15,38 +15,42 @@ import pytest
 
 from shoal.bijections import (
     ActNorm,
-    AffineCoupling,
+    Affine,
     ArrayPartition,
     Chain,
+    Coupling,
     Inverse,
     LULinear,
-    MaskedAutoregressive,
     Permutation,
     Scan,
     StandardizedContext,
+    dense_coupling,
     halves,
     layers_of,
+    masked_autoregressive,
     random_halves,
 )
 from tests.bijections.draws import noisy, normal
 
 
-def coupling(key: jax.Array, n: int = 4, hidden: int = 3, context: int = 0) -> AffineCoupling:
+def coupling(key: jax.Array, n: int = 4, hidden: int = 3, context: int = 0) -> Coupling:
     return noisy(
-        AffineCoupling(halves(n), hidden=(hidden,), context_dim=context, key=key), int(jr.bits(key)), 0.3
+        dense_coupling(halves(n), Affine(), hidden=(hidden,), context_dim=context, key=key),
+        int(jr.bits(key)),
+        0.3,
     )
 
 
 def pair(key: jax.Array) -> Chain:
     a, b = jr.split(key)
-    second = AffineCoupling(halves(4).swapped(), hidden=(3,), key=b)
+    second = dense_coupling(halves(4).swapped(), Affine(), hidden=(3,), key=b)
     return Chain([coupling(a), noisy(second, int(jr.bits(b)), 0.3)])
 
 
-def with_array_partition(key: jax.Array) -> AffineCoupling:
+def with_array_partition(key: jax.Array) -> Coupling:
     a, b = jr.split(key)
     return noisy(
-        AffineCoupling(ArrayPartition(random_halves(a, 5)), hidden=(3,), context_dim=2, key=b),
+        dense_coupling(ArrayPartition(random_halves(a, 5)), Affine(), hidden=(3,), context_dim=2, key=b),
         int(jr.bits(b)),
         0.3,
     )
@@ -87,7 +91,7 @@ def test_scan_of_one_unit_and_of_a_large_unroll():
 
 def test_layers_come_in_forward_order():
     units = [pair(k) for k in jr.split(jr.key(0), 2)]
-    lu, maf = LULinear(4, key=jr.key(1)), MaskedAutoregressive(4, hidden=(3,), key=jr.key(2))
+    lu, maf = LULinear(4, key=jr.key(1)), masked_autoregressive(4, Affine(), hidden=(3,), key=jr.key(2))
     b = Chain([ActNorm(4), Scan(units), Chain([lu, Inverse(maf)])])
     want = [ActNorm(4), *units[0].bijections, *units[1].bijections, lu, Inverse(maf)]
     assert len(b.layers()) == 7
@@ -125,7 +129,7 @@ def test_inverse_of_inverse():
     [
         pytest.param(lambda k: coupling(k, hidden=5), id="hidden"),
         pytest.param(
-            lambda k: noisy(AffineCoupling(halves(4).swapped(), hidden=(3,), key=k)), id="partition"
+            lambda k: noisy(dense_coupling(halves(4).swapped(), Affine(), hidden=(3,), key=k)), id="partition"
         ),
         pytest.param(lambda k: coupling(k, context=2), id="context"),
         pytest.param(lambda k: ActNorm(4), id="class"),

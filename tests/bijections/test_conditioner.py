@@ -13,14 +13,15 @@ import numpy as np
 import pytest
 
 from shoal.bijections import (
-    AdditiveCoupling,
-    AffineCoupling,
-    Conditioner,
+    Additive,
+    Affine,
+    DenseConditioner,
     ExponentialScale,
-    MaskedAutoregressive,
+    RationalQuadratic,
     SigmoidScale,
-    SplineCoupling,
+    dense_coupling,
     halves,
+    masked_autoregressive,
 )
 from tests.bijections.draws import normal
 
@@ -34,7 +35,7 @@ ACTIVATIONS = {
 }
 
 
-def drawn(conditioner: Conditioner, seed: int, net: bool) -> Conditioner:
+def drawn(conditioner: DenseConditioner, seed: int, net: bool) -> DenseConditioner:
     where = lambda c: (c.skip, c.bias, c.last)  # noqa: E731
     skip, bias, last = where(conditioner)
     new = normal(seed, *skip.shape), normal(seed + 1, *bias.shape), normal(seed + 2, *last.shape)
@@ -45,7 +46,7 @@ def drawn(conditioner: Conditioner, seed: int, net: bool) -> Conditioner:
 @pytest.mark.parametrize("context", [0, 2])
 def test_a_zero_net_is_an_affine_map(hidden, context, x64):
     c = drawn(
-        Conditioner(3, 5, hidden=hidden, context=context, activation="silu", key=jr.key(0)), 1, net=False
+        DenseConditioner(3, 5, hidden=hidden, context=context, activation="silu", key=jr.key(0)), 1, net=False
     )
     x, extra = normal(7, 3), normal(8, context)
     want = np.asarray(c.skip) @ np.concatenate([x, extra]) + np.asarray(c.bias)
@@ -54,7 +55,9 @@ def test_a_zero_net_is_an_affine_map(hidden, context, x64):
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_values(activation, x64):
-    c = drawn(Conditioner(3, 5, hidden=(4, 6), context=2, activation=activation, key=jr.key(0)), 1, net=True)
+    c = drawn(
+        DenseConditioner(3, 5, hidden=(4, 6), context=2, activation=activation, key=jr.key(0)), 1, net=True
+    )
     x, extra = normal(7, 3), normal(8, 2)
     h = start = np.concatenate([x, extra])
     for w, b in zip(c.weights, c.biases, strict=True):
@@ -66,14 +69,14 @@ def test_values(activation, x64):
 def test_nan_stays_nan():
     for activation in ACTIVATIONS:
         c = drawn(
-            Conditioner(2, 3, hidden=(4,), context=0, activation=activation, key=jr.key(0)), 1, net=True
+            DenseConditioner(2, 3, hidden=(4,), context=0, activation=activation, key=jr.key(0)), 1, net=True
         )
         c = eqx.tree_at(lambda m: m.skip, c, jnp.zeros_like(c.skip))
         assert np.all(np.isnan(c(jnp.array([0.0, jnp.nan]))))
 
 
 def test_nothing_in_gives_the_bias():
-    c = drawn(Conditioner(0, 3, hidden=(4,), context=0, activation="relu", key=jr.key(0)), 1, net=False)
+    c = drawn(DenseConditioner(0, 3, hidden=(4,), context=0, activation="relu", key=jr.key(0)), 1, net=False)
     np.testing.assert_array_equal(c(jnp.zeros(0)), c.bias)
 
 
@@ -81,8 +84,8 @@ def test_nothing_in_gives_the_bias():
 def test_hidden_is_checked(hidden, unchecked):
     text = f"`hidden` must be a tuple of positive integers, such as (64, 64); got {hidden!r}."
     for make in (
-        lambda: AffineCoupling(halves(4), hidden=hidden, key=jr.key(0)),
-        lambda: MaskedAutoregressive(4, hidden=hidden, key=jr.key(0)),
+        lambda: dense_coupling(halves(4), Affine(), hidden=hidden, key=jr.key(0)),
+        lambda: masked_autoregressive(4, Affine(), hidden=hidden, key=jr.key(0)),
     ):
         with pytest.raises(ValueError, match=re.escape(text)):
             make()
@@ -90,19 +93,22 @@ def test_hidden_is_checked(hidden, unchecked):
 
 def test_activation_is_checked(unchecked):
     with pytest.raises(ValueError, match=re.escape("must be one of relu, silu, tanh, gelu; got 'sine'.")):
-        AffineCoupling(halves(4), activation="sine", key=jr.key(0))
+        dense_coupling(halves(4), Affine(), activation="sine", key=jr.key(0))
 
 
-@pytest.mark.parametrize("make", [AdditiveCoupling, AffineCoupling], ids=lambda c: c.__name__)
-def test_couplings_start_at_the_identity(make):
-    coupling, z = make(halves(5), hidden=(4,), context_dim=2, key=jr.key(0)), normal(0, 5)
+@pytest.mark.parametrize("transformer", [Additive(), Affine()], ids=lambda t: type(t).__name__)
+def test_couplings_start_at_the_identity(transformer):
+    coupling, z = (
+        dense_coupling(halves(5), transformer, hidden=(4,), context_dim=2, key=jr.key(0)),
+        normal(0, 5),
+    )
     x, log_det = coupling.forward_and_log_det(z, normal(1, 2))
     np.testing.assert_array_equal(x, z)
     assert log_det == 0.0
 
 
 def test_autoregressive_starts_at_the_identity():
-    b, z = MaskedAutoregressive(4, hidden=(5,), scale=ExponentialScale(), key=jr.key(0)), normal(0, 4)
+    b, z = masked_autoregressive(4, Affine(ExponentialScale()), hidden=(5,), key=jr.key(0)), normal(0, 4)
     for function in (b.forward_and_log_det, b.inverse_and_log_det):
         x, log_det = function(z)
         np.testing.assert_array_equal(x, z)
@@ -110,13 +116,15 @@ def test_autoregressive_starts_at_the_identity():
 
 
 def test_sigmoid_scale_does_not_start_at_the_identity():
-    b = AffineCoupling(halves(2), hidden=(), scale=SigmoidScale(), key=jr.key(0))
+    b = dense_coupling(halves(2), Affine(SigmoidScale()), hidden=(), key=jr.key(0))
     want = np.log(0.5 + 0.5 / (1.0 + np.exp(-2.0)))
     np.testing.assert_allclose(b.forward_and_log_det(jnp.ones(2))[1], want, rtol=1e-6)
 
 
-@pytest.mark.parametrize("make", [AdditiveCoupling, AffineCoupling, SplineCoupling], ids=lambda c: c.__name__)
-def test_parameters_differ_with_the_key(make):
-    a, b = (make(halves(4), hidden=(4,), key=k) for k in jr.split(jr.key(0)))
+@pytest.mark.parametrize(
+    "transformer", [Additive(), Affine(), RationalQuadratic()], ids=lambda t: type(t).__name__
+)
+def test_parameters_differ_with_the_key(transformer):
+    a, b = (dense_coupling(halves(4), transformer, hidden=(4,), key=k) for k in jr.split(jr.key(0)))
     assert not np.array_equal(a.conditioner.weights[0], b.conditioner.weights[0])
     assert jax.tree.structure(a) == jax.tree.structure(b)

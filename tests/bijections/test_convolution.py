@@ -4,8 +4,7 @@ import jax
 import jax.random as jr
 import numpy as np
 import pytest
-
-from shoal.bijections._convolutional import convolved
+from shoal.bijections.conditioners._convolutional import convolved
 
 
 @pytest.mark.parametrize(("inputs", "outputs", "kernel"), [(2, 5, 3), (5, 2, 3), (5, 2, 5), (3, 3, 1)])

@@ -15,7 +15,7 @@ import pytest
 
 from shoal.bijections import (
     ActNorm,
-    AffineCoupling,
+    Affine,
     Chain,
     Inverse,
     LULinear,
@@ -23,6 +23,7 @@ from shoal.bijections import (
     Scan,
     Standardize,
     StandardizedContext,
+    dense_coupling,
     halves,
     initialize,
 )
@@ -140,7 +141,9 @@ def test_chain_threads_the_batch_from_the_data_side():
 
 
 def unit(key: jax.Array, n: int = 3, context: int = 0) -> Chain:
-    coupling = noisy(AffineCoupling(halves(n), hidden=(4,), context_dim=context, key=key), spread=0.3)
+    coupling = noisy(
+        dense_coupling(halves(n), Affine(), hidden=(4,), context_dim=context, key=key), spread=0.3
+    )
     return Chain([coupling, ActNorm(n)])
 
 
@@ -159,7 +162,9 @@ def test_scan_is_initialised_as_the_chain_of_its_units(context_dim):
 
 def test_the_context_reaches_the_layers_on_the_way():
     x, context = batch(), normal(4, 50, 2)
-    b = Chain([ActNorm(3), noisy(AffineCoupling(halves(3), hidden=(4,), context_dim=2, key=jr.key(0)))])
+    b = Chain(
+        [ActNorm(3), noisy(dense_coupling(halves(3), Affine(), hidden=(4,), context_dim=2, key=jr.key(0)))]
+    )
     plain, shifted = initialize(b, x, context), initialize(b, x, context + 1.0)
     assert not np.allclose(plain.bijections[0].shift, shifted.bijections[0].shift)
     wrapped = initialize(StandardizedContext(b, jnp.ones(2), 2.0 * jnp.ones(2)), x, 2.0 * context + 1.0)

@@ -7,21 +7,22 @@ import numpy as np
 import pytest
 
 from shoal.bijections import (
-    AffineCoupling,
+    Affine,
     Chain,
     LULinear,
-    MaskedAutoregressive,
     Permutation,
     Scan,
     Standardize,
     StandardizedContext,
+    dense_coupling,
     halves,
+    masked_autoregressive,
     parameters_per_layer,
 )
 
 
 def test_layers_of_a_chain():
-    coupling = AffineCoupling(halves(5), hidden=(7,), context_dim=2, key=jr.key(0))
+    coupling = dense_coupling(halves(5), Affine(), hidden=(7,), context_dim=2, key=jr.key(0))
     affine, net = 6 * 4 + 6, 7 * 4 + 7 + 6 * 7
     parts = [
         LULinear(5, key=jr.key(0)),
@@ -38,7 +39,9 @@ def test_layers_of_a_chain():
 @pytest.mark.parametrize(("hidden", "context"), [((), 0), ((6,), 0), ((6, 5), 2)])
 def test_masked_weights_are_not_counted(hidden: tuple[int, ...], context: int):
     """The numbers whose change changes x at some point: counted by moving them one at a time."""
-    layer = MaskedAutoregressive(3, hidden=hidden, context_dim=context, activation="silu", key=jr.key(0))
+    layer = masked_autoregressive(
+        3, Affine(), hidden=hidden, context_dim=context, activation="silu", key=jr.key(0)
+    )
     keys = iter(jr.split(jr.key(1), 20))
     layer = jax.tree.map(lambda a: jr.normal(next(keys), a.shape), layer)
     x = jr.normal(jr.key(2), (8, 3))

@@ -10,7 +10,8 @@ import pytest
 
 from shoal import flows
 from shoal.bijections import (
-    AffineCoupling,
+    Affine,
+    Coupling,
     ExponentialScale,
     Partition,
     SigmoidScale,
@@ -80,7 +81,13 @@ def test_a_log_scale_outside_the_range_names_the_layer(scale, log_scale):
     block, shift = jnp.zeros((2, 2)), jnp.zeros(2)
     with pytest.raises(ValueError, match="layer 3: coordinate 1"):
         linear_coupling(
-            halves(4), block, jnp.array([-0.1, log_scale]), shift, scale=scale, layer="layer 3", key=jr.key(0)
+            halves(4),
+            Affine(scale),
+            block,
+            jnp.array([-0.1, log_scale]),
+            shift,
+            layer="layer 3",
+            key=jr.key(0),
         )
 
 
@@ -100,8 +107,10 @@ def test_linear_couplings_are_members(scale, partition, hidden, dtype):
     low, high = max(scale.range[0], -3.0), min(scale.range[1], 3.0)
     log_scale = low + (high - low) * rng.uniform(0.1, 0.9, size)
     block, shift, log_scale = (jnp.asarray(a, dtype) for a in (block, shift, log_scale))
-    coupling = linear_coupling(partition, block, log_scale, shift, scale=scale, hidden=hidden, key=jr.key(0))
-    assert isinstance(coupling, AffineCoupling)
+    coupling = linear_coupling(
+        partition, Affine(scale), block, log_scale, shift, hidden=hidden, key=jr.key(0)
+    )
+    assert isinstance(coupling, Coupling)
     # the matrix, in float64 NumPy, from the numbers that were given
     matrix = np.eye(5)
     matrix[np.ix_(moved, list(partition.kept))] = np.asarray(block)
@@ -132,9 +141,9 @@ def test_linear_coupling_checks_shapes(block, log_scale, unchecked):
     ):
         linear_coupling(
             halves(5),
+            Affine(ExponentialScale()),
             jnp.zeros(block),
             jnp.zeros(log_scale),
-            scale=ExponentialScale(),
             layer="layer 7",
             key=jr.key(0),
         )

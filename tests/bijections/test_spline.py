@@ -1,6 +1,6 @@
 """The rational-quadratic spline against an oracle in SciPy, and its behaviour at knots, bounds, outside, and extremes.
 
-One spline on the line is a `SplineCoupling` with nothing kept and no net: its bias is (log s, t, widths, heights,
+One spline on the line is a coupling with nothing kept and no net: its bias is (log s, t, widths, heights,
 derivatives). The oracle writes it in another form, a quotient of two quadratic Bernstein polynomials.
 """
 
@@ -17,16 +17,26 @@ from scipy.interpolate import BPoly
 from scipy.optimize import brentq
 from scipy.special import softmax
 
-from shoal.bijections import Conditioner, ExponentialScale, Partition, SplineCoupling
+from shoal.bijections import (
+    Coupling,
+    DenseConditioner,
+    ExponentialScale,
+    Partition,
+    RationalQuadratic,
+    dense_coupling,
+)
 from tests.bijections.draws import noisy, normal
 
 BOUND, BINS = 3.0, 5
 
 
-def one_spline(raw: np.ndarray, bins: int = BINS) -> SplineCoupling:
+def one_spline(raw: np.ndarray, bins: int = BINS) -> Coupling:
     """The spline on the line with these 3 K - 1 free values, s = 1, t = 0."""
-    b = SplineCoupling(
-        Partition(1, ()), bins=bins, bound=BOUND, hidden=(), scale=ExponentialScale(), key=jr.key(0)
+    b = dense_coupling(
+        Partition(1, ()),
+        RationalQuadratic(bins=bins, bound=BOUND, scale=ExponentialScale()),
+        hidden=(),
+        key=jr.key(0),
     )
     return eqx.tree_at(lambda c: c.conditioner.bias, b, jnp.asarray(np.concatenate([[0.0, 0.0], raw])))
 
@@ -48,13 +58,13 @@ def oracle(raw: np.ndarray, bins: int = BINS) -> tuple[np.ndarray, np.ndarray, B
     return u, v, above, below
 
 
-def both_ways(b: SplineCoupling, x: np.ndarray) -> tuple[np.ndarray, ...]:
+def both_ways(b: Coupling, x: np.ndarray) -> tuple[np.ndarray, ...]:
     """z, log|dz/dx| at x by the inverse, and x, log|dx/dz| by the forward at those z."""
     return tuple(np.asarray(a) for a in _both_ways(b, jnp.asarray(x)))
 
 
 @eqx.filter_jit
-def _both_ways(b: SplineCoupling, x: jax.Array) -> tuple[jax.Array, ...]:
+def _both_ways(b: Coupling, x: jax.Array) -> tuple[jax.Array, ...]:
     z, down = jax.vmap(b.inverse_and_log_det)(x[:, None])
     again, up = jax.vmap(b.forward_and_log_det)(z)
     return z[:, 0], down, again[:, 0], up
@@ -170,7 +180,7 @@ def test_nan_stays_nan():
     assert np.isnan(z[0])
     assert np.isnan(again[0])
     assert np.all(np.isfinite([z[1], down[1], again[1], up[1]]))
-    kept = noisy(SplineCoupling(Partition(2, (0,)), bins=3, hidden=(), key=jr.key(0)))
+    kept = noisy(dense_coupling(Partition(2, (0,)), RationalQuadratic(bins=3), hidden=(), key=jr.key(0)))
     for function in (kept.forward_and_log_det, kept.inverse_and_log_det):
         out, log_det = function(jnp.array([jnp.nan, 0.5]))
         assert np.isnan(out[1])
@@ -181,7 +191,7 @@ def test_scale_and_shift_act_after_the_spline(x64):
     """x = s q^{-1}(z) + t."""
     raw = np.random.default_rng(2).standard_normal(3 * BINS - 1)
     plain = one_spline(raw)
-    assert isinstance(plain.conditioner, Conditioner)
+    assert isinstance(plain.conditioner, DenseConditioner)
     bias = plain.conditioner.bias.at[:2].set(jnp.array([0.7, -1.3]))
     moved = eqx.tree_at(lambda c: c.conditioner.bias, plain, bias)
     z = normal(0, 8)[:, None]
@@ -203,4 +213,4 @@ def test_scale_and_shift_act_after_the_spline(x64):
 )
 def test_settings_are_checked(settings, text):
     with pytest.raises(ValueError, match=text.replace(".", r"\.")):
-        SplineCoupling(Partition(2, (0,)), key=jr.key(0), **settings)
+        RationalQuadratic(**settings)

@@ -8,7 +8,18 @@ import jax.numpy as jnp
 import jax.random as jr
 import pytest
 
-from shoal.bijections import ActNorm, AffineCoupling, Chain, Inverse, Permutation, Scan, Trace, halves, trace
+from shoal.bijections import (
+    ActNorm,
+    Affine,
+    Chain,
+    Inverse,
+    Permutation,
+    Scan,
+    Trace,
+    dense_coupling,
+    halves,
+    trace,
+)
 from tests.bijections.draws import normal
 
 
@@ -18,7 +29,7 @@ def chain() -> Chain:
             ActNorm(2),
             Permutation([1, 0]),
             ActNorm(2),
-            AffineCoupling(halves(2), hidden=(), key=jr.key(0)),
+            dense_coupling(halves(2), Affine(), hidden=(), key=jr.key(0)),
             ActNorm(2),
         ]
     )
@@ -79,7 +90,7 @@ def test_layers_inside_a_scan_and_an_inverse(direction, layer):
 
 
 def test_context_is_passed_on():
-    b = AffineCoupling(halves(2), hidden=(), context_dim=1, key=jr.key(0))
+    b = dense_coupling(halves(2), Affine(), hidden=(), context_dim=1, key=jr.key(0))
     b = eqx.tree_at(lambda c: c.conditioner.skip, b, jnp.ones_like(b.conditioner.skip))
     context = jnp.array([[0.0], [jnp.nan], [1.0]])
     found = trace(Chain([ActNorm(2), b]), normal(0, 3, 2), context)

@@ -13,10 +13,11 @@ from shoal import flows
 from shoal.bijections import (
     FFJORD,
     ActNorm,
-    AdditiveCoupling,
-    AffineCoupling,
+    Additive,
+    Affine,
     Chain,
-    Conditioner,
+    Coupling,
+    DenseConditioner,
     DenseLinear,
     DiagonalPlusLowRank,
     ExponentialScale,
@@ -33,17 +34,17 @@ from shoal.bijections import (
     PixelWise,
     Planar,
     Radial,
+    RationalQuadratic,
     Residual,
     SigmoidScale,
     SignFlip,
-    SplineCoupling,
     Squeeze,
     Standardize,
     StandardizedContext,
     Sylvester,
+    dense_coupling,
     halves,
     layers_of,
-    written_coupling,
 )
 from shoal.conditioning import composed, compute, extremes, from_bijection, lipschitz_bounds
 from tests.conditioning.shaken import shaken
@@ -53,7 +54,7 @@ KEY = jr.key(5)
 
 
 def affine(**settings):
-    return AffineCoupling(halves(N), hidden=(7, 5), key=KEY, **settings)
+    return dense_coupling(halves(N), Affine(), hidden=(7, 5), key=KEY, **settings)
 
 
 CASES = {
@@ -61,23 +62,19 @@ CASES = {
     "affine silu": affine(activation="silu"),
     "affine gelu, exponential": affine(activation="gelu", scale=ExponentialScale()),
     "affine relu, sigmoid scale": affine(activation="relu", scale=SigmoidScale()),
-    "affine, knots": written_coupling(
-        Partition(N, [0, 1]),
-        KnotConditioner(
+    "affine, knots": Coupling(Partition(N, [0, 1]), Affine(ExponentialScale()), KnotConditioner(
             jnp.array([1.0, -2.0]), jnp.array([-1.0, 0.0, 0.5]),
             jnp.array([[0.0, 1.0], [2.0, 1.0], [-1.0, 3.0]]), jnp.array([0.3, -0.2]),
-        ),
-        scale=ExponentialScale(),
-    ),
+        )),
     "affine, held conditioner": eqx.tree_at(
         lambda b: b.conditioner,
         affine(),
-        HeldConditioner(Conditioner(2, 4, hidden=(7, 5), context=0, activation="tanh", key=KEY), 0.9),
+        HeldConditioner(DenseConditioner(2, 4, hidden=(7, 5), context=0, activation="tanh", key=KEY), 0.9),
     ),
-    "affine, linear conditioner": AffineCoupling(halves(N), hidden=(), key=KEY),
-    "affine, nothing kept": AffineCoupling(Partition(1, []), key=KEY),
+    "affine, linear conditioner": dense_coupling(halves(N), Affine(), hidden=(), key=KEY),
+    "affine, nothing kept": dense_coupling(Partition(1, []), Affine(), key=KEY),
     "affine, context": affine(context_dim=2),
-    "additive": AdditiveCoupling(Partition(N, [3, 0, 1]), hidden=(6,), key=KEY),
+    "additive": dense_coupling(Partition(N, [3, 0, 1]), Additive(), hidden=(6,), key=KEY),
     "inverse affine": Inverse(affine()),
     "lu": LULinear(N, key=KEY),
     "dense": DenseLinear(N, key=KEY),
@@ -95,7 +92,7 @@ CASES = {
     "radial": Radial(N, key=KEY),
     "sylvester": Sylvester(N, 2, key=KEY),
     "ffjord": FFJORD(N, hidden=(5,), key=KEY),
-    "on part": OnPart(AffineCoupling(halves(3), hidden=(5,), key=KEY), Partition(N, [2])),
+    "on part": OnPart(dense_coupling(halves(3), Affine(), hidden=(5,), key=KEY), Partition(N, [2])),
     "pixels": PixelWise(DenseLinear(2, key=KEY), (1, 2, 2)),
     "standardized context": StandardizedContext(affine(context_dim=2), jnp.array([1.0, 2.0]), jnp.array([2.0, 3.0])),
 }  # fmt: skip
@@ -184,7 +181,7 @@ def trained(flow, x):
 
 
 def test_where_no_bound_is_known_there_is_none():
-    spline = SplineCoupling(halves(N), hidden=(4,), key=KEY)
+    spline = dense_coupling(halves(N), RationalQuadratic(), hidden=(4,), key=KEY)
     rows = lipschitz_bounds(Chain([affine(), spline, affine(), SignFlip(N, [0])]), -np.ones(N), np.ones(N))
     assert [r.name for r in rows] == ["AffineCoupling", "SplineCoupling", "AffineCoupling", "SignFlip"]
     assert [r.forward is None for r in rows] == [False, True, True, False]

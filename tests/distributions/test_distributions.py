@@ -16,7 +16,13 @@ import pytest
 from scipy import stats
 
 from shoal import flows
-from shoal.bijections import AffineCoupling, Chain, Permutation, halves
+from shoal.bijections import (
+    Affine,
+    Chain,
+    Permutation,
+    dense_coupling,
+    halves,
+)
 from shoal.distributions import DiagonalNormal, Flow, Mixture, StandardNormal
 
 MEANS = np.array([[-1.5, 0.0], [1.0, 1.0], [0.5, -2.0]])
@@ -125,7 +131,7 @@ def test_flow_directions_and_names():
 
 
 def named():
-    bijection = AffineCoupling(halves(3), key=jr.key(0))
+    bijection = dense_coupling(halves(3), Affine(), key=jr.key(0))
     return Flow(StandardNormal(3), Chain([bijection, Permutation([2, 0, 1])]), columns=("a", "b", "c"))
 
 

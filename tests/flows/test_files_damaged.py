@@ -25,14 +25,15 @@ from safetensors.numpy import save as to_bytes
 from shoal._errors import InputError
 from shoal.bijections import (
     ActNorm,
-    AffineCoupling,
+    Affine,
     ArrayPartition,
     Chain,
     Partition,
     Permutation,
+    RationalQuadratic,
     Scan,
-    SplineCoupling,
     Standardize,
+    dense_coupling,
 )
 from shoal.distributions import Flow, StandardNormal
 from shoal.flows._files import load, save
@@ -47,12 +48,12 @@ Tree = dict[str, Any]
 def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A flow of dimension 3 that has a class of every kind; no test writes into this folder."""
     couplings = [
-        AffineCoupling(ArrayPartition(Partition(3, [i])), hidden=(2,), context_dim=1, key=jr.key(i))
+        dense_coupling(ArrayPartition(Partition(3, [i])), Affine(), hidden=(2,), context_dim=1, key=jr.key(i))
         for i in (0, 1)
     ]
     layers = [
         Scan(couplings),
-        SplineCoupling(Partition(3, [0, 2]), bins=4, hidden=(), key=jr.key(2)),
+        dense_coupling(Partition(3, [0, 2]), RationalQuadratic(bins=4), hidden=(), key=jr.key(2)),
         Permutation([1, 2, 0]),
         ActNorm(3),
         Standardize(jnp.asarray([1.0, 2.0, 3.0]), jnp.asarray([4.0, 5.0, 6.0])),

@@ -6,9 +6,8 @@ import jax.random as jr
 from shoal.bijections import (
     AbstractBijection,
     ActNorm,
-    AffineCoupling,
+    Affine,
     Chain,
-    ConvolutionalCoupling,
     DenseLinear,
     Logit,
     LULinear,
@@ -17,6 +16,8 @@ from shoal.bijections import (
     PixelWise,
     SoftBoundedScale,
     Squeeze,
+    convolutional_coupling,
+    dense_coupling,
     halves,
 )
 from tests.laws.case import Case
@@ -36,7 +37,7 @@ def _glow(key: jax.Array) -> Chain:
     shape = (2, 1, 4)
     scale = SoftBoundedScale(1.0)
     steps = [
-        ConvolutionalCoupling(shape, halves(4), hidden=(3,), scale=scale, key=a),
+        convolutional_coupling(shape, halves(4), Affine(scale), hidden=(3,), key=a),
         PixelWise(Chain([LULinear(4, key=b), ActNorm(4)]), shape),
     ]
     return Chain([OnPart(LULinear(4, key=c), Partition(8, (2, 3, 6, 7))), *steps, Squeeze((4, 2, 1))])
@@ -48,7 +49,8 @@ CASES: tuple[Case, ...] = (
     Case(
         "pixelwise-chain-context",
         lambda k: PixelWise(
-            Chain([AffineCoupling(halves(2), hidden=(4,), context_dim=2, key=k), ActNorm(2)]), (1, 2, 2)
+            Chain([dense_coupling(halves(2), Affine(), hidden=(4,), context_dim=2, key=k), ActNorm(2)]),
+            (1, 2, 2),
         ),
     ),
     Case("squeeze", lambda k: Squeeze((4, 2, 1)), fixed_kappa=_SQUEEZE),
@@ -58,16 +60,27 @@ CASES: tuple[Case, ...] = (
     Case("on-part", lambda k: OnPart(LULinear(3, key=k), Partition(5, (0, 3)))),
     Case(
         "on-part-context",
-        lambda k: OnPart(AffineCoupling(halves(3), hidden=(5,), context_dim=2, key=k), Partition(5, (4, 1))),
+        lambda k: OnPart(
+            dense_coupling(halves(3), Affine(), hidden=(5,), context_dim=2, key=k), Partition(5, (4, 1))
+        ),
     ),
     Case(
         "convolutional",
-        lambda k: ConvolutionalCoupling((4, 1, 2), halves(2), hidden=(4, 3), activation="silu", key=k),
+        lambda k: convolutional_coupling(
+            (4, 1, 2), halves(2), Affine(SoftBoundedScale(2.0)), hidden=(4, 3), activation="silu", key=k
+        ),
     ),
     Case(
         "convolutional-context",
-        lambda k: ConvolutionalCoupling(
-            (1, 2, 3), Partition(3, (2,)), hidden=(4,), kernel=1, context_dim=2, activation="tanh", key=k
+        lambda k: convolutional_coupling(
+            (1, 2, 3),
+            Partition(3, (2,)),
+            Affine(SoftBoundedScale(2.0)),
+            hidden=(4,),
+            kernel=1,
+            context_dim=2,
+            activation="tanh",
+            key=k,
         ),
     ),
     Case("glow", _glow),

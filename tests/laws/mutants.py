@@ -115,7 +115,7 @@ def mask_shifted(by: int) -> Callable:
     def make(masked: Callable) -> Callable:
         def wrong(self):
             skip, inner, last = masked(self)
-            more = np.tile(np.eye(self.dim, skip.shape[1], k=by, dtype=bool), (2, 1))
+            more = np.tile(np.eye(self.inputs, skip.shape[1], k=by, dtype=bool), (self.parameters, 1))
             return jnp.where(more, self.skip, skip), inner, last
 
         return wrong
@@ -128,7 +128,7 @@ def mask_too_strict(masked: Callable) -> Callable:
 
     def wrong(self):
         skip, inner, last = masked(self)
-        before = np.tile(np.eye(self.dim, skip.shape[1], k=-1, dtype=bool), (2, 1))
+        before = np.tile(np.eye(self.inputs, skip.shape[1], k=-1, dtype=bool), (self.parameters, 1))
         return jnp.where(before, 0.0, skip), inner, jnp.zeros_like(last)
 
     return wrong
@@ -137,7 +137,8 @@ def mask_too_strict(masked: Callable) -> Callable:
 def no_exponential(b, x, c):
     """The affine coupling's inverse with the log-scale where the scale belongs."""
     kept, moved = b.partition.split(x)
-    log_scale, shift = b._parameters(kept, c)
+    raw = b.conditioner(kept, c)
+    log_scale, shift = b.transformer.scale.log_scale(raw[: len(moved)]), raw[len(moved) :]
     return b.partition.join(kept, (moved - shift) / log_scale), -jnp.sum(log_scale)
 
 

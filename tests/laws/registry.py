@@ -11,29 +11,32 @@ import jax.random as jr
 from shoal.bijections import (
     AbstractBijection,
     ActNorm,
-    AdditiveCoupling,
-    AffineCoupling,
+    Additive,
+    Affine,
     ArrayPartition,
     Chain,
+    Coupling,
+    DenseConditioner,
     ExponentialScale,
+    HeldConditioner,
     Inverse,
     KnotConditioner,
     LULinear,
-    MaskedAutoregressive,
     Partition,
     Permutation,
+    RationalQuadratic,
     Scan,
     SigmoidScale,
     SignFlip,
     SoftBoundedScale,
-    SplineCoupling,
     Standardize,
     StandardizedContext,
     alternating,
+    dense_coupling,
     halves,
+    masked_autoregressive,
     random_halves,
     strided,
-    written_coupling,
 )
 from tests.laws import cases_continuous, cases_glow, cases_planar, cases_residual
 from tests.laws.case import Case
@@ -48,6 +51,7 @@ OP_BY_OP = (
     "spline-halves",
     "maf",
     "maf-n18",
+    "nsf",
     "lu",
     "permutation",
     "sign-flip",
@@ -69,13 +73,13 @@ def _pair(key: jax.Array) -> Chain:
     a, b = jr.split(key)
     scale = SoftBoundedScale(1.0)
     return Chain(
-        [AffineCoupling(p, hidden=(5,), scale=scale, key=k) for p, k in ((halves(4), a), (_SWAP, b))]
+        [dense_coupling(p, Affine(scale), hidden=(5,), key=k) for p, k in ((halves(4), a), (_SWAP, b))]
     )
 
 
 def _array_couplings(key: jax.Array) -> list[AbstractBijection]:
     return [
-        AffineCoupling(ArrayPartition(random_halves(p, 5)), hidden=(5,), context_dim=2, key=k)
+        dense_coupling(ArrayPartition(random_halves(p, 5)), Affine(), hidden=(5,), context_dim=2, key=k)
         for p, k in zip(jr.split(jr.fold_in(key, 1), 3), jr.split(key, 3), strict=True)
     ]
 
@@ -85,9 +89,9 @@ def _mixed(key: jax.Array) -> Chain:
     return Chain(
         [
             ActNorm(4),
-            AffineCoupling(halves(4), hidden=(5,), context_dim=2, key=a),
+            dense_coupling(halves(4), Affine(), hidden=(5,), context_dim=2, key=a),
             Chain([Permutation([2, 0, 3, 1]), LULinear(4, key=b)]),
-            AdditiveCoupling(_SWAP, hidden=(5,), key=c),
+            dense_coupling(_SWAP, Additive(), hidden=(5,), key=c),
             Standardize(jnp.zeros(4), jnp.ones(4)),
         ]
     )
@@ -99,73 +103,101 @@ def _lu_around(inner: AbstractBijection, key: jax.Array) -> Chain:
     return Chain([LULinear(n, key=a), inner, LULinear(n, key=b)])
 
 
-def _by_knots(key: jax.Array) -> AffineCoupling:
+def _by_knots(key: jax.Array) -> Coupling:
     """A coupling that is written down: 3 outputs at five knots, constant log-scales."""
     a, b = jr.split(key)
     net = KnotConditioner(jr.normal(a, (2,)), jnp.linspace(-2.0, 2.0, 5), jr.normal(b, (5, 3)), jnp.zeros(3))
-    return written_coupling(Partition(5, (3, 0)), net, scale=ExponentialScale())
+    return Coupling(Partition(5, (3, 0)), Affine(ExponentialScale()), net)
+
+
+def _held(key: jax.Array) -> Coupling:
+    """A coupling whose conditioner's matrices are held below 2."""
+    return Coupling(halves(4), Affine(), HeldConditioner(DenseConditioner(2, 4, hidden=(5,), key=key), 2.0))
 
 
 CASES = (
-    Case("additive-halves", lambda k: AdditiveCoupling(halves(5), hidden=(6,), key=k)),
+    Case("additive-halves", lambda k: dense_coupling(halves(5), Additive(), hidden=(6,), key=k)),
     Case(
         "additive-context-alternating",
-        lambda k: AdditiveCoupling(alternating(4), hidden=(5,), context_dim=2, key=k),
+        lambda k: dense_coupling(alternating(4), Additive(), hidden=(5,), context_dim=2, key=k),
     ),
     Case(
         "affine-exponential-halves",
-        lambda k: AffineCoupling(halves(5), hidden=(6, 5), scale=ExponentialScale(), key=k),
+        lambda k: dense_coupling(halves(5), Affine(ExponentialScale()), hidden=(6, 5), key=k),
     ),
     Case(
         "affine-soft-context-alternating",
-        lambda k: AffineCoupling(
-            alternating(5), hidden=(6,), context_dim=2, scale=SoftBoundedScale(2.0), key=k
+        lambda k: dense_coupling(
+            alternating(5), Affine(SoftBoundedScale(2.0)), hidden=(6,), context_dim=2, key=k
         ),
     ),
     Case(
         "affine-sigmoid-strided",
-        lambda k: AffineCoupling(strided(5, 2), hidden=(6,), scale=SigmoidScale(), activation="tanh", key=k),
+        lambda k: dense_coupling(
+            strided(5, 2), Affine(SigmoidScale()), hidden=(6,), activation="tanh", key=k
+        ),
     ),
     Case(
         "affine-random-array",
-        lambda k: AffineCoupling(
-            ArrayPartition(random_halves(jr.key(3), 5)), hidden=(6,), activation="gelu", key=k
+        lambda k: dense_coupling(
+            ArrayPartition(random_halves(jr.key(3), 5)), Affine(), hidden=(6,), activation="gelu", key=k
         ),
     ),
     Case(
         "affine-any-set",
-        lambda k: AffineCoupling(Partition(5, (3, 0)), hidden=(6,), activation="relu", key=k),
+        lambda k: dense_coupling(Partition(5, (3, 0)), Affine(), hidden=(6,), activation="relu", key=k),
     ),
     Case("affine-knots", _by_knots, kept=("knots",)),
-    Case("affine-nothing-kept", lambda k: AffineCoupling(Partition(3, ()), hidden=(), key=k)),
-    Case("affine-no-hidden-layer", lambda k: AffineCoupling(halves(2), hidden=(), key=k)),
+    Case("affine-nothing-kept", lambda k: dense_coupling(Partition(3, ()), Affine(), hidden=(), key=k)),
+    Case("affine-no-hidden-layer", lambda k: dense_coupling(halves(2), Affine(), hidden=(), key=k)),
     Case(
         "affine-n1-context",
-        lambda k: AffineCoupling(halves(1), hidden=(5,), context_dim=2, key=k),
+        lambda k: dense_coupling(halves(1), Affine(), hidden=(5,), context_dim=2, key=k),
         fixed_kappa=_N1,
     ),
-    Case("spline-halves", lambda k: SplineCoupling(halves(4), bins=4, hidden=(5,), key=k)),
+    Case("spline-halves", lambda k: dense_coupling(halves(4), RationalQuadratic(bins=4), hidden=(5,), key=k)),
     Case(
         "spline-array-context",
-        lambda k: SplineCoupling(
-            ArrayPartition(alternating(5)), bins=3, bound=3.0, hidden=(5,), context_dim=2, key=k
+        lambda k: dense_coupling(
+            ArrayPartition(alternating(5)),
+            RationalQuadratic(bins=3, bound=3.0),
+            hidden=(5,),
+            context_dim=2,
+            key=k,
         ),
     ),
-    Case("spline-n1", lambda k: SplineCoupling(halves(1), bins=3, hidden=(), key=k), fixed_kappa=_N1),
-    Case("maf", lambda k: MaskedAutoregressive(3, hidden=(7, 6), key=k)),
     Case(
-        "maf-reverse-context",
-        lambda k: MaskedAutoregressive(3, hidden=(9,), reverse=True, context_dim=2, key=k),
-    ),
-    Case("maf-narrow", lambda k: MaskedAutoregressive(4, hidden=(2,), scale=ExponentialScale(), key=k)),
-    Case("maf-no-hidden-layer", lambda k: MaskedAutoregressive(3, hidden=(), scale=SigmoidScale(), key=k)),
-    Case("maf-n18", lambda k: MaskedAutoregressive(18, hidden=(8,), scale=SoftBoundedScale(1.0), key=k)),
-    Case(
-        "maf-n1-context",
-        lambda k: MaskedAutoregressive(1, hidden=(4,), context_dim=2, key=k),
+        "spline-n1",
+        lambda k: dense_coupling(halves(1), RationalQuadratic(bins=3), hidden=(), key=k),
         fixed_kappa=_N1,
     ),
-    Case("iaf-context", lambda k: Inverse(MaskedAutoregressive(3, hidden=(6,), context_dim=2, key=k))),
+    Case("maf", lambda k: masked_autoregressive(3, Affine(), hidden=(7, 6), key=k)),
+    Case(
+        "maf-reverse-context",
+        lambda k: masked_autoregressive(3, Affine(), hidden=(9,), reverse=True, context_dim=2, key=k),
+    ),
+    Case("maf-narrow", lambda k: masked_autoregressive(4, Affine(ExponentialScale()), hidden=(2,), key=k)),
+    Case("maf-no-hidden-layer", lambda k: masked_autoregressive(3, Affine(SigmoidScale()), hidden=(), key=k)),
+    Case("maf-n18", lambda k: masked_autoregressive(18, Affine(SoftBoundedScale(1.0)), hidden=(8,), key=k)),
+    Case(
+        "maf-n1-context",
+        lambda k: masked_autoregressive(1, Affine(), hidden=(4,), context_dim=2, key=k),
+        fixed_kappa=_N1,
+    ),
+    Case("nsf", lambda k: masked_autoregressive(3, RationalQuadratic(4), hidden=(6,), key=k)),
+    Case(
+        "nsf-context-reverse",
+        lambda k: masked_autoregressive(
+            3, RationalQuadratic(3, 4.0), hidden=(5,), context_dim=2, reverse=True, key=k
+        ),
+    ),
+    Case("nsf-n17", lambda k: masked_autoregressive(17, RationalQuadratic(2), hidden=(5,), key=k)),
+    Case("additive-autoregressive", lambda k: masked_autoregressive(3, Additive(), hidden=(6,), key=k)),
+    Case("affine-held", _held),
+    Case(
+        "iaf-context",
+        lambda k: Inverse(masked_autoregressive(3, Affine(), hidden=(6,), context_dim=2, key=k)),
+    ),
     Case("lu", lambda k: LULinear(5, key=k)),
     Case("lu-n1", lambda k: LULinear(1, key=k), fixed_kappa=_N1),
     Case(
@@ -176,7 +208,9 @@ CASES = (
     Case("lu-permutation-lu", lambda k: _lu_around(Permutation([3, 0, 2, 1]), k)),
     Case("lu-sign-flip-lu", lambda k: _lu_around(SignFlip(4, (1, 3)), k)),
     Case(
-        "lu-n1-chain", lambda k: _lu_around(AffineCoupling(halves(1), hidden=(), key=k), k), fixed_kappa=_N1
+        "lu-n1-chain",
+        lambda k: _lu_around(dense_coupling(halves(1), Affine(), hidden=(), key=k), k),
+        fixed_kappa=_N1,
     ),
     Case("actnorm", lambda k: ActNorm(3)),
     Case("sign-flip", lambda k: SignFlip(4, (1, 3)), fixed_kappa="a sign flip is orthogonal: kappa 1"),
@@ -184,7 +218,12 @@ CASES = (
     Case(
         "standardized-context",
         lambda k: StandardizedContext(
-            Chain([AffineCoupling(halves(4), hidden=(5,), context_dim=2, key=k), Permutation([1, 0, 3, 2])]),
+            Chain(
+                [
+                    dense_coupling(halves(4), Affine(), hidden=(5,), context_dim=2, key=k),
+                    Permutation([1, 0, 3, 2]),
+                ]
+            ),
             jnp.array([0.5, -1.0]),
             jnp.array([2.0, 0.7]),
         ),
@@ -197,7 +236,9 @@ CASES = (
     Case("scan-array-partitions-context", lambda k: Scan(_array_couplings(k))),
     Case(
         "scan-whole-maf",
-        lambda k: Scan([MaskedAutoregressive(2, hidden=(4,), key=i) for i in jr.split(k, 2)], unroll=2),
+        lambda k: Scan(
+            [masked_autoregressive(2, Affine(), hidden=(4,), key=i) for i in jr.split(k, 2)], unroll=2
+        ),
     ),
     *(case for family in _FAMILIES for case in family.CASES),
 )

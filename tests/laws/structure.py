@@ -4,30 +4,30 @@
 # pyright: reportAttributeAccessIssue=false, reportArgumentType=false, reportOptionalMemberAccess=false
 # pyright: reportCallIssue=false, reportIncompatibleVariableOverride=false, reportIncompatibleMethodOverride=false
 
+import jax.numpy as jnp
 import numpy as np
 
 from shoal.bijections import (
     AbstractBijection,
+    AbstractPartition,
     ActNorm,
-    AdditiveCoupling,
-    AffineCoupling,
-    ArrayPartition,
+    Additive,
+    Autoregressive,
     Chain,
+    ConvolutionalConditioner,
+    Coupling,
     Inverse,
     LULinear,
-    MaskedAutoregressive,
-    Partition,
     Permutation,
     Scan,
     SignFlip,
-    SplineCoupling,
     Standardize,
     StandardizedContext,
 )
 from tests.laws import structure_continuous, structure_glow, structure_planar, structure_residual
 from tests.laws.laws import close, one_by_one
 from tests.laws.oracles import Points, cast, data, values, values_and_jacobians
-from tests.laws.structure_types import Laws
+from tests.laws.structure_types import Law, Laws
 
 
 def law_coupling(bijection: AbstractBijection, points: Points) -> None:
@@ -143,10 +143,8 @@ def law_inverse(bijection: AbstractBijection, points: Points) -> None:
 
 
 LAWS: Laws = {
-    AdditiveCoupling: (law_coupling, law_volume),
-    AffineCoupling: (law_coupling,),
-    SplineCoupling: (law_coupling,),
-    MaskedAutoregressive: (law_triangular,),
+    Coupling: (law_coupling,),
+    Autoregressive: (law_triangular,),
     Permutation: (law_orthogonal,),
     SignFlip: (law_signs,),
     ActNorm: (law_diagonal,),
@@ -163,9 +161,23 @@ LAWS: Laws = {
 }
 
 
-def parts_of(partition: Partition | ArrayPartition) -> tuple[list[int], list[int]]:
-    """Kept and moved indices of either kind of partition."""
-    return [int(i) for i in partition.kept], [int(i) for i in partition.moved]
+# What a layer's transformer or conditioner adds to the laws of its class.
+OF_PARTS: dict[type, tuple[Law, ...]] = {
+    Additive: (law_volume,),
+    ConvolutionalConditioner: (structure_glow.law_reach,),
+}
+
+
+def laws_of(bijection: AbstractBijection) -> tuple[Law, ...]:
+    """The structure laws of a bijection: of its class and of its parts."""
+    parts = (getattr(bijection, name, None) for name in ("transformer", "conditioner"))
+    return (*LAWS[type(bijection)], *(law for part in parts for law in OF_PARTS.get(type(part), ())))
+
+
+def parts_of(partition: AbstractPartition) -> tuple[list[int], list[int]]:
+    """Kept and moved indices of any kind of partition."""
+    kept, moved = partition.split(jnp.arange(partition.dim, dtype=jnp.float32))
+    return [int(i) for i in kept], [int(i) for i in moved]
 
 
 def _values64(bijection: AbstractBijection, z: np.ndarray, x: np.ndarray, context: np.ndarray | None):

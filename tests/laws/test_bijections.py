@@ -87,7 +87,7 @@ def test_errors(name):
 @cases
 def test_structure(name):
     bijection, points = prepared(name, "float32")
-    for law in structure.LAWS[type(bijection)]:
+    for law in structure.laws_of(bijection):
         law(bijection, points)
 
 

@@ -14,7 +14,7 @@ from functools import partial
 import pytest
 
 from shoal.bijections import AbstractBijection, MaskedConditioner
-from shoal.bijections import _rational_quadratic as rq
+from shoal.bijections.transformers import _rational_quadratic as rq
 from tests.laws import laws, mutants, structure
 from tests.laws.mutants import (
     LayersBackwards,

@@ -9,7 +9,7 @@ from scipy.special import ndtr, ndtri
 from scipy.stats import kstest
 
 from shoal import flows, universal
-from shoal.bijections import _rational_quadratic as rq
+from shoal.bijections.transformers import _rational_quadratic as rq
 from shoal.universal import _deeper, _monotone_fit
 from shoal.universal._monotone_fit import spline_raw
 from shoal.universal._transport import transport
@@ -19,7 +19,7 @@ BINS, BOUND = 24, 6.0
 
 
 def moved(raw: np.ndarray, x: np.ndarray) -> np.ndarray:
-    knots = rq.knots(jnp.asarray(raw)[None], BINS, BOUND)
+    knots = rq.knots(jnp.asarray(raw)[:, None], BINS, BOUND)
     return np.asarray(jax.vmap(lambda v: rq.evaluate(knots, v[None], BOUND)[0][0])(jnp.asarray(x)))
 
 

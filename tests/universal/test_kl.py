@@ -12,7 +12,12 @@ from scipy.optimize import minimize
 from scipy.stats import norm
 
 from shoal import linear, universal
-from shoal.bijections import AdditiveCoupling, Chain, Partition
+from shoal.bijections import (
+    Additive,
+    Chain,
+    Partition,
+    dense_coupling,
+)
 from shoal.distributions import Flow, StandardNormal
 
 COVARIANCES = {
@@ -81,7 +86,7 @@ def test_trained_nice_with_networks_does_not_come_below() -> None:
     s = COVARIANCES["wide"]
     gap = universal.volume_preserving_gap(s).kl.value
     keys = jr.split(jr.key(2), 4)
-    nets = [AdditiveCoupling(Partition(2, [i % 2]), hidden=(8,), key=k) for i, k in enumerate(keys)]
+    nets = [dense_coupling(Partition(2, [i % 2]), Additive(), hidden=(8,), key=k) for i, k in enumerate(keys)]
     flow = Flow(StandardNormal(2), Chain(nets))
     nodes, weights = np.polynomial.hermite_e.hermegauss(40)
     grid = np.stack(np.meshgrid(nodes, nodes), axis=-1).reshape(-1, 2)

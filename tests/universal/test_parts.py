@@ -9,7 +9,13 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from shoal.bijections import AffineCoupling, ExponentialScale, KnotConditioner, Partition, written_coupling
+from shoal.bijections import (
+    Affine,
+    Coupling,
+    ExponentialScale,
+    KnotConditioner,
+    Partition,
+)
 from shoal.universal import wasserstein
 from shoal.universal._atoms import distinct, quantize
 from shoal.universal._conditions import conditions
@@ -41,15 +47,15 @@ def _net(direction, steps, logs) -> KnotConditioner:
 def test_condition_numbers_against_autodiff(d: int, x64) -> None:
     made = staircase(d, d)
     logs = jnp.full(d, np.log(made.delta))
-    first = written_coupling(
+    first = Coupling(
         Partition(2 * d, range(d, 2 * d)),
+        Affine(ExponentialScale()),
         _net(jnp.eye(d)[0], made.knots_of_first(), logs),
-        scale=ExponentialScale(),
     )
-    second = written_coupling(
+    second = Coupling(
         Partition(2 * d, range(d)),
+        Affine(ExponentialScale()),
         _net(jnp.asarray(made.direction), made.knots_of_second(), logs),
-        scale=ExponentialScale(),
     )
     found = conditions(made)
     seen = {"layer 1": [], "layer 2": [], "composition": []}
@@ -169,5 +175,5 @@ def test_knots_outside_between_and_at() -> None:
         with pytest.raises(ValueError, match="KnotConditioner"):
             KnotConditioner(jnp.ones(1), knots, values)
     with pytest.raises(ValueError, match="2 outputs; got"):
-        written_coupling(Partition(2, [0]), net, scale=ExponentialScale())
-    assert isinstance(written_coupling(Partition(3, [0, 1]), net, scale=ExponentialScale()), AffineCoupling)
+        Coupling(Partition(2, [0]), Affine(ExponentialScale()), net)
+    assert isinstance(Coupling(Partition(3, [0, 1]), Affine(ExponentialScale()), net), Coupling)

@@ -9,20 +9,20 @@ from typing import Any
 import jax.numpy as jnp
 
 from shoal._types import Array, Context, Key
-from shoal.bijections._conditioners import Activation, Conditioner
+from shoal.bijections.conditioners import Activation, DenseConditioner
 
 
 def amortizer(
     arrays: tuple[Array, ...], context_dim: int, hidden: tuple[int, ...], activation: Activation, key: Key
-) -> Conditioner | None:
+) -> DenseConditioner | None:
     """The conditioner that moves these arrays, or None where there is no context."""
     if not context_dim:
         return None
     outputs = sum(a.size for a in arrays)
-    return Conditioner(0, outputs, hidden=hidden, context=context_dim, activation=activation, key=key)
+    return DenseConditioner(0, outputs, hidden=hidden, context=context_dim, activation=activation, key=key)
 
 
-def moved(conditioner: Conditioner | None, context: Context, arrays: tuple[Array, ...]) -> Any:
+def moved(conditioner: DenseConditioner | None, context: Context, arrays: tuple[Array, ...]) -> Any:
     """The arrays, each plus its part of the conditioner's outputs for this context; as they are without one."""
     if conditioner is None or context is None:
         return arrays

@@ -85,6 +85,16 @@ def layers_of(bijection: AbstractBijection) -> tuple[AbstractBijection, ...]:
     return bijection.layers() if isinstance(bijection, AbstractComposite) else (bijection,)
 
 
+def layer_name(bijection: eqx.Module) -> str:
+    """What a layer is called wherever it is named: its class and, in brackets, its transformer or the map inside it.
+
+    For example "Coupling(Affine)", "Inverse(Autoregressive(Affine))" and "ActNorm".
+    """
+    inner = getattr(bijection, "transformer", None) or getattr(bijection, "bijection", None)
+    name = type(bijection).__name__
+    return name if inner is None else f"{name}({layer_name(inner)})"
+
+
 def over_batch(function, x: Batch, context: ContextBatch):
     """`jax.vmap` of `function(x, context)` over the rows of both, where the context may be None."""
     return jax.vmap(function, in_axes=(0, None if context is None else 0))(x, context)
@@ -92,7 +102,7 @@ def over_batch(function, x: Batch, context: ContextBatch):
 
 def check_input(bijection: AbstractBijection, x: jax.Array, context: jax.Array | None) -> None:
     """Raise a ValueError unless `x` and `context` have the shapes that the bijection states."""
-    name = type(bijection).__name__
+    name = layer_name(bijection)
     if x.shape != bijection.shape:
         raise ValueError(
             f"`{name}` acts on one vector of shape {bijection.shape}; got shape {x.shape}. Use `jax.vmap` for batches."

@@ -11,7 +11,6 @@ import jax.numpy as jnp
 
 from shoal._types import Array, Context, Key, Scalar, Vector
 from shoal.bijections._base import check_input
-from shoal.bijections._conditioners import Activation, Conditioner
 from shoal.bijections._divergence import AbstractTrace, ExactTrace, value_and_divergence
 from shoal.bijections._iterative import AbstractIterative, Outcome, Result
 from shoal.bijections._ode import (
@@ -24,6 +23,7 @@ from shoal.bijections._ode import (
     check_method,
     integrate,
 )
+from shoal.bijections.conditioners import Activation, DenseConditioner
 
 
 class FFJORD(AbstractIterative):
@@ -49,7 +49,7 @@ class FFJORD(AbstractIterative):
     **Raises:** ValueError for a bad size, solver or activation.
     """
 
-    velocity: Conditioner
+    velocity: DenseConditioner
     trace: AbstractTrace
     steps: AbstractSteps
     adjoint: AbstractAdjoint
@@ -72,7 +72,7 @@ class FFJORD(AbstractIterative):
     ):
         if dim < 1:
             raise ValueError(f"`FFJORD(dim=...)` must be at least 1; got {dim}.")
-        self.velocity = Conditioner(
+        self.velocity = DenseConditioner(
             dim + 1, dim, hidden=hidden, context=context_dim, activation=activation, key=key
         )
         self.trace = ExactTrace() if trace is None else trace

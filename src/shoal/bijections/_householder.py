@@ -13,8 +13,8 @@ from shoal._products import matmul
 from shoal._types import Array, Context, Float, Key, Scalar, Vector
 from shoal.bijections._amortized import amortizer, moved
 from shoal.bijections._base import AbstractBijection, check_input
-from shoal.bijections._conditioners import Activation, Conditioner
 from shoal.bijections._reflections import triangle
+from shoal.bijections.conditioners import Activation, DenseConditioner
 
 
 class Householder(AbstractBijection):
@@ -31,7 +31,7 @@ class Householder(AbstractBijection):
     """
 
     vectors: Float[Array, "k n"]
-    conditioner: Conditioner | None
+    conditioner: DenseConditioner | None
     shape: tuple[int, ...] = eqx.field(static=True)
     context_shape: tuple[int, ...] | None = eqx.field(static=True)
 

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from shoal._types import Array, Batch, Context, ContextBatch, Int, Scalar, Vector
-from shoal.bijections._base import AbstractBijection, check_input, layers_of, over_batch
+from shoal.bijections._base import AbstractBijection, check_input, layer_name, layers_of, over_batch
 from shoal.bijections._compose import Inverse
 from shoal.bijections._trace import Direction, check_direction
 
@@ -142,7 +142,7 @@ def convergence(
         found.append(
             Convergence(
                 i,
-                type(layer).__name__,
+                layer_name(layer),
                 direction,
                 len(x),
                 int(jnp.sum(bad)),

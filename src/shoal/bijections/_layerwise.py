@@ -6,8 +6,8 @@ import jax.numpy as jnp
 from shoal._types import Context, Key, Scalar, Vector
 from shoal.bijections._base import AbstractBijection, check_input
 from shoal.bijections._bounded_linear import AbstractBoundedLinear
-from shoal.bijections._conditioners import Activation, Conditioner
 from shoal.bijections._leaky import AbstractLeaky, SmoothLeakyReLU
+from shoal.bijections.conditioners import Activation, DenseConditioner
 
 
 class Layerwise(AbstractBijection):
@@ -30,7 +30,7 @@ class Layerwise(AbstractBijection):
     """
 
     linear: AbstractBoundedLinear
-    shift: Conditioner
+    shift: DenseConditioner
     leaky: AbstractLeaky
     shape: tuple[int, ...] = eqx.field(static=True)
     context_shape: tuple[int, ...] | None = eqx.field(static=True)
@@ -50,7 +50,7 @@ class Layerwise(AbstractBijection):
         self.linear = linear
         self.leaky = SmoothLeakyReLU() if leaky is None else leaky
         widths = hidden if context_dim else ()
-        self.shift = Conditioner(
+        self.shift = DenseConditioner(
             0, linear.dim, hidden=widths, context=context_dim, activation=activation, key=key
         )
         self.shape = (linear.dim,)

@@ -14,8 +14,8 @@ import jax.random as jr
 
 from shoal._products import matmul
 from shoal._types import Array, Context, Float, Key
-from shoal.bijections._conditioners import check_hidden, hidden_layers
 from shoal.bijections._spectral import AbstractSpectralBound, ExactNorm, held_below
+from shoal.bijections.conditioners._dense import check_hidden, hidden_layers
 
 LipschitzActivation: TypeAlias = Literal["lipswish", "elu", "tanh"]
 

@@ -10,7 +10,7 @@ from shoal.bijections._base import AbstractBijection, layers_of
 from shoal.bijections._context import StandardizedContext
 from shoal.bijections._elementwise import Standardize
 from shoal.bijections._linear import LULinear
-from shoal.bijections._masks import MaskedConditioner
+from shoal.bijections.conditioners import MaskedConditioner
 
 _SPECIAL = LULinear | MaskedConditioner | Standardize | StandardizedContext
 

@@ -9,11 +9,13 @@ import abc
 from collections.abc import Sequence
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 
 from shoal._types import Array, Float, Int, Key, Vector
+from shoal.bijections._images import checked_image_shape
 
 
 class AbstractPartition(eqx.Module):
@@ -106,6 +108,58 @@ class ArrayPartition(AbstractPartition):
     def swapped(self) -> "ArrayPartition":
         """The complement as the kept part."""
         return ArrayPartition(Partition(self.dim, [int(i) for i in self.moved]))
+
+
+class ChannelPartition(AbstractPartition):
+    """The same partition of the channels at every pixel of an image (height, width, channels).
+
+    Both parts are images, (height, width, kept) and (height, width, moved), as vectors.
+    **Raises:** ValueError for a partition of another number of channels.
+    """
+
+    channels: AbstractPartition
+    image_shape: tuple[int, ...] = eqx.field(static=True)
+
+    def __init__(self, image_shape: tuple[int, ...], channels: AbstractPartition):
+        self.image_shape, self.channels = checked_image_shape("ChannelPartition", image_shape), channels
+
+    def __check_init__(self) -> None:
+        if self.channels.dim != self.image_shape[2]:
+            raise ValueError(
+                f"`ChannelPartition`: a partition of {self.channels.dim} channels for an image of shape {self.image_shape}."
+            )
+
+    @property
+    def dim(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]  (the image's)
+        """Number of entries of the image."""
+        return self._pixels * self.channels.dim
+
+    @property
+    def kept_size(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Number of entries of the kept channels."""
+        return self._pixels * self.channels.kept_size
+
+    def split(self, x: Vector) -> tuple[Float[Array, "k"], Float[Array, "m"]]:
+        """(kept channels, moved channels)."""
+        kept, moved = jax.vmap(self.channels.split)(x.reshape(self._pixels, self.channels.dim))
+        return kept.reshape(-1), moved.reshape(-1)
+
+    def join(self, kept: Float[Array, "k"], moved: Float[Array, "m"]) -> Vector:
+        """The image whose parts these are."""
+        count = self.channels.kept_size
+        parts = (
+            kept.reshape(self._pixels, count),
+            moved.reshape(self._pixels, self.channels.dim - count),
+        )
+        return jax.vmap(self.channels.join)(*parts).reshape(-1)
+
+    def swapped(self) -> "ChannelPartition":
+        """The complement as the kept part."""
+        return ChannelPartition(self.image_shape, self.channels.swapped())
+
+    @property
+    def _pixels(self) -> int:
+        return self.image_shape[0] * self.image_shape[1]
 
 
 def halves(dim: int) -> Partition:

@@ -13,9 +13,9 @@ from shoal._products import matmul
 from shoal._types import Array, Context, Float, Key, Scalar, Vector
 from shoal.bijections._amortized import amortizer, moved
 from shoal.bijections._base import check_input
-from shoal.bijections._conditioners import Activation, Conditioner
 from shoal.bijections._iterative import AbstractIterative, Outcome, check_solver, closed_form
 from shoal.bijections._monotone import check_least_slope, outcome, projected, slope_of_tanh, solve
+from shoal.bijections.conditioners import Activation, DenseConditioner
 
 
 class Planar(AbstractIterative):
@@ -36,7 +36,7 @@ class Planar(AbstractIterative):
     w: Float[Array, "n"]
     u: Float[Array, "n"]
     b: Float[Array, ""]
-    conditioner: Conditioner | None
+    conditioner: DenseConditioner | None
     least_slope: float = eqx.field(static=True)
     tolerance: float = eqx.field(static=True)
     max_steps: int = eqx.field(static=True)

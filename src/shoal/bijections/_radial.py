@@ -13,8 +13,8 @@ from shoal._products import matmul
 from shoal._types import Array, Context, Float, Key, Scalar, Vector
 from shoal.bijections._amortized import amortizer, moved
 from shoal.bijections._base import AbstractBijection, check_input
-from shoal.bijections._conditioners import Activation, Conditioner
-from shoal.bijections._scale_maps import AbstractScaleMap, scale_or
+from shoal.bijections.conditioners import Activation, DenseConditioner
+from shoal.bijections.transformers._scale_maps import AbstractScaleMap, scale_or
 
 
 class Radial(AbstractBijection):
@@ -34,7 +34,7 @@ class Radial(AbstractBijection):
     z0: Float[Array, "n"]
     log_alpha: Float[Array, ""]
     stretch: Float[Array, ""]
-    conditioner: Conditioner | None
+    conditioner: DenseConditioner | None
     scale: AbstractScaleMap
     shape: tuple[int, ...] = eqx.field(static=True)
     context_shape: tuple[int, ...] | None = eqx.field(static=True)

@@ -15,10 +15,10 @@ from shoal._products import matmul
 from shoal._types import Array, Context, Float, Key, Scalar, Vector
 from shoal.bijections._amortized import amortizer, moved
 from shoal.bijections._base import check_input
-from shoal.bijections._conditioners import Activation, Conditioner
 from shoal.bijections._householder import reflected, reflected_back
 from shoal.bijections._iterative import AbstractIterative, Outcome, check_solver, closed_form
 from shoal.bijections._monotone import check_least_slope, outcome, projected, slope_of_tanh, solve
+from shoal.bijections.conditioners import Activation, DenseConditioner
 
 
 class Sylvester(AbstractIterative):
@@ -43,7 +43,7 @@ class Sylvester(AbstractIterative):
     upper: Float[Array, "triangle"]
     upper_tilde: Float[Array, "triangle"]
     b: Float[Array, "m"]
-    conditioner: Conditioner | None
+    conditioner: DenseConditioner | None
     least_slope: float = eqx.field(static=True)
     tolerance: float = eqx.field(static=True)
     max_steps: int = eqx.field(static=True)

@@ -7,7 +7,7 @@ import equinox as eqx
 import jax.numpy as jnp
 
 from shoal._types import Array, Batch, ContextBatch
-from shoal.bijections._base import AbstractBijection, layers_of, over_batch
+from shoal.bijections._base import AbstractBijection, layer_name, layers_of, over_batch
 
 Direction = Literal["forward", "inverse"]
 
@@ -46,7 +46,7 @@ def trace(
         for_value, for_log_det = _rows(x), _rows(log_det[:, None])
         if for_value or for_log_det:
             quantity = "value" if for_value else "log_det"
-            return Trace(i, type(layer).__name__, direction, quantity, for_value or for_log_det)
+            return Trace(i, layer_name(layer), direction, quantity, for_value or for_log_det)
     return None
 
 

@@ -1,75 +1,48 @@
-"""Bounds of affine and additive couplings on a box.
+"""Bounds of couplings on a box.
 
-x_moved = z_moved s + t has J = [[1, 0], [C, diag s]] with C = diag(z_moved s) (log s)' + t', and its inverse has
-[[1, 0], [-C', diag 1/s]] with C' = diag(z_moved) (log s)' + diag(1/s) t', at the same point. A block matrix has at most the
-norm of the matrix of the norms of its blocks: for s = 1, (|C| + sqrt(|C|^2 + 4)) / 2.
+x_moved = f(z_moved; raw(z_kept)) has J = [[1, 0], [C, diag f']] with C the sum over parameters p of diag(df/draw_p) raw_p',
+and its inverse the same with the slopes and rates of f^{-1}. A block matrix has at most the norm of the matrix of the norms
+of its blocks: for f' = 1, (|C| + sqrt(|C|^2 + 4)) / 2.
 """
 
 import numpy as np
 
 from shoal._scalars import FloatArray
-from shoal.bijections import AdditiveCoupling, AffineCoupling, Conditioner, HeldConditioner, KnotConditioner
+from shoal.bijections import Coupling
 from shoal.conditioning._conditioner_bounds import ConditionerBounds, conditioner_bounds
-from shoal.conditioning._intervals import Box, product, total
-from shoal.conditioning._knot_bounds import knot_bounds
+from shoal.conditioning._intervals import Box
 from shoal.conditioning._layer_bounds import Piece, indices, layer_bound
 from shoal.conditioning._precision import compute
-from shoal.conditioning._slopes import scale_ranges
+from shoal.conditioning._transformer_bounds import Slopes, transformer_bounds
 
 
-@layer_bound.register(AffineCoupling)
-@layer_bound.register(AdditiveCoupling)
-def _(layer, box: Box | None, context: FloatArray | None, turned: bool) -> Piece:
+@layer_bound.register
+def _(layer: Coupling, box: Box | None, context: FloatArray | None, turned: bool) -> Piece:
     if box is None:
         return Piece(None, None, None)
     kept, moved = indices(layer.partition)
-    m = len(moved)
     net = compute(lambda c: c, layer.conditioner, precision="float64")
-    bounds = _bounds(net, box.at(kept), context if layer.context_shape else None)
-    ones = Box(np.ones(m), np.ones(m))
-    if isinstance(layer, AdditiveCoupling):
-        shift, rows = bounds.outputs, slice(0, m)
-        logs, slopes = Box(np.zeros(m), np.zeros(m)), None
-    else:
-        shift, rows = bounds.outputs.at(slice(m, 2 * m)), slice(m, 2 * m)
-        ranges = scale_ranges(layer.scale, bounds.outputs.at(slice(0, m)))
-        if ranges is None:
-            return Piece(None, None, None)
-        logs, slopes = ranges
+    bounds = conditioner_bounds(net, box.at(kept), context if layer.context_shape else None)
+    if bounds is None:
+        return Piece(None, None, None)
     with np.errstate(over="ignore", invalid="ignore"):
-        scale, back = _exp(logs), _exp(Box(-logs.high, -logs.low))
-        z = product(total(box.at(moved), Box(-shift.high, -shift.low)), back) if turned else box.at(moved)
-        image = z if turned else total(product(z, scale), shift)
-        forward, inverse = [(ones, rows)], [(back, rows)]
-        if slopes is not None:
-            free = slice(0, m)
-            forward.append((product(product(z, scale), slopes), free))
-            inverse.append((product(z, slopes), free))
-        stretch = _block(bounds.norm(forward), float(scale.high.max()))
-        shrink = _block(bounds.norm(inverse), float(back.high.max()))
+        found = transformer_bounds(layer.transformer, bounds.outputs, box.at(moved), turned)
+        if found is None:
+            return Piece(None, None, None)
+        stretch, shrink = (_norm(bounds, slopes) for slopes in (found.forward, found.inverse))
     low, high = box.low.copy(), box.high.copy()
-    low[moved], high[moved] = image
+    low[moved], high[moved] = found.image
     stretch, shrink = (shrink, stretch) if turned else (stretch, shrink)
     return Piece(stretch, shrink, Box(low, high))
 
 
-def _bounds(
-    net: Conditioner | HeldConditioner | KnotConditioner, box: Box, context: FloatArray | None
-) -> ConditionerBounds:
-    if isinstance(net, KnotConditioner):
-        return knot_bounds(net, box)
-    held = isinstance(net, HeldConditioner)
-    return conditioner_bounds(
-        compute(lambda c: c.held(), net, precision="float64") if held else net, box, context
-    )
-
-
-def _exp(box: Box) -> Box:
-    return Box(np.exp(box.low), np.exp(box.high)).widened()
-
-
-def _block(below: float, scale: float) -> float:
-    """The 2-norm of [[1, 0], [below, scale]], rounded up; what is not finite stays so."""
+def _norm(net: ConditionerBounds, slopes: Slopes | None) -> float | None:
+    """The 2-norm of [[1, 0], [|C|, max f']], rounded up; what is not finite stays so."""
+    if slopes is None:
+        return None
+    m = len(slopes.own.low)
+    below = net.norm([(rate, slice(p * m, (p + 1) * m)) for p, rate in enumerate(slopes.rates)])
+    scale = float(slopes.own.high.max())
     if not np.isfinite(below + scale):
         return below + scale
     return float(np.linalg.norm(np.array([[1.0, 0.0], [below, scale]]), 2)) * (1 + 1e-14)

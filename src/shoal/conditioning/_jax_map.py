@@ -15,12 +15,11 @@ from shoal._types import Array
 from shoal.bijections import (
     AbstractBijection,
     AbstractIterative,
-    AdditiveCoupling,
-    AffineCoupling,
     ArrayPartition,
+    Coupling,
     Partition,
-    SplineCoupling,
     Standardize,
+    layer_name,
     layers_of,
     rolled,
 )
@@ -222,7 +221,7 @@ def _is_cheap(bijection: AbstractBijection | None, size: int) -> bool:
 
 def _indexed(bijection: AbstractBijection) -> AbstractBijection:
     """The same map with the index sets of a coupling as data: couplings that differ in these alone share their programs."""
-    if not isinstance(bijection, AdditiveCoupling | AffineCoupling | SplineCoupling):
+    if not isinstance(bijection, Coupling):
         return bijection
     split = lambda part: isinstance(part, Partition)  # noqa: E731
     return jax.tree.map(lambda part: ArrayPartition(part) if split(part) else part, bijection, is_leaf=split)
@@ -257,7 +256,7 @@ def _single(
         shape=bijection.shape,
         scale=scale,
         bijection=bijection,
-        name=type(bijection).__name__,
+        name=layer_name(bijection),
     )
 
 

@@ -14,7 +14,7 @@ import shoal.conditioning._bump_bounds
 import shoal.conditioning._coupling_bounds  # noqa: F401  (all register their classes)
 import shoal.conditioning._front_bounds  # noqa: F401
 from shoal._scalars import FloatArray
-from shoal.bijections import AbstractBijection, layers_of
+from shoal.bijections import AbstractBijection, layer_name, layers_of
 from shoal.conditioning._intervals import Box
 from shoal.conditioning._layer_bounds import layer_bound
 
@@ -61,7 +61,7 @@ def lipschitz_bounds(
     for layer in layers_of(bijection):
         stretch, shrink, box = layer_bound(layer, box, given, False)
         ends = (None, None) if box is None else (box.low, box.high)
-        rows.append(LayerBound(_name(layer), stretch, shrink, *ends))
+        rows.append(LayerBound(layer_name(layer), stretch, shrink, *ends))
     return tuple(rows)
 
 
@@ -76,9 +76,3 @@ def _product(values: Sequence[float | None]) -> float | None:
     known = [v for v in values if v is not None]
     margin = 1 + len(values) * float(np.finfo(np.float64).eps)
     return float(np.prod(known)) * margin if len(known) == len(values) else None
-
-
-def _name(layer: AbstractBijection) -> str:
-    inner = getattr(layer, "bijection", None)
-    name = type(layer).__name__
-    return name if inner is None else f"{name}({_name(inner)})"

@@ -12,17 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from shoal._types import Array, Context, Float, Vector
-from shoal.bijections import (
-    AbstractBijection,
-    AdditiveCoupling,
-    AffineCoupling,
-    Chain,
-    Inverse,
-    LogTails,
-    Marginals,
-    Scan,
-    SplineCoupling,
-)
+from shoal.bijections import AbstractBijection, Chain, Coupling, Inverse, LogTails, Marginals, Scan
 from shoal.conditioning._map import Direction
 
 Pushed = tuple[Vector, Float[Array, "n m"]]
@@ -71,17 +61,15 @@ def _(bijection: Inverse, v, jacobian, context, direction) -> Pushed:
     return push(bijection.bijection, v, jacobian, context, "inverse" if direction == "forward" else "forward")
 
 
-@push.register(AdditiveCoupling)
-@push.register(AffineCoupling)
-@push.register(SplineCoupling)
-def _(bijection, v, jacobian, context, direction) -> Pushed:
-    partition, function = bijection.partition, _function(bijection, direction)
-    moved_by = lambda kept, moved: partition.split(function(partition.join(kept, moved), context))[1]  # noqa: E731
+@push.register
+def _(bijection: Coupling, v, jacobian, context, direction) -> Pushed:
+    partition, f = bijection.partition, bijection.transformer
+    transform = f.forward if direction == "forward" else f.inverse
     kept, moved = partition.split(v)
-    columns = jax.vmap(partition.split, in_axes=1, out_axes=1)
-    of_kept, of_moved = columns(jacobian)
-    image, slope = jax.jvp(lambda m: moved_by(kept, m), (moved,), (jnp.ones_like(moved),))
-    through = jax.jacfwd(lambda k: moved_by(k, moved))(kept)
+    of_kept, of_moved = jax.vmap(partition.split, in_axes=1, out_axes=1)(jacobian)
+    raw = bijection.conditioner(kept, context)
+    image, slope = jax.jvp(lambda m: transform(raw, m)[0], (moved,), (jnp.ones_like(moved),))
+    through = jax.jacfwd(lambda k: transform(bijection.conditioner(k, context), moved)[0])(kept)
     below = slope[:, None] * of_moved + through @ of_kept
     return partition.join(kept, image), jax.vmap(partition.join, in_axes=1, out_axes=1)(of_kept, below)
 

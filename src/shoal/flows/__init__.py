@@ -27,6 +27,7 @@ from shoal.flows._planar import sylvester as sylvester
 from shoal.flows._recipes import iaf as iaf
 from shoal.flows._recipes import maf as maf
 from shoal.flows._recipes import nice as nice
+from shoal.flows._recipes import nsf as nsf
 from shoal.flows._recipes import realnvp as realnvp
 from shoal.flows._recipes import spline as spline
 from shoal.flows._registry import register as register

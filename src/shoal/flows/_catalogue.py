@@ -68,6 +68,15 @@ ARCHITECTURES: tuple[Architecture, ...] = (
         "evaluate a density in one parallel pass",
     ),
     Architecture(
+        "nsf",
+        "Durkan, Bekasov, Murray, Papamakarios 2019",
+        "xᵢ = affine, then rational-quadratic spline, of zᵢ by x₁…xᵢ₋₁",
+        "Σ log slope",
+        "density one net; sampling n steps that cost about one net together",
+        "slopes of the spline, bounded by least bin and slope; else as RealNVP",
+        "bend outside [-bound, bound], where it is affine",
+    ),
+    Architecture(
         "glow",
         "Kingma, Dhariwal 2018",
         "convolutional affine coupling, invertible 1×1 convolution, actnorm",

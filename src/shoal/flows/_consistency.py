@@ -22,7 +22,6 @@ from shoal.bijections import (
     Permutation,
     Scan,
     SoftBoundedScale,
-    SplineCoupling,
     Standardize,
     StandardizedContext,
 )
@@ -142,5 +141,4 @@ _LAWS: dict[type, Callable[[Any, int], bool]] = {
     Standardize: lambda s, _: bool(np.all(np.asarray(s.scale) > 0)),
     StandardizedContext: lambda s, _: bool(np.all(np.asarray(s.scale) > 0)),
     SoftBoundedScale: lambda s, _: 0 < s.bound < float("inf") and s.range == (-s.bound, s.bound),
-    SplineCoupling: lambda s, _: 2 <= s.bins <= 500 and 0 < s.bound < float("inf"),
 }

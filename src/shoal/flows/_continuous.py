@@ -16,9 +16,10 @@ from shoal.bijections import (
     AbstractSteps,
     AbstractTrace,
     Activation,
-    AffineCoupling,
+    Affine,
     Chain,
     Partition,
+    dense_coupling,
 )
 from shoal.bijections._ode import Method
 from shoal.distributions import AbstractPadding, Flow, GaussianPadding, Padded
@@ -99,14 +100,13 @@ def anf(
     check_sizes(dim, depth, context_dim)
     padding = GaussianPadding(dim if augment is None else augment)
     total = dim + padding.size
-    settings: dict[str, Any] = {"hidden": hidden, "context_dim": context_dim, "scale": scale}
-    settings["activation"] = activation
+    settings: dict[str, Any] = {"hidden": hidden, "context_dim": context_dim, "activation": activation}
     k_steps, k_noise = jr.split(key)
     encoder = Partition(total, range(dim))
     units = [
         Chain(
             [
-                AffineCoupling(p, key=k, **settings)
+                dense_coupling(p, Affine(scale), key=k, **settings)
                 for p, k in zip((encoder.swapped(), encoder), pair, strict=True)
             ]
         )

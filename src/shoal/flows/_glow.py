@@ -14,16 +14,18 @@ from shoal.bijections import (
     AbstractScaleMap,
     Activation,
     ActNorm,
+    Affine,
     Chain,
-    ConvolutionalCoupling,
+    ChannelPartition,
     DenseLinear,
     Logit,
     LULinear,
     OnPart,
-    Partition,
     Permutation,
     PixelWise,
+    SoftBoundedScale,
     Squeeze,
+    convolutional_coupling,
     halves,
 )
 from shoal.distributions import Flow
@@ -67,9 +69,8 @@ def glow(
         raise ValueError(f"`scales` must be at least 1; got {scales}.")
     if mixing not in get_args(Mixing):
         raise ValueError(f"`mixing` must be one of {', '.join(get_args(Mixing))}; got {mixing!r}.")
-    settings = {
-        "hidden": hidden, "kernel": kernel, "context_dim": context_dim, "scale": scale, "activation": activation,
-    }  # fmt: skip
+    settings = {"hidden": hidden, "kernel": kernel, "context_dim": context_dim, "activation": activation}
+    settings["transformer"] = Affine(SoftBoundedScale(2.0) if scale is None else scale)
     body = _scale(key, image_shape, depth, scales, mixing, settings)
     if levels is None:
         return flow(body)
@@ -88,11 +89,10 @@ def _scale(
     steps = stack([_step(k, (h, w, c), mixing, settings) for k in jr.split(k_steps, depth)], 3)
     if scales == 1:
         return Chain([steps, squeeze])
-    prior = ConvolutionalCoupling((h, w, c), halves(c), key=k_prior, **settings)
+    prior = convolutional_coupling((h, w, c), halves(c), key=k_prior, **settings)
     inner = _scale(k_inner, (h, w, c // 2), depth, scales - 1, mixing, settings)
     # the prior's coupling keeps the channels that go on and moves those that become latents
-    goes_on = (np.arange(h * w * c).reshape(h, w, c)[..., : c // 2]).reshape(-1)
-    stays = Partition(h * w * c, sorted(set(range(h * w * c)) - set(goes_on.tolist())))
+    stays = ChannelPartition((h, w, c), halves(c).swapped())
     return Chain([OnPart(inner, stays), prior, steps, squeeze])
 
 
@@ -101,7 +101,7 @@ def _step(
 ) -> AbstractBijection:
     """One step of flow, forward order: coupling, 1x1 convolution, actnorm."""
     k_mix, k_coupling = jr.split(key)
-    coupling = ConvolutionalCoupling(shape, halves(shape[2]), key=k_coupling, **settings)
+    coupling = convolutional_coupling(shape, halves(shape[2]), key=k_coupling, **settings)
     return Chain(
         [coupling, PixelWise(_mixed(k_mix, shape[2], mixing), shape), PixelWise(ActNorm(shape[2]), shape)]
     )

@@ -12,10 +12,10 @@ import numpy as np
 from shoal._types import Key
 from shoal.bijections import (
     AbstractBijection,
+    AbstractTransformer,
     Chain,
     Partition,
     SignFlip,
-    SoftBoundedScale,
     alternating,
     halves,
 )
@@ -30,12 +30,13 @@ def started(
     depth: int,
     partition: PartitionLike,
     initial: GaussianFactors | Factorization,
+    transformer: AbstractTransformer,
     settings: dict[str, Any],
 ) -> AbstractBijection:
-    """`depth` affine couplings whose product is the linear map, with the settings of `AffineCoupling`.
+    """`depth` couplings of one transformer whose product is the linear map, with the settings of `dense_coupling`.
 
     **Raises:** ValueError: another dimension or partition than the map's, fewer couplings than it has layers, or a
-    log-scale outside the scale map's range.
+    log-scale that the transformer does not reach.
     """
     factors = initial.factors if isinstance(initial, GaussianFactors) else initial
     mean = initial.mean if isinstance(initial, GaussianFactors) else np.zeros(len(factors.target))
@@ -49,7 +50,6 @@ def started(
     if depth < count:
         raise ValueError(f"`depth` must be at least the {count} layers of `initial`; got {depth}.")
     _check_partition(partition, factors, dim)
-    settings = settings | {"scale": settings["scale"] or SoftBoundedScale(3.0)}
     shifts = biases(factors, (mean * factors.signs)[factors.order])
     parts: list[AbstractBijection] = []
     for i, k in enumerate(jr.split(key, depth)[::-1]):  # from the data side, as the product is written
@@ -59,7 +59,8 @@ def started(
             like = factors.layers[i % 2]
             layer = Layer(like.kind, np.zeros_like(like.block), np.zeros_like(like.log_scale))
             bias = np.zeros(len(like.block))
-        parts.append(coupling(layer, bias, factors.order, f"layer {i} of `initial`", key=k, **settings))
+        name = f"layer {i} of `initial`"
+        parts.append(coupling(layer, bias, factors.order, transformer, name, key=k, **settings))
     stacked = paired(parts[::-1])
     if np.any(factors.signs < 0):
         return Chain([stacked, SignFlip(dim, np.flatnonzero(factors.signs < 0).tolist())])

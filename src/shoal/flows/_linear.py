@@ -15,6 +15,8 @@ import numpy as np
 from shoal import linear
 from shoal.bijections import (
     AbstractBijection,
+    AbstractTransformer,
+    Affine,
     Chain,
     DenseLinear,
     ExponentialScale,
@@ -54,8 +56,9 @@ def from_factors(
     shifts = biases(factors, (offset * factors.signs)[order])
     parts: list[AbstractBijection] = []
     for i, (layer, bias) in enumerate(zip(factors.layers, shifts, strict=True)):
-        settings: Any = {"scale": ExponentialScale(), "hidden": hidden, "key": jr.key(0)}
-        parts.append(coupling(layer, bias, order, f"layer {i}", dtype=dtype, **settings))
+        settings: Any = {"hidden": hidden, "key": jr.key(0)}
+        scaled = Affine(ExponentialScale())
+        parts.append(coupling(layer, bias, order, scaled, f"layer {i}", dtype=dtype, **settings))
     parts = parts[::-1]
     if np.any(factors.signs < 0):
         parts.append(SignFlip(n, np.flatnonzero(factors.signs < 0).tolist()))
@@ -135,14 +138,21 @@ def biases(factors: Factorization, offset: np.ndarray) -> list[np.ndarray]:
 
 
 def coupling(
-    layer: linear.Layer, bias: np.ndarray, order: np.ndarray, name: str, *, dtype: Any = None, **settings: Any
+    layer: linear.Layer,
+    bias: np.ndarray,
+    order: np.ndarray,
+    transformer: AbstractTransformer,
+    name: str,
+    *,
+    dtype: Any = None,
+    **settings: Any,
 ) -> AbstractBijection:
-    """A linear layer as an affine coupling of the coordinates (S, rest) = `order`, with `linear_coupling`'s settings."""
+    """A linear layer as a coupling of the coordinates (S, rest) = `order`, with `linear_coupling`'s settings."""
     first, rest = order[: layer.kept], order[layer.kept :]
     kept, moved = (first, rest) if layer.kind == "lower" else (rest, first)
     partition = Partition(len(order), [int(i) for i in kept])
     rows = np.argsort(moved)  # the partition moves coordinates in ascending order
     dtype = dtype or jnp.zeros(()).dtype
     arrays = [jnp.asarray(a[rows], dtype) for a in (layer.block, layer.log_scale, bias)]
-    made = linear_coupling(partition, *arrays, layer=name, **settings)
+    made = linear_coupling(partition, transformer, *arrays, layer=name, **settings)
     return jax.tree.map(lambda a: a.astype(dtype) if eqx.is_inexact_array(a) else a, made)

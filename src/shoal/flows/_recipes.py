@@ -7,17 +7,23 @@ its complement are used in turn), a sequence of them (one a layer, in turn), or 
 Returns a `Flow` with a standard normal base. Bad sizes: ValueError.
 """
 
+from typing import Any
+
 import jax.random as jr
 
 from shoal._types import Key
 from shoal.bijections import (
+    AbstractBijection,
     AbstractScaleMap,
+    AbstractTransformer,
     Activation,
-    AdditiveCoupling,
-    AffineCoupling,
+    Additive,
+    Affine,
     Inverse,
-    MaskedAutoregressive,
-    SplineCoupling,
+    RationalQuadratic,
+    SoftBoundedScale,
+    dense_coupling,
+    masked_autoregressive,
 )
 from shoal.distributions import Flow
 from shoal.flows._common import PartitionLike, check_sizes, couplings, flow, in_pairs
@@ -36,9 +42,8 @@ def nice(
     activation: Activation = "tanh",
 ) -> Flow:
     """NICE (Dinh et al. 2015): `depth` additive couplings, strictly volume preserving (log-det 0)."""
-    check_sizes(dim, depth, context_dim)
     settings = {"hidden": hidden, "context_dim": context_dim, "activation": activation}
-    return flow(couplings(key, dim, depth, partition, lambda p, k: AdditiveCoupling(p, key=k, **settings)))
+    return flow(_dense(key, dim, depth, partition, Additive(), settings))
 
 
 def realnvp(
@@ -60,11 +65,11 @@ def realnvp(
     exactly. `depth` is then at least its number of layers and `partition` the one that it was made for (either part of it
     as the kept one); a log-scale outside the scale map's range is a ValueError that names the layer.
     """
+    settings = {"hidden": hidden, "context_dim": context_dim, "activation": activation}
+    if initial is None:
+        return flow(_dense(key, dim, depth, partition, Affine(scale), settings))
     check_sizes(dim, depth, context_dim)
-    settings = {"hidden": hidden, "context_dim": context_dim, "scale": scale, "activation": activation}
-    if initial is not None:
-        return flow(started(key, dim, depth, partition, initial, settings))
-    return flow(couplings(key, dim, depth, partition, lambda p, k: AffineCoupling(p, key=k, **settings)))
+    return flow(started(key, dim, depth, partition, initial, Affine(scale), settings))
 
 
 def spline(
@@ -80,11 +85,12 @@ def spline(
     partition: PartitionLike = "halves",
     activation: Activation = "tanh",
 ) -> Flow:
-    """Neural spline flow (Durkan et al. 2019): `depth` rational-quadratic couplings on [-bound, bound]."""
-    check_sizes(dim, depth, context_dim)
-    settings = {"hidden": hidden, "context_dim": context_dim, "scale": scale, "activation": activation}
-    settings |= {"bins": bins, "bound": bound}
-    return flow(couplings(key, dim, depth, partition, lambda p, k: SplineCoupling(p, key=k, **settings)))
+    """Neural spline flow (Durkan et al. 2019): `depth` rational-quadratic couplings on [-bound, bound].
+
+    Default scale map `SoftBoundedScale(1)`.
+    """
+    settings = {"hidden": hidden, "context_dim": context_dim, "activation": activation}
+    return flow(_dense(key, dim, depth, partition, RationalQuadratic(bins, bound, scale), settings))
 
 
 def maf(
@@ -101,10 +107,8 @@ def maf(
 
     Density in parallel, sampling in n steps a transform.
     """
-    check_sizes(dim, depth, context_dim)
-    settings = {"hidden": hidden, "context_dim": context_dim, "scale": scale, "activation": activation}
-    keys = list(jr.split(key, depth))
-    return flow(in_pairs(keys, lambda i, k: MaskedAutoregressive(dim, reverse=i == 1, key=k, **settings)))
+    settings = {"hidden": hidden, "context_dim": context_dim, "activation": activation}
+    return flow(_masked(key, dim, depth, Affine(scale), settings))
 
 
 def iaf(
@@ -121,5 +125,50 @@ def iaf(
 
     Sampling in parallel, density in n steps a transform.
     """
-    settings = {"hidden": hidden, "context_dim": context_dim, "scale": scale, "activation": activation}
-    return flow(Inverse(maf(key, dim, depth, **settings).bijection))
+    settings = {"hidden": hidden, "context_dim": context_dim, "activation": activation}
+    return flow(Inverse(_masked(key, dim, depth, Affine(scale), settings)))
+
+
+def nsf(
+    key: Key,
+    dim: int,
+    depth: int,
+    *,
+    bins: int = 8,
+    bound: float = 5.0,
+    hidden: tuple[int, ...] = (128, 128),
+    context_dim: int = 0,
+    scale: AbstractScaleMap | None = None,
+    activation: Activation = "tanh",
+) -> Flow:
+    """Autoregressive neural spline flow (Durkan et al. 2019): `depth` rational-quadratic transforms, reversed in turn.
+
+    Default scale map `SoftBoundedScale(3)`. Density in parallel, sampling in n steps a transform.
+    """
+    transformer = RationalQuadratic(bins, bound, SoftBoundedScale(3.0) if scale is None else scale)
+    settings = {"hidden": hidden, "context_dim": context_dim, "activation": activation}
+    return flow(_masked(key, dim, depth, transformer, settings))
+
+
+def _dense(
+    key: Key,
+    dim: int,
+    depth: int,
+    partition: PartitionLike,
+    transformer: AbstractTransformer,
+    settings: dict[str, Any],
+) -> AbstractBijection:
+    check_sizes(dim, depth, settings["context_dim"])
+    return couplings(
+        key, dim, depth, partition, lambda p, k: dense_coupling(p, transformer, key=k, **settings)
+    )
+
+
+def _masked(
+    key: Key, dim: int, depth: int, transformer: AbstractTransformer, settings: dict[str, Any]
+) -> AbstractBijection:
+    check_sizes(dim, depth, settings["context_dim"])
+    return in_pairs(
+        list(jr.split(key, depth)),
+        lambda i, k: masked_autoregressive(dim, transformer, reverse=i == 1, key=k, **settings),
+    )

@@ -3,7 +3,7 @@
 import jax.random as jr
 
 from shoal._types import Key
-from shoal.bijections import AbstractScaleMap, Activation, AffineCoupling, ArrayPartition, Partition
+from shoal.bijections import AbstractScaleMap, Activation, Affine, ArrayPartition, Partition, dense_coupling
 from shoal.distributions import Flow
 from shoal.flows._common import check_sizes, flow, stack
 
@@ -29,8 +29,9 @@ def single_coordinate(
     check_sizes(dim, depth, context_dim)
     moved = [i % dim for i in range(depth)]
     partitions = [ArrayPartition(Partition(dim, [j for j in range(dim) if j != i])) for i in moved]
-    settings = {"hidden": hidden, "context_dim": context_dim, "scale": scale, "activation": activation}
+    settings = {"hidden": hidden, "context_dim": context_dim, "activation": activation}
+    keys = jr.split(key, depth)
     layers = [
-        AffineCoupling(p, key=k, **settings) for p, k in zip(partitions, jr.split(key, depth), strict=True)
+        dense_coupling(p, Affine(scale), key=k, **settings) for p, k in zip(partitions, keys, strict=True)
     ]
     return flow(stack(layers, 1))

@@ -17,7 +17,15 @@ import numpy as np
 
 from shoal._errors import InputError
 from shoal._scalars import FloatArray
-from shoal.bijections import AdditiveCoupling, Conditioner, Inverse, Layerwise, Planar, TrainedLeakyReLU
+from shoal.bijections import (
+    Additive,
+    Coupling,
+    DenseConditioner,
+    Inverse,
+    Layerwise,
+    Planar,
+    TrainedLeakyReLU,
+)
 from shoal.conditioning import compute
 
 
@@ -134,9 +142,10 @@ def as_float(a: Any) -> FloatArray:
 
 
 def _is_additive(b: Any) -> bool:
-    net = getattr(b, "conditioner", None)
-    smooth = isinstance(net, Conditioner) and (net.activation == "tanh" or not net.weights)
-    return isinstance(b, AdditiveCoupling) and smooth
+    if not isinstance(b, Coupling) or not isinstance(b.transformer, Additive):
+        return False
+    net = b.conditioner
+    return isinstance(net, DenseConditioner) and (net.activation == "tanh" or not net.weights)
 
 
 class Kind(NamedTuple):

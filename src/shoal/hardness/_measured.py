@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from shoal._errors import InputError
-from shoal.bijections import ActNorm, Inverse, Permutation, SignFlip, Standardize, layers_of
+from shoal.bijections import ActNorm, Inverse, Permutation, SignFlip, Standardize, layer_name, layers_of
 from shoal.distributions import StandardNormal
 from shoal.hardness._architectures import Architecture
 from shoal.hardness._layer_constants import KINDS, as_float
@@ -76,4 +76,4 @@ def _trained_layers(bijection: Any) -> tuple[list[Any], float]:
 
 def _names(layers: Sequence[Any]) -> str:
     inner = [b.bijection if isinstance(b, Inverse) else b for b in layers]
-    return ", ".join(sorted({type(b).__name__ for b in inner})) or "no layers"
+    return ", ".join(sorted({layer_name(b) for b in inner})) or "no layers"

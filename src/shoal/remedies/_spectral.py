@@ -4,17 +4,24 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+import equinox as eqx
 import jax
 
-from shoal.bijections import AbstractSpectralBound, GramBound, HeldConditioner
-from shoal.bijections._conditioners import Conditioner
+from shoal.bijections import (
+    AbstractSpectralBound,
+    Coupling,
+    DenseConditioner,
+    GramBound,
+    HeldConditioner,
+    layers_of,
+)
 from shoal.remedies._base import AbstractRemedy, Evidence
 from shoal.remedies._plan import Plan
 
 
 @dataclass(frozen=True)
 class SpectralNormalization(AbstractRemedy):
-    """Every matrix of every conditioner of additive, affine and spline couplings held below `limit` (`HeldConditioner`).
+    """Every matrix of every dense conditioner of a coupling held below `limit` (`HeldConditioner`).
 
     Certified: `norm` bounds spectral norms from above (Miyato et al. 2018 estimate them from below). A shift of Lipschitz
     constant l shears with kappa <= ((l + sqrt(l^2 + 4)) / 2)^2. Masked and convolutional conditioners are left as they are.
@@ -51,23 +58,31 @@ class SpectralNormalization(AbstractRemedy):
         return 2.0 * math.log10((slope + math.sqrt(slope**2 + 4.0)) / 2.0)
 
 
-def conditioners(tree: Any) -> list[Conditioner]:
-    """Every coupling conditioner in a pytree that is not held yet."""
-    leaves = jax.tree.leaves(tree, is_leaf=_is_conditioner)
-    return [leaf for leaf in leaves if isinstance(leaf, Conditioner)]
+def conditioners(tree: Any) -> list[DenseConditioner]:
+    """Every dense conditioner of a coupling in a pytree that is not held yet."""
+    found = [leaf.conditioner for leaf in jax.tree.leaves(tree, is_leaf=_is_coupling) if _is_coupling(leaf)]
+    return [net for net in found if isinstance(net, DenseConditioner)]
 
 
 def with_held(flow: Any, limit: float, norm: AbstractSpectralBound) -> Any:
     """Any pytree whose couplings' conditioners are held. **Raises:** ValueError where there is none to hold."""
     if not conditioners(flow):
         raise ValueError("The flow has no conditioners of couplings to hold.")
-    held = lambda n: HeldConditioner(n, limit, norm=norm) if isinstance(n, Conditioner) else n  # noqa: E731
-    return jax.tree.map(held, flow, is_leaf=_is_conditioner)
+
+    def held(node: Any) -> Any:
+        if not _is_coupling(node) or not isinstance(node.conditioner, DenseConditioner):
+            return node
+        return eqx.tree_at(lambda c: c.conditioner, node, HeldConditioner(node.conditioner, limit, norm=norm))
+
+    return jax.tree.map(held, flow, is_leaf=_is_coupling)
 
 
-def _is_conditioner(node: Any) -> bool:
-    return isinstance(node, Conditioner | HeldConditioner)
+def _is_coupling(node: Any) -> bool:
+    return isinstance(node, Coupling)
 
 
 def _couplings(evidence: Evidence) -> list[int]:
-    return [i for i, n in enumerate(evidence.names) if "coupling" in n.lower()]
+    """The layers that are couplings: by their class, or by their names where the flow is not one of Shoal's."""
+    if evidence.flow is None:
+        return [i for i, n in enumerate(evidence.names) if "coupling" in n.lower()]
+    return [i for i, layer in enumerate(layers_of(evidence.flow.bijection)) if conditioners(layer)]

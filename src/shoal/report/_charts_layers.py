@@ -46,7 +46,7 @@ def heat_charts(layers: Rows, start: Rows | None, worst: int | None) -> dict[str
 
 
 def layer_label(row: Mapping[str, Any], place: int) -> str:
-    """For example "3 AffineCoupling"."""
+    """For example "3 Coupling(Affine)"."""
     return f"{place} {str(row.get('name') or 'layer')[:40]}"
 
 

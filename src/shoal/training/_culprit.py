@@ -13,17 +13,17 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from shoal.bijections import layers_of, trace
+from shoal.bijections import layer_name, layers_of, trace
 
 from ._data import Rows
 
 
 def culprit(flow: Any, rows: Rows, loss: Callable[[Any, Rows], Any]) -> str | None:
-    """The layer that first produces a non-finite value on these rows, such as "layer 2: AffineCoupling".
+    """The layer that first produces a non-finite value on these rows, such as "layer 2: Coupling(Affine)".
 
     **Arguments:** `flow`, with the weights of the refused step; `rows`, its batch; `loss`, that of the run.
 
-    **Returns:** "layer i: Class" (i from 0, in forward order); the same with "gradient of" before it where only a
+    **Returns:** "layer i: name" (i from 0, in forward order); the same with "gradient of" before it where only a
     gradient is not finite, or "gradient norm, largest in" where only the norm overflows; "the base distribution";
     None where nothing is found, or the density has no layers. A loss that is not finite where all layers are is put
     down to the base.
@@ -42,11 +42,11 @@ def culprit(flow: Any, rows: Rows, loss: Callable[[Any, Rows], Any]) -> str | No
     largest = [_largest(layer) for layer in layers]
     for i, value in enumerate(largest):
         if not np.isfinite(value):
-            return f"gradient of layer {i}: {type(layers[i]).__name__}"
+            return f"gradient of layer {i}: {layer_name(layers[i])}"
     if np.isfinite(float(optax.tree.norm(gradient))):
         return None
     i = int(np.argmax(largest))
-    return f"gradient norm, largest in layer {i}: {type(layers[i]).__name__}"
+    return f"gradient norm, largest in layer {i}: {layer_name(layers[i])}"
 
 
 @eqx.filter_jit

@@ -9,12 +9,12 @@ import numpy as np
 from shoal._errors import InputError
 from shoal._types import ArrayLike, Key
 from shoal.bijections import (
-    AffineCoupling,
+    Affine,
     Chain,
+    Coupling,
     ExponentialScale,
     KnotConditioner,
     Partition,
-    written_coupling,
 )
 from shoal.conditioning import compute
 from shoal.distributions import Flow, GaussianPadding, Padded, StandardNormal
@@ -121,10 +121,8 @@ def _flow(found: Found, extra: int, dtype: DType) -> Flow | Padded:
     return Padded(flow, GaussianPadding(1, made.delta), key=jr.key(0)) if extra else flow
 
 
-def _coupling(
-    size: int, kept: range, direction: Any, steps: Any, scale: float, as_array: Any
-) -> AffineCoupling:
+def _coupling(size: int, kept: range, direction: Any, steps: Any, scale: float, as_array: Any) -> Coupling:
     knots, values = steps
     logs = np.full(values.shape[1], np.log(scale))
     net = KnotConditioner(*map(as_array, (direction, knots, values, logs)))
-    return written_coupling(Partition(size, kept), net, scale=ExponentialScale())
+    return Coupling(Partition(size, kept), Affine(ExponentialScale()), net)

@@ -31,22 +31,22 @@ for the marginal of x alone there is one, (x, v) -> (T(x), v / T'(x)).
 from dataclasses import dataclass
 from typing import Any
 
-import equinox as eqx
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 
 from shoal._scalars import FloatArray
 from shoal.bijections import (
-    AdditiveCoupling,
-    AffineCoupling,
+    Additive,
+    Affine,
     Chain,
+    Coupling,
     ExponentialScale,
     KnotConditioner,
     Partition,
     Scan,
     Standardize,
-    written_coupling,
+    linear_coupling,
 )
 from shoal.distributions import Flow, GaussianPadding, Padded, StandardNormal
 from shoal.universal._inputs import DType
@@ -104,16 +104,15 @@ def langevin_flow(targets: list[LogConcave], layers: list[list[Kick]], h: float,
     return Padded(Flow(StandardNormal(2 * d), Chain(parts)), GaussianPadding(d), key=jr.key(0))
 
 
-def _drift(d: int, h: float, as_array: Any) -> AdditiveCoupling:
+def _drift(d: int, h: float, as_array: Any) -> Coupling:
     """x += h v."""
-    layer = AdditiveCoupling(Partition(2 * d, range(d, 2 * d)), hidden=(), key=jr.key(0))
-    weights = as_array(h * np.eye(d)), as_array(np.zeros(d)), as_array(np.zeros((d, 0)))
-    return eqx.tree_at(lambda c: (c.conditioner.skip, c.conditioner.bias, c.conditioner.last), layer, weights)
+    block, still = as_array(h * np.eye(d)), as_array(np.zeros(d))
+    return linear_coupling(Partition(2 * d, range(d, 2 * d)), Additive(), block, still, key=jr.key(0))
 
 
-def _kick(i: int, d: int, kick: Kick, as_array: Any) -> AffineCoupling:
+def _kick(i: int, d: int, kick: Kick, as_array: Any) -> Coupling:
     """v_i <- exp(log_scale(x_i)) v_i + shift(x_i)."""
     values = np.zeros((len(kick.knots), 2 * d))
     values[:, i], values[:, d + i] = kick.log_scale, kick.shift
     net = KnotConditioner(*map(as_array, (np.eye(d)[i], kick.knots, values)))
-    return written_coupling(Partition(2 * d, range(d)), net, scale=ExponentialScale())
+    return Coupling(Partition(2 * d, range(d)), Affine(ExponentialScale()), net)

@@ -5,12 +5,8 @@ monotone map of its conditional quantiles: with r layers left for that coordinat
 conditional maps are splines at knots of the kept coordinate, their free values linear between. Nothing is trained.
 """
 
-from typing import Any
-
-import equinox as eqx
 import jax
 import jax.numpy as jnp
-import jax.random as jr
 import numpy as np
 from scipy.stats import rankdata
 
@@ -18,10 +14,11 @@ from shoal._scalars import FloatArray
 from shoal.bijections import (
     AbstractBijection,
     Chain,
+    Coupling,
     ExponentialScale,
     KnotConditioner,
     Partition,
-    SplineCoupling,
+    RationalQuadratic,
     Standardize,
 )
 from shoal.conditioning import compute
@@ -55,7 +52,7 @@ def transport(
 
 def _layer(
     points: FloatArray, weights: FloatArray, moved: int, part: float, bins: int, slices: int, dtype: DType
-) -> SplineCoupling:
+) -> Coupling:
     kept, given = points[:, 1 - moved], points[:, moved]
     rank = (rankdata(kept, "ordinal") - 0.5) / len(kept) * slices - 0.5  # place among the slices' centres
     knots, rows = [], []
@@ -68,9 +65,7 @@ def _layer(
     net = KnotConditioner(
         jnp.ones(1, dtype), jnp.asarray(at, dtype), jnp.asarray(np.stack(rows), dtype), jnp.zeros(2, dtype)
     )
-    settings: Any = {"bins": bins, "bound": BOUND, "hidden": (), "scale": ExponentialScale()}
-    layer = SplineCoupling(Partition(2, [1 - moved]), key=jr.key(0), **settings)
-    return eqx.tree_at(lambda c: c.conditioner, layer, net)
+    return Coupling(Partition(2, [1 - moved]), RationalQuadratic(bins, BOUND, ExponentialScale()), net)
 
 
 def _ascending(knots: FloatArray, dtype: DType) -> FloatArray:

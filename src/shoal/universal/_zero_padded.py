@@ -21,12 +21,13 @@ from shoal._errors import InputError
 from shoal._scalars import FloatArray
 from shoal._types import Key
 from shoal.bijections import (
+    Affine,
     Chain,
+    Coupling,
     ExponentialScale,
     KnotConditioner,
     Partition,
     Standardize,
-    written_coupling,
 )
 from shoal.distributions import Flow, Padded, StandardNormal, ZeroPadding
 from shoal.universal._figure import Figure
@@ -126,16 +127,17 @@ def _flow(
 ) -> Padded:
     d, knots = len(targets), len(z)
     as_array = lambda a: jnp.asarray(np.asarray(a), dtype)  # noqa: E731
+    affine = Affine(ExponentialScale())
     data, padding = Partition(2 * d, range(d)), Partition(2 * d, range(d, 2 * d))
     layers: list[Any] = []
     for i, values in enumerate(maps):
         table = np.zeros((knots, 2 * d))
         table[:, i], table[:, d + i] = np.log(delta), values
         net = KnotConditioner(*map(as_array, (np.eye(d)[i], z, table)))
-        layers.append(written_coupling(padding, net, scale=ExponentialScale()))
+        layers.append(Coupling(padding, affine, net))
     still = np.concatenate([np.full((1, d), np.log(delta)), np.zeros((1, d))], axis=1)
     net = KnotConditioner(*map(as_array, (np.eye(d)[0], np.zeros(1), still)))
-    layers.append(written_coupling(data, net, scale=ExponentialScale()))
+    layers.append(Coupling(data, affine, net))
     mean = np.array([t.mean for t in targets] + [0.0] * d)
     deviation = np.array([t.deviation for t in targets] + [1.0] * d)
     layers.append(Standardize(as_array(mean), as_array(deviation)))

@@ -12,22 +12,23 @@ import jax.numpy as jnp
 import numpy as np
 
 from shoal._types import Array, Context, Float, Key, Vector
-from shoal.bijections._conditioners import (
+from shoal.bijections.conditioners._base import AbstractConditioner
+from shoal.bijections.conditioners._dense import (
     Activation,
     activation_function,
     check_hidden,
     column,
     hidden_layers,
+    joined,
     product,
 )
 
 
 class Blocks(NamedTuple):
-    """Step i of the sequential pass, for every i along the leading axis: the rows of new hidden units and output i.
+    """Step i of the sequential pass, for every i along the leading axis: the rows of new hidden units and outputs i.
 
-    `weights` (n, m, dim + c) and then (n, m, n m) each, `biases` each (n, m); `skip` (n, 2, dim + c), `last`
-    (n, 2, n m), `bias` (n, 2), where m is the largest number of hidden units of one degree, smaller groups padded
-    with zeros.
+    `weights` (n, m, n + c) and then (n, m, n m) each, `biases` each (n, m); `skip` (n, P, n + c), `last` (n, P, n m),
+    `bias` (n, P), where m is the largest number of hidden units of one degree, smaller groups padded with zeros.
     """
 
     weights: tuple[Array, ...]
@@ -37,30 +38,62 @@ class Blocks(NamedTuple):
     bias: Array
 
 
-class MaskedConditioner(eqx.Module):
-    """(raw_i, shift_i), i = 1..n, functions of x_1 ... x_{i-1} and c: affine + net, the net zero at the start."""
+class MaskedConditioner(AbstractConditioner):
+    """P outputs for each i = 1..n, functions of x_1 ... x_{i-1} and c: affine + net, the net zero at the start.
+
+    Output p of coordinate i stands at p n + i, as transformers have their parameters.
+    **Arguments:** `dim`: n; `parameters`: P; the others as in `DenseConditioner`.
+    """
 
     skip: Float[Array, "o i"]
     bias: Float[Array, "o"]
     weights: tuple[Float[Array, "_o _i"], ...]
     biases: tuple[Float[Array, "_o"], ...]
     last: Float[Array, "o h"]
-    dim: int = eqx.field(static=True)
     context: int = eqx.field(static=True)
     activation: Activation = eqx.field(static=True)
 
-    def __init__(self, dim: int, *, hidden: tuple[int, ...], context: int, activation: Activation, key: Key):
+    def __init__(
+        self,
+        dim: int,
+        parameters: int,
+        *,
+        hidden: tuple[int, ...] = (64, 64),
+        context: int = 0,
+        activation: Activation = "tanh",
+        key: Key,
+    ):
         check_hidden(hidden)
         activation_function(activation)
         self.weights, self.biases, width = hidden_layers(key, dim + context, hidden)
-        self.skip, self.bias = jnp.zeros((2 * dim, dim + context)), jnp.zeros(2 * dim)
-        self.last = jnp.zeros((2 * dim, width if hidden else 0))
-        self.dim, self.context, self.activation = dim, context, activation
+        outputs = parameters * dim
+        self.skip, self.bias = jnp.zeros((outputs, dim + context)), jnp.zeros(outputs)
+        self.last = jnp.zeros((outputs, width if hidden else 0))
+        self.context, self.activation = int(context), activation
+
+    @property
+    def inputs(self) -> int:
+        """n: the columns of `skip` that are not the context's."""
+        return self.skip.shape[-1] - self.context
+
+    @property
+    def outputs(self) -> int:
+        """P n, the length of `bias`."""
+        return self.bias.shape[-1]
+
+    @property
+    def parameters(self) -> int:
+        """P."""
+        return self.outputs // self.inputs
+
+    def by_coordinate(self) -> np.ndarray:
+        """(n, P): the places of the outputs of each coordinate."""
+        return np.arange(self.outputs).reshape(-1, self.inputs).T
 
     def __call__(self, x: Vector, context: Context = None) -> Float[Array, "o"]:
-        """All outputs at once: n raw scales, then n shifts."""
+        """All outputs at once."""
         skip, inner, last = self._masked()
-        h = x if context is None else jnp.concatenate([x, context])
+        h = joined(self, x, context)
         y = product(h, skip) + column(self.bias, h)
         act = activation_function(self.activation)
         for w, b in zip(inner, self.biases, strict=True):
@@ -70,13 +103,12 @@ class MaskedConditioner(eqx.Module):
     def degrees(self, width: int) -> np.ndarray:
         """Degree of each of `width` hidden units: a unit of degree g sees x_1 ... x_g (g = 0: the context alone)."""
         first = 0 if self.context else 1
-        count = max(self.dim - first, 1)
+        count = max(self.inputs - first, 1)
         return first + (np.arange(width) * count) // max(width, 1)
 
     def blocks(self) -> Blocks:
         """The weights cut into the steps of the sequential pass."""
         skip, inner, last = self._masked()
-        n = self.dim
         index = [self._index(w.shape[0]) for w in inner]
         first = (_rows(inner[0], index[0]),) if inner else ()
         rest = tuple(
@@ -84,15 +116,14 @@ class MaskedConditioner(eqx.Module):
             for w, before, i in zip(inner[1:], index[:-1], index[1:], strict=True)
         )
         biases = tuple(_rows(b, i) for b, i in zip(self.biases, index, strict=True))
-        out = np.stack([np.arange(n), np.arange(n, 2 * n)], axis=1)  # the two outputs of step i
+        out = self.by_coordinate()
         tail = _columns(last, index[-1]) if inner else last
         return Blocks((*first, *rest), biases, _rows(skip, out), _rows(tail, out), _rows(self.bias, out))
 
     def _masked(self) -> tuple[Array, tuple[Array, ...], Array]:
-        outputs = np.tile(np.arange(1, self.dim + 1), 2)
-        seen = np.concatenate(
-            [np.arange(1, self.dim + 1), np.zeros(self.context, int)]
-        )  # degree of each input
+        degrees = np.arange(1, self.inputs + 1)
+        outputs = np.tile(degrees, self.parameters)
+        seen = np.concatenate([degrees, np.zeros(self.context, int)])  # degree of each input
         masked, degree = [], seen
         for w in self.weights:
             new = self.degrees(w.shape[0])
@@ -104,8 +135,8 @@ class MaskedConditioner(eqx.Module):
     def _index(self, width: int) -> np.ndarray:
         """(n, m): the hidden units of degree 0 ... n - 1, padded with -1."""
         degree = self.degrees(width)
-        groups = [np.flatnonzero(degree == g) for g in range(self.dim)]
-        index = np.full((self.dim, max(max(len(g) for g in groups), 1)), -1)
+        groups = [np.flatnonzero(degree == g) for g in range(self.inputs)]
+        index = np.full((self.inputs, max(max(len(g) for g in groups), 1)), -1)
         for row, group in zip(index, groups, strict=True):
             row[: len(group)] = group
         return index

@@ -7,11 +7,11 @@ none of that sum's cancellation and costs log K instead of K: it is how construc
 
 from typing import NamedTuple
 
-import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
 from shoal._types import Array, Context, Float, Vector
+from shoal.bijections.conditioners._base import AbstractConditioner
 
 
 class ReLUNetwork(NamedTuple):
@@ -23,7 +23,7 @@ class ReLUNetwork(NamedTuple):
     offset: np.ndarray
 
 
-class KnotConditioner(eqx.Module):
+class KnotConditioner(AbstractConditioner):
     """y = (constant, interp(<direction, x>)).
 
     **Arguments:** `direction`: (i,); `knots`: (K,), strictly ascending, K >= 1; `values`: (K, o), the outputs at the knots;
@@ -55,6 +55,21 @@ class KnotConditioner(eqx.Module):
             raise ValueError("`KnotConditioner(knots=...)` must ascend strictly, in their own dtype.")
         self.direction, self.knots, self.values = direction, knots, values
         self.constant = jnp.zeros(0, values.dtype) if constant is None else constant
+
+    @property
+    def inputs(self) -> int:
+        """The length of `direction`."""
+        return self.direction.shape[-1]
+
+    @property
+    def outputs(self) -> int:
+        """The constants and the interpolated outputs."""
+        return self.constant.shape[-1] + self.values.shape[-1]
+
+    @property
+    def context(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """0: it takes none."""
+        return 0
 
     def __call__(self, x: Vector, context: Context = None) -> Float[Array, "o"]:
         """The outputs for one vector; NaN where x is NaN."""

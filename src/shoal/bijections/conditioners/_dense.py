@@ -1,4 +1,4 @@
-"""Conditioners: affine(x, c) + net(x, c), the net's last layer zero at the start.
+"""The dense conditioner: affine(x, c) + net(x, c), the net's last layer zero at the start.
 
 A conditioner whose net is zero is an affine map, so linear couplings are members of every family, exactly.
 Weights are stored (outputs, inputs) and act as W x; see `column` on how biases are added.
@@ -13,6 +13,7 @@ import jax.random as jr
 
 from shoal._products import matmul
 from shoal._types import Array, Context, Float, Key, Vector
+from shoal.bijections.conditioners._base import AbstractConditioner
 
 Activation: TypeAlias = Literal["relu", "silu", "tanh", "gelu"]
 
@@ -24,11 +25,12 @@ def activation_function(name: Activation):
     return _ACTIVATIONS[name]
 
 
-class Conditioner(eqx.Module):
+class DenseConditioner(AbstractConditioner):
     """y = A [x, c] + b + net([x, c]), net an MLP with `hidden` widths whose last layer has no bias of its own.
 
     `skip` is A, shape (outputs, inputs + context); `bias` is b; `weights[i]`, `biases[i]` are the hidden layers;
     `last` is the net's last layer, zero at the start. Zero inputs are allowed: y is then b (plus the context's part).
+    **Raises:** ValueError for widths that are not positive integers and for an unknown activation.
     """
 
     skip: Float[Array, "o i"]
@@ -36,6 +38,7 @@ class Conditioner(eqx.Module):
     weights: tuple[Float[Array, "_o _i"], ...]
     biases: tuple[Float[Array, "_o"], ...]
     last: Float[Array, "o h"]
+    context: int = eqx.field(static=True)
     activation: Activation = eqx.field(static=True)
 
     def __init__(
@@ -43,9 +46,9 @@ class Conditioner(eqx.Module):
         inputs: int,
         outputs: int,
         *,
-        hidden: tuple[int, ...],
-        context: int,
-        activation: Activation,
+        hidden: tuple[int, ...] = (64, 64),
+        context: int = 0,
+        activation: Activation = "tanh",
         key: Key,
     ):
         check_hidden(hidden)
@@ -55,11 +58,21 @@ class Conditioner(eqx.Module):
         self.skip = jnp.zeros((outputs, total))
         self.bias = jnp.zeros(outputs)
         self.last = jnp.zeros((outputs, width if hidden else 0))
-        self.activation = activation
+        self.context, self.activation = int(context), activation
+
+    @property
+    def inputs(self) -> int:
+        """The columns of `skip` that are not the context's."""
+        return self.skip.shape[-1] - self.context
+
+    @property
+    def outputs(self) -> int:
+        """The length of `bias`."""
+        return self.bias.shape[-1]
 
     def __call__(self, x: Vector, context: Context = None) -> Float[Array, "o"]:
         """The outputs for one vector."""
-        h = x if context is None else jnp.concatenate([x, context])
+        h = joined(self, x, context)
         y = product(h, self.skip) + column(self.bias, h)
         if not self.weights:
             return y
@@ -67,6 +80,11 @@ class Conditioner(eqx.Module):
         for w, b in zip(self.weights, self.biases, strict=True):
             h = act(product(h, w) + column(b, h))
         return y + product(h, self.last)
+
+
+def joined(net: AbstractConditioner, x: Vector, context: Context) -> Float[Array, "i"]:
+    """What the first matrix acts on: x, then the context where the conditioner takes one."""
+    return x if context is None or not net.context else jnp.concatenate([x, context])
 
 
 def hidden_layers(

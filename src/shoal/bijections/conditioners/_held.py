@@ -1,4 +1,4 @@
-"""A conditioner whose weight matrices act with spectral norms below a limit: spectral normalisation with a certificate.
+"""A dense conditioner whose weight matrices act with spectral norms below a limit: spectral normalisation with a certified.
 
 (Miyato et al. 2018 divide by a power iteration's estimate, which lies below the norm; the bounds here lie above it.)
 """
@@ -8,24 +8,25 @@ import math
 import equinox as eqx
 
 from shoal._types import Array, Context, Float, Vector
-from shoal.bijections._conditioners import Conditioner
 from shoal.bijections._spectral import AbstractSpectralBound, GramBound, held_below
+from shoal.bijections.conditioners._base import AbstractConditioner
+from shoal.bijections.conditioners._dense import DenseConditioner
 
 
-class HeldConditioner(eqx.Module):
-    """A `Conditioner` with every matrix W (`skip`, hidden weights, `last`) used as W min(1, limit / bound(W)).
+class HeldConditioner(AbstractConditioner):
+    """A `DenseConditioner` with every matrix W (`skip`, hidden weights, `last`) used as W min(1, limit / bound(W)).
 
     Then Lip <= limit + limit^k for k matrices of the net and an activation of slopes of at most 1 (tanh, ReLU), rounding
     included. The free weights are those of `conditioner`; a matrix below the limit is used as it is.
     **Raises:** ValueError for a limit that is not positive and finite.
     """
 
-    conditioner: Conditioner
+    conditioner: DenseConditioner
     norm: AbstractSpectralBound
     limit: float = eqx.field(static=True)
 
     def __init__(
-        self, conditioner: Conditioner, limit: float = 1.0, *, norm: AbstractSpectralBound | None = None
+        self, conditioner: DenseConditioner, limit: float = 1.0, *, norm: AbstractSpectralBound | None = None
     ):
         if not (math.isfinite(limit) and limit > 0):
             raise ValueError(f"`HeldConditioner(limit=...)` must be positive and finite; got {limit}.")
@@ -33,12 +34,27 @@ class HeldConditioner(eqx.Module):
         self.norm = GramBound() if norm is None else norm
 
     @property
+    def inputs(self) -> int:
+        """Of the conditioner that is held."""
+        return self.conditioner.inputs
+
+    @property
+    def outputs(self) -> int:
+        """Of the conditioner that is held."""
+        return self.conditioner.outputs
+
+    @property
+    def context(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Of the conditioner that is held."""
+        return self.conditioner.context
+
+    @property
     def lipschitz(self) -> float:
         """limit + limit^k, an upper bound of the Lipschitz constant for activations of slopes of at most 1."""
         layers = len(self.conditioner.weights) + 1
         return self.limit + (self.limit**layers if layers > 1 else 0.0)
 
-    def held(self) -> Conditioner:
+    def held(self) -> DenseConditioner:
         """The conditioner with the weights as they act."""
         where = lambda c: (c.skip, *c.weights, c.last)  # noqa: E731
         acting = tuple(held_below(w, self.limit, self.norm) for w in where(self.conditioner))
