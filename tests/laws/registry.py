@@ -38,10 +38,10 @@ from shoal.bijections import (
     random_halves,
     strided,
 )
-from tests.laws import cases_continuous, cases_glow, cases_planar, cases_residual
+from tests.laws import cases_continuous, cases_fronts, cases_glow, cases_planar, cases_residual
 from tests.laws.case import Case
 
-_FAMILIES = (cases_planar, cases_residual, cases_continuous, cases_glow)
+_FAMILIES = (cases_planar, cases_residual, cases_continuous, cases_glow, cases_fronts)
 
 # The cases that also run op by op, each operation compiled alone: one for each class, and each way it can run.
 OP_BY_OP = (

@@ -10,6 +10,7 @@ import pytest
 from scipy import stats
 
 from shoal.selection import ladder
+from shoal.training import Settings
 
 A = np.array([[1.0, 0.4], [-0.3, 0.8], [0.5, -0.6]])
 NOISE = 0.5
@@ -26,7 +27,8 @@ def simulate(rows, seed):
 @pytest.fixture(scope="module")
 def fitted():
     theta, y = simulate(10_000, 1)
-    return ladder(theta, context=y, depths=(2,), hidden=(32,), seeds=1, max_epochs=30, batch_size=256)
+    settings = Settings(max_epochs=30, batch_size=256, learning_rate=3e-3)
+    return ladder(theta, context=y, families=("realnvp",), depths=(2,), hidden=(32,), seeds=1, settings=settings)
 
 
 def test_the_density_is_the_closed_form(fitted):
