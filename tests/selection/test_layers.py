@@ -12,11 +12,12 @@ import pytest
 from shoal import flows
 from shoal.bijections import layers_of
 from shoal.conditioning import cast, summarize
+from shoal.flows import FAMILIES
 from shoal.selection import _ladder
-from shoal.selection._budget import Budget
 from shoal.selection._evaluate import Figures
 from shoal.selection._layers import PART, allowed_seconds, layer_record
 from shoal.selection._prepare import Part
+from shoal.selection._race import Clock
 from shoal.selection._rung import Rung
 
 EPS = float(np.finfo(np.float64).eps)
@@ -47,7 +48,7 @@ def figures() -> Figures:
     """Whose condition numbers are 1, 2, ..., 30."""
     values = np.stack([np.arange(1.0, 31.0), np.ones(30)], axis=1)
     summary = summarize(values[:, 0])
-    return Figures(np.zeros(30), values, summary, summary, {})
+    return Figures(np.zeros(30), values, summary, summary, {}, np.zeros(30))
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +58,7 @@ def record(flow, part):
 
 def test_the_figures_are_those_of_dense_jacobians(flow, part, record):
     singles = layers_of(flow.bijection)
-    assert [row["name"] for row in record["rows"]] == ["AffineCoupling"] * DEPTH
+    assert [row["name"] for row in record["rows"]] == ["Coupling(Affine)"] * DEPTH
     assert record["points"] == 30
     with jax.enable_x64(True):
         h = jnp.asarray(part.x)
@@ -107,10 +108,10 @@ def test_an_interrupt_keeps_the_rest(before: bool, flow, monkeypatch: pytest.Mon
         raise KeyboardInterrupt
 
     monkeypatch.setattr(_ladder, "layer_record", stopped)
-    rung = Rung("realnvp", DEPTH)
+    rung = Rung("gaussian", FAMILIES["realnvp"], DEPTH, flows=[flow])
     one: Any = SimpleNamespace(flow=flow)
-    rung.results, rung.figures = [one], [one]
+    rung.figures = [one]
     prepared: Any = SimpleNamespace(parts={"validation": None})
-    found, interrupted = _ladder._layers(rung, 0, prepared, Budget(None), 0, before, None)
+    found, interrupted = _ladder._layers(rung, 0, prepared, Clock(None), 0, before, None)
     assert found["note"] == "Not measured: interrupted."
     assert interrupted
