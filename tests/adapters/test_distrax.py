@@ -22,7 +22,8 @@ def flow() -> Any:
     weights = jnp.asarray(np.random.default_rng(2).normal(size=(3, 2)), jnp.float32)
 
     def conditioner(x: Any) -> Any:
-        return jnp.stack([jnp.tanh(x) * weights[:, 0], jnp.tanh(x[..., ::-1]) * weights[:, 1]], -1)
+        given = jnp.tanh(jnp.roll(x, 1, -1))  # where an entry is free, its neighbour is kept
+        return jnp.stack([given * weights[:, 0], given * weights[:, 1]], -1)
 
     coupling = distrax.MaskedCoupling(
         jnp.array([True, False, True]),
