@@ -61,6 +61,13 @@ def test_parity(inn: Any, graph: Any, direction: Any, precision: Any) -> None:
     checks.parity(adapters.freia(graph), graph, own, 2, direction, precision)
 
 
+def test_parity_can_fail(inn: Any, graph: Any) -> None:
+    checks.a_missing_layer_shows(adapters.freia(inn), 2)
+    checks.a_wrong_parameter_shows(adapters.freia(inn), inn, own, 2)
+    checks.a_missing_layer_shows(adapters.freia(graph), 2)
+    checks.a_wrong_parameter_shows(adapters.freia(graph), graph, own, 2)
+
+
 def test_layers(inn: Any, graph: Any) -> None:
     found = adapters.freia(inn)
     assert [x.name for x in found.layers()] == [
@@ -100,9 +107,8 @@ def test_several_outputs_are_one_latent_vector() -> None:
     assert found.layers() == (found,)
     points, _, _ = checks.draws(4, None)
     outputs, log_det = graph(torch.tensor(points, dtype=torch.float32))
-    latent, dets = found.apply(points, direction="inverse", precision="float32")
-    np.testing.assert_allclose(latent, torch.cat(outputs, 1).detach().numpy(), rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(np.asarray(dets), log_det.detach().numpy(), rtol=1e-5, atol=1e-6)
+    latent = torch.cat(outputs, 1).detach().numpy()
+    checks.same_images(found, points, None, latent, log_det.detach().numpy(), "inverse")
     checks.composition(found, None)
 
 

@@ -62,9 +62,8 @@ def uncached(flow: Any) -> Any:
 
 def test_cached_layer_is_copied(flow: Any) -> None:
     points, _, context = checks.draws(3, 2)
-    x = adapters.nflows(flow).forward(points, context, precision="float32")
     expected = own(flow, tensor(points), tensor(context), "forward")[0].detach().numpy()
-    np.testing.assert_allclose(x, expected, rtol=1e-5, atol=1e-5)
+    checks.same_images(adapters.nflows(flow), points, context, expected)
     assert flow._transform._transforms[1].using_cache
 
 
@@ -72,6 +71,11 @@ def test_cached_layer_is_copied(flow: Any) -> None:
 @pytest.mark.parametrize("direction", ["forward", "inverse"])
 def test_parity(uncached: Any, direction: Any, precision: Any) -> None:
     checks.parity(adapters.nflows(uncached), uncached, own, 2, direction, precision)
+
+
+def test_parity_can_fail(uncached: Any) -> None:
+    checks.a_missing_layer_shows(adapters.nflows(uncached), 2)
+    checks.a_wrong_parameter_shows(adapters.nflows(uncached), uncached, own, 2)
 
 
 def test_layers(uncached: Any) -> None:
@@ -102,8 +106,7 @@ def test_samples_are_forward_of_the_base(uncached: Any) -> None:
     samples = uncached.sample(4, context)[0].detach().numpy()
     torch.manual_seed(0)
     base = uncached._distribution.sample(4, uncached._embedding_net(context))[0].numpy()
-    images = adapters.nflows(uncached).forward(base, np.tile(context.numpy(), (4, 1)), precision="float32")
-    np.testing.assert_allclose(images, samples, rtol=1e-5, atol=1e-5)
+    checks.same_images(adapters.nflows(uncached), base, np.tile(context.numpy(), (4, 1)), samples)
 
 
 def test_shape_is_asked_for(flow: Any) -> None:

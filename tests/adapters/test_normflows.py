@@ -62,6 +62,13 @@ def test_parity(flow: Any, conditional: Any, direction: Any, precision: Any) -> 
     checks.parity(adapters.normflows(conditional), conditional, own, 2, direction, precision)
 
 
+def test_parity_can_fail(flow: Any, conditional: Any) -> None:
+    checks.a_missing_layer_shows(adapters.normflows(flow), None)
+    checks.a_wrong_parameter_shows(adapters.normflows(flow), flow, own, None)
+    checks.a_missing_layer_shows(adapters.normflows(conditional), 2)
+    checks.a_wrong_parameter_shows(adapters.normflows(conditional), conditional, own, 2)
+
+
 @pytest.mark.parametrize("direction", ["forward", "inverse"])
 def test_whole_calls_of_the_library(flow: Any, direction: Any) -> None:
     import torch
@@ -69,9 +76,8 @@ def test_whole_calls_of_the_library(flow: Any, direction: Any) -> None:
     points, _, _ = checks.draws(3, None)
     call = flow.forward_and_log_det if direction == "forward" else flow.inverse_and_log_det
     images, log_dets = call(torch.tensor(points, dtype=torch.float32))
-    found, dets = adapters.normflows(flow).apply(points, direction=direction, precision="float32")
-    np.testing.assert_allclose(found, images.detach().numpy(), rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(np.asarray(dets), log_dets.detach().numpy(), rtol=1e-4, atol=1e-5)
+    found = adapters.normflows(flow)
+    checks.same_images(found, points, None, images.detach().numpy(), log_dets.detach().numpy(), direction)
 
 
 def test_layers(flow: Any, conditional: Any) -> None:
@@ -109,7 +115,7 @@ def test_samples_are_forward_of_the_base(flow: Any) -> None:
     samples = flow.sample(4)[0].detach().numpy()
     torch.manual_seed(0)
     base = flow.q0(4)[0].detach().numpy()
-    np.testing.assert_allclose(adapters.normflows(flow).forward(base), samples, rtol=1e-4, atol=1e-5)
+    checks.same_images(adapters.normflows(flow), base, None, samples)
 
 
 def test_glow_block_is_taken_apart_and_images_change_shape() -> None:

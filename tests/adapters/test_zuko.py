@@ -36,6 +36,11 @@ def test_parity(flow: Any, direction: Any, precision: Any) -> None:
     checks.parity(adapters.zuko(flow), flow, own, 2, direction, precision)
 
 
+def test_parity_can_fail(flow: Any) -> None:
+    checks.a_missing_layer_shows(adapters.zuko(flow), 2)
+    checks.a_wrong_parameter_shows(adapters.zuko(flow), flow, own, 2)
+
+
 def test_layers(flow: Any) -> None:
     found = adapters.zuko(flow)
     singles = list(found.layers())
@@ -74,8 +79,7 @@ def test_samples_are_forward_of_the_base(flow: Any) -> None:
     samples = flow(context).sample((4,)).numpy()
     torch.manual_seed(0)
     base = flow(context).base.sample((4,)).numpy()
-    images = adapters.zuko(flow).forward(base, np.tile(context.numpy(), (4, 1)), precision="float32")
-    np.testing.assert_allclose(images, samples, rtol=1e-5, atol=1e-5)
+    checks.same_images(adapters.zuko(flow), base, np.tile(context.numpy(), (4, 1)), samples)
 
 
 def test_root_finder_keeps_its_derivatives() -> None:
