@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from shoal.distributions import StandardNormal
 from shoal.flows import FAMILIES, Front
 from shoal.selection import _race
 from shoal.selection._race import Chain, Clock, Race, _drop, _plan, _share, _two_rounds
@@ -21,7 +22,7 @@ def now(monkeypatch):
 
 
 def chain(name: str, *means: float) -> Chain:
-    made = Chain(Front(name, (), None, None, 0.0), FAMILIES["nsf"])  # type: ignore[arg-type]
+    made = Chain(Front(name, (), StandardNormal(1), None, 0.0), FAMILIES["nsf"])
     for i, mean in enumerate(means):
         rung = Rung(name, made.family, 2**i, log_likelihoods=[NOISE + mean])
         made.rungs.append(rung)

@@ -66,6 +66,17 @@ def test_single_rows_move_nothing():
     assert states(a) == states(b)
 
 
+@pytest.mark.parametrize("value", [np.nan, -np.inf])
+def test_a_single_row_that_is_not_finite_is_a_far_row(value):
+    rungs = [rung(1, 0.0), rung(2, -0.5)]
+    for one in rungs:
+        one.log_likelihoods[:, 5] = value
+    assert states(choose(rungs)) == ["as good", "worse"]
+    many = rung(2, -0.01)
+    many.log_likelihoods[:, :4] = value
+    assert choose([rung(1, 0.0), many]).verdicts[1] is None
+
+
 def test_seed_spread_enters_in_quadrature():
     quiet = choose([rung(1, -0.05), rung(2, 0.0)])
     noisy = choose([rung(1, -0.05, spread=0.3), rung(2, 0.0)])
@@ -107,7 +118,7 @@ def test_none_when_no_rung_is_safe():
 
 def test_rungs_that_are_not_finite_take_no_part():
     broken = rung(16, 5.0)
-    broken.log_likelihoods[0, 0] = np.nan
+    broken.log_likelihoods[0, :3] = np.nan
     choice = choose([rung(1, 0.0), None, broken])
     assert (choice.best, choice.chosen) == (0, 0)
     assert choice.verdicts[1] is None

@@ -126,19 +126,28 @@ def paired_difference(a: FloatArray, b: FloatArray, weights: FloatArray | None =
     """Winsorised mean over points of a - b (each averaged over its seeds) and its standard error.
 
     `a` (seeds, points), `b` (seeds', points). The lowest and the highest thousandth of the differences (one row at least,
-    where there are 20) are held at the next ones.
+    where there are 20) are held at the next ones. A point at which one of them is not finite counts as the farthest; more
+    such points than that make the loss infinite, or NaN.
     error^2 = s^2 sum w^2 / (sum w)^2 + var(means of a)/S + var(means of b)/S', s^2 the variance of the held differences,
     the last two where there are several seeds.
     """
     w = np.ones(a.shape[1]) if weights is None else np.asarray(weights, np.float64)
-    held = _held(a.mean(axis=0) - b.mean(axis=0))
+    held = _held(_difference(a.mean(axis=0), b.mean(axis=0)))
     mean = float(np.average(held, weights=w))
+    if not np.isfinite(mean):
+        return Loss(mean, float("nan"))
     spread = np.average((held - mean) ** 2, weights=w) * len(w) / max(len(w) - 1, 1)
     variance = spread * np.sum(w**2) / np.sum(w) ** 2
     for arm in (a, b):
         if len(arm) > 1:
             variance += np.var([_mean(row[None], weights) for row in arm], ddof=1) / len(arm)
     return Loss(mean, float(np.sqrt(variance)))
+
+
+def _difference(a: FloatArray, b: FloatArray) -> FloatArray:
+    finite = np.isfinite(a), np.isfinite(b)
+    known = np.where(finite[0], a, 0.0) - np.where(finite[1], b, 0.0)
+    return np.select([finite[0] & finite[1], finite[0], finite[1]], [known, np.inf, -np.inf], np.nan)
 
 
 def _held(difference: FloatArray) -> FloatArray:
@@ -150,6 +159,8 @@ def _held(difference: FloatArray) -> FloatArray:
 
 
 def _state(loss: Loss, margin: float) -> State:
+    if np.isnan(loss.standard_error):
+        return "worse" if loss.mean > 0 else "undecided"
     if loss.mean + ONE_SIDED * loss.standard_error < margin:
         return "as good"
     return "worse" if loss.mean - ONE_SIDED * loss.standard_error >= margin else "undecided"
