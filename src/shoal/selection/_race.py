@@ -33,7 +33,7 @@ class Clock:
     """The time of one ladder. `limit` None: no limit."""
 
     limit: float | None
-    started: float = field(default_factory=time.monotonic)
+    started: float = field(default_factory=lambda: time.monotonic())
     fixed: float = FIXED
 
     def elapsed(self) -> float:

@@ -147,7 +147,7 @@ def paired_difference(a: FloatArray, b: FloatArray, weights: FloatArray | None =
 def _difference(a: FloatArray, b: FloatArray) -> FloatArray:
     finite = np.isfinite(a), np.isfinite(b)
     known = np.where(finite[0], a, 0.0) - np.where(finite[1], b, 0.0)
-    return np.select([finite[0] & finite[1], finite[0], finite[1]], [known, np.inf, -np.inf], np.nan)
+    return np.select([finite[0] & finite[1], finite[0], finite[1]], [known, np.inf, -np.inf], 0.0)
 
 
 def _held(difference: FloatArray) -> FloatArray:
