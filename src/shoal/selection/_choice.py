@@ -82,11 +82,6 @@ def _delivery(rungs: Sequence[Rung], choice: Choice, prepared: Prepared, gates: 
         key=lambda i: -_value(choice, i),
     )
     wide = f"--max-condition {_next_power(max((_condition(rungs[i]) for i in choice.good()), default=np.inf))}"
-    both = [i for i in ranked if (v := choice.verdicts[i]) is not None and v.passes]
-    if both:
-        why = "the likeliest that passes both, though not known to be as good"
-        advice = f"A longer --time-limit would say more, or {wide} would take the best."
-        return Delivery(both[0], rungs[both[0]].best_seed(weights), "both gates", why, advice)
     single = [i for i in ranked if (v := choice.verdicts[i]) is not None and v.invertible]
     if single:
         why = "the likeliest whose float32 round trips pass, whatever its κ"

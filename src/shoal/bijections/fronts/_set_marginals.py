@@ -40,7 +40,7 @@ def marginals(
     of bins of a column is the one of `BINS` with the highest likelihood on the `validation` rows (without any: about the
     cube root of twice the rows); columns with fewer bins get more knots on the same curve. The slope at a knot is the
     harmonic mean of its neighbours' (Fritsch and Butland 1984), which keeps the curve from overshooting. A tail index is the
-    likeliest of ten for the rows beyond its knot.
+    likeliest of ten for the rows beyond its knot but one: no single row bends a tail.
     """
     x = np.asarray(x, np.float64)
     w = np.full(len(x), 1.0) if weights is None else np.asarray(weights, np.float64)
@@ -81,17 +81,19 @@ def _curve(values: FloatArray, deviates: FloatArray, scale: float, bins: int, ro
     x = x + (np.interp(0.0, deviates, values) - np.interp(0.0, z, x))  # gaps that were widened push both ways
     s = np.diff(z) / np.diff(x)
     slopes = np.concatenate([s[:1], 2.0 * s[:-1] * s[1:] / (s[:-1] + s[1:]), s[-1:]])
-    tails = [_tail(e, d) for e, d in ((x[0] - values[values < x[0]], s[0]), (values[values > x[-1]] - x[-1], s[-1]))]
+    beyond = (x[0] - values[values < x[0]], s[0]), (values[values > x[-1]] - x[-1], s[-1])
+    tails = [_tail(e, d, end) for e, d in beyond]
     return Curve(x, z, slopes, np.array(tails))
 
 
-def _tail(beyond: FloatArray, slope: float) -> float:
-    """The index of `INDICES` under which rows beyond a knot at deviate ~ 3 are likeliest."""
+def _tail(beyond: FloatArray, slope: float, end: float) -> float:
+    """The index of `INDICES` under which the rows beyond a knot are likeliest, the least likely one of them left out."""
     if len(beyond) == 0:
         return 0.1
     a = INDICES[:, None] * slope * beyond[None]
-    deviate = WIDEST - 0.5 + np.log1p(a) / INDICES[:, None]
-    return float(INDICES[np.argmax((-0.5 * deviate**2 - np.log1p(a)).sum(axis=1))])
+    deviate = end + np.log1p(a) / INDICES[:, None]
+    logs = np.sort(-0.5 * deviate**2 - np.log1p(a), axis=1)
+    return float(INDICES[np.argmax(logs[:, 1 if len(beyond) > 2 else 0 :].sum(axis=1))])
 
 
 def _score(curve: Curve, held: FloatArray, weights: FloatArray | None) -> float:
