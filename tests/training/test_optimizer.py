@@ -129,7 +129,8 @@ def test_weight_decay_does_not_move_the_units_of_the_data():
     decay = optax.adamw(1.0, weight_decay=0.5)
     context = TRAIN[:, :1]
     trained = fit(flow, TRAIN, context=context, key=KEY, settings=short(), optimizer=decay).flow
-    before, after = (f.bijection.bijections for f in (flow, trained))
+    pairs: list[Any] = [f.bijection for f in (flow, trained)]
+    before, after = (chain.bijections for chain in pairs)
     for a, b in zip(weights_of(before[1]), weights_of(after[1]), strict=True):
         np.testing.assert_array_equal(a, b)
     assert (float(after[0].mean[0]), float(after[0].scale[0])) == (3.0, 2.0)
