@@ -10,7 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from shoal.bijections import LULinear
+from shoal._types import Context, Float, Scalar, Vector
+from shoal.bijections import AbstractBijection, LULinear
 from shoal.conditioning import from_bijection, round_trip, spectrum
 from shoal.distributions import Flow, GaussianPadding, Padded, StandardNormal
 from shoal.training import ConditioningMonitor, FitResult, fit, fit_many
@@ -112,6 +113,42 @@ def test_figures_are_those_of_the_weights(trained: FitResult):
     limit = 20 * EPS32 * float(kappa.max()) * float(np.abs(x).max())
     assert 0 < row["round_trip"] <= limit
     assert errors.max() <= limit
+
+
+def test_growth_is_that_of_points_twice_as_far_out(trained: FitResult):
+    x = TRAIN[np.linspace(0, len(TRAIN) - 1, 16).round().astype(int)].astype(np.float64)
+    centre = x.mean(axis=0)
+    z, far = (np.asarray(trained.flow.inverse(p), np.float64) for p in (x, 2 * x - centre))
+    sizes = [np.abs(p).max(axis=1) for p in (z, far)]
+    row = trained.conditioning[-1]
+    assert row["growth"] == pytest.approx(sizes[1].max() / np.median(sizes[0]), rel=1e-4)
+    assert row["growth"] > 1.5
+
+
+class RunsAway(AbstractBijection):
+    """z = sinh(40 x): every point twice as far out as another goes to the square of where that one goes."""
+
+    shape: tuple[int, ...] = eqx.field(static=True)
+    context_shape: tuple[int, ...] | None = eqx.field(static=True)
+    unused: Float[jax.Array, ""]
+
+    def __init__(self, dim: int):
+        self.shape, self.context_shape, self.unused = (dim,), None, jnp.zeros(())
+
+    def forward_and_log_det(self, z: Vector, context: Context = None) -> tuple[Vector, Scalar]:
+        x = jnp.arcsinh(z) / 40.0
+        return x, -jnp.sum(jnp.log(40.0 * jnp.cosh(40.0 * x)))
+
+    def inverse_and_log_det(self, x: Vector, context: Context = None) -> tuple[Vector, Scalar]:
+        return jnp.sinh(40.0 * x), jnp.sum(jnp.log(40.0 * jnp.cosh(40.0 * x)))
+
+
+def test_a_flow_that_runs_away_shows_in_the_growth():
+    flow = Flow(StandardNormal(2), RunsAway(2))
+    rows = np.random.default_rng(0).uniform(-1.0, 1.0, (640, 2)).astype(np.float32)
+    found = [watched(f, rows)[0]["growth"] for f in (diagonal(0.0, 0.0), flow)]
+    assert found[0] < 10
+    assert found[1] > 2**24
 
 
 def test_a_crossed_budget_stops_and_keeps_what_was_within_it():

@@ -42,7 +42,7 @@ def write_metrics(record: Mapping[str, Any], path: Path) -> None:
     schema = {"family": pl.String, "depth": pl.Int64, "seed": pl.Int64, "epoch": pl.Int64}
     looks = {
         **dict.fromkeys(("step", "attempt"), pl.Int64),
-        **dict.fromkeys((*_SIGMAS, "condition_median", "condition_max", "round_trip"), pl.Float64),
+        **dict.fromkeys((*_SIGMAS, "condition_median", "condition_max", "round_trip", "growth"), pl.Float64),
         "unresolved": pl.Int64,
         **dict.fromkeys(("kind", "action"), pl.String),
     }

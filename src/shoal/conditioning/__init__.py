@@ -32,6 +32,8 @@ from shoal.conditioning._profile import Profile as Profile
 from shoal.conditioning._profile import layer_kinds as layer_kinds
 from shoal.conditioning._profile import profile as profile
 from shoal.conditioning._profile import profile_points as profile_points
+from shoal.conditioning._reach import doubled as doubled
+from shoal.conditioning._reach import growth as growth
 from shoal.conditioning._result import Audit as Audit
 from shoal.conditioning._roundtrip import RoundTripSummary as RoundTripSummary
 from shoal.conditioning._roundtrip import round_trip as round_trip

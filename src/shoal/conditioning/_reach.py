@@ -59,19 +59,32 @@ def reach(
     compared with the median point at the same layer, so units do not matter.
     """
     ordinary = np.asarray(points, np.float64)
-    centre = ordinary.mean(axis=0)
-    far = centre + DOUBLED * (ordinary - centre)
+    far = doubled(ordinary)
     largest = 1.0
     order = list(enumerate(layers))
     for k, layer in order if direction == "forward" else reversed(order):
         ordinary = layer.apply(ordinary, context, direction=direction)[0]
         far = layer.apply(far, context, direction=direction)[0]
-        growth = _sizes(far) / max(float(np.median(_sizes(ordinary))), np.finfo(np.float64).tiny)
-        largest = max(largest, float(growth.max()))
-        beyond = int((growth > LIMIT).sum())
+        grown = growth(ordinary, far)
+        largest = max(largest, float(grown.max()))
+        beyond = int((grown > LIMIT).sum())
         if beyond:
             return Reach(direction, name, largest, k, beyond)
     return Reach(direction, name, largest, None, 0)
+
+
+def doubled(points: Any) -> Any:
+    """The points twice as far from their mean; `points` (rows, n), a NumPy or JAX array."""
+    centre = points.mean(axis=0)
+    return centre + DOUBLED * (points - centre)
+
+
+def growth(ordinary: FloatArray, far: FloatArray) -> FloatArray:
+    """|far_i| over the median of |ordinary_j|, in the largest coordinate; the images of points and of `doubled` ones.
+
+    What is not finite counts as infinite.
+    """
+    return _sizes(far) / max(float(np.median(_sizes(ordinary))), np.finfo(np.float64).tiny)
 
 
 def _sizes(points: FloatArray) -> FloatArray:

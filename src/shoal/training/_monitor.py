@@ -20,8 +20,8 @@ class ConditioningMonitor:
 
     Given to `fit(..., monitor=...)`: before the first step and after every `interval(n)` steps, wherever in an epoch these
     fall, at `points` rows, the same ones all the time, evenly spaced in the validation table (in the data where there
-    is none). Looking takes no part in training: its bits are those of a run without a monitor, until a budget is
-    crossed.
+    is none). It also notes how far points go that lie twice as far out. Looking takes no part in training: its bits are
+    those of a run without a monitor, until a budget is crossed.
 
     Cost, beside compiling a program: `results/monitor.json`. Up to 64 coordinates a look computes whole Jacobians.
     Beyond, it bounds the two ends by products, one after the other; for narrow nets that is as dear as twenty steps or so,

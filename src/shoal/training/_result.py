@@ -39,8 +39,9 @@ class FitResult:
     - `conditioning`: a dictionary per look of the `monitor`: `step` (of the whole training, 0 before the first),
       `epoch` (from 1, the one at work; 0 before the first step), `attempt` (how often training had gone back by then),
       `sigma_max`, `sigma_max_median`, `sigma_min`, `sigma_min_median`, `condition_median`, `condition_max`,
-      `round_trip` (maximum; in deviations of the data), `unresolved` (points whose κ is above 1/eps of the flow's dtype,
-      or NaN), `kind` (of the condition numbers: "estimate" in float32, "exact" in float64, "lower_bound" beyond 64
+      `round_trip` (maximum; in deviations of the data), `growth` (of latents, where points go twice as far
+      from their mean: above 2^24 the flow runs away), `unresolved` (points whose κ is above 1/eps of the flow's dtype, or
+      NaN), `kind` (of the condition numbers: "estimate" in float32, "exact" in float64, "lower_bound" beyond 64
       coordinates, "unresolved" where a point is), `action` (None, "stop", "rescale").
     """
 

@@ -44,25 +44,40 @@ def winsorised_mean(values: Any, weights: Any = None) -> Winsorised:
     xp = values.__array_namespace__()
     known = xp.where(xp.isnan(values), -xp.inf, values)
     if weights is None:
-        w, ordered, inner = xp.ones_like(values), xp.sort(known), xp.ones_like(values)
+        ordered = xp.sort(known)
+        low, high = _limits(xp, ordered, None), _limits(xp, -xp.flip(ordered), None)
     else:
         order = xp.argsort(known)
-        w, ordered, inner = weights, known[order], weights[order]
-    floor, low = _limits(xp, ordered, inner)
-    ceiling, high = (-limit for limit in _limits(xp, -xp.flip(ordered), xp.flip(inner)))
-    held = xp.minimum(xp.maximum(known, floor), ceiling)
-    held = xp.where(xp.isnan(values) & ~xp.isfinite(floor), values, held)
+        ordered, inner = known[order], weights[order]
+        low, high = _limits(xp, ordered, inner), _limits(xp, -xp.flip(ordered), xp.flip(inner))
+    held = xp.minimum(xp.maximum(known, low.limit), -high.limit)
+    held = xp.where(xp.isnan(values) & ~xp.isfinite(low.limit), values, held)
     lost = ~xp.isfinite(values)
-    far = lost | (known < low) | (known > high)
-    total = xp.sum(w)
-    return Winsorised(xp.sum(w * held) / total, xp.sum(w * values) / total, xp.sum(far), xp.sum(lost))
+    far = lost | (known < low.far) | (known > -high.far)
+    return Winsorised(_mean(xp, held, weights), _mean(xp, values, weights), xp.sum(far), xp.sum(lost))
 
 
-def _limits(xp: Any, ordered: Any, weights: Any) -> tuple[Any, Any]:
-    """The lower limit, and the value below which a row is far."""
-    share = xp.cumsum(weights)
-    handful = xp.sum(share <= share[-1] / HANDFUL)
+class _Limits(NamedTuple):
+    limit: Any  # to which the values of a handful are raised
+    far: Any  # below which a row is far
+
+
+def _limits(xp: Any, ordered: Any, weights: Any) -> _Limits:
+    """The limits of values in rising order."""
+    handful, tail = (_rows_within(xp, ordered, weights, parts) for parts in (HANDFUL, TAIL))
     if ordered.shape[0] >= FEWEST:
-        handful = xp.maximum(handful, 1)
-    far = ordered[xp.sum(share <= share[-1] / TAIL)] - FAR
-    return xp.minimum(ordered[handful], far), far
+        handful = max(handful, 1) if weights is None else xp.maximum(handful, 1)
+    far = ordered[tail] - FAR
+    return _Limits(xp.minimum(ordered[handful], far), far)
+
+
+def _rows_within(xp: Any, ordered: Any, weights: Any, parts: int) -> Any:
+    """How many of the first rows are within one of `parts` equal parts of the weight."""
+    if weights is None:
+        return ordered.shape[0] // parts
+    share = xp.cumsum(weights)
+    return xp.sum(share <= share[-1] / parts)
+
+
+def _mean(xp: Any, values: Any, weights: Any) -> Any:
+    return xp.mean(values) if weights is None else xp.sum(weights * values) / xp.sum(weights)
