@@ -14,8 +14,8 @@ def smallest() -> dict[str, Any]:
         "format": 1,
         "kind": "fit",
         "data": {"columns": ["a", "b"]},
-        "rungs": [{"family": "realnvp", "depth": 2, "status": "finished"}],
-        "decision": {"chosen": 0, "best": 0, "sentence": "Chosen: realnvp at depth 2."},
+        "rungs": [{"name": "nsf on gaussian, 2 layers", "family": "nsf on gaussian", "depth": 2, "status": "finished"}],
+        "decision": {"chosen": 0, "best": 0, "kept": 0, "sentence": "Chosen: nsf on gaussian, 2 layers."},
     }
 
 
@@ -23,6 +23,7 @@ def test_the_smallest_record_is_accepted() -> None:
     record = smallest()
     check_record(record)
     assert record == smallest()
+    check_record({**smallest(), "rungs": [{"name": "gaussian, no layer", "family": "gaussian", "depth": 0, "status": "closed form"}]})
     check_record({**smallest(), "rungs": [], "decision": {"chosen": None}, "test": None, "points": None})
 
 
@@ -39,12 +40,14 @@ CHANGES: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "rungs as text": (lambda r: r.update(rungs="none"), "rungs must be a list, got a str"),
     "rung": (lambda r: r["rungs"].append(3), r"rungs\[1\] must be a dictionary, got a int"),
     "rung without depth": (lambda r: r["rungs"][0].pop("depth"), r"rungs\[0\] has no key 'depth'"),
-    "depth": (lambda r: r["rungs"][0].update(depth=0), "at least 1, got 0"),
-    "depth as text": (lambda r: r["rungs"][0].update(depth="4"), "at least 1, got '4'"),
+    "depth": (lambda r: r["rungs"][0].update(depth=-1), "at least 0, got -1"),
+    "rung without a name": (lambda r: r["rungs"][0].pop("name"), r"rungs\[0\] has no key 'name'"),
+    "depth as text": (lambda r: r["rungs"][0].update(depth="4"), "at least 0, got '4'"),
     "status": (lambda r: r["rungs"][0].update(status="fine"), "status is 'fine', known are finished"),
     "decision": (lambda r: r.update(decision=None), "decision must be a dictionary, got a NoneType"),
     "chosen": (lambda r: r["decision"].update(chosen=1), r"decision\.chosen is 1, but there are 1 rungs"),
     "best": (lambda r: r["decision"].update(best=-1), r"decision\.best is -1"),
+    "kept": (lambda r: r["decision"].update(kept=True), r"decision\.kept is True"),
 }
 
 

@@ -11,7 +11,7 @@ from playwright.sync_api import FloatRect, Locator, Page
 from shoal.report import write_report
 from shoal.report._theme import log_domain
 from tests.report.conftest import Opened
-from tests.report.synthetic import COLUMNS, make_record
+from tests.report.synthetic import COLUMNS, SECOND, make_record
 
 Open = Callable[..., Opened]
 
@@ -68,7 +68,7 @@ LINES = """() => {
       if (item.items) item.items.forEach(visit);
     }
   })(window.shoalViews["rung-curve"].scenegraph().root);
-  return { rungs: [...rungs], epochs: Math.max(...epochs) };
+  return { rungs: [...rungs], first: Math.min(...epochs), epochs: Math.max(...epochs) };
 }"""
 
 
@@ -120,6 +120,7 @@ def test_every_chart_is_drawn(opened: Opened) -> None:
         }))"""
     )
     charts = [
+        "race",
         "likelihood",
         "condition",
         "trade-off",
@@ -215,11 +216,11 @@ def test_another_set_of_columns_redraws_the_panels(record: dict[str, Any], opene
 def test_the_list_of_rungs_changes_the_curves(opened: Opened) -> None:
     page = opened.page
     chooser: Locator = page.locator("#rung-curve select")
-    assert chooser.input_value() == "spline, depth 4"
-    assert page.evaluate(LINES) == {"rungs": ["spline, depth 4"], "epochs": 40}
-    chooser.select_option("spline, depth 16")
+    assert chooser.input_value() == f"{SECOND}, 4 layers"
+    assert page.evaluate(LINES) == {"rungs": [f"{SECOND}, 4 layers"], "first": 0, "epochs": 40}
+    chooser.select_option(f"{SECOND}, 8 layers")
     page.evaluate("() => window.shoalViews['rung-curve'].runAsync().then(() => null)")
-    assert page.evaluate(LINES) == {"rungs": ["spline, depth 16"], "epochs": 9}
+    assert page.evaluate(LINES) == {"rungs": [f"{SECOND}, 8 layers"], "first": 0, "epochs": 9}
     assert opened.complaints == []
 
 
@@ -246,7 +247,7 @@ HOSTILE = [
 def test_hostile_names_are_only_text(tmp_path: Path, open_page: Open) -> None:
     record = make_record(columns=[*HOSTILE, "__proto__"], epochs=5)
     for rung in record["rungs"][:5]:
-        rung["family"] = "</script><b onclick='alert(2)'>\"\\"
+        rung["name"] = rung["family"] = rung["front"] = "</script><b onclick='alert(2)'>\"\\"
     record["decision"]["sentence"] = "<img src=x onerror=alert(3)> & so on"
     record["data"]["source"] = "data/<b>table</b>.csv"
     write_report(record, tmp_path / "report.html")

@@ -16,7 +16,7 @@ from shoal.report import write_report
 from shoal.report._charts_layers import heat_charts
 from shoal.report._embed import specification
 from tests.report.audits import make_layers
-from tests.report.synthetic import make_record
+from tests.report.synthetic import BEST, CHOSEN, FIRST, SECOND, decide, make_record
 
 
 class Parsed(HTMLParser):
@@ -126,7 +126,7 @@ def test_long_curves_are_thinned_and_keep_their_ends(tmp_path: Path) -> None:
     record = make_record(columns=["a", "b"], points=40, samples=40, epochs=3_000, seeds=1)
     curves = written(record, tmp_path).payload["datasets"]["curves"]
     assert len(curves["epoch"]) < 9000
-    assert min(curves["epoch"]) == 1
+    assert min(curves["epoch"]) == 0
     assert max(curves["epoch"]) == 3_000
 
 
@@ -146,9 +146,12 @@ def test_the_page_says_what_the_record_says(report: Path, record: dict[str, Any]
     assert record["command"] in words
     for said in (
         "made-up.csv", "rows 40,000", "32,000 / 4,000 / 4,000", "dtype float32", "made 2025-11-23 18:04",
-        "−9.812 ± 0.031", "4,000 rows, used once", "spline, depth 4", "14,160 parameters", "allowed 0.001",
-        "4 min 47 s", "9 of 10 rungs trained to their end", "mass 0.01 99.4 % yes", "unfinished",
-        "99 % condition number 10,000", "1 (layer 2: AffineCoupling)",
+        "−9.812 ± 0.031", "plain mean of 4,000 rows, used once; robust mean −9.804", f"Chosen: {SECOND}, 4 layers",
+        "14,230 parameters", "the worst of 2 seeds; allowed 0.001", "4 min 47 s",
+        "3 in closed form; 6 of 7 others trained to their end", "mass 0.01 99.4 % yes", "unfinished",
+        "κ 99 % at most 10,000, round trip 99.9 % at most 0.001", "1 (layer 2: AffineCoupling)",
+        "margin 0.053 nats a row", "None of 4,000 validation rows has a float32 round trip beyond 0.001.",
+        f"{FIRST}, 2 layers −10.080 −10.112 0.281 ± 0.010 0.296 worse not measured",
     ):  # fmt: skip
         assert said in words, said
 
@@ -158,12 +161,11 @@ def test_the_layer_profile_is_drawn_by_the_part_of_the_audit_page(tmp_path: Path
     for row in layers["rows"]:
         row.update(gradient=None, curvature=None)
     record = small(layers=layers)
-    record["decision"]["kept"] = 7
     parsed = written(record, tmp_path)
     drawn = heat_charts(layers["rows"], None, None)["layers"]
     assert parsed.payload["charts"]["layers"] == specification(drawn)
     for said in (
-        "Layer by layer: spline, depth 4", "Layer profile at 64 validation points", "1 AffineCoupling",
+        f"Layer by layer: {SECOND}, 4 layers", "Layer profile at 64 validation points", "1 AffineCoupling",
         "Not measured, out of time: gradient of the loss, curvature at least.",
         "For the whole picture, with spectra, round trips and a verdict on each layer: shoal audit run made-up.csv",
     ):  # fmt: skip
@@ -177,8 +179,9 @@ def test_hostile_text_stays_text(tmp_path: Path) -> None:
     record["command"] = record["decision"]["sentence"] = record["data"]["source"] = bad
     record["config"][bad] = bad
     record["versions"] = {bad: None}
-    record["rungs"][0]["family"] = bad
-    record["rungs"][0]["seeds"][0]["message"] = bad
+    for rung in record["rungs"][:5]:
+        rung["name"] = rung["family"] = rung["front"] = rung["dropped"] = bad
+    record["rungs"][3]["seeds"][0]["message"] = bad
     parsed = written(record, tmp_path)
     assert len(parsed.scripts) == clean
     assert parsed.payload["scatter"]["names"][0] == bad
@@ -192,7 +195,7 @@ def null(key: str) -> Callable[[dict[str, Any]], object]:
 def unmeasured(record: dict[str, Any]) -> None:
     for rung in record["rungs"]:
         for key in list(rung):
-            if key not in ("family", "depth", "status"):
+            if key not in ("name", "family", "depth", "status"):
                 rung[key] = None
 
 
@@ -200,32 +203,36 @@ def strings(record: dict[str, Any]) -> None:
     rung = record["rungs"][1]
     rung.update(validation_log_likelihood="nan", difference="inf", standard_error="nan", status="diverged")
     rung["condition"] = {"median": "inf", "q99": "inf", "max": "inf", "unresolved": 12}
-    rung["round_trip"] = {"float32": {"median": 0.0, "max": 0.0}}
+    rung["round_trip"] = {"float32": {"median": 0.0, "q999": 0.0, "max": 0.0}}
     record["test"] = {"log_likelihood": "-inf", "standard_error": "nan", "rows": 5}
     record["spectrum"]["q01"][0] = "nan"
     record["condition_histogram"]["counts"][3] = "nan"
     record["points"]["log_prob"][0] = "-inf"
-    record["rungs"][1]["seeds"][0]["curve"]["train"] = ["nan"] * 4
+    record["rungs"][3]["seeds"][0]["curve"]["train"] = ["nan"] * 4
 
 
 MISSING: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
-    "test": (null("test"), "the test part was not used"),
+    "test": (null("test"), "4 layers – not measured"),
+    "test part": (lambda r: (r.update(test=None), r["data"]["parts"].update(test=0)), "– there is no test part"),
+    "far rows": (null("far_rows"), f"Rows that do not come back: {SECOND}, 4 layers Not measured."),
     "spectrum": (null("spectrum"), "The record has no figures for this chart."),
     "histogram": (null("condition_histogram"), "The record has no figures for this chart."),
     "points": (null("points"), "The record holds no points."),
     "config": (null("config"), "Versions"),
     "versions": (null("versions"), "Settings"),
-    "seconds": (null("seconds"), "Chosen flow"),
+    "seconds": (null("seconds"), "Delivered flow"),
     "lattice": (lambda r: r["data"].pop("lattice"), "No column was found on a lattice."),
-    "layers, as in earlier records": (lambda r: r.pop("layers", None), "The record has no layer profile."),
+    "layers": (lambda r: r.pop("layers", None), "The record has no layer profile."),
     "layers, out of time": (
         lambda r: r.update(layers={"rows": None, "note": "Not measured: out of time."}),
         "Not measured: out of time. For the whole picture",
     ),
     "a command that is none": (null("command"), "shoal audit RUN DATA"),
-    "rungs": (lambda r: r.update(rungs=[], decision={}), "No rung was chosen"),
+    "rungs": (lambda r: r.update(rungs=[], decision={}), "No flow is delivered"),
     "figures of rungs": (unmeasured, "No rung has figures to draw."),
-    "no number where one belongs": (strings, "realnvp, depth 2 (diverged)"),
+    "figures of the race": (lambda r: [rung.update(gain=None) for rung in r["rungs"]], "Gain ± s.e."),
+    "no number where one belongs": (strings, "marginals+gaussian, no layer (diverged)"),
+    "race": (null("race"), "In the order in which they ran"),
     "only what must be": (
         lambda r: [
             r.pop(key) for key in list(r) if key not in ("format", "kind", "data", "rungs", "decision")
@@ -245,31 +252,33 @@ def test_missing_parts_are_said_to_be_missing(
 
 
 def test_without_a_chosen_rung_the_page_says_so_and_points_to_the_trade_off(tmp_path: Path) -> None:
-    record = make_record(columns=["a", "b"], points=40, samples=40, epochs=4, seeds=1, chosen=False)
+    record = small()
+    decide(record, chosen=None, best=BEST, kept=CHOSEN, gate="round trip")
     parsed = written(record, tmp_path)
-    assert "No rung was chosen No rung is as good as the best" in parsed.words
-    assert "Best flow (not chosen)" in parsed.words
+    name = f"{SECOND}, 4 layers"
+    assert f"Nothing was chosen; delivered all the same: {name} {record['decision']['sentence']}" in parsed.words
+    assert "not chosen: it passes the limit of the round trip, not that of κ" in parsed.words
     assert "trade-off on the right is the thing to look at" in parsed.words
     assert any(
         tag == "div" and attributes.get("class") == "decision warning" for tag, attributes in parsed.tags
     )
-    assert '"text": "chosen"' not in json.dumps(parsed.payload["charts"])
+    assert '"mark": "chosen"' not in json.dumps(parsed.payload["charts"])
 
 
 @pytest.mark.parametrize(
     ("steps", "says"),
     [(0, "(unfinished) without one training step"), (1200, "(unfinished) after 1,200 training steps.")],
 )
-def test_a_chosen_rung_that_was_not_trained_to_its_end_is_pointed_out(
+def test_a_delivered_rung_that_was_not_trained_to_its_end_is_pointed_out(
     steps: int, says: str, tmp_path: Path
 ) -> None:
     record = small()
-    assert "The chosen rung was not trained" not in written(record, tmp_path).words
+    assert "not trained to its end" not in written(record, tmp_path).words
     rung = record["rungs"][record["decision"]["chosen"]]
     rung["status"] = "unfinished"
     for seed in rung["seeds"]:
         seed["steps"] = steps
-    assert f"The chosen rung was not trained to its end {says}" in written(record, tmp_path).words
+    assert f"The delivered flow, {rung['name']}, was not trained to its end {says}" in written(record, tmp_path).words
 
 
 def test_a_record_of_another_kind_is_refused_and_the_old_page_stays(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The parts of the report apart: numbers as text, sets of columns, axes, chart specifications, vendored files."""
 
+import copy
 import hashlib
 import json
 import math
@@ -13,14 +14,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import shoal.report
-from shoal.report._charts_frontier import frontier_rows, likelihood_chart
+from shoal.report._charts_curves import any_far_mean, curve_rows
+from shoal.report._charts_frontier import frontier_rows, likelihood_chart, line_rows
+from shoal.report._charts_race import race_table
 from shoal.report._charts_scatter import scatter_specifications
 from shoal.report._embed import script_json, specification
 from shoal.report._numbers import duration, fixed, setting, short, whole
 from shoal.report._points import column_sets, points_of
-from shoal.report._rungs import rungs_of
+from shoal.report._rungs import NO_LAYER, rungs_of
 from shoal.report._tables import rung_rows
-from shoal.report._theme import depth_place, family_colours, log_axis, log_domain
+from shoal.report._theme import depth_axis, depth_place, log_axis, log_domain, nats_axis, nats_scale
+from shoal.report._theme import series_colours, series_glyphs
+from tests.report.synthetic import CHOSEN, FIRST, SECOND
 
 VENDOR = Path(shoal.report.__file__).parent / "vendor"
 
@@ -100,26 +105,77 @@ def test_log_axes_hold_all_values_and_have_ticks(values: list[float]) -> None:
     assert all(low <= tick <= high * (1 + 1e-12) for tick in ticks)
 
 
-def test_families_keep_their_colour_and_never_share_one() -> None:
-    names = ["spline", "new", "realnvp", "other"]
-    colours = dict(zip(names, family_colours(names), strict=True))
-    assert len(set(colours.values())) == 4
-    assert colours["realnvp"] == family_colours(["realnvp"])[0]
+@pytest.mark.parametrize("count", [1, 8, 12, 30])
+def test_chains_never_share_colour_and_shape(count: int) -> None:
+    names = [*(f"chain {i}" for i in range(count)), NO_LAYER]
+    marks = list(zip(series_colours(names), series_glyphs(names), strict=True))
+    assert len(set(marks)) == count + 1
+    assert marks[-1] == (series_colours([NO_LAYER])[0], series_glyphs([NO_LAYER])[0])
+    assert series_glyphs(names).count(marks[-1][1]) == 1  # fronts alone are told by their shape already
     places = [depth_place(names, name, 4) for name in names]
     assert places == sorted(set(places))
-    assert all(3 < place < 5.5 for place in places)
+    assert all(1.5 < place < 2.5 for place in places)
 
 
-def test_a_rung_is_as_good_where_its_bar_reaches_the_best(record: dict[str, Any]) -> None:
-    rungs = rungs_of(record)
-    best = record["rungs"][record["decision"]["best"]]["validation_log_likelihood"]
+def test_the_axis_of_depth_begins_with_no_layer() -> None:
+    axis = depth_axis([8, 0, 2, 0]).to_dict()
+    assert axis["axis"]["values"] == [-1.0, 1.0, 3.0]
+    assert axis["axis"]["labelExpr"].startswith("['0', '2', '8']")
+    assert axis["scale"]["domain"] == [-1.4, 3.4]
+
+
+@given(st.lists(st.floats(min_value=-1e4, max_value=1e4), max_size=5), st.floats(1e-3, 1.0))
+def test_axes_of_losses_hold_all_values_and_tell_zero_from_the_margin(values: list[float], unit: float) -> None:
+    scale = nats_scale(values, unit)
+    low, high = scale.to_dict()["domain"]
+    assert all(low < value < high for value in [0.0, unit, *values])
+    ticks = nats_axis(scale, unit).to_dict()["values"]
+    assert 0.0 in ticks
+    assert ticks == sorted(set(ticks))
+    assert all(low <= tick <= high for tick in ticks)
+
+
+def test_a_rung_is_as_good_where_its_bar_ends_above_the_margin(record: dict[str, Any]) -> None:
+    rungs, margin = rungs_of(record), record["decision"]["margin"]
     rows = frontier_rows(rungs)
-    reached = [row["high"] > best for row in rows if row["complete"]]
-    assert reached == [rung["as_good"] for rung in record["rungs"] if rung["status"] == "finished"]
-    assert any(reached)
-    assert not all(reached)
-    spec = specification(likelihood_chart(rungs) or alt.LayerChart())
-    assert f'"values": [{{"level": {best}}}]' in json.dumps(spec)
+    assert [row["high"] < margin for row in rows] == [rung["as_good"] for rung in record["rungs"]]
+    assert {row["state"] for row in rows if row["low"] < margin <= row["high"]} == {"undecided"}
+    assert {row["state"] for row in rows} == {"as good", "undecided", "worse"}
+    spec = specification(likelihood_chart(rungs, margin) or alt.LayerChart())
+    assert f'"values": [{{"margin": {margin}}}]' in json.dumps(spec)
+
+
+def test_the_lines_of_chains_begin_at_their_fronts(record: dict[str, Any]) -> None:
+    lines = line_rows(frontier_rows(rungs_of(record)), ["loss"])
+    chains = {row["series"]: [r["depth"] for r in lines if r["series"] == row["series"]] for row in lines}
+    assert chains == {FIRST: [0, 1, 2, 4], SECOND: [0, 1, 2, 4, 8]}
+    assert lines[0]["loss"] == record["rungs"][0]["difference"]
+
+
+def test_the_race_says_what_each_step_gained_and_where_chains_ended(record: dict[str, Any]) -> None:
+    steps = {step["name"]: step for step in race_table(record, rungs_of(record))}
+    assert steps["mixture, no layer"]["end"] == "no layers were tried on it"
+    assert steps["gaussian, no layer"] == {
+        "name": "gaussian, no layer", "value": "−12.998", "gain": "–", "at": "4.0 s", "seconds": "8.0 s", "end": "",
+    }  # fmt: skip
+    gain = record["rungs"][3]["validation_log_likelihood"] - record["rungs"][0]["validation_log_likelihood"]
+    assert steps[f"{FIRST}, 1 layer"]["gain"].startswith(f"{gain:.3f} ± ")
+    assert steps[f"{FIRST}, 4 layers"]["end"].startswith("chain ended: behind")
+    assert steps[f"{SECOND}, 4 layers"]["end"] == "chosen"
+    assert steps[f"{SECOND}, 8 layers"]["end"] == "best; unfinished"
+
+
+def test_epoch_0_begins_each_curve_and_plain_means_are_drawn_where_they_differ(record: dict[str, Any]) -> None:
+    record = copy.deepcopy(record)
+    seed = record["rungs"][CHOSEN]["seeds"][1]
+    seed["curve"]["validation_mean"][9] = -1e9
+    rows = [row for row in curve_rows(rungs_of(record)) if row["curve"] == f"{CHOSEN}/1"]
+    assert [row["epoch"] for row in rows] == list(range(41))
+    assert rows[0]["validation"] == pytest.approx(seed["first_validation"])
+    assert rows[0]["train"] is None
+    assert [row["epoch"] for row in rows if row["plain mean"] is not None] == [5, 15, 20, 25, 30, 35, 40]
+    assert any_far_mean(rows)
+    assert not any_far_mean([row for row in rows if row["epoch"] != 10])
 
 
 def test_specifications_name_their_data(record: dict[str, Any]) -> None:
@@ -149,7 +205,7 @@ def test_one_far_outlier_does_not_flatten_the_panel_of_log_likelihoods(record: d
 
 
 def test_a_rung_that_was_not_started_took_no_time(record: dict[str, Any]) -> None:
-    rung = {"family": "spline", "depth": 16, "status": "not started", "seconds": 0.0, "seeds": []}
+    rung = {"name": "a", "family": "nsf", "depth": 16, "status": "not started", "seconds": 0.0, "seeds": []}
     (row,) = rung_rows(rungs_of({"rungs": [rung]}))
     assert row["seconds"] == "–"
     assert rung_rows(rungs_of(record))[0]["seconds"] != "–"

@@ -12,7 +12,7 @@ FORMAT = 1
 _REQUIRED: dict[str, tuple[str, ...]] = {"fit": ("data", "rungs", "decision")}
 _STATUS = (
     *("finished", "stopped early", "unfinished", "diverged", "ill-conditioned"),
-    *("interrupted", "not started"),
+    *("interrupted", "not started", "closed form"),
 )
 
 
@@ -58,13 +58,13 @@ def _check_rungs(rungs: Any) -> None:
             raise InputError(
                 f"The record's rungs[{index}] must be a dictionary, got a {type(rung).__name__}."
             )
-        for key in ("family", "depth", "status"):
+        for key in ("name", "family", "depth", "status"):
             if key not in rung:
                 raise InputError(f"The record's rungs[{index}] has no key {key!r}.")
         depth = rung["depth"]
-        if not isinstance(depth, int) or isinstance(depth, bool) or depth < 1:
+        if not isinstance(depth, int) or isinstance(depth, bool) or depth < 0:
             raise InputError(
-                f"The record's rungs[{index}].depth must be a whole number of at least 1, got {depth!r}."
+                f"The record's rungs[{index}].depth must be a whole number of at least 0, got {depth!r}."
             )
         if rung["status"] not in _STATUS:
             raise InputError(
@@ -75,7 +75,7 @@ def _check_rungs(rungs: Any) -> None:
 def _check_decision(decision: Any, rungs: int) -> None:
     if not isinstance(decision, Mapping):
         raise InputError(f"The record's decision must be a dictionary, got a {type(decision).__name__}.")
-    for key in ("chosen", "best"):
+    for key in ("chosen", "best", "kept"):
         index = decision.get(key)
         if index is None:
             continue

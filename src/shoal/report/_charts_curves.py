@@ -1,4 +1,8 @@
-"""Training curves: validation log-likelihood of every rung, and both curves of one rung chosen from a list."""
+"""Training curves: validation log-likelihood of every rung, and all curves of one rung chosen from a list.
+
+Epoch 0 is the flow before its first step. "Validation" is the robust mean that rungs are compared by; the plain mean is drawn
+where it differs and is not too far below.
+"""
 
 import math
 from collections.abc import Sequence
@@ -7,35 +11,40 @@ from typing import Any
 import altair as alt
 
 from ._numbers import finite, quantile
-from ._rungs import Rung, chosen_of, families_of, mapping, sequence
-from ._theme import MUTED, family_colour, layered
+from ._rungs import Rung, delivered_of, mapping, sequence, series_of
+from ._theme import MUTED, layered, series_colour
 
 HEIGHT = 260
 MAX_POINTS = 8_000
 EARLY = 0.05
+FIELDS = ("train", "validation", "validation_mean", "far_rows", "learning_rate")
 
 
 def curve_rows(rungs: Sequence[Rung]) -> list[dict[str, Any]]:
-    """Returns one row for each rung, seed and epoch; long curves are thinned evenly, their last epoch kept."""
+    """Returns one row for each rung, seed and epoch from 0 on; long curves are thinned evenly, their ends kept."""
     curves = []
     for rung in rungs:
         for seed in rung.seeds:
             curve = mapping(seed.get("curve"))
             epochs = sequence(curve.get("epoch"))
+            series = {key: sequence(curve.get(key)) for key in FIELDS}
+            if epochs and finite(seed.get("first_validation")) is not None:
+                epochs = [0, *epochs]
+                series = {key: [None, *values] for key, values in series.items()}
+                series["validation"][0] = seed["first_validation"]
             if epochs:
-                curves.append((rung, seed, curve, epochs))
+                curves.append((rung, seed, series, epochs))
     allowed = max(20, MAX_POINTS // max(1, len(curves)))
     rows = []
-    for rung, seed, curve, epochs in curves:
+    for rung, seed, series, epochs in curves:
         stride = math.ceil(len(epochs) / allowed)
         kept = sorted({*range(0, len(epochs), stride), len(epochs) - 1})
-        series = {key: sequence(curve.get(key)) for key in ("train", "validation", "learning_rate")}
         for place in kept:
             figures = {key: _at(values, place) for key, values in series.items()}
             rows.append(
                 {
                     "rung": rung.name,
-                    "family": rung.family,
+                    "series": rung.series,
                     "depth": rung.depth,
                     "seed": seed.get("seed"),
                     "curve": f"{rung.index}/{seed.get('seed')}",
@@ -46,6 +55,11 @@ def curve_rows(rungs: Sequence[Rung]) -> list[dict[str, Any]]:
     return _with_floor(rows)
 
 
+def any_far_mean(rows: Sequence[dict[str, Any]]) -> bool:
+    """Returns whether some plain mean differs from the robust one and lies too far below to be drawn."""
+    return any(_differs(row) and row["plain mean"] is None for row in rows)
+
+
 def any_below_floor(rows: Sequence[dict[str, Any]]) -> bool:
     """Returns whether some value is left out of the chart of one rung."""
     values = ((row[key], row["floor"]) for row in rows for key in ("train", "validation"))
@@ -53,19 +67,20 @@ def any_below_floor(rows: Sequence[dict[str, Any]]) -> bool:
 
 
 def overview_chart(rungs: Sequence[Rung], rows: Sequence[dict[str, Any]]) -> alt.LayerChart | None:
-    """Validation log-likelihood by epoch, one line for each rung and seed; a click on a family shows it alone."""
+    """Validation log-likelihood by epoch, one line for each rung and seed; a click on a chain shows it alone."""
     known = [row["validation"] for row in rows if row["validation"] is not None]
     if not known:
         return None
-    families = families_of(list(rungs))
-    click = alt.selection_point(name="family", fields=["family"], bind="legend")
+    trained = {row["series"] for row in rows}
+    names = series_of(list(rungs))
+    click = alt.selection_point(name="chain", fields=["series"], bind="legend")
     base = alt.Chart(alt.NamedData("curves")).transform_filter(f"datum.validation >= {_floor(known)!r}")
     x, y = _axes("validation", rows)
     tooltip = [*_names(), alt.Tooltip("validation:Q", format=".4f")]
     line = base.mark_line(clip=True).encode(
         x=x,
         y=y,
-        color=family_colour(families, legend=True),
+        color=series_colour(names).legend(columns=1, values=[name for name in names if name in trained]),
         strokeWidth=alt.StrokeWidth("depth:O", scale=alt.Scale(range=[0.8, 2.6]), legend=None),
         detail="curve:N",
         opacity=alt.when(click).then(alt.value(0.8)).otherwise(alt.value(0.06)),
@@ -75,20 +90,21 @@ def overview_chart(rungs: Sequence[Rung], rows: Sequence[dict[str, Any]]) -> alt
 
 
 def rung_curve_chart(rungs: Sequence[Rung], rows: Sequence[dict[str, Any]]) -> alt.LayerChart | None:
-    """Training and validation log-likelihood by epoch for one rung; a list on the page chooses the rung."""
+    """Every log-likelihood by epoch for one rung; a list on the page chooses the rung, the delivered one is first."""
     names = list(dict.fromkeys(row["rung"] for row in rows))
     if not names:
         return None
-    chosen = chosen_of(list(rungs))
-    start = chosen.name if chosen is not None and chosen.name in names else names[-1]
+    kept = delivered_of(list(rungs))
+    start = kept.name if kept is not None and kept.name in names else names[-1]
     rung = alt.param(name="rung", value=start, bind=alt.binding_select(options=names, name="rung "))
     base = alt.Chart(alt.NamedData("curves")).transform_filter("datum.rung === rung")
-    base = base.transform_fold(["validation", "train"], as_=["which", "value"])
+    base = base.transform_fold(["validation", "train", "plain mean"], as_=["which", "value"])
     base = base.transform_filter(
-        "isValid(datum.value) && (!isValid(datum.floor) || datum.value >= datum.floor)"
+        "isValid(datum.value) && (!isValid(datum.floor) || datum.value >= datum.floor || datum.which === 'plain mean')"
     )
     x, y = _axes("value", rows)
-    which = alt.Scale(domain=["validation", "train"], range=[[1, 0], [4, 3]])
+    drawn = ["validation", "train"] + ["plain mean"] * any(row["plain mean"] is not None for row in rows)
+    which = alt.Scale(domain=drawn, range=[[1, 0], [4, 3], [1, 2]][: len(drawn)])
     line = base.mark_line(strokeWidth=1.6, clip=True).encode(
         x=x,
         y=y,
@@ -103,6 +119,8 @@ def rung_curve_chart(rungs: Sequence[Rung], rows: Sequence[dict[str, Any]]) -> a
             *_names(),
             alt.Tooltip("which:N", title="part"),
             alt.Tooltip("value:Q", title="log-likelihood", format=".4f"),
+            alt.Tooltip("validation_mean:Q", title="plain mean", format=".4f"),
+            alt.Tooltip("far_rows:Q", title="far rows"),
             alt.Tooltip("learning_rate:Q", title="learning rate", format=".2e"),
         ],
     )
@@ -156,13 +174,28 @@ def _at(values: list[Any], place: int) -> float | None:
 
 
 def _with_floor(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Adds `floor`, the lowest value that is drawn: the first epochs would otherwise flatten everything else."""
+    """Adds `floor`, the lowest value that is drawn: the first epochs would otherwise flatten everything else.
+
+    And `plain mean`, where it is another number than the robust one and less than the height of the chart below the floor.
+    """
     by_rung: dict[str, list[float]] = {}
     for row in rows:
         values = (row[key] for key in ("train", "validation"))
         by_rung.setdefault(row["rung"], []).extend(value for value in values if value is not None)
-    floors = {name: _floor(values) if values else None for name, values in by_rung.items()}
-    return [{**row, "floor": floors[row["rung"]]} for row in rows]
+    floors = {name: (_floor(values), max(values)) for name, values in by_rung.items() if values}
+    found = []
+    for row in rows:
+        floor, top = floors.get(row["rung"], (None, None))
+        mean = row["validation_mean"] if _differs(row) else None
+        if mean is not None and floor is not None and top is not None and mean < 2 * floor - top:
+            mean = None
+        found.append({**row, "floor": floor, "plain mean": mean})
+    return found
+
+
+def _differs(row: dict[str, Any]) -> bool:
+    mean, robust = row["validation_mean"], row["validation"]
+    return mean is not None and (robust is None or abs(mean - robust) > 1e-4 * max(1.0, abs(robust)))
 
 
 def _floor(values: list[float]) -> float:

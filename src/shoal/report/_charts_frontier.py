@@ -1,7 +1,8 @@
 """The depth-likelihood-conditioning frontier: three charts of the same rungs.
 
-Likelihood against depth, condition number against depth, and likelihood against condition number. Colour and shape
-are the family; hollow marks are rungs that were not trained to their end; the ring is the chosen rung.
+Loss against depth, condition number against depth, and loss against condition number. The loss is what the rule looks at:
+nats a row behind the best rung. Colour and shape are the chain, hollow marks are rungs that were not trained to their end,
+the ring is the delivered rung. A line joins a chain's rungs, from its front alone on.
 """
 
 import math
@@ -10,45 +11,53 @@ from typing import Any
 
 import altair as alt
 
-from ._numbers import finite, positive
-from ._rungs import Rung, best_of, families_of
+from ._numbers import finite, finite_values, positive
+from ._rungs import Rung, series_of
 from ._theme import (
     ALARM,
     INK,
     MUTED,
     depth_axis,
     depth_place,
-    family_colour,
-    family_scale,
-    family_shape,
     layered,
-    linear_domain,
     log_axis,
     log_domain,
+    nats_axis,
+    nats_scale,
+    series_colour,
+    series_scale,
+    series_shape,
 )
 
 HEIGHT = 270
+UNIT = 0.05  # nats: where the axis of losses bends without a margin
+
+Rows = list[dict[str, Any]]
 
 
-def frontier_rows(rungs: Sequence[Rung]) -> list[dict[str, Any]]:
-    """Returns one row for each rung; `x` is the depth, moved by a few per cent so that families do not overlap."""
-    families = families_of(list(rungs))
+def frontier_rows(rungs: Sequence[Rung]) -> Rows:
+    """Returns one row for each rung; `x` is the place of its depth, moved by a little so that chains do not overlap."""
+    names = series_of(list(rungs))
     rows = []
     for rung in rungs:
-        value, error = finite(rung.validation), finite(rung.standard_error)
+        loss, upper = finite(rung.difference), finite(rung.upper)
         rows.append(
             {
-                "rung": rung.index,
-                "family": rung.family,
+                "rung": rung.name,
+                "front": rung.front,
+                "chain": rung.chain,
+                "series": rung.series,
                 "depth": rung.depth,
-                "x": depth_place(families, rung.family, rung.depth),
+                "x": depth_place(names, rung.series, rung.depth),
                 "status": rung.status,
                 "complete": rung.complete,
-                "chosen": rung.chosen,
-                "likelihood": value,
-                "low": None if value is None or error is None else value - error,
-                "high": None if value is None or error is None else value + error,
-                "error": error,
+                "delivered": rung.delivered,
+                "mark": "chosen" if rung.chosen else "delivered",
+                "state": rung.state,
+                "likelihood": finite(rung.validation),
+                "loss": loss,
+                "low": None if loss is None or upper is None else 2 * loss - upper,
+                "high": upper,
                 "parameters": finite(rung.parameters),
                 "median": positive(rung.condition.get("median")),
                 "q99": positive(rung.condition.get("q99")),
@@ -58,25 +67,33 @@ def frontier_rows(rungs: Sequence[Rung]) -> list[dict[str, Any]]:
     return rows
 
 
-def likelihood_chart(rungs: Sequence[Rung]) -> alt.LayerChart | None:
-    """Validation log-likelihood against depth, with one standard error; `None` if no rung has a figure."""
-    rows = [row for row in frontier_rows(rungs) if row["likelihood"] is not None]
+def line_rows(rows: Rows, fields: Sequence[str]) -> Rows:
+    """Returns what the lines are drawn from: every chain's rungs, and first that of its front alone."""
+    chains = list(dict.fromkeys((row["chain"], row["front"]) for row in rows if row["depth"]))
+    return [
+        {"series": chain, "depth": row["depth"], **{field: row[field] for field in fields}}
+        for chain, front in chains
+        for row in rows
+        if row["chain"] == chain or (not row["depth"] and front and row["front"] == front)
+    ]
+
+
+def likelihood_chart(rungs: Sequence[Rung], margin: float | None) -> alt.LayerChart | None:
+    """Loss against depth, with its 95 % bounds, and the margin; `None` if no rung has a figure."""
+    rows = [row for row in frontier_rows(rungs) if row["loss"] is not None]
     if not rows:
         return None
-    base = alt.Chart()
-    y = alt.Y("likelihood:Q", title="validation log-likelihood (nats per row)", scale=_likelihood_scale(rows))
-    x = depth_axis([rung.depth for rung in rungs])
-    families = families_of(list(rungs))
-    bars = base.mark_rule(strokeWidth=1.5).encode(
-        x=x, y=alt.Y("low:Q", scale=_likelihood_scale(rows)), y2="high:Q"
-    )
-    bars = bars.encode(color=family_colour(families)).transform_filter("isValid(datum.low)")
-    layers = [_lines(base, x, y, families), bars, *_marks(base, x, y, families, rows)]
-    best = best_of(list(rungs))
-    level = finite(best.validation) if best is not None else None
-    if level is not None:
-        rule = alt.Chart(alt.Data(values=[{"level": level}])).mark_rule(color=MUTED, strokeDash=[4, 3])
-        layers.insert(0, rule.encode(y=alt.Y("level:Q", scale=_likelihood_scale(rows))))
+    names, (y, unit) = series_of(list(rungs)), _loss(rows, margin)
+    base, x = alt.Chart(), depth_axis([row["depth"] for row in rows])
+    bars = base.transform_filter("isValid(datum.low)").mark_rule(strokeWidth=1.5)
+    bars = bars.encode(x=x, y=alt.Y("low:Q", scale=y["scale"]), y2="high:Q", color=series_colour(names))
+    layers = [_lines(rows, x, y, "x", "loss", names), bars, *_marks(base, x, y, names)]
+    if margin is not None:
+        data = alt.Chart(alt.Data(values=[{"margin": unit}]))
+        at = alt.Y("margin:Q", scale=y["scale"])
+        label = data.mark_text(text="margin", color=MUTED, fontSize=10.5, align="left", dy=7)
+        rule = data.mark_rule(color=MUTED, strokeDash=[4, 3]).encode(y=at)
+        layers = [rule, label.encode(y=at, x=alt.value(3)), *layers]
     return layered(layers, HEIGHT, rows)
 
 
@@ -87,89 +104,83 @@ def condition_chart(rungs: Sequence[Rung], max_condition: float | None) -> alt.L
         return None
     domain = _condition_domain(rows, max_condition)
     scale = alt.Scale(type="log", domain=domain, nice=False)
-    base = alt.Chart()
-    families = families_of(list(rungs))
-    x = depth_axis([rung.depth for rung in rungs])
+    base, names = alt.Chart(), series_of(list(rungs))
+    x = depth_axis([row["depth"] for row in rows])
     y = alt.Y("q99:Q", title="condition number κ", scale=scale, axis=log_axis(domain))
     spread = base.mark_rule(strokeWidth=1.5, opacity=0.55).encode(
-        x=x, y=alt.Y("median:Q", scale=scale), y2="max:Q", color=family_colour(families)
+        x=x, y=alt.Y("median:Q", scale=scale), y2="max:Q", color=series_colour(names)
     )
     spread = spread.transform_filter("isValid(datum.median) && isValid(datum.max)")
-    layers = [_lines(base, x, y, families), spread, *_marks(base, x, y, families, rows)]
-    layers = [*_limit(max_condition, "y", scale), *layers]
-    return layered(layers, HEIGHT, rows)
+    layers = [_lines(rows, x, y, "x", "q99", names), spread, *_marks(base, x, y, names)]
+    return layered([*_limit(max_condition, "y", scale), *layers], HEIGHT, rows)
 
 
-def trade_off_chart(rungs: Sequence[Rung], max_condition: float | None) -> alt.LayerChart | None:
-    """Validation log-likelihood against the 99 % condition number; the number beside a mark is the depth."""
-    rows = [row for row in frontier_rows(rungs) if row["likelihood"] is not None and row["q99"] is not None]
+def trade_off_chart(
+    rungs: Sequence[Rung], max_condition: float | None, margin: float | None
+) -> alt.LayerChart | None:
+    """Loss against the 99 % condition number; the number beside a mark is the depth."""
+    rows = [row for row in frontier_rows(rungs) if row["loss"] is not None and row["q99"] is not None]
     if not rows:
         return None
     domain = _condition_domain(
         [{**row, "median": None, "max": None} for row in rows], max_condition, room=0.1
     )
     scale = alt.Scale(type="log", domain=domain, nice=False)
-    families = families_of(list(rungs))
-    base = alt.Chart()
+    base, names, (y, _) = alt.Chart(), series_of(list(rungs)), _loss(rows, margin)
     x = alt.X("q99:Q", title="99 % condition number κ", scale=scale, axis=log_axis(domain, grid=False))
-    y = alt.Y("likelihood:Q", title="validation log-likelihood (nats per row)", scale=_likelihood_scale(rows))
     labels = base.mark_text(align="left", dx=8, dy=10, fontSize=10.5).encode(
-        x=x, y=y, text="depth:N", color=family_colour(families)
+        x=x, y=y, text="depth:N", color=series_colour(names)
     )
-    layers = [_lines(base, x, y, families), labels, *_marks(base, x, y, families, rows)]
-    layers = [*_limit(max_condition, "x", scale), *layers]
-    return layered(layers, HEIGHT, rows)
+    layers = [_lines(rows, x, y, "q99", "loss", names), labels, *_marks(base, x, y, names)]
+    return layered([*_limit(max_condition, "x", scale), *layers], HEIGHT, rows)
 
 
-def _lines(base: alt.Chart, x: alt.X, y: alt.Y, families: list[str]) -> alt.Chart:
+def _lines(rows: Rows, x: alt.X, y: alt.Y, across: str, up: str, names: list[str]) -> alt.Chart:
+    base = alt.Chart(alt.Data(values=line_rows(rows, [across, up])))
     line = base.mark_line(strokeWidth=1.5, opacity=0.5)
-    return line.encode(x=x, y=y, color=family_colour(families), order="depth:Q")
+    return line.encode(x=x, y=y, color=series_colour(names), order="depth:Q")
 
 
-def _marks(
-    base: alt.Chart, x: alt.X, y: alt.Y, families: list[str], rows: list[dict[str, Any]]
-) -> list[alt.Chart]:
-    fill = alt.when("datum.complete").then(alt.Fill("family:N", scale=family_scale(families), legend=None))
+def _marks(base: alt.Chart, x: alt.X, y: alt.Y, names: list[str]) -> list[alt.Chart]:
+    fill = alt.when("datum.complete").then(alt.Fill("series:N", scale=series_scale(names), legend=None))
     points = base.mark_point(size=80, strokeWidth=2, opacity=1).encode(
         x=x,
         y=y,
-        stroke=alt.Stroke("family:N", scale=family_scale(families), legend=None),
+        stroke=alt.Stroke("series:N", scale=series_scale(names), legend=None),
         fill=fill.otherwise(alt.value("#ffffff")),
-        shape=family_shape(families),
+        shape=series_shape(names),
         tooltip=_tooltip(),
     )
-    if not any(row["chosen"] for row in rows):
-        return [points]
-    chosen = base.transform_filter("datum.chosen")
-    ring = chosen.mark_point(shape="circle", size=380, stroke=INK, strokeWidth=1.8, fill=None).encode(
-        x=x, y=y
-    )
-    name = chosen.mark_text(dy=-19, fontSize=12, fontWeight=600, color=INK, text="chosen").encode(x=x, y=y)
-    return [points, ring, name]
+    kept = base.transform_filter("datum.delivered")
+    ring = kept.mark_point(shape="circle", size=380, stroke=INK, strokeWidth=1.8, fill=None)
+    name = kept.mark_text(dy=-19, fontSize=12, fontWeight=600, color=INK).encode(x=x, y=y, text="mark:N")
+    return [points, ring.encode(x=x, y=y), name]
 
 
 def _tooltip() -> list[alt.Tooltip]:
     return [
-        alt.Tooltip("family:N", title="family"),
-        alt.Tooltip("depth:Q", title="depth"),
+        alt.Tooltip("rung:N", title="flow"),
         alt.Tooltip("status:N", title="status"),
         alt.Tooltip("parameters:Q", title="parameters", format=",d"),
         alt.Tooltip("likelihood:Q", title="validation log-likelihood", format=".4f"),
-        alt.Tooltip("error:Q", title="standard error of the difference", format=".4f"),
+        alt.Tooltip("loss:Q", title="behind the best", format=".4f"),
+        alt.Tooltip("high:Q", title="at most (95 %)", format=".4f"),
+        alt.Tooltip("state:N", title="state"),
         alt.Tooltip("median:Q", title="κ median", format=",.3~r"),
         alt.Tooltip("q99:Q", title="κ 99 %", format=",.3~r"),
         alt.Tooltip("max:Q", title="κ largest", format=",.3~r"),
     ]
 
 
-def _likelihood_scale(rows: Sequence[dict[str, Any]]) -> alt.Scale:
-    values = [row[key] for row in rows for key in ("likelihood", "low", "high") if row[key] is not None]
-    return alt.Scale(domain=linear_domain(values, padding=0.1), nice=False, zero=False)
+def _loss(rows: Rows, margin: float | None) -> tuple[alt.Y, float]:
+    """The axis of losses, the best on top, and the loss at which it bends: the margin."""
+    unit = margin if margin is not None and margin > 0 else UNIT
+    scale = nats_scale(finite_values(row[key] for row in rows for key in ("loss", "low", "high")), unit, reverse=True)
+    axis = nats_axis(scale, unit, ticks=9)
+    return alt.Y("loss:Q", title="behind the best (nats per row)", scale=scale, axis=axis), unit
 
 
-def _condition_domain(
-    rows: Sequence[dict[str, Any]], max_condition: float | None, *, room: float = 0.06
-) -> list[float]:
+def _condition_domain(rows: Rows, max_condition: float | None, *, room: float = 0.06) -> list[float]:
     values = [row[key] for row in rows for key in ("median", "q99", "max") if row[key] is not None]
     if max_condition is not None and math.isfinite(max_condition) and max_condition > 0:
         values.append(max_condition)

@@ -8,7 +8,7 @@ from typing import Any
 from ._audit_words import layer_table
 from ._charts_layers import QUANTITIES
 from ._numbers import number, whole
-from ._rungs import mapping, rungs_of, sequence
+from ._rungs import delivered_of, mapping, rungs_of, sequence
 
 TABLE = 200  # layers that the table lists
 BOUNDS = ("lipschitz_bound", "inverse_lipschitz_bound")  # known to an audit only
@@ -16,7 +16,7 @@ BOUNDS = ("lipschitz_bound", "inverse_lipschitz_bound")  # known to an audit onl
 
 @dataclass(frozen=True)
 class Section:
-    """`rows`: those of the record; `note`: why there are none, or which quantities are missing."""
+    """`rows`: those of the record; `note`: why there are none, or which quantities are missing; may be empty."""
 
     rows: list[Mapping[str, Any]]
     points: str
@@ -28,7 +28,7 @@ class Section:
 
 
 def layer_section(record: Mapping[str, Any]) -> Section:
-    """The profile of a checked record; records of earlier versions have none."""
+    """The profile of a checked record."""
     found = mapping(record.get("layers"))
     rows = [row for row in sequence(found.get("rows")) if isinstance(row, Mapping)]
     note = str(found.get("note") or "")
@@ -36,22 +36,18 @@ def layer_section(record: Mapping[str, Any]) -> Section:
     if rows and absent:
         words = ", ".join(QUANTITIES[key].replace("/", " ") for key in absent)
         note = f"{note} Not measured, out of time: {words}.".strip()
+    kept = delivered_of(rungs_of(record))
+    if not rows and not note:
+        note = "The record has no layer profile." if kept else "No flow is delivered, so there is no layer profile."
     return Section(
         rows=rows,
         points=whole(found.get("points")),
-        name=_name(record),
-        note=note or "The record has no layer profile.",
+        name=kept.name if kept else "",
+        note=note,
         command=_command(record),
         table=layer_table(rows[:TABLE], None),
         unlisted=max(len(rows) - TABLE, 0),
     )
-
-
-def _name(record: Mapping[str, Any]) -> str:
-    """The rung that is delivered, whether it was chosen or not."""
-    kept = mapping(record.get("decision")).get("kept")
-    rungs = rungs_of(record)
-    return rungs[kept].name if isinstance(kept, int) and 0 <= kept < len(rungs) else ""
 
 
 def _command(record: Mapping[str, Any]) -> str:

@@ -7,17 +7,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from ._charts_conditioning import histogram_chart, spectrum_chart
-from ._charts_curves import any_below_floor, curve_rows, overview_chart, rung_curve_chart
+from ._charts_curves import any_below_floor, any_far_mean, curve_rows, overview_chart, rung_curve_chart
 from ._charts_frontier import condition_chart, frontier_rows, likelihood_chart, trade_off_chart
 from ._charts_layers import WITH_TEXT, heat_charts
+from ._charts_race import race_chart, race_table
 from ._charts_round_trip import round_trip_chart, round_trip_rows
 from ._charts_scatter import AXIS, GAP, scatter_specifications
 from ._layers import layer_section
-from ._numbers import finite, fixed, setting, short, whole
+from ._numbers import finite, positive, setting, short, whole
 from ._points import Points, column_sets, points_of
-from ._rungs import Rung, best_of, chosen_of, mapping, rungs_of
+from ._rungs import Rung, delivered_of, kept_seed, mapping, rungs_of
 from ._shell import last_part, rendered
-from ._tables import caution, facts, lattice_rows, legend, rung_rows, seed_rows, settings, tiles
+from ._tables import caution, facts, far_rows, heading, lattice_rows, legend, rung_rows, seed_rows, settings, tiles
 
 
 def render(record: Mapping[str, Any]) -> str:
@@ -27,13 +28,16 @@ def render(record: Mapping[str, Any]) -> str:
     limit = finite(decision.get("max_condition"))
     curves = curve_rows(rungs)
     points = points_of(record)
-    shown = chosen_of(rungs) or best_of(rungs)
+    kept = delivered_of(rungs)
+    condition = _kept_condition(record, kept)
+    margin = positive(decision.get("margin"))
     layers = layer_section(record)
     charts = {
-        "likelihood": likelihood_chart(rungs),
+        "likelihood": likelihood_chart(rungs, margin),
         "condition": condition_chart(rungs, limit),
-        "trade-off": trade_off_chart(rungs, limit),
-        "histogram": histogram_chart(record, shown.condition if shown else {}),
+        "trade-off": trade_off_chart(rungs, limit, margin),
+        "race": race_chart(rungs, margin),
+        "histogram": histogram_chart(record, condition),
         "spectrum": spectrum_chart(record),
         "round-trip": round_trip_chart(record, rungs),
         "overview": overview_chart(rungs, curves),
@@ -51,17 +55,20 @@ def render(record: Mapping[str, Any]) -> str:
         facts=facts(record),
         command=record.get("command") or "",
         sentence=str(decision.get("sentence") or "No sentence was recorded."),
-        chosen=chosen_of(rungs) is not None,
+        heading=heading(rungs),
+        chosen=kept is not None and kept.chosen,
         caution=caution(rungs),
         tiles=tiles(record, rungs),
         rungs=rung_rows(rungs),
         legend=legend(rungs),
         unmeasured=_unmeasured(rungs),
-        best_line=_best_line(rungs),
-        shown=shown.name if shown else "",
-        unresolved=whole(shown.condition.get("unresolved"))
-        if shown and shown.condition.get("unresolved")
-        else "",
+        race=race_table(record, rungs),
+        kept=kept.name if kept else "",
+        untrained=kept is not None and not kept.depth,
+        unresolved=whole(condition.get("unresolved")) if condition.get("unresolved") else "",
+        far=far_rows(record),
+        margin=setting(margin and float(f"{margin:.3g}")),
+        far_mean=any_far_mean(curves),
         exact_zero=_exact_zero(rungs),
         floored=any_below_floor(curves),
         rollbacks=any(seed.get("rollbacks") for rung in rungs for seed in rung.seeds),
@@ -108,29 +115,25 @@ def _by_column(rows: list[dict[str, Any]]) -> dict[str, list[Any]]:
 def _unmeasured(rungs: list[Rung]) -> str:
     """The rungs that a frontier chart can not show, in words."""
     absent = [
-        f"{rung.name} ({rung.status})"
+        rung.name if rung.complete else f"{rung.name} ({rung.status})"
         for rung, row in zip(rungs, frontier_rows(rungs), strict=True)
-        if row["likelihood"] is None or row["q99"] is None
+        if row["loss"] is None or row["q99"] is None
     ]
     return "; ".join(absent[:40])
 
 
-def _best_line(rungs: list[Rung]) -> str:
-    best = best_of(rungs)
-    return (
-        f"{best.name}: {fixed(best.validation)}"
-        if best is not None and finite(best.validation) is not None
-        else ""
-    )
+def _kept_condition(record: Mapping[str, Any], kept: Rung | None) -> Mapping[str, Any]:
+    """The condition numbers of the very seed that is delivered, whose histogram the page shows."""
+    return {} if kept is None else mapping(kept_seed(record, kept).get("condition")) or kept.condition
 
 
 def _exact_zero(rungs: list[Rung]) -> str:
-    """The rungs whose largest round-trip error is not on the logarithmic chart (0 or not finite)."""
-    drawn = {(row["family"], row["depth"], row["dtype"]) for row in round_trip_rows(rungs)}
+    """The rungs whose round-trip error is not on the logarithmic chart (0 or not finite)."""
+    drawn = {(row["rung"], row["dtype"]) for row in round_trip_rows(rungs)}
     absent = [
-        f"{rung.name} in {dtype}: {short(mapping(errors).get('max'))}"
+        f"{rung.name} in {dtype}: {short(mapping(errors).get('q999'))}"
         for rung in rungs
         for dtype, errors in rung.round_trip.items()
-        if (rung.family, rung.depth, dtype) not in drawn
+        if (rung.name, dtype) not in drawn
     ]
     return "; ".join(absent[:40])

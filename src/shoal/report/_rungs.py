@@ -1,7 +1,7 @@
 """The rungs of a record as flat rows, with missing figures as `None`.
 
-A rung is one family at one depth. Rows keep the record's order; `index` is the place in it, which
-`decision.chosen` and `decision.best` refer to.
+A rung is a front alone (depth 0), or a family at a depth behind a front. Rows keep the record's order; `index` is the
+place in it, which `decision.chosen`, `best` and `kept` (the delivered one) refer to.
 """
 
 from collections.abc import Mapping
@@ -10,6 +10,7 @@ from typing import Any
 
 from ._numbers import finite_values, number
 
+NO_LAYER = "no layer"  # the series of all fronts alone
 _NOTHING: Mapping[str, Any] = {}
 
 
@@ -18,14 +19,20 @@ class Rung:
     """One rung of the ladder; log-likelihoods in nats per row, condition numbers of latent -> standardised data."""
 
     index: int
-    family: str
+    name: str
+    front: str
+    chain: str
     depth: int
     status: str
     parameters: float | None
     validation: float | None
+    validation_mean: float | None
     difference: float | None
     standard_error: float | None
-    as_good: bool | None
+    upper: float | None
+    state: str
+    dropped: str
+    gain: Mapping[str, Any]
     condition: Mapping[str, Any]
     condition_user_units: Mapping[str, Any]
     round_trip: Mapping[str, Any]
@@ -35,16 +42,23 @@ class Rung:
     seeds: tuple[Mapping[str, Any], ...]
     chosen: bool
     best: bool
+    delivered: bool
 
     @property
-    def name(self) -> str:
-        """For example "realnvp, depth 4"."""
-        return f"{self.family}, depth {self.depth}"
+    def series(self) -> str:
+        """What has one colour and shape in every chart: the chain, or one for all fronts alone."""
+        return self.chain if self.depth else NO_LAYER
 
     @property
     def complete(self) -> bool:
-        """True if the rung was trained to its end."""
-        return self.status in ("finished", "stopped early")
+        """True if the rung was trained to its end, or needed no training."""
+        return self.status in ("finished", "stopped early", "closed form")
+
+    @property
+    def marks(self) -> list[str]:
+        """The words beside its name: "chosen", or "delivered" where it is not, and "best"."""
+        kept = ["chosen"] if self.chosen else ["delivered"] * self.delivered
+        return kept + ["best"] * self.best
 
 
 def rungs_of(record: Mapping[str, Any]) -> list[Rung]:
@@ -53,19 +67,21 @@ def rungs_of(record: Mapping[str, Any]) -> list[Rung]:
     return [_rung(index, rung, decision) for index, rung in enumerate(record["rungs"])]
 
 
-def chosen_of(rungs: list[Rung]) -> Rung | None:
-    """Returns the chosen rung, if there is one."""
-    return next((rung for rung in rungs if rung.chosen), None)
+def delivered_of(rungs: list[Rung]) -> Rung | None:
+    """Returns the rung that is written as the model, whether it was chosen or not."""
+    return next((rung for rung in rungs if rung.delivered), None)
 
 
-def best_of(rungs: list[Rung]) -> Rung | None:
-    """Returns the rung of the highest validation log-likelihood, if one was named."""
-    return next((rung for rung in rungs if rung.best), None)
+def kept_seed(record: Mapping[str, Any], rung: Rung) -> Mapping[str, Any]:
+    """Returns the seed of the delivered rung that is written as the model; nothing for a front alone."""
+    kept = mapping(record.get("decision")).get("seed")
+    return next((seed for seed in rung.seeds if seed.get("seed") == kept), _NOTHING)
 
 
-def families_of(rungs: list[Rung]) -> list[str]:
-    """Returns the families in order of appearance."""
-    return list(dict.fromkeys(rung.family for rung in rungs))
+def series_of(rungs: list[Rung]) -> list[str]:
+    """Returns the chains in order of appearance, and last what all fronts alone share."""
+    found = list(dict.fromkeys(rung.chain for rung in rungs if rung.depth))
+    return [*found, NO_LAYER] if any(not rung.depth for rung in rungs) else found
 
 
 def mapping(value: Any) -> Mapping[str, Any]:
@@ -84,16 +100,22 @@ def _rung(index: int, rung: Mapping[str, Any], decision: Mapping[str, Any]) -> R
     seconds = number(rung.get("seconds"))
     return Rung(
         index=index,
-        family=str(rung["family"]),
+        name=str(rung["name"]),
+        front=str(rung.get("front") or ""),
+        chain=str(rung["family"]),
         depth=int(rung["depth"]),
         status=str(rung["status"]),
         parameters=number(rung.get("parameters")),
         validation=number(rung.get("validation_log_likelihood")),
+        validation_mean=number(rung.get("validation_mean")),
         difference=number(rung.get("difference")),
         standard_error=number(rung.get("standard_error")),
-        as_good=_flag(rung.get("as_good")),
+        upper=number(rung.get("upper")),
+        state=str(rung.get("state") or ""),
+        dropped=str(rung.get("dropped") or ""),
+        gain=mapping(rung.get("gain")),
         condition=mapping(rung.get("condition")),
-        condition_user_units=_user_units(rung, seeds, decision, index),
+        condition_user_units=mapping(rung.get("condition_user_units")),
         round_trip=mapping(rung.get("round_trip")),
         well_conditioned=_flag(rung.get("well_conditioned")),
         invertible=_flag(rung.get("invertible")),
@@ -101,23 +123,9 @@ def _rung(index: int, rung: Mapping[str, Any], decision: Mapping[str, Any]) -> R
         seeds=seeds,
         chosen=decision.get("chosen") == index,
         best=decision.get("best") == index,
+        delivered=decision.get("kept") == index,
     )
 
 
 def _flag(value: Any) -> bool | None:
     return value if isinstance(value, bool) else None
-
-
-def _user_units(
-    rung: Mapping[str, Any], seeds: tuple[Mapping[str, Any], ...], decision: Mapping[str, Any], index: int
-) -> Mapping[str, Any]:
-    """The rung's own figure if it has one, else that of the kept seed of the chosen rung, else of the first seed."""
-    if isinstance(rung.get("condition_user_units"), Mapping):
-        return rung["condition_user_units"]
-    if decision.get("chosen") == index:
-        for seed in seeds:
-            if seed.get("seed") == decision.get("seed") and isinstance(
-                seed.get("condition_user_units"), Mapping
-            ):
-                return seed["condition_user_units"]
-    return mapping(seeds[0].get("condition_user_units")) if seeds else _NOTHING

@@ -4,49 +4,72 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ._numbers import MISSING, duration, finite, fixed, number, setting, short, whole
-from ._rungs import Rung, best_of, chosen_of, families_of, mapping, sequence
-from ._theme import family_colours, family_glyphs
+from ._rungs import Rung, delivered_of, mapping, sequence, series_of
+from ._theme import series_colours, series_glyphs
+
+
+GATES = {
+    "both gates": "it passes both limits, of κ and of the round trip",
+    "round trip": "it passes the limit of the round trip, not that of κ",
+    "none": "its float32 round trips do not pass: use it in float64",
+}
+FEW = 20  # far rows that the page lists
 
 
 def rung_rows(rungs: Sequence[Rung]) -> list[dict[str, Any]]:
     """Returns the table of rungs, in the record's order."""
     marks = {entry["name"]: entry for entry in legend(rungs)}
-    return [_rung_row(rung, marks[rung.family]) for rung in rungs]
+    return [_rung_row(rung, marks[rung.series]) for rung in rungs]
 
 
 def _rung_row(rung: Rung, mark: Mapping[str, str]) -> dict[str, Any]:
-    single = number(mapping(rung.round_trip.get("float32")).get("max"))
+    single = mapping(rung.round_trip.get("float32"))
     tail = number(rung.condition.get("q99"))
     return {
-        "family": rung.family,
+        "name": rung.name,
         "colour": mark["colour"],
         "glyph": mark["glyph"],
-        "depth": whole(rung.depth),
         "parameters": whole(rung.parameters),
         "validation": fixed(rung.validation),
+        "mean": fixed(rung.validation_mean),
         "difference": _difference(rung),
-        "as_good": {True: "yes", False: "no", None: MISSING}[rung.as_good],
+        "upper": fixed(rung.upper),
+        "state": rung.state or MISSING,
+        "measured": tail is not None or number(single.get("q999")) is not None,
         "median": short(rung.condition.get("median")),
         "q99": short(tail),
         "largest": short(rung.condition.get("max")),
         "unresolved": whole(rung.condition.get("unresolved")),
-        "float32": short(single, 2),
-        "float64": short(mapping(rung.round_trip.get("float64")).get("max"), 2),
+        "trip": short(single.get("q999"), 2),
+        "trip_largest": short(single.get("max"), 2),
         "seconds": MISSING if rung.status == "not started" else duration(rung.seconds),
         "status": rung.status,
         "complete": rung.complete,
         "ill": rung.well_conditioned is False and tail is not None,
-        "not_invertible": rung.invertible is False and single is not None,
-        "chosen": rung.chosen,
-        "best": rung.best,
+        "not_invertible": rung.invertible is False,
+        "delivered": rung.delivered,
+        "marks": rung.marks,
     }
 
 
 def legend(rungs: Sequence[Rung]) -> list[dict[str, str]]:
-    """Returns colour and shape of each family."""
-    families = families_of(list(rungs))
-    known = zip(families, family_colours(families), family_glyphs(families), strict=True)
+    """Returns colour and shape of each chain."""
+    names = series_of(list(rungs))
+    known = zip(names, series_colours(names), series_glyphs(names), strict=True)
     return [{"name": name, "colour": colour, "glyph": glyph} for name, colour, glyph in known]
+
+
+def far_rows(record: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Returns the rows whose round trip is beyond the limit: how many, and the farthest; None if not measured."""
+    found = mapping(record.get("far_rows"))
+    if finite(found.get("count")) is None:
+        return None
+    columns = [sequence(found.get(name)) for name in ("row", "error", "log_prob")]
+    listed = [
+        {"row": whole(row), "error": short(error, 2), "log_prob": fixed(level)}
+        for row, error, level in zip(*columns, strict=False)
+    ]
+    return {"count": whole(found["count"]), "of": whole(found.get("of")), "rows": listed[:FEW]}
 
 
 def seed_rows(rungs: Sequence[Rung]) -> list[dict[str, str]]:
@@ -57,8 +80,7 @@ def seed_rows(rungs: Sequence[Rung]) -> list[dict[str, str]]:
             user = mapping(seed.get("condition_user_units"))
             rows.append(
                 {
-                    "family": rung.family,
-                    "depth": whole(rung.depth),
+                    "name": rung.name,
                     "seed": str(seed.get("seed", MISSING)),
                     "status": str(seed.get("status", MISSING)),
                     "message": str(seed.get("message") or ""),
@@ -66,7 +88,9 @@ def seed_rows(rungs: Sequence[Rung]) -> list[dict[str, str]]:
                     "steps": whole(seed.get("steps")),
                     "seconds": duration(seed.get("seconds")),
                     "compile": duration(seed.get("compile_seconds")),
+                    "first": fixed(seed.get("first_validation")),
                     "validation": fixed(seed.get("validation_log_likelihood")),
+                    "mean": fixed(seed.get("validation_mean")),
                     "q99": short(mapping(seed.get("condition")).get("q99")),
                     "user_q99": short(user.get("q99")),
                     "rollbacks": _rollbacks(sequence(seed.get("rollbacks"))),
@@ -94,44 +118,55 @@ def lattice_rows(record: Mapping[str, Any]) -> list[dict[str, str]]:
 
 
 def tiles(record: Mapping[str, Any], rungs: Sequence[Rung]) -> list[dict[str, str]]:
-    """Returns the headline figures: each has a title, a value and a note."""
-    rung = chosen_of(list(rungs)) or best_of(list(rungs))
+    """Returns the headline figures: each has a title, a value and a note, and names the flow that has the figure."""
+    rung = delivered_of(list(rungs))
     decision = mapping(record.get("decision"))
-    found = [_test_tile(record)]
+    found = []
     if rung is not None:
-        word = "Chosen flow" if rung.chosen else "Best flow (not chosen)"
-        note = f"{whole(rung.parameters)} parameters" if rung.parameters is not None else ""
-        found.append({"title": word, "value": rung.name, "note": note})
-        note = f"median {short(rung.condition.get('median'))}, largest {short(rung.condition.get('max'))}"
+        seeds = f", the worst of {len(rung.seeds)} seeds" if len(rung.seeds) > 1 else ""
+        note = "as the rule chose it" if rung.chosen else f"not chosen: {_gate(decision)}"
+        if rung.parameters is not None:
+            note = f"{whole(rung.parameters)} parameters; {note}"
+        found += [{"title": "Delivered flow", "of": "", "value": rung.name, "note": note}, _test_tile(record, rung)]
+        note = f"median {short(rung.condition.get('median'))}, largest {short(rung.condition.get('max'))}{seeds}"
         user = rung.condition_user_units.get("q99")
         if number(user) is not None:
             note += f"; in the data's own units {short(user)}"
-        found.append(
-            {"title": "Condition number, 99 %", "value": short(rung.condition.get("q99")), "note": note}
-        )
+        value = short(rung.condition.get("q99"))
+        found.append({"title": "Condition number κ, 99 %", "of": rung.name, "value": value, "note": note})
         single = mapping(rung.round_trip.get("float32"))
-        note = f"median {short(single.get('median'), 2)}"
+        note = f"median {short(single.get('median'), 2)}, largest {short(single.get('max'), 2)}{seeds}"
         if number(decision.get("max_round_trip")) is not None:
-            note += f", allowed {setting(decision.get('max_round_trip'))}"
-        value = short(single.get("max"), 2)
-        found.append({"title": "Round trip in float32, largest error", "value": value, "note": note})
+            note += f"; allowed {setting(decision.get('max_round_trip'))}"
+        value = short(single.get("q999"), 2)
+        found.append({"title": "Round trip in float32, 99.9 %", "of": rung.name, "value": value, "note": note})
     if number(record.get("seconds")) is not None:
-        finished = sum(rung.complete for rung in rungs)
-        note = f"{finished} of {len(rungs)} rungs trained to their end"
-        found.append({"title": "Time", "value": duration(record.get("seconds")), "note": note})
+        trained = [r for r in rungs if r.depth]
+        fronts = len(rungs) - len(trained)
+        note = f"{fronts} in closed form; {sum(r.complete for r in trained)} of {len(trained)} others trained to their end"
+        title = f"Time for {len(rungs)} flow{'s' if len(rungs) != 1 else ''}"
+        found.append({"title": title, "of": "", "value": duration(record.get("seconds")), "note": note})
     return found
 
 
+def heading(rungs: Sequence[Rung]) -> str:
+    """Returns what the page says first: what was chosen, or what is delivered all the same."""
+    rung = delivered_of(list(rungs))
+    if rung is None:
+        return "No flow is delivered"
+    return f"Chosen: {rung.name}" if rung.chosen else f"Nothing was chosen; delivered all the same: {rung.name}"
+
+
 def caution(rungs: Sequence[Rung]) -> str:
-    """Returns a sentence if the chosen rung was not trained to its end, with the steps it had; else nothing."""
-    rung = chosen_of(list(rungs))
+    """Returns a sentence if the delivered rung was not trained to its end, with the steps it had; else nothing."""
+    rung = delivered_of(list(rungs))
     if rung is None or rung.complete:
         return ""
     steps = [found for seed in rung.seeds if (found := finite(seed.get("steps"))) is not None]
     had = "" if not steps else f" after {whole(max(steps))} training steps"
     if steps and max(steps) == 0:
         had = " without one training step: its figures are those of an untrained flow"
-    return f"The chosen rung was not trained to its end ({rung.status}){had}."
+    return f"The delivered flow, {rung.name}, was not trained to its end ({rung.status}){had}."
 
 
 def facts(record: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -174,8 +209,8 @@ def settings(record: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, str]]
 
 
 def _difference(rung: Rung) -> str:
-    if rung.difference is None:
-        return MISSING
+    if rung.best or rung.difference is None:
+        return "0" if rung.best else MISSING
     if rung.standard_error is None:
         return fixed(rung.difference)
     return f"{fixed(rung.difference)} ± {fixed(rung.standard_error)}"
@@ -190,19 +225,24 @@ def _rollbacks(events: list[Any]) -> str:
     return f"{len(events)} ({_listed(layers, 2)})" if layers else str(len(events))
 
 
-def _test_tile(record: Mapping[str, Any]) -> dict[str, str]:
-    title = "Test log-likelihood"
+def _test_tile(record: Mapping[str, Any], rung: Rung) -> dict[str, str]:
+    tile = {"title": "Test log-likelihood", "of": rung.name}
     test = mapping(record.get("test"))
     if number(test.get("log_likelihood")) is None:
-        return {"title": title, "value": MISSING, "note": "the test part was not used"}
+        empty = finite(mapping(mapping(record.get("data")).get("parts")).get("test")) == 0
+        return tile | {"value": MISSING, "note": "there is no test part" if empty else "not measured"}
     value = fixed(test.get("log_likelihood"))
     if number(test.get("standard_error")) is not None:
         value += f" ± {fixed(test.get('standard_error'))}"
-    return {
-        "title": title,
-        "value": value,
-        "note": f"nats per row, {whole(test.get('rows'))} rows, used once",
-    }
+    note = f"nats per row, plain mean of {whole(test.get('rows'))} rows, used once"
+    robust = number(test.get("winsorised"))
+    if robust is not None and fixed(robust) != fixed(test.get("log_likelihood")):
+        note += f"; robust mean {fixed(robust)}"
+    return tile | {"value": value, "note": note}
+
+
+def _gate(decision: Mapping[str, Any]) -> str:
+    return GATES.get(str(decision.get("gate")), "which limits it passes was not recorded")
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:

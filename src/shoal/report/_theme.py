@@ -9,7 +9,8 @@ from typing import Any
 
 import altair as alt
 
-from ._numbers import power_of_ten
+from ._numbers import power_of_ten, setting
+from ._rungs import NO_LAYER
 
 INK = "#1d2733"
 MUTED = "#5b6876"
@@ -25,8 +26,8 @@ _PALETTE = [
     *("#2b6c99", "#d1622b", "#3c8d5a", "#7d5ba6", "#a8842a", "#1f8a8a"),
     *("#c2557f", "#5a6e7f", "#8c5a3c", "#6b7d1e", "#40509c", "#8a3f5c"),
 ]
-_SHAPES = ["circle", "square", "triangle-up", "diamond", "cross", "triangle-down"]
-_GLYPHS = ["●", "■", "▲", "◆", "✚", "▼"]
+_SHAPES = ["circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-right"]
+_GLYPHS = ["●", "■", "▲", "◆", "✚", "▼", "▶"]
 
 CONFIG: dict[str, Any] = {
     "background": "#ffffff",
@@ -46,37 +47,46 @@ CONFIG: dict[str, Any] = {
 }  # fmt: skip
 
 
-def family_colour(families: Sequence[str], *, legend: bool = False) -> alt.Color:
-    """Returns the colour encoding of field `family`; a family has the same colour in every chart."""
-    colour = alt.Color("family:N", title="family", scale=family_scale(families))
-    return colour if legend else colour.legend(None)
+def series_colour(names: Sequence[str]) -> alt.Color:
+    """Returns the colour encoding of field `series`; a chain has the same colour in every chart."""
+    return alt.Color("series:N", title=None, scale=series_scale(names), legend=None)
 
 
-def family_scale(families: Sequence[str]) -> alt.Scale:
-    """Returns the colour scale of the families."""
-    return alt.Scale(domain=list(families), range=family_colours(families))
+def series_scale(names: Sequence[str]) -> alt.Scale:
+    """Returns the colour scale of the chains."""
+    return alt.Scale(domain=list(names), range=series_colours(names))
 
 
-def family_shape(families: Sequence[str]) -> alt.Shape:
-    """Returns the shape encoding of field `family`, so that colour is never the only difference."""
-    shapes = [_SHAPES[index % len(_SHAPES)] for index in range(len(families))]
-    return alt.Shape("family:N", scale=alt.Scale(domain=list(families), range=shapes), legend=None)
+def series_shape(names: Sequence[str]) -> alt.Shape:
+    """Returns the shape encoding of field `series`, so that colour is never the only difference."""
+    shapes = [_SHAPES[place] for place in _shapes(names)]
+    return alt.Shape("series:N", scale=alt.Scale(domain=list(names), range=shapes), legend=None)
 
 
-def family_glyphs(families: Sequence[str]) -> list[str]:
-    """Returns the shape of each family as a character, for legends in text."""
-    return [_GLYPHS[index % len(_GLYPHS)] for index in range(len(families))]
+def series_glyphs(names: Sequence[str]) -> list[str]:
+    """Returns the shape of each chain as a character, for legends in text."""
+    return [_GLYPHS[place] for place in _shapes(names)]
 
 
-def depth_place(families: Sequence[str], family: str, depth: int) -> float:
-    """Returns the place of a mark on the depth axis: the depth, moved a little so that families do not overlap."""
-    step = list(families).index(family) - (len(families) - 1) / 2
-    return round(depth * 2 ** (step * min(0.09, 0.36 / len(families))), 5)
+def series_colours(names: Sequence[str]) -> list[str]:
+    """Returns one colour for each chain, in their order; fronts alone are grey."""
+    return [
+        MUTED if name == NO_LAYER else _PALETTE[index % len(_PALETTE)] for index, name in enumerate(names)
+    ]
 
 
-def family_colours(families: Sequence[str]) -> list[str]:
-    """Returns one colour for each family, in their order."""
-    return [_PALETTE[index % len(_PALETTE)] for index in range(len(families))]
+def _shapes(names: Sequence[str]) -> list[int]:
+    """The place of each shape; that of fronts alone is the last, and the twelve colours come back with other shapes."""
+    count = len(_SHAPES) - 1
+    return [
+        count if name == NO_LAYER else (index + index // len(_PALETTE)) % count for index, name in enumerate(names)
+    ]
+
+
+def depth_place(names: Sequence[str], name: str, depth: int) -> float:
+    """Returns the place of a mark on the depth axis: log2 of the depth, -1 for none, moved a little by chain."""
+    step = list(names).index(name) - (len(names) - 1) / 2
+    return round(_place(depth) + step * min(0.09, 0.36 / len(names)), 5)
 
 
 def linear_domain(values: Sequence[float], *, padding: float = 0.06) -> list[float]:
@@ -113,18 +123,41 @@ def log_axis(domain: Sequence[float], *, ticks: int = 6, **options: Any) -> alt.
     if len(values) < 3:
         values = _steps(domain, (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0))
     labels = [_tick(value) for value in values]
-    expression = f"{labels!r}[indexof({values!r}, datum.value)]"
-    return alt.Axis(values=values, labelExpr=expression, **options)
+    return alt.Axis(values=values, labelExpr=_labels(values, labels), **options)
 
 
 def depth_axis(depths: Sequence[int]) -> alt.X:
-    """Returns the depth axis: logarithmic to base 2, ticks at the depths that were trained; field `x`."""
+    """Returns the depth axis: ticks at the depths that there are, one step for each doubling; field `x`."""
     known = sorted(set(depths)) or [1]
-    ends = [known[0] / 1.3, known[-1] * 1.3]
-    axis = alt.Axis(values=known, format="d", grid=False)
-    return alt.X(
-        "x:Q", title="depth (layers)", scale=alt.Scale(type="log", base=2, domain=ends, nice=False), axis=axis
-    )
+    places = [_place(depth) for depth in known]
+    axis = alt.Axis(values=places, labelExpr=_labels(places, [f"{depth}" for depth in known]), grid=False)
+    ends = alt.Scale(domain=[places[0] - 0.4, places[-1] + 0.4], nice=False, zero=False)
+    return alt.X("x:Q", title="layers", scale=ends, axis=axis)
+
+
+def nats_scale(values: Sequence[float], unit: float, *, reverse: bool = False) -> alt.Scale:
+    """Returns a scale for differences in nats: linear up to about `unit`, logarithmic beyond, of either sign."""
+    ends = [min([0.0, *values]), max([unit, *values])]
+    low, high = (_bent(end, unit) for end in ends)
+    room = 0.06 * (high - low)
+    domain = [_straight(low - room, unit), _straight(high + room, unit)]
+    return alt.Scale(type="symlog", constant=unit, domain=domain, nice=False, zero=False, reverse=reverse)
+
+
+def nats_axis(scale: alt.Scale, unit: float, *, ticks: int = 8, **options: Any) -> alt.Axis:
+    """Returns the axis of `nats_scale`: ticks at 0, at `unit`, and at 1, 3, 10 steps as far as there is room."""
+    domain = scale.to_dict()["domain"]
+    low, high = (_bent(end, unit) for end in domain)
+    powers = [10.0**power for power in range(-6, 7)]
+    wanted = [0.0, unit, *powers, *(-power for power in powers), *(3 * power for power in powers)]
+    kept: list[float] = []
+    for value in wanted:
+        at = _bent(value, unit)
+        if low <= at <= high and all(abs(at - _bent(other, unit)) > (high - low) / ticks for other in kept):
+            kept.append(value)
+    kept.sort()
+    labels = [setting(float(f"{value:.2g}")) for value in kept]
+    return alt.Axis(values=kept, labelExpr=_labels(kept, labels), labelOverlap=False, **options)
 
 
 def layered(
@@ -133,6 +166,22 @@ def layered(
     """Returns one chart of all layers, as wide as the page gives it room; `rows` is the data they share."""
     data = alt.Undefined if rows is None else alt.Data(values=list(rows))
     return alt.LayerChart(data=data, layer=list(layers), width="container", height=height)
+
+
+def _labels(values: Sequence[float], labels: Sequence[str]) -> str:
+    return f"{list(labels)!r}[indexof({list(values)!r}, datum.value)]"
+
+
+def _place(depth: int) -> float:
+    return math.log2(depth) if depth else -1.0
+
+
+def _bent(value: float, unit: float) -> float:
+    return math.copysign(math.log1p(abs(value) / unit), value)
+
+
+def _straight(place: float, unit: float) -> float:
+    return math.copysign(unit * math.expm1(abs(place)), place)
 
 
 def _steps(domain: Sequence[float], digits: Sequence[float]) -> list[float]:

@@ -27,7 +27,7 @@ from shoal.selection._layers import allowed_seconds, layer_record, unmeasured
 from shoal.selection._prepare import Prepared, prepare
 from shoal.selection._race import Clock, race
 from shoal.selection._record import build_record
-from shoal.selection._rule import Choice
+from shoal.selection._rule import Choice, winsorised
 from shoal.selection._rung import Rung, Start, Training
 from shoal.selection._sentence import sentence
 from shoal.tables import FRACTIONS, as_table
@@ -219,7 +219,8 @@ def _test(inner: Flow | Padded, prepared: Prepared) -> tuple[FloatArray | None, 
     w = np.ones(len(scores)) if part.weights is None else part.weights
     mean = float(np.average(scores, weights=w))
     error = float(np.sqrt(np.sum(w**2 * (scores - mean) ** 2)) / np.sum(w))
-    return scores, {"log_likelihood": mean, "standard_error": error, "rows": len(scores)}
+    robust = winsorised(scores[None], part.weights)
+    return scores, {"log_likelihood": mean, "standard_error": error, "winsorised": robust, "rows": len(scores)}
 
 
 def _layers(

@@ -64,7 +64,13 @@ class Race:
 
     rungs: list[Rung]
     events: list[dict[str, Any]]
+    clock: Clock
     interrupted: bool = False
+
+    def note(self, event: str, rung: Rung, **more: Any) -> None:
+        """Keep what happened to a rung, with the seconds since the ladder began."""
+        place = next(i for i, r in enumerate(self.rungs) if r is rung)
+        self.events.append({"event": event, "rung": place, "at": self.clock.elapsed(), **more})
 
 
 def race(
@@ -83,7 +89,7 @@ def race(
 
     `few`: how many of the fronts get layers (None: all): the likeliest alone, but both kinds of base if there are two.
     """
-    result = Race([], [])
+    result = Race([], [], clock)
     weights = prepared.parts["validation"].weights
     try:
         begun = _zero(prepared, fronts, shared.seed, clock, result, listen)
@@ -209,7 +215,7 @@ def _drop(alive: list[Chain], halving: bool, margin: float, weights: FloatArray 
             chain.dropped = "not in the better half"
         rung.dropped = chain.dropped
         if chain.dropped:
-            result.events.append({"event": "dropped", "rung": rung.name, "why": chain.dropped})
+            result.note("dropped", rung, why=chain.dropped)
 
 
 def _value(rung: Rung, weights: FloatArray | None) -> float:
@@ -235,9 +241,7 @@ def _tell(rung: Rung, prepared: Prepared, result: Race, listen: Listener) -> Non
     value = None
     if rung.log_likelihoods:
         value = _value(rung, prepared.parts["validation"].weights) - prepared.log_volume
-    result.events.append(
-        {"event": "rung", "rung": rung.name, "seconds": rung.seconds, "validation": value, "status": rung.status}
-    )
+    result.note("rung", rung, seconds=rung.seconds, validation=value, status=rung.status)
     if listen is not None:
         summary = {} if value is None else {"validation": value}
         listen({"stage": "rung", "rung": rung.name, "status": rung.status, "seconds": rung.seconds, "summary": summary})

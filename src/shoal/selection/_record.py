@@ -8,13 +8,14 @@ import equinox as eqx
 import jax
 import numpy as np
 
+from shoal._scalars import FloatArray
 from shoal.distributions import Flow, Padded
 from shoal.records import system_info
 from shoal.selection._evaluate import POINTS, Figures
 from shoal.selection._prepare import Prepared
 from shoal.selection._choice import Delivery
 from shoal.selection._race import Race
-from shoal.selection._rule import Choice, winsorised
+from shoal.selection._rule import ONE_SIDED, Choice, paired_difference, winsorised
 from shoal.selection._rung import Rung
 
 SHOWN = 1500  # data points and samples that the report draws
@@ -48,7 +49,10 @@ def build_record(
         "seconds": seconds,
         "data": _data(prepared),
         "config": config,
-        "rungs": [_rung(r, i, choice, prepared) for i, r in enumerate(rungs)],
+        "rungs": [
+            _rung(r, i, choice, prepared) | {"gain": _gain(rungs, i, choice, prepared)}
+            for i, r in enumerate(rungs)
+        ],
         "decision": {
             "chosen": choice.chosen,
             "best": choice.best,
@@ -109,12 +113,13 @@ def _rung(rung: Rung, index: int, choice: Choice, prepared: Prepared) -> dict[st
         if s < len(rung.log_likelihoods):
             logs = rung.log_likelihoods[s]
             entry["validation_log_likelihood"] = winsorised(logs[None], weights) - shift
-            entry["validation_mean"] = float(np.average(logs, weights=weights)) - shift
+            entry["validation_mean"] = _mean([logs], prepared)
         figures = rung.figures[s] if s < len(rung.figures) else None
         if figures is not None:
             entry |= figures.to_record()
         seeds.append(entry)
     worst = [f.to_record() for f in rung.figures]
+    plain = _mean(rung.log_likelihoods, prepared) if rung.log_likelihoods else None
     return {
         "front": rung.front,
         "family": rung.chain,
@@ -125,6 +130,7 @@ def _rung(rung: Rung, index: int, choice: Choice, prepared: Prepared) -> dict[st
         "seconds": rung.seconds,
         "seeds": seeds,
         "validation_log_likelihood": None if verdict is None else verdict.mean - prepared.log_volume,
+        "validation_mean": plain,
         "difference": None if verdict is None else verdict.difference,
         "standard_error": None if verdict is None else verdict.standard_error,
         "upper": None if verdict is None else verdict.upper,
@@ -140,6 +146,29 @@ def _rung(rung: Rung, index: int, choice: Choice, prepared: Prepared) -> dict[st
         else None,
         "chosen": index == choice.chosen,
     }
+
+
+def _mean(log_likelihoods: Sequence[FloatArray], prepared: Prepared) -> float:
+    """The plain mean over rows and seeds, in the user's units."""
+    weights = prepared.parts["validation"].weights
+    return float(np.mean([np.average(row, weights=weights) for row in log_likelihoods])) - prepared.log_volume
+
+
+def _gain(rungs: Sequence[Rung], index: int, choice: Choice, prepared: Prepared) -> dict[str, Any] | None:
+    """What the rung gained over the one before it in its chain, the front alone before the first; with its interval."""
+    rung = rungs[index]
+    line = [
+        i
+        for i, other in enumerate(rungs[:index])
+        if other.front == rung.front and other.family in (None, rung.family) and choice.verdicts[i] is not None
+    ]
+    if rung.family is None or choice.verdicts[index] is None or not line:
+        return None
+    over = max(line, key=lambda i: rungs[i].depth)
+    logs = [np.stack(r.log_likelihoods) for r in (rung, rungs[over])]
+    mean, error = paired_difference(*logs, prepared.parts["validation"].weights)
+    ends = {"low": mean - ONE_SIDED * error, "high": mean + ONE_SIDED * error}
+    return {"over": over, "mean": mean, "standard_error": error, **ends}
 
 
 def _worst(summaries: list[dict[str, Any]]) -> dict[str, Any] | None:
@@ -172,10 +201,10 @@ def _histogram(figures: Figures) -> dict[str, Any] | None:
 
 
 def _far_rows(prepared: Prepared, figures: Figures, limit: float) -> dict[str, Any]:
-    """The validation rows whose float32 round trip is beyond the limit, or not finite; the farthest `WORST` of them."""
+    """The validation rows whose float32 round trip is beyond the limit, or not finite, the farthest first."""
     errors = np.where(np.isfinite(figures.errors), figures.errors, np.inf)
     beyond = np.flatnonzero(errors > limit)
-    shown = beyond[np.argsort(-errors[beyond], kind="stable")][:WORST]
+    shown = beyond[np.argsort(-errors[beyond], kind="stable")]
     rows = prepared.parts["validation"].rows[:POINTS][shown]
     return {
         "count": len(beyond),
