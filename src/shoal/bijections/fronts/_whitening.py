@@ -11,6 +11,7 @@ from shoal._scalars import FloatArray
 from shoal._types import Array, Context, Float, Scalar, Vector
 from shoal.bijections._base import AbstractBijection, check_input
 
+FAR = 8.0  # deviations of the middle nine tenths of a column: beyond it a handful of rows is held
 LEAST_SHARE = 1e-10  # of the largest eigenvalue: what the smallest one is raised to
 
 
@@ -82,9 +83,10 @@ def whitening(
 
     The mean is the (weighted) least-squares fit, the covariance that of its residuals; eigenvalues below 1e-10 of the
     largest are raised to that, which makes it invertible where columns are (nearly) linear functions of each other, or rows
-    are fewer than columns.
+    are fewer than columns. A handful of rows (a thousandth, one at least) that lie beyond `FAR` deviations of the middle of a
+    column are held at the next row, or at that distance: no single cell decides a covariance.
     """
-    x = np.asarray(x, np.float64)
+    x = _held(np.asarray(x, np.float64))
     w = np.full(len(x), 1.0 / len(x)) if weights is None else np.asarray(weights, np.float64) / np.sum(weights)
     ones = np.ones((len(x), 1))
     features = ones if context is None else np.hstack([ones, np.asarray(context, np.float64)])
@@ -98,3 +100,12 @@ def whitening(
     inverse = solve_triangular(factor, np.eye(x.shape[1]), lower=True)
     parts = (fitted[0], np.tril(inverse, -1), np.log(np.diag(inverse)), None if context is None else fitted[1:].T)
     return Whitening(*(None if part is None else jnp.asarray(part, jnp.result_type(float)) for part in parts))
+
+
+def _held(x: FloatArray) -> FloatArray:
+    ordered, few = np.sort(x, axis=0), max(1, len(x) // 1000)
+    if len(x) < 20:
+        return x
+    low, middle, high = np.quantile(ordered, [0.05, 0.5, 0.95], axis=0)
+    reach = FAR * np.where(high > low, (high - low) / 3.29, np.inf)
+    return np.clip(x, np.minimum(ordered[few], middle - reach), np.maximum(ordered[-1 - few], middle + reach))
