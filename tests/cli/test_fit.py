@@ -96,7 +96,7 @@ def test_looks_of_a_monitor_follow_the_epochs(
     seen = {
         "step": [0, 100], "epoch": [0, 2], "attempt": [0, 0], "sigma_max": [1.0, 3.0], "sigma_max_median": [1.0, 2.0],
         "sigma_min": [1.0, 0.5], "sigma_min_median": [1.0, 0.6], "condition_median": [1.0, 4.0],
-        "condition_max": [1.0, "nan"], "round_trip": [0.0, 1e-6], "unresolved": [0, 1],
+        "condition_max": [1.0, "nan"], "round_trip": [0.0, 1e-6], "growth": [2.0, "inf"], "unresolved": [0, 1],
         "kind": ["estimate", "unresolved"], "action": [None, None],
     }  # fmt: skip
     ladder.result.record["rungs"][0]["seeds"][0]["conditioning"] = seen
