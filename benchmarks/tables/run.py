@@ -33,7 +33,7 @@ from shoal.records import system_info
 from . import known, results
 from .arms import ARMS
 from .sources import ROOT
-from .tables import largest, names, prepared
+from .tables import drawn, largest, prepared
 
 BUDGETS, SPLITS = (120.0, 600.0), (0, 1)
 PACKAGES = (
@@ -77,9 +77,10 @@ class Cell:
 
 
 def plan() -> Iterator[tuple[str, int, float]]:
-    """Every table, split and budget of the leaderboard, in the order in which they are run."""
-    few, budgets = largest(), BUDGETS
-    yield from ((name, 0, budgets[0]) for name in names())
+    """Every table, split and budget of the leaderboard, in the order in which they are run: small tables first."""
+    few, budgets, tables = largest(), BUDGETS, drawn()["tables"]
+    by_size = sorted(tables, key=lambda name: tables[name]["rows"] * tables[name]["columns"])
+    yield from ((name, 0, budgets[0]) for name in by_size)
     yield from ((name, 0, budgets[0]) for name in known.NAMES)
     yield from ((name, 1, budgets[0]) for name in few)
     yield from ((name, 0, budgets[1]) for name in few)

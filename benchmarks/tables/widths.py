@@ -7,10 +7,11 @@ the seed, and so these rows, are others than the leaderboard's.
 """
 
 import os
+from typing import Any
 
 import torch
 
-from shoal.records import system_info, write_record
+from shoal.records import read_record, system_info, write_record
 
 from .arms.zuko_flows import train
 from .sources import ROOT
@@ -25,10 +26,11 @@ def main() -> None:
     torch.set_num_threads(1)
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-    rows = []
+    rows = read_record(OUT)["rows"] if OUT.exists() else []
+    done = {(r["arm"], tuple(r["widths"]), r["table"]) for r in rows}
     for arm in ("zuko-nsf", "zuko-maf"):
         for widths in CHOICES:
-            for table in TABLES:
+            for table in [t for t in TABLES if (arm, widths, t) not in done]:
                 made = train(arm, prepared(table, 0)[0].train, BUDGET, SEED, widths)
                 rows.append(
                     {
@@ -39,6 +41,11 @@ def main() -> None:
                     }
                 )
                 print(rows[-1], flush=True)
+                store(rows)
+
+
+def store(rows: list[dict[str, Any]]) -> None:
+    """Writes the file after every training."""
     record = {
         "what": __doc__.splitlines()[0],
         "command": "python -m tables.widths",

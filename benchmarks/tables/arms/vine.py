@@ -24,9 +24,16 @@ CANDIDATES = {
         "nonparametric_mult": 0.25,
         "nonparametric_grid_size": 60,
     },
+    "local constant, an eighth as smooth": {
+        "family_set": LOCAL,
+        "nonparametric_mult": 0.125,
+        "nonparametric_grid_size": 90,
+    },
     "local quadratic": {"family_set": LOCAL, "nonparametric_method": "quadratic"},
     "all families": {"family_set": []},
 }
+# A parametric pair costs about this many pairs of local likelihood: all families are tried where one tree of them fits.
+COST = 60
 DEGREES, FACTORS = (0, 1, 2), (0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.4)
 
 
@@ -102,31 +109,29 @@ def train(arm: str, rows: Rows, budget: float, seed: int) -> Estimate:
     margins = Margins(fit, settings)
     u, v, base = margins.uniform(fit), margins.uniform(validation), margins.log_density(validation).mean()
     levels = sorted({*(n for n in (1, 2, 4, 8, 16, 32) if n < d - 1), d - 1})
-    best, seconds = (-np.inf, "", 0, None), {}
+    best, each = (-np.inf, "", 0, ""), {}
     for name, chosen in CANDIDATES.items():
-        affordable = 1
-        if d > 2:
-            began = clock.used()
-            trial = vine(u, chosen, 1, seed)
-            each = (clock.used() - began) / pairs(d, 1)
-            affordable = max(n for n in levels if n == 1 or 1.2 * each * pairs(d, n) < clock.left())
+        if clock.share() > 0.6 or (
+            name == "all families" and COST * min(each.values()) * pairs(d, 1) > clock.left()
+        ):
+            break
         began = clock.used()
-        made = vine(u, chosen, affordable, seed) if affordable > 1 or d == 2 else trial
-        seconds[name] = (clock.used() - began) or each * pairs(d, 1)
-        for trees in [n for n in levels if n <= affordable][::-1]:
-            made.truncate(trees)
+        made = vine(u, chosen, 1, seed)
+        each[name] = (clock.used() - began) / pairs(d, 1)
+        trees = max(n for n in levels if n == 1 or 1.2 * each[name] * pairs(d, n) < clock.left())
+        made = vine(u, chosen, trees, seed) if trees > 1 else made
+        for level in [n for n in levels if n <= trees][::-1]:
+            made.truncate(level)
             score = float(made.logpdf(v).mean() + base)
             if score > best[0]:
-                best = (score, name, trees, made.to_json())
-        if clock.share() > 0.6:
-            break
+                best = (score, name, level, made.to_json())
     score, name, trees, kept = best
-    every = clock.left() > 1.3 * seconds[name]
+    every = clock.left() > 1.3 * each[name] * pairs(d, trees)
     if every:
         margins = Margins(rows, settings)
-        model = vine(margins.uniform(rows), CANDIDATES[name], trees, seed)
-    else:
-        model = pv.Vinecop.from_json(kept)
+    model = (
+        vine(margins.uniform(rows), CANDIDATES[name], trees, seed) if every else pv.Vinecop.from_json(kept)
+    )
 
     def log_prob(x: Rows) -> Rows:
         return model.logpdf(margins.uniform(x)) + margins.log_density(x)
@@ -135,4 +140,4 @@ def train(arm: str, rows: Rows, budget: float, seed: int) -> Estimate:
         return margins.back(model.simulate(n, seeds=[seed]))
 
     facts = {"pairs": name, "trees": trees, "of": d - 1, "margins": settings, "validation": score}
-    return Estimate(log_prob, {**facts, "all_rows": every, "seconds": seconds}, sample)
+    return Estimate(log_prob, {**facts, "all_rows": every, "tried": list(each)}, sample)

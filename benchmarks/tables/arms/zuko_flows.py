@@ -1,8 +1,11 @@
 """zuko's neural spline flow and masked autoregressive flow.
 
-The spline flow has three transforms, as by default; the affine one five, for its single transforms say less. WIDTHS are
-those of the best validation among zuko's default (64, 64), (128, 128) and its front page's (128, 128, 128): `widths.py`.
+The spline flow has three transforms, as by default; the affine one five, for its single transforms say less. Hidden layers
+are those of the best mean validation in results/tables-widths.json, which `widths.py` writes.
 """
+
+import json
+from pathlib import Path
 
 import zuko
 from torch import nn
@@ -11,7 +14,16 @@ from ..prepare import Rows
 from ._base import Estimate
 from ._torch import estimate, trained
 
-WIDTHS = {"zuko-nsf": (128, 128), "zuko-maf": (128, 128)}
+CHOSEN = Path(__file__).resolve().parents[3] / "results" / "tables-widths.json"
+
+
+def best_widths(arm: str) -> tuple[int, ...]:
+    """The hidden layers of the best mean validation."""
+    means: dict[tuple[int, ...], list[float]] = {}
+    for row in json.loads(CHOSEN.read_text(encoding="utf-8"))["rows"]:
+        if row["arm"] == arm:
+            means.setdefault(tuple(row["widths"]), []).append(row["validation"])
+    return max(means, key=lambda widths: sum(means[widths]) / len(means[widths]))
 
 
 def make(arm: str, columns: int, widths: tuple[int, ...]) -> nn.Module:
@@ -23,7 +35,7 @@ def make(arm: str, columns: int, widths: tuple[int, ...]) -> nn.Module:
 
 def train(arm: str, rows: Rows, budget: float, seed: int, widths: tuple[int, ...] | None = None) -> Estimate:
     """The flow of the best validation."""
-    chosen = widths or WIDTHS[arm]
+    chosen = widths or best_widths(arm)
     model, facts = trained(lambda: make(arm, rows.shape[1], chosen), rows, budget, seed)
     depth = 3 if arm == "zuko-nsf" else 5
     return estimate(model(), {"depth": depth, "widths": list(chosen), **facts})
