@@ -1,0 +1,77 @@
+"""Shoal's command line as it stands in this checkout: `shoal fit` and `shoal score` in processes of their own.
+
+The budget is `--time-limit`, wall seconds, imports and compilation included. Rows are noised already, so `--dequantize off`.
+"""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..prepare import Rows
+from ._base import Estimate
+
+ROOT = Path(__file__).resolve().parents[3]
+COMMAND = [sys.executable, "-c", "import sys; from shoal.cli import main; sys.exit(main())"]
+
+
+def shoal(*words: object) -> None:
+    """Runs a command of Shoal; its last words are the error's."""
+    paths = [str(ROOT / "src"), os.environ.get("PYTHONPATH", "")]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+    done = subprocess.run(
+        [*COMMAND, *map(str, words)], capture_output=True, text=True, env=environment, check=False
+    )
+    if done.returncode:
+        raise RuntimeError(f"shoal {words[0]} ended with {done.returncode}: {done.stderr.strip()[-400:]}")
+
+
+def write(path: Path, rows: Rows) -> Path:
+    """Rows as a CSV file."""
+    head = ",".join(f"c{j}" for j in range(rows.shape[1]))
+    np.savetxt(path, rows, delimiter=",", header=head, comments="", fmt="%.9g")
+    return path
+
+
+def last_column(path: Path) -> Rows:
+    """The last column of a CSV file."""
+    with path.open(newline="") as lines:
+        return np.array([float(row[-1]) for row in list(csv.reader(lines))[1:]])
+
+
+def facts(run: Path) -> dict[str, Any]:
+    """What the record says of the rung that is delivered: family, depth, condition numbers, round trips."""
+    record = json.loads((run / "record.json").read_text(encoding="utf-8"))
+    rung = next((r for r in record["rungs"] if r.get("chosen")), {})
+    keys = ("family", "depth", "parameters", "condition", "round_trip")
+    found = {k: rung[k] for k in keys if k in rung}
+    return {"sentence": record["decision"].get("sentence"), "seconds": record.get("seconds"), **found}
+
+
+def train(arm: str, rows: Rows, budget: float, seed: int) -> Estimate:
+    """The run that `shoal fit` delivers; its folder lives as long as the estimate."""
+    kept = tempfile.TemporaryDirectory()
+    folder = Path(kept.name)
+    run = folder / "run"
+    limits = ("--dequantize", "off", "--time-limit", f"{int(budget)}s", "--seed", seed)
+    shoal("fit", write(folder / "train.csv", rows), "--out", run, *limits)
+
+    def log_prob(x: Rows) -> Rows:
+        with tempfile.TemporaryDirectory(dir=kept.name) as place:
+            table, scores = write(Path(place) / "rows.csv", x), Path(place) / "scores.csv"
+            shoal("score", run, table, "-o", scores)
+            return last_column(scores)
+
+    def sample(n: int) -> Rows:
+        with tempfile.TemporaryDirectory(dir=kept.name) as place:
+            made = Path(place) / "samples.csv"
+            shoal("sample", run, "-n", n, "-o", made)
+            return np.loadtxt(made, delimiter=",", skiprows=1, ndmin=2)
+
+    return Estimate(log_prob, facts(run), sample)
