@@ -32,8 +32,8 @@ KEY = jax.random.key(9)
 
 def with_scale(log_scale: Any) -> Flow:
     """The flow of two free scales with these logarithms."""
-    where = lambda flow: flow.bijection.bijections[-1].a  # noqa: E731
-    return eqx.tree_at(where, scales(), jnp.broadcast_to(jnp.asarray(log_scale, jnp.float32), (2,)))
+    value = jnp.broadcast_to(jnp.asarray(log_scale, jnp.float32), (2,))
+    return eqx.tree_at(lambda flow: flow.bijection.bijections[-1].a, scales(), value)
 
 
 def same_weights(a: Flow, b: Flow) -> bool:
