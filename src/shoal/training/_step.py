@@ -133,7 +133,7 @@ def first_state(form: Form, problem: Problem, params: Any) -> State:
     )
 
 
-_copy = partial(jax.tree.map, lambda leaf: jnp.array(leaf, copy=True))
+_copy = partial(jax.tree.map, lambda leaf: jnp.array(leaf, leaf.dtype, copy=True))
 
 
 def _choose(condition: Array, yes: Any, no: Any) -> Any:
