@@ -51,9 +51,9 @@ class GaussianMixture(AbstractDistribution):
     def log_prob_one(self, x: Vector, context: Context = None) -> Scalar:
         """log p(x) by one product with all the factors side by side."""
         k, n = self.means.shape
-        factors = jnp.triu(self.uppers, 1) + jnp.exp(self.log_diagonals)[:, None, :] * jnp.eye(n, dtype=x.dtype)
-        away = x[None, :] - self.means
-        z = jnp.sum(away[:, :, None] * factors, axis=1) if n <= 3 else _each(away, factors)
+        factors = self._factors()
+        at_means = jnp.sum(self.means[:, :, None] * factors, axis=1)
+        z = matmul(jnp.moveaxis(factors, 1, 2).reshape(k * n, n), x).reshape(k, n) - at_means
         logs = jax.nn.log_softmax(self.logits) + jnp.sum(self.log_diagonals, axis=1) - 0.5 * jnp.sum(z * z, axis=1)
         return jax.nn.logsumexp(logs) - n * _HALF_LOG_2PI
 
@@ -64,7 +64,7 @@ class GaussianMixture(AbstractDistribution):
         pick, draw = jr.split(key)
         n = self.shape[0]
         which = jr.categorical(pick, self.logits, shape=(rows,))
-        factors = jnp.triu(self.uppers, 1) + jnp.exp(self.log_diagonals)[:, None, :] * jnp.eye(n)
+        factors = self._factors()
         eye = jnp.eye(n, dtype=self.means.dtype)
         solve = lambda p: jax.scipy.linalg.solve_triangular(p, eye, lower=False, trans=1)  # noqa: E731
         spread = jax.vmap(solve)(factors)
@@ -72,7 +72,6 @@ class GaussianMixture(AbstractDistribution):
         x = self.means[which] + jnp.sum(spread[which] * z[:, None, :], axis=2)
         return x, jax.vmap(self.log_prob_one)(x)
 
-
-def _each(away: Float[Array, "k n"], factors: Float[Array, "k n n"]) -> Float[Array, "k n"]:
-    """away_k^T P_k for every k."""
-    return jax.vmap(matmul)(away, factors)
+    def _factors(self) -> Float[Array, "k n n"]:
+        eye = jnp.eye(self.shape[0], dtype=self.means.dtype)
+        return jnp.triu(self.uppers, 1) + jnp.exp(self.log_diagonals)[:, None, :] * eye

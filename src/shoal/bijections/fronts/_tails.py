@@ -68,7 +68,7 @@ class LogTails(AbstractBijection):
             raise ValueError(
                 f"`LogTails` needs a positive `start` and `index` above {LEAST}; got {start}, {index}."
             )
-        self.raw = jnp.full((2, dim), raw_index(index))
+        self.raw = jnp.full((2, dim), raw_index(index), jnp.result_type(float))
         self.start, self.shape, self.context_shape = float(start), (dim,), None
 
     def forward_and_log_det(self, z: Vector, context: Context = None) -> tuple[Vector, Scalar]:
