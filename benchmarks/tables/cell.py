@@ -9,6 +9,7 @@ that an arm that fails in sampling keeps them; what an arm raises ends the proce
 """
 
 import json
+import resource
 import sys
 import time
 from collections.abc import Callable
@@ -20,6 +21,8 @@ import numpy as np
 from .arms import Estimate, module
 from .prepare import Rows, Split
 
+# Processor seconds, of the budget and beside it, after which the system ends the process: no wait on a busy machine does.
+OVER, SPARE = 3, 600
 SAMPLES, TRIPS, CONDITIONS = 10_000, 1_000, 200
 
 
@@ -86,6 +89,8 @@ def scored(
 
 def main() -> None:
     arm, rows, budget, seed, out = sys.argv[1:]
+    most = int(OVER * float(budget)) + SPARE
+    resource.setrlimit(resource.RLIMIT_CPU, (most, most + 5))
     with np.load(rows) as stored:
         parts, truth = Split(stored["train"], stored["test"]), stored.get("truth")
     estimate, row, scores = scored(arm, parts, truth, float(budget), int(seed))

@@ -155,12 +155,13 @@ class Runner:
             out = Path(place) / "cell"
             words = (cell.arm, self.rows(cell.table, cell.split), cell.budget, self.seed, out)
             command = [sys.executable, "-W", "ignore", "-m", "tables.cell", *map(str, words)]
-            limit = 8 * cell.budget + 900
+            limit = 100 * cell.budget + 7200
             code, said = self.call(command, core, limit, place)
             written, stored = out.with_suffix(".json"), out.with_suffix(".npy")
             row = json.loads(written.read_text(encoding="utf-8")) if written.exists() else {}
             values = np.load(stored) if stored.exists() else None
-        status = "ok" if code == 0 else "scored" if row else "timeout" if code is None else "failed"
+        late = code in (None, -signal.SIGXCPU, -signal.SIGKILL)
+        status = "ok" if code == 0 else "scored" if row else "timeout" if late else "failed"
         last = said.strip().splitlines()[-1:] if code != 0 else []
         message = {"message": last[0][-600:]} if last else {}
         return {"status": status, "seed": self.seed, "budget": cell.budget, **message, **row}, values
