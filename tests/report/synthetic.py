@@ -85,7 +85,7 @@ def _rung(rng: np.random.Generator, family: str, depth: int, epochs: int, seeds:
                 "seed": seed, "status": "finished", "message": "", "epochs": epochs, "best_epoch": epochs - 2,
                 "steps": 84 * epochs, "seconds": 4.0 + 1.3 * depth, "compile_seconds": 1.9,
                 "validation_log_likelihood": level + 0.004 * seed,
-                "rollbacks": [{"epoch": 3, "step": 12, "layer": "layer 2: AffineCoupling", "learning_rate": 5e-4}]
+                "rollbacks": [{"epoch": 3, "step": 12, "layer": "layer 2: Coupling(Affine)", "learning_rate": 5e-4}]
                 if seed == 1 and depth == 8 else [],
                 "curve": {
                     "epoch": epoch.tolist(), "validation": curve.tolist(),

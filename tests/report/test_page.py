@@ -148,7 +148,7 @@ def test_the_page_says_what_the_record_says(report: Path, record: dict[str, Any]
         "made-up.csv", "rows 40,000", "32,000 / 4,000 / 4,000", "dtype float32", "made 2025-11-23 18:04",
         "−9.812 ± 0.031", "4,000 rows, used once", "spline, depth 4", "14,160 parameters", "allowed 0.001",
         "4 min 47 s", "9 of 10 rungs trained to their end", "mass 0.01 99.4 % yes", "unfinished",
-        "99 % condition number 10,000", "1 (layer 2: AffineCoupling)",
+        "99 % condition number 10,000", "1 (layer 2: Coupling(Affine))",
     ):  # fmt: skip
         assert said in words, said
 
@@ -163,7 +163,7 @@ def test_the_layer_profile_is_drawn_by_the_part_of_the_audit_page(tmp_path: Path
     drawn = heat_charts(layers["rows"], None, None)["layers"]
     assert parsed.payload["charts"]["layers"] == specification(drawn)
     for said in (
-        "Layer by layer: spline, depth 4", "Layer profile at 64 validation points", "1 AffineCoupling",
+        "Layer by layer: spline, depth 4", "Layer profile at 64 validation points", "1 Coupling(Affine)",
         "Not measured, out of time: gradient of the loss, curvature at least.",
         "For the whole picture, with spectra, round trips and a verdict on each layer: shoal audit run made-up.csv",
     ):  # fmt: skip

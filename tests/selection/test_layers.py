@@ -57,7 +57,7 @@ def record(flow, part):
 
 def test_the_figures_are_those_of_dense_jacobians(flow, part, record):
     singles = layers_of(flow.bijection)
-    assert [row["name"] for row in record["rows"]] == ["AffineCoupling"] * DEPTH
+    assert [row["name"] for row in record["rows"]] == ["Coupling(Affine)"] * DEPTH
     assert record["points"] == 30
     with jax.enable_x64(True):
         h = jnp.asarray(part.x)
