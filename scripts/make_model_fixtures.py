@@ -15,6 +15,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -31,6 +32,8 @@ from shoal.flows._registry import _CLASSES
 
 TARGET = Path(__file__).resolve().parent.parent / "tests" / "flows" / "models"
 DIM, ROWS, HIDDEN = 3, 6, (4,)
+SHAPE, SIZE = (4, 4, 1), 16
+RESULTS = {"Estimate", "Outcome"}  # what is computed with a flow, never a part of one
 
 
 def randomized(part, seed: int, spread: float = 0.3):
@@ -81,13 +84,94 @@ def with_context() -> d.Flow:
     return d.Flow(inner.base, bijection, context_columns=("temperature", "pressure"))
 
 
-FLOWS: dict[str, Callable[[], d.Flow]] = {
+def chain(*layers: b.AbstractBijection) -> d.Flow:
+    """The layers with noise on their parameters, after a standard normal."""
+    return d.Flow(d.StandardNormal(DIM), randomized(b.Chain(layers), 16, 0.1))
+
+
+def written() -> d.Flow:
+    """Couplings with the conditioners that are held and written down."""
+    held = b.HeldConditioner(b.DenseConditioner(1, 4, hidden=HIDDEN, key=jr.key(0)), 0.5, norm=b.GramBound())
+    knots = b.KnotConditioner(jnp.ones(1), jnp.asarray([-1.0, 0.5]), jnp.ones((2, 2)), jnp.zeros(2))
+    partition, affine = b.Partition(DIM, [1]), b.Affine(b.ExponentialScale())
+    made = randomized(b.Coupling(partition, affine, held), 17)
+    return d.Flow(d.StandardNormal(DIM), b.Chain([made, b.Coupling(partition, affine, knots)]))
+
+
+def planar() -> d.Flow:
+    """The planar family, reflections and a dense matrix."""
+    k = jr.split(jr.key(18), 5)
+    layers = [b.Planar(DIM, key=k[0]), b.Radial(DIM, key=k[1]), b.Sylvester(DIM, 2, key=k[2])]
+    return chain(*layers, b.Householder(DIM, 2, key=k[3]), b.DenseLinear(DIM, key=k[4]))
+
+
+def residual() -> d.Flow:
+    """Residual layers, one for each log-det and norm; estimates next to the data, whose bits choose the draws."""
+    log_dets = b.ExactLogDet(), b.PowerSeries(12), b.RussianRoulette(b.Noise(jr.key(19)))
+    norms, k = (b.ExactNorm(), b.HoelderBound(), b.GramBound()), jr.key(20)
+    return chain(
+        *(
+            b.Residual(DIM, hidden=HIDDEN, log_det=log_det, norm=norm, key=k)
+            for log_det, norm in zip(log_dets, norms, strict=True)
+        )
+    )
+
+
+def layerwise() -> d.Flow:
+    """Layerwise layers, one for each kind of slope and matrix."""
+    k = jr.key(21)
+    linear = b.SingularValues(DIM, 0.1, 10.0, key=k), b.DiagonalPlusLowRank(DIM, 0.1, 10.0, rank=1, key=k)
+    leaky = b.SmoothLeakyReLU(0.1), b.TrainedLeakyReLU(DIM), b.LeakySoftsign(0.3)
+    pairs = zip((*linear, linear[0]), leaky, strict=True)
+    return chain(*(b.Layerwise(a, s, key=k) for a, s in pairs))
+
+
+def continuous() -> d.Flow:
+    """Continuous layers, one for each way to step, to differentiate and to take the trace (an estimate next to the data)."""
+    exact = b.FFJORD(DIM, hidden=HIDDEN, steps=b.AdaptiveSteps(1e-6, 1e-6, 64), key=jr.key(22))
+    fixed = b.FFJORD(
+        DIM,
+        hidden=HIDDEN,
+        trace=b.HutchinsonTrace(b.Noise(jr.key(23))),
+        steps=b.FixedSteps(8),
+        adjoint=b.BacksolveAdjoint(),
+        key=jr.key(24),
+    )
+    return chain(exact, fixed)
+
+
+def images() -> d.Dequantized:
+    """Glow on images of four levels, with a variational dequantization."""
+    inner = flows.glow(jr.key(25), SHAPE, 1, scales=2, mixing="plain", hidden=HIDDEN, levels=4)
+    noise = flows.realnvp(jr.key(26), SIZE, 1, hidden=HIDDEN, context_dim=SIZE)
+    variational = d.VariationalDequantization(randomized(noise, 27, 0.1), 4)
+    return d.Dequantized(randomized(inner, 28, 0.1), 4, dequantization=variational, key=jr.key(29))
+
+
+def padded(padding: d.AbstractPadding) -> d.Padded:
+    """Data of one coordinate less than the flow."""
+    return d.Padded(randomized(flows.realnvp(jr.key(30), DIM, 2, hidden=HIDDEN), 31), padding, key=jr.key(32))
+
+
+FLOWS: dict[str, Callable[[], Any]] = {
     "nice": lambda: randomized(flows.nice(jr.key(0), DIM, 2, hidden=HIDDEN), 0),
     "realnvp": lambda: randomized(flows.realnvp(jr.key(1), DIM, 4, hidden=HIDDEN), 1),
     "spline": lambda: randomized(flows.spline(jr.key(2), DIM, 2, hidden=HIDDEN, bins=4), 2),
     "maf": lambda: randomized(flows.maf(jr.key(3), DIM, 2, hidden=(4, 4)), 3),
     "iaf": lambda: randomized(flows.iaf(jr.key(4), DIM, 2, hidden=HIDDEN, activation="relu"), 4),
     "context": with_context,
+    "nsf": lambda: randomized(flows.nsf(jr.key(33), DIM, 2, hidden=HIDDEN, bins=4), 34),
+    "written": written,
+    "planar": planar,
+    "residual": residual,
+    "layerwise": layerwise,
+    "continuous": continuous,
+    "images": images,
+    "uniform": lambda: d.Dequantized(images().density, 4, key=jr.key(35)),
+    "gaussian-padding": lambda: padded(d.GaussianPadding(1)),
+    "zero-padding": lambda: padded(d.ZeroPadding(1)),
+    "dequantized-padding": lambda: padded(d.ZeroDequantizedPadding(1, 0.1)),
+    "clamped-padding": lambda: padded(d.GaussianClampedPadding(1)),
     "mixed": mixed,
     "float64": float64,
 }
@@ -98,9 +182,11 @@ def write(name: str, folder: Path) -> None:
     with jax.enable_x64(name == "float64"):
         flow = FLOWS[name]()
         rng = np.random.default_rng(100)
-        z = rng.standard_normal((ROWS, DIM))
         context = rng.standard_normal((ROWS, *flow.context_shape)) if flow.context_shape else None
-        x = np.asarray(flow.to_data(z, context))
+        if isinstance(flow, d.Flow):
+            x = np.asarray(flow.to_data(rng.standard_normal((ROWS, *flow.shape)), context))
+        else:
+            x = np.asarray(flow.sample(jr.key(36), ROWS))
         context = None if context is None else np.asarray(context, x.dtype)
         save(flow, folder)
         expected = {
@@ -133,7 +219,7 @@ def main() -> None:
         for name in FLOWS:
             write(name, written / name)
             held |= set(classes(json.loads((written / name / "model.json").read_text(encoding="utf-8"))))
-        missing = sorted(name for name in _CLASSES if ":" not in name and name not in held)
+        missing = sorted(name for name in _CLASSES if ":" not in name and name not in held | RESULTS)
         if missing:
             sys.exit(f"No flow here holds {', '.join(missing)}; add them to FLOWS.")
         shutil.copytree(written, target)

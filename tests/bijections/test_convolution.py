@@ -4,6 +4,7 @@ import jax
 import jax.random as jr
 import numpy as np
 import pytest
+
 from shoal.bijections.conditioners._convolutional import convolved
 
 

@@ -86,7 +86,7 @@ def test_layers_inside_a_scan_and_an_inverse(direction, layer):
     bad = broken(good, 1)
     scan = Scan([bad, good, bad])
     assert trace(scan, normal(0, 4, 2), direction=direction) == Trace(layer, "ActNorm", direction, "value", 4)
-    assert trace(Inverse(scan), normal(0, 4, 2), direction=direction).name == "Inverse"
+    assert trace(Inverse(scan), normal(0, 4, 2), direction=direction).name == "Inverse(ActNorm)"
 
 
 def test_context_is_passed_on():
@@ -94,8 +94,8 @@ def test_context_is_passed_on():
     b = eqx.tree_at(lambda c: c.conditioner.skip, b, jnp.ones_like(b.conditioner.skip))
     context = jnp.array([[0.0], [jnp.nan], [1.0]])
     found = trace(Chain([ActNorm(2), b]), normal(0, 3, 2), context)
-    assert found == Trace(1, "AffineCoupling", "inverse", "value", 1)
-    assert str(found) == "layer 1 (AffineCoupling), inverse: value not finite in 1 rows"
+    assert found == Trace(1, "Coupling(Affine)", "inverse", "value", 1)
+    assert str(found) == "layer 1 (Coupling(Affine)), inverse: value not finite in 1 rows"
 
 
 def test_direction_is_checked(unchecked):

@@ -169,7 +169,7 @@ def test_a_run_at_a_table(shoal_command: Run, run_folder: Flow, table: Path, tmp
     expected = np.linalg.cond(jacobian / np.array([0.5, 2.0, 50.0])[:, None])
     np.testing.assert_allclose(points["condition"], expected, rtol=1e-8)
     layers = pl.read_parquet(tmp_path / "p.layers.parquet")
-    assert layers["name"].to_list() == ["AffineCoupling", "AffineCoupling", "Standardize"]
+    assert layers["name"].to_list() == ["Coupling(Affine)", "Coupling(Affine)", "Standardize"]
     words = Parsed(tmp_path / "a.html").words
     assert "shoal audit run t.csv --points 30" in words
     worst = picked[int(points["condition"].arg_max())]  # type: ignore[arg-type]

@@ -175,9 +175,11 @@ def test_audits(folder: Path, made: Result, odd: Result, name: str) -> None:
     assert f"auditing 15 points of {2 if name == 'run' else 4} coordinates" in result.stderr
     assert ("The flow has 1 coordinate of padding besides" in result.stdout) == (name == "odd")
     cells = certificate(folder / name)["certificate"]["conditions"]["layer 1"]["cells"]["value"]
-    lines = [line for line in result.stdout.splitlines() if line.startswith("│") and "AffineCoupling" in line]
+    lines = [
+        line for line in result.stdout.splitlines() if line.startswith("│") and "Coupling(Affine)" in line
+    ]
     rows = [[cell.strip() for cell in line.split("│")] for line in lines]
-    assert [row[2] for row in rows] == ["0 AffineCoupling", "1 AffineCoupling"]
+    assert [row[2] for row in rows] == ["0 Coupling(Affine)", "1 Coupling(Affine)"]
     assert float(rows[0][3]) == pytest.approx(
         cells, rel=6e-3
     )  # by autodiff, three digits; the last layer has data's units

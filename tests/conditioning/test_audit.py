@@ -283,7 +283,7 @@ def test_start_beside_trained_and_records(tmp_path):
     table = pl.read_parquet(tmp_path / "a.parquet")
     np.testing.assert_allclose(table["condition"].to_numpy(), found.condition_numbers)
     assert pl.read_parquet(tmp_path / "a.layers.parquet").height == 8
-    assert "AffineCoupling" in str(found)
+    assert "Coupling(Affine)" in str(found)
 
 
 def test_matrix_free_agrees_with_dense_and_says_its_kinds():

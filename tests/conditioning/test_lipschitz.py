@@ -183,7 +183,12 @@ def trained(flow, x):
 def test_where_no_bound_is_known_there_is_none():
     spline = dense_coupling(halves(N), RationalQuadratic(), hidden=(4,), key=KEY)
     rows = lipschitz_bounds(Chain([affine(), spline, affine(), SignFlip(N, [0])]), -np.ones(N), np.ones(N))
-    assert [r.name for r in rows] == ["AffineCoupling", "SplineCoupling", "AffineCoupling", "SignFlip"]
+    assert [r.name for r in rows] == [
+        "Coupling(Affine)",
+        "Coupling(RationalQuadratic)",
+        "Coupling(Affine)",
+        "SignFlip",
+    ]
     assert [r.forward is None for r in rows] == [False, True, True, False]
     assert rows[1].low is None
     assert composed(rows).forward is None

@@ -100,6 +100,10 @@ def layer(content: Tree, index: int) -> Tree:
     return content["tree"]["fields"]["bijection"]["fields"]["bijections"][index]["fields"]
 
 
+def transformer(content: Tree) -> Tree:
+    return layer(content, 1)["transformer"]["fields"]
+
+
 class TestFolders:
     def test_missing(self, tmp_path: Path) -> None:
         refused(tmp_path / "no", r"no does not exist; name a folder that `shoal fit` or `shoal.save` wrote")
@@ -334,10 +338,6 @@ TREES: dict[str, tuple[Callable[[Tree], object], str]] = {
         lambda c: _set(c["tree"]["fields"], shape="abc"),
         "of the wrong kind",
     ),
-    "context of one layer": (
-        lambda c: _set(layer(c, 0)["unit"]["fields"], context_shape=[2]),
-        "parts do not fit together",
-    ),
     "context of the flow": (lambda c: _set(c["tree"]["fields"], context_shape=None), "its Flow contradict"),
     "columns": (lambda c: _set(c["tree"]["fields"], columns=["a", "b"]), "its Flow contradict"),
     "columns of no text": (lambda c: _set(c["tree"]["fields"], columns=["a", "b", 3]), "its Flow contradict"),
@@ -347,11 +347,18 @@ TREES: dict[str, tuple[Callable[[Tree], object], str]] = {
     ),
     "length of the scan": (lambda c: _set(layer(c, 0), length=3), "its Scan contradict"),
     "unroll of the scan": (lambda c: _set(layer(c, 0), unroll=0), "its Scan contradict"),
-    "bins": (lambda c: _set(layer(c, 1), bins=5), "parts do not fit together"),
-    "bins of no number": (lambda c: _set(layer(c, 1), bins="4"), "fields of the wrong kind"),
-    "bound": (lambda c: _set(layer(c, 1), bound={"float": "inf"}), "its SplineCoupling contradict"),
+    "bins": (
+        lambda c: _set(transformer(c), bins=5),
+        "`Coupling` needs a conditioner of 2 inputs and 16 outputs",
+    ),
+    "bins of no number": (lambda c: _set(transformer(c), bins="4"), "transformer`: '<=' not supported"),
+    "bound": (lambda c: _set(transformer(c), bound={"float": "inf"}), r"bound=...\)` must be positive"),
+    "context of a conditioner": (
+        lambda c: _set(layer(c, 1)["conditioner"]["fields"], context=1),
+        "`Coupling` needs a conditioner of 2 inputs and 13 outputs; got 1 and 13",
+    ),
     "bound of the scale": (
-        lambda c: _set(layer(c, 1)["scale"]["fields"], bound=-5.0),
+        lambda c: _set(transformer(c)["scale"]["fields"], bound=-5.0),
         "its SoftBoundedScale contra",
     ),
     "partition's dim": (

@@ -73,7 +73,7 @@ def test_folding_keeps_the_function_and_is_saved(tmp_path):
     expected, got = flow.log_prob(x), folded.log_prob(x)
     np.testing.assert_allclose(got, expected, atol=1e-10 * float(jnp.max(jnp.abs(expected))))
     names = {type(layer).__name__ for layer in folded.bijection.layers()}
-    assert names <= {"AffineCoupling", "SignFlip"}
+    assert names <= {"Coupling(Affine)", "SignFlip"}
     save(folded, tmp_path / "m")
     assert np.asarray(load(tmp_path / "m").log_prob(x)).tobytes() == np.asarray(got).tobytes()
 

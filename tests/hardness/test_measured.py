@@ -229,8 +229,8 @@ def test_the_depth_bound_takes_the_class() -> None:
 @pytest.mark.parametrize(
     ("flow", "words"),
     [
-        (lambda: realnvp(jr.key(0), 2, 2), r"AffineCoupling.*coupling\("),
-        (lambda: spline(jr.key(0), 2, 2), "SplineCoupling"),
+        (lambda: realnvp(jr.key(0), 2, 2), r"Coupling\(Affine\).*coupling\("),
+        (lambda: spline(jr.key(0), 2, 2), r"Coupling\(RationalQuadratic\)"),
         (lambda: nice(jr.key(0), 2, 2, activation="relu"), "tanh"),
         (lambda: planar(jr.key(0), 2, 2, context_dim=1), "context"),
         (lambda: Flow(StandardNormal(2), Permutation([1, 0])), "no layers"),

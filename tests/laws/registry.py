@@ -67,6 +67,9 @@ OP_BY_OP = (
 
 _N1 = "n = 1: a Jacobian of one entry has kappa 1"
 _SWAP = halves(4).swapped()
+_WIDE = (
+    ExponentialScale()
+)  # of splines one after the other: the scale carries kappa, at raw values of ordinary size
 
 
 def _pair(key: jax.Array) -> Chain:
@@ -184,14 +187,16 @@ CASES = (
         lambda k: masked_autoregressive(1, Affine(), hidden=(4,), context_dim=2, key=k),
         fixed_kappa=_N1,
     ),
-    Case("nsf", lambda k: masked_autoregressive(3, RationalQuadratic(4), hidden=(6,), key=k)),
+    Case("nsf", lambda k: masked_autoregressive(3, RationalQuadratic(4, scale=_WIDE), hidden=(6,), key=k)),
     Case(
         "nsf-context-reverse",
         lambda k: masked_autoregressive(
-            3, RationalQuadratic(3, 4.0), hidden=(5,), context_dim=2, reverse=True, key=k
+            3, RationalQuadratic(3, 4.0, _WIDE), hidden=(5,), context_dim=2, reverse=True, key=k
         ),
     ),
-    Case("nsf-n17", lambda k: masked_autoregressive(17, RationalQuadratic(2), hidden=(5,), key=k)),
+    Case(
+        "nsf-n17", lambda k: masked_autoregressive(17, RationalQuadratic(2, scale=_WIDE), hidden=(5,), key=k)
+    ),
     Case("additive-autoregressive", lambda k: masked_autoregressive(3, Additive(), hidden=(6,), key=k)),
     Case("affine-held", _held),
     Case(

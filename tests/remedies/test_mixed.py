@@ -91,7 +91,7 @@ def test_all_layers_are_float64_and_none_is_float32():
     assert np.abs(everything.log_prob(wanted) - log_prob).max() <= 1e-12 * np.abs(log_prob).max()
     assert everything.sample(jr.key(1), 5).shape == (5, 4)
     mixed = MixedPrecision(flow, {1}).to_map()
-    assert [layer.name for layer in mixed.layers()] == ["AffineCoupling"] * 2
+    assert [layer.name for layer in mixed.layers()] == ["Coupling(Affine)"] * 2
     assert np.array_equal(mixed.jacobian(Z[:2]), whole.jacobian(Z[:2]))
     assert mixed.layers()[1].forward(Z, precision="float32").dtype == np.float64
 

@@ -14,7 +14,7 @@ def make_layers(count: int, seed: int = 0) -> list[dict[str, Any]]:
     rng = np.random.default_rng(seed)
     return [
         {
-            "index": i, "name": ("LULinear", "AffineCoupling")[i % 2],
+            "index": i, "name": ("LULinear", "Coupling(Affine)")[i % 2],
             "lipschitz": float(1 + rng.exponential()), "inverse_lipschitz": float(1 + rng.exponential()),
             "condition_median": 1.5 + i % 5, "condition_q99": float(10 ** rng.uniform(1, 3)),
             "condition_max": float(10 ** rng.uniform(3, 5)), "condition_worst": float(10 ** rng.uniform(2, 4)),
@@ -84,7 +84,7 @@ def broken(record: dict[str, Any]) -> None:
     record["attack"].update(error=math.nan)
     record["start"] = None
     record["nonfinite"] = [
-        {"layer": 1, "name": "AffineCoupling", "direction": "forward", "precision": "float32",
+        {"layer": 1, "name": "Coupling(Affine)", "direction": "forward", "precision": "float32",
          "points": "tails x8", "rows": 17}
     ]  # fmt: skip
 

@@ -128,7 +128,7 @@ def _rung(
                 "steps": 84 * epochs, "seconds": 4.0 + 1.3 * depth, "compile_seconds": 1.9,
                 "validation_log_likelihood": level + 0.004 * seed, "validation_mean": level + 0.004 * seed - 0.03,
                 "first_validation": level - 1.1,
-                "rollbacks": [{"epoch": 3, "step": 12, "layer": "layer 2: AffineCoupling", "learning_rate": 5e-4}]
+                "rollbacks": [{"epoch": 3, "step": 12, "layer": "layer 2: Coupling(Affine)", "learning_rate": 5e-4}]
                 if seed == 1 and depth == 4 else [],
                 "curve": {
                     "epoch": epoch.tolist(), "validation": curve.tolist(),

@@ -44,7 +44,7 @@ def test_it_is_self_contained_and_says_what_the_record_says(full: tuple[dict[str
     for text in (
         record["diagnosis"]["sentence"], "not healthy (cause: layer)", "first", "t.csv", "4,320 exact",
         "median 54.3, largest 98,800", "healthy up to 10,000", "100 exact", "0.0100 exact", "3.3 × 10⁻¹³ exact",
-        "Framed: layer 3 AffineCoupling", "The same before training", "12.0", "777", "0.0044",
+        "Framed: layer 3 Coupling(Affine)", "The same before training", "12.0", "777", "0.0044",
         "Every layer stays finite in float32", "round trips, predicted estimate",
     ):  # fmt: skip
         assert text in parsed.words, text
@@ -74,7 +74,7 @@ def test_figures_that_are_not_finite_are_never_numbers(tmp_path: Path) -> None:
     for text in (
         "> 4.5 × 10¹⁵ unresolved", "not resolved at 7 points", "17 points not finite", "✕ 17 of 200 points not finite",
         "0: no error at all", "No bfloat16 here.", "3 points whose Jacobian is not finite are left out.",
-        "not finite: it does not come back", "1 AffineCoupling forward float32 tails x8 17", "7 have a condition number",
+        "not finite: it does not come back", "1 Coupling(Affine) forward float32 tails x8 17", "7 have a condition number",
     ):  # fmt: skip
         assert text in words, text
     rows = {(r["set"], r["dtype"]): r for r in trip_rows(record)}

@@ -19,7 +19,7 @@ BINS, BOUND = 24, 6.0
 
 
 def moved(raw: np.ndarray, x: np.ndarray) -> np.ndarray:
-    knots = rq.knots(jnp.asarray(raw)[:, None], BINS, BOUND)
+    knots = rq.knots(jnp.asarray(raw)[None], BINS, BOUND)
     return np.asarray(jax.vmap(lambda v: rq.evaluate(knots, v[None], BOUND)[0][0])(jnp.asarray(x)))
 
 

@@ -67,30 +67,30 @@ class RationalQuadratic(AbstractTransformer):
         return jnp.concatenate([self.scale.raw(log_scale, layer=layer), shift, knots])
 
     def _split(self, raw: Raw, m: int) -> tuple[Vector, Vector, "Knots"]:
-        free = raw[2 * m :].reshape(3 * self.bins - 1, m)
+        free = raw[2 * m :].reshape(3 * self.bins - 1, m).T
         return self.scale.log_scale(raw[:m]), raw[m : 2 * m], knots(free, self.bins, self.bound)
 
 
 class Knots(NamedTuple):
-    """m splines with K bins: `edges` (2, K + 1, m), positions u then values v; `derivatives` (K + 1, m)."""
+    """m splines with K bins: `edges` (m, 2, K + 1), positions u then values v; `derivatives` (m, K + 1)."""
 
-    edges: Float[Array, "2 k m"]
-    derivatives: Float[Array, "k m"]
+    edges: Float[Array, "m 2 k"]
+    derivatives: Float[Array, "m k"]
 
 
-def knots(raw: Float[Array, "p m"], bins: int, bound: float) -> Knots:
+def knots(raw: Float[Array, "m p"], bins: int, bound: float) -> Knots:
     """The knots from 3 K - 1 free values per coordinate; all zero gives the identity. Outer derivatives are 1."""
-    m = raw.shape[1]
-    both = jax.nn.softmax(raw[: 2 * bins].reshape(2, bins, m), axis=1)
-    inner = jnp.cumsum(MIN_BIN + (1.0 - MIN_BIN * bins) * both[:, :-1], axis=1)
-    end = jnp.full((2, 1, m), bound, raw.dtype)
-    edges = jnp.concatenate([-end, -bound + 2.0 * bound * inner, end], axis=1)
-    slopes = MIN_DERIVATIVE + jax.nn.softplus(raw[2 * bins :] + RAW_ONE)
-    one = jnp.ones((1, m), raw.dtype)
-    return Knots(edges, jnp.concatenate([one, slopes, one]))
+    rows = raw.shape[0]
+    both = jax.nn.softmax(raw[:, : 2 * bins].reshape(rows, 2, bins), axis=2)
+    inner = jnp.cumsum(MIN_BIN + (1.0 - MIN_BIN * bins) * both[:, :, :-1], axis=2)
+    end = jnp.full((rows, 2, 1), bound, raw.dtype)
+    edges = jnp.concatenate([-end, -bound + 2.0 * bound * inner, end], axis=2)
+    slopes = MIN_DERIVATIVE + jax.nn.softplus(raw[:, 2 * bins :] + RAW_ONE)
+    one = jnp.ones((rows, 1), raw.dtype)
+    return Knots(edges, jnp.concatenate([one, slopes, one], axis=1))
 
 
-def evaluate(k: Knots, x: Vector, bound: float) -> tuple[Vector, Vector]:
+def evaluate(k: Knots, x: Float[Array, "m"], bound: float) -> tuple[Float[Array, "m"], Float[Array, "m"]]:
     """v(x) and log v'(x)."""
     inside = (x > -bound) & (x < bound)
     safe = jnp.where(inside, x, 0.0)
@@ -100,7 +100,7 @@ def evaluate(k: Knots, x: Vector, bound: float) -> tuple[Vector, Vector]:
     return jnp.where(inside, value, x), jnp.where(inside, log_slope, 0.0)
 
 
-def invert(k: Knots, y: Vector, bound: float) -> tuple[Vector, Vector]:
+def invert(k: Knots, y: Float[Array, "m"], bound: float) -> tuple[Float[Array, "m"], Float[Array, "m"]]:
     """u with v(u) = y, and log v'(u). The root is the stable form 2c / (-b - sqrt(b^2 - 4ac))."""
     inside = (y > -bound) & (y < bound)
     safe = jnp.where(inside, y, 0.0)
@@ -117,18 +117,18 @@ def invert(k: Knots, y: Vector, bound: float) -> tuple[Vector, Vector]:
     return jnp.where(inside, u0 + t * w, y), jnp.where(inside, log_slope, 0.0)
 
 
-def _bin(k: Knots, x: Vector, axis: int) -> tuple[Array, ...]:
+def _bin(k: Knots, x: Float[Array, "m"], axis: int) -> tuple[Array, ...]:
     """(u0, w, v0, h, d0, d1) of the bin that holds x along `axis` (0: u, 1: v).
 
     By one sum over a one-hot mask, which `vmap` keeps free of gathers and which compiles to one loop.
     """
-    above = x[None] >= k.edges[axis, 1:-1]  # (K - 1, m), True up to the bin
-    yes = jnp.ones((1, x.shape[0]), bool)
-    hot = jnp.concatenate([yes, above]) & ~jnp.concatenate([above, ~yes])  # one True per column
-    low, size = k.edges[:, :-1], jnp.diff(k.edges, axis=1)
-    d = k.derivatives
-    table = jnp.concatenate([low, size, d[None, :-1], d[None, 1:]])  # (6, K, m)
-    u0, v0, w, h, d0, d1 = jnp.sum(jnp.where(hot, table, 0.0), axis=1)
+    above = x[:, None] >= k.edges[:, axis, 1:-1]  # (m, K - 1), True up to the bin
+    yes = jnp.ones((x.shape[0], 1), bool)
+    hot = jnp.concatenate([yes, above], 1) & ~jnp.concatenate([above, ~yes], 1)  # one True per row
+    low, size = k.edges[:, :, :-1], jnp.diff(k.edges, axis=2)
+    d = k.derivatives[:, None, :]
+    table = jnp.concatenate([low, size, d[:, :, :-1], d[:, :, 1:]], axis=1)  # (m, 6, K)
+    u0, v0, w, h, d0, d1 = jnp.moveaxis(jnp.sum(jnp.where(hot[:, None, :], table, 0.0), axis=2), 1, 0)
     return u0, w, v0, h, d0, d1
 
 
