@@ -146,7 +146,7 @@ def test_the_page_says_what_the_record_says(report: Path, record: dict[str, Any]
     assert record["command"] in words
     for said in (
         "made-up.csv", "rows 40,000", "32,000 / 4,000 / 4,000", "dtype float32", "made 2025-11-23 18:04",
-        "−9.812 ± 0.031", "plain mean of 4,000 rows, used once; robust mean −9.804", f"Chosen: {SECOND}, 4 layers",
+        "−9.812 ± 0.031", "plain mean of 4,000 rows, used once; robust mean −9.804", f"Delivered flow {SECOND}, 4 layers",
         "14,230 parameters", "the worst of 2 seeds; allowed 0.001", "4 min 47 s",
         "3 in closed form; 6 of 7 others trained to their end", "mass 0.01 99.4 % yes", "unfinished",
         "κ 99 % at most 10,000, round trip 99.9 % at most 0.001", "1 (layer 2: Coupling(Affine))",

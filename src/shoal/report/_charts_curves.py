@@ -176,17 +176,18 @@ def _at(values: list[Any], place: int) -> float | None:
 def _with_floor(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Adds `floor`, the lowest value that is drawn: the first epochs would otherwise flatten everything else.
 
-    And `plain mean`, where it is another number than the robust one and less than the height of the chart below the floor.
+    And `plain mean`, on curves where it is not the robust one throughout, unless it is a chart's height below the floor.
     """
     by_rung: dict[str, list[float]] = {}
     for row in rows:
         values = (row[key] for key in ("train", "validation"))
         by_rung.setdefault(row["rung"], []).extend(value for value in values if value is not None)
     floors = {name: (_floor(values), max(values)) for name, values in by_rung.items() if values}
+    apart = {row["curve"] for row in rows if _differs(row)}
     found = []
     for row in rows:
         floor, top = floors.get(row["rung"], (None, None))
-        mean = row["validation_mean"] if _differs(row) else None
+        mean = row["validation_mean"] if row["curve"] in apart else None
         if mean is not None and floor is not None and top is not None and mean < 2 * floor - top:
             mean = None
         found.append({**row, "floor": floor, "plain mean": mean})
@@ -200,5 +201,5 @@ def _differs(row: dict[str, Any]) -> bool:
 
 def _floor(values: list[float]) -> float:
     low = quantile(values, EARLY)
-    long_tail = max(values) - min(values) > 3 * (max(values) - low)
+    long_tail = max(values) - min(values) > 8 * (max(values) - low)
     return low if long_tail else min(values)

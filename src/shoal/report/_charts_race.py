@@ -12,7 +12,7 @@ from ._numbers import MISSING, duration, finite, finite_values, fixed, number, s
 from ._rungs import Rung, mapping, sequence, series_of
 from ._theme import INK, MUTED, layered, nats_axis, nats_scale, series_colour, series_scale, series_shape
 
-ROW = 38  # height of a rung
+ROW = 36  # height of a rung
 UNIT = 0.05
 
 
@@ -29,16 +29,17 @@ def race_chart(rungs: Sequence[Rung], margin: float | None) -> alt.LayerChart | 
     places = [row["place"] for row in rows]
     y = alt.Y("place:O", title=None, axis=None, scale=alt.Scale(domain=places, padding=0))
     base = alt.Chart()
-    text = base.mark_text(align="left", fontSize=11.5, dy=-9, color=INK, limit=600)
-    said = base.mark_text(align="right", fontSize=11.5, dy=-9, color=MUTED)
+    text = base.mark_text(align="left", fontSize=11.5, dy=-9, color=INK)
+    halo = base.mark_text(align="left", fontSize=11.5, dy=-9, stroke="#ffffff", strokeWidth=5)
+    said = base.mark_text(align="right", fontSize=11.5, fontWeight=600, dy=-9, color=INK)
     known = base.transform_filter("isValid(datum.gain)")
     tooltip = [
         alt.Tooltip("rung:N", title="flow"), alt.Tooltip("gain:Q", format=".4f"),
         alt.Tooltip("low:Q", title="at least (95 %)", format=".4f"),
-        alt.Tooltip("high:Q", title="at most (95 %)", format=".4f"), alt.Tooltip("end:N", title="then"),
+        alt.Tooltip("high:Q", title="at most (95 %)", format=".4f"), alt.Tooltip("end:N", title="what followed"),
     ]  # fmt: skip
-    points = known.mark_point(size=70, filled=True, opacity=1, yOffset=9)
-    bars = known.transform_filter("isValid(datum.low)").mark_rule(strokeWidth=2.2, yOffset=9)
+    points = known.mark_point(size=70, filled=True, opacity=1, yOffset=6)
+    bars = known.transform_filter("isValid(datum.low)").mark_rule(strokeWidth=2.2, yOffset=6)
     edges = alt.Chart(alt.Data(values=[{"at": 0.0, "kind": "zero"}, {"at": unit, "kind": "margin"}]))
     dash = alt.when("datum.kind === 'margin'").then(alt.value([4, 3])).otherwise(alt.value([1, 0]))
     heads = [row for row in rows if row["head"] and row["place"]]
@@ -46,7 +47,7 @@ def race_chart(rungs: Sequence[Rung], margin: float | None) -> alt.LayerChart | 
     layers: list[alt.Chart] = [
         edges.mark_rule(color=MUTED).encode(x=alt.X("at:Q", scale=scale), strokeDash=dash),
         lines.encode(y=y),
-        text.encode(x=alt.value(2), y=y, text="said:N"),
+        *(words.encode(x=alt.value(2), y=y, text="said:N") for words in (halo, text)),
         said.encode(x=alt.value("width"), y=y, text="mark:N"),
         bars.encode(x=alt.X("low:Q", scale=scale), x2="high:Q", y=y, color=series_colour(names)),
         points.encode(

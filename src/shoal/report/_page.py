@@ -36,7 +36,7 @@ def render(record: Mapping[str, Any]) -> str:
         "likelihood": likelihood_chart(rungs, margin),
         "condition": condition_chart(rungs, limit),
         "trade-off": trade_off_chart(rungs, limit, margin),
-        "race": race_chart(rungs, margin),
+        "gains": race_chart(rungs, margin),
         "histogram": histogram_chart(record, condition),
         "spectrum": spectrum_chart(record),
         "round-trip": round_trip_chart(record, rungs),

@@ -33,16 +33,11 @@ def _rung_row(rung: Rung, mark: Mapping[str, str]) -> dict[str, Any]:
         "validation": fixed(rung.validation),
         "mean": fixed(rung.validation_mean),
         "difference": _difference(rung),
-        "upper": fixed(rung.upper),
+        "upper": "0" if rung.best else fixed(rung.upper),
         "state": rung.state or MISSING,
         "measured": tail is not None or number(single.get("q999")) is not None,
-        "median": short(rung.condition.get("median")),
         "q99": short(tail),
-        "largest": short(rung.condition.get("max")),
-        "unresolved": whole(rung.condition.get("unresolved")),
         "trip": short(single.get("q999"), 2),
-        "trip_largest": short(single.get("max"), 2),
-        "seconds": MISSING if rung.status == "not started" else duration(rung.seconds),
         "status": rung.status,
         "complete": rung.complete,
         "ill": rung.well_conditioned is False and tail is not None,
@@ -154,7 +149,7 @@ def heading(rungs: Sequence[Rung]) -> str:
     rung = delivered_of(list(rungs))
     if rung is None:
         return "No flow is delivered"
-    return f"Chosen: {rung.name}" if rung.chosen else f"Nothing was chosen; delivered all the same: {rung.name}"
+    return "Decision" if rung.chosen else f"Nothing was chosen; delivered all the same: {rung.name}"
 
 
 def caution(rungs: Sequence[Rung]) -> str:
