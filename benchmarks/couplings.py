@@ -82,7 +82,11 @@ def worker(names: list[str]) -> None:
 
 
 def start(source: Path, names: list[str]) -> subprocess.Popen[str]:
-    flags = {"XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false", "JAX_PLATFORMS": "cpu", "OMP_NUM_THREADS": "1"}
+    flags = {
+        "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false",
+        "JAX_PLATFORMS": "cpu",
+        "OMP_NUM_THREADS": "1",
+    }
     return subprocess.Popen(
         ["taskset", "-c", "0", sys.executable, __file__, "--worker", *names],
         env=os.environ | flags | {"PYTHONPATH": str(source)},

@@ -42,7 +42,10 @@ def test_samples_have_its_moments_and_their_log_prob():
         x, logs = mixture.sample_and_log_prob(jr.key(0), (200_000,))
         np.testing.assert_allclose(logs[:100], mixture.log_prob(x[:100]), rtol=1e-9)
     w = np.exp(parts[0] - logsumexp(parts[0]))
-    spread = [np.linalg.inv(p @ p.T) for p in (np.triu(u, 1) + np.diag(np.exp(d)) for u, d in zip(*parts[2:], strict=True))]
+    spread = [
+        np.linalg.inv(p @ p.T)
+        for p in (np.triu(u, 1) + np.diag(np.exp(d)) for u, d in zip(*parts[2:], strict=True))
+    ]
     mean = w @ parts[1]
     second = sum(wi * (s + np.outer(m, m)) for wi, s, m in zip(w, spread, parts[1], strict=True))
     x = np.asarray(x)
@@ -64,7 +67,11 @@ def test_the_number_of_components_is_found_and_the_density_is_near():
     assert len(found.weights) in (2, 4)
     spread = np.array([[1.0, 0.5], [0.0, 0.4]]).T @ np.array([[1.0, 0.5], [0.0, 0.4]])
     truth = logsumexp(
-        [np.log(1 / 3) + stats.multivariate_normal(c, spread).logpdf(test) for c in ([-4, 0], [4, 1], [0, 5])], axis=0
+        [
+            np.log(1 / 3) + stats.multivariate_normal(c, spread).logpdf(test)
+            for c in ([-4, 0], [4, 1], [0, 5])
+        ],
+        axis=0,
     )
     assert 0 < np.mean(truth - found.log_density(test)) < 0.03
     got = np.asarray(found.distribution().log_prob(test[:200]))

@@ -37,7 +37,9 @@ def _between(key: jax.Array) -> AbstractBijection:
 
 
 CASES = (
-    Case("log-tails", lambda k: _tails(4), bounded_kappa="identity within the borders, slopes of a few beyond"),
+    Case(
+        "log-tails", lambda k: _tails(4), bounded_kappa="identity within the borders, slopes of a few beyond"
+    ),
     Case("log-tails-between-lu", _between),
     Case("marginals", _marginals, frozen=("knots",), kept=("knots",)),
     Case("whitening", lambda k: _whitening()),

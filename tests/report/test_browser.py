@@ -376,7 +376,9 @@ def test_every_figure_is_under_the_name_of_the_delivered_flow(
     opened = open_page(tmp_path / "report.html")
     page, rungs = opened.page, record["rungs"]
     assert opened.complaints == []
-    text = page.evaluate("[...document.querySelectorAll('header, main')].map((e) => e.textContent).join(' ').replace(/\\s+/g, ' ')")
+    text = page.evaluate(
+        "[...document.querySelectorAll('header, main')].map((e) => e.textContent).join(' ').replace(/\\s+/g, ' ')"
+    )
     for words in [*says, record["decision"]["sentence"]]:
         assert words in text, words
     others = {rung["name"] for rung in rungs} - {kept}
@@ -384,7 +386,9 @@ def test_every_figure_is_under_the_name_of_the_delivered_flow(
     named = [card for card in cards if kept and kept in card]
     assert len(named) == (4 if kept else 0), cards
     assert not [card for card in cards for name in others if name in card]
-    heads = {place: page.locator(f"#{place} h2").inner_text() for place in ("conditioning", "profile", "points")}
+    heads = {
+        place: page.locator(f"#{place} h2").inner_text() for place in ("conditioning", "profile", "points")
+    }
     for place, head in heads.items():
         assert head.partition(": ")[2] == (kept if place != "points" or record["points"] else ""), heads
     table = page.locator("#frontier tbody tr")
@@ -401,7 +405,9 @@ def test_every_figure_is_under_the_name_of_the_delivered_flow(
         assert page.locator("#race tbody tr").nth(place).inner_text().split("\t")[-1].startswith(mark)
     drawn = page.locator("#profile #layers").count() == 1
     assert drawn == (record["layers"] is not None and record["layers"]["rows"] is not None)
-    assert ("no layer profile" in text) + ("Layer profile at" in text) + ("Not measured: interrupted" in text) == 1
+    assert ("no layer profile" in text) + ("Layer profile at" in text) + (
+        "Not measured: interrupted" in text
+    ) == 1
     verdicts = [word in text for word in ("Chosen:", "Nothing was chosen", "No flow is delivered")]
     assert sum(verdicts) == 1
 
@@ -413,7 +419,9 @@ def test_what_was_not_measured_is_said_and_far_rows_are_listed(tmp_path: Path, o
     page = open_page(tmp_path / "report.html", width=390).page
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     assert page.locator("#frontier td.none").all_inner_texts() == ["not measured"] * 3
-    listed = page.locator("#numbers figure", has_text="do not come back").locator("tbody tr").all_inner_texts()
+    listed = (
+        page.locator("#numbers figure", has_text="do not come back").locator("tbody tr").all_inner_texts()
+    )
     assert listed[:2] == ["100\tnan\t−40.000", "101\t0.50\t−40.000"]
     assert len(listed) == 20
     rows = page.evaluate("window.shoalViews.gains.data('source_0') ?? []")

@@ -74,7 +74,9 @@ def test_rung_zero_comes_first_and_layers_gain_on_it(result):
     x = result.prepared.parts["validation"].x
     mean, covariance = (f(result.prepared.parts["train"].x.T) for f in (lambda a: a.mean(axis=1), np.cov))
     exact = stats.multivariate_normal(mean, covariance).logpdf(x).mean() - result.prepared.log_volume
-    assert result.record["rungs"][0]["validation_log_likelihood"] == pytest.approx(exact, abs=0.1)  # tails bend rows beyond 4
+    assert result.record["rungs"][0]["validation_log_likelihood"] == pytest.approx(
+        exact, abs=0.1
+    )  # tails bend rows beyond 4
     best = result.record["rungs"][result.record["decision"]["best"]]
     assert best["validation_log_likelihood"] > exact + 0.3
 
@@ -86,7 +88,7 @@ def test_a_front_alone_is_delivered_where_layers_gain_nothing():
     assert out.flow is not None
     exact = -0.5 * (2 * np.log(2 * np.pi) + np.linalg.slogdet(np.cov(x.T))[1] + 2)
     assert out.record["test"]["log_likelihood"] == pytest.approx(exact, abs=0.1)
-    assert [e["rung"] for e in out.record["race"] if e["event"] == "rung"][0] == "gaussian, no layer"
+    assert next(e["rung"] for e in out.record["race"] if e["event"] == "rung") == "gaussian, no layer"
 
 
 def test_grown_rungs_begin_where_the_shallower_one_ended():
@@ -99,14 +101,18 @@ def test_grown_rungs_begin_where_the_shallower_one_ended():
 
 
 def test_growth_ends_where_layers_gain_less_than_the_margin():
-    out = ladder(banana(), **{**SMALL, "seeds": 1, "fronts": ("marginals",), "depths": (1, 2, 4), "margin": 5.0})
+    out = ladder(
+        banana(), **{**SMALL, "seeds": 1, "fronts": ("marginals",), "depths": (1, 2, 4), "margin": 5.0}
+    )
     assert [r.depth for r in out.rungs if r.results] == [1, 2]
     assert any("the last layers gained" in e.get("why", "") for e in out.record["race"])
 
 
 def test_a_family_is_a_value_with_its_own_settings():
     wide = Family(realnvp, name="wide", activation="relu")
-    out = ladder(banana(), **{**SMALL, "seeds": 1, "families": (wide,), "fronts": ("gaussian",), "depths": (1,)})
+    out = ladder(
+        banana(), **{**SMALL, "seeds": 1, "families": (wide,), "fronts": ("gaussian",), "depths": (1,)}
+    )
     trained = out.rungs[-1]
     assert trained.name == "wide on gaussian, 1 layer"
     assert out.record["config"]["families"] == ["wide"]

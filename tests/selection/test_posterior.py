@@ -28,7 +28,9 @@ def simulate(rows, seed):
 def fitted():
     theta, y = simulate(10_000, 1)
     settings = Settings(max_epochs=30, batch_size=256, learning_rate=3e-3)
-    return ladder(theta, context=y, families=("realnvp",), depths=(2,), hidden=(32,), seeds=1, settings=settings)
+    return ladder(
+        theta, context=y, families=("realnvp",), depths=(2,), hidden=(32,), seeds=1, settings=settings
+    )
 
 
 def test_the_density_is_the_closed_form(fitted):

@@ -32,7 +32,9 @@ def chain(name: str, *means: float) -> Chain:
 def dropped(*chains: Chain, halving: bool = False, margin: float = 0.05) -> list[str]:
     result = Race([], [])
     _drop(list(chains), halving, margin, None, result)
-    assert [e["rung"] for e in result.events] == [c.rungs[-1].name for c in sorted(chains, key=_last) if c.dropped]
+    assert [e["rung"] for e in result.events] == [
+        c.rungs[-1].name for c in sorted(chains, key=_last) if c.dropped
+    ]
     return [c.dropped for c in chains]
 
 
@@ -41,7 +43,11 @@ def _last(made: Chain) -> float:
 
 
 def test_a_chain_that_is_surely_behind_is_dropped_and_the_best_goes_on():
-    assert [bool(d) for d in dropped(chain("a", 0.0), chain("b", -0.5), chain("c", -0.1))] == [False, True, True]
+    assert [bool(d) for d in dropped(chain("a", 0.0), chain("b", -0.5), chain("c", -0.1))] == [
+        False,
+        True,
+        True,
+    ]
 
 
 def test_a_difference_that_may_be_chance_drops_nobody():

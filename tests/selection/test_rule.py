@@ -150,14 +150,20 @@ def told(candidates: Sequence[Candidate], delivered: int, gate: str, monkeypatch
 
 
 def test_the_sentence_names_the_chosen_rung_and_its_own_figures(monkeypatch):
-    text = told([rung(0, -1.0, q99=2.0), rung(2, -0.05, q99=3.0), rung(4, 0.0, q99=5.0)], 1, "both gates", monkeypatch)
-    assert text.startswith("Chosen: nsf on marginals, 2 layers; as good as the best (nsf on marginals, 4 layers): behind by 0.05")
+    text = told(
+        [rung(0, -1.0, q99=2.0), rung(2, -0.05, q99=3.0), rung(4, 0.0, q99=5.0)], 1, "both gates", monkeypatch
+    )
+    assert text.startswith(
+        "Chosen: nsf on marginals, 2 layers; as good as the best (nsf on marginals, 4 layers): behind by 0.05"
+    )
     assert "99 % κ 3," in text
     assert "κ 5" not in text
 
 
 def test_the_sentence_says_what_is_delivered_where_nothing_is_chosen(monkeypatch):
     text = told([rung(0, -1.0, q99=2.0), rung(4, 0.0, q99=1e6)], 0, "both gates", monkeypatch)
-    assert text.startswith("No rung that is as good as the best (nsf on marginals, 4 layers) has LIMITS. Delivered: marginals, no layer")
+    assert text.startswith(
+        "No rung that is as good as the best (nsf on marginals, 4 layers) has LIMITS. Delivered: marginals, no layer"
+    )
     assert "99 % κ 2," in text
     assert text.endswith("Try another.")

@@ -88,6 +88,11 @@ from shoal.bijections.conditioners import HeldConditioner as HeldConditioner
 from shoal.bijections.conditioners import KnotConditioner as KnotConditioner
 from shoal.bijections.conditioners import MaskedConditioner as MaskedConditioner
 from shoal.bijections.conditioners import ReLUNetwork as ReLUNetwork
+from shoal.bijections.fronts import LogTails as LogTails
+from shoal.bijections.fronts import Marginals as Marginals
+from shoal.bijections.fronts import Whitening as Whitening
+from shoal.bijections.fronts import marginals as marginals
+from shoal.bijections.fronts import whitening as whitening
 from shoal.bijections.transformers import AbstractScaleMap as AbstractScaleMap
 from shoal.bijections.transformers import AbstractTransformer as AbstractTransformer
 from shoal.bijections.transformers import Additive as Additive
@@ -96,8 +101,3 @@ from shoal.bijections.transformers import ExponentialScale as ExponentialScale
 from shoal.bijections.transformers import RationalQuadratic as RationalQuadratic
 from shoal.bijections.transformers import SigmoidScale as SigmoidScale
 from shoal.bijections.transformers import SoftBoundedScale as SoftBoundedScale
-from shoal.bijections.fronts import LogTails as LogTails
-from shoal.bijections.fronts import Marginals as Marginals
-from shoal.bijections.fronts import Whitening as Whitening
-from shoal.bijections.fronts import marginals as marginals
-from shoal.bijections.fronts import whitening as whitening

@@ -46,7 +46,8 @@ def fit(
         _option("Add noise of one step to columns of repeated, rounded values.", _TABLE, metavar="auto|off"),
     ] = "auto",
     parts: Annotated[
-        str, _option("Shares of training, validation and test rows; the last may be 0.", _TABLE, metavar="N,N,N")
+        str,
+        _option("Shares of training, validation and test rows; the last may be 0.", _TABLE, metavar="N,N,N"),
     ] = "80,10,10",
     fronts: Annotated[
         str | None,
@@ -56,10 +57,10 @@ def fit(
             metavar="A,B",
         ),
     ] = None,
-    families: Annotated[
-        str, _option(f"Out of {', '.join(FAMILY_NAMES)}.", _LADDER, metavar="A,B")
-    ] = "nsf",
-    depths: Annotated[str, _option("Numbers of layers to try, beside none.", _LADDER, metavar="N,N")] = "1,2,4,8",
+    families: Annotated[str, _option(f"Out of {', '.join(FAMILY_NAMES)}.", _LADDER, metavar="A,B")] = "nsf",
+    depths: Annotated[
+        str, _option("Numbers of layers to try, beside none.", _LADDER, metavar="N,N")
+    ] = "1,2,4,8",
     start: Annotated[
         str, _option("Deeper rungs begin from the shallower one, or anew.", _LADDER, metavar="grow|scratch")
     ] = "grow",
@@ -78,7 +79,8 @@ def fit(
         str | None, _option("Time for all rungs together, such as 90s, 5m or 1h.", _LADDER, metavar="TIME")
     ] = None,
     hidden: Annotated[
-        str | None, _option("Widths of the hidden layers; the family's own without.", _TRAINING, metavar="N,N")
+        str | None,
+        _option("Widths of the hidden layers; the family's own without.", _TRAINING, metavar="N,N"),
     ] = None,
     batch_size: Annotated[int, _option("Rows in a step.", _TRAINING)] = 512,
     max_epochs: Annotated[int, _option("Passes over the training rows.", _TRAINING)] = 100,

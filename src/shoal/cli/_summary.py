@@ -63,7 +63,9 @@ def _marks(record: Mapping[str, Any], place: int) -> str:
     decision = record.get("decision") or {}
     if decision.get("chosen") == place:
         return "chosen"
-    return next((word for key, word in (("kept", "delivered"), ("best", "best")) if decision.get(key) == place), "")
+    return next(
+        (word for key, word in (("kept", "delivered"), ("best", "best")) if decision.get(key) == place), ""
+    )
 
 
 def _number(value: Any, form: str = ".3f") -> str:

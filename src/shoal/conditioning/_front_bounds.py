@@ -1,7 +1,8 @@
 """Bounds of `LogTails` and `Marginals` on a box, column by column.
 
-A bin of a rational-quadratic curve with mean slope s and end slopes d0, d1 has slopes s^2 a / b^2 with a between the least and
-the largest of (d0, s, d1), b between the least and the largest of s and (2 s + d0 + d1) / 4, the ends of its denominator.
+A bin of a rational-quadratic curve with mean slope s and end slopes d0, d1 has slopes s^2 a / b^2 with a between the
+least and the largest of (d0, s, d1), b between the least and the largest of s and (2 s + d0 + d1) / 4, the ends of its
+denominator.
 """
 
 import numpy as np

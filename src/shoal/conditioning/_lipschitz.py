@@ -11,7 +11,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 import shoal.conditioning._bump_bounds
-import shoal.conditioning._coupling_bounds  # noqa: F401  (all register their classes)
+import shoal.conditioning._coupling_bounds
 import shoal.conditioning._front_bounds  # noqa: F401
 from shoal._scalars import FloatArray
 from shoal.bijections import AbstractBijection, layer_name, layers_of

@@ -44,7 +44,12 @@ class Components:
 
 
 def fit_gaussian_mixture(
-    x: FloatArray, count: int, weights: FloatArray | None = None, *, seed: int = 0, deadline: float | None = None
+    x: FloatArray,
+    count: int,
+    weights: FloatArray | None = None,
+    *,
+    seed: int = 0,
+    deadline: float | None = None,
 ) -> Components:
     """`count` normals fitted to rows (rows, n) by EM from k-means++ (Arthur and Vassilvitskii 2007) and a few k-means steps.
 
@@ -75,8 +80,8 @@ def choose_gaussian_mixture(
 ) -> Components:
     """The mixture of 1, 2, 4, ... normals with the highest likelihood of the `validation` rows.
 
-    Doubling ends where two doublings in a row gained nothing, where components would have fewer than `ROWS_PER_NUMBER` rows a
-    column, or where the next one would not fit into `seconds`.
+    Doubling ends where two doublings in a row gained nothing, where components would have fewer than `ROWS_PER_NUMBER`
+    rows a column, or where the next one would not fit into `seconds`.
     """
     started, best, top, worse, count, last = time.monotonic(), None, -np.inf, 0, 1, 0.0
     while worse < 2:
@@ -85,7 +90,9 @@ def choose_gaussian_mixture(
         before = time.monotonic()
         if best is not None and before - started + 2.0 * last > seconds:
             break
-        found = fit_gaussian_mixture(x, count, weights, seed=seed, deadline=started + seconds if best else None)
+        found = fit_gaussian_mixture(
+            x, count, weights, seed=seed, deadline=started + seconds if best else None
+        )
         value = float(np.average(_raised(found.log_density(validation)), weights=validation_weights))
         if best is None or value > top:
             best, top, worse = found, value, 0
@@ -102,7 +109,9 @@ def _raised(logs: FloatArray) -> FloatArray:
     return np.maximum(logs, np.partition(logs, few)[few]) if len(logs) > few else logs
 
 
-def _climbed(found: Components, x: FloatArray, w: FloatArray, steps: int, deadline: float | None) -> Components:
+def _climbed(
+    found: Components, x: FloatArray, w: FloatArray, steps: int, deadline: float | None
+) -> Components:
     old = -np.inf
     for _ in range(steps):
         shares, total = [], 0.0

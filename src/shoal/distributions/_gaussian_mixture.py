@@ -17,8 +17,9 @@ _HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
 class GaussianMixture(AbstractDistribution):
     """sum_k w_k N(mean_k, Σ_k), Σ_k^{-1} = P_k P_k^T, P_k upper triangular with diagonal exp(log_diagonals_k).
 
-    `logits` (K,): w = softmax; `means` (K, n); `uppers` (K, n, n): entries above the diagonal count; `log_diagonals` (K, n). All
-    are trained. log p(x) = logsumexp_k(log w_k + sum log_diagonals_k - |P_k^T (x - mean_k)|^2 / 2) - n log(2 π) / 2.
+    `logits` (K,): w = softmax; `means` (K, n); `uppers` (K, n, n): entries above the diagonal count; `log_diagonals`
+    (K, n). All are trained. log p(x) = logsumexp_k(log w_k + sum log_diagonals_k - |P_k^T (x - mean_k)|^2 / 2) - n
+    log(2 π) / 2.
     **Raises:** ValueError for shapes that do not fit.
     """
 
@@ -54,7 +55,11 @@ class GaussianMixture(AbstractDistribution):
         factors = self._factors()
         at_means = jnp.sum(self.means[:, :, None] * factors, axis=1)
         z = matmul(jnp.moveaxis(factors, 1, 2).reshape(k * n, n), x).reshape(k, n) - at_means
-        logs = jax.nn.log_softmax(self.logits) + jnp.sum(self.log_diagonals, axis=1) - 0.5 * jnp.sum(z * z, axis=1)
+        logs = (
+            jax.nn.log_softmax(self.logits)
+            + jnp.sum(self.log_diagonals, axis=1)
+            - 0.5 * jnp.sum(z * z, axis=1)
+        )
         return jax.nn.logsumexp(logs) - n * _HALF_LOG_2PI
 
     def sample_rows(

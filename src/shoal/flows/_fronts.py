@@ -32,7 +32,6 @@ from shoal.distributions import (
     StandardNormal,
     choose_gaussian_mixture,
 )
-
 from shoal.flows._common import restacked
 
 FIRST, SECOND, LAST = ("standardize", "marginals"), "gaussian", "mixture"
@@ -94,10 +93,12 @@ class Front:
             return flow
         return Flow(shallow.base, Chain([restacked(ours[0], joined), *theirs[1:]]))
 
+
 class Fronts:
     """Sets fronts from one table, each part once however many fronts have it.
 
-    **Arguments:** `train`, `validation`: the rows, standardised; `seed`: of the mixtures; `seconds`: that a mixture may take.
+    **Arguments:** `train`, `validation`: the rows, standardised; `seed`: of the mixtures; `seconds`: that a mixture may
+    take.
     """
 
     def __init__(self, train: Sample, validation: Sample, *, seed: int = 0, seconds: float = np.inf):
@@ -126,7 +127,9 @@ class Fronts:
         validation = None if bare else logs + log_det
         return Front(name, parts, base, validation, time.monotonic() - started)
 
-    def _reached(self, words: tuple[str, ...]) -> tuple[tuple[AbstractBijection, ...], FloatArray, FloatArray, FloatArray]:
+    def _reached(
+        self, words: tuple[str, ...]
+    ) -> tuple[tuple[AbstractBijection, ...], FloatArray, FloatArray, FloatArray]:
         """The parts, the latents of both samples, and the log-dets of the validation rows."""
         if words in self._known:
             return self._known[words]
@@ -166,5 +169,3 @@ def _to_latent(
 @eqx.filter_jit
 def _run(step: AbstractBijection, x, context):
     return jax.vmap(step.inverse_and_log_det, in_axes=(0, None if context is None else 0))(x, context)
-
-

@@ -79,7 +79,8 @@ def _shapes(names: Sequence[str]) -> list[int]:
     """The place of each shape; that of fronts alone is the last, and the twelve colours come back with other shapes."""
     count = len(_SHAPES) - 1
     return [
-        count if name == NO_LAYER else (index + index // len(_PALETTE)) % count for index, name in enumerate(names)
+        count if name == NO_LAYER else (index + index // len(_PALETTE)) % count
+        for index, name in enumerate(names)
     ]
 
 

@@ -22,9 +22,7 @@ class Gates:
     @property
     def limits(self) -> str:
         """The two limits in words."""
-        return (
-            f"99 % κ at most {self.max_condition:.6g} and 99.9 % of float32 round trips within {self.max_round_trip:.3g}"
-        )
+        return f"99 % κ at most {self.max_condition:.6g} and 99.9 % of float32 round trips within {self.max_round_trip:.3g}"
 
 
 @dataclass(frozen=True)
@@ -81,7 +79,9 @@ def _delivery(rungs: Sequence[Rung], choice: Choice, prepared: Prepared, gates: 
         (i for i, v in enumerate(choice.verdicts) if v is not None and rungs[i].figures),
         key=lambda i: -_value(choice, i),
     )
-    wide = f"--max-condition {_next_power(max((_condition(rungs[i]) for i in choice.good()), default=np.inf))}"
+    wide = (
+        f"--max-condition {_next_power(max((_condition(rungs[i]) for i in choice.good()), default=np.inf))}"
+    )
     single = [i for i in ranked if (v := choice.verdicts[i]) is not None and v.invertible]
     if single:
         why = "the likeliest whose float32 round trips pass, whatever its κ"

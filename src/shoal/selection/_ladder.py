@@ -1,7 +1,7 @@
 """The depth ladder: fronts and flows of growing depth on one table, and the shallowest that is as good as the best and safe.
 
-Rung 0 is a front alone, a closed form; a race (`_race`) gives the time to the chains that win. Condition numbers are those of
-latent -> standardised data. The test part is read once, after the choice.
+Rung 0 is a front alone, a closed form; a race (`_race`) gives the time to the chains that win. Condition numbers are
+those of latent -> standardised data. The test part is read once, after the choice.
 """
 
 from collections.abc import Callable, Sequence
@@ -106,16 +106,16 @@ def ladder(
       `columns`, `context`, `weights` as in `shoal.tables.as_table`.
     - `fronts`: what stands between data and layers, any of `shoal.flows.FRONTS`; each alone is a rung of 0 layers, in closed
       form. None: all that are good for some table, of which the three likeliest get layers.
-    - `families`: names out of `shoal.flows.FAMILIES`, or `Family` values such as `Family(nsf, bins=16)`. `depths`: numbers of
-      layers. `start`: "grow" begins a rung from the weights of the chain's shallower one, new layers at the identity;
-      "scratch" begins anew. `seeds`: trained side by side.
+    - `families`: names out of `shoal.flows.FAMILIES`, or `Family` values such as `Family(nsf, bins=16)`. `depths`:
+      numbers of layers. `start`: "grow" begins a rung from the weights of the chain's shallower one, new layers at the
+      identity; "scratch" begins anew. `seeds`: trained side by side.
     - `time_limit`: seconds for everything. Without one, a chain ends where its last layers surely gained less than `margin`.
-    - `margin`: nats a row that a flow may be behind the best (95 % upper bound) and count as good; None: 0.02 times the square
-      root of the number of columns.
-    - `max_condition`: bound on the 99 % quantile of κ (latent -> standardised data, validation points); `max_round_trip`: bound
-      on the 99.9 % quantile of the float32 error of data -> latent -> data, in standard deviations.
-    - `dequantize`: "auto" adds uniform noise of one step to lattice columns, in all parts; "off" does not. `parts`: shares of
-      training, validation and test rows; a test share of 0 leaves no test part.
+    - `margin`: nats a row that a flow may be behind the best (95 % upper bound) and count as good; None: 0.02 times the
+      square root of the number of columns.
+    - `max_condition`: bound on the 99 % quantile of κ (latent -> standardised data, validation points);
+      `max_round_trip`: bound on the 99.9 % quantile of the float32 error of data -> latent -> data, in standard deviations.
+    - `dequantize`: "auto" adds uniform noise of one step to lattice columns, in all parts; "off" does not. `parts`:
+      shares of training, validation and test rows; a test share of 0 leaves no test part.
 
     **Other arguments:** `hidden`: widths of conditioners (None: the family's own); `settings`: how weights are moved, see
     `shoal.training.Settings`; `dtype`: of the weights ("float64" needs JAX's 64-bit switch); `seed`: of the split, the noise
@@ -147,7 +147,9 @@ def ladder(
     interrupted = run.interrupted
     if progress is not None:
         progress({"stage": "measuring", "fraction": 1.0})
-    choice, delivery = decide(run.rungs, prepared, gates, lambda: not interrupted and _has_time(clock, run.rungs))
+    choice, delivery = decide(
+        run.rungs, prepared, gates, lambda: not interrupted and _has_time(clock, run.rungs)
+    )
     flow = scores = test = layers = None
     if delivery is not None:
         rung = run.rungs[delivery.rung]
@@ -191,7 +193,11 @@ def _has_time(clock: Clock, rungs: Sequence[Rung]) -> bool:
 def in_user_units(inner: Flow | Padded, prepared: Prepared) -> Flow | Padded:
     """The flow on standardised rows as a flow in the user's units, with column names."""
     body, table = inner.bijection, prepared.table
-    if body.context_shape is not None and prepared.context_mean is not None and prepared.context_scale is not None:
+    if (
+        body.context_shape is not None
+        and prepared.context_mean is not None
+        and prepared.context_scale is not None
+    ):
         body = StandardizedContext(
             body,
             jnp.asarray(prepared.context_mean, inner.dtype),
@@ -220,7 +226,12 @@ def _test(inner: Flow | Padded, prepared: Prepared) -> tuple[FloatArray | None, 
     mean = float(np.average(scores, weights=w))
     error = float(np.sqrt(np.sum(w**2 * (scores - mean) ** 2)) / np.sum(w))
     robust = winsorised(scores[None], part.weights)
-    return scores, {"log_likelihood": mean, "standard_error": error, "winsorised": robust, "rows": len(scores)}
+    return scores, {
+        "log_likelihood": mean,
+        "standard_error": error,
+        "winsorised": robust,
+        "rows": len(scores),
+    }
 
 
 def _layers(

@@ -125,7 +125,9 @@ def _zero(
 ) -> list[Front]:
     """Set the fronts, each with its rung 0."""
     sample = {
-        name: Sample(part.x, part.context, part.weights) for name, part in prepared.parts.items() if name != "test"
+        name: Sample(part.x, part.context, part.weights)
+        for name, part in prepared.parts.items()
+        if name != "test"
     }
     mixtures = max(sum("mixture" in name for name in names), 1)
     seconds = np.inf if clock.limit is None else FRONT_SHARE * clock.limit / mixtures
@@ -189,11 +191,15 @@ def _share(clock: Clock, waiting: int, last: bool, alive: list[Chain], plan: lis
     return clock.fixed + FIRST_SHARE * training / (rounds * waiting)
 
 
-def _after(rung: Rung, chain: Chain, clock: Clock, prepared: Prepared, result: Race, listen: Listener) -> None:
+def _after(
+    rung: Rung, chain: Chain, clock: Clock, prepared: Prepared, result: Race, listen: Listener
+) -> None:
     if rung.log_likelihoods:
         chain.rungs.append(rung)
     else:
-        chain.dropped = rung.dropped = "not one epoch in its time" if rung.status != "diverged" else "diverged"
+        chain.dropped = rung.dropped = (
+            "not one epoch in its time" if rung.status != "diverged" else "diverged"
+        )
     if rung.results:
         spent = sum(row["seconds"] for row in rung.results[0].history)
         clock.fixed = 0.5 * clock.fixed + 0.5 * min(max(rung.seconds - spent, 1.0), 4 * FIXED)
@@ -208,7 +214,9 @@ def _drop(alive: list[Chain], halving: bool, margin: float, weights: FloatArray 
         behind = None if place == 0 else _loss(ranked[0].rungs[-1], rung, weights)
         gain = None if len(chain.rungs) < 2 else _loss(rung, chain.rungs[-2], weights)
         if behind is not None and behind.mean - ONE_SIDED * behind.standard_error > 0:
-            chain.dropped = f"behind {ranked[0].rungs[-1].name} by {behind.mean:.3g} ± {behind.standard_error:.2g} nats"
+            chain.dropped = (
+                f"behind {ranked[0].rungs[-1].name} by {behind.mean:.3g} ± {behind.standard_error:.2g} nats"
+            )
         elif gain is not None and gain.mean + ONE_SIDED * gain.standard_error < margin:
             chain.dropped = f"the last layers gained {gain.mean:.3g} ± {gain.standard_error:.2g} nats"
         elif halving and place >= max(len(ranked) // 2, 1):
@@ -244,4 +252,12 @@ def _tell(rung: Rung, prepared: Prepared, result: Race, listen: Listener) -> Non
     result.note("rung", rung, seconds=rung.seconds, validation=value, status=rung.status)
     if listen is not None:
         summary = {} if value is None else {"validation": value}
-        listen({"stage": "rung", "rung": rung.name, "status": rung.status, "seconds": rung.seconds, "summary": summary})
+        listen(
+            {
+                "stage": "rung",
+                "rung": rung.name,
+                "status": rung.status,
+                "seconds": rung.seconds,
+                "summary": summary,
+            }
+        )

@@ -1,4 +1,4 @@
-"""The optimizer of a rung: Adam, with a smaller rate for the front and the base, which are set from data and near their place."""
+"""The optimizer of a rung: Adam, with a smaller rate for the front and the base, which start near their best."""
 
 from typing import Any
 

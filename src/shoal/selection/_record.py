@@ -11,9 +11,9 @@ import numpy as np
 from shoal._scalars import FloatArray
 from shoal.distributions import Flow, Padded
 from shoal.records import system_info
+from shoal.selection._choice import Delivery
 from shoal.selection._evaluate import POINTS, Figures
 from shoal.selection._prepare import Prepared
-from shoal.selection._choice import Delivery
 from shoal.selection._race import Race
 from shoal.selection._rule import ONE_SIDED, Choice, paired_difference, winsorised
 from shoal.selection._rung import Rung
@@ -160,7 +160,9 @@ def _gain(rungs: Sequence[Rung], index: int, choice: Choice, prepared: Prepared)
     line = [
         i
         for i, other in enumerate(rungs[:index])
-        if other.front == rung.front and other.family in (None, rung.family) and choice.verdicts[i] is not None
+        if other.front == rung.front
+        and other.family in (None, rung.family)
+        and choice.verdicts[i] is not None
     ]
     if rung.family is None or choice.verdicts[index] is None or not line:
         return None

@@ -1,10 +1,11 @@
 """The decision rule of the ladder, on plain arrays.
 
-best: the rung with the highest log-likelihood of the validation rows, averaged over seeds, by a mean that single rows can not
-move (`training.winsorised_mean`). What another rung loses against it is the winsorised mean of the paired differences, row by
-row, with its standard error; spread over seeds is added in quadrature. A rung is *as good* if the upper end of a one-sided
-95 % interval of its loss is below the margin, *worse* if the lower end is not below it, *undecided* between. Chosen: the
-shallowest as-good rung that is well conditioned, numerically invertible, and not behind the best rung 0.
+best: the rung with the highest log-likelihood of the validation rows, averaged over seeds, by a mean that single rows
+can not move (`training.winsorised_mean`). What another rung loses against it is the winsorised mean of the paired
+differences, row by row, with its standard error; spread over seeds is added in quadrature. A rung is *as good* if the
+upper end of a one-sided 95 % interval of its loss is below the margin, *worse* if the lower end is not below it,
+*undecided* between. Chosen: the shallowest as-good rung that is well conditioned, numerically invertible, and not
+behind the best rung 0.
 """
 
 from collections.abc import Sequence

@@ -20,7 +20,6 @@ from shoal.selection._rates import BEHIND_A_FRONT
 from shoal.selection._rule import Candidate, winsorised
 from shoal.training import ConditioningMonitor, FitResult, Settings, fit_many
 
-
 Start = Literal["grow", "scratch"]
 
 
@@ -89,7 +88,9 @@ class Rung:
             depth=self.depth,
             log_likelihoods=np.stack(self.log_likelihoods),
             condition_q99=max(f.condition.q99 for f in self.figures) if measured else None,
-            round_trip=float(np.max([f.round_trips["float32"].q999 for f in self.figures])) if measured else None,
+            round_trip=float(np.max([f.round_trips["float32"].q999 for f in self.figures]))
+            if measured
+            else None,
         )
 
     def best_seed(self, weights: FloatArray | None) -> int:
@@ -134,7 +135,9 @@ def train(
     ]
     if shared.start == "grow" and before is not None:
         start = [front.grown(flow, old) for flow, old in zip(start, before.flows, strict=True)]
-    folder = None if shared.folder is None else shared.folder / f"{rung.chain}, {rung.depth}".replace(" ", "-")
+    folder = (
+        None if shared.folder is None else shared.folder / f"{rung.chain}, {rung.depth}".replace(" ", "-")
+    )
     rung.results = fit_many(
         start,
         part.x,

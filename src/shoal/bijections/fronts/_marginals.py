@@ -16,10 +16,10 @@ from shoal.bijections.fronts._tails import lengthened, shortened, tail_index
 class Marginals(AbstractBijection):
     """z_i = m_i(x_i), m_i increasing: K rational-quadratic bins between K + 1 knots, log tails beyond them.
 
-    `knots` (n, K + 1): places in x, ascending, fixed; `first` (n,): the latent of the first knot; `log_heights` (n, K): of the
-    bins in z; `log_slopes` (n, K + 1): dz/dx at the knots; `raw_tails` (n, 2): of the tail indices λ, lower and upper. A tail
-    goes on from its knot with distance e and slope d as z = z_K + log1p(λ d e) / λ. `marginals` sets all of it from rows.
-    log|det dz/dx| = sum log m_i'. Both directions are closed forms (the inverse of a bin solves one quadratic).
+    `knots` (n, K + 1): places in x, ascending, fixed; `first` (n,): the latent of the first knot; `log_heights` (n, K):
+    of the bins in z; `log_slopes` (n, K + 1): dz/dx at the knots; `raw_tails` (n, 2): of the tail indices λ, lower and
+    upper. A tail goes on from its knot with distance e and slope d as z = z_K + log1p(λ d e) / λ. `marginals` sets all of it
+    from rows. log|det dz/dx| = sum log m_i'. Both directions are closed forms (the inverse of a bin solves one quadratic).
     **Raises:** ValueError for shapes that do not fit and knots that do not ascend.
     """
 
@@ -47,7 +47,11 @@ class Marginals(AbstractBijection):
             )
         if not bool(jnp.all(jnp.diff(knots, axis=1) > 0)):
             raise ValueError("`Marginals(knots=...)` must ascend strictly in every column.")
-        self.knots, self.first, self.raw_tails = jnp.asarray(knots), jnp.asarray(first), jnp.asarray(raw_tails)
+        self.knots, self.first, self.raw_tails = (
+            jnp.asarray(knots),
+            jnp.asarray(first),
+            jnp.asarray(raw_tails),
+        )
         self.log_heights, self.log_slopes = jnp.asarray(log_heights), jnp.asarray(log_slopes)
         self.shape, self.context_shape = (n,), None
 

@@ -1,4 +1,4 @@
-"""Setting `Marginals` from rows, in NumPy float64: knots at weighted quantiles, how many by what they gain on held-out rows."""
+"""Setting `Marginals` from rows, in NumPy float64: knots at weighted quantiles, as many as held-out rows ask for."""
 
 from typing import NamedTuple
 

@@ -16,7 +16,8 @@ LEAST_SHARE = 1e-10  # of the largest eigenvalue: what the smallest one is raise
 
 
 class Whitening(AbstractBijection):
-    """z = U L (x - mean - slopes c), L lower triangular with diagonal exp(log_diagonal), U unit upper triangular, I at the start.
+    """z = U L (x - mean - slopes c), L lower triangular with diagonal exp(log_diagonal), U unit upper triangular, I at
+    the start.
 
     `lower`, `upper` (n, n): entries below and above the diagonal count; `mean`, `log_diagonal` (n,); `slopes` (n, c) where
     there is a context c, else None. All are trained.
@@ -83,11 +84,15 @@ def whitening(
 
     The mean is the (weighted) least-squares fit, the covariance that of its residuals; eigenvalues below 1e-10 of the
     largest are raised to that, which makes it invertible where columns are (nearly) linear functions of each other, or rows
-    are fewer than columns. A handful of rows (a thousandth, one at least) that lie beyond `FAR` deviations of the middle of a
-    column are held at the next row, or at that distance: no single cell decides a covariance.
+    are fewer than columns. A handful of rows (a thousandth, one at least) that lie beyond `FAR` deviations of the
+    middle of a column are held at the next row, or at that distance: no single cell decides a covariance.
     """
     x = _held(np.asarray(x, np.float64))
-    w = np.full(len(x), 1.0 / len(x)) if weights is None else np.asarray(weights, np.float64) / np.sum(weights)
+    w = (
+        np.full(len(x), 1.0 / len(x))
+        if weights is None
+        else np.asarray(weights, np.float64) / np.sum(weights)
+    )
     ones = np.ones((len(x), 1))
     features = ones if context is None else np.hstack([ones, np.asarray(context, np.float64)])
     root = np.sqrt(w)[:, None]
@@ -98,7 +103,12 @@ def whitening(
     factor = np.linalg.qr((vectors * np.sqrt(values)).T)[1].T  # lower triangular, its square the covariance
     factor = factor * np.sign(np.diag(factor))
     inverse = solve_triangular(factor, np.eye(x.shape[1]), lower=True)
-    parts = (fitted[0], np.tril(inverse, -1), np.log(np.diag(inverse)), None if context is None else fitted[1:].T)
+    parts = (
+        fitted[0],
+        np.tril(inverse, -1),
+        np.log(np.diag(inverse)),
+        None if context is None else fitted[1:].T,
+    )
     return Whitening(*(None if part is None else jnp.asarray(part, jnp.result_type(float)) for part in parts))
 
 
