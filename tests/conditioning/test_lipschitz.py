@@ -47,14 +47,16 @@ from shoal.bijections import (
     layers_of,
 )
 from shoal.conditioning import composed, compute, extremes, from_bijection, lipschitz_bounds
+from shoal.conditioning._intervals import Box
+from shoal.conditioning._transformer_bounds import transformer_bounds
 from tests.conditioning.shaken import shaken
 
 N, POINTS = 4, 200
 KEY = jr.key(5)
 
 
-def affine(**settings):
-    return dense_coupling(halves(N), Affine(), hidden=(7, 5), key=KEY, **settings)
+def affine(scale=None, **settings):
+    return dense_coupling(halves(N), Affine(scale), hidden=(7, 5), key=KEY, **settings)
 
 
 CASES = {
@@ -75,6 +77,8 @@ CASES = {
     "affine, nothing kept": dense_coupling(Partition(1, []), Affine(), key=KEY),
     "affine, context": affine(context_dim=2),
     "additive": dense_coupling(Partition(N, [3, 0, 1]), Additive(), hidden=(6,), key=KEY),
+    "spline, nothing kept": dense_coupling(Partition(3, []), RationalQuadratic(4, 2.0), key=KEY),
+    "inverse spline, nothing kept": Inverse(dense_coupling(Partition(3, []), RationalQuadratic(3), key=KEY)),
     "inverse affine": Inverse(affine()),
     "lu": LULinear(N, key=KEY),
     "dense": DenseLinear(N, key=KEY),
@@ -180,6 +184,33 @@ def trained(flow, x):
     return eqx.combine(run(arrays), static)
 
 
+@pytest.mark.parametrize("turned", [False, True], ids=["forward", "inverse"])
+def test_images_and_slopes_of_splines_over_boxes_of_raw_values(turned):
+    """Every image and every own slope lies in the stated range."""
+    transformer, m = RationalQuadratic(4, 2.0), 3
+    f = transformer.inverse if turned else transformer.forward
+    rng = np.random.default_rng(4)
+    run = jax.jit(jax.vmap(f))
+    with jax.enable_x64(True):
+        for radius in (1e-6, 0.3, 3.0):
+            centre = rng.normal(size=13 * m)
+            low, high = np.array([-3.0, -1.0, 0.5]), np.array([-1.5, 1.0, 4.0])
+            raw = centre + radius * rng.uniform(-1, 1, size=(400, 13 * m))
+            points = rng.uniform(low, high, size=(400, m))
+            image, logs = run(jnp.asarray(raw), jnp.asarray(points))
+            found = transformer_bounds(
+                transformer, Box(centre - radius, centre + radius), Box(low, high), turned
+            )
+            assert found is not None
+            own = (found.inverse if turned else found.forward).own
+            assert (np.asarray(image) >= found.image.low).all()
+            assert (np.asarray(image) <= found.image.high).all()
+            assert (np.exp(logs) >= own.low).all()
+            assert (np.exp(logs) <= own.high).all()
+            if radius < 1e-3:
+                assert (np.log(own.high) - np.log(own.low)).max() < 12
+
+
 def test_where_no_bound_is_known_there_is_none():
     spline = dense_coupling(halves(N), RationalQuadratic(), hidden=(4,), key=KEY)
     rows = lipschitz_bounds(Chain([affine(), spline, affine(), SignFlip(N, [0])]), -np.ones(N), np.ones(N))
@@ -189,8 +220,10 @@ def test_where_no_bound_is_known_there_is_none():
         "Coupling(Affine)",
         "SignFlip",
     ]
-    assert [r.forward is None for r in rows] == [False, True, True, False]
-    assert rows[1].low is None
+    assert [r.forward is None for r in rows] == [False, True, False, False]
+    assert (
+        rows[1].low is not None
+    )  # the image of a spline is known, and so are the bounds of what comes after it
     assert composed(rows).forward is None
     assert composed(rows).inverse is None
     assert composed(rows[:1]).forward == pytest.approx(rows[0].forward)

@@ -36,12 +36,13 @@ def _(layer: Coupling, box: Box | None, context: FloatArray | None, turned: bool
     return Piece(stretch, shrink, Box(low, high))
 
 
-def _norm(net: ConditionerBounds, slopes: Slopes | None) -> float | None:
-    """The 2-norm of [[1, 0], [|C|, max f']], rounded up; what is not finite stays so."""
-    if slopes is None:
+def _norm(net: ConditionerBounds, slopes: Slopes) -> float | None:
+    """The 2-norm of [[1, 0], [|C|, max f']], rounded up; what is not finite stays so. None: |C| is not known."""
+    m, kept = len(slopes.own.low), net.skip.shape[1]
+    if slopes.rates is None and kept:
         return None
-    m = len(slopes.own.low)
-    below = net.norm([(rate, slice(p * m, (p + 1) * m)) for p, rate in enumerate(slopes.rates)])
+    rates = slopes.rates or ()  # where nothing is kept C is empty
+    below = net.norm([(r, slice(p * m, (p + 1) * m)) for p, r in enumerate(rates)]) if kept else 0.0
     scale = float(slopes.own.high.max())
     if not np.isfinite(below + scale):
         return below + scale
