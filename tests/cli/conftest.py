@@ -49,12 +49,16 @@ def record(status: str = "finished", **changes: Any) -> dict[str, Any]:
         "epoch": [1, 2],
         "train": [-3.0, -2.5],
         "validation": [-3.1, "nan"],
+        "validation_mean": [-3.2, "nan"],
+        "far_rows": [1, 0],
         "learning_rate": [1e-3, 1e-4],
     }
-    seed = {"seed": 0, "status": status, "seconds": 1.5, "curve": curve}
+    seed = {"seed": 0, "status": status, "seconds": 1.5, "first_validation": -4.0, "curve": curve}
     rung = {
-        "family": "realnvp",
+        "front": "gaussian",
+        "family": "nsf on gaussian",
         "depth": 2,
+        "name": "nsf on gaussian, 2 layers",
         "parameters": 1234,
         "seconds": 1.5,
         "status": status,
@@ -62,19 +66,27 @@ def record(status: str = "finished", **changes: Any) -> dict[str, Any]:
         "validation_log_likelihood": -2.5,
         "difference": 0.0,
         "standard_error": 0.0,
+        "upper": 0.0,
+        "state": "as good",
         "as_good": True,
         "condition": {"median": 3.0, "q99": 10.0, "max": 20.0, "unresolved": 0},
-        "round_trip": {"float32": {"median": 1e-7, "max": 1e-6}, "float64": {"median": 1e-16, "max": 1e-15}},
+        "round_trip": {"float32": {"median": 1e-7, "q999": 5e-7, "max": 1e-6}},
         "chosen": True,
     }
-    empty = {"family": "spline", "depth": 16, "status": "not started", "seeds": []}
+    alone = {
+        "front": "gaussian", "family": "gaussian", "depth": 0, "name": "gaussian, no layer", "status": "closed form",
+        "seeds": [], "validation_log_likelihood": -3.75, "difference": 1.25, "standard_error": 0.01, "upper": 1.26645,
+        "state": "worse",
+    }  # fmt: skip
+    empty = {"family": "nsf on gaussian", "depth": 16, "name": "nsf on gaussian, 16 layers", "status": "not started",
+             "seeds": []}  # fmt: skip
     return {
         "format": 1,
         "kind": "fit",
         "data": {"source": "t.csv", "rows": 150, "columns": ["a", "b", "c"], "context_columns": []},
         "config": {},
-        "rungs": [rung, empty],
-        "decision": {"chosen": 0, "best": 0, "seed": 0, "sentence": "realnvp of depth 2 is chosen."},
+        "rungs": [rung, alone, empty],
+        "decision": {"chosen": 0, "best": 0, "kept": 0, "seed": 0, "margin": 0.05, "sentence": "It is chosen."},
         "test": {"log_likelihood": -2.6, "standard_error": 0.01, "rows": 15},
         **changes,
     }
@@ -92,11 +104,11 @@ class FakeLadder:
         self.calls.append((table, options))
         for epoch in (1, 2):
             options["progress"](
-                {"stage": "train", "family": "realnvp", "depth": 2, "seed": 0, "epoch": epoch, "epochs": 2,
+                {"stage": "train", "rung": "nsf on gaussian, 2 layers", "seed": 0, "epoch": epoch, "epochs": 2,
                  "validation": np.float32("nan"), "fraction": epoch / 2}
             )  # fmt: skip
         options["progress"](
-            {"stage": "rung", "family": "realnvp", "depth": 2, "fraction": 1.0, "status": "finished", "seconds": 3.2,
+            {"stage": "rung", "rung": "nsf on gaussian, 2 layers", "fraction": 1.0, "status": "finished", "seconds": 3.2,
              "summary": {"validation": -2.5, "condition_q99": 10.0, "round_trip": 1e-6}}
         )  # fmt: skip
         self.before(options["folder"])

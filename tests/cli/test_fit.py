@@ -8,13 +8,25 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from rich.console import Console
 from typer.testing import Result
 
 from shoal._errors import InputError, NumericalFailure
 
+from shoal.cli._artifacts import write_far_rows
+from shoal.cli._summary import print_summary
+
 from .conftest import FakeLadder, checkpoint, record, table_text
 
 Run = Callable[..., Result]
+CURVES = [
+    *("family", "depth", "seed", "epoch"), *("train", "validation", "validation_mean", "far_rows", "learning_rate")
+]  # fmt: skip
+EPOCHS = [
+    ("nsf on gaussian", 2, 0, 0, None, None, None),
+    ("nsf on gaussian", 2, 0, 1, -3.0, 1, 1e-3),
+    ("nsf on gaussian", 2, 0, 2, -2.5, 0, 1e-4),
+]
 
 
 def names(folder: Path) -> set[str]:
@@ -36,10 +48,11 @@ def test_a_run_is_complete(shoal_command: Run, ladder: FakeLadder, table: Path, 
         "checkpoints",
     }
     assert names(tmp_path / "run") == files
-    assert "realnvp of depth 2 is chosen." in result.stdout
-    assert "Test log-likelihood: -2.6000 ± 0.0100 nats per row (15 rows)." in result.stdout
+    assert "It is chosen." in result.stdout
+    line = "Test log-likelihood of nsf on gaussian, 2 layers: -2.600 ± 0.010 nats per row (plain mean of 15 rows)."
+    assert line in result.stdout
     assert result.stdout.splitlines()[-1] == "The report lies at run/report.html"
-    assert "realnvp, depth 2: finished after 3 s, validation -2.5000 nats per row" in result.stderr
+    assert "nsf on gaussian, 2 layers: finished after 3 s, validation -2.5000 nats per row" in result.stderr
 
 
 def test_what_the_ladder_is_given(shoal_command: Run, ladder: FakeLadder, tmp_path: Path):
@@ -74,16 +87,53 @@ def test_what_the_ladder_is_given(shoal_command: Run, ladder: FakeLadder, tmp_pa
     )
 
 
+def test_the_summary_names_the_delivered_flow_and_fits_into_100_columns(capsys: pytest.CaptureFixture[str]):
+    found = record()
+    print_summary(found, Console(width=100, force_terminal=True, color_system=None))
+    lines = capsys.readouterr().out.splitlines()
+    assert "As good: behind the best by at most 0.05, with 95 % confidence." in lines
+    rows = [line.split() for line in lines if line.rstrip().endswith(("5.0e-07", "not measured", "started"))]
+    assert rows == [
+        ["chosen", "nsf", "on", "gaussian,", "2", "layers", "-2.500", "0.000", "0.000", "as", "good", "10", "5.0e-07"],
+        ["gaussian,", "no", "layer", "-3.750", "1.250", "1.266", "worse", "not", "measured"],
+        ["nsf", "on", "gaussian,", "16", "layers", "not", "started"],
+    ]
+    found["decision"].update(chosen=None, kept=1)
+    found["test"]["winsorised"] = -2.5
+    found["rungs"][1]["name"] = long = "single_coordinate on marginals+mixture, 16 layers"
+    print_summary(found, Console(width=100, force_terminal=True, color_system=None))
+    text = capsys.readouterr().out
+    assert [line.split()[0] for line in text.splitlines() if line.startswith(("chosen", "best", "delivered"))] == [
+        "best", "delivered",
+    ]  # fmt: skip
+    assert f"Test log-likelihood of {long}: -2.600" in text
+    assert "robust mean -2.500" in text
+    assert max(len(line) for line in text.splitlines() if not line.startswith("Test")) <= 100
+
+
+def test_far_rows_are_written_only_where_there_are_any(
+    shoal_command: Run, ladder: FakeLadder, table: Path, tmp_path: Path
+):
+    ladder.result.record["far_rows"] = {
+        "count": 2, "of": 15, "row": [7, 3], "error": ["nan", 0.5], "log_prob": ["-inf", -40.0],
+    }  # fmt: skip
+    shoal_command("fit", table, "--out", "run")
+    frame = pl.read_parquet(tmp_path / "run/rows.parquet")
+    assert frame.columns == ["row", "error", "log_prob"]
+    assert frame.select("row", "log_prob").rows() == [(7, -np.inf), (3, -40.0)]
+    assert np.isnan(frame["error"][0])
+    write_far_rows(record(), tmp_path / "run/rows.parquet")
+    assert not (tmp_path / "run/rows.parquet").exists()
+
+
 def test_metrics_and_log(shoal_command: Run, ladder: FakeLadder, table: Path, tmp_path: Path):
     shoal_command("fit", table, "--out", "run")
     frame = pl.read_parquet(tmp_path / "run/metrics.parquet")
-    assert frame.columns == ["family", "depth", "seed", "epoch", "train", "validation", "learning_rate"]
-    assert frame.drop("validation").rows() == [
-        ("realnvp", 2, 0, 1, -3.0, 1e-3),
-        ("realnvp", 2, 0, 2, -2.5, 1e-4),
-    ]
-    assert frame["validation"][0] == -3.1
-    assert np.isnan(frame["validation"][1])
+    assert frame.columns == CURVES
+    assert frame.drop("validation", "validation_mean").rows() == EPOCHS
+    assert frame["validation"][:2].to_list() == [-4.0, -3.1]
+    assert frame["validation_mean"][:2].to_list() == [None, -3.2]
+    assert np.isnan(frame["validation"][2])
     events = [json.loads(line) for line in (tmp_path / "run/log.jsonl").read_text().splitlines()]
     assert [event["stage"] for event in events] == ["train", "train", "rung"]
     assert events[0]["validation"] == "nan"
@@ -102,16 +152,12 @@ def test_looks_of_a_monitor_follow_the_epochs(
     ladder.result.record["rungs"][0]["seeds"][0]["conditioning"] = seen
     shoal_command("fit", table, "--out", "run")
     frame = pl.read_parquet(tmp_path / "run/metrics.parquet")
-    curves = ["family", "depth", "seed", "epoch", "train", "validation", "learning_rate"]
-    assert frame.columns == curves + [name for name in seen if name != "epoch"]
+    assert frame.columns == CURVES + [name for name in seen if name != "epoch"]
     epochs, looks = frame.filter(pl.col("step").is_null()), frame.filter(pl.col("step").is_not_null())
-    assert epochs.select(curves).drop("validation").rows() == [
-        ("realnvp", 2, 0, 1, -3.0, 1e-3),
-        ("realnvp", 2, 0, 2, -2.5, 1e-4),
-    ]
+    assert epochs.select(CURVES).drop("validation", "validation_mean").rows() == EPOCHS
     assert looks.select("family", "depth", "seed", "epoch", "step", "unresolved", "kind", "train").rows() == [
-        ("realnvp", 2, 0, 0, 0, 0, "estimate", None),
-        ("realnvp", 2, 0, 2, 100, 1, "unresolved", None),
+        ("nsf on gaussian", 2, 0, 0, 0, 0, "estimate", None),
+        ("nsf on gaussian", 2, 0, 2, 100, 1, "unresolved", None),
     ]
     assert looks["condition_max"][0] == 1.0
     assert np.isnan(looks["condition_max"][1])
@@ -251,6 +297,7 @@ def test_out_of_time_is_no_numerical_failure(shoal_command: Run, ladder: FakeLad
     ladder.result.record = record(
         "unfinished", decision={"chosen": None, "sentence": "No rung had the time."}
     )
+    del ladder.result.record["rungs"][1]  # the front alone, which needs no time
     result = shoal_command("fit", table, "--out", "run", "--time-limit", "1s")
     assert result.exit_code == 3
     assert result.stderr.endswith(

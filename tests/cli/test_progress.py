@@ -14,12 +14,12 @@ from shoal.cli._summary import print_summary
 from .conftest import record
 
 EVENTS: list[Event] = [
-    {"stage": "train", "family": "maf", "depth": 4, "seed": 0, "epoch": 1, "epochs": 40, "fraction": 0.25},
-    {"stage": "train", "family": "maf", "depth": 4, "seed": 1, "epoch": 1, "epochs": 40, "fraction": 0.2},
-    {"stage": "rung", "family": "maf", "depth": 4, "fraction": 0.5, "status": "unfinished", "seconds": 61.4,
+    {"stage": "train", "rung": "maf on gaussian, 4 layers", "seed": 0, "epoch": 1, "epochs": 40, "fraction": 0.25},
+    {"stage": "train", "rung": "maf on gaussian, 4 layers", "seed": 1, "epoch": 1, "epochs": 40, "fraction": 0.2},
+    {"stage": "rung", "rung": "maf on gaussian, 4 layers", "fraction": 0.5, "status": "unfinished", "seconds": 61.4,
      "summary": {"validation": np.float32(-1.25), "condition_q99": float("inf"), "round_trip": 2e-6}},
 ]  # fmt: skip
-LINE = "maf, depth 4: unfinished after 61 s, validation -1.2500 nats per row, κ 99 % inf, round trip 2.0e-06"
+LINE = "maf on gaussian, 4 layers: unfinished after 61 s, validation -1.2500 nats per row"
 
 
 def shown(tmp_path: Path, *, terminal: bool, quiet: bool) -> str:
@@ -34,7 +34,7 @@ def shown(tmp_path: Path, *, terminal: bool, quiet: bool) -> str:
 def test_a_bar_on_a_terminal(tmp_path: Path):
     text = shown(tmp_path, terminal=True, quiet=False)
     assert LINE in text
-    assert "maf, depth 4" in text
+    assert "maf on gaussian, 4 layers" in text
     assert "50%" in text
     assert "left" in text
 
@@ -56,19 +56,19 @@ def test_every_event_is_logged_as_strict_json(tmp_path: Path):
 
 
 def test_words():
-    assert describe(EVENTS[0]) == "maf, depth 4, epoch 1/40"
+    assert describe(EVENTS[0]) == "maf on gaussian, 4 layers, epoch 1/40"
     assert describe({"stage": "choosing"}) == "choosing"
-    assert finished({"stage": "rung", "family": "nice", "depth": 1}) == "nice, depth 1: finished"
+    assert finished({"stage": "rung", "rung": "gaussian, no layer"}) == "gaussian, no layer: finished"
 
 
 def test_the_table_tolerates_what_was_not_computed(capsys: pytest.CaptureFixture[str]):
     rungs = [
-        {"family": "spline", "depth": 8, "status": "diverged", "validation_log_likelihood": "nan", "condition": None,
+        {"name": "nsf, 8 layers", "family": "nsf", "depth": 8, "status": "diverged", "validation_log_likelihood": "nan", "condition": None,
          "round_trip": {"float32": None}, "seeds": None, "as_good": None},
     ]  # fmt: skip
     print_summary(record(rungs=rungs, decision={"chosen": None, "sentence": "[b]none[/b]"}, test=None))
     text = capsys.readouterr().out
-    assert "spline" in text
+    assert "nsf, 8 layers" in text
     assert "nan" in text
     assert "diverged" in text
     assert "[b]none[/b]" in text

@@ -14,6 +14,9 @@ def print_summary(record: Mapping[str, Any], console: Console | None = None) -> 
     console = sized(console)
     console.print(rungs_table(record))
     decision = record.get("decision") or {}
+    if decision.get("margin") is not None:
+        words = f"As good: behind the best by at most {_number(decision['margin'], '.3g')}, with 95 % confidence."
+        console.print(words, highlight=False, soft_wrap=True)
     if decision.get("sentence"):
         console.print(str(decision["sentence"]), markup=False, highlight=False, soft_wrap=True)
     test, kept = record.get("test") or {}, decision.get("kept")
@@ -30,10 +33,7 @@ def print_summary(record: Mapping[str, Any], console: Console | None = None) -> 
 
 def rungs_table(record: Mapping[str, Any]) -> Table:
     """One row for each rung. At most 100 columns wide, so its times and parameters stand in the report only."""
-    margin = (record.get("decision") or {}).get("margin")
     title = "Rungs: validation in nats per row, and how far behind the best"
-    if margin is not None:
-        title += f" (as good: at most {_number(margin, '.3g')} with 95 % confidence)"
     table = Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("")
     table.add_column("flow", overflow="fold")
