@@ -17,7 +17,7 @@ from ._parse import (
 
 FAMILIES = (
     *("nice", "realnvp", "spline", "maf", "iaf", "single_coordinate", "planar", "radial", "sylvester"),
-    *("residual", "layerwise", "ffjord", "anode", "anf"),
+    *("residual", "layerwise", "ffjord", "anode", "anf", "nsf"),
 )
 FREE = (
     "data",

@@ -15,6 +15,7 @@ FAMILY_COST = {
     "spline": 2.5,
     "maf": 1.5,
     "iaf": 8.0,
+    "nsf": 5.0,
 }  # of a layer, before any is measured
 FIRST_COMPILE = {"nice": 4.0, "realnvp": 5.0, "spline": 10.0, "maf": 5.0, "iaf": 12.0}  # seconds, likewise
 FIRST_MEASURE = {"nice": 3.0, "realnvp": 3.0, "spline": 6.0, "maf": 4.0, "iaf": 8.0}

@@ -95,7 +95,7 @@ def ladder(
     - `data`: a NumPy or JAX array (rows, columns), a polars or pandas data frame, or a `shoal.tables.Table`.
       `columns`, `context`, `weights` as in `shoal.tables.as_table`.
     - `families`: any of nice, realnvp, spline, maf, iaf, single_coordinate, planar, radial, sylvester, residual,
-      layerwise, ffjord, anode, anf (the last two are scored by a lower bound in expectation). `depths`: numbers of
+      layerwise, ffjord, anode, anf, nsf (anode, anf are scored by a lower bound in expectation). `depths`: numbers of
       layers. `seeds`: trained side by side.
     - `time_limit`: seconds for everything; each rung gets a share, an unfinished one is marked, the last ones may not
       be begun. None: every rung trains up to `max_epochs`.
