@@ -19,6 +19,7 @@ FAMILIES: dict[str, Callable[[Any, int], Any]] = {
     "spline": _plain("spline", hidden=HIDDEN),
     "maf": _plain("maf", hidden=HIDDEN),
     "iaf": _plain("iaf", hidden=HIDDEN),
+    "nsf": _plain("nsf", hidden=HIDDEN),
     "single_coordinate": _plain("single_coordinate", hidden=HIDDEN),
     "planar": _plain("planar"),
     "radial": _plain("radial"),

@@ -147,8 +147,15 @@ def main() -> None:
     from shoal.records import system_info, to_plain, write_record
 
     rows = compared(options.old.resolve(), options.task or list(TASKS), options.rounds)
-    settings = {"old": options.old_commit, "rounds": options.rounds, "steps": STEPS, "tasks": TASKS}
-    write_record(to_plain({"settings": settings, "system": system_info(), "rows": rows}), options.out)
+    record = {
+        "what": str(__doc__).splitlines()[0],
+        "command": f"python benchmarks/couplings.py OLD/src --rounds {options.rounds}",
+        "seed": 0,
+        "versions": system_info(("shoal", "numpy", "jax", "jaxlib", "equinox", "optax")),
+        "config": {"old": options.old_commit, "rounds": options.rounds, "steps": STEPS, "tasks": TASKS},
+        "rows": rows,
+    }
+    write_record(to_plain(record), options.out)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from shoal.bijections import (
     AbstractScaleMap,
     Affine,
     Chain,
+    Coupling,
     Inverse,
     Scan,
     dense_coupling,
@@ -74,7 +75,7 @@ def same_in_shoal(flow: ZukoFlow):
     return Inverse(Scan([Chain(layers[i : i + 2]) for i in range(0, DEPTH, 2)]))
 
 
-def _layer(transform) -> AffineCoupling:
+def _layer(transform) -> Coupling:
     linears = [m for m in transform.hyper if hasattr(m, "weight")]
     weights = [np.asarray(m.weight) for m in linears]
     biases = [np.asarray(m.bias) for m in linears]
