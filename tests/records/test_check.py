@@ -14,7 +14,14 @@ def smallest() -> dict[str, Any]:
         "format": 1,
         "kind": "fit",
         "data": {"columns": ["a", "b"]},
-        "rungs": [{"name": "nsf on gaussian, 2 layers", "family": "nsf on gaussian", "depth": 2, "status": "finished"}],
+        "rungs": [
+            {
+                "name": "nsf on gaussian, 2 layers",
+                "family": "nsf on gaussian",
+                "depth": 2,
+                "status": "finished",
+            }
+        ],
         "decision": {"chosen": 0, "best": 0, "kept": 0, "sentence": "Chosen: nsf on gaussian, 2 layers."},
     }
 
@@ -23,7 +30,14 @@ def test_the_smallest_record_is_accepted() -> None:
     record = smallest()
     check_record(record)
     assert record == smallest()
-    check_record({**smallest(), "rungs": [{"name": "gaussian, no layer", "family": "gaussian", "depth": 0, "status": "closed form"}]})
+    check_record(
+        {
+            **smallest(),
+            "rungs": [
+                {"name": "gaussian, no layer", "family": "gaussian", "depth": 0, "status": "closed form"}
+            ],
+        }
+    )
     check_record({**smallest(), "rungs": [], "decision": {"chosen": None}, "test": None, "points": None})
 
 

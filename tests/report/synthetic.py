@@ -37,13 +37,21 @@ def make_record(
         rungs[UNDECIDED]["dropped"] = f"behind {rungs[CHOSEN]['name']} by 0.051 ± 0.021 nats"
     for place in (2, 3, 5):
         if place < len(rungs):
-            rungs[place].update(dict.fromkeys(("condition", "condition_user_units", "round_trip", "invertible")))
+            rungs[place].update(
+                dict.fromkeys(("condition", "condition_user_units", "round_trip", "invertible"))
+            )
             rungs[place]["well_conditioned"] = None
     race = [
-        {"event": "rung", "rung": i, "at": 4.0 + 20 * i, "seconds": rung["seconds"], "status": rung["status"],
-         "validation": rung["validation_log_likelihood"]}
+        {
+            "event": "rung",
+            "rung": i,
+            "at": 4.0 + 20 * i,
+            "seconds": rung["seconds"],
+            "status": rung["status"],
+            "validation": rung["validation_log_likelihood"],
+        }
         for i, rung in enumerate(rungs)
-    ]  # fmt: skip
+    ]
     record = {
         "format": 1, "kind": "fit", "created": "2025-11-23T18:04:05+00:00",
         "versions": {"python": "3.11.2", "shoal": "0.1.0", "jax": "0.10.2", "numpy": "2.4.6"},
@@ -75,7 +83,12 @@ def make_record(
 
 
 def decide(
-    record: dict[str, Any], *, chosen: int | None, best: int, kept: int | None = None, gate: str = "both gates"
+    record: dict[str, Any],
+    *,
+    chosen: int | None,
+    best: int,
+    kept: int | None = None,
+    gate: str = "both gates",
 ) -> None:
     """Fills in the verdicts against `best`, the decision, and its sentence."""
     rungs = record["rungs"]
@@ -89,7 +102,9 @@ def decide(
         state = "as good" if high < LIMITS["margin"] else "worse" if low >= LIMITS["margin"] else "undecided"
         rung.update(difference=loss, standard_error=error, upper=high, state=state, chosen=i == chosen)
         rung["as_good"] = state == "as good"
-        line = [j for j in range(i) if rungs[j]["front"] == rung["front"] and rungs[j]["depth"] < rung["depth"]]
+        line = [
+            j for j in range(i) if rungs[j]["front"] == rung["front"] and rungs[j]["depth"] < rung["depth"]
+        ]
         if line and rungs[line[-1]]["validation_log_likelihood"] is not None:
             gain = rung["validation_log_likelihood"] - rungs[line[-1]]["validation_log_likelihood"]
             error = 0.004 + 0.02 * gain
@@ -110,7 +125,9 @@ def _rung(
     rng: np.random.Generator, front: str, family: str, depth: int, epochs: int, seeds: int
 ) -> dict[str, Any]:
     level, slope = {FIRST: (-9.86, 1.1), SECOND: (-9.80, 0.9)}.get(family, (0.0, 0.0))
-    level = ALONE[front] if not depth else level - {FIRST: 2.0, SECOND: 1.2}[family] * math.exp(-slope * depth)
+    level = (
+        ALONE[front] if not depth else level - {FIRST: 2.0, SECOND: 1.2}[family] * math.exp(-slope * depth)
+    )
     kappa = 22.0 * (1 + depth) ** 1.55 * (1 + len(front) / 20)
     condition = {"median": kappa, "q99": 14 * kappa, "max": 160 * kappa, "unresolved": 0}
     trips = {
@@ -120,7 +137,9 @@ def _rung(
     parts = []
     for seed in range(seeds if depth else 0):
         epoch = np.arange(1, epochs + 1)
-        curve = level - 0.7 * np.exp(-epoch * 1.4) - 0.3 * np.exp(-epoch / 9) + 0.004 * rng.normal(size=epochs)
+        curve = (
+            level - 0.7 * np.exp(-epoch * 1.4) - 0.3 * np.exp(-epoch / 9) + 0.004 * rng.normal(size=epochs)
+        )
         far = (epoch % 5 == 0).astype(int) * seed
         parts.append(
             {

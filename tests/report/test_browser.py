@@ -321,8 +321,15 @@ def one_rung(record: dict[str, Any]) -> None:
 def interrupted(record: dict[str, Any]) -> None:
     """Ctrl-C in the middle of the race: a rung with no whole epoch, nothing passes, no layer profile."""
     last = record["rungs"][BEST]
-    last.update(status="interrupted", validation_log_likelihood=None, validation_mean=None, condition=None,
-                round_trip=None, condition_user_units=None, parameters=None)  # fmt: skip
+    last.update(
+        status="interrupted",
+        validation_log_likelihood=None,
+        validation_mean=None,
+        condition=None,
+        round_trip=None,
+        condition_user_units=None,
+        parameters=None,
+    )
     for seed in last["seeds"]:
         seed.update(status="interrupted", curve={}, first_validation=None, condition=None, round_trip=None)
     decide(record, chosen=None, best=CHOSEN, kept=CHOSEN - 2, gate="both gates")
@@ -339,31 +346,59 @@ def far(record: dict[str, Any]) -> None:
 def nothing(record: dict[str, Any]) -> None:
     """No rung with a finite likelihood."""
     for rung in record["rungs"]:
-        rung.update(status="diverged", validation_log_likelihood=None, difference=None, upper=None, state=None,
-                    gain=None, condition=None, round_trip=None, seeds=[])  # fmt: skip
+        rung.update(
+            status="diverged",
+            validation_log_likelihood=None,
+            difference=None,
+            upper=None,
+            state=None,
+            gain=None,
+            condition=None,
+            round_trip=None,
+            seeds=[],
+        )
     decide(record, chosen=None, best=0)
     record["decision"]["best"] = None
     record.update(dict.fromkeys(("test", "layers", "spectrum", "condition_histogram", "points", "far_rows")))
 
 
 LADDERS: dict[str, tuple[Callable[[dict[str, Any]], object], str, list[str]]] = {
-    "chosen": (lambda _: None, f"{SECOND}, 4 layers", ["Decision", "as the rule chose it", "chain ended: behind"]),
+    "chosen": (
+        lambda _: None,
+        f"{SECOND}, 4 layers",
+        ["Decision", "as the rule chose it", "chain ended: behind"],
+    ),
     "nothing chosen, round trip": (
-        lambda r: decide(r, chosen=None, best=BEST, kept=CHOSEN - 1, gate="round trip"), f"{FIRST}, 4 layers",
+        lambda r: decide(r, chosen=None, best=BEST, kept=CHOSEN - 1, gate="round trip"),
+        f"{FIRST}, 4 layers",
         ["Nothing was chosen; delivered all the same", "passes the limit of the round trip, not that of κ"],
     ),
     "nothing chosen, far rows": (
-        far, f"{SECOND}, 8 layers",
-        ["float32 round trips do not pass: use it in float64", "30 of 4,000 validation rows", "was not trained to its end"],
+        far,
+        f"{SECOND}, 8 layers",
+        [
+            "float32 round trips do not pass: use it in float64",
+            "30 of 4,000 validation rows",
+            "was not trained to its end",
+        ],
     ),
-    "interrupted": (interrupted, f"{SECOND}, 2 layers", ["Not measured: interrupted.", "it passes both limits"]),
-    "one front, no test part": (one_rung, "gaussian, no layer", ["there is no test part", "1 in closed form; 0 of 0"]),
+    "interrupted": (
+        interrupted,
+        f"{SECOND}, 2 layers",
+        ["Not measured: interrupted.", "it passes both limits"],
+    ),
+    "one front, no test part": (
+        one_rung,
+        "gaussian, no layer",
+        ["there is no test part", "1 in closed form; 0 of 0"],
+    ),
     "fronts alone": (
-        lambda r: (r["rungs"].__delitem__(slice(3, None)), decide(r, chosen=1, best=1)), "marginals+gaussian, no layer",
+        lambda r: (r["rungs"].__delitem__(slice(3, None)), decide(r, chosen=1, best=1)),
+        "marginals+gaussian, no layer",
         ["no layers were tried on it", "The delivered flow is a closed form"],
     ),
     "nothing finite": (nothing, "", ["No flow is delivered", "so there is no layer profile"]),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("change", "kept", "says"), LADDERS.values(), ids=LADDERS.keys())
@@ -376,7 +411,9 @@ def test_every_figure_is_under_the_name_of_the_delivered_flow(
     opened = open_page(tmp_path / "report.html")
     page, rungs = opened.page, record["rungs"]
     assert opened.complaints == []
-    text = page.evaluate("[...document.querySelectorAll('header, main')].map((e) => e.textContent).join(' ').replace(/\\s+/g, ' ')")
+    text = page.evaluate(
+        "[...document.querySelectorAll('header, main')].map((e) => e.textContent).join(' ').replace(/\\s+/g, ' ')"
+    )
     for words in [*says, record["decision"]["sentence"]]:
         assert words in text, words
     others = {rung["name"] for rung in rungs} - {kept}
@@ -384,7 +421,9 @@ def test_every_figure_is_under_the_name_of_the_delivered_flow(
     named = [card for card in cards if kept and kept in card]
     assert len(named) == (4 if kept else 0), cards
     assert not [card for card in cards for name in others if name in card]
-    heads = {place: page.locator(f"#{place} h2").inner_text() for place in ("conditioning", "profile", "points")}
+    heads = {
+        place: page.locator(f"#{place} h2").inner_text() for place in ("conditioning", "profile", "points")
+    }
     for place, head in heads.items():
         assert head.partition(": ")[2] == (kept if place != "points" or record["points"] else ""), heads
     table = page.locator("#frontier tbody tr")
@@ -401,7 +440,9 @@ def test_every_figure_is_under_the_name_of_the_delivered_flow(
         assert page.locator("#race tbody tr").nth(place).inner_text().split("\t")[-1].startswith(mark)
     drawn = page.locator("#profile #layers").count() == 1
     assert drawn == (record["layers"] is not None and record["layers"]["rows"] is not None)
-    assert ("no layer profile" in text) + ("Layer profile at" in text) + ("Not measured: interrupted" in text) == 1
+    assert ("no layer profile" in text) + ("Layer profile at" in text) + (
+        "Not measured: interrupted" in text
+    ) == 1
     verdicts = [word in text for word in ("Chosen:", "Nothing was chosen", "No flow is delivered")]
     assert sum(verdicts) == 1
 
@@ -413,7 +454,9 @@ def test_what_was_not_measured_is_said_and_far_rows_are_listed(tmp_path: Path, o
     page = open_page(tmp_path / "report.html", width=390).page
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     assert page.locator("#frontier td.none").all_inner_texts() == ["not measured"] * 3
-    listed = page.locator("#numbers figure", has_text="do not come back").locator("tbody tr").all_inner_texts()
+    listed = (
+        page.locator("#numbers figure", has_text="do not come back").locator("tbody tr").all_inner_texts()
+    )
     assert listed[:2] == ["100\tnan\t−40.000", "101\t0.50\t−40.000"]
     assert len(listed) == 20
     rows = page.evaluate("window.shoalViews.gains.data('source_0') ?? []")
@@ -433,6 +476,8 @@ def test_many_chains_stay_apart(tmp_path: Path, open_page: Open) -> None:
     opened = open_page(tmp_path / "report.html")
     assert opened.complaints == []
     keys = opened.page.locator("#frontier .key span")
-    marks = {(keys.nth(i).locator("b").get_attribute("style"), keys.nth(i).locator("b").inner_text())
-             for i in range(keys.count())}  # fmt: skip
+    marks = {
+        (keys.nth(i).locator("b").get_attribute("style"), keys.nth(i).locator("b").inner_text())
+        for i in range(keys.count())
+    }
     assert len(marks) == keys.count() == 12

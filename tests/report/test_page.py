@@ -213,7 +213,10 @@ def strings(record: dict[str, Any]) -> None:
 
 MISSING: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "test": (null("test"), "4 layers – not measured"),
-    "test part": (lambda r: (r.update(test=None), r["data"]["parts"].update(test=0)), "– there is no test part"),
+    "test part": (
+        lambda r: (r.update(test=None), r["data"]["parts"].update(test=0)),
+        "– there is no test part",
+    ),
     "far rows": (null("far_rows"), f"Rows that do not come back: {SECOND}, 4 layers Not measured."),
     "spectrum": (null("spectrum"), "The record has no figures for this chart."),
     "histogram": (null("condition_histogram"), "The record has no figures for this chart."),
@@ -256,7 +259,9 @@ def test_without_a_chosen_rung_the_page_says_so_and_points_to_the_trade_off(tmp_
     decide(record, chosen=None, best=BEST, kept=CHOSEN, gate="round trip")
     parsed = written(record, tmp_path)
     name = f"{SECOND}, 4 layers"
-    assert f"Nothing was chosen; delivered all the same: {name} {record['decision']['sentence']}" in parsed.words
+    assert (
+        f"Nothing was chosen; delivered all the same: {name} {record['decision']['sentence']}" in parsed.words
+    )
     assert "not chosen: it passes the limit of the round trip, not that of κ" in parsed.words
     assert "trade-off on the right is the thing to look at" in parsed.words
     assert any(
@@ -278,7 +283,10 @@ def test_a_delivered_rung_that_was_not_trained_to_its_end_is_pointed_out(
     rung["status"] = "unfinished"
     for seed in rung["seeds"]:
         seed["steps"] = steps
-    assert f"The delivered flow, {rung['name']}, was not trained to its end {says}" in written(record, tmp_path).words
+    assert (
+        f"The delivered flow, {rung['name']}, was not trained to its end {says}"
+        in written(record, tmp_path).words
+    )
 
 
 def test_a_record_of_another_kind_is_refused_and_the_old_page_stays(tmp_path: Path) -> None:

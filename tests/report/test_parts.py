@@ -22,8 +22,16 @@ from shoal.report._embed import script_json, specification
 from shoal.report._numbers import duration, fixed, setting, short, whole
 from shoal.report._points import column_sets, points_of
 from shoal.report._rungs import NO_LAYER, rungs_of
-from shoal.report._theme import depth_axis, depth_place, log_axis, log_domain, nats_axis, nats_scale
-from shoal.report._theme import series_colours, series_glyphs
+from shoal.report._theme import (
+    depth_axis,
+    depth_place,
+    log_axis,
+    log_domain,
+    nats_axis,
+    nats_scale,
+    series_colours,
+    series_glyphs,
+)
 from tests.report.synthetic import CHOSEN, FIRST, SECOND
 
 VENDOR = Path(shoal.report.__file__).parent / "vendor"
@@ -124,7 +132,9 @@ def test_the_axis_of_depth_begins_with_no_layer() -> None:
 
 
 @given(st.lists(st.floats(min_value=-1e4, max_value=1e4), max_size=5), st.floats(1e-3, 1.0))
-def test_axes_of_losses_hold_all_values_and_tell_zero_from_the_margin(values: list[float], unit: float) -> None:
+def test_axes_of_losses_hold_all_values_and_tell_zero_from_the_margin(
+    values: list[float], unit: float
+) -> None:
     scale = nats_scale(values, unit)
     low, high = scale.to_dict()["domain"]
     assert all(low < value < high for value in [0.0, unit, *values])
@@ -155,8 +165,13 @@ def test_the_race_says_what_each_step_gained_and_where_chains_ended(record: dict
     steps = {step["name"]: step for step in race_table(record, rungs_of(record))}
     assert steps["mixture, no layer"]["end"] == "no layers were tried on it"
     assert steps["gaussian, no layer"] == {
-        "name": "gaussian, no layer", "value": "−12.998", "gain": "–", "at": "4.0 s", "seconds": "8.0 s", "end": "",
-    }  # fmt: skip
+        "name": "gaussian, no layer",
+        "value": "−12.998",
+        "gain": "–",
+        "at": "4.0 s",
+        "seconds": "8.0 s",
+        "end": "",
+    }
     gain = record["rungs"][3]["validation_log_likelihood"] - record["rungs"][0]["validation_log_likelihood"]
     assert steps[f"{FIRST}, 1 layer"]["gain"].startswith(f"{gain:.3f} ± ")
     assert steps[f"{FIRST}, 4 layers"]["end"].startswith("chain ended: behind")
@@ -164,7 +179,9 @@ def test_the_race_says_what_each_step_gained_and_where_chains_ended(record: dict
     assert steps[f"{SECOND}, 8 layers"]["end"] == "best; unfinished"
 
 
-def test_epoch_0_begins_each_curve_and_plain_means_are_drawn_where_they_differ(record: dict[str, Any]) -> None:
+def test_epoch_0_begins_each_curve_and_plain_means_are_drawn_where_they_differ(
+    record: dict[str, Any],
+) -> None:
     record = copy.deepcopy(record)
     seed = record["rungs"][CHOSEN]["seeds"][1]
     seed["curve"]["validation_mean"][9] = -1e9
@@ -172,7 +189,9 @@ def test_epoch_0_begins_each_curve_and_plain_means_are_drawn_where_they_differ(r
     assert [row["epoch"] for row in rows] == list(range(41))
     assert rows[0]["validation"] == pytest.approx(seed["first_validation"])
     assert rows[0]["train"] is None
-    assert [row["epoch"] for row in rows if row["plain mean"] is not None] == [e for e in range(1, 41) if e != 10]
+    assert [row["epoch"] for row in rows if row["plain mean"] is not None] == [
+        e for e in range(1, 41) if e != 10
+    ]
     assert any_far_mean(rows)
     assert not any_far_mean([row for row in rows if row["epoch"] != 10])
 

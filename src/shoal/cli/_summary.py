@@ -15,7 +15,9 @@ def print_summary(record: Mapping[str, Any], console: Console | None = None) -> 
     console.print(rungs_table(record))
     decision = record.get("decision") or {}
     if decision.get("margin") is not None:
-        words = f"As good: behind the best by at most {_number(decision['margin'], '.3g')}, with 95 % confidence."
+        words = (
+            f"As good: behind the best by at most {_number(decision['margin'], '.3g')}, with 95 % confidence."
+        )
         console.print(words, highlight=False, soft_wrap=True)
     if decision.get("sentence"):
         console.print(str(decision["sentence"]), markup=False, highlight=False, soft_wrap=True)
@@ -63,7 +65,9 @@ def _marks(record: Mapping[str, Any], place: int) -> str:
     decision = record.get("decision") or {}
     if decision.get("chosen") == place:
         return "chosen"
-    return next((word for key, word in (("kept", "delivered"), ("best", "best")) if decision.get(key) == place), "")
+    return next(
+        (word for key, word in (("kept", "delivered"), ("best", "best")) if decision.get(key) == place), ""
+    )
 
 
 def _number(value: Any, form: str = ".3f") -> str:

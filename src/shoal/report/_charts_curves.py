@@ -1,7 +1,7 @@
 """Training curves: validation log-likelihood of every rung, and all curves of one rung chosen from a list.
 
-Epoch 0 is the flow before its first step. "Validation" is the robust mean that rungs are compared by; the plain mean is drawn
-where it differs and is not too far below.
+Epoch 0 is the flow before its first step. "Validation" is the robust mean that rungs are compared by; the plain mean is
+drawn where it differs and is not too far below.
 """
 
 import math

@@ -175,7 +175,9 @@ def _tooltip() -> list[alt.Tooltip]:
 def _loss(rows: Rows, margin: float | None) -> tuple[alt.Y, float]:
     """The axis of losses, the best on top, and the loss at which it bends: the margin."""
     unit = margin if margin is not None and margin > 0 else UNIT
-    scale = nats_scale(finite_values(row[key] for row in rows for key in ("loss", "low", "high")), unit, reverse=True)
+    scale = nats_scale(
+        finite_values(row[key] for row in rows for key in ("loss", "low", "high")), unit, reverse=True
+    )
     axis = nats_axis(scale, unit, ticks=9)
     return alt.Y("loss:Q", title="behind the best (nats per row)", scale=scale, axis=axis), unit
 

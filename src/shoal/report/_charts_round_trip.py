@@ -96,7 +96,9 @@ def round_trip_chart(record: Mapping[str, Any], rungs: Sequence[Rung]) -> alt.La
         data = alt.Chart(alt.Data(values=[{"limit": limit}]))
         where = alt.Y("limit:Q", scale=scale)
         layers.append(data.mark_rule(color=ALARM, strokeDash=[5, 4]).encode(y=where))
-        label = data.mark_text(text="limit for 99.9 % in float32", color=ALARM, align="left", dy=-6, fontSize=10.5)
+        label = data.mark_text(
+            text="limit for 99.9 % in float32", color=ALARM, align="left", dy=-6, fontSize=10.5
+        )
         layers.append(label.encode(y=where, x=alt.value(5)))
     return layered(layers, HEIGHT, rows)
 

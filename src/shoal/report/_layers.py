@@ -38,7 +38,11 @@ def layer_section(record: Mapping[str, Any]) -> Section:
         note = f"{note} Not measured, out of time: {words}.".strip()
     kept = delivered_of(rungs_of(record))
     if not rows and not note:
-        note = "The record has no layer profile." if kept else "No flow is delivered, so there is no layer profile."
+        note = (
+            "The record has no layer profile."
+            if kept
+            else "No flow is delivered, so there is no layer profile."
+        )
     return Section(
         rows=rows,
         points=whole(found.get("points")),

@@ -18,7 +18,18 @@ from ._numbers import finite, positive, setting, short, whole
 from ._points import Points, column_sets, points_of
 from ._rungs import Rung, delivered_of, kept_seed, mapping, rungs_of
 from ._shell import last_part, rendered
-from ._tables import caution, facts, far_rows, heading, lattice_rows, legend, rung_rows, seed_rows, settings, tiles
+from ._tables import (
+    caution,
+    facts,
+    far_rows,
+    heading,
+    lattice_rows,
+    legend,
+    rung_rows,
+    seed_rows,
+    settings,
+    tiles,
+)
 
 
 def render(record: Mapping[str, Any]) -> str:

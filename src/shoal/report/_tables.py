@@ -7,7 +7,6 @@ from ._numbers import MISSING, duration, finite, fixed, number, setting, short, 
 from ._rungs import Rung, delivered_of, mapping, sequence, series_of
 from ._theme import series_colours, series_glyphs
 
-
 GATES = {
     "both gates": "it passes both limits, of κ and of the round trip",
     "round trip": "it passes the limit of the round trip, not that of κ",
@@ -122,8 +121,13 @@ def tiles(record: Mapping[str, Any], rungs: Sequence[Rung]) -> list[dict[str, st
         note = "as the rule chose it" if rung.chosen else f"not chosen: {_gate(decision)}"
         if rung.parameters is not None:
             note = f"{whole(rung.parameters)} parameters; {note}"
-        found += [{"title": "Delivered flow", "of": "", "value": rung.name, "note": note}, _test_tile(record, rung)]
-        note = f"median {short(rung.condition.get('median'))}, largest {short(rung.condition.get('max'))}{seeds}"
+        found += [
+            {"title": "Delivered flow", "of": "", "value": rung.name, "note": note},
+            _test_tile(record, rung),
+        ]
+        note = (
+            f"median {short(rung.condition.get('median'))}, largest {short(rung.condition.get('max'))}{seeds}"
+        )
         user = rung.condition_user_units.get("q99")
         if number(user) is not None:
             note += f"; in the data's own units {short(user)}"
@@ -134,7 +138,9 @@ def tiles(record: Mapping[str, Any], rungs: Sequence[Rung]) -> list[dict[str, st
         if number(decision.get("max_round_trip")) is not None:
             note += f"; allowed {setting(decision.get('max_round_trip'))}"
         value = short(single.get("q999"), 2)
-        found.append({"title": "Round trip in float32, 99.9 %", "of": rung.name, "value": value, "note": note})
+        found.append(
+            {"title": "Round trip in float32, 99.9 %", "of": rung.name, "value": value, "note": note}
+        )
     if number(record.get("seconds")) is not None:
         trained = [r for r in rungs if r.depth]
         fronts = len(rungs) - len(trained)

@@ -79,13 +79,14 @@ def _shapes(names: Sequence[str]) -> list[int]:
     """The place of each shape; that of fronts alone is the last, and the twelve colours come back with other shapes."""
     count = len(_SHAPES) - 1
     return [
-        count if name == NO_LAYER else (index + index // len(_PALETTE)) % count for index, name in enumerate(names)
+        count if name == NO_LAYER else (index + index // len(_PALETTE)) % count
+        for index, name in enumerate(names)
     ]
 
 
 def depth_place(names: Sequence[str], name: str, depth: int) -> float:
     """Returns the place of a mark on the depth axis: log2 of the depth, -1 for none, moved a little by chain."""
-    step = list(names).index(name) - (len(names) - 1) / 2
+    step = list(names).index(name) - (len(names) - 1) / 2 if depth else 0
     return round(_place(depth) + step * min(0.09, 0.36 / len(names)), 5)
 
 
