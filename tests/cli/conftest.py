@@ -74,19 +74,39 @@ def record(status: str = "finished", **changes: Any) -> dict[str, Any]:
         "chosen": True,
     }
     alone = {
-        "front": "gaussian", "family": "gaussian", "depth": 0, "name": "gaussian, no layer", "status": "closed form",
-        "seeds": [], "validation_log_likelihood": -3.75, "difference": 1.25, "standard_error": 0.01, "upper": 1.26645,
+        "front": "gaussian",
+        "family": "gaussian",
+        "depth": 0,
+        "name": "gaussian, no layer",
+        "status": "closed form",
+        "seeds": [],
+        "validation_log_likelihood": -3.75,
+        "difference": 1.25,
+        "standard_error": 0.01,
+        "upper": 1.26645,
         "state": "worse",
-    }  # fmt: skip
-    empty = {"family": "nsf on gaussian", "depth": 16, "name": "nsf on gaussian, 16 layers", "status": "not started",
-             "seeds": []}  # fmt: skip
+    }
+    empty = {
+        "family": "nsf on gaussian",
+        "depth": 16,
+        "name": "nsf on gaussian, 16 layers",
+        "status": "not started",
+        "seeds": [],
+    }
     return {
         "format": 1,
         "kind": "fit",
         "data": {"source": "t.csv", "rows": 150, "columns": ["a", "b", "c"], "context_columns": []},
         "config": {},
         "rungs": [rung, alone, empty],
-        "decision": {"chosen": 0, "best": 0, "kept": 0, "seed": 0, "margin": 0.05, "sentence": "It is chosen."},
+        "decision": {
+            "chosen": 0,
+            "best": 0,
+            "kept": 0,
+            "seed": 0,
+            "margin": 0.05,
+            "sentence": "It is chosen.",
+        },
         "test": {"log_likelihood": -2.6, "standard_error": 0.01, "rows": 15},
         **changes,
     }

@@ -12,7 +12,6 @@ from rich.console import Console
 from typer.testing import Result
 
 from shoal._errors import InputError, NumericalFailure
-
 from shoal.cli._artifacts import write_far_rows
 from shoal.cli._summary import print_summary
 
@@ -20,8 +19,9 @@ from .conftest import FakeLadder, checkpoint, record, table_text
 
 Run = Callable[..., Result]
 CURVES = [
-    *("family", "depth", "seed", "epoch"), *("train", "validation", "validation_mean", "far_rows", "learning_rate")
-]  # fmt: skip
+    *("family", "depth", "seed", "epoch"),
+    *("train", "validation", "validation_mean", "far_rows", "learning_rate"),
+]
 EPOCHS = [
     ("nsf on gaussian", 2, 0, 0, None, None, None),
     ("nsf on gaussian", 2, 0, 1, -3.0, 1, 1e-3),
@@ -94,7 +94,21 @@ def test_the_summary_names_the_delivered_flow_and_fits_into_100_columns(capsys: 
     assert "As good: behind the best by at most 0.05, with 95 % confidence." in lines
     rows = [line.split() for line in lines if line.rstrip().endswith(("5.0e-07", "not measured", "started"))]
     assert rows == [
-        ["chosen", "nsf", "on", "gaussian,", "2", "layers", "-2.500", "0.000", "0.000", "as", "good", "10", "5.0e-07"],
+        [
+            "chosen",
+            "nsf",
+            "on",
+            "gaussian,",
+            "2",
+            "layers",
+            "-2.500",
+            "0.000",
+            "0.000",
+            "as",
+            "good",
+            "10",
+            "5.0e-07",
+        ],
         ["gaussian,", "no", "layer", "-3.750", "1.250", "1.266", "worse", "not", "measured"],
         ["nsf", "on", "gaussian,", "16", "layers", "not", "started"],
     ]
@@ -103,9 +117,12 @@ def test_the_summary_names_the_delivered_flow_and_fits_into_100_columns(capsys: 
     found["rungs"][1]["name"] = long = "single_coordinate on marginals+mixture, 16 layers"
     print_summary(found, Console(width=100, force_terminal=True, color_system=None))
     text = capsys.readouterr().out
-    assert [line.split()[0] for line in text.splitlines() if line.startswith(("chosen", "best", "delivered"))] == [
-        "best", "delivered",
-    ]  # fmt: skip
+    assert [
+        line.split()[0] for line in text.splitlines() if line.startswith(("chosen", "best", "delivered"))
+    ] == [
+        "best",
+        "delivered",
+    ]
     assert f"Test log-likelihood of {long}: -2.600" in text
     assert "robust mean -2.500" in text
     assert max(len(line) for line in text.splitlines() if not line.startswith("Test")) <= 100
@@ -115,8 +132,12 @@ def test_far_rows_are_written_only_where_there_are_any(
     shoal_command: Run, ladder: FakeLadder, table: Path, tmp_path: Path
 ):
     ladder.result.record["far_rows"] = {
-        "count": 2, "of": 15, "row": [7, 3], "error": ["nan", 0.5], "log_prob": ["-inf", -40.0],
-    }  # fmt: skip
+        "count": 2,
+        "of": 15,
+        "row": [7, 3],
+        "error": ["nan", 0.5],
+        "log_prob": ["-inf", -40.0],
+    }
     shoal_command("fit", table, "--out", "run")
     frame = pl.read_parquet(tmp_path / "run/rows.parquet")
     assert frame.columns == ["row", "error", "log_prob"]

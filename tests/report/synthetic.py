@@ -42,10 +42,16 @@ def make_record(
             )
             rungs[place]["well_conditioned"] = None
     race = [
-        {"event": "rung", "rung": i, "at": 4.0 + 20 * i, "seconds": rung["seconds"], "status": rung["status"],
-         "validation": rung["validation_log_likelihood"]}
+        {
+            "event": "rung",
+            "rung": i,
+            "at": 4.0 + 20 * i,
+            "seconds": rung["seconds"],
+            "status": rung["status"],
+            "validation": rung["validation_log_likelihood"],
+        }
         for i, rung in enumerate(rungs)
-    ]  # fmt: skip
+    ]
     record = {
         "format": 1, "kind": "fit", "created": "2025-11-23T18:04:05+00:00",
         "versions": {"python": "3.11.2", "shoal": "0.1.0", "jax": "0.10.2", "numpy": "2.4.6"},

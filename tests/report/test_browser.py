@@ -321,8 +321,15 @@ def one_rung(record: dict[str, Any]) -> None:
 def interrupted(record: dict[str, Any]) -> None:
     """Ctrl-C in the middle of the race: a rung with no whole epoch, nothing passes, no layer profile."""
     last = record["rungs"][BEST]
-    last.update(status="interrupted", validation_log_likelihood=None, validation_mean=None, condition=None,
-                round_trip=None, condition_user_units=None, parameters=None)  # fmt: skip
+    last.update(
+        status="interrupted",
+        validation_log_likelihood=None,
+        validation_mean=None,
+        condition=None,
+        round_trip=None,
+        condition_user_units=None,
+        parameters=None,
+    )
     for seed in last["seeds"]:
         seed.update(status="interrupted", curve={}, first_validation=None, condition=None, round_trip=None)
     decide(record, chosen=None, best=CHOSEN, kept=CHOSEN - 2, gate="both gates")
@@ -339,31 +346,59 @@ def far(record: dict[str, Any]) -> None:
 def nothing(record: dict[str, Any]) -> None:
     """No rung with a finite likelihood."""
     for rung in record["rungs"]:
-        rung.update(status="diverged", validation_log_likelihood=None, difference=None, upper=None, state=None,
-                    gain=None, condition=None, round_trip=None, seeds=[])  # fmt: skip
+        rung.update(
+            status="diverged",
+            validation_log_likelihood=None,
+            difference=None,
+            upper=None,
+            state=None,
+            gain=None,
+            condition=None,
+            round_trip=None,
+            seeds=[],
+        )
     decide(record, chosen=None, best=0)
     record["decision"]["best"] = None
     record.update(dict.fromkeys(("test", "layers", "spectrum", "condition_histogram", "points", "far_rows")))
 
 
 LADDERS: dict[str, tuple[Callable[[dict[str, Any]], object], str, list[str]]] = {
-    "chosen": (lambda _: None, f"{SECOND}, 4 layers", ["Decision", "as the rule chose it", "chain ended: behind"]),
+    "chosen": (
+        lambda _: None,
+        f"{SECOND}, 4 layers",
+        ["Decision", "as the rule chose it", "chain ended: behind"],
+    ),
     "nothing chosen, round trip": (
-        lambda r: decide(r, chosen=None, best=BEST, kept=CHOSEN - 1, gate="round trip"), f"{FIRST}, 4 layers",
+        lambda r: decide(r, chosen=None, best=BEST, kept=CHOSEN - 1, gate="round trip"),
+        f"{FIRST}, 4 layers",
         ["Nothing was chosen; delivered all the same", "passes the limit of the round trip, not that of κ"],
     ),
     "nothing chosen, far rows": (
-        far, f"{SECOND}, 8 layers",
-        ["float32 round trips do not pass: use it in float64", "30 of 4,000 validation rows", "was not trained to its end"],
+        far,
+        f"{SECOND}, 8 layers",
+        [
+            "float32 round trips do not pass: use it in float64",
+            "30 of 4,000 validation rows",
+            "was not trained to its end",
+        ],
     ),
-    "interrupted": (interrupted, f"{SECOND}, 2 layers", ["Not measured: interrupted.", "it passes both limits"]),
-    "one front, no test part": (one_rung, "gaussian, no layer", ["there is no test part", "1 in closed form; 0 of 0"]),
+    "interrupted": (
+        interrupted,
+        f"{SECOND}, 2 layers",
+        ["Not measured: interrupted.", "it passes both limits"],
+    ),
+    "one front, no test part": (
+        one_rung,
+        "gaussian, no layer",
+        ["there is no test part", "1 in closed form; 0 of 0"],
+    ),
     "fronts alone": (
-        lambda r: (r["rungs"].__delitem__(slice(3, None)), decide(r, chosen=1, best=1)), "marginals+gaussian, no layer",
+        lambda r: (r["rungs"].__delitem__(slice(3, None)), decide(r, chosen=1, best=1)),
+        "marginals+gaussian, no layer",
         ["no layers were tried on it", "The delivered flow is a closed form"],
     ),
     "nothing finite": (nothing, "", ["No flow is delivered", "so there is no layer profile"]),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("change", "kept", "says"), LADDERS.values(), ids=LADDERS.keys())
@@ -441,6 +476,8 @@ def test_many_chains_stay_apart(tmp_path: Path, open_page: Open) -> None:
     opened = open_page(tmp_path / "report.html")
     assert opened.complaints == []
     keys = opened.page.locator("#frontier .key span")
-    marks = {(keys.nth(i).locator("b").get_attribute("style"), keys.nth(i).locator("b").inner_text())
-             for i in range(keys.count())}  # fmt: skip
+    marks = {
+        (keys.nth(i).locator("b").get_attribute("style"), keys.nth(i).locator("b").inner_text())
+        for i in range(keys.count())
+    }
     assert len(marks) == keys.count() == 12

@@ -165,8 +165,13 @@ def test_the_race_says_what_each_step_gained_and_where_chains_ended(record: dict
     steps = {step["name"]: step for step in race_table(record, rungs_of(record))}
     assert steps["mixture, no layer"]["end"] == "no layers were tried on it"
     assert steps["gaussian, no layer"] == {
-        "name": "gaussian, no layer", "value": "−12.998", "gain": "–", "at": "4.0 s", "seconds": "8.0 s", "end": "",
-    }  # fmt: skip
+        "name": "gaussian, no layer",
+        "value": "−12.998",
+        "gain": "–",
+        "at": "4.0 s",
+        "seconds": "8.0 s",
+        "end": "",
+    }
     gain = record["rungs"][3]["validation_log_likelihood"] - record["rungs"][0]["validation_log_likelihood"]
     assert steps[f"{FIRST}, 1 layer"]["gain"].startswith(f"{gain:.3f} ± ")
     assert steps[f"{FIRST}, 4 layers"]["end"].startswith("chain ended: behind")

@@ -15,7 +15,9 @@ def print_summary(record: Mapping[str, Any], console: Console | None = None) -> 
     console.print(rungs_table(record))
     decision = record.get("decision") or {}
     if decision.get("margin") is not None:
-        words = f"As good: behind the best by at most {_number(decision['margin'], '.3g')}, with 95 % confidence."
+        words = (
+            f"As good: behind the best by at most {_number(decision['margin'], '.3g')}, with 95 % confidence."
+        )
         console.print(words, highlight=False, soft_wrap=True)
     if decision.get("sentence"):
         console.print(str(decision["sentence"]), markup=False, highlight=False, soft_wrap=True)

@@ -34,10 +34,12 @@ def race_chart(rungs: Sequence[Rung], margin: float | None) -> alt.LayerChart | 
     said = base.mark_text(align="right", fontSize=11.5, fontWeight=600, dy=-9, color=INK)
     known = base.transform_filter("isValid(datum.gain)")
     tooltip = [
-        alt.Tooltip("rung:N", title="flow"), alt.Tooltip("gain:Q", format=".4f"),
+        alt.Tooltip("rung:N", title="flow"),
+        alt.Tooltip("gain:Q", format=".4f"),
         alt.Tooltip("low:Q", title="at least (95 %)", format=".4f"),
-        alt.Tooltip("high:Q", title="at most (95 %)", format=".4f"), alt.Tooltip("end:N", title="what followed"),
-    ]  # fmt: skip
+        alt.Tooltip("high:Q", title="at most (95 %)", format=".4f"),
+        alt.Tooltip("end:N", title="what followed"),
+    ]
     points = known.mark_point(size=70, filled=True, opacity=1, yOffset=6)
     bars = known.transform_filter("isValid(datum.low)").mark_rule(strokeWidth=2.2, yOffset=6)
     edges = alt.Chart(alt.Data(values=[{"at": 0.0, "kind": "zero"}, {"at": unit, "kind": "margin"}]))
@@ -51,10 +53,13 @@ def race_chart(rungs: Sequence[Rung], margin: float | None) -> alt.LayerChart | 
         said.encode(x=alt.value("width"), y=y, text="mark:N"),
         bars.encode(x=alt.X("low:Q", scale=scale), x2="high:Q", y=y, color=series_colour(names)),
         points.encode(
-            x=x, y=y, shape=series_shape(names), tooltip=tooltip,
+            x=x,
+            y=y,
+            shape=series_shape(names),
+            tooltip=tooltip,
             color=alt.Color("series:N", scale=series_scale(names), legend=None),
         ),
-    ]  # fmt: skip
+    ]
     return layered(layers, ROW * len(rows), rows)
 
 

@@ -86,7 +86,7 @@ def _shapes(names: Sequence[str]) -> list[int]:
 
 def depth_place(names: Sequence[str], name: str, depth: int) -> float:
     """Returns the place of a mark on the depth axis: log2 of the depth, -1 for none, moved a little by chain."""
-    step = list(names).index(name) - (len(names) - 1) / 2
+    step = list(names).index(name) - (len(names) - 1) / 2 if depth else 0
     return round(_place(depth) + step * min(0.09, 0.36 / len(names)), 5)
 
 
