@@ -19,7 +19,7 @@ help:
 
 demo: $(VENV)/.package
 	@mkdir -p runs
-	$(BIN)/shoal fit data/diamonds.csv --out runs/demo --overwrite --families realnvp,spline --seeds 2 --time-limit $(TIME_LIMIT)
+	$(BIN)/shoal fit data/diamonds.csv --out runs/demo --overwrite --time-limit $(TIME_LIMIT)
 
 test: $(VENV)/.package $(VENV)/.dev
 	@scripts/system_packages.sh chromium
