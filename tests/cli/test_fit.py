@@ -14,6 +14,7 @@ from typer.testing import Result
 from shoal._errors import InputError, NumericalFailure
 from shoal.cli._artifacts import write_far_rows
 from shoal.cli._summary import print_summary
+from shoal.training import Settings
 
 from .conftest import FakeLadder, checkpoint, record, table_text
 
@@ -58,7 +59,7 @@ def test_a_run_is_complete(shoal_command: Run, ladder: FakeLadder, table: Path, 
 def test_what_the_ladder_is_given(shoal_command: Run, ladder: FakeLadder, tmp_path: Path):
     (tmp_path / "t.csv").write_text(table_text(names="a,b,c,d,w").replace("-", ""))
     options = ["--columns", "c, a", "--context", "b", "--weights", "w", "--families", "maf,spline,maf", "--depths",
-               "8,2,2", "--seeds", 3, "--seed", 7, "--time-limit", "1h30m", "--max-condition", "1e5",
+               "8,2,2", "--fronts", "gaussian,marginals", "--start", "scratch", "--margin", "0.3", "--parts", "70,20,10", "--seeds", 3, "--seed", 7, "--time-limit", "1h30m", "--max-condition", "1e5",
                "--max-round-trip", "1e-2", "--dequantize", "off", "--hidden", "32,16", "--batch-size", 64,
                "--max-epochs", 9, "--patience", 4, "--learning-rate", "2e-3", "--dtype", "float64"]  # fmt: skip
     result = shoal_command("fit", "t.csv", "--out", "run", *options)
@@ -73,16 +74,17 @@ def test_what_the_ladder_is_given(shoal_command: Run, ladder: FakeLadder, tmp_pa
     assert given.pop("folder").name == "checkpoints"
     assert callable(given.pop("progress"))
     assert given == {
-        "families": ("maf", "spline"), "depths": (2, 8), "seeds": 3, "seed": 7, "time_limit": 5400.0,
-        "max_condition": 1e5, "max_round_trip": 1e-2, "dequantize": "off", "hidden": (32, 16), "batch_size": 64,
-        "max_epochs": 9, "patience": 4, "learning_rate": 2e-3, "dtype": "float64", "resume": False,
+        "fronts": ("gaussian", "marginals"), "families": ("maf", "spline"), "depths": (2, 8), "start": "scratch",
+        "seeds": 3, "seed": 7, "time_limit": 5400.0, "margin": 0.3, "max_condition": 1e5, "max_round_trip": 1e-2,
+        "dequantize": "off", "parts": (0.7, 0.2, 0.1), "hidden": (32, 16), "dtype": "float64", "resume": False,
+        "settings": Settings(batch_size=64, max_epochs=9, patience=4, learning_rate=2e-3),
     }  # fmt: skip
     config = json.loads((tmp_path / "run/config.json").read_text())
     assert config["columns"] == ["c", "a"]
     assert config["time_limit"] == 5400.0
     assert json.loads((tmp_path / "run/record.json").read_text())["command"] == (
-        "shoal fit t.csv --out run --columns 'c, a' --context b --weights w --dequantize off --families maf,spline,maf "
-        "--depths 8,2,2 --seeds 3 --max-condition 100000 --max-round-trip 0.01 --time-limit 1h30m --hidden 32,16 "
+        "shoal fit t.csv --out run --columns 'c, a' --context b --weights w --dequantize off --parts 70,20,10 --fronts "
+        "gaussian,marginals --families maf,spline,maf --depths 8,2,2 --start scratch --seeds 3 --margin 0.3 --max-condition 100000 --max-round-trip 0.01 --time-limit 1h30m --hidden 32,16 "
         "--batch-size 64 --max-epochs 9 --patience 4 --learning-rate 0.002 --dtype float64 --seed 7"
     )
 
@@ -187,8 +189,19 @@ def test_looks_of_a_monitor_follow_the_epochs(
 BAD_OPTIONS: dict[str, tuple[list[str], str]] = {
     "families": (
         ["--families", "realnvp,glow"],
-        "--families names 'glow', which is none of nice, realnvp, spline, maf",
+        "--families names 'glow', which is none of nsf, spline, realnvp, nice, maf",
     ),
+    "fronts": (
+        ["--fronts", "whiten"],
+        "--fronts names 'whiten', which is none of standardize, gaussian, marginals",
+    ),
+    "start": (["--start", "warm"], "--start is 'warm'; it must be one of grow, scratch."),
+    "margin": (["--margin", "0"], "--margin must be a finite number above 0; got 0."),
+    "parts": (
+        ["--parts", "80,20"],
+        "--parts '80,20' must be the shares of training, validation and test rows",
+    ),
+    "no training part": (["--parts", "0,90,10"], "--parts '0,90,10' must be the shares"),
     "depths": (["--depths", "1,0"], "--depths '1,0' must be whole numbers of at least 1"),
     "depths text": (["--depths", "1-4"], "--depths '1-4' must be whole numbers"),
     "seeds": (["--seeds", "0"], "--seeds must be a whole number of at least 1; got 0."),
