@@ -112,13 +112,18 @@ def decide(
             rung["gain"] = {"over": line[-1], "mean": gain, "standard_error": error, **ends}
     kept = chosen if kept is None else kept
     record["decision"] = {
-        "chosen": chosen, "best": best, "kept": kept, "seed": 0, "gate": gate, **LIMITS,
+        "chosen": chosen,
+        "best": best,
+        "kept": kept,
+        "seed": 0,
+        "gate": gate,
+        **LIMITS,
         "sentence": f"Chosen: {rungs[chosen]['name']}; as good as the best ({rungs[best]['name']})."
         if chosen is not None
         else f"No rung that is as good as the best has both. Delivered: {rungs[kept]['name']}, the likeliest so."
         if kept is not None
         else "No rung ended with a finite validation log-likelihood; nothing can be chosen.",
-    }  # fmt: skip
+    }
 
 
 def _rung(
