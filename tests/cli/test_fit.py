@@ -59,7 +59,8 @@ def test_a_run_is_complete(shoal_command: Run, ladder: FakeLadder, table: Path, 
 def test_what_the_ladder_is_given(shoal_command: Run, ladder: FakeLadder, tmp_path: Path):
     (tmp_path / "t.csv").write_text(table_text(names="a,b,c,d,w").replace("-", ""))
     options = ["--columns", "c, a", "--context", "b", "--weights", "w", "--families", "maf,spline,maf", "--depths",
-               "8,2,2", "--fronts", "gaussian,marginals", "--start", "scratch", "--margin", "0.3", "--parts", "70,20,10", "--seeds", 3, "--seed", 7, "--time-limit", "1h30m", "--max-condition", "1e5",
+               "8,2,2", "--fronts", "gaussian,marginals", "--start", "scratch", "--margin", "0.3", "--parts", "70,20,10",
+               "--seeds", 3, "--seed", 7, "--time-limit", "1h30m", "--max-condition", "1e5",
                "--max-round-trip", "1e-2", "--dequantize", "off", "--hidden", "32,16", "--batch-size", 64,
                "--max-epochs", 9, "--patience", 4, "--learning-rate", "2e-3", "--dtype", "float64"]  # fmt: skip
     result = shoal_command("fit", "t.csv", "--out", "run", *options)
@@ -84,8 +85,9 @@ def test_what_the_ladder_is_given(shoal_command: Run, ladder: FakeLadder, tmp_pa
     assert config["time_limit"] == 5400.0
     assert json.loads((tmp_path / "run/record.json").read_text())["command"] == (
         "shoal fit t.csv --out run --columns 'c, a' --context b --weights w --dequantize off --parts 70,20,10 --fronts "
-        "gaussian,marginals --families maf,spline,maf --depths 8,2,2 --start scratch --seeds 3 --margin 0.3 --max-condition 100000 --max-round-trip 0.01 --time-limit 1h30m --hidden 32,16 "
-        "--batch-size 64 --max-epochs 9 --patience 4 --learning-rate 0.002 --dtype float64 --seed 7"
+        "gaussian,marginals --families maf,spline,maf --depths 8,2,2 --start scratch --seeds 3 --margin 0.3 "
+        "--max-condition 100000 --max-round-trip 0.01 --time-limit 1h30m --hidden 32,16 --batch-size 64 "
+        "--max-epochs 9 --patience 4 --learning-rate 0.002 --dtype float64 --seed 7"
     )
 
 
