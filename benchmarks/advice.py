@@ -87,7 +87,11 @@ def ladders(
 def train(rows: Any, settings: dict[str, Any]) -> dict[str, Any]:
     """The entry of one table."""
     start = time.perf_counter()
-    made = shoal.ladder(rows, monitor=None, **settings)
+    moves = {name: settings[name] for name in ("batch_size", "max_epochs", "patience", "learning_rate")}
+    rest = {name: value for name, value in settings.items() if name not in moves}
+    made = shoal.ladder(
+        rows, fronts="standardize", start="scratch", settings=shoal.training.Settings(**moves), **rest
+    )
     return {
         "rows": len(rows),
         "columns": rows.shape[1],
