@@ -60,7 +60,7 @@ def train(arm: str, rows: Rows, budget: float, seed: int) -> Estimate:
     folder = Path(kept.name)
     run = folder / "run"
     limits = ("--dequantize", "off", "--time-limit", f"{int(budget)}s", "--seed", seed)
-    shoal("fit", write(folder / "train.csv", rows), "--out", run, *limits)
+    shoal("fit", write(folder / "train.csv", rows), "--out", run, "--parts", "90,10,0", *limits)
 
     def log_prob(x: Rows) -> Rows:
         with tempfile.TemporaryDirectory(dir=kept.name) as place:
