@@ -12,6 +12,7 @@ from shoal.bijections import AdaptiveSteps, FixedSteps, HutchinsonTrace, Noise, 
 from shoal.distributions import GaussianPadding, Padded
 from shoal.flows import anf, anode, ffjord, load, save
 from shoal.selection import ladder
+from shoal.selection._ladder import in_user_units
 from shoal.training import Settings, fit
 
 RECIPES = {
@@ -45,17 +46,27 @@ def test_trained_and_saved(recipe: str, tmp_path: Path):
 
 
 def test_the_ladder_climbs_a_padded_family():
+    settings = Settings(max_epochs=5, batch_size=100)
     found = ladder(
-        table(), families=("anf",), depths=(1,), seeds=1, hidden=(8,), max_epochs=5, batch_size=100
+        table(),
+        families=("anf",),
+        fronts=("standardize",),
+        depths=(1,),
+        seeds=1,
+        hidden=(8,),
+        settings=settings,
     )
-    assert isinstance(found.flow, Padded)
-    assert found.flow.columns is not None
+    rung = found.rungs[-1]
+    standard = rung.flows[0]
+    assert isinstance(standard, Padded)
+    flow = in_user_units(standard, found.prepared)
+    assert isinstance(flow, Padded)
+    assert flow.columns is not None
     x = table()
-    standard = found.rungs[0].results[0].flow
     want = np.asarray(standard.sample(jr.key(0), 3)) * found.prepared.scale + found.prepared.mean
-    np.testing.assert_allclose(found.flow.sample(jr.key(0), 3), want, rtol=1e-4, atol=1e-5)
-    assert np.all(np.isfinite(found.flow.log_prob(x)))
-    assert found.rungs[0].figures[0].singular_values.shape[1] == 4  # of the joint, data and padding
+    np.testing.assert_allclose(flow.sample(jr.key(0), 3), want, rtol=1e-4, atol=1e-5)
+    assert np.all(np.isfinite(flow.log_prob(x)))
+    assert rung.figures[0].singular_values.shape[1] == 4  # of the joint, data and padding
 
 
 @pytest.mark.long

@@ -24,7 +24,13 @@ from shoal.bijections import (
     Standardize,
     StandardizedContext,
 )
-from tests.laws import structure_continuous, structure_glow, structure_planar, structure_residual
+from tests.laws import (
+    structure_continuous,
+    structure_fronts,
+    structure_glow,
+    structure_planar,
+    structure_residual,
+)
 from tests.laws.laws import close, one_by_one
 from tests.laws.oracles import Points, cast, data, values, values_and_jacobians
 from tests.laws.structure_types import Law, Laws
@@ -158,6 +164,7 @@ LAWS: Laws = {
     **structure_residual.LAWS,
     **structure_continuous.LAWS,
     **structure_glow.LAWS,
+    **structure_fronts.LAWS,
 }
 
 

@@ -10,8 +10,8 @@ from tests.laws.scaling import prepared
 
 PLACES = [
     ("_linear", "lu"),
-    ("_conditioners", "affine-soft-context-alternating"),
-    ("_conditioners", "scan-pairs"),
+    ("conditioners._dense", "affine-soft-context-alternating"),
+    ("conditioners._dense", "scan-pairs"),
     ("_planar", "planar"),
     ("_lipschitz", "residual"),
 ]

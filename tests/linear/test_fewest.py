@@ -83,7 +83,9 @@ def test_brute_force_agrees_on_gaussians(d: int, seed: int):
     assert found.at_most <= 5
     assert off(found.witness) < 1e-12
     assert least(t, found.at_most, 40) < 1e-9
-    assert least(t, found.at_most - 1, 12) > 1e-6
+    assert (
+        least(t, found.at_least - 1, 12) > 1e-6
+    )  # fewer than `at_most` may do: for (3, 1) some searches find four
 
 
 @pytest.mark.long
