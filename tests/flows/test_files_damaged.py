@@ -222,11 +222,11 @@ class TestHead:
 
     def test_a_static_value_without_a_new_seal(self, model: Path) -> None:
         content = document(model)
-        layer(content, 1)["bound"] = 6.0
+        transformer(content)["bound"] = 6.0
         write(model, content)
         refused(model, "its content does not match its own checksum")
         resealed(model, content)
-        assert load(model).bijection.layers()[2].bound == 6.0  # pyright: ignore[reportAttributeAccessIssue]
+        assert load(model).bijection.layers()[2].transformer.bound == 6.0  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def _set(target: Tree, **values: Any) -> None:
@@ -287,7 +287,7 @@ TREES: dict[str, tuple[Callable[[Tree], object], str]] = {
         "an object that has no meaning",
     ),
     "float of no meaning": (
-        lambda c: _set(layer(c, 1), bound={"float": "1e3"}),
+        lambda c: _set(transformer(c), bound={"float": "1e3"}),
         "an object that has no meaning",
     ),
     "array in a static field": (
@@ -295,8 +295,8 @@ TREES: dict[str, tuple[Callable[[Tree], object], str]] = {
         "`bijection.bijections.3.shape` holds an object that has no meaning",
     ),
     "module in a static field": (
-        lambda c: _set(layer(c, 1), bins=c["tree"]["fields"]["base"]),
-        "`bijection.bijections.1.bins` holds an object",
+        lambda c: _set(transformer(c), bins=c["tree"]["fields"]["base"]),
+        "`bijection.bijections.1.transformer.bins` holds an object",
     ),
     "number for an array": (
         lambda c: _set(layer(c, 3), log_scale=0.5),
@@ -371,15 +371,15 @@ TREES: dict[str, tuple[Callable[[Tree], object], str]] = {
     ),
     "partition's kept size": (
         lambda c: _set(layer(c, 1)["partition"]["fields"], kept_size=1),
-        "its Partition contra",
+        "`Coupling` needs a conditioner of 1 inputs and 26 outputs",
     ),
     "partition's larger dim": (
         lambda c: _set(layer(c, 1)["partition"]["fields"], dim=4),
-        "parts do not fit together",
+        "`Coupling` needs a conditioner of 2 inputs and 26 outputs",
     ),
     "array partition's dim": (
         lambda c: _set(layer(c, 0)["unit"]["fields"]["partition"]["fields"], dim=4),
-        "its ArrayPartition contradict",
+        "`Coupling` needs a conditioner of 1 inputs and 6 outputs",
     ),
     "activation": (
         lambda c: _set(layer(c, 0)["unit"]["fields"]["conditioner"]["fields"], activation="sin"),

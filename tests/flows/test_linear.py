@@ -19,6 +19,7 @@ from shoal.bijections import (
     SignFlip,
     dense_coupling,
     halves,
+    layer_name,
 )
 from shoal.distributions import Flow, StandardNormal
 from shoal.flows import fold_linear, from_factors, load, save
@@ -72,7 +73,7 @@ def test_folding_keeps_the_function_and_is_saved(tmp_path):
     x = jr.normal(jr.key(1), (50, 4))
     expected, got = flow.log_prob(x), folded.log_prob(x)
     np.testing.assert_allclose(got, expected, atol=1e-10 * float(jnp.max(jnp.abs(expected))))
-    names = {type(layer).__name__ for layer in folded.bijection.layers()}
+    names = {layer_name(layer) for layer in folded.bijection.layers()}
     assert names <= {"Coupling(Affine)", "SignFlip"}
     save(folded, tmp_path / "m")
     assert np.asarray(load(tmp_path / "m").log_prob(x)).tobytes() == np.asarray(got).tobytes()
