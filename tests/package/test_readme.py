@@ -30,7 +30,7 @@ def test_example_runs(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "arc" / "model.json").is_file()
-    assert re.search(r"realnvp with \d layers?.*\nmean log-likelihood: -0\.", done.stdout), done.stdout
+    assert re.search(r"^Chosen: .*layers?; .*\nmean log-likelihood: -0\.", done.stdout), done.stdout
 
 
 def test_make_targets_exist() -> None:
