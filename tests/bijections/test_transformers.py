@@ -213,8 +213,8 @@ def test_linear_couplings_of_other_transformers(transformer, x64):
     z = 3.0 * rng.normal(size=(8, 4))
     want = z.copy()
     want[:, [1, 3]] = np.exp(log_scale) * z[:, [1, 3]] + z[:, [2, 0]] @ block.T + shift
-    np.testing.assert_allclose(jax.vmap(made.forward)(z), want, rtol=1e-13, atol=1e-13)
-    np.testing.assert_allclose(jax.vmap(made.inverse)(want), z, rtol=1e-13, atol=1e-13)
+    np.testing.assert_allclose(jax.vmap(made.forward)(jnp.asarray(z)), want, rtol=1e-13, atol=1e-13)
+    np.testing.assert_allclose(jax.vmap(made.inverse)(jnp.asarray(want)), z, rtol=1e-13, atol=1e-13)
 
 
 def test_sizes_that_do_not_fit_are_one_sentence():

@@ -125,7 +125,7 @@ def test_chains_never_share_colour_and_shape(count: int) -> None:
 
 
 def test_the_axis_of_depth_begins_with_no_layer() -> None:
-    axis = depth_axis([8, 0, 2, 0]).to_dict()
+    axis: Any = depth_axis([8, 0, 2, 0]).to_dict()
     assert axis["axis"]["values"] == [-1.0, 1.0, 3.0]
     assert axis["axis"]["labelExpr"].startswith("['0', '2', '8']")
     assert axis["scale"]["domain"] == [-1.4, 3.4]

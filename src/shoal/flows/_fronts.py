@@ -7,6 +7,7 @@ of full-covariance normals in place of the standard one). "marginals+gaussian" i
 
 import time
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import equinox as eqx
 import jax
@@ -94,6 +95,9 @@ class Front:
         return Flow(shallow.base, Chain([restacked(ours[0], joined), *theirs[1:]]))
 
 
+_Reached: TypeAlias = tuple[tuple[AbstractBijection, ...], FloatArray, FloatArray, FloatArray]
+
+
 class Fronts:
     """Sets fronts from one table, each part once however many fronts have it.
 
@@ -105,7 +109,7 @@ class Fronts:
         self.train, self.validation = train, validation
         self.seed, self.seconds = seed, seconds
         zero = lambda sample: np.zeros(len(sample.x))  # noqa: E731
-        self._known = {(): ((), train.x, validation.x, zero(validation))}
+        self._known: dict[tuple[str, ...], _Reached] = {(): ((), train.x, validation.x, zero(validation))}
 
     def set(self, name: str) -> Front:
         """The front of that name. **Raises:** `InputError` for a name that is none."""

@@ -136,8 +136,8 @@ def ladder(
         named, few = ((fronts,) if isinstance(fronts, str) else tuple(fronts)), None
     for name in named:
         checked(name)
-    margin = MARGIN * np.sqrt(table.values.shape[1]) if margin is None else margin
-    gates = Gates(float(margin), max_condition, max_round_trip)
+    allowed = MARGIN * float(np.sqrt(table.values.shape[1])) if margin is None else float(margin)
+    gates = Gates(allowed, max_condition, max_round_trip)
     _check(kinds, named, seeds, seed, time_limit, dtype, dequantize, start, gates)
     prepared = prepare(table, seed=seed, dequantize_columns=dequantize == "auto", dtype=dtype, parts=parts)
     wide = None if hidden is None else tuple(hidden)

@@ -97,7 +97,7 @@ def race(
         while few is not None and len(handed) > 1 and not _two_rounds(len(handed) * len(families), clock):
             handed = handed[:-1]
         chains = [Chain(front, family) for front in handed for family in families]
-        plan = _plan(depths, len(chains), clock)
+        plan = _plan(list(depths), len(chains), clock)
         for number, depth in enumerate(plan):
             alive = [c for c in chains if not c.dropped]
             last = number == len(plan) - 1

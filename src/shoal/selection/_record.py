@@ -167,8 +167,8 @@ def _gain(rungs: Sequence[Rung], index: int, choice: Choice, prepared: Prepared)
     if rung.family is None or choice.verdicts[index] is None or not line:
         return None
     over = max(line, key=lambda i: rungs[i].depth)
-    logs = [np.stack(r.log_likelihoods) for r in (rung, rungs[over])]
-    mean, error = paired_difference(*logs, prepared.parts["validation"].weights)
+    ours, theirs = (np.stack(r.log_likelihoods) for r in (rung, rungs[over]))
+    mean, error = paired_difference(ours, theirs, prepared.parts["validation"].weights)
     ends = {"low": mean - ONE_SIDED * error, "high": mean + ONE_SIDED * error}
     return {"over": over, "mean": mean, "standard_error": error, **ends}
 

@@ -103,13 +103,9 @@ def whitening(
     factor = np.linalg.qr((vectors * np.sqrt(values)).T)[1].T  # lower triangular, its square the covariance
     factor = factor * np.sign(np.diag(factor))
     inverse = solve_triangular(factor, np.eye(x.shape[1]), lower=True)
-    parts = (
-        fitted[0],
-        np.tril(inverse, -1),
-        np.log(np.diag(inverse)),
-        None if context is None else fitted[1:].T,
-    )
-    return Whitening(*(None if part is None else jnp.asarray(part, jnp.result_type(float)) for part in parts))
+    parts = (fitted[0], np.tril(inverse, -1), np.log(np.diag(inverse)), fitted[1:].T)
+    mean, lower, diagonal, slopes = (jnp.asarray(part, jnp.result_type(float)) for part in parts)
+    return Whitening(mean, lower, diagonal, None if context is None else slopes)
 
 
 def _held(x: FloatArray) -> FloatArray:
