@@ -1,5 +1,7 @@
 """`GaussianMixture` against SciPy, and EM against what it must do: climb, count weights, find known components."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import jax.random as jr
@@ -65,7 +67,7 @@ def test_the_number_of_components_is_found_and_the_density_is_near():
     x, held, test = clusters(3000), clusters(500, 1), clusters(20_000, 2)
     found = choose_gaussian_mixture(x, held)
     assert len(found.weights) in (2, 4)
-    spread = np.array([[1.0, 0.5], [0.0, 0.4]]).T @ np.array([[1.0, 0.5], [0.0, 0.4]])
+    spread: Any = np.array([[1.0, 0.5], [0.0, 0.4]]).T @ np.array([[1.0, 0.5], [0.0, 0.4]])
     truth = np.asarray(
         logsumexp(
             [

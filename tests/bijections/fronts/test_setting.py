@@ -1,5 +1,7 @@
 """Fronts set from rows: the closed forms they claim to be, weights as repeated rows, heavy tails, overflow."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -24,7 +26,8 @@ def test_a_whitening_is_the_maximum_likelihood_gaussian(condition):
     x = z @ RNG.normal(size=(4, 4)) + np.array([1.0, -2.0, 0.0, 5.0])
     with jax.enable_x64(True):
         got = log_prob(whitening(x), x)
-    exact = stats.multivariate_normal.logpdf(x, x.mean(axis=0), np.cov(x.T, bias=True))
+    covariance: Any = np.cov(x.T, bias=True)
+    exact = stats.multivariate_normal.logpdf(x, x.mean(axis=0), covariance)
     np.testing.assert_allclose(got, exact, atol=1e-7)
 
 
