@@ -59,9 +59,15 @@ def test_fractions():
     assert [len(part) for part in parts] == [2500, 1500, 1000]
 
 
-@pytest.mark.parametrize("fractions", [(0.8, 0.2, 0.0), (0.8, 0.1, 0.2), (0.5, 0.5)])
+def test_a_test_share_of_0_leaves_that_part_empty():
+    parts = split(DISTINCT, 0, (0.9, 0.1, 0.0))
+    assert [len(part) for part in parts] == [4500, 500, 0]
+    assert sorted(np.concatenate(parts)) == list(range(5000))
+
+
+@pytest.mark.parametrize("fractions", [(0.8, 0.0, 0.2), (1.2, 0.1, -0.3), (0.8, 0.1, 0.2), (0.5, 0.5)])
 def test_bad_fractions(fractions: tuple[float, ...]):
-    with pytest.raises(InputError, match="three positive numbers that sum to 1"):
+    with pytest.raises(InputError, match="three numbers that sum to 1, the first two positive"):
         split(DISTINCT, 0, fractions)
 
 
