@@ -108,8 +108,8 @@ class Fronts:
     def __init__(self, train: Sample, validation: Sample, *, seed: int = 0, seconds: float = np.inf):
         self.train, self.validation = train, validation
         self.seed, self.seconds = seed, seconds
-        zero = lambda sample: np.zeros(len(sample.x))  # noqa: E731
-        self._known: dict[tuple[str, ...], _Reached] = {(): ((), train.x, validation.x, zero(validation))}
+        nothing: _Reached = ((), train.x, validation.x, np.zeros(len(validation.x)))
+        self._known: dict[tuple[str, ...], _Reached] = {(): nothing}
 
     def set(self, name: str) -> Front:
         """The front of that name. **Raises:** `InputError` for a name that is none."""
@@ -131,9 +131,7 @@ class Fronts:
         validation = None if bare else logs + log_det
         return Front(name, parts, base, validation, time.monotonic() - started)
 
-    def _reached(
-        self, words: tuple[str, ...]
-    ) -> tuple[tuple[AbstractBijection, ...], FloatArray, FloatArray, FloatArray]:
+    def _reached(self, words: tuple[str, ...]) -> _Reached:
         """The parts, the latents of both samples, and the log-dets of the validation rows."""
         if words in self._known:
             return self._known[words]

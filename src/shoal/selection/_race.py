@@ -124,14 +124,13 @@ def _zero(
     prepared: Prepared, names: Sequence[str], seed: int, clock: Clock, result: Race, listen: Listener
 ) -> list[Front]:
     """Set the fronts, each with its rung 0."""
-    sample = {
-        name: Sample(part.x, part.context, part.weights)
-        for name, part in prepared.parts.items()
-        if name != "test"
-    }
+    rows, held = (
+        Sample(part.x, part.context, part.weights)
+        for part in (prepared.parts["train"], prepared.parts["validation"])
+    )
     mixtures = max(sum("mixture" in name for name in names), 1)
     seconds = np.inf if clock.limit is None else FRONT_SHARE * clock.limit / mixtures
-    setter, made = Fronts(sample["train"], sample["validation"], seed=seed, seconds=seconds), []
+    setter, made = Fronts(rows, held, seed=seed, seconds=seconds), []
     for name in names:
         rung = Rung(name)
         front = setter.set(name)

@@ -91,7 +91,7 @@ def choose(
     weights: FloatArray | None = None,
 ) -> Choice:
     """Apply the rule. A candidate that is None, or whose mean log-likelihood is not finite, takes no part."""
-    means = [-np.inf if c is None else _mean(c.log_likelihoods, weights) for c in candidates]
+    means = [-np.inf if c is None else winsorised(c.log_likelihoods, weights) for c in candidates]
     finite = [i for i, m in enumerate(means) if np.isfinite(m)]
     if not finite:
         return Choice(None, None, (None,) * len(candidates))
@@ -141,7 +141,7 @@ def paired_difference(a: FloatArray, b: FloatArray, weights: FloatArray | None =
     variance = spread * np.sum(w**2) / np.sum(w) ** 2
     for arm in (a, b):
         if len(arm) > 1:
-            variance += np.var([_mean(row[None], weights) for row in arm], ddof=1) / len(arm)
+            variance += np.var([winsorised(row[None], weights) for row in arm], ddof=1) / len(arm)
     return Loss(mean, float(np.sqrt(variance)))
 
 
@@ -167,14 +167,10 @@ def _state(loss: Loss, margin: float) -> State:
     return "worse" if loss.mean - ONE_SIDED * loss.standard_error >= margin else "undecided"
 
 
-def _mean(log_likelihoods: FloatArray, weights: FloatArray | None) -> float:
-    w = None if weights is None else np.asarray(weights, np.float64)
-    return float(np.mean([winsorised_mean(np.asarray(row, np.float64), w).value for row in log_likelihoods]))
-
-
 def winsorised(log_likelihoods: FloatArray, weights: FloatArray | None) -> float:
     """The statistic that rungs are compared by, averaged over seeds."""
-    return _mean(log_likelihoods, weights)
+    w = None if weights is None else np.asarray(weights, np.float64)
+    return float(np.mean([winsorised_mean(np.asarray(row, np.float64), w).value for row in log_likelihoods]))
 
 
 def _depth(candidate: Candidate | None) -> int:

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from shoal._types import Array, Context, Float, Int, Scalar, Vector
 from shoal.bijections._base import AbstractBijection, check_input
 from shoal.bijections.fronts._tails import lengthened, shortened, tail_index
+from shoal.bijections.transformers._rational_quadratic import place_in_bin, value_in_bin
 
 
 class Marginals(AbstractBijection):
@@ -63,7 +64,7 @@ class Marginals(AbstractBijection):
         inside = jnp.clip(x, u[:, 0], u[:, -1])
         u0, w, v0, h, d0, d1 = _bins(u, v, d, _place(u, inside))
         t = (inside - u0) / w
-        z, log_slope = _curve(t, v0, h, h / w, d0, d1)
+        z, log_slope = value_in_bin(t, v0, h, h / w, d0, d1)
         low, low_slope = shortened(jnp.maximum(u[:, 0] - x, 0.0) * d[:, 0], index[:, 0])
         high, high_slope = shortened(jnp.maximum(x - u[:, -1], 0.0) * d[:, -1], index[:, 1])
         below, above = x < u[:, 0], x > u[:, -1]
@@ -78,8 +79,8 @@ class Marginals(AbstractBijection):
         index, log_d = tail_index(self.raw_tails), self.log_slopes
         inside = jnp.clip(z, v[:, 0], v[:, -1])
         u0, w, v0, h, d0, d1 = _bins(u, v, d, _place(v, inside))
-        t = _root((inside - v0) / h, h / w, d0, d1)
-        _, log_slope = _curve(t, v0, h, h / w, d0, d1)
+        t = place_in_bin((inside - v0) / h, h / w, d0, d1)
+        _, log_slope = value_in_bin(t, v0, h, h / w, d0, d1)
         low, low_slope = lengthened(jnp.maximum(v[:, 0] - z, 0.0), index[:, 0])
         high, high_slope = lengthened(jnp.maximum(z - v[:, -1], 0.0), index[:, 1])
         below, above = z < v[:, 0], z > v[:, -1]
@@ -105,19 +106,3 @@ def _bins(u: Array, v: Array, d: Array, place: Int[Array, "n"]) -> tuple[Array, 
     at = lambda a, i: jnp.take_along_axis(a, i[:, None], axis=1)[:, 0]  # noqa: E731
     u0, v0 = at(u, place), at(v, place)
     return u0, at(u, place + 1) - u0, v0, at(v, place + 1) - v0, at(d, place), at(d, place + 1)
-
-
-def _curve(t: Array, v0: Array, h: Array, s: Array, d0: Array, d1: Array) -> tuple[Array, Array]:
-    """Value and log slope at t in [0, 1] of a bin of mean slope s."""
-    mixed = t * (1.0 - t)
-    below = s + (d0 + d1 - 2.0 * s) * mixed
-    slope = d1 * t * t + 2.0 * s * mixed + d0 * (1.0 - t) ** 2
-    return v0 + h * (s * t * t + d0 * mixed) / below, jnp.log(slope) + 2.0 * jnp.log(s / below)
-
-
-def _root(y: Array, s: Array, d0: Array, d1: Array) -> Array:
-    """t in [0, 1] with value y (in heights of the bin), by the root's form that does not cancel."""
-    curve = d0 + d1 - 2.0 * s
-    a, b, c = s - d0 + y * curve, d0 - y * curve, -s * y
-    square = jnp.sqrt(jnp.maximum(b * b - 4.0 * a * c, 0.0))
-    return jnp.clip(-2.0 * c / (b + square), 0.0, 1.0)

@@ -96,24 +96,18 @@ def evaluate(k: Knots, x: Float[Array, "m"], bound: float) -> tuple[Float[Array,
     safe = jnp.where(inside, x, 0.0)
     u0, w, v0, h, d0, d1 = _bin(k, safe, 0)
     t = (safe - u0) / w
-    value, log_slope = _forward(t, v0, h, h / w, d0, d1)
+    value, log_slope = value_in_bin(t, v0, h, h / w, d0, d1)
     return jnp.where(inside, value, x), jnp.where(inside, log_slope, 0.0)
 
 
 def invert(k: Knots, y: Float[Array, "m"], bound: float) -> tuple[Float[Array, "m"], Float[Array, "m"]]:
-    """u with v(u) = y, and log v'(u). The root is the stable form 2c / (-b - sqrt(b^2 - 4ac))."""
+    """u with v(u) = y, and log v'(u)."""
     inside = (y > -bound) & (y < bound)
     safe = jnp.where(inside, y, 0.0)
     u0, w, v0, h, d0, d1 = _bin(k, safe, 1)
     s = h / w
-    curve = d0 + d1 - 2.0 * s
-    y0 = (safe - v0) / h  # in [0, 1]
-    a = s - d0 + y0 * curve
-    b = d0 - y0 * curve
-    c = -s * y0
-    root = jnp.sqrt(jnp.maximum(b * b - 4.0 * a * c, 0.0))  # exact arithmetic has it >= min(d0, d1)^2 > 0
-    t = jnp.clip(-2.0 * c / (b + root), 0.0, 1.0)
-    _, log_slope = _forward(t, v0, h, s, d0, d1)
+    t = place_in_bin((safe - v0) / h, s, d0, d1)
+    _, log_slope = value_in_bin(t, v0, h, s, d0, d1)
     return jnp.where(inside, u0 + t * w, y), jnp.where(inside, log_slope, 0.0)
 
 
@@ -132,10 +126,20 @@ def _bin(k: Knots, x: Float[Array, "m"], axis: int) -> tuple[Array, ...]:
     return u0, w, v0, h, d0, d1
 
 
-def _forward(t: Array, v0: Array, h: Array, s: Array, d0: Array, d1: Array) -> tuple[Array, Array]:
+def value_in_bin(t: Array, v0: Array, h: Array, s: Array, d0: Array, d1: Array) -> tuple[Array, Array]:
     """Value and log-derivative at t in [0, 1] of a bin."""
     mixed = t * (1.0 - t)
     below = s + (d0 + d1 - 2.0 * s) * mixed
     value = v0 + h * (s * t * t + d0 * mixed) / below
     slope = d1 * t * t + 2.0 * s * mixed + d0 * (1.0 - t) ** 2
     return value, jnp.log(slope * (s / below) ** 2)
+
+
+def place_in_bin(y: Array, s: Array, d0: Array, d1: Array) -> Array:
+    """t in [0, 1] at which a bin has value y, in heights of the bin: the stable form 2c / (-b - sqrt(b^2 - 4ac))."""
+    curve = d0 + d1 - 2.0 * s
+    a = s - d0 + y * curve
+    b = d0 - y * curve
+    c = -s * y
+    root = jnp.sqrt(jnp.maximum(b * b - 4.0 * a * c, 0.0))  # exact arithmetic has it >= min(d0, d1)^2 > 0
+    return jnp.clip(-2.0 * c / (b + root), 0.0, 1.0)
