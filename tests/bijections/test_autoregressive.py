@@ -24,8 +24,8 @@ from tests.bijections.draws import noisy, normal
 @eqx.filter_jit
 def iterated(b: Autoregressive, z: jax.Array, context: jax.Array | None) -> tuple[jax.Array, jax.Array]:
     """n steps of x <- f(z; raw(x)): exact then, because entry i needs x_1 ... x_{i-1} only. Also x of one step more."""
-    order = slice(None, None, -1) if b.reverse else slice(None)
     n = z.shape[0]
+    order = jnp.where(b.reverse, jnp.arange(n)[::-1], jnp.arange(n))
 
     def step(x, _):
         raw = b.conditioner(x, context)
@@ -50,6 +50,7 @@ def iterated(b: Autoregressive, z: jax.Array, context: jax.Array | None) -> tupl
         pytest.param(17, {"hidden": (20, 5), "context_dim": 1, "reverse": True}, Affine(), id="n17-context"),
         pytest.param(19, {"hidden": ()}, Affine(), id="n19-no-hidden-layer"),
         pytest.param(5, {"hidden": (3, 11), "context_dim": 2}, RationalQuadratic(3), id="spline-context"),
+        pytest.param(2, {"hidden": (3, 4), "reverse": True}, RationalQuadratic(3), id="spline-in-line"),
         pytest.param(17, {"hidden": (9,), "reverse": True}, RationalQuadratic(4), id="spline-n17-reverse"),
         pytest.param(4, {"hidden": (6,)}, Additive(), id="additive"),
     ],

@@ -74,6 +74,7 @@ def test_what_the_ladder_is_given(shoal_command: Run, ladder: FakeLadder, tmp_pa
     )
     assert given.pop("folder").name == "checkpoints"
     assert callable(given.pop("progress"))
+    assert isinstance(given.pop("began"), float)
     assert given == {
         "fronts": ("gaussian", "marginals"), "families": ("maf", "spline"), "depths": (2, 8), "start": "scratch",
         "seeds": 3, "seed": 7, "time_limit": 5400.0, "margin": 0.3, "max_condition": 1e5, "max_round_trip": 1e-2,

@@ -1,14 +1,12 @@
 """How the race spends its time and whom it drops, on chains that are made up and a clock that the test moves."""
 
-from typing import Any
-
 import numpy as np
 import pytest
 
 from shoal.distributions import StandardNormal
 from shoal.flows import FAMILIES, Front
 from shoal.selection import _race
-from shoal.selection._race import Chain, Clock, Race, _drop, _plan, _share, _two_rounds
+from shoal.selection._race import FIXED, SHARED, Chain, Clock, Race, _affordable, _drop, _plan, _share
 from shoal.selection._rung import Rung
 
 NOISE = np.random.default_rng(0).normal(size=400)
@@ -70,44 +68,45 @@ def test_under_a_limit_the_better_half_goes_on():
     assert sum(not d for d in dropped(*tied, halving=True)) == 1
 
 
-@pytest.mark.parametrize("limit", [30.0, 60.0, 120.0, 300.0, 600.0, 3600.0])
-@pytest.mark.parametrize("chains", [1, 2, 3, 10])
-def test_the_plan_fits_into_the_time(limit, chains, now):
-    clock = Clock(limit)
-    plan = _plan([1, 2, 4, 8, 16], chains, clock)
-    assert plan == sorted(set(plan))
-    assert plan
-    widths = [max(chains // 2**i, 1) for i in range(len(plan))]
-    if len(plan) > 1:
-        assert sum(widths) * _race.WORTH * clock.fixed <= clock.left()
-    if limit <= 60:
-        assert plan[-1] <= 4
-    if limit == 3600 and chains == 1:
-        assert plan == [1, 2, 4, 8, 16]
+def test_under_a_short_limit_all_chains_get_two_layers_and_the_best_is_trained_on(now):
+    assert _plan([1, 2, 4, 8], [chain("a"), chain("b")], Clock(120.0)) == [2, 2]
+    assert _plan([1, 2, 4, 8], [chain("a")], Clock(120.0)) == [2]
+    assert _plan([4, 8], [chain("a"), chain("b")], Clock(60.0)) == [4, 4]
+
+
+@pytest.mark.parametrize(("limit", "plan"), [(300.0, [2, 4]), (1200.0, [2, 4, 8]), (7200.0, [2, 4, 8, 16])])
+def test_a_longer_limit_has_room_for_deeper_rungs(limit, plan, now):
+    assert _plan([1, 2, 4, 8, 16], [chain("a"), chain("b")], Clock(limit)) == plan
 
 
 def test_without_a_limit_everything_is_planned():
-    assert _plan([1, 2, 4], 8, Clock(None)) == [1, 2, 4]
-    assert _share(Clock(None), 3, False, [], [1]) is None
+    assert _plan([1, 2, 4], [chain("a")] * 8, Clock(None)) == [1, 2, 4]
+    assert _share(Clock(None), [chain("a")] * 3, 0, [1]) is None
+
+
+def test_mixtures_have_programs_of_their_own_and_get_layers_only_where_there_is_time(now):
+    fronts = [chain(name).front for name in ("gaussian", "marginals+gaussian", "mixture")]
+    assert _affordable(fronts[:2], [FAMILIES["nsf"]], Clock(60.0))
+    assert not _affordable(fronts, [FAMILIES["nsf"]], Clock(120.0))
+    assert _affordable(fronts, [FAMILIES["nsf"]], Clock(600.0))
 
 
 @pytest.mark.parametrize("limit", [60.0, 120.0, 300.0, 3600.0])
-def test_shares_are_within_the_limit_and_the_last_round_gets_the_most(limit, now):
+@pytest.mark.parametrize("slower", [0.5, 1.0])
+def test_shares_are_within_the_limit_and_the_last_round_gets_the_most(limit, slower, now):
+    """Each rung takes its share; the first of a depth compiles, at `slower` times what is foreseen."""
     clock = Clock(limit)
-    count = 3
-    while count > 1 and not _two_rounds(count, clock):
-        count -= 1
-    plan, spent = _plan([1, 2, 4, 8], count, clock), []
-    alive: list[Any] = [chain(str(i), 0.0) for i in range(count)]
-    for number in range(len(plan)):
-        last = number == len(plan) - 1
-        for place in range(len(alive)):
-            share = _share(clock, len(alive) - place, last, alive, plan[number:])
+    chains = [chain("gaussian"), chain("marginals+gaussian")]
+    plan, spent = _plan([1, 2, 4, 8], chains, clock), []
+    for number, depth in enumerate(plan):
+        for place, one in enumerate(chains):
+            share = _share(clock, chains, place, plan[number:])
             assert share is not None
             assert share > 0
-            now[0] += share
+            now[0] += share + SHARED + slower * FIXED * (not clock.has(one, depth))
+            clock.programs.add(_race._program(one, depth))
             spent.append(share)
-        alive = alive[: max(len(alive) // 2, 1)]
-    assert clock.elapsed() <= limit
-    assert clock.elapsed() >= 0.5 * limit
-    assert spent[-1] >= max(spent[:-1], default=0.0)
+        chains = chains[:1]
+    assert 0.5 * limit <= clock.elapsed() <= limit
+    assert spent[1] == pytest.approx(spent[0], rel=0.05 if slower == 1.0 else 1.5)
+    assert spent[-1] >= 0.55 * sum(spent)

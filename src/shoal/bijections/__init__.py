@@ -91,6 +91,7 @@ from shoal.bijections.conditioners import ReLUNetwork as ReLUNetwork
 from shoal.bijections.fronts import LogTails as LogTails
 from shoal.bijections.fronts import Marginals as Marginals
 from shoal.bijections.fronts import Whitening as Whitening
+from shoal.bijections.fronts import identity_marginals as identity_marginals
 from shoal.bijections.fronts import marginals as marginals
 from shoal.bijections.fronts import whitening as whitening
 from shoal.bijections.transformers import AbstractScaleMap as AbstractScaleMap

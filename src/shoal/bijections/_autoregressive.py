@@ -5,10 +5,9 @@ forward: x_i = f(z_i; raw_i(x_1 ... x_{i-1}, c)), one coordinate after the other
 once. The Jacobian is lower triangular; log|det dx/dz| = sum log f'.
 """
 
-import equinox as eqx
 import jax.numpy as jnp
 
-from shoal._types import Array, Context, Float, Key, Scalar, Vector
+from shoal._types import Array, Bool, Context, Float, Key, Scalar, Vector
 from shoal.bijections._base import AbstractBijection, check_input
 from shoal.bijections._sequential import sequential
 from shoal.bijections.conditioners import Activation, MaskedConditioner
@@ -26,12 +25,12 @@ class Autoregressive(AbstractBijection):
 
     transformer: AbstractTransformer
     conditioner: MaskedConditioner
-    reverse: bool = eqx.field(static=True)
+    reverse: Bool[Array, ""]
 
     def __init__(
         self, transformer: AbstractTransformer, conditioner: MaskedConditioner, reverse: bool = False
     ):
-        self.transformer, self.conditioner, self.reverse = transformer, conditioner, bool(reverse)
+        self.transformer, self.conditioner, self.reverse = transformer, conditioner, jnp.array(bool(reverse))
 
     def __check_init__(self) -> None:
         n, outputs = self.conditioner.inputs, self.transformer.parameters * self.conditioner.inputs
@@ -65,7 +64,7 @@ class Autoregressive(AbstractBijection):
         return self._ordered(x), jnp.sum(log_slopes)
 
     def _ordered(self, v: Float[Array, "n"]) -> Float[Array, "n"]:
-        return v[::-1] if self.reverse else v
+        return jnp.where(self.reverse, v[::-1], v)
 
 
 def masked_autoregressive(

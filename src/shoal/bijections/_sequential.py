@@ -13,14 +13,14 @@ from shoal.bijections.conditioners import MaskedConditioner
 from shoal.bijections.conditioners._dense import activation_function, column, product
 from shoal.bijections.transformers import AbstractTransformer
 
-IN_LINE_TO = 16  # coordinates: up to here the steps are written out, beyond it they are one `lax.scan`
+IN_LINE_TO = 32  # parameters: up to here the steps are written out, beyond it (longer to compile) they are one `lax.scan`
 
 
 def sequential(
     net: MaskedConditioner, transformer: AbstractTransformer, z: Vector, context: Float[Array, "c"]
 ) -> tuple[Vector, Vector]:
     """x and the log slopes of all coordinates; `context` has length 0 where there is none."""
-    return (_in_line if net.inputs <= IN_LINE_TO else _scanned)(net, transformer, z, context)
+    return (_in_line if net.outputs <= IN_LINE_TO else _scanned)(net, transformer, z, context)
 
 
 def _in_line(

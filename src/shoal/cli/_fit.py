@@ -2,6 +2,7 @@
 
 import inspect
 import shlex
+import time
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -82,10 +83,17 @@ def fit(
         str | None,
         _option("Widths of the hidden layers; the family's own without.", _TRAINING, metavar="N,N"),
     ] = None,
-    batch_size: Annotated[int, _option("Rows in a step.", _TRAINING)] = 512,
-    max_epochs: Annotated[int, _option("Passes over the training rows.", _TRAINING)] = 100,
-    patience: Annotated[int, _option("Epochs without improvement before training stops.", _TRAINING)] = 20,
-    learning_rate: Annotated[float, _option("Largest learning rate.", _TRAINING)] = 3e-3,
+    batch_size: Annotated[int | None, _option("Rows in a step; by the rows without.", _TRAINING)] = None,
+    max_epochs: Annotated[
+        int | None, _option("Passes over the training rows; 6,000 steps without.", _TRAINING)
+    ] = None,
+    patience: Annotated[
+        int | None,
+        _option("Epochs without improvement before training stops; a quarter of all without.", _TRAINING),
+    ] = None,
+    learning_rate: Annotated[
+        float | None, _option("Largest learning rate; 0.003 without.", _TRAINING)
+    ] = None,
     dtype: Annotated[
         str, _option("Precision of the model.", _TRAINING, metavar="float32|float64")
     ] = "float32",
@@ -98,7 +106,7 @@ def fit(
 
     Exit codes: 0 done, 2 bad input, 3 no usable flow, 130 interrupted; what was done by then lies in RUN.unfinished.
     """
-    given = dict(locals())
+    given, began = dict(locals()), time.monotonic()
     with exit_codes():
         settings = parse_settings(data, given)
         places = find_places(out)
@@ -112,11 +120,21 @@ def fit(
             command=_command(given, COLUMN_OPTIONS),
         )
         with claimed(places, settings.to_config(), settings.differences, resume=resume) as new:
-            _train(table, settings, places, new=new, resume=resume, quiet=quiet, command=_command(given))
+            _train(
+                table, settings, places, began, new=new, resume=resume, quiet=quiet, command=_command(given)
+            )
 
 
 def _train(
-    table: Any, settings: FitSettings, places: Places, *, new: bool, resume: bool, quiet: bool, command: str
+    table: Any,
+    settings: FitSettings,
+    places: Places,
+    began: float,
+    *,
+    new: bool,
+    resume: bool,
+    quiet: bool,
+    command: str,
 ) -> None:
     folder = places.unfinished
     try:
@@ -133,13 +151,16 @@ def _train(
                 seeds=settings.seeds,
                 seed=settings.seed,
                 time_limit=settings.time_limit,
+                began=began,
                 margin=settings.margin,
                 max_condition=settings.max_condition,
                 max_round_trip=settings.max_round_trip,
                 dequantize=settings.dequantize,
                 parts=settings.parts,
                 hidden=settings.hidden,
-                settings=shoal.training.Settings(
+                settings=shoal.selection.settings_for(
+                    int(table.rows * settings.parts[0]),
+                    limited=settings.time_limit is not None,
                     batch_size=settings.batch_size,
                     max_epochs=settings.max_epochs,
                     patience=settings.patience,

@@ -1,5 +1,6 @@
 """`FitSettings`: what `shoal fit` was asked to do, checked, and as `config.json` holds it."""
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -45,10 +46,10 @@ class FitSettings:
     dequantize: Literal["auto", "off"]
     parts: tuple[float, float, float]
     hidden: tuple[int, ...] | None
-    batch_size: int
-    max_epochs: int
-    patience: int
-    learning_rate: float
+    batch_size: int | None
+    max_epochs: int | None
+    patience: int | None
+    learning_rate: float | None
     dtype: Literal["float32", "float64"]
 
     def to_config(self) -> dict[str, Any]:
@@ -63,6 +64,10 @@ class FitSettings:
         now = self.to_config()
         names = [field.name for field in fields(self) if field.name not in FREE]
         return [f"--{name.replace('_', '-')}" for name in names if now[name] != config.get(name)]
+
+
+def _optional(check: Callable[..., Any], value: Any, *words: Any) -> Any:
+    return None if value is None else check(value, *words)
 
 
 def parse_settings(data: Path, given: dict[str, Any]) -> FitSettings:
@@ -84,15 +89,15 @@ def parse_settings(data: Path, given: dict[str, Any]) -> FitSettings:
         seeds=check_count(given["seeds"], "--seeds"),
         seed=check_count(given["seed"], "--seed", 0),
         time_limit=parse_seconds(given["time_limit"], "--time-limit"),
-        margin=None if given["margin"] is None else check_above(given["margin"], "--margin", 0.0),
+        margin=_optional(check_above, given["margin"], "--margin", 0.0),
         max_condition=check_above(given["max_condition"], "--max-condition", 1.0),
         max_round_trip=check_above(given["max_round_trip"], "--max-round-trip", 0.0),
         dequantize=parse_choice(given["dequantize"], "--dequantize", ("auto", "off")),
         parts=parse_shares(given["parts"], "--parts"),
         hidden=parse_counts(given["hidden"], "--hidden") if given["hidden"] else None,
-        batch_size=check_count(given["batch_size"], "--batch-size"),
-        max_epochs=check_count(given["max_epochs"], "--max-epochs"),
-        patience=check_count(given["patience"], "--patience"),
-        learning_rate=check_above(given["learning_rate"], "--learning-rate", 0.0),
+        batch_size=_optional(check_count, given["batch_size"], "--batch-size"),
+        max_epochs=_optional(check_count, given["max_epochs"], "--max-epochs"),
+        patience=_optional(check_count, given["patience"], "--patience"),
+        learning_rate=_optional(check_above, given["learning_rate"], "--learning-rate", 0.0),
         dtype=parse_choice(given["dtype"], "--dtype", ("float32", "float64")),
     )

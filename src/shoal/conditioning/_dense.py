@@ -10,11 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from shoal._compiling import quickly
 from shoal._scalars import FloatArray
 from shoal._types import Array
 from shoal.conditioning._precision import Precision, compute
@@ -95,7 +95,7 @@ def summarize(kappa: FloatArray, *, precision: Precision = "float64") -> Conditi
     return ConditionSummary(float(median), float(q99), float(known.max()), int(unresolved.sum()))
 
 
-@eqx.filter_jit
+@quickly
 def _jacobian_rows(function: Callable, x: Array, context: Array | None) -> Array:
     one = lambda v, c: jax.jacfwd(lambda u: function(u, c))(v)  # noqa: E731
     return jax.vmap(one, in_axes=(0, None if context is None else 0))(jnp.asarray(x), context)

@@ -4,11 +4,11 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from shoal._compiling import quickly
 from shoal._scalars import FloatArray
 from shoal._types import Array
 from shoal.conditioning._dense import _chunks
@@ -60,7 +60,7 @@ def summarize_round_trip(errors: FloatArray) -> RoundTripSummary:
     return RoundTripSummary(*(float(v) if np.isfinite(v) else float("nan") for v in found))
 
 
-@eqx.filter_jit
+@quickly
 def _errors(forward: Callable, inverse: Callable, x: Array, context: Array | None) -> Array:
     x = jnp.asarray(x)
     axes = (0, None if context is None else 0)

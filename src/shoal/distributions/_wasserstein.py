@@ -1,8 +1,7 @@
 """The exact Wasserstein distance between two samples of one size."""
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
-from scipy.spatial.distance import cdist
+import scipy  # loads `optimize` and `spatial` where they are first used
 
 from shoal._errors import InputError
 from shoal._scalars import FloatArray
@@ -20,6 +19,6 @@ def wasserstein(x: FloatArray, y: FloatArray, p: int = 2) -> float:
         raise InputError(f"`wasserstein` needs two samples of one shape (N, n); got {x.shape} and {y.shape}.")
     if p not in (1, 2):
         raise InputError(f"`p` must be 1 or 2; got {p!r}.")
-    cost = cdist(x, y) if p == 1 else cdist(x, y, "sqeuclidean")
-    rows, columns = linear_sum_assignment(cost)
+    cost = scipy.spatial.distance.cdist(x, y) if p == 1 else scipy.spatial.distance.cdist(x, y, "sqeuclidean")
+    rows, columns = scipy.optimize.linear_sum_assignment(cost)
     return float(cost[rows, columns].mean() ** (1 / p))

@@ -33,12 +33,14 @@ def check_sizes(dim: int, depth: int, context_dim: int) -> None:
         raise ValueError(f"`context_dim` must be 0 or more; got {context_dim}.")
 
 
-def stack(units: Sequence[AbstractBijection], layers_per_unit: int) -> AbstractBijection:
-    """The units as one bijection: alone, or a `Scan` that is unrolled whole up to `UNROLL_TO` layers."""
+def stack(
+    units: Sequence[AbstractBijection], layers_per_unit: int = 1, *, whole: bool = True
+) -> AbstractBijection:
+    """The units as one bijection: alone, or a `Scan`, with `whole` unrolled up to `UNROLL_TO` layers."""
     if len(units) == 1:
         return units[0]
-    whole = len(units) * layers_per_unit <= UNROLL_TO
-    return Scan(units, unroll=len(units) if whole else 1)
+    short = len(units) * layers_per_unit <= UNROLL_TO
+    return Scan(units, unroll=len(units) if whole and short else 1)
 
 
 def in_pairs(keys: Sequence[Key], layer: Callable[[int, Key], AbstractBijection]) -> AbstractBijection:
@@ -104,7 +106,7 @@ def couplings(
     cycle = [given[i % len(given)] for i in range(depth)]
     if len({p.kept_size for p in cycle}) > 1:
         return Chain([layer(p, k) for p, k in zip(cycle, keys, strict=True)])
-    return stack([layer(ArrayPartition(p), k) for p, k in zip(cycle, keys, strict=True)], 1)
+    return stack([layer(ArrayPartition(p), k) for p, k in zip(cycle, keys, strict=True)])
 
 
 def flow(bijection: AbstractBijection) -> Flow:

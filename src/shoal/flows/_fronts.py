@@ -1,19 +1,19 @@
 """Fronts: the closed-form densities that stand between the data and the first layer, and are rung 0 of the ladder.
 
-A front is a bijection and a base. Its name lists its parts from the data on: "standardize" (log tails only) or "marginals"
-(each column to a normal one), then perhaps "gaussian" (the maximum-likelihood affine map), then perhaps "mixture" (a base
-of full-covariance normals in place of the standard one). "marginals+gaussian" is the Gaussian copula.
+A front is a bijection and a base. Its name lists its parts from the data on: "standardize" (the identity, with log tails)
+or "marginals" (each column to a normal one), then perhaps "gaussian" (the maximum-likelihood affine map), then perhaps
+"mixture" (a base of full-covariance normals in place of the standard one). "marginals+gaussian" is the Gaussian copula.
 """
 
 import time
 from dataclasses import dataclass
 from typing import TypeAlias
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from shoal._compiling import quickly
 from shoal._errors import InputError
 from shoal._families import FRONT_NAMES
 from shoal._scalars import FloatArray
@@ -22,6 +22,7 @@ from shoal.bijections import (
     Chain,
     LogTails,
     first_unlike,
+    identity_marginals,
     layers_of,
     marginals,
     whitening,
@@ -142,8 +143,8 @@ class Fronts:
         elif words[-1] == "marginals":
             held_weights = self.validation.weights
             new = (marginals(x, self.train.weights, validation=held, validation_weights=held_weights),)
-        else:
-            new = (LogTails(x.shape[1]),)
+        else:  # of the same form, so that one program trains both
+            new = (identity_marginals(x, self.train.weights),)
         step = Chain(new[::-1])
         x, _ = _to_latent(step, x, self.train.context)
         held, more = _to_latent(step, held, self.validation.context)
@@ -168,6 +169,6 @@ def _to_latent(
     return np.asarray(z, np.float64), np.asarray(log_det, np.float64)
 
 
-@eqx.filter_jit
+@quickly
 def _run(step: AbstractBijection, x, context):
     return jax.vmap(step.inverse_and_log_det, in_axes=(0, None if context is None else 0))(x, context)

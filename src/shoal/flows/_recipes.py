@@ -26,7 +26,7 @@ from shoal.bijections import (
     masked_autoregressive,
 )
 from shoal.distributions import Flow
-from shoal.flows._common import PartitionLike, check_sizes, couplings, flow, in_pairs
+from shoal.flows._common import PartitionLike, check_sizes, couplings, flow, stack
 from shoal.flows._initial import started
 from shoal.linear import Factorization, GaussianFactors
 
@@ -168,7 +168,8 @@ def _masked(
     key: Key, dim: int, depth: int, transformer: AbstractTransformer, settings: dict[str, Any]
 ) -> AbstractBijection:
     check_sizes(dim, depth, settings["context_dim"])
-    return in_pairs(
-        list(jr.split(key, depth)),
-        lambda i, k: masked_autoregressive(dim, transformer, reverse=i == 1, key=k, **settings),
-    )
+    layers = [
+        masked_autoregressive(dim, transformer, reverse=i % 2 == 1, key=k, **settings)
+        for i, k in enumerate(jr.split(key, depth))
+    ]
+    return stack(layers, whole=isinstance(transformer, Affine))  # splines take long to compile

@@ -6,7 +6,7 @@ One and two by inspection of blocks, three by a linear system for logarithms of 
 from typing import Any
 
 import numpy as np
-import scipy.optimize
+import scipy  # loads `optimize` where it is first used
 
 from shoal._scalars import FloatArray
 from shoal.linear._layer import Layer

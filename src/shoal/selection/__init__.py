@@ -11,3 +11,4 @@ from shoal.selection._rule import Candidate as Candidate
 from shoal.selection._rule import Choice as Choice
 from shoal.selection._rule import choose as choose
 from shoal.selection._rule import paired_difference as paired_difference
+from shoal.selection._settings import settings_for as settings_for

@@ -37,26 +37,35 @@ class Delivery:
 
 
 def decide(
-    rungs: Sequence[Rung], prepared: Prepared, gates: Gates, more: Callable[[], bool]
+    rungs: Sequence[Rung],
+    prepared: Prepared,
+    gates: Gates,
+    more: Callable[[], bool],
+    *,
+    limited: bool = False,
 ) -> tuple[Choice, Delivery | None]:
     """Measure rungs and apply the rule: those as good as the best from the shallowest on, until one passes; then the best.
 
     `more()` says whether there is time for further rungs, which are measured for the charts only, the likeliest first.
+    `limited`: round trips in float64 are measured only of a flow that is to be used in float64.
     """
     choice = _choice(rungs, prepared, gates)
     order = sorted(choice.good(), key=lambda i: rungs[i].depth)
     for i in order:
         if not rungs[i].figures:
-            measure_rung(rungs[i], prepared)
+            measure_rung(rungs[i], prepared, whole=not limited)
             choice = _choice(rungs, prepared, gates)
         if choice.chosen is not None:
             break
     verdicts = [(v.mean, i) for i, v in enumerate(choice.verdicts) if v is not None]
     for _, i in sorted(verdicts, reverse=True):
         if (choice.chosen is None or more()) and not rungs[i].figures:
-            measure_rung(rungs[i], prepared)
+            measure_rung(rungs[i], prepared, whole=not limited)
             choice = _choice(rungs, prepared, gates)
-    return choice, _delivery(rungs, choice, prepared, gates)
+    delivery = _delivery(rungs, choice, prepared, gates)
+    if limited and delivery is not None and delivery.gate == "none":
+        measure_rung(rungs[delivery.rung], prepared, whole=True)
+    return choice, delivery
 
 
 def _choice(rungs: Sequence[Rung], prepared: Prepared, gates: Gates) -> Choice:

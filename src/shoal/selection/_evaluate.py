@@ -10,9 +10,12 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from shoal._compiling import quickly
 from shoal._scalars import FloatArray
+from shoal.bijections import rolled
 from shoal.conditioning import (
     ConditionSummary,
+    Precision,
     RoundTripSummary,
     condition_numbers,
     jacobian_singular_values,
@@ -53,21 +56,28 @@ class Figures:
         }
 
 
-def measure(flow: Flow | Padded, part: Part, scale: FloatArray, log_likelihoods: FloatArray) -> Figures:
+def measure(
+    flow: Flow | Padded,
+    part: Part,
+    scale: FloatArray,
+    log_likelihoods: FloatArray,
+    trips: tuple[Precision, ...] = ("float32", "float64"),
+) -> Figures:
     """Measure `flow`, a flow on standardised rows, at the rows of `part`; `scale` gives the user-unit figures.
 
-    The map of a `Padded` one is that of its joint, at the rows with their own padding.
+    `trips`: the precisions of round trips, float32 first. The map of a `Padded` one is that of its joint, at the rows with
+    their own padding.
     """
     x = part.x[:POINTS]
     x = with_padding(flow, x)
     scale = np.concatenate([scale, np.ones(x.shape[1] - len(scale))])
     context = None if part.context is None else part.context[:POINTS]
-    forward, inverse = flow.bijection.forward, flow.bijection.inverse
+    body = rolled(flow.bijection)
+    forward, inverse = body.forward, body.inverse
     with ThreadPoolExecutor(2) as pool:  # each is one program to compile: two at a time
         dense = pool.submit(jacobians, inverse, x, context)  # dz/dx; its inverse is latent -> data
         errors = {
-            name: pool.submit(round_trip, forward, inverse, x, context, precision=name)
-            for name in ("float32", "float64")
+            name: pool.submit(round_trip, forward, inverse, x, context, precision=name) for name in trips
         }
     to_latent = dense.result()
     values = _inverted(jacobian_singular_values(to_latent))
@@ -96,9 +106,14 @@ def log_likelihoods(flow: Flow | Padded, x: FloatArray, context: FloatArray | No
     size = min(CHUNK, len(x))
     for start in range(0, len(x), max(size, 1)):
         rows = np.minimum(np.arange(start, start + size), len(x) - 1)
-        part = np.asarray(flow.log_prob(x[rows], None if context is None else context[rows]))
+        part = np.asarray(_log_prob(flow, x[rows], None if context is None else context[rows]))
         out[start : start + size] = part[: len(x) - start]
     return out
+
+
+@quickly
+def _log_prob(flow: Flow | Padded, x: Any, context: Any) -> Any:
+    return flow.log_prob(x, context)
 
 
 def _inverted(values: FloatArray) -> FloatArray:

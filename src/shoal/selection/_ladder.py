@@ -30,6 +30,7 @@ from shoal.selection._record import build_record
 from shoal.selection._rule import Choice, winsorised
 from shoal.selection._rung import Rung, Start, Training
 from shoal.selection._sentence import sentence
+from shoal.selection._settings import settings_for
 from shoal.tables import FRACTIONS, as_table
 from shoal.training import ConditioningMonitor, Settings
 
@@ -39,7 +40,6 @@ DEFAULT_FRONTS = ("gaussian", "marginals+gaussian", "mixture", "marginals+mixtur
 WITH_CONTEXT = ("gaussian", "marginals+gaussian", "gaussian+mixture")
 HANDED_ON = 3  # of the default fronts: how many get layers
 MARGIN = 0.02  # nats, times the square root of the number of columns
-DEFAULTS = Settings(learning_rate=3e-3)
 
 
 @dataclass(frozen=True)
@@ -85,13 +85,14 @@ def ladder(
     seeds: int = 1,
     seed: int = 0,
     time_limit: float | None = None,
+    began: float | None = None,
     margin: float | None = None,
     max_condition: float = 1e4,
     max_round_trip: float = 1e-3,
     dequantize: Literal["auto", "off"] = "auto",
     parts: tuple[float, float, float] = FRACTIONS,
     hidden: tuple[int, ...] | None = None,
-    settings: Settings = DEFAULTS,
+    settings: Settings | None = None,
     dtype: Literal["float32", "float64"] = "float32",
     folder: str | Path | None = None,
     resume: bool = False,
@@ -109,7 +110,8 @@ def ladder(
     - `families`: names out of `shoal.flows.FAMILIES`, or `Family` values such as `Family(nsf, bins=16)`. `depths`:
       numbers of layers. `start`: "grow" begins a rung from the weights of the chain's shallower one, new layers at the
       identity; "scratch" begins anew. `seeds`: trained side by side.
-    - `time_limit`: seconds for everything. Without one, a chain ends where its last layers surely gained less than `margin`.
+    - `time_limit`: seconds for everything, from the time `began` on (of `time.monotonic()`; None: now). Without one, a
+      chain ends where its last layers surely gained less than `margin`.
     - `margin`: nats a row that a flow may be behind the best (95 % upper bound) and count as good; None: 0.02 times the
       square root of the number of columns.
     - `max_condition`: bound on the 99 % quantile of κ (latent -> standardised data, validation points);
@@ -117,16 +119,17 @@ def ladder(
     - `dequantize`: "auto" adds uniform noise of one step to lattice columns, in all parts; "off" does not. `parts`:
       shares of training, validation and test rows; a test share of 0 leaves no test part.
 
-    **Other arguments:** `hidden`: widths of conditioners (None: the family's own); `settings`: how weights are moved, see
-    `shoal.training.Settings`; `dtype`: of the weights ("float64" needs JAX's 64-bit switch); `seed`: of the split, the noise
-    and the weights; `folder`, `resume`: checkpoints; `progress`: called with plain dictionaries; `monitor`: records κ and
-    round trips while the rungs train (None: does not, which saves compiling a program a rung).
+    **Other arguments:** `hidden`: widths of conditioners (None: the family's own); `settings`: how weights are moved, a
+    `shoal.training.Settings` (None: `settings_for` the training rows); `dtype`: of the weights ("float64" needs JAX's 64-bit
+    switch); `seed`: of the split, the noise and the weights; `folder`, `resume`: checkpoints; `progress`: called with plain
+    dictionaries; `monitor`: records κ and round trips of the layers while the rungs train (None: does not, which saves
+    compiling a program a rung).
 
     **Returns:** `LadderResult`. Ctrl-C ends the training and gives the result of what is done.
 
     **Raises:** `InputError` (a ValueError) for bad input, before anything is trained.
     """
-    clock = Clock(time_limit)
+    clock = Clock(time_limit) if began is None else Clock(time_limit, began)
     table = as_table(data, columns, context=context, weights=weights, minimum_rows=100, distinct=True)
     kinds = [family(f) for f in ([families] if isinstance(families, (str, Family)) else families)]
     depths = sorted({int(d) for d in _depths(depths)})
@@ -140,6 +143,8 @@ def ladder(
     gates = Gates(allowed, max_condition, max_round_trip)
     _check(kinds, named, seeds, seed, time_limit, dtype, dequantize, start, gates)
     prepared = prepare(table, seed=seed, dequantize_columns=dequantize == "auto", dtype=dtype, parts=parts)
+    if settings is None:
+        settings = settings_for(len(prepared.parts["train"].x), limited=time_limit is not None)
     wide = None if hidden is None else tuple(hidden)
     place = None if folder is None else Path(folder)
     shared = Training(seeds, seed, wide, settings, place, resume, start, monitor)
@@ -148,7 +153,11 @@ def ladder(
     if progress is not None:
         progress({"stage": "measuring", "fraction": 1.0})
     choice, delivery = decide(
-        run.rungs, prepared, gates, lambda: not interrupted and _has_time(clock, run.rungs)
+        run.rungs,
+        prepared,
+        gates,
+        lambda: not interrupted and _has_time(clock, run.rungs),
+        limited=time_limit is not None,
     )
     flow = scores = test = layers = None
     if delivery is not None:

@@ -19,11 +19,15 @@ from shoal.selection._rule import ONE_SIDED, paired_difference, winsorised
 from shoal.selection._rung import Rung, Training, close, train
 
 RESERVE = 0.12  # share of a limit for measuring and writing, between the two
-LEAST_RESERVE, MOST_RESERVE = 8.0, 60.0
+MEASURING = 1.3  # fixed costs of a rung: what measuring and writing take at least
+MOST_RESERVE = 60.0
 FRONT_SHARE = 0.12  # of a limit, for the mixtures of all fronts together
-FIXED = 14.0  # seconds of compiling and scoring that a rung is taken to cost before one is measured
+FIXED = 16.0  # seconds of compiling that a program is taken to cost before one is measured
+SHARED = 1.5  # seconds of a rung beside its program and its steps
 WORTH = 2.0  # a rung is begun where there is so many times its fixed cost for it
-FIRST_SHARE = 0.45  # of the training time, for all rounds but the last
+SEVERAL = 12.0  # fixed costs in the limit, from which on several depths are trained
+EARLY = 0.3  # of the training time, for all rounds but the last
+LEAST = 1.0  # seconds that steps are begun for
 
 Listener = Callable[[dict[str, Any]], None] | None
 
@@ -35,6 +39,11 @@ class Clock:
     limit: float | None
     started: float = field(default_factory=lambda: time.monotonic())
     fixed: float = FIXED
+    programs: set[tuple[str, int, str]] = field(default_factory=set)
+
+    def has(self, chain: "Chain", depth: int) -> bool:
+        """Whether a rung of the race has compiled this program."""
+        return _program(chain, depth) in self.programs
 
     def elapsed(self) -> float:
         """Seconds since the ladder began."""
@@ -44,7 +53,7 @@ class Clock:
         """Seconds for training from now on; inf without a limit."""
         if self.limit is None:
             return np.inf
-        kept = min(max(RESERVE * self.limit, LEAST_RESERVE), MOST_RESERVE, 0.4 * self.limit)
+        kept = min(max(RESERVE * self.limit, MEASURING * self.fixed), MOST_RESERVE, 0.4 * self.limit)
         return self.limit - self.elapsed() - kept
 
 
@@ -94,27 +103,41 @@ def race(
     try:
         begun = _zero(prepared, fronts, shared.seed, clock, result, listen)
         handed = begun if few is None else _handed_on(begun, few, weights)
-        while few is not None and len(handed) > 1 and not _two_rounds(len(handed) * len(families), clock):
-            handed = handed[:-1]
+        while few is not None and len(handed) > 1 and not _affordable(handed, families, clock):
+            handed = _handed_on(begun, len(handed) - 1, weights)
         chains = [Chain(front, family) for front in handed for family in families]
-        plan = _plan(list(depths), len(chains), clock)
-        for number, depth in enumerate(plan):
-            alive = [c for c in chains if not c.dropped]
-            last = number == len(plan) - 1
+        plan = _plan(list(depths), chains, clock)
+        number = 0
+        while number < len(plan):
+            depth, alive = plan[number], [c for c in chains if not c.dropped]
             for place, chain in enumerate(alive):
-                share = _share(clock, len(alive) - place, last, alive, plan[number:])
-                rung = Rung(chain.front.name, chain.family, depth)
-                result.rungs.append(rung)
-                if share is not None and share < clock.fixed:
+                share = _share(clock, alive, place, plan[number:])
+                on = bool(chain.rungs) and chain.rungs[-1].depth == depth
+                rung = chain.rungs[-1] if on else Rung(chain.front.name, chain.family, depth)
+                before = chain.rungs[-1] if chain.rungs else None
+                if not on:
+                    result.rungs.append(rung)
+                if share is not None and share < LEAST:
                     continue
                 heard = _heard(listen, rung, len(result.rungs), len(plan) * len(chains) + len(fronts))
-                before = chain.rungs[-1] if chain.rungs else None
-                train(rung, chain.front, prepared, shared, before=before, time_limit=share, progress=heard)
+                train(
+                    rung,
+                    chain.front,
+                    prepared,
+                    shared,
+                    before=before,
+                    time_limit=share,
+                    compile_first=not clock.has(chain, depth),
+                    progress=heard,
+                )
                 _after(rung, chain, clock, prepared, result, listen)
                 if any(r.status == "interrupted" for r in rung.results):
                     result.interrupted = True
                     return result
             _drop(alive, clock.limit is not None, margin, weights, result)
+            number += 1
+            if number == len(plan):
+                plan += _deeper(depths, depth, [c for c in chains if not c.dropped], clock)
     except KeyboardInterrupt:
         result.interrupted = True
     return result
@@ -142,66 +165,84 @@ def _zero(
 
 
 def _handed_on(fronts: list[Front], few: int, weights: FloatArray | None) -> list[Front]:
-    """The `few` fronts that get layers, the likeliest first; with two or more, both kinds of base among them."""
+    """The `few` fronts that get layers: the likeliest ones with a standard base, whose rungs share a program, and from
+    three on the likeliest mixture among them.
+    """
 
     def value(front: Front) -> float:
         return -np.inf if front.validation is None else winsorised(front.validation[None], weights)
 
     ranked = sorted(fronts, key=value, reverse=True)
-    chosen = ranked[:few]
-    kinds = [[f for f in ranked if f.is_mixture == kind] for kind in (False, True)]
-    for kind in kinds:
-        if few > 1 and kind and kind[0] not in chosen:
-            chosen = [*chosen[:-1], kind[0]]
-    return chosen
+    plain, mixed = ([f for f in ranked if f.is_mixture == kind] for kind in (False, True))
+    if few < 3 or not mixed:
+        return [*plain, *mixed][:few]
+    return [*plain[: few - 1], *mixed][:few]
 
 
-def _plan(depths: list[int], chains: int, clock: Clock) -> list[int]:
-    """The depths that there is time for: the shallow ones are left out first, up to four layers."""
+def _programs(chains: list[Chain]) -> int:
+    """How many programs one depth of the chains takes."""
+    return len({_program(c, 0) for c in chains})
+
+
+def _program(chain: Chain, depth: int) -> tuple[str, int, str]:
+    """What tells the training program of a rung from others."""
+    return chain.family.name, depth, chain.front.name if chain.front.is_mixture else ""
+
+
+def _affordable(fronts: list[Front], families: Sequence[Family], clock: Clock) -> bool:
+    """Whether there is time to train all of them before most of it goes to the best."""
+    programs = _programs([Chain(f, k) for f in fronts for k in families])
+    return programs == 1 or (SEVERAL + WORTH * programs) * clock.fixed <= clock.left()
+
+
+def _plan(depths: list[int], chains: list[Chain], clock: Clock) -> list[int]:
+    """The depths that there is time for. Under a short limit one, twice: all chains, then the best one trained on."""
     if clock.limit is None:
         return depths
-    affordable = clock.left() / (WORTH * clock.fixed)
-    rounds, width, cost = 0, chains, 0.0
-    while rounds < len(depths) and cost + width <= max(affordable, 1.0):
-        cost, rounds, width = cost + width, rounds + 1, max(width // 2, 1)
-    if rounds >= len(depths):
-        return depths
-    if rounds < 2:
-        return depths[: sum(d <= 2 for d in depths) or 1][-1:]  # one rung, two layers
-    end = sum(d <= 4 for d in depths) or 1  # what is left out lies below four layers, then above them
-    return depths[end - rounds : end] if rounds <= end else depths[:rounds]
+    first = ([d for d in depths if d <= 2] or depths[:1])[-1]
+    affordable = clock.left() / clock.fixed
+    if affordable < SEVERAL or depths[-1] <= first:
+        return [first] if len(chains) == 1 else [first, first]
+    rounds = 2 + int(np.log(affordable / SEVERAL) / np.log(4.0))
+    return [d for d in depths if d >= first][:rounds]
 
 
-def _two_rounds(chains: int, clock: Clock) -> bool:
-    """Whether there is time for all chains at one depth, and the better half at the next."""
-    return chains + max(chains // 2, 1) <= clock.left() / (WORTH * clock.fixed)
+def _deeper(depths: Sequence[int], depth: int, alive: list[Chain], clock: Clock) -> list[int]:
+    """The next depth, where a limit leaves time for it because training came to its end early."""
+    more = [d for d in depths if d > depth]
+    if clock.limit is None or not more or not alive or clock.left() < WORTH * clock.fixed:
+        return []
+    return more[:1]
 
 
-def _share(clock: Clock, waiting: int, last: bool, alive: list[Chain], plan: list[int]) -> float | None:
-    """Seconds of the next rung: the last round shares what is left, the rounds before it `FIRST_SHARE` of all."""
+def _share(clock: Clock, alive: list[Chain], place: int, plan: list[int]) -> float | None:
+    """Seconds for the steps of chain `place`: the last round shares what is left, the rounds before it `EARLY` of all."""
     if clock.limit is None:
         return None
-    left = clock.left()
-    if last:
-        return left / waiting
-    rounds = len(plan) - 1
-    later = clock.fixed * sum(max(len(alive) // 2**i, 1) for i in range(1, len(plan)))
-    training = max(left - clock.fixed * waiting - later, 0.0)
-    return clock.fixed + FIRST_SHARE * training / (rounds * waiting)
+    waiting = alive[place:]
+    fresh = {_program(c, plan[0]) for c in waiting} - clock.programs
+    costs = clock.fixed * len(fresh) + SHARED * len(waiting)
+    later = sum(clock.fixed if d != plan[0] else SHARED for d in plan[1:])
+    training = max(clock.left() - costs - later, 0.0)
+    if len(plan) == 1:
+        return training / len(waiting)
+    part = EARLY / (len(plan) - 1)  # of what there was at the start of the round, in equal shares
+    return part * training / (len(alive) - place * part)
 
 
 def _after(
     rung: Rung, chain: Chain, clock: Clock, prepared: Prepared, result: Race, listen: Listener
 ) -> None:
-    if rung.log_likelihoods:
-        chain.rungs.append(rung)
-    else:
+    if not rung.log_likelihoods:
         chain.dropped = rung.dropped = (
             "not one epoch in its time" if rung.status != "diverged" else "diverged"
         )
-    if rung.results:
-        spent = sum(row["seconds"] for row in rung.results[0].history)
-        clock.fixed = 0.5 * clock.fixed + 0.5 * min(max(rung.seconds - spent, 1.0), 4 * FIXED)
+    elif rung not in chain.rungs:
+        chain.rungs.append(rung)
+    if rung.results and not clock.has(chain, rung.depth):
+        clock.programs.add(_program(chain, rung.depth))
+        if clock.limit is not None:
+            clock.fixed = 0.5 * clock.fixed + 0.5 * min(max(rung.compile_seconds, 1.0), 4 * FIXED)
     _tell(rung, prepared, result, listen)
 
 

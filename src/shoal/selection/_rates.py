@@ -1,4 +1,4 @@
-"""The optimizer of a rung: Adam, with a smaller rate for the front and the base, which start near their best."""
+"""The optimizer of a rung: Adam, with a smaller rate for a base that starts near its best."""
 
 from typing import Any
 
@@ -12,12 +12,9 @@ def _slower(updates: Any, params: Any) -> Any:
     del params
 
     def scaled(path: tuple[Any, ...], update: Any) -> Any:
-        names = [getattr(step, "name", getattr(step, "idx", None)) for step in path[:3]]
-        of_front = names[0] == "base" or (names[:2] == ["bijection", "bijections"] and names[2] != 0)
-        return RATE * update if of_front else update
+        return RATE * update if getattr(path[0], "name", None) == "base" else update
 
     return jax.tree_util.tree_map_with_path(scaled, updates)
 
 
-# Flow(base, Chain([layers, front parts ...])): see `flows.Front.around`. One value, so that programs are shared.
-BEHIND_A_FRONT = optax.chain(optax.adam(1.0), optax.stateless(_slower))
+BASE_SLOWER = optax.chain(optax.adam(1.0), optax.stateless(_slower))  # one value, so that programs are shared

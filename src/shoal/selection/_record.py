@@ -141,7 +141,7 @@ def _rung(rung: Rung, index: int, choice: Choice, prepared: Prepared) -> dict[st
         "invertible": None if verdict is None else verdict.invertible,
         "condition": _worst([w["condition"] for w in worst]),
         "condition_user_units": _worst([w["condition_user_units"] for w in worst]),
-        "round_trip": {p: _worst([w["round_trip"][p] for w in worst]) for p in ("float32", "float64")}
+        "round_trip": {p: _worst([w["round_trip"][p] for w in worst]) for p in worst[0]["round_trip"]}
         if worst
         else None,
         "chosen": index == choice.chosen,

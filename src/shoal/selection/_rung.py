@@ -3,20 +3,20 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import jax.random as jr
 import numpy as np
-import optax
 
 from shoal._scalars import FloatArray
 from shoal._types import Key
 from shoal.distributions import Flow, Padded
 from shoal.flows import Family, Front
 from shoal.selection._evaluate import Figures, log_likelihoods, measure
-from shoal.selection._prepare import Prepared
-from shoal.selection._rates import BEHIND_A_FRONT
+from shoal.selection._prepare import Part, Prepared
+from shoal.selection._rates import BASE_SLOWER
 from shoal.selection._rule import Candidate, winsorised
 from shoal.training import ConditioningMonitor, FitResult, Settings, fit_many
 
@@ -53,6 +53,7 @@ class Rung:
     results: list[FitResult] = field(default_factory=list)
     figures: list[Figures] = field(default_factory=list)
     seconds: float = 0.0
+    compile_seconds: float = 0.0
     measuring_seconds: float = 0.0
     dropped: str = ""
 
@@ -113,59 +114,100 @@ def train(
     *,
     before: Rung | None,
     time_limit: float | None,
+    compile_first: bool = False,
     progress: Callable[[dict[str, Any]], None] | None,
 ) -> None:
-    """Train all seeds of the rung; fills `rung` in. Ctrl-C ends the training.
+    """Train all seeds of the rung, front and layers; fills `rung` in. Ctrl-C ends the training.
 
-    `before`: the chain's shallower rung, from whose weights "grow" begins.
+    `time_limit`: seconds for the steps, after the program is compiled where `compile_first` asks for it. Fronts of one form
+    share a program. `before`: the chain's shallower rung, from whose weights "grow" begins; or the rung
+    itself, which is then trained on.
     """
     assert rung.family is not None
-    started = time.monotonic()
+    started, on = time.monotonic(), before is rung
     part, validation = prepared.parts["train"], prepared.parts["validation"]
     context_dim = 0 if part.context is None else part.context.shape[1]
     keys = [rung_key(shared.seed, rung, s) for s in range(shared.seeds)]
+    if on:
+        keys = [jr.fold_in(k, len(rung.results[0].history)) for k in keys]
     begin = [jr.split(k) for k in keys]
-    start = [
-        front.around(
-            rung.family.build(
-                k[0], part.x.shape[1], rung.depth, hidden=shared.hidden, context_dim=context_dim
-            )
-        )
-        for k in begin
-    ]
+    build = partial(rung.family.build, hidden=shared.hidden, context_dim=context_dim)
+    start = [front.around(build(k[0], part.x.shape[1], rung.depth)) for k in begin]
     if shared.start == "grow" and before is not None:
         start = [front.grown(flow, old) for flow, old in zip(start, before.flows, strict=True)]
-    folder = (
-        None if shared.folder is None else shared.folder / f"{rung.chain}, {rung.depth}".replace(" ", "-")
-    )
-    rung.results = fit_many(
-        start,
-        part.x,
-        keys=[k[1] for k in begin],
+    name = f"{rung.chain}, {rung.depth}{' on' if on else ''}".replace(" ", "-")
+    trained = partial(
+        fit_many,
+        data=part.x,
         context=part.context,
         weights=part.weights,
         validation=validation.x,
         validation_context=validation.context,
         validation_weights=validation.weights,
-        settings=replace(shared.settings, time_limit=time_limit),
-        optimizer=optax.adam(1.0) if isinstance(start[0], Padded) else BEHIND_A_FRONT,
-        folder=folder,
-        resume=shared.resume,
-        progress=progress,
+        optimizer=BASE_SLOWER,
         monitor=shared.monitor,
     )
-    if all(r.history for r in rung.results):  # a seed without one whole epoch is what it began as
-        rung.flows = [r.flow for r in rung.results]
-        rung.log_likelihoods = [log_likelihoods(f, validation.x, validation.context) for f in rung.flows]
-    rung.seconds = time.monotonic() - started
+    if time_limit is not None and compile_first:
+        least = replace(shared.settings, time_limit=1e-3)
+        rung.compile_seconds = trained(start[:1], keys=[begin[0][1]], settings=least)[0].compile_seconds
+    results = trained(
+        start,
+        keys=[k[1] for k in begin],
+        settings=replace(shared.settings, time_limit=time_limit),
+        folder=None if shared.folder is None else shared.folder / name,
+        resume=shared.resume,
+        progress=progress,
+    )
+    better = all(r.history for r in results)  # a seed without one whole epoch is what it began as
+    if on:
+        pairs = list(zip(rung.results, results, strict=True))
+        values = [(old.best_validation, new.best_validation) for old, new in pairs]
+        better = better and all(_larger(*both) == both[1] for both in values)
+        results = [_joined(old, new) for old, new in pairs]
+    rung.results = results
+    if better:
+        rung.flows = [r.flow for r in results]
+        rung.log_likelihoods = [_scores(r, validation) for r in results]
+    rung.seconds += time.monotonic() - started
 
 
-def measure_rung(rung: Rung, prepared: Prepared) -> None:
-    """Condition numbers and round trips of every seed; fills `figures` in."""
+def _joined(old: FitResult, new: FitResult) -> FitResult:
+    """The result of a training and of the one that went on from its flow, as one."""
+    epochs, steps = len(old.history), old.steps
+    later = lambda rows: [{**row, "epoch": row["epoch"] + epochs} for row in rows]  # noqa: E731
+    looks = [{**row, "step": row["step"] + steps, "epoch": row["epoch"] + epochs} for row in new.conditioning]
+    return replace(
+        new,
+        first=old.first,
+        history=old.history + later(new.history),
+        best_epoch=new.best_epoch + epochs if new.best_epoch else old.best_epoch,
+        best_validation=_larger(old.best_validation, new.best_validation),
+        epochs=old.epochs + new.epochs,
+        steps=steps + new.steps,
+        seconds=old.seconds + new.seconds,
+        compile_seconds=old.compile_seconds + new.compile_seconds,
+        rollbacks=old.rollbacks + later(new.rollbacks),
+        conditioning=(*old.conditioning, *looks),
+    )
+
+
+def _scores(result: FitResult, validation: Part) -> FloatArray:
+    if result.scores is not None:
+        return np.asarray(result.scores, np.float64)
+    return log_likelihoods(result.flow, validation.x, validation.context)
+
+
+def _larger(a: float | None, b: float | None) -> float | None:
+    found = [v for v in (a, b) if v is not None]
+    return max(found) if found else None
+
+
+def measure_rung(rung: Rung, prepared: Prepared, *, whole: bool) -> None:
+    """Condition numbers and round trips of every seed; fills `figures` in. `whole`: round trips in float64 too."""
     started = time.monotonic()
     validation = prepared.parts["validation"]
     rung.figures = [
-        measure(flow, validation, prepared.scale, logs)
+        measure(flow, validation, prepared.scale, logs, ("float32", "float64") if whole else ("float32",))
         for flow, logs in zip(rung.flows, rung.log_likelihoods, strict=True)
     ]
     rung.measuring_seconds = time.monotonic() - started

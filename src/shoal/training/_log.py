@@ -121,7 +121,7 @@ def summary(log: Log, train_steps: int) -> dict[str, Any]:
     }
 
 
-_STORED = ("start", "best", "best_value")
+_STORED = ("start", "best", "best_value", "best_scores")
 
 
 def stored(state: State, log: Log, good: Weights | None) -> tuple[dict[str, np.ndarray], dict[str, Any]]:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
+
 Status = Literal["finished", "stopped early", "unfinished", "interrupted", "diverged", "ill-conditioned"]
 
 
@@ -32,6 +34,7 @@ class FitResult:
       epoch, None without validation data: `validation` (the `winsorised_mean`, by which the best epoch is chosen),
       `validation_mean` (the plain mean, the same number where no row is far), `far_rows`, `non_finite_rows`.
     - `first`: the same four of the given weights, as epoch 0, and `seconds`; None if they were not validated.
+    - `scores`: log p of the validation rows under `flow`, in their order; None without a best epoch or validation rows.
     - `best_epoch` (0: the given weights; None: none), `best_validation` (None: none), `epochs` as planned, `steps` done,
       `seconds` in all, `compile_seconds` of these.
     - `rollbacks`: a dictionary per non-finite step: `epoch` (from 1), `step` (of the epoch, from 0), `layer` (the
@@ -58,6 +61,7 @@ class FitResult:
     rollbacks: list[dict[str, Any]]
     conditioning: tuple[dict[str, Any], ...] = ()
     first: dict[str, Any] | None = None
+    scores: np.ndarray | None = None
 
     @property
     def first_validation(self) -> float | None:

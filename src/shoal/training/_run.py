@@ -308,6 +308,7 @@ class Run:
             status=status,
             message=log.message(self.job.settings, self.limit),
             first=log.first,
+            scores=None if log.best_epoch is None or not state.scores.size else np.asarray(state.best_scores),
             history=log.history,
             best_epoch=log.best_epoch,
             best_validation=log.best_validation,

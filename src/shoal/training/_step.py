@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from shoal._compiling import quickly
 from shoal._types import Array, Key
 from shoal.bijections import reseeded
 
@@ -106,6 +107,7 @@ class State(eqx.Module):
     finite: Array
     train: Array  # mean loss of the steps of this epoch
     scores: Array  # log-likelihoods of the validation rows, as far as they are computed
+    best_scores: Array  # those under the best weights
     found: Winsorised | None  # their mean after the last epoch that ended; None without validation rows
     learning_rate: Array  # of the last step
 
@@ -128,6 +130,7 @@ def first_state(form: Form, problem: Problem, params: Any) -> State:
         finite=jnp.array(True),
         train=jnp.array(0, dtype),
         scores=scores,
+        best_scores=jnp.zeros_like(scores),
         found=found,
         learning_rate=jnp.array(0, jnp.float32),
     )
@@ -153,7 +156,7 @@ def noise_of(key: Key, epoch: Any, rollbacks: Any, step: Any) -> Key:
     return key
 
 
-@partial(jax.jit, static_argnames="form", donate_argnames="state")
+@partial(quickly, jit=jax.jit, static_argnames="form", donate_argnames="state")
 def advance(form: Form, problem: Problem, order: Array, state: State, control: Control) -> State:
     """Do the steps of the epoch from where the state stands up to `control.stop` (exclusive), or to the first
     non-finite one. With `control.stop` 0 it changes nothing, and only compiles.
@@ -254,5 +257,6 @@ def _finish(form: Form, problem: Problem, state: State) -> State:
         start=jax.lax.cond(done, lambda: state.now, lambda: state.start),
         best=jax.lax.cond(better, lambda: state.now.kept, lambda: state.best),
         best_value=jnp.where(better, value, state.best_value),
+        best_scores=jnp.where(better, state.scores, state.best_scores),
         found=found,
     )

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from shoal.bijections import Chain, LogTails, Marginals, Whitening, marginals, whitening
+from shoal.bijections import Chain, LogTails, Marginals, Whitening, identity_marginals, marginals, whitening
 from shoal.bijections.fronts import _set_marginals as setting
 from shoal.distributions import Flow, StandardNormal
 
@@ -133,3 +133,17 @@ def test_wrong_shapes_are_refused():
         Whitening(jnp.zeros(2), jnp.zeros((3, 3)), jnp.zeros(2))
     with pytest.raises(ValueError, match="positive"):
         LogTails(2, start=0.0)
+
+
+def test_the_identity_has_the_form_of_marginals_and_the_tails_of_log_tails(x64):
+    rows = RNG.normal(size=(500, 3))
+    made, tails = identity_marginals(rows), LogTails(3, start=4.0, index=1.0)
+    x = jnp.asarray(10.0 ** RNG.uniform(-2, 6, size=(200, 3)) * RNG.choice([-1, 1], size=(200, 3)))
+    for name in ("inverse_and_log_det", "forward_and_log_det"):
+        at = x if name.startswith("inverse") else jnp.clip(x, -15, 15)
+        got, want = (jax.vmap(getattr(b, name))(at) for b in (made, tails))
+        np.testing.assert_allclose(got[0], want[0], rtol=1e-11)
+        np.testing.assert_allclose(got[1], want[1], rtol=1e-11, atol=1e-12)
+    set_ = marginals(rows, validation=RNG.normal(size=(50, 3)))
+    assert jax.tree.structure(made) == jax.tree.structure(set_)
+    assert [a.shape for a in jax.tree.leaves(made)] == [a.shape for a in jax.tree.leaves(set_)]

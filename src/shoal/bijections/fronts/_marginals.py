@@ -8,7 +8,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from shoal._types import Array, Context, Float, Int, Scalar, Vector
+from shoal._types import Array, Context, Float, Scalar, Vector
 from shoal.bijections._base import AbstractBijection, check_input
 from shoal.bijections.fronts._tails import lengthened, shortened, tail_index
 from shoal.bijections.transformers._rational_quadratic import place_in_bin, value_in_bin
@@ -62,7 +62,7 @@ class Marginals(AbstractBijection):
         u, v, d = self._curves()
         index, log_d = tail_index(self.raw_tails), self.log_slopes
         inside = jnp.clip(x, u[:, 0], u[:, -1])
-        u0, w, v0, h, d0, d1 = _bins(u, v, d, _place(u, inside))
+        u0, w, v0, h, d0, d1 = _bins(u, v, d, u, inside)
         t = (inside - u0) / w
         z, log_slope = value_in_bin(t, v0, h, h / w, d0, d1)
         low, low_slope = shortened(jnp.maximum(u[:, 0] - x, 0.0) * d[:, 0], index[:, 0])
@@ -78,7 +78,7 @@ class Marginals(AbstractBijection):
         u, v, d = self._curves()
         index, log_d = tail_index(self.raw_tails), self.log_slopes
         inside = jnp.clip(z, v[:, 0], v[:, -1])
-        u0, w, v0, h, d0, d1 = _bins(u, v, d, _place(v, inside))
+        u0, w, v0, h, d0, d1 = _bins(u, v, d, v, inside)
         t = place_in_bin((inside - v0) / h, h / w, d0, d1)
         _, log_slope = value_in_bin(t, v0, h, h / w, d0, d1)
         low, low_slope = lengthened(jnp.maximum(v[:, 0] - z, 0.0), index[:, 0])
@@ -96,13 +96,13 @@ class Marginals(AbstractBijection):
         return jax.lax.stop_gradient(self.knots), z, jnp.exp(self.log_slopes)
 
 
-def _place(edges: Float[Array, "n k"], v: Vector) -> Int[Array, "n"]:
-    """The bin of each coordinate: how many inner edges it has passed."""
-    return jnp.sum(v[:, None] >= edges[:, 1:-1], axis=1)
+def _bins(u: Array, v: Array, d: Array, edges: Float[Array, "n k"], at: Vector) -> tuple[Array, ...]:
+    """(u0, w, v0, h, d0, d1) of each coordinate's bin: the one of `edges` that holds `at`.
 
-
-def _bins(u: Array, v: Array, d: Array, place: Int[Array, "n"]) -> tuple[Array, ...]:
-    """(u0, w, v0, h, d0, d1) of each coordinate's bin."""
-    at = lambda a, i: jnp.take_along_axis(a, i[:, None], axis=1)[:, 0]  # noqa: E731
-    u0, v0 = at(u, place), at(v, place)
-    return u0, at(u, place + 1) - u0, v0, at(v, place + 1) - v0, at(d, place), at(d, place + 1)
+    By sums over a mask with one True a coordinate, which have no gathers, and no scatters in their gradient.
+    """
+    above = at[:, None] >= edges[:, 1:-1]
+    yes = jnp.ones((at.shape[0], 1), bool)
+    hot = jnp.concatenate([yes, above], 1) & ~jnp.concatenate([above, ~yes], 1)
+    parts = (u[:, :-1], jnp.diff(u, axis=1), v[:, :-1], jnp.diff(v, axis=1), d[:, :-1], d[:, 1:])
+    return tuple(jnp.sum(jnp.where(hot, part, 0.0), axis=1) for part in parts)

@@ -10,10 +10,11 @@ from shoal._scalars import FloatArray
 from shoal.bijections.fronts._marginals import Marginals
 from shoal.bijections.fronts._tails import raw_index
 
-BINS = (4, 8, 16, 32, 64, 128)
+BINS = (4, 8, 16, 32, 48)
 ROWS_PER_BIN = 12  # of the training rows, so that a bin is an average of several
 BEYOND = 8  # rows beyond the outer knots on either side
 WIDEST = 3.0  # deviations of the outer knots, at most
+START = 4.0  # deviations at which the tails of the identity begin
 STEEPEST = 1e3  # largest slope dz/dx of a bin, in units of the middle half of the column
 INDICES = np.array([0.01, 0.05, 0.1, 0.2, 0.4, 0.7, 1.0, 1.5, 2.0, 3.0])
 
@@ -38,17 +39,15 @@ def marginals(
 
     Knots lie at the (weighted) quantiles of evenly spaced normal deviates, up to `BEYOND` rows from either end. The number
     of bins of a column is the one of `BINS` with the highest likelihood on the `validation` rows (without any: about the
-    cube root of twice the rows); columns with fewer bins get more knots on the same curve. The slope at a knot is the
+    cube root of twice the rows); every column gets as many as the rows allow, on that curve. The slope at a knot is the
     harmonic mean of its neighbours' (Fritsch and Butland 1984), which keeps the curve from overshooting. A tail index is the
     likeliest of ten for the rows beyond its knot but one: no single row bends a tail.
     """
     x = np.asarray(x, np.float64)
-    w = np.full(len(x), 1.0) if weights is None else np.asarray(weights, np.float64)
-    rows = float(np.sum(w) ** 2 / np.sum(w**2))
-    curves = []
+    w, rows = _weighed(x, weights)
+    most, curves = _allowed(rows)[-1], []
     for j in range(x.shape[1]):
-        sorted_ = _sorted(x[:, j], w)
-        allowed = [k for k in BINS if k * ROWS_PER_BIN <= rows] or [BINS[0]]
+        sorted_, allowed = _sorted(x[:, j], w), _allowed(rows)
         if validation is None:
             allowed = [min(allowed, key=lambda k: abs(k - (2 * rows) ** (1 / 3)))]
         made = [_curve(*sorted_, bins, rows) for bins in allowed]
@@ -56,8 +55,23 @@ def marginals(
             held = np.asarray(validation, np.float64)[:, j]
             made = [max(made, key=lambda c: _score(c, held, validation_weights))]
         curves.append(made[0])
-    most = max(len(c.x) for c in curves) - 1
     return _joined([_refined(c, most) for c in curves])
+
+
+def identity_marginals(x: FloatArray, weights: FloatArray | None = None) -> Marginals:
+    """The identity within 4 deviations, with log tails beyond, as `Marginals` with as many bins as rows (rows, n) allow."""
+    knots = np.linspace(-START, START, _allowed(_weighed(x, weights)[1])[-1] + 1)
+    return _joined([Curve(knots, knots, np.ones(len(knots)), np.ones(2))] * x.shape[1])
+
+
+def _weighed(x: FloatArray, weights: FloatArray | None) -> tuple[FloatArray, float]:
+    """The weights, and how many rows of equal weight they are worth (Kish 1965)."""
+    w = np.full(len(x), 1.0) if weights is None else np.asarray(weights, np.float64)
+    return w, float(np.sum(w) ** 2 / np.sum(w**2))
+
+
+def _allowed(rows: float) -> list[int]:
+    return [k for k in BINS if k * ROWS_PER_BIN <= rows] or [BINS[0]]
 
 
 def _sorted(x: FloatArray, w: FloatArray) -> tuple[FloatArray, FloatArray, float]:
