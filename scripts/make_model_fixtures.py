@@ -140,6 +140,16 @@ def continuous() -> d.Flow:
     return chain(exact, fixed)
 
 
+def fronts() -> d.Flow:
+    """An autoregressive layer behind marginals, whitening and log tails, on a mixture."""
+    rng = np.random.default_rng(37)
+    rows, held = (flows.Sample(rng.standard_t(3.0, (n, DIM)) @ rng.normal(size=(DIM, DIM))) for n in (400, 60))
+    front = flows.Fronts(rows, held).set("marginals+gaussian+mixture")
+    made = front.around(randomized(flows.nsf(jr.key(38), DIM, 1, hidden=HIDDEN, bins=4), 39))
+    assert isinstance(made, d.Flow)
+    return made
+
+
 def images() -> d.Dequantized:
     """Glow on images of four levels, with a variational dequantization."""
     inner = flows.glow(jr.key(25), SHAPE, 1, scales=2, mixing="plain", hidden=HIDDEN, levels=4)
@@ -166,6 +176,7 @@ FLOWS: dict[str, Callable[[], Any]] = {
     "residual": residual,
     "layerwise": layerwise,
     "continuous": continuous,
+    "fronts": fronts,
     "images": images,
     "uniform": lambda: d.Dequantized(images().density, 4, key=jr.key(35)),
     "gaussian-padding": lambda: padded(d.GaussianPadding(1)),
