@@ -44,7 +44,7 @@ def main() -> None:
                 rows[-1] |= run(family, depth, level)
                 print(rows[-1], flush=True)
     record = {
-        "what": __doc__.splitlines()[0],
+        "what": (__doc__ or "").splitlines()[0],
         "command": "python benchmarks/compile_level.py",
         "seed": 0,
         "versions": system_info(),

@@ -143,7 +143,9 @@ def continuous() -> d.Flow:
 def fronts() -> d.Flow:
     """An autoregressive layer behind marginals, whitening and log tails, on a mixture."""
     rng = np.random.default_rng(37)
-    rows, held = (flows.Sample(rng.standard_t(3.0, (n, DIM)) @ rng.normal(size=(DIM, DIM))) for n in (400, 60))
+    rows, held = (
+        flows.Sample(rng.standard_t(3.0, (n, DIM)) @ rng.normal(size=(DIM, DIM))) for n in (400, 60)
+    )
     front = flows.Fronts(rows, held).set("marginals+gaussian+mixture")
     made = front.around(randomized(flows.nsf(jr.key(38), DIM, 1, hidden=HIDDEN, bins=4), 39))
     assert isinstance(made, d.Flow)

@@ -1,5 +1,6 @@
 """Parameters of each layer, against counts by hand."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
@@ -43,14 +44,15 @@ def test_masked_weights_are_not_counted(hidden: tuple[int, ...], context: int):
         3, Affine(), hidden=hidden, context_dim=context, activation="silu", key=jr.key(0)
     )
     keys = iter(jr.split(jr.key(1), 20))
-    layer = jax.tree.map(lambda a: jr.normal(next(keys), a.shape), layer)
+    params, rest = eqx.partition(layer, eqx.is_inexact_array)
+    params = jax.tree.map(lambda a: jr.normal(next(keys), a.shape), params)
     x = jr.normal(jr.key(2), (8, 3))
     c = jr.normal(jr.key(3), (8, context)) if context else None
-    leaves, tree = jax.tree.flatten(layer)
+    leaves, tree = jax.tree.flatten(params)
 
     @jax.jit
     def outputs(flat):
-        made = jax.tree.unflatten(tree, flat)
+        made = eqx.combine(jax.tree.unflatten(tree, flat), rest)
         return jax.vmap(made.inverse, in_axes=(0, None if c is None else 0))(x, c)
 
     effects = jax.jacrev(outputs)(leaves)

@@ -13,6 +13,7 @@ from typer.testing import CliRunner, Result
 
 import shoal
 from shoal.cli import app
+from shoal.selection import settings_for
 
 
 @pytest.fixture(autouse=True)
@@ -148,7 +149,9 @@ def fake_report(record: dict[str, Any], path: Path) -> None:
 @pytest.fixture
 def ladder(monkeypatch: pytest.MonkeyPatch) -> FakeLadder:
     fake = FakeLadder()
-    monkeypatch.setattr(shoal, "selection", SimpleNamespace(ladder=fake), raising=False)
+    monkeypatch.setattr(
+        shoal, "selection", SimpleNamespace(ladder=fake, settings_for=settings_for), raising=False
+    )
     monkeypatch.setattr(shoal, "save", fake_save, raising=False)
     monkeypatch.setattr(shoal, "report", SimpleNamespace(write_report=fake_report), raising=False)
     return fake

@@ -11,7 +11,19 @@ import shoal
 from shoal.flows._files import load
 
 MODELS = Path(__file__).parent / "models"
-FAMILIES = {"nice", "realnvp", "spline", "maf", "iaf", "nsf", "written", "context", "mixed", "fronts", "float64"}
+FAMILIES = {
+    "nice",
+    "realnvp",
+    "spline",
+    "maf",
+    "iaf",
+    "nsf",
+    "written",
+    "context",
+    "mixed",
+    "fronts",
+    "float64",
+}
 FOLDERS = sorted(folder.parent for folder in MODELS.glob("v*/*/model.json"))
 
 

@@ -100,7 +100,7 @@ def fragile(limit: float = 0.3) -> Flow:
 
 def compilations() -> int:
     """How many step programs are compiled."""
-    return advance._cache_size()  # pyright: ignore[reportAttributeAccessIssue]  (JAX's stubs leave it out)
+    return advance.program()._cache_size()  # pyright: ignore[reportFunctionMemberAccess]
 
 
 def weights_of(flow: Any) -> list[np.ndarray]:

@@ -9,23 +9,18 @@ state, the times and the results have one dtype, that of the start.
 import abc
 import contextlib
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, get_args
+from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
+import diffrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import lazy_loader
 
 from shoal._types import Array, Scalar
 from shoal.bijections._linearized import linearized
 
-if TYPE_CHECKING:
-    import diffrax
-else:  # half a second that most flows need not wait for
-    diffrax = lazy_loader.load("diffrax")
-
 Method: TypeAlias = Literal["tsit5", "dopri5", "dopri8"]
-_METHODS = {"tsit5": "Tsit5", "dopri5": "Dopri5", "dopri8": "Dopri8"}
+_METHODS: dict[str, Any] = {"tsit5": diffrax.Tsit5, "dopri5": diffrax.Dopri5, "dopri8": diffrax.Dopri8}
 _STAGES = {
     "tsit5": 6,
     "dopri5": 6,
@@ -49,7 +44,7 @@ class AbstractSteps(eqx.Module):
         """The error that a step is allowed in each coordinate of y."""
 
     @abc.abstractmethod
-    def controller(self, dtype: Any) -> "tuple[diffrax.AbstractStepSizeController, float]":
+    def controller(self, dtype: Any) -> tuple[diffrax.AbstractStepSizeController, float]:
         """The controller, and the first step."""
 
 
@@ -85,7 +80,7 @@ class AdaptiveSteps(AbstractSteps):
         rtol, atol = self._in(y.dtype)
         return jnp.asarray(atol, y.dtype) + jnp.asarray(rtol, y.dtype) * jnp.abs(y)
 
-    def controller(self, dtype: Any) -> "tuple[diffrax.AbstractStepSizeController, float]":
+    def controller(self, dtype: Any) -> tuple[diffrax.AbstractStepSizeController, float]:
         """Diffrax's PID controller with its defaults, from a step of 0.01 on."""
         rtol, atol = self._in(dtype)
         return diffrax.PIDController(rtol=rtol, atol=atol), 0.01
@@ -123,7 +118,7 @@ class FixedSteps(AbstractSteps):
         """inf."""
         return jnp.full_like(y, jnp.inf)
 
-    def controller(self, dtype: Any) -> "tuple[diffrax.AbstractStepSizeController, float]":
+    def controller(self, dtype: Any) -> tuple[diffrax.AbstractStepSizeController, float]:
         """Constant steps."""
         return diffrax.ConstantStepSize(), 1.0 / self.count
 
@@ -132,7 +127,7 @@ class AbstractAdjoint(eqx.Module):
     """How reverse mode goes through a solution."""
 
     @abc.abstractmethod
-    def reverse(self) -> "diffrax.AbstractAdjoint":
+    def reverse(self) -> diffrax.AbstractAdjoint:
         """Diffrax's way."""
 
 
@@ -147,7 +142,7 @@ class DiscreteAdjoint(AbstractAdjoint):
         if self.checkpoints is not None:
             _check_count("DiscreteAdjoint(checkpoints=...)", self.checkpoints)
 
-    def reverse(self) -> "diffrax.AbstractAdjoint":
+    def reverse(self) -> diffrax.AbstractAdjoint:
         """Recursive checkpointing."""
         return diffrax.RecursiveCheckpointAdjoint(checkpoints=self.checkpoints)
 
@@ -158,7 +153,7 @@ class BacksolveAdjoint(AbstractAdjoint):
     Gradients are right up to the tolerance, not to rounding. Forward mode stays that of the discrete solution.
     """
 
-    def reverse(self) -> "diffrax.AbstractAdjoint":
+    def reverse(self) -> diffrax.AbstractAdjoint:
         """Backwards in time, with the solver and the tolerances of the forward pass."""
         return diffrax.BacksolveAdjoint()
 
@@ -194,7 +189,7 @@ def integrate(
     """
     forward = diffrax.ForwardMode()
 
-    def run(y: Any, arguments: Any, through: "diffrax.AbstractAdjoint") -> Solution:
+    def run(y: Any, arguments: Any, through: diffrax.AbstractAdjoint) -> Solution:
         return _solve(field, y, arguments, through, backward, method, steps)
 
     @eqx.filter_custom_jvp
@@ -211,7 +206,7 @@ def integrate(
         fixed, fixed_tree = jax.tree.flatten(fixed)
         values, values_tree = jax.tree.flatten(out.y)
 
-        def program(through: "diffrax.AbstractAdjoint") -> Callable[..., Any]:
+        def program(through: diffrax.AbstractAdjoint) -> Callable[..., Any]:
             def end(*arrays: Any) -> Any:
                 parts = jax.tree.unflatten(free_tree, arrays[: len(free)])
                 rest = jax.tree.unflatten(fixed_tree, arrays[len(free) :])
@@ -231,7 +226,7 @@ def _solve(
     field: Callable,
     y: Any,
     arguments: Any,
-    through: "diffrax.AbstractAdjoint",
+    through: diffrax.AbstractAdjoint,
     backward: bool,
     method: Method,
     steps: AbstractSteps,
@@ -242,7 +237,7 @@ def _solve(
         controller, first = steps.controller(dtype)
         got = diffrax.diffeqsolve(
             diffrax.ODETerm(field),
-            getattr(diffrax, _METHODS[method])(),
+            _METHODS[method](),
             t0=ends[0],
             t1=ends[1],
             dt0=jnp.asarray(-first if backward else first, dtype),

@@ -10,7 +10,7 @@ from shoal._scalars import FloatArray
 from shoal.bijections.fronts._marginals import Marginals
 from shoal.bijections.fronts._tails import raw_index
 
-BINS = (4, 8, 16, 32, 48)
+BINS = (4, 8, 16, 32, 64)
 ROWS_PER_BIN = 12  # of the training rows, so that a bin is an average of several
 BEYOND = 8  # rows beyond the outer knots on either side
 WIDEST = 3.0  # deviations of the outer knots, at most
