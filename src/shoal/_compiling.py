@@ -29,5 +29,5 @@ def quickly(function: Callable, *, jit: Callable = eqx.filter_jit, **arguments: 
     def call(*args: Any, **kwargs: Any) -> Any:
         return made()(*args, **kwargs)
 
-    call.program = made  # pyright: ignore[reportFunctionMemberAccess]  (for those who count what it has compiled)
+    call.program = made  # pyright: ignore[reportAttributeAccessIssue]  (for those who count what it has compiled)
     return call

@@ -110,3 +110,12 @@ def test_shares_are_within_the_limit_and_the_last_round_gets_the_most(limit, slo
     assert 0.5 * limit <= clock.elapsed() <= limit
     assert spent[1] == pytest.approx(spent[0], rel=0.05 if slower == 1.0 else 1.5)
     assert spent[-1] >= 0.55 * sum(spent)
+
+
+def test_a_rung_that_two_rounds_come_to_is_one_rung():
+    result, one = Race([], [], Clock(60.0)), chain("gaussian")
+    first = _race._rung_of(one, 2, result)
+    assert _race._rung_of(one, 2, result) is first
+    assert _race._rung_of(one, 4, result) is not first
+    assert _race._rung_of(chain("mixture"), 2, result) is not first
+    assert len(result.rungs) == 3

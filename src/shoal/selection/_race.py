@@ -112,11 +112,8 @@ def race(
             depth, alive = plan[number], [c for c in chains if not c.dropped]
             for place, chain in enumerate(alive):
                 share = _share(clock, alive, place, plan[number:])
-                on = bool(chain.rungs) and chain.rungs[-1].depth == depth
-                rung = chain.rungs[-1] if on else Rung(chain.front.name, chain.family, depth)
+                rung = _rung_of(chain, depth, result)
                 before = chain.rungs[-1] if chain.rungs else None
-                if not on:
-                    result.rungs.append(rung)
                 if share is not None and share < LEAST:
                     continue
                 heard = _heard(listen, rung, len(result.rungs), len(plan) * len(chains) + len(fronts))
@@ -230,6 +227,15 @@ def _share(clock: Clock, alive: list[Chain], place: int, plan: list[int]) -> flo
     return part * training / (len(alive) - place * part)
 
 
+def _rung_of(chain: Chain, depth: int, result: Race) -> Rung:
+    """The chain's rung of this depth, a new one where no round had it."""
+    for rung in result.rungs:
+        if (rung.front, rung.family, rung.depth) == (chain.front.name, chain.family, depth):
+            return rung
+    result.rungs.append(Rung(chain.front.name, chain.family, depth))
+    return result.rungs[-1]
+
+
 def _after(
     rung: Rung, chain: Chain, clock: Clock, prepared: Prepared, result: Race, listen: Listener
 ) -> None:
@@ -237,7 +243,7 @@ def _after(
         chain.dropped = rung.dropped = (
             "not one epoch in its time" if rung.status != "diverged" else "diverged"
         )
-    elif rung not in chain.rungs:
+    elif not any(r is rung for r in chain.rungs):
         chain.rungs.append(rung)
     if rung.results and not clock.has(chain, rung.depth):
         clock.programs.add(_program(chain, rung.depth))
