@@ -19,6 +19,7 @@ from shoal.selection._rule import ONE_SIDED, Choice, paired_difference, winsoris
 from shoal.selection._rung import Rung
 
 SHOWN = 1500  # data points and samples that the report draws
+NARROWEST = 1e-6  # of the histogram, in powers of ten
 IN_NATS = ("train", "validation", "validation_mean")  # the curves of log-likelihoods
 WORST = 200  # the worst-conditioned ones among them
 
@@ -198,7 +199,9 @@ def _histogram(figures: Figures) -> dict[str, Any] | None:
     logs = np.log10(kappa[np.isfinite(kappa)])
     if logs.size == 0:
         return None
-    counts, edges = np.histogram(logs, bins=40)
+    low, high = float(logs.min()), float(logs.max())
+    wide = 0.5 if high - low < NARROWEST else 0.0  # one κ but for rounding
+    counts, edges = np.histogram(logs, bins=40, range=(low - wide, high + wide))
     return {"log10_edges": edges.tolist(), "counts": counts.tolist()}
 
 

@@ -1,0 +1,19 @@
+"""Parts of the record that rounding must not break."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from shoal.selection._record import _histogram
+
+
+@pytest.mark.parametrize("spread", [0.0, 1e-16, 1e-9])
+def test_one_condition_number_but_for_rounding_has_a_histogram(spread: float):
+    figures: Any = SimpleNamespace(condition_numbers=3.0 + spread * np.arange(5))
+    made = _histogram(figures)
+    assert made is not None
+    assert sum(made["counts"]) == 5
+    assert len(made["log10_edges"]) == 41
+    assert np.all(np.diff(made["log10_edges"]) > 0)
