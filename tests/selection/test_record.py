@@ -1,17 +1,18 @@
 """Parts of the record that rounding must not break."""
 
-from types import SimpleNamespace
-from typing import Any
-
 import numpy as np
 import pytest
 
+from shoal.conditioning import summarize
+from shoal.selection._evaluate import Figures
 from shoal.selection._record import _histogram
 
 
 @pytest.mark.parametrize("spread", [0.0, 1e-16, 1e-9])
 def test_one_condition_number_but_for_rounding_has_a_histogram(spread: float):
-    figures: Any = SimpleNamespace(condition_numbers=3.0 + spread * np.arange(5))
+    values = np.stack([3.0 + spread * np.arange(5), np.ones(5)], axis=1)
+    condition = summarize(values[:, 0])
+    figures = Figures(np.zeros(5), values, condition, condition, {}, np.zeros(5))
     made = _histogram(figures)
     assert made is not None
     assert sum(made["counts"]) == 5
