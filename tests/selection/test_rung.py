@@ -20,7 +20,7 @@ def result(values: list[float], best: int | None, first: float) -> FitResult:
 
 @pytest.mark.parametrize(
     ("values", "best", "epoch", "value"),
-    [([-1.0, -3.0], 1, 4, -1.0), ([-4.0, -5.0], 0, 3, -2.0), ([], 0, 3, -2.0)],
+    [([-1.0, -3.0], 1, 4, -1.0), ([-4.0, -5.0], 0, 3, -2.0), ([], 0, 3, -2.0), ([-4.0], 1, 3, -2.0)],
 )
 def test_epochs_go_on_counting_and_the_best_is_the_best_of_all(values, best, epoch, value):
     old, new = result([-9.0, -3.0, -2.0], 3, -10.0), result(values, best, -2.0)

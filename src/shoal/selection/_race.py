@@ -96,7 +96,7 @@ def race(
 ) -> Race:
     """Run the race on the parts of `prepared`. Ctrl-C ends it with what is done.
 
-    `few`: how many of the fronts get layers (None: all): the likeliest alone, but both kinds of base if there are two.
+    `few`: how many of the fronts get layers (None: all), see `_handed_on`.
     """
     result = Race([], [], clock)
     weights = prepared.parts["validation"].weights

@@ -149,7 +149,10 @@ def train(
     )
     if time_limit is not None and compile_first:
         least = replace(shared.settings, time_limit=1e-3)
-        rung.compile_seconds = trained(start[:1], keys=[begin[0][1]], settings=least)[0].compile_seconds
+        compiled = trained(start[:1], keys=[begin[0][1]], settings=least)[0]
+        if compiled.status == "interrupted":
+            raise KeyboardInterrupt  # what was asked of the compiling is meant for the ladder
+        rung.compile_seconds = compiled.compile_seconds
     results = trained(
         start,
         keys=[k[1] for k in begin],
@@ -158,21 +161,19 @@ def train(
         resume=shared.resume,
         progress=progress,
     )
-    better = all(r.history for r in results)  # a seed without one whole epoch is what it began as
-    if on:
-        pairs = list(zip(rung.results, results, strict=True))
-        values = [(old.best_validation, new.best_validation) for old, new in pairs]
-        better = better and all(_larger(*both) == both[1] for both in values)
-        results = [_joined(old, new) for old, new in pairs]
-    rung.results = results
-    if better:
+    rung.results = [_joined(*both) for both in zip(rung.results, results, strict=True)] if on else results
+    results = rung.results
+    if all(r.history for r in results):  # a seed without one whole epoch is what it began as
         rung.flows = [r.flow for r in results]
         rung.log_likelihoods = [_scores(r, validation) for r in results]
     rung.seconds += time.monotonic() - started
 
 
 def _joined(old: FitResult, new: FitResult) -> FitResult:
-    """The result of a training and of the one that went on from its flow, as one."""
+    """The result of a training and of a second one as one, with the flow of the better one."""
+    value = lambda r: -np.inf if r.best_validation is None else r.best_validation  # noqa: E731
+    better = bool(new.best_epoch) and value(new) >= value(old)
+    kept = new if better else old
     epochs, steps = len(old.history), old.steps
     later = lambda rows: [{**row, "epoch": row["epoch"] + epochs} for row in rows]  # noqa: E731
     looks = [{**row, "step": row["step"] + steps, "epoch": row["epoch"] + epochs} for row in new.conditioning]
@@ -180,8 +181,10 @@ def _joined(old: FitResult, new: FitResult) -> FitResult:
         new,
         first=old.first,
         history=old.history + later(new.history),
-        best_epoch=new.best_epoch + epochs if new.best_epoch else old.best_epoch,
-        best_validation=_larger(old.best_validation, new.best_validation),
+        flow=kept.flow,
+        scores=kept.scores,
+        best_epoch=kept.best_epoch if kept.best_epoch is None or not better else kept.best_epoch + epochs,
+        best_validation=kept.best_validation,
         epochs=old.epochs + new.epochs,
         steps=steps + new.steps,
         seconds=old.seconds + new.seconds,
@@ -195,11 +198,6 @@ def _scores(result: FitResult, validation: Part) -> FloatArray:
     if result.scores is not None:
         return np.asarray(result.scores, np.float64)
     return log_likelihoods(result.flow, validation.x, validation.context)
-
-
-def _larger(a: float | None, b: float | None) -> float | None:
-    found = [v for v in (a, b) if v is not None]
-    return max(found) if found else None
 
 
 def measure_rung(rung: Rung, prepared: Prepared, *, whole: bool) -> None:

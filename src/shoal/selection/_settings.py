@@ -23,8 +23,8 @@ def settings_for(rows: int, *, limited: bool = False, **given: Any) -> Settings:
     wanted = 2 ** int(np.round(np.log2(max(rows, 1) / BATCHES)))
     batch = given.get("batch_size", int(np.clip(wanted, LEAST, MOST)))
     steps = max(rows // batch, 1)
-    wanted = MOST_EPOCHS if limited else -(-STEPS // steps)
-    epochs = given.get("max_epochs", int(np.clip(wanted, LEAST_EPOCHS, MOST_EPOCHS)))
+    passes = MOST_EPOCHS if limited else -(-STEPS // steps)
+    epochs = given.get("max_epochs", int(np.clip(passes, LEAST_EPOCHS, MOST_EPOCHS)))
     patience = max(20, int(PATIENCE * epochs))
     standard = {"batch_size": batch, "max_epochs": epochs, "patience": patience, "learning_rate": 3e-3}
     return Settings(**{**standard, **given})
