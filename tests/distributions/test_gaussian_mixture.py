@@ -88,7 +88,7 @@ def test_every_step_climbs():
     found = fit_gaussian_mixture(x, 4, w, seed=2)
     values = []
     for steps in range(4):
-        climbed = em._climbed(found, x, w, steps, None) if steps else found
+        climbed = em._climbed(found, x, w, steps, None, None) if steps else found
         values.append(np.average(climbed.log_density(x), weights=w))
     assert np.all(np.diff(values) > -1e-6)
 
@@ -96,19 +96,63 @@ def test_every_step_climbs():
 def test_a_weight_counts_as_so_many_rows():
     x = clusters(300)
     weights = np.random.default_rng(4).integers(1, 4, 300)
-    begin = em._maximised(*em._moments(x, [np.eye(3)[np.arange(300) % 3]], np.ones(300)), 3)
-    once = em._climbed(begin, x, weights.astype(float), 5, None)
+    begin = em._maximised(em._moments(x, [np.eye(3)[np.arange(300) % 3]], np.ones(300)), 2, 3, None)
+    once = em._climbed(begin, x, weights.astype(float), 5, None, None)
     repeated = np.repeat(x, weights, axis=0)
-    often = em._climbed(begin, repeated, np.ones(len(repeated)), 5, None)
+    often = em._climbed(begin, repeated, np.ones(len(repeated)), 5, None, None)
     np.testing.assert_allclose(once.log_density(x), often.log_density(x), atol=1e-8)
+
+
+def test_one_component_a_row_is_a_kernel_density_estimate():
+    x, test = clusters(150), clusters(400, 1)
+    weights = np.random.default_rng(3).uniform(0.5, 2.0, 150)
+    found = fit_gaussian_mixture(x, 150, weights, prior=0.25)
+    n, rows, k = 2, weights / weights.mean(), 150
+    strength, share = n + 2, 0.25 * k ** (-2 / n)
+    for x_k, w_k, mean, factor in zip(x, rows, found.means, found.factors, strict=True):
+        np.testing.assert_allclose(mean, x_k, atol=1e-8)
+        wanted = strength * share * np.cov(x.T, aweights=weights, bias=True) / (w_k + strength) + em.FLOOR * np.eye(n)
+        np.testing.assert_allclose(np.linalg.inv(factor @ factor.T), wanted, rtol=1e-6, atol=1e-12)
+    even = fit_gaussian_mixture(x, 150, prior=0.25)
+    factor = np.sqrt(strength * share / (1 + strength) * 149 / 150)  # of the unbiased deviation
+    kernel = stats.gaussian_kde(x.T, factor)
+    np.testing.assert_allclose(even.log_density(test), kernel.logpdf(test.T), rtol=1e-3, atol=1e-3)
+
+
+def test_every_step_climbs_with_a_prior():
+    """The log-posterior, whose prior is an inverse Wishart with the mode of Σ where it is the only thing known."""
+    x = clusters(60)
+    w = np.ones(60)
+    prior = em._Prior(0.5, 8, x, w)
+    found = em._maximised(em._moments(x, [np.eye(8)[np.arange(60) % 8]], w), 2, 8, prior)
+    values = []
+    for _ in range(6):
+        precisions = found.factors @ found.factors.transpose(0, 2, 1)
+        logs = np.linalg.slogdet(precisions)[1] - np.trace(prior.centre @ precisions, axis1=1, axis2=2)
+        values.append(found.log_density(x).sum() + 0.5 * prior.strength * logs.sum())
+        found = em._climbed(found, x, w, 1, None, prior)
+    assert np.all(np.diff(values) > -1e-3)  # FLOOR is in no posterior
+    assert values[-1] > values[0] + 5
+
+
+def test_a_prior_is_chosen_where_rows_come_in_small_groups():
+    """Groups of six rows near each other, as repeated measurements are: components need more rows than there are."""
+    rng = np.random.default_rng(0)
+    x = (rng.normal(size=(120, 1, 8)) + 0.1 * rng.normal(size=(120, 6, 8))).reshape(720, 8)
+    x = x[rng.permutation(720)]
+    found = choose_gaussian_mixture(x[:600], x[600:660])
+    assert len(found.weights) > 100
+    kernel = stats.gaussian_kde(x[:600].T, 0.2).logpdf(x[660:].T)
+    assert found.log_density(x[660:]).mean() > kernel.mean() - 0.1
 
 
 def test_rows_of_one_value_and_of_a_line_are_finite():
     x = np.random.default_rng(0).normal(size=(200, 3))
     x[:, 2] = x[:, 0] + x[:, 1]
     x[:50] = 0.5
-    for count in (1, 4):
+    for count in (1, 4, 200):
         assert np.isfinite(fit_gaussian_mixture(x, count).log_density(x)).all()
+        assert np.isfinite(fit_gaussian_mixture(x, count, prior=0.25).log_density(x)).all()
 
 
 def test_wrong_shapes_are_refused():

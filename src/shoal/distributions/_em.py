@@ -3,6 +3,10 @@
 Both steps are products with one table of features, Φ(x) = (x_i x_j for i <= j, x_i, 1): the log-densities of all components
 are Φ times one matrix, the moments of all components are the responsibilities times Φ (Dempster, Laird, Rubin 1977 for
 the steps). Rows are standardised, so that the sums of squares in Φ lose nothing that matters: precisions end at 1e6.
+
+With few rows for each component a prior of the covariances helps (Fraley and Raftery 2007): an inverse Wishart of ν = n + 2
+around Ψ = s K^{-2 / n} S, S the covariance of all rows, so that Σ_k = (N_k S_k + ν Ψ) / (N_k + ν). With as many components
+as rows this is a kernel density estimate.
 """
 
 import time
@@ -20,7 +24,9 @@ TOLERANCE = 1e-3  # nats a row: EM ends where a step gains less
 STEPS = 60
 FIRST_ROWS = 8000  # EM begins on so many rows, where there are more
 BLOCK = 8192
-ROWS_PER_NUMBER = 3.0  # rows for each column of each component, at least
+ROWS_PER_NUMBER = 3.0  # rows for each column of each component, at least, where there is no prior
+PRIORS = (None, 1.0, 0.25)  # the scales s that are tried
+MOST = 1024  # components with a prior
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,7 @@ def fit_gaussian_mixture(
     count: int,
     weights: FloatArray | None = None,
     *,
+    prior: float | None = None,
     seed: int = 0,
     deadline: float | None = None,
 ) -> Components:
@@ -55,18 +62,32 @@ def fit_gaussian_mixture(
 
     Every variance gets `FLOOR`; a component that loses its rows keeps that floor and a weight near 0. Ends where a step
     gains less than `TOLERANCE` nats a row, after `STEPS` steps (the first ones on `FIRST_ROWS` rows), or at `deadline`
-    (of `time.monotonic`).
+    (of `time.monotonic`). `prior`: the scale s of the covariances' prior, None for no prior. With as many components as rows
+    every row is a mean, and there are no steps.
     """
     rng = np.random.default_rng(seed)
     w = np.full(len(x), 1.0) if weights is None else np.asarray(weights, np.float64)
     w = w / w.mean()
+    held = None if prior is None else _Prior(prior, count, x, w)
     some = rng.permutation(len(x))[:FIRST_ROWS] if len(x) > FIRST_ROWS else np.arange(len(x))
-    labels = _clusters(x[some], w[some], count, rng)
+    kernels = count >= len(x)
+    labels = some if kernels else _clusters(x[some], w[some], count, rng)
     begun = np.zeros((len(some), count))
     begun[np.arange(len(some)), labels] = 1.0
-    found = _maximised(*_moments(x[some], [begun], w[some]), count)
-    found = _climbed(found, x[some], w[some], STEPS, deadline)
-    return found if len(some) == len(x) else _climbed(found, x, w, STEPS // 3, deadline)
+    found = _maximised(_moments(x[some], [begun], w[some]), x.shape[1], count, held)
+    if kernels:
+        return found
+    found = _climbed(found, x[some], w[some], STEPS, deadline, held)
+    return found if len(some) == len(x) else _climbed(found, x, w, STEPS // 3, deadline, held)
+
+
+class _Prior:
+    """ν and Ψ of the covariances of `count` components."""
+
+    def __init__(self, scale: float, count: int, x: FloatArray, w: FloatArray):
+        n = x.shape[1]
+        self.strength = n + 2.0
+        self.centre = scale * count ** (-2.0 / n) * np.atleast_2d(np.cov(x.T, aweights=w, bias=True))
 
 
 def choose_gaussian_mixture(
@@ -80,27 +101,36 @@ def choose_gaussian_mixture(
 ) -> Components:
     """The mixture of 1, 2, 4, ... normals with the highest likelihood of the `validation` rows.
 
-    Doubling ends where two doublings in a row gained nothing, where components would have fewer than `ROWS_PER_NUMBER`
-    rows a column, or where the next one would not fit into `seconds`.
+    First without a prior, then with the `PRIORS`, from the best number so far on. Doubling ends where two doublings in a row
+    gained nothing, where components would have fewer than `ROWS_PER_NUMBER` rows a column and there is no prior, at one
+    component a row or `MOST`, or where the next one would not fit into `seconds`.
     """
-    started, best, top, worse, count, last = time.monotonic(), None, -np.inf, 0, 1, 0.0
-    while worse < 2:
-        if count > 1 and count * x.shape[1] * ROWS_PER_NUMBER > len(x):
-            break
-        before = time.monotonic()
-        if best is not None and before - started + 2.0 * last > seconds:
-            break
-        found = fit_gaussian_mixture(
-            x, count, weights, seed=seed, deadline=started + seconds if best else None
-        )
-        value = float(np.average(_raised(found.log_density(validation)), weights=validation_weights))
-        if best is None or value > top:
-            best, top, worse = found, value, 0
-        else:
-            worse += 1
-        count, last = 2 * count, time.monotonic() - before
+    started, best, top, most, last = time.monotonic(), None, -np.inf, 1, 0.0
+    for prior in PRIORS:
+        highest, worse = -np.inf, 0
+        for count in _counts(most, x.shape, prior is not None):
+            before = time.monotonic()
+            if best is not None and before - started + 2.0 * last > seconds:
+                return best
+            deadline = started + seconds if best else None
+            found = fit_gaussian_mixture(x, count, weights, prior=prior, seed=seed, deadline=deadline)
+            value = float(np.average(_raised(found.log_density(validation)), weights=validation_weights))
+            if best is None or value > top:
+                best, top, most = found, value, count
+            worse = 0 if value > highest else worse + 1
+            highest, last = max(highest, value), time.monotonic() - before
+            if worse == 2:
+                break
     assert best is not None
     return best
+
+
+def _counts(first: int, shape: tuple[int, ...], prior: bool) -> list[int]:
+    """The numbers of components that are tried for rows of this shape, from `first` on."""
+    rows, columns = shape
+    last = min(rows, MOST) if prior else max(int(rows / (columns * ROWS_PER_NUMBER)), 1)
+    doubled = [first * 2**i for i in range(int(np.log2(max(last / first, 1))) + 1)]
+    return [*doubled, last] if prior and doubled[-1] < last else doubled
 
 
 def _raised(logs: FloatArray) -> FloatArray:
@@ -110,7 +140,12 @@ def _raised(logs: FloatArray) -> FloatArray:
 
 
 def _climbed(
-    found: Components, x: FloatArray, w: FloatArray, steps: int, deadline: float | None
+    found: Components,
+    x: FloatArray,
+    w: FloatArray,
+    steps: int,
+    deadline: float | None,
+    prior: _Prior | None,
 ) -> Components:
     old = -np.inf
     for _ in range(steps):
@@ -119,7 +154,7 @@ def _climbed(
             logs, share = _log_sum(joint)
             shares.append(share)
             total += float(part @ logs)
-        found = _maximised(*_moments(x, shares, w), len(found.weights))
+        found = _maximised(_moments(x, shares, w), x.shape[1], len(found.weights), prior)
         gained, old = total / len(x) - old, total / len(x)
         if gained < TOLERANCE or (deadline is not None and time.monotonic() > deadline):
             break
@@ -158,23 +193,26 @@ def _log_sum(joint: FloatArray) -> tuple[FloatArray, FloatArray]:
     return (top + np.log(total))[:, 0], shares / total
 
 
-def _moments(x: FloatArray, shares: list[FloatArray], w: FloatArray) -> tuple[FloatArray, int]:
+def _moments(x: FloatArray, shares: list[FloatArray], w: FloatArray) -> FloatArray:
     total: FloatArray | float = 0.0
     start = 0
     for share in shares:
         rows = slice(start, start + len(share))
         total = total + (share * w[rows, None]).T @ _features(x[rows])
         start += len(share)
-    return np.asarray(total), x.shape[1]
+    return np.asarray(total)
 
 
-def _maximised(moments: FloatArray, n: int, count: int) -> Components:
+def _maximised(moments: FloatArray, n: int, count: int, prior: _Prior | None) -> Components:
     i, j = np.triu_indices(n)
     mass = moments[:, -1] + 1e-10
     means = moments[:, len(i) : -1] / mass[:, None]
     covariances = np.zeros((count, n, n))
     covariances[:, i, j] = covariances[:, j, i] = moments[:, : len(i)] / mass[:, None]
     covariances -= means[:, :, None] * means[:, None, :]
+    if prior is not None:
+        rows = mass[:, None, None]
+        covariances = (rows * covariances + prior.strength * prior.centre) / (rows + prior.strength)
     covariances[:, np.arange(n), np.arange(n)] += FLOOR
     factors = np.stack([_factor(c) for c in covariances])
     return Components(mass / mass.sum(), means, factors)
