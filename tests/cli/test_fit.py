@@ -14,7 +14,6 @@ from typer.testing import Result
 from shoal._errors import InputError, NumericalFailure
 from shoal.cli._artifacts import write_far_rows
 from shoal.cli._summary import print_summary
-from shoal.training import Settings
 
 from .conftest import FakeLadder, checkpoint, record, table_text
 
@@ -62,7 +61,8 @@ def test_what_the_ladder_is_given(shoal_command: Run, ladder: FakeLadder, tmp_pa
                "8,2,2", "--fronts", "gaussian,marginals", "--start", "scratch", "--margin", "0.3", "--parts", "70,20,10",
                "--seeds", 3, "--seed", 7, "--time-limit", "1h30m", "--max-condition", "1e5",
                "--max-round-trip", "1e-2", "--dequantize", "off", "--hidden", "32,16", "--batch-size", 64,
-               "--max-epochs", 9, "--patience", 4, "--learning-rate", "2e-3", "--dtype", "float64"]  # fmt: skip
+               "--max-epochs", 9, "--patience", 4, "--learning-rate", "2e-3", "--weight-decay", 0,
+               "--dtype", "float64"]  # fmt: skip
     result = shoal_command("fit", "t.csv", "--out", "run", *options)
     assert result.exit_code == 0, result.output
     ((table, given),) = ladder.calls
@@ -79,7 +79,7 @@ def test_what_the_ladder_is_given(shoal_command: Run, ladder: FakeLadder, tmp_pa
         "fronts": ("gaussian", "marginals"), "families": ("maf", "spline"), "depths": (2, 8), "start": "scratch",
         "seeds": 3, "seed": 7, "time_limit": 5400.0, "margin": 0.3, "max_condition": 1e5, "max_round_trip": 1e-2,
         "dequantize": "off", "parts": (0.7, 0.2, 0.1), "hidden": (32, 16), "dtype": "float64", "resume": False,
-        "settings": Settings(batch_size=64, max_epochs=9, patience=4, learning_rate=2e-3),
+        "settings": {"batch_size": 64, "max_epochs": 9, "patience": 4, "learning_rate": 2e-3, "weight_decay": 0.0},
     }  # fmt: skip
     config = json.loads((tmp_path / "run/config.json").read_text())
     assert config["columns"] == ["c", "a"]
@@ -88,7 +88,7 @@ def test_what_the_ladder_is_given(shoal_command: Run, ladder: FakeLadder, tmp_pa
         "shoal fit t.csv --out run --columns 'c, a' --context b --weights w --dequantize off --parts 70,20,10 --fronts "
         "gaussian,marginals --families maf,spline,maf --depths 8,2,2 --start scratch --seeds 3 --margin 0.3 "
         "--max-condition 100000 --max-round-trip 0.01 --time-limit 1h30m --hidden 32,16 --batch-size 64 "
-        "--max-epochs 9 --patience 4 --learning-rate 0.002 --dtype float64 --seed 7"
+        "--max-epochs 9 --patience 4 --learning-rate 0.002 --weight-decay 0 --dtype float64 --seed 7"
     )
 
 
@@ -222,6 +222,10 @@ BAD_OPTIONS: dict[str, tuple[list[str], str]] = {
     "round trip": (["--max-round-trip", "0"], "--max-round-trip must be a finite number above 0; got 0."),
     "dequantize": (["--dequantize", "on"], "--dequantize is 'on'; it must be one of auto, off."),
     "dtype": (["--dtype", "float16"], "--dtype is 'float16'; it must be one of float32, float64."),
+    "weight decay": (
+        ["--weight-decay", "-0.1"],
+        "--weight-decay must be a finite number of at least 0; got -0.1.",
+    ),
     "learning rate": (
         ["--learning-rate", "inf"],
         "--learning-rate must be a finite number above 0; got inf.",

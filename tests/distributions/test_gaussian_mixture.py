@@ -111,7 +111,9 @@ def test_one_component_a_row_is_a_kernel_density_estimate():
     strength, share = n + 2, 0.25 * k ** (-2 / n)
     for x_k, w_k, mean, factor in zip(x, rows, found.means, found.factors, strict=True):
         np.testing.assert_allclose(mean, x_k, atol=1e-8)
-        wanted = strength * share * np.cov(x.T, aweights=weights, bias=True) / (w_k + strength) + em.FLOOR * np.eye(n)
+        wanted = strength * share * np.cov(x.T, aweights=weights, bias=True) / (
+            w_k + strength
+        ) + em.FLOOR * np.eye(n)
         np.testing.assert_allclose(np.linalg.inv(factor @ factor.T), wanted, rtol=1e-6, atol=1e-12)
     even = fit_gaussian_mixture(x, 150, prior=0.25)
     factor = np.sqrt(strength * share / (1 + strength) * 149 / 150)  # of the unbiased deviation

@@ -68,6 +68,7 @@ CASES: dict[str, tuple[dict[str, Any], str]] = {
     "clip": ({"clip_norm": 0.0}, "`clip_norm` must be a finite number above 0"),
     "limit": ({"time_limit": 0.0}, "`time_limit` must be a finite number above 0"),
     "warm-up": ({"warmup_fraction": 1.0}, "`warmup_fraction` must be at least 0 and below 1"),
+    "decay": ({"weight_decay": -0.1}, "`weight_decay` must be a finite number of at least 0; got -0.1"),
     "averaging": ({"averaging": 1.0}, "`averaging` must be at least 0 and below 1; got 1.0"),
     "often": ({"checkpoint_seconds": 0.0}, "`checkpoint_seconds` must be a finite number above 0"),
     "resume": ({"resume": True}, "`resume=True` needs the `folder`"),

@@ -1,6 +1,7 @@
 """Optimizers, losses and averages as values: against loops written by hand, and resumed bit for bit."""
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -172,6 +173,46 @@ def test_a_loss_sees_weights_and_context():
     assert same_bits(fit(flow, TRAIN, **given), fit(flow, TRAIN, loss=by_hand, **given))
 
 
+def big_matrices(flow: Any) -> Any:
+    """True at the matrices of the nets, found by their places in the tree."""
+
+    def one(path: tuple[Any, ...], leaf: Any) -> bool:
+        place = jax.tree_util.keystr(path)
+        return ".conditioner" in place and ".bias" not in place
+
+    return jax.tree_util.tree_map_with_path(one, flow)
+
+
+@pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize("recipe", [flows.nsf, flows.spline], ids=["rolled", "couplings"])
+def test_decay_of_weights_is_that_of_adamw_on_the_matrices(recipe: Any):
+    rows = TRAIN[:64].astype(np.float64)
+    start = in_float64(recipe(jax.random.key(5), rows.shape[1], 2, hidden=(8,)))
+    settings = Settings(
+        batch_size=64, max_epochs=6, learning_rate=0.1, warmup_fraction=0.0, weight_decay=0.7, clip_norm=None
+    )
+    found = fit(start, rows, key=KEY, settings=settings)
+
+    def rate(count: Any) -> Any:
+        progress = (jnp.float32(count) + 0.5) * jnp.float32(1 / 6)
+        return learning_rate(progress, jnp.float32(0.1), jnp.float32(0.0)).astype(jnp.float64)
+
+    params, static = eqx.partition(start, eqx.is_inexact_array)
+    optimizer = optax.adamw(rate, weight_decay=0.7, mask=big_matrices)
+    state = optimizer.init(params)
+    for epoch in range(6):
+        order = np.asarray(order_of(KEY, np.int32(epoch), np.int32(0), 64))
+        loss = lambda p, x: -jnp.mean(eqx.combine(p, static).log_prob(x))  # noqa: E731
+        gradient = jax.grad(loss)(params, jnp.asarray(rows[order]))
+        updates, state = optimizer.update(gradient, state, params)
+        params = optax.apply_updates(params, updates)
+    for ours, theirs in zip(weights_of(found.flow), jax.tree.leaves(params), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+    plain = fit(start, rows, key=KEY, settings=replace(settings, weight_decay=0.0))
+    size = lambda result: sum(float(jnp.sum(w**2)) for w in weights_of(result.flow))  # noqa: E731
+    assert size(found) < 0.95 * size(plain)
+
+
 def test_the_loss_is_the_culprit_where_the_layers_are_finite():
     result = fit(
         scales(), TRAIN, key=KEY, settings=short(max_rollbacks=2), loss=lambda flow, rows: jnp.log(-1.0)
@@ -256,6 +297,7 @@ def test_resumed_bit_for_bit(whole: FitResult, tmp_path: Path, epochs: int):
 OTHER: dict[str, tuple[dict[str, Any], str]] = {
     "optimizer": ({"optimizer": optax.sgd(1.0)}, "another run: `optimizer` differ"),
     "loss": ({"loss": negative_log_likelihood}, "another run: `loss` differ"),
+    "weight decay": ({"weight_decay": 0.1}, r"`weight_decay` \(0\.0 there, 0\.1 here\)"),
     "averaging": ({"averaging": 0.8}, r"`averaging` \(0\.9 there, 0\.8 here\)"),
 }
 

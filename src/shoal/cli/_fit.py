@@ -17,7 +17,7 @@ from ._exit import INTERRUPTED, NUMERICAL_FAILURE, exit_codes, stop
 from ._precision import float64
 from ._progress import shown_progress
 from ._run_folder import Places, check_places, claimed, discard, find_places, publish
-from ._settings import FitSettings, parse_settings
+from ._settings import TRAINING, FitSettings, parse_settings
 from ._summary import print_summary
 
 COLUMN_OPTIONS = ("columns", "drop", "context", "weights")
@@ -94,6 +94,9 @@ def fit(
     learning_rate: Annotated[
         float | None, _option("Largest learning rate; 0.003 without.", _TRAINING)
     ] = None,
+    weight_decay: Annotated[
+        float | None, _option("Decay of the conditioners' matrices; 0.1 without.", _TRAINING)
+    ] = None,
     dtype: Annotated[
         str, _option("Precision of the model.", _TRAINING, metavar="float32|float64")
     ] = "float32",
@@ -158,14 +161,7 @@ def _train(
                 dequantize=settings.dequantize,
                 parts=settings.parts,
                 hidden=settings.hidden,
-                settings=shoal.selection.settings_for(
-                    int(table.rows * settings.parts[0]),
-                    limited=settings.time_limit is not None,
-                    batch_size=settings.batch_size,
-                    max_epochs=settings.max_epochs,
-                    patience=settings.patience,
-                    learning_rate=settings.learning_rate,
-                ),
+                settings={name: getattr(settings, name) for name in TRAINING},
                 dtype=settings.dtype,
                 folder=folder / "checkpoints",
                 resume=resume and not new,

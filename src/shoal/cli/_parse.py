@@ -95,6 +95,13 @@ def check_count(value: int, option: str, least: int = 1) -> int:
     return value
 
 
+def check_at_least(value: float, option: str, bound: float) -> float:
+    """Returns `value` if it is finite and at least `bound`."""
+    if not (math.isfinite(value) and value >= bound):
+        raise InputError(f"{option} must be a finite number of at least {bound:g}; got {value:g}.")
+    return value
+
+
 def check_above(value: float, option: str, bound: float) -> float:
     """Returns `value` if it is finite and above `bound`."""
     if not (math.isfinite(value) and value > bound):

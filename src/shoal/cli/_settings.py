@@ -8,6 +8,7 @@ from typing import Any, Literal
 from .._families import FAMILY_NAMES, FRONT_NAMES
 from ._parse import (
     check_above,
+    check_at_least,
     check_count,
     parse_choice,
     parse_choices,
@@ -18,6 +19,7 @@ from ._parse import (
     single_name,
 )
 
+TRAINING = ("batch_size", "max_epochs", "patience", "learning_rate", "weight_decay")  # None: by the rows
 FREE = (
     "data",
     "time_limit",
@@ -50,6 +52,7 @@ class FitSettings:
     max_epochs: int | None
     patience: int | None
     learning_rate: float | None
+    weight_decay: float | None
     dtype: Literal["float32", "float64"]
 
     def to_config(self) -> dict[str, Any]:
@@ -99,5 +102,6 @@ def parse_settings(data: Path, given: dict[str, Any]) -> FitSettings:
         max_epochs=_optional(check_count, given["max_epochs"], "--max-epochs"),
         patience=_optional(check_count, given["patience"], "--patience"),
         learning_rate=_optional(check_above, given["learning_rate"], "--learning-rate", 0.0),
+        weight_decay=_optional(check_at_least, given["weight_decay"], "--weight-decay", 0.0),
         dtype=parse_choice(given["dtype"], "--dtype", ("float32", "float64")),
     )

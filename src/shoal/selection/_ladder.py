@@ -4,7 +4,7 @@ Rung 0 is a front alone, a closed form; a race (`_race`) gives the time to the c
 those of latent -> standardised data. The test part is read once, after the choice.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -92,7 +92,7 @@ def ladder(
     dequantize: Literal["auto", "off"] = "auto",
     parts: tuple[float, float, float] = FRACTIONS,
     hidden: tuple[int, ...] | None = None,
-    settings: Settings | None = None,
+    settings: Settings | Mapping[str, Any] | None = None,
     dtype: Literal["float32", "float64"] = "float32",
     folder: str | Path | None = None,
     resume: bool = False,
@@ -143,8 +143,9 @@ def ladder(
     gates = Gates(allowed, max_condition, max_round_trip)
     _check(kinds, named, seeds, seed, time_limit, dtype, dequantize, start, gates)
     prepared = prepare(table, seed=seed, dequantize_columns=dequantize == "auto", dtype=dtype, parts=parts)
-    if settings is None:
-        settings = settings_for(len(prepared.parts["train"].x), limited=time_limit is not None)
+    if not isinstance(settings, Settings):
+        rows = len(prepared.parts["train"].x)
+        settings = settings_for(rows, limited=time_limit is not None, **(settings or {}))
     wide = None if hidden is None else tuple(hidden)
     place = None if folder is None else Path(folder)
     shared = Training(seeds, seed, wide, settings, place, resume, start, monitor)

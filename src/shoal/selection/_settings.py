@@ -11,6 +11,7 @@ LEAST, MOST = 64, 256  # rows of a step
 BATCHES = 32  # wanted in an epoch
 LEAST_EPOCHS, MOST_EPOCHS = 40, 1000
 PATIENCE = 0.25  # of the epochs
+LEARNING_RATE, WEIGHT_DECAY = 3e-3, 0.1
 
 
 def settings_for(rows: int, *, limited: bool = False, **given: Any) -> Settings:
@@ -26,5 +27,6 @@ def settings_for(rows: int, *, limited: bool = False, **given: Any) -> Settings:
     passes = MOST_EPOCHS if limited else -(-STEPS // steps)
     epochs = given.get("max_epochs", int(np.clip(passes, LEAST_EPOCHS, MOST_EPOCHS)))
     patience = max(20, int(PATIENCE * epochs))
-    standard = {"batch_size": batch, "max_epochs": epochs, "patience": patience, "learning_rate": 3e-3}
-    return Settings(**{**standard, **given})
+    standard = {"batch_size": batch, "max_epochs": epochs, "patience": patience}
+    rates = {"learning_rate": LEARNING_RATE, "weight_decay": WEIGHT_DECAY}
+    return Settings(**{**standard, **rates, **given})

@@ -18,6 +18,12 @@ def positive(name: str, value: Any) -> None:
         raise InputError(f"`{name}` must be a finite number above 0; got {value!r}.")
 
 
+def not_negative(name: str, value: Any) -> None:
+    """Raise `InputError` unless `value` is a finite number of at least 0."""
+    if not _is_number(value) or not math.isfinite(value) or value < 0:
+        raise InputError(f"`{name}` must be a finite number of at least 0; got {value!r}.")
+
+
 def fraction(name: str, value: Any) -> None:
     """Raise `InputError` unless `value` is a number in [0, 1)."""
     if not (_is_number(value) and 0 <= value < 1):

@@ -118,6 +118,7 @@ def make_job(
         warmup=jnp.array(settings.warmup_fraction, jnp.float32),
         clip_norm=jnp.array(jnp.inf if settings.clip_norm is None else settings.clip_norm, jnp.float32),
         averaging=None if settings.averaging is None else jnp.array(settings.averaging, jnp.float32),
+        weight_decay=jnp.array(settings.weight_decay, jnp.float32) if settings.weight_decay else None,
     )
     checkpoints = None if folder is None else Checkpoints(folder)
     form = Form(

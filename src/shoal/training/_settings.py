@@ -7,7 +7,7 @@ from typing import Any
 
 from shoal._errors import InputError
 
-from ._checks import fraction, positive, whole_number
+from ._checks import fraction, not_negative, positive, whole_number
 from ._penalty import AbstractPenalty, check_penalty
 
 FREE = (
@@ -30,6 +30,8 @@ class Settings:
       planned from the measured speed so that the cosine ends in time, and corrected on the way.
     - `averaging`: None, or the decay $\\beta$ of a moving average of the weights, $a \\leftarrow \\beta a + (1 - \\beta) w$
       after every step, from the given weights on. The averages are then what is validated, watched and returned.
+    - `weight_decay`: λ; a step at rate r multiplies the matrices of all conditioners (their affine part too, not the
+      biases) by 1 - r λ, beside the optimizer's update (AdamW, Loshchilov and Hutter 2019). 0 for none.
     - `penalty`: a term that is added to the loss of every k-th step, such as `JacobianPenalty()`.
     - `checkpoint_seconds`: the least time from one checkpoint to the next, where a folder for them is given.
 
@@ -45,6 +47,7 @@ class Settings:
     max_rollbacks: int = 10
     time_limit: float | None = None
     averaging: float | None = None
+    weight_decay: float = 0.0
     penalty: AbstractPenalty | None = None
     checkpoint_seconds: float = 20.0
 
@@ -58,6 +61,7 @@ class Settings:
         fraction("warmup_fraction", self.warmup_fraction)
         if self.averaging is not None:
             fraction("averaging", self.averaging)
+        not_negative("weight_decay", self.weight_decay)
         check_penalty(self.penalty)
 
     def fingerprint(self) -> dict[str, Any]:

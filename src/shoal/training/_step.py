@@ -20,6 +20,7 @@ import optax
 from shoal._compiling import quickly
 from shoal._types import Array, Key
 from shoal.bijections import reseeded
+from shoal.bijections.conditioners import AbstractConditioner
 
 from ._data import Rows, shuffle
 from ._losses import negative_log_likelihood
@@ -27,6 +28,7 @@ from ._penalty import AbstractPenalty, due
 from ._schedule import learning_rate
 from ._winsorised import Winsorised, winsorised_mean
 
+MATRICES = ("skip", "weights", "last")  # of a conditioner
 ADAM = optax.adam(1.0)  # the one default, so that runs share compiled programs
 
 
@@ -67,7 +69,8 @@ class Problem(eqx.Module):
     peak: Array  # learning rate at the end of the warm-up
     warmup: Array
     clip_norm: Array
-    averaging: Array | None = None  # the decay
+    averaging: Array | None = None  # the decay of the averages
+    weight_decay: Array | None = None
 
 
 class Control(eqx.Module):
@@ -215,7 +218,8 @@ def _train_step(form: Form, problem: Problem, order: Array, control: Control, st
     gradient, _ = optax.clip_by_global_norm(problem.clip_norm).update(gradient, optax.EmptyState())
     update = optax.with_extra_args_support(form.optimizer).update
     changes, moments = update(gradient, now.moments, now.params, value=total)
-    params = jax.tree.map(lambda p, u: p + rate.astype(p.dtype) * u, now.params, changes)
+    old = now.params if problem.weight_decay is None else _shrunk(now.params, rate * problem.weight_decay)
+    params = jax.tree.map(lambda p, u: p + rate.astype(p.dtype) * u, old, changes)
     average = None
     if problem.averaging is not None:
         fresh = 1.0 - problem.averaging
@@ -231,6 +235,20 @@ def _train_step(form: Form, problem: Problem, order: Array, control: Control, st
         train=train,
         learning_rate=rate,
     )
+
+
+def _shrunk(params: Any, share: Array) -> Any:
+    """The weights, with the matrices of conditioners times 1 - share."""
+
+    def one(path: tuple[Any, ...], leaf: Array) -> Array:
+        matrix = any(getattr(key, "name", None) in MATRICES for key in path)
+        return (1 - share).astype(leaf.dtype) * leaf if matrix else leaf
+
+    def node(part: Any) -> Any:
+        net = isinstance(part, AbstractConditioner)
+        return jax.tree_util.tree_map_with_path(one, part) if net else part
+
+    return jax.tree.map(node, params, is_leaf=lambda part: isinstance(part, AbstractConditioner))
 
 
 def _validation_step(form: Form, problem: Problem, rows: Rows, state: State) -> State:
