@@ -68,7 +68,8 @@ def test_under_a_limit_the_better_half_goes_on():
     assert sum(not d for d in dropped(*tied, halving=True)) == 1
 
 
-def test_under_a_short_limit_all_chains_get_two_layers_and_the_best_is_trained_on(now):
+def test_under_a_short_limit_all_chains_get_some_layers_and_the_best_is_trained_on(now):
+    assert _plan([1, 2, 3, 4, 6], [chain("a"), chain("b")], Clock(120.0)) == [3, 3]
     assert _plan([1, 2, 4, 8], [chain("a"), chain("b")], Clock(120.0)) == [2, 2]
     assert _plan([1, 2, 4, 8], [chain("a")], Clock(120.0)) == [2]
     assert _plan([4, 8], [chain("a"), chain("b")], Clock(60.0)) == [4, 4]

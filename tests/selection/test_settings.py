@@ -16,7 +16,7 @@ def test_batches_and_epochs_follow_from_the_rows(rows, batch, epochs):
 
 
 def test_what_is_given_stays():
-    assert (settings_for(4000).weight_decay, settings_for(4000, weight_decay=0.0).weight_decay) == (0.1, 0.0)
+    assert (settings_for(4000).weight_decay, settings_for(4000, weight_decay=0.0).weight_decay) == (0.2, 0.0)
     made = settings_for(4000, batch_size=1000, patience=None, learning_rate=0.1)
     assert (made.batch_size, made.max_epochs, made.learning_rate) == (1000, 1000, 0.1)
     assert made.patience == 250

@@ -61,7 +61,7 @@ def fit(
     families: Annotated[str, _option(f"Out of {', '.join(FAMILY_NAMES)}.", _LADDER, metavar="A,B")] = "nsf",
     depths: Annotated[
         str, _option("Numbers of layers to try, beside none.", _LADDER, metavar="N,N")
-    ] = "1,2,4,8",
+    ] = "1,2,3,4,6",
     start: Annotated[
         str, _option("Deeper rungs begin from the shallower one, or anew.", _LADDER, metavar="grow|scratch")
     ] = "grow",
@@ -95,7 +95,7 @@ def fit(
         float | None, _option("Largest learning rate; 0.003 without.", _TRAINING)
     ] = None,
     weight_decay: Annotated[
-        float | None, _option("Decay of the conditioners' matrices; 0.1 without.", _TRAINING)
+        float | None, _option("Decay of the conditioners' matrices; 0.2 without.", _TRAINING)
     ] = None,
     dtype: Annotated[
         str, _option("Precision of the model.", _TRAINING, metavar="float32|float64")

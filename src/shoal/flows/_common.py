@@ -33,14 +33,12 @@ def check_sizes(dim: int, depth: int, context_dim: int) -> None:
         raise ValueError(f"`context_dim` must be 0 or more; got {context_dim}.")
 
 
-def stack(
-    units: Sequence[AbstractBijection], layers_per_unit: int = 1, *, whole: bool = True
-) -> AbstractBijection:
-    """The units as one bijection: alone, or a `Scan`, with `whole` unrolled up to `UNROLL_TO` layers."""
+def stack(units: Sequence[AbstractBijection], layers_per_unit: int = 1) -> AbstractBijection:
+    """The units as one bijection: alone, or a `Scan`, unrolled up to `UNROLL_TO` layers."""
     if len(units) == 1:
         return units[0]
     short = len(units) * layers_per_unit <= UNROLL_TO
-    return Scan(units, unroll=len(units) if whole and short else 1)
+    return Scan(units, unroll=len(units) if short else 1)
 
 
 def in_pairs(keys: Sequence[Key], layer: Callable[[int, Key], AbstractBijection]) -> AbstractBijection:

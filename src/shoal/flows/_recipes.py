@@ -147,7 +147,7 @@ def nsf(
     """
     transformer = RationalQuadratic(bins, bound, SoftBoundedScale(3.0) if scale is None else scale)
     settings = {"hidden": hidden, "context_dim": context_dim, "activation": activation}
-    return flow(_masked(key, dim, depth, transformer, settings, whole=False))  # splines take long to compile
+    return flow(_masked(key, dim, depth, transformer, settings))
 
 
 def _dense(
@@ -170,12 +170,10 @@ def _masked(
     depth: int,
     transformer: AbstractTransformer,
     settings: dict[str, Any],
-    *,
-    whole: bool = True,
 ) -> AbstractBijection:
     check_sizes(dim, depth, settings["context_dim"])
     layers = [
         masked_autoregressive(dim, transformer, reverse=i % 2 == 1, key=k, **settings)
         for i, k in enumerate(jr.split(key, depth))
     ]
-    return stack(layers, whole=whole)
+    return stack(layers)

@@ -34,7 +34,7 @@ from shoal.selection._settings import settings_for
 from shoal.tables import FRACTIONS, as_table
 from shoal.training import ConditioningMonitor, Settings
 
-DEPTHS = (1, 2, 4, 8)
+DEPTHS = (1, 2, 3, 4, 6)
 DEFAULT_FAMILIES = ("nsf",)
 DEFAULT_FRONTS = ("gaussian", "marginals+gaussian", "mixture", "marginals+mixture", "gaussian+mixture")
 WITH_CONTEXT = ("gaussian", "marginals+gaussian", "gaussian+mixture")

@@ -26,6 +26,7 @@ FIXED = 16.0  # seconds of compiling that a program is taken to cost before one 
 SHARED = 1.5  # seconds of a rung beside its program and its steps
 WORTH = 2.0  # a rung is begun where there is so many times its fixed cost for it
 SEVERAL = 12.0  # fixed costs in the limit, from which on several depths are trained
+FIRST = 3  # layers, at most, of the first round under a limit
 EARLY = 0.3  # of the training time, for all rounds but the last
 LEAST = 1.0  # seconds that steps are begun for
 
@@ -196,7 +197,7 @@ def _plan(depths: list[int], chains: list[Chain], clock: Clock) -> list[int]:
     """The depths that there is time for. Under a short limit one, twice: all chains, then the best one trained on."""
     if clock.limit is None:
         return depths
-    first = ([d for d in depths if d <= 2] or depths[:1])[-1]
+    first = ([d for d in depths if d <= FIRST] or depths[:1])[-1]
     affordable = clock.left() / clock.fixed
     if affordable < SEVERAL or depths[-1] <= first:
         return [first] if len(chains) == 1 else [first, first]

@@ -11,7 +11,7 @@ LEAST, MOST = 64, 256  # rows of a step
 BATCHES = 32  # wanted in an epoch
 LEAST_EPOCHS, MOST_EPOCHS = 40, 1000
 PATIENCE = 0.25  # of the epochs
-LEARNING_RATE, WEIGHT_DECAY = 3e-3, 0.1
+LEARNING_RATE, WEIGHT_DECAY = 3e-3, 0.2
 
 
 def settings_for(rows: int, *, limited: bool = False, **given: Any) -> Settings:
