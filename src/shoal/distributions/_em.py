@@ -10,6 +10,7 @@ as rows this is a kernel density estimate.
 """
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import jax.numpy as jnp
@@ -24,9 +25,11 @@ TOLERANCE = 1e-3  # nats a row: EM ends where a step gains less
 STEPS = 60
 FIRST_ROWS = 8000  # EM begins on so many rows, where there are more
 BLOCK = 8192
+KEPT = 25_000_000  # numbers of Φ up to which it is kept between the steps
 ROWS_PER_NUMBER = 3.0  # rows for each column of each component, at least, where there is no prior
 PRIORS = (None, 1.0, 0.25)  # the scales s that are tried
 MOST = 1024  # components with a prior
+STARTS = 4  # of the number and the prior that are chosen
 
 
 @dataclass(frozen=True)
@@ -39,8 +42,7 @@ class Components:
 
     def log_density(self, x: FloatArray) -> FloatArray:
         """log p of rows (rows, n)."""
-        logs = [_log_sum(part)[0] for part in _joint(self, x)]
-        return np.concatenate(logs)
+        return np.concatenate([_log_sum(joint)[0] for joint in _joint(self, _Table(x, keep=False))])
 
     def distribution(self) -> GaussianMixture:
         """The mixture in JAX's default dtype."""
@@ -74,7 +76,9 @@ def fit_gaussian_mixture(
     labels = some if kernels else _clusters(x[some], w[some], count, rng)
     begun = np.zeros((len(some), count))
     begun[np.arange(len(some)), labels] = 1.0
-    found = _maximised(_moments(x[some], [begun], w[some]), x.shape[1], count, held)
+    found = _maximised(
+        _moments(_Table(x[some], keep=False), _blocks(begun), w[some]), x.shape[1], count, held
+    )
     if kernels:
         return found
     found = _climbed(found, x[some], w[some], STEPS, deadline, held)
@@ -101,26 +105,37 @@ def choose_gaussian_mixture(
 ) -> Components:
     """The mixture of 1, 2, 4, ... normals with the highest likelihood of the `validation` rows.
 
-    First without a prior, then with the `PRIORS`, from the best number so far on. Doubling ends where two doublings in a row
-    gained nothing, where components would have fewer than `ROWS_PER_NUMBER` rows a column and there is no prior, at one
-    component a row or `MOST`, or where the next one would not fit into `seconds`.
+    First without a prior, the best number then begun `STARTS` times; then with the `PRIORS`, from that number on. Doubling
+    ends where two doublings in a row gained nothing, where components would have fewer than `ROWS_PER_NUMBER` rows a column
+    and there is no prior, at one component a row or `MOST`. Nothing is begun that would not fit into `seconds`.
     """
-    started, best, top, most, last = time.monotonic(), None, -np.inf, 1, 0.0
+    started, best, top, chosen = time.monotonic(), None, -np.inf, (1, None)
+    took: dict[int, float] = {0: 0.0}  # seconds of the last fit of so many components
+
+    def tried(count: int, prior: float | None, seed: int) -> float:
+        """The value of one fit, kept where it is the best; -inf where there is no time for it."""
+        nonlocal best, top, chosen
+        before = time.monotonic()
+        if best is not None and before - started + took.get(count, 2.0 * took[0]) > seconds:
+            return -np.inf
+        deadline = started + seconds if best else None
+        found = fit_gaussian_mixture(x, count, weights, prior=prior, seed=seed, deadline=deadline)
+        value = float(np.average(_raised(found.log_density(validation)), weights=validation_weights))
+        if best is None or value > top:
+            best, top, chosen = found, value, (count, prior)
+        took[0] = took[count] = time.monotonic() - before
+        return value
+
     for prior in PRIORS:
         highest, worse = -np.inf, 0
-        for count in _counts(most, x.shape, prior is not None):
-            before = time.monotonic()
-            if best is not None and before - started + 2.0 * last > seconds:
-                return best
-            deadline = started + seconds if best else None
-            found = fit_gaussian_mixture(x, count, weights, prior=prior, seed=seed, deadline=deadline)
-            value = float(np.average(_raised(found.log_density(validation)), weights=validation_weights))
-            if best is None or value > top:
-                best, top, most = found, value, count
+        for count in _counts(chosen[0], x.shape, prior is not None):
+            value = tried(count, prior, seed)
             worse = 0 if value > highest else worse + 1
-            highest, last = max(highest, value), time.monotonic() - before
+            highest = max(highest, value)
             if worse == 2:
                 break
+        for start in range(1, STARTS if prior is None else 1):
+            tried(*chosen, seed + start)
     assert best is not None
     return best
 
@@ -147,14 +162,14 @@ def _climbed(
     deadline: float | None,
     prior: _Prior | None,
 ) -> Components:
-    old = -np.inf
+    old, table = -np.inf, _Table(x)
     for _ in range(steps):
         shares, total = [], 0.0
-        for joint, part in zip(_joint(found, x), _blocks(w), strict=True):
+        for joint, part in zip(_joint(found, table), _blocks(w), strict=True):
             logs, share = _log_sum(joint)
             shares.append(share)
             total += float(part @ logs)
-        found = _maximised(_moments(x, shares, w), x.shape[1], len(found.weights), prior)
+        found = _maximised(_moments(table, shares, w), x.shape[1], len(found.weights), prior)
         gained, old = total / len(x) - old, total / len(x)
         if gained < TOLERANCE or (deadline is not None and time.monotonic() > deadline):
             break
@@ -165,14 +180,26 @@ def _blocks(a: FloatArray) -> list[FloatArray]:
     return [a[start : start + BLOCK] for start in range(0, len(a), BLOCK)]
 
 
+class _Table:
+    """Φ of rows, block by block: kept where it is small, made at every pass where it is not."""
+
+    def __init__(self, x: FloatArray, *, keep: bool = True):
+        self.parts, n = _blocks(x), x.shape[1]
+        size = len(x) * (n * (n + 1) // 2 + n + 1)
+        self.kept = [_features(part) for part in self.parts] if keep and size <= KEPT else None
+
+    def __iter__(self) -> Iterator[FloatArray]:
+        return iter(self.kept) if self.kept is not None else map(_features, self.parts)
+
+
 def _features(x: FloatArray) -> FloatArray:
     i, j = np.triu_indices(x.shape[1])
     return np.concatenate([x[:, i] * x[:, j], x, np.ones((len(x), 1))], axis=1)
 
 
-def _joint(found: Components, x: FloatArray) -> list[FloatArray]:
+def _joint(found: Components, table: _Table) -> list[FloatArray]:
     """log w_k + log N(x; k) of blocks of rows: Φ(x) times a matrix."""
-    n = x.shape[1]
+    n = found.means.shape[1]
     i, j = np.triu_indices(n)
     precision = found.factors @ found.factors.transpose(0, 2, 1)
     linear = (precision @ found.means[:, :, None])[:, :, 0]
@@ -182,7 +209,7 @@ def _joint(found: Components, x: FloatArray) -> list[FloatArray]:
         constant = np.log(found.weights) + logs - 0.5 * n * np.log(2 * np.pi)
     constant = constant - 0.5 * np.sum(linear * found.means, axis=1)
     matrix = np.concatenate([square, linear, constant[:, None]], axis=1).T
-    return [_features(part) @ matrix for part in _blocks(x)]
+    return [part @ matrix for part in table]
 
 
 def _log_sum(joint: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -193,14 +220,9 @@ def _log_sum(joint: FloatArray) -> tuple[FloatArray, FloatArray]:
     return (top + np.log(total))[:, 0], shares / total
 
 
-def _moments(x: FloatArray, shares: list[FloatArray], w: FloatArray) -> FloatArray:
-    total: FloatArray | float = 0.0
-    start = 0
-    for share in shares:
-        rows = slice(start, start + len(share))
-        total = total + (share * w[rows, None]).T @ _features(x[rows])
-        start += len(share)
-    return np.asarray(total)
+def _moments(table: _Table, shares: list[FloatArray], w: FloatArray) -> FloatArray:
+    parts = zip(table, shares, _blocks(w), strict=True)
+    return np.asarray(sum((share * rows[:, None]).T @ features for features, share, rows in parts))
 
 
 def _maximised(moments: FloatArray, n: int, count: int, prior: _Prior | None) -> Components:

@@ -36,7 +36,7 @@ from shoal.training import ConditioningMonitor, Settings
 
 DEPTHS = (1, 2, 3, 4, 6)
 DEFAULT_FAMILIES = ("nsf",)
-DEFAULT_FRONTS = ("gaussian", "marginals+gaussian", "mixture", "marginals+mixture", "gaussian+mixture")
+DEFAULT_FRONTS = ("gaussian", "marginals+gaussian", "mixture", "marginals+mixture")
 WITH_CONTEXT = ("gaussian", "marginals+gaussian", "gaussian+mixture")
 HANDED_ON = 3  # of the default fronts: how many get layers
 MARGIN = 0.02  # nats, times the square root of the number of columns
