@@ -96,9 +96,7 @@ def test_every_step_climbs():
 def test_a_weight_counts_as_so_many_rows():
     x = clusters(300)
     weights = np.random.default_rng(4).integers(1, 4, 300)
-    begin = em._maximised(
-        em._moments(em._Table(x), [np.eye(3)[np.arange(300) % 3]], np.ones(300)), 2, 3, None
-    )
+    begin = em._begun(x, np.ones(300), np.arange(300) % 3, 3, None)
     once = em._climbed(begin, x, weights.astype(float), 5, None, None)
     repeated = np.repeat(x, weights, axis=0)
     often = em._climbed(begin, repeated, np.ones(len(repeated)), 5, None, None)
@@ -128,7 +126,7 @@ def test_every_step_climbs_with_a_prior():
     x = clusters(60)
     w = np.ones(60)
     prior = em._Prior(0.5, 8, x, w)
-    found = em._maximised(em._moments(em._Table(x), [np.eye(8)[np.arange(60) % 8]], w), 2, 8, prior)
+    found = em._begun(x, w, np.arange(60) % 8, 8, prior)
     values = []
     for _ in range(6):
         precisions = found.factors @ found.factors.transpose(0, 2, 1)

@@ -42,7 +42,8 @@ class Components:
 
     def log_density(self, x: FloatArray) -> FloatArray:
         """log p of rows (rows, n)."""
-        return np.concatenate([_log_sum(joint)[0] for joint in _joint(self, _Table(x, keep=False))])
+        matrix = _matrix(self)
+        return np.concatenate([_log_sum(features @ matrix)[0] for features in _Table(x, keep=False)])
 
     def distribution(self) -> GaussianMixture:
         """The mixture in JAX's default dtype."""
@@ -71,18 +72,24 @@ def fit_gaussian_mixture(
     w = np.full(len(x), 1.0) if weights is None else np.asarray(weights, np.float64)
     w = w / w.mean()
     held = None if prior is None else _Prior(prior, count, x, w)
-    some = rng.permutation(len(x))[:FIRST_ROWS] if len(x) > FIRST_ROWS else np.arange(len(x))
     kernels = count >= len(x)
+    many = len(x) > FIRST_ROWS and not kernels
+    some = rng.permutation(len(x))[:FIRST_ROWS] if many else np.arange(len(x))
     labels = some if kernels else _clusters(x[some], w[some], count, rng)
-    begun = np.zeros((len(some), count))
-    begun[np.arange(len(some)), labels] = 1.0
-    found = _maximised(
-        _moments(_Table(x[some], keep=False), _blocks(begun), w[some]), x.shape[1], count, held
-    )
+    found = _begun(x[some], w[some], labels, count, held)
     if kernels:
         return found
     found = _climbed(found, x[some], w[some], STEPS, deadline, held)
     return found if len(some) == len(x) else _climbed(found, x, w, STEPS // 3, deadline, held)
+
+
+def _begun(
+    x: FloatArray, w: FloatArray, labels: np.ndarray, count: int, prior: "_Prior | None"
+) -> Components:
+    """The components of rows with labels."""
+    shares = np.zeros((len(x), count))
+    shares[np.arange(len(x)), labels] = w
+    return _maximised(shares.T @ _features(x), x.shape[1], count, prior)
 
 
 class _Prior:
@@ -164,12 +171,12 @@ def _climbed(
 ) -> Components:
     old, table = -np.inf, _Table(x)
     for _ in range(steps):
-        shares, total = [], 0.0
-        for joint, part in zip(_joint(found, table), _blocks(w), strict=True):
-            logs, share = _log_sum(joint)
-            shares.append(share)
+        matrix, total, moments = _matrix(found), 0.0, np.zeros(())
+        for features, part in zip(table, _blocks(w), strict=True):
+            logs, shares = _log_sum(features @ matrix)
             total += float(part @ logs)
-        found = _maximised(_moments(table, shares, w), x.shape[1], len(found.weights), prior)
+            moments = moments + (shares * part[:, None]).T @ features
+        found = _maximised(moments, x.shape[1], len(found.weights), prior)
         gained, old = total / len(x) - old, total / len(x)
         if gained < TOLERANCE or (deadline is not None and time.monotonic() > deadline):
             break
@@ -197,8 +204,8 @@ def _features(x: FloatArray) -> FloatArray:
     return np.concatenate([x[:, i] * x[:, j], x, np.ones((len(x), 1))], axis=1)
 
 
-def _joint(found: Components, table: _Table) -> list[FloatArray]:
-    """log w_k + log N(x; k) of blocks of rows: Φ(x) times a matrix."""
+def _matrix(found: Components) -> FloatArray:
+    """What Φ(x) is multiplied by for log w_k + log N(x; k)."""
     n = found.means.shape[1]
     i, j = np.triu_indices(n)
     precision = found.factors @ found.factors.transpose(0, 2, 1)
@@ -208,8 +215,7 @@ def _joint(found: Components, table: _Table) -> list[FloatArray]:
     with np.errstate(divide="ignore"):
         constant = np.log(found.weights) + logs - 0.5 * n * np.log(2 * np.pi)
     constant = constant - 0.5 * np.sum(linear * found.means, axis=1)
-    matrix = np.concatenate([square, linear, constant[:, None]], axis=1).T
-    return [part @ matrix for part in table]
+    return np.concatenate([square, linear, constant[:, None]], axis=1).T
 
 
 def _log_sum(joint: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -218,11 +224,6 @@ def _log_sum(joint: FloatArray) -> tuple[FloatArray, FloatArray]:
     shares = np.exp(joint - top)
     total = shares.sum(axis=1, keepdims=True)
     return (top + np.log(total))[:, 0], shares / total
-
-
-def _moments(table: _Table, shares: list[FloatArray], w: FloatArray) -> FloatArray:
-    parts = zip(table, shares, _blocks(w), strict=True)
-    return np.asarray(sum((share * rows[:, None]).T @ features for features, share, rows in parts))
 
 
 def _maximised(moments: FloatArray, n: int, count: int, prior: _Prior | None) -> Components:

@@ -143,8 +143,8 @@ def nsf(
 ) -> Flow:
     """Autoregressive neural spline flow (Durkan et al. 2019): `depth` rational-quadratic transforms, reversed in turn.
 
-    Default scale map `SoftBoundedScale(3)`. Density in parallel, sampling in n steps a transform. `bins` None: 8, and for fewer
-    than 8 columns more, up to 24, so that a layer costs about the same.
+    Default scale map `SoftBoundedScale(3)`. Density in parallel, sampling in n steps a transform. `bins` None: 8, and more
+    for fewer than 8 columns, up to 24, so that a layer costs about the same.
     """
     several = min(max(round(64 / max(dim, 1)), 8), 24)
     transformer = RationalQuadratic(
