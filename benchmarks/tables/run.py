@@ -4,9 +4,11 @@
         [--workers 2] [--cores 0,1] [--seed 0] [--again] [--list]
 
 Without options: all tables at 120 s, a second split of the eight with the most numbers, these eight at 600 s, the targets of
-known density at 120 s. Budgets are processor seconds of the arm's process (Shoal's: wall seconds of its command), so a busy
-machine takes longer but hurts no arm but Shoal. Each cell is stored as soon as it is there; a run goes on where the last one
-stopped, and does again only what ran with another seed, or failed (`--again`). Ctrl-C ends the cells at work.
+known density at 120 s. With all of --tables, --splits and --budget: exactly these cells.
+
+Budgets are processor seconds of the arm's process (Shoal's: wall seconds of its command), so a busy machine takes longer but
+hurts no arm but Shoal. Each cell is stored as soon as it is there; a run goes on where the last one stopped, and does again
+only what ran with another seed, or failed (`--again`). Ctrl-C ends the cells at work.
 """
 
 import argparse
@@ -92,9 +94,13 @@ def wanted(options: argparse.Namespace) -> list[Cell]:
     def chosen(text: str | None, value: object) -> bool:
         return text is None or str(value) in text.split(",")
 
+    cells = list(plan())
+    if options.tables and options.splits and options.budget:
+        words = [text.split(",") for text in (options.tables, options.splits, options.budget)]
+        cells = [(name, int(number), float(budget)) for name, number, budget in itertools.product(*words)]
     return [
         Cell(arm, table, number, budget)
-        for arm, (table, number, budget) in itertools.product(ARMS, list(plan()))
+        for arm, (table, number, budget) in itertools.product(ARMS, cells)
         if chosen(options.arms, arm) and chosen(options.tables, table) and chosen(options.splits, number)
         if chosen(options.budget, f"{budget:g}")
     ]
