@@ -178,6 +178,24 @@ def test_a_run_at_a_table(shoal_command: Run, run_folder: Flow, table: Path, tmp
         assert f"{line:.3g}" in result.stdout
 
 
+@pytest.mark.parametrize(
+    ("config", "options", "limit"),
+    [
+        ('{"max_condition": 3e5}', (), 3e5),
+        ('{"max_condition": 3e5}', ("--max-condition", 50), 50.0),
+        ("{}", (), 1e4),
+        ("{", (), 1e4),
+    ],
+)
+def test_a_run_is_judged_by_the_limit_that_it_was_chosen_with(
+    shoal_command: Run, fake: FakeAudit, run_folder: Flow, table: Path, tmp_path: Path, config, options, limit
+):
+    (tmp_path / "run/config.json").write_text(config)
+    result = shoal_command("audit", "run", "t.csv", *options)
+    assert result.exit_code == 0, result.output
+    assert fake.calls[-1][2]["max_condition"] == limit
+
+
 @pytest.mark.parametrize("name", ["pair", "whole", "make", "Whole"])
 def test_an_object_of_a_module(
     shoal_command: Run, fake: FakeAudit, module: str, table: Path, tmp_path: Path, name: str

@@ -11,7 +11,7 @@ import shoal
 
 from .._errors import InputError
 from ._audit_object import OBJECT, find_object, object_points
-from ._audit_run import run_points
+from ._audit_run import HEALTHY, own_limit, run_points
 from ._audit_summary import print_audit, shown_audit
 from ._exit import NUMERICAL_FAILURE, exit_codes, stop
 from ._matrix import check_place
@@ -55,8 +55,11 @@ def audit(
         typer.Option(metavar="A,B", help="With MODULE:OBJECT: the columns of DATA that are its context."),
     ] = None,
     max_condition: Annotated[
-        float, typer.Option(metavar="C", help="Largest 99 % condition number of a healthy flow.")
-    ] = 1e4,
+        float | None,
+        typer.Option(
+            metavar="C", help="Largest 99 % condition number of a healthy flow; a run's own, or 1e4."
+        ),
+    ] = None,
     max_round_trip: Annotated[
         float, typer.Option(metavar="E", help="Largest float32 round-trip error of a healthy flow.")
     ] = 1e-3,
@@ -77,13 +80,15 @@ def audit(
         _check_outputs(output, parquet, data, overwrite=overwrite)
         if data is not None and not data.exists():
             raise InputError(f"{data} does not exist; name a CSV, Parquet, NPY or NPZ file.")
+        is_object = OBJECT.fullmatch(target) and not Path(target).exists()
+        own = HEALTHY if is_object else own_limit(Path(target))
         options = {
             "attack_radius": attack,
-            "max_condition": max_condition,
+            "max_condition": own if max_condition is None else max_condition,
             "max_round_trip": max_round_trip,
             "seed": seed,
         }
-        if OBJECT.fullmatch(target) and not Path(target).exists():
+        if is_object:
             found, record = _audited_object(target, data, context, points, options)
         else:
             if context is not None:
@@ -178,7 +183,7 @@ def _nothing_measured(record: dict[str, Any]) -> bool:
 
 def _command(given: dict[str, Any]) -> str:
     """The command line, without the outputs."""
-    defaults = {"points": 1000, "seed": 0, "max_condition": 1e4, "max_round_trip": 1e-3}
+    defaults = {"points": 1000, "seed": 0, "max_round_trip": 1e-3}
     words = ["shoal", "audit", given["target"], *([] if given["data"] is None else [str(given["data"])])]
     for name in ("points", "seed", "attack", "context", "max_condition", "max_round_trip"):
         value = given[name]

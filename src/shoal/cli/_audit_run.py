@@ -1,5 +1,6 @@
 """What `shoal audit RUN` audits: the flow of a run, at rows of a table or at samples of its own."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +10,17 @@ import shoal
 
 from .._errors import InputError, NumericalFailure
 from ._model import ModelFolder, find_model, loaded
+
+HEALTHY = 1e4  # the largest κ of a healthy flow, where nothing else is said
+
+
+def own_limit(run: Path) -> float:
+    """The largest κ that the run was chosen with; `HEALTHY` where it does not say."""
+    try:
+        given = json.loads((run / "config.json").read_text(encoding="utf-8")).get("max_condition")
+    except (OSError, ValueError, AttributeError):
+        return HEALTHY
+    return float(given) if isinstance(given, int | float) and given >= 1 else HEALTHY
 
 
 @contextmanager

@@ -72,7 +72,7 @@ def fit(
     ] = None,
     max_condition: Annotated[
         float, _option("Largest 99 % condition number of a usable flow.", _LADDER)
-    ] = 1e4,
+    ] = 1e5,
     max_round_trip: Annotated[
         float, _option("Largest 99.9 % float32 round-trip error of a usable flow.", _LADDER)
     ] = 1e-3,

@@ -87,7 +87,7 @@ def ladder(
     time_limit: float | None = None,
     began: float | None = None,
     margin: float | None = None,
-    max_condition: float = 1e4,
+    max_condition: float = 1e5,
     max_round_trip: float = 1e-3,
     dequantize: Literal["auto", "off"] = "auto",
     parts: tuple[float, float, float] = FRACTIONS,
