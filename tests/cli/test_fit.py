@@ -59,7 +59,7 @@ def test_what_the_ladder_is_given(shoal_command: Run, ladder: FakeLadder, tmp_pa
     (tmp_path / "t.csv").write_text(table_text(names="a,b,c,d,w").replace("-", ""))
     options = ["--columns", "c, a", "--context", "b", "--weights", "w", "--families", "maf,spline,maf", "--depths",
                "8,2,2", "--fronts", "gaussian,marginals", "--start", "scratch", "--margin", "0.3", "--parts", "70,20,10",
-               "--seeds", 3, "--seed", 7, "--time-limit", "1h30m", "--max-condition", "1e5",
+               "--seeds", 3, "--seed", 7, "--time-limit", "1h30m", "--max-condition", "1e6",
                "--max-round-trip", "1e-2", "--dequantize", "off", "--hidden", "32,16", "--batch-size", 64,
                "--max-epochs", 9, "--patience", 4, "--learning-rate", "2e-3", "--weight-decay", 0,
                "--dtype", "float64"]  # fmt: skip
@@ -77,7 +77,7 @@ def test_what_the_ladder_is_given(shoal_command: Run, ladder: FakeLadder, tmp_pa
     assert isinstance(given.pop("began"), float)
     assert given == {
         "fronts": ("gaussian", "marginals"), "families": ("maf", "spline"), "depths": (2, 8), "start": "scratch",
-        "seeds": 3, "seed": 7, "time_limit": 5400.0, "margin": 0.3, "max_condition": 1e5, "max_round_trip": 1e-2,
+        "seeds": 3, "seed": 7, "time_limit": 5400.0, "margin": 0.3, "max_condition": 1e6, "max_round_trip": 1e-2,
         "dequantize": "off", "parts": (0.7, 0.2, 0.1), "hidden": (32, 16), "dtype": "float64", "resume": False,
         "settings": {"batch_size": 64, "max_epochs": 9, "patience": 4, "learning_rate": 2e-3, "weight_decay": 0.0},
     }  # fmt: skip
@@ -87,7 +87,7 @@ def test_what_the_ladder_is_given(shoal_command: Run, ladder: FakeLadder, tmp_pa
     assert json.loads((tmp_path / "run/record.json").read_text())["command"] == (
         "shoal fit t.csv --out run --columns 'c, a' --context b --weights w --dequantize off --parts 70,20,10 --fronts "
         "gaussian,marginals --families maf,spline,maf --depths 8,2,2 --start scratch --seeds 3 --margin 0.3 "
-        "--max-condition 100000 --max-round-trip 0.01 --time-limit 1h30m --hidden 32,16 --batch-size 64 "
+        "--max-condition 1e+06 --max-round-trip 0.01 --time-limit 1h30m --hidden 32,16 --batch-size 64 "
         "--max-epochs 9 --patience 4 --learning-rate 0.002 --weight-decay 0 --dtype float64 --seed 7"
     )
 
