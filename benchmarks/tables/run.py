@@ -94,16 +94,18 @@ def wanted(options: argparse.Namespace) -> list[Cell]:
     def chosen(text: str | None, value: object) -> bool:
         return text is None or str(value) in text.split(",")
 
-    cells = list(plan())
     if options.tables and options.splits and options.budget:
-        words = [text.split(",") for text in (options.tables, options.splits, options.budget)]
-        cells = [(name, int(number), float(budget)) for name, number, budget in itertools.product(*words)]
-    return [
-        Cell(arm, table, number, budget)
-        for arm, (table, number, budget) in itertools.product(ARMS, cells)
-        if chosen(options.arms, arm) and chosen(options.tables, table) and chosen(options.splits, number)
-        if chosen(options.budget, f"{budget:g}")
-    ]
+        words = (text.split(",") for text in (options.tables, options.splits, options.budget))
+        places = [(name, int(number), float(budget)) for name, number, budget in itertools.product(*words)]
+    else:
+        places = [
+            (table, number, budget)
+            for table, number, budget in plan()
+            if chosen(options.tables, table) and chosen(options.splits, number)
+            if chosen(options.budget, f"{budget:g}")
+        ]
+    arms = [arm for arm in ARMS if chosen(options.arms, arm)]
+    return [Cell(arm, *place) for arm, place in itertools.product(arms, places)]
 
 
 def todo(cells: list[Cell], seed: int, again: bool, folder: Path) -> list[Cell]:

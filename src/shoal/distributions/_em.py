@@ -29,7 +29,7 @@ KEPT = 25_000_000  # numbers of Φ up to which it is kept between the steps
 ROWS_PER_NUMBER = 3.0  # rows for each column of each component, at least, where there is no prior
 PRIORS = (None, 1.0, 0.25)  # the scales s that are tried
 MOST = 1024  # components with a prior
-STARTS = 4  # of the number and the prior that are chosen
+STARTS = 4  # of the best number of components without a prior
 
 
 @dataclass(frozen=True)
@@ -83,15 +83,6 @@ def fit_gaussian_mixture(
     return found if len(some) == len(x) else _climbed(found, x, w, STEPS // 3, deadline, held)
 
 
-def _begun(
-    x: FloatArray, w: FloatArray, labels: np.ndarray, count: int, prior: "_Prior | None"
-) -> Components:
-    """The components of rows with labels."""
-    shares = np.zeros((len(x), count))
-    shares[np.arange(len(x)), labels] = w
-    return _maximised(shares.T @ _features(x), x.shape[1], count, prior)
-
-
 class _Prior:
     """ν and Ψ of the covariances of `count` components."""
 
@@ -99,6 +90,13 @@ class _Prior:
         n = x.shape[1]
         self.strength = n + 2.0
         self.centre = scale * count ** (-2.0 / n) * np.atleast_2d(np.cov(x.T, aweights=w, bias=True))
+
+
+def _begun(x: FloatArray, w: FloatArray, labels: np.ndarray, count: int, prior: _Prior | None) -> Components:
+    """The components of rows with labels."""
+    shares = np.zeros((len(x), count))
+    shares[np.arange(len(x)), labels] = w
+    return _maximised(shares.T @ _features(x), x.shape[1], count, prior)
 
 
 def choose_gaussian_mixture(
@@ -141,8 +139,9 @@ def choose_gaussian_mixture(
             highest = max(highest, value)
             if worse == 2:
                 break
-        for start in range(1, STARTS if prior is None else 1):
-            tried(*chosen, seed + start)
+        if prior is None:
+            for start in range(1, STARTS):
+                tried(*chosen, seed + start)
     assert best is not None
     return best
 
