@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 
 from ..prepare import Rows
 from ._base import Estimate
@@ -45,13 +46,28 @@ def last_column(path: Path) -> Rows:
         return np.array([float(row[-1]) for row in list(csv.reader(lines))[1:]])
 
 
+def trainings(run: Path) -> list[dict[str, Any]]:
+    """Of every training: epochs, and how far an epoch fell below the best one before it, on validation rows.
+
+    `fall`: of the means; `fall_winsorised`: of the statistic that training goes by.
+    """
+    rows = pl.read_parquet(run / "metrics.parquet").sort("family", "depth", "seed", "epoch")
+    falls = {
+        name: (pl.col(column).cum_max() - pl.col(column)).max()
+        for name, column in (("fall", "validation_mean"), ("fall_winsorised", "validation"))
+    }
+    found = rows.group_by("family", "depth", "seed", maintain_order=True)
+    return found.agg(epochs=pl.len(), **falls).rename({"family": "chain"}).to_dicts()
+
+
 def facts(run: Path) -> dict[str, Any]:
     """What the record says of the rung that is delivered: family, depth, condition numbers, round trips."""
     record = json.loads((run / "record.json").read_text(encoding="utf-8"))
     rung = next((r for r in record["rungs"] if r.get("chosen")), {})
     keys = ("family", "depth", "parameters", "condition", "round_trip")
     found = {k: rung[k] for k in keys if k in rung}
-    return {"sentence": record["decision"].get("sentence"), "seconds": record.get("seconds"), **found}
+    said = {"sentence": record["decision"].get("sentence"), "seconds": record.get("seconds")}
+    return {**said, **found, "trainings": trainings(run)}
 
 
 def train(arm: str, rows: Rows, budget: float, seed: int) -> Estimate:

@@ -139,7 +139,7 @@ def nsf(
     hidden: tuple[int, ...] = (128, 128),
     context_dim: int = 0,
     scale: AbstractScaleMap | None = None,
-    activation: Activation = "silu",
+    activation: Activation = "gelu",
 ) -> Flow:
     """Autoregressive neural spline flow (Durkan et al. 2019): `depth` rational-quadratic transforms, reversed in turn.
 
