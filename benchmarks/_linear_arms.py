@@ -27,7 +27,7 @@ from shoal.bijections import (
 )
 from shoal.distributions import Flow, StandardNormal
 from shoal.flows import realnvp
-from shoal.linear import factor
+from shoal.theory.linear import factor
 
 STEPS = 4  # affine couplings with a net
 ARMS = ("LU", "six", "six near identity", "no linear layers")

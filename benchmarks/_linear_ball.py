@@ -18,7 +18,7 @@ from _linear_record import SEED, Study, median_of, show
 
 from shoal.bijections import Scan, halves, layers_of
 from shoal.flows import realnvp
-from shoal.linear import factor
+from shoal.theory.linear import factor
 
 TARGET = np.array([[1.0, 0, 0, 0], [0, 1.0, 0, 0], [0, 0, 0, -1.0], [0, 0, 1.0, 0]])
 DEPTHS, SEEDS, RADIUS = (4, 5, 6), 6, 2.0

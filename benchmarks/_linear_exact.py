@@ -9,7 +9,7 @@ import scipy.linalg
 from _linear_matrices import KINDS, SEEDS, SIZES, condition, matrix
 from _linear_record import Study, median_of, show
 
-from shoal import linear
+from shoal.theory import linear
 
 STEPS = {4: 80, 8: 80, 16: 80, 32: 40, 64: 4}  # descent steps a stage that lower conditions
 

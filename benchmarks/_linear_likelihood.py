@@ -16,7 +16,7 @@ from _linear_fit import RATES, descend
 from _linear_matrices import condition, couplings_product
 from _linear_record import SEED, Study, median_of, show
 
-from shoal import linear
+from shoal.theory import linear
 
 PAIRS, SIZES, SEEDS, KINDS = (1, 2, 3, 4, 8), (8, 16), (0, 1, 2), ("condition 1e2", "condition 1e4", "ar(1)")
 SAMPLES, STEPS, RESTARTS = 20_000, 10_000, 4

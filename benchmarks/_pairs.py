@@ -10,7 +10,7 @@ from scipy.spatial.distance import cdist
 from scipy.stats import chi2
 
 from shoal.flows import layerwise, nice, planar, realnvp, spline
-from shoal.hardness import (
+from shoal.theory.hardness import (
     AbstractEqualNormals,
     FreeMeansMixture,
     GaussianMixtureOnSphere,

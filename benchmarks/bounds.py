@@ -14,8 +14,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from shoal.hardness import Architecture, InstanceFamily, additive, coupling, layerwise, minimum_depth, planar
 from shoal.records import system_info, to_plain, write_record
+from shoal.theory.hardness import (
+    Architecture,
+    InstanceFamily,
+    additive,
+    coupling,
+    layerwise,
+    minimum_depth,
+    planar,
+)
 
 ROOT = Path(__file__).resolve().parents[1]
 MODES = (100, 1_000, 10_000)

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 from scipy.stats import special_ortho_group
 
-from shoal.linear import Effort, Factorization, factor
 from shoal.records import system_info, to_plain, write_record
+from shoal.theory.linear import Effort, Factorization, factor
 
 OUT = Path(__file__).resolve().parents[1] / "results" / "certificates.json"
 SEED, SIZES, LARGEST, STEPS, CHANGE = 0, (8, 24, 64), 512, 4, 1e-6

@@ -111,7 +111,7 @@ def run(job: Job) -> dict[str, Any]:
     import numpy as np
 
     from shoal._errors import NumericalFailure
-    from shoal.linear import factor, fewest_layers
+    from shoal.theory.linear import factor, fewest_layers
 
     part, kind, n, seed = job
     matrix = matrix_of(kind, n, seed)

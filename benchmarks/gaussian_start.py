@@ -29,9 +29,9 @@ from sklearn.datasets import load_breast_cancer
 
 from shoal.conditioning import condition_numbers, singular_values, summarize
 from shoal.flows import realnvp
-from shoal.linear import Effort, gaussian_frontier
 from shoal.records import system_info
 from shoal.tables import dequantize, detect_lattice, read_table
+from shoal.theory.linear import Effort, gaussian_frontier
 from shoal.training import Settings, fit
 
 ROWS = 10_000

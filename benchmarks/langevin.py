@@ -15,8 +15,8 @@ from typing import Any
 import jax.random as jr
 import numpy as np
 
-from shoal import linear, universal
 from shoal.records import system_info, to_plain, write_record
+from shoal.theory import linear, universal
 
 ROOT = Path(__file__).resolve().parents[1]
 SEED, STEPS, CONTRACTIONS = 0, (10, 20, 40, 80), (0.1, 0.03, 0.01, 0.003, 0.001)

@@ -22,8 +22,8 @@ import scipy.linalg
 from peers import busy_share
 from scipy.stats import special_ortho_group
 
-from shoal.linear import factor
 from shoal.records import system_info, to_plain, write_text
+from shoal.theory.linear import factor
 
 SIZES = (2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048)
 PERTURBED = 1e-9

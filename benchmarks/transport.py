@@ -15,11 +15,11 @@ import jax.random as jr
 import numpy as np
 from _targets import TARGETS, eight_gaussians, rings
 
-from shoal import universal
 from shoal.conditioning import compute
 from shoal.records import read_record, system_info, write_record
-from shoal.universal._deeper import RESOLUTIONS, _conditions
-from shoal.universal._transport import transport
+from shoal.theory import universal
+from shoal.theory.universal._deeper import RESOLUTIONS, _conditions
+from shoal.theory.universal._transport import transport
 
 DRAWS = {
     **{name: TARGETS[name] for name in ("checkerboard", "moons", "pinwheel")},

@@ -30,7 +30,7 @@ from _resume import earlier
 from _targets import TARGETS, FloatArray, eight_gaussians, rings
 
 from shoal.records import system_info, to_plain, write_record
-from shoal.universal import Certificate, construct
+from shoal.theory.universal import Certificate, construct
 
 DType = Literal["float32", "float64"]
 ROOT = Path(__file__).resolve().parents[1]

@@ -20,8 +20,8 @@ from _resume import earlier
 
 from shoal._errors import NumericalFailure
 from shoal._scalars import FloatArray
-from shoal.linear import gaussian
 from shoal.records import system_info, to_plain, write_record
+from shoal.theory.linear import gaussian
 
 ROOT = Path(__file__).resolve().parents[1]
 DIMENSIONS, CONDITIONS = (4, 16, 64), (1e1, 1e3)

@@ -13,8 +13,8 @@ from _hardness_depth import depth_table, picture, picture_data, reach, smaller, 
 from _hardness_whitening import whitening_table
 from _pages import filled, table, write_or_check
 
-from shoal.hardness import HeavyTails, local_planar_depth
 from shoal.studies import find, read_records
+from shoal.theory.hardness import HeavyTails, local_planar_depth
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS, RESULTS, PAGE = ROOT / "scripts", ROOT / "results", ROOT / "docs" / "hardness.md"

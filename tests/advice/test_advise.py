@@ -13,7 +13,7 @@ from scipy.stats import norm
 
 import shoal
 from shoal.advice import Advice, Line
-from shoal.hardness import total_variation_bound
+from shoal.theory.hardness import total_variation_bound
 
 STATUSES = {"proven", "measured", "heuristic"}
 SETTINGS = {"condition", "family", "depth", "scale map", "padding", "dtype", "confirm"}

@@ -13,7 +13,7 @@ import pytest
 
 from shoal.bijections import AbstractBijection, Chain, DenseLinear, LULinear, Permutation, PixelWise
 from shoal.flows import from_factors
-from shoal.linear import factor
+from shoal.theory.linear import factor
 
 PEER: dict[str, Any] = json.loads(
     (Path(__file__).parents[2] / "results" / "parity-glow.json").read_text(encoding="utf-8")

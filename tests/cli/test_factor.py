@@ -19,7 +19,7 @@ from typer.testing import Result
 import shoal
 from shoal._errors import NumericalFailure
 from shoal.cli._factor_summary import print_factorization, shown_work
-from shoal.linear import Factorization
+from shoal.theory.linear import Factorization
 
 Run = Callable[..., Result]
 START = "from shoal.cli import main; main()"

@@ -11,7 +11,7 @@ from scipy.stats import multivariate_normal
 
 from shoal.bijections import Chain, ExponentialScale, Partition, Scan, SigmoidScale, SignFlip
 from shoal.flows import load, realnvp, save
-from shoal.linear import Effort, factor, gaussian
+from shoal.theory.linear import Effort, factor, gaussian
 
 QUICK = Effort(4)
 

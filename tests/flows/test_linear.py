@@ -23,7 +23,7 @@ from shoal.bijections import (
 )
 from shoal.distributions import Flow, StandardNormal
 from shoal.flows import fold_linear, from_factors, load, save
-from shoal.linear import Effort, factor
+from shoal.theory.linear import Effort, factor
 
 QUICK = Effort(10)
 

@@ -43,6 +43,8 @@ def extra_seconds(command: list[str], repeats: int = 7) -> float:
     ("module", "absent"),
     [
         ("shoal", HEAVY),
+        ("shoal.theory", HEAVY),
+        ("shoal.theory.linear", NO_JAX),
         ("shoal.cli", ["jax", "polars", "altair"]),
         ("shoal.records", HEAVY),
         ("shoal.tables", NO_JAX),
@@ -79,6 +81,7 @@ def test_root_names_load() -> None:
         "tables",
         "records",
         "report",
+        "theory",
         "universal",
     }
     assert {name for name, kind in names.items() if kind != "module"} == functions

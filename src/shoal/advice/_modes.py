@@ -12,7 +12,7 @@ import numpy as np
 from scipy.spatial import KDTree
 
 from shoal._scalars import FloatArray, IntArray
-from shoal.hardness import least_lipschitz
+from shoal.theory.hardness import least_lipschitz
 
 ROWS = 2000  # the density is estimated on this many rows, chosen at random
 SHARE = 0.03  # a peak with a smaller share of the rows is no mode

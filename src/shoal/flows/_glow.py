@@ -31,7 +31,7 @@ from shoal.bijections import (
 from shoal.distributions import Flow
 from shoal.flows._common import check_sizes, flow, stack
 from shoal.flows._linear import from_factors
-from shoal.linear import Effort, factor
+from shoal.theory.linear import Effort, factor
 
 Mixing: TypeAlias = Literal["lu", "plain", "couplings"]
 

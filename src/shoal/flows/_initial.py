@@ -21,7 +21,7 @@ from shoal.bijections import (
 )
 from shoal.flows._common import PartitionLike, paired
 from shoal.flows._linear import biases, coupling
-from shoal.linear import Factorization, GaussianFactors, Layer
+from shoal.theory.linear import Factorization, GaussianFactors, Layer
 
 
 def started(

@@ -12,7 +12,6 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 
-from shoal import linear
 from shoal.bijections import (
     AbstractBijection,
     AbstractTransformer,
@@ -32,7 +31,8 @@ from shoal.bijections import (
     linear_coupling,
 )
 from shoal.distributions import Flow
-from shoal.linear import Factorization
+from shoal.theory import linear
+from shoal.theory.linear import Factorization
 
 LINEAR = Permutation | LULinear | DenseLinear  # what `fold_linear` replaces
 

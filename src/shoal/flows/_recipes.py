@@ -28,7 +28,7 @@ from shoal.bijections import (
 from shoal.distributions import Flow
 from shoal.flows._common import PartitionLike, check_sizes, couplings, flow, stack
 from shoal.flows._initial import started
-from shoal.linear import Factorization, GaussianFactors
+from shoal.theory.linear import Factorization, GaussianFactors
 
 
 def nice(

@@ -10,8 +10,8 @@ import numpy as np
 from shoal._types import Key
 from shoal.distributions import Flow
 from shoal.flows import layerwise, planar, realnvp
-from shoal.hardness import FreeMeansMixture, GaussianMixtureOnSphere, ring, wasserstein_gap
 from shoal.studies._base import Cell, Failure, Result, Tell
+from shoal.theory.hardness import FreeMeansMixture, GaussianMixtureOnSphere, ring, wasserstein_gap
 from shoal.training import FitResult, Settings, fit_many
 
 Instance = FreeMeansMixture | GaussianMixtureOnSphere

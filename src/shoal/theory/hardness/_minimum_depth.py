@@ -1,0 +1,149 @@
+"""How deep a family must be to serve more than a fraction of hard instances ([KMR] Theorem 4, computable form)."""
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+
+from shoal._errors import InputError
+from shoal.theory.hardness import _chain as chain
+from shoal.theory.hardness._architectures import Architecture
+
+Term: TypeAlias = Literal["separation", "packing", "counting", "parameters", "lipschitz"]
+ANGLES = np.radians(np.arange(10, 90))
+OVERLAPS = np.array([0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7])
+DEEPEST = 1_000_000
+
+
+@dataclass(frozen=True)
+class InstanceFamily:
+    """Mixtures of `k` normals N(mu, gamma^2 I_d), means on the sphere of `radius` (default 10 gamma sqrt(d)).
+
+    `ramps`: total probability of the generator's ramps; `distance`: the W1 within which an instance counts as served
+    (default radius / sqrt(5), with which the KL bounds of the theorem come out; a smaller one gives larger depths).
+    """
+
+    k: int
+    d: int
+    gamma: float = 1.0
+    radius: float | None = None
+    ramps: float = 1e-3
+    distance: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.k < 1 or self.d < 2 or not 0 < self.gamma < math.inf or not 0 <= self.ramps < 1:
+            raise InputError(f"`InstanceFamily` needs k >= 1, d >= 2, gamma > 0, 0 <= ramps < 1; got {self}.")
+        if not (0 < self.r < math.inf and 0 < self.epsilon < math.inf):
+            raise InputError(f"`InstanceFamily`: radius and distance must be positive; got {self}.")
+
+    @property
+    def r(self) -> float:
+        """The radius."""
+        return 10 * self.gamma * math.sqrt(self.d) if self.radius is None else self.radius
+
+    @property
+    def epsilon(self) -> float:
+        """The distance."""
+        return self.r / math.sqrt(5) if self.distance is None else self.distance
+
+
+@dataclass(frozen=True)
+class DepthBound:
+    """`depth`: below it, at least 1 - delta of the *instances of the family* are at W1 > `distance` from every member.
+
+    **Nothing follows for one instance.** `vacuous`: depth is 1, which says nothing. `binding_term`: what limits the bound.
+    `angle` (radians), `overlap`: where it is largest; `log_instances`: log of the number of instances there;
+    `kl_to_flow`, `kl_from_flow`: KL(g || f), KL(f || g) of every unserved pair are at least these, for the depth below.
+    """
+
+    depth: int
+    vacuous: bool
+    binding_term: Term
+    delta: float
+    distance: float
+    angle: float
+    overlap: float
+    log_instances: float
+    kl_to_flow: float
+    kl_from_flow: float
+
+    def to_record(self) -> dict[str, Any]:
+        """The fields."""
+        return dict(self.__dict__)
+
+
+def minimum_depth(architecture: Architecture, family: InstanceFamily, delta: float = 0.5) -> DepthBound:
+    """The least depth that is not excluded from serving more than a fraction `delta` of the family.
+
+    A family of depth l serves at most N(l) = (1 + 2 R L(l) / gap)^{l p} of I instances; N(l) <= delta I leaves at least
+    1 - delta of them at W1 > distance. Maximised over the packing angle and the overlap of the instances.
+    An existence statement: which instances are left is not said.
+
+    **Raises:** ValueError for delta outside (0, 1] or dimensions that differ.
+    """
+    if not 0 < delta <= 1:
+        raise InputError(f"`delta` must lie in (0, 1]; got {delta!r}.")
+    if architecture.dim != family.d:
+        raise InputError(f"The architecture is on R^{architecture.dim}, the instances on R^{family.d}.")
+    best, near, counted = None, -math.inf, -math.inf
+    for angle in ANGLES:
+        points = chain.log_sphere_packing(family.d, float(angle))
+        for overlap in OVERLAPS:
+            apart = chain.separation(
+                family.d, family.r, family.gamma, float(angle), float(overlap), family.ramps
+            )
+            gap = apart - 2 * family.epsilon
+            near = max(near, gap)
+            if gap <= 0:
+                continue
+            log_i = chain.log_instances(points, family.k, float(overlap))
+            counted = max(counted, log_i)
+            if log_i == -math.inf:
+                continue
+            depth = 1 + _deepest(architecture, gap, log_i + math.log(delta))
+            if best is None or depth > best[0]:
+                best = (depth, float(angle), float(overlap), log_i, gap)
+    if best is None:
+        return _nothing("separation" if near <= 0 else "packing", family, delta)
+    depth, angle, overlap, log_i, gap = best
+    ratio = architecture.log_radius(1) + architecture.log_lipschitz(1) - math.log(gap)
+    term: Term = "lipschitz" if ratio > math.log(100) else "parameters"
+    if depth == 1 and counted <= -math.log(delta):
+        term = "counting"
+    below = max(depth - 1, 1)
+    return DepthBound(
+        depth, depth == 1, term, delta, family.epsilon, angle, overlap, log_i,
+        chain.kl_to_flow(family.epsilon, math.exp(min(architecture.log_input_lipschitz(below), 300.0))),
+        chain.kl_from_flow(family.epsilon, family.r, family.gamma),
+    )  # fmt: skip
+
+
+def _deepest(architecture: Architecture, gap: float, goal: float) -> int:
+    """The largest depth l with log N(l) <= goal, 0 if there is none (log N grows with l)."""
+
+    def fits(depth: int) -> bool:
+        served = chain.log_served(
+            depth * architecture.parameters,
+            architecture.log_radius(depth),
+            architecture.log_lipschitz(depth),
+            gap,
+        )
+        return served <= goal
+
+    if not fits(1):
+        return 0
+    low, high = 1, 2
+    while high < DEEPEST and fits(high):
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if fits(middle) else (low, middle)
+    return low
+
+
+def _nothing(term: Term, family: InstanceFamily, delta: float) -> DepthBound:
+    return DepthBound(
+        1, True, term, delta, family.epsilon, math.nan, math.nan, -math.inf, math.nan,
+        chain.kl_from_flow(family.epsilon, family.r, family.gamma),
+    )  # fmt: skip

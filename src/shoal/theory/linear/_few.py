@@ -1,0 +1,151 @@
+"""One to four layers, where T has them: theory.md 2.4. Lower layer first; the mirror image swaps the halves.
+
+One and two by inspection of blocks, three by a linear system for logarithms of diagonals, four by matching two spectra.
+"""
+
+from typing import Any
+
+import numpy as np
+import scipy  # loads `optimize` where it is first used
+
+from shoal._scalars import FloatArray
+from shoal.theory.linear._layer import Layer
+
+SMALL = 1e-13
+
+
+def one_layer(t: FloatArray, p: int) -> tuple[Layer, ...] | None:
+    """L(A, B) with the blocks read off, if B is positive; the caller checks the product."""
+    b = np.diag(t)[p:]
+    return (Layer("lower", t[p:, :p].copy(), np.log(b)),) if np.all(b > 0) else None
+
+
+def two_layers(t: FloatArray, p: int) -> tuple[Layer, ...] | None:
+    """L(A, B) U(C, D): C = diag T11, D = T12, A = T21 C^{-1}, B = diag(T22 - A D), if C and B are positive."""
+    c = np.diag(t)[:p]
+    if not np.all(c > 0):
+        return None
+    a = t[p:, :p] / c
+    b = np.diag(t[p:, p:] - a @ t[:p, p:])
+    if not np.all(b > 0):
+        return None
+    return Layer("lower", a, np.log(b)), Layer("upper", t[:p, p:].copy(), np.log(c))
+
+
+def three_layers(t: FloatArray, p: int) -> tuple[Layer, ...] | None:
+    """L U L with T12 invertible: N = B T12^{-1} C with positive diagonals, linear in their logarithms."""
+    if 2 * p != len(t):
+        return None
+    t11, t12, t21, t22 = t[:p, :p], t[:p, p:], t[p:, :p], t[p:, p:]
+    if not np.linalg.cond(t12) < 1e13:
+        return None
+    inverse = np.linalg.inv(t12)
+    n = t22 @ inverse @ t11 - t21
+    used = np.abs(inverse) > SMALL * np.max(np.abs(inverse))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = n[used] / inverse[used]
+    if not np.all(ratio > 0):
+        return None
+    rows, columns = np.nonzero(used)
+    system = np.zeros((len(rows), 2 * p))
+    system[np.arange(len(rows)), rows] = 1.0
+    system[np.arange(len(rows)), p + columns] = 1.0
+    logs = np.linalg.lstsq(system, np.log(ratio), rcond=None)[0]
+    b, c = np.exp(logs[:p]), np.exp(logs[p:])
+    first = (t22 - np.diag(b)) @ inverse
+    last = inverse @ (t11 - np.diag(c))
+    zero = np.zeros(p)
+    return Layer("lower", first, logs[:p]), Layer("upper", t12.copy(), logs[p:]), Layer("lower", last, zero)
+
+
+def four_layers(t: FloatArray, p: int, *, starts: int = 40, seed: int = 0) -> tuple[Layer, ...] | None:
+    """L U L U with T11 invertible: positive diagonals D1, D2 that give D1 S'^{-1} and D2 T11 one spectrum.
+
+    S' is the Schur complement of T11. With D1 S'^{-1} = Y diag(λ) Y^{-1}, D2 T11 = Z diag(λ) Z^{-1}:
+    α = Y (λ - 1) Z^{-1}, β = Z Y^{-1}, u = α T11^{-1} - T21 T11^{-1}, v = β S' - T11^{-1} T12.
+    """
+    if 2 * p != len(t):
+        return None
+    t11, t12, t21, t22 = t[:p, :p], t[:p, p:], t[p:, :p], t[p:, p:]
+    if not np.linalg.cond(t11) < 1e12:
+        return None
+    inverse = np.linalg.inv(t11)
+    schur = t22 - t21 @ inverse @ t12
+    s_inverse = np.linalg.inv(schur)
+    generator = np.random.default_rng(seed)
+    for attempt in range(starts):
+        logs = np.zeros(2 * p) if attempt == 0 else generator.normal(size=2 * p) * (1.0 + attempt % 3)
+        fit = scipy.optimize.least_squares(
+            _spectra_apart,
+            logs,
+            args=(s_inverse, t11),
+            method="trf",
+            max_nfev=200,
+            xtol=1e-15,
+            ftol=1e-15,
+            gtol=1e-15,
+        )
+        if fit.cost > 1e-18 or np.max(np.abs(fit.x)) > 30:
+            continue
+        d1, d2 = np.exp(fit.x[:p]), np.exp(fit.x[p:])
+        alpha, beta = _halves(d1[:, None] * s_inverse, d2[:, None] * t11)
+        if alpha is None or beta is None:
+            continue
+        u, v = (alpha - t21) @ inverse, beta @ schur - inverse @ t12
+        middle = _shear(u, v, t, p)
+        layers = _from_outer(middle, u, v, p)
+        if layers is not None:
+            return layers
+    return None
+
+
+def _shear(u: FloatArray, v: FloatArray, t: FloatArray, p: int) -> FloatArray:
+    """L(u) T U(v)."""
+    out = t.copy()
+    out[p:] += u @ out[:p]
+    out[:, p:] += out[:, :p] @ v
+    return out
+
+
+def _from_outer(m: FloatArray, u: FloatArray, v: FloatArray, p: int) -> tuple[Layer, ...] | None:
+    """T = L(-u) · M · U(-v), M = U(C, D) L(A, B): B = diag M22, A = M21, D = M12 B^{-1}, C = diag(M11 - D A)."""
+    b = np.diag(m)[p:]
+    if not np.all(b > 0):
+        return None
+    d = m[:p, p:] / b
+    c = np.diag(m[:p, :p] - d @ m[p:, :p])
+    if not np.all(c > 0):
+        return None
+    zero = np.zeros(p)
+    return (
+        Layer("lower", -u, zero),
+        Layer("upper", d, np.log(c)),
+        Layer("lower", m[p:, :p].copy(), np.log(b)),
+        Layer("upper", -v, zero),
+    )
+
+
+def _spectra_apart(logs: FloatArray, first: FloatArray, second: FloatArray) -> FloatArray:
+    """Differences of the coefficients of the two characteristic polynomials, relative to their sizes."""
+    p = len(first)
+    with np.errstate(over="ignore", invalid="ignore"):
+        a = np.poly(np.exp(logs[:p])[:, None] * first)[1:].real
+        b = np.poly(np.exp(logs[p:])[:, None] * second)[1:].real
+        off = (a - b) / (np.abs(a) + np.abs(b) + 1e-300)
+    return off if np.all(np.isfinite(off)) else np.full(p, 1e3)
+
+
+def _halves(first: FloatArray, second: FloatArray) -> tuple[FloatArray | None, FloatArray | None]:
+    """α, β with αβ = first - I and βα = second - I, for two matrices with one spectrum of distinct values."""
+    one: Any = np.linalg.eig(first)
+    two: Any = np.linalg.eig(second)
+    (l1, y), (l2, z) = one, two
+    o1, o2 = np.lexsort((l1.imag, np.round(l1.real, 9))), np.lexsort((l2.imag, np.round(l2.real, 9)))
+    y, z, values = y[:, o1], z[:, o2], l1[o1]
+    if not (np.linalg.cond(y) < 1e9 and np.linalg.cond(z) < 1e9):
+        return None, None
+    beta: Any = z @ np.linalg.inv(y)
+    alpha: Any = y @ np.diag(values - 1.0) @ np.linalg.inv(z)
+    if np.max(np.abs(beta.imag)) > 1e-6 * np.max(np.abs(beta)):
+        return None, None
+    return alpha.real, beta.real

@@ -1,0 +1,119 @@
+"""Factorizations of one matrix by more and more layers, each found from the one before.
+
+An identity layer at an end makes m layers m + 1 with the same conditions; descent then starts from there, so the worst
+condition number never rises with the number of layers. Where other routes lead to m layers (closed forms, continuation
+at six, the SVD route at eleven), the best that is found is handed on.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from shoal._errors import NumericalFailure
+from shoal.theory.linear._even import EVEN, FEWEST, MOST, ODD, extended
+from shoal.theory.linear._factorization import Factorization
+from shoal.theory.linear._layer import Layer, identity_layer, kinds
+from shoal.theory.linear._prepare import Problem, parts_swapped
+from shoal.theory.linear._search import Effort
+from shoal.theory.linear._solve import default_effort, finished, solve
+
+Layers = tuple[Layer, ...]
+Route = Callable[[Effort], tuple[Layers, str]]
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """The best found for one number of layers; where nothing was found, `factors` is None and `reason` says why."""
+
+    count: int
+    factors: Factorization | None
+    reason: str
+    seconds: float
+
+
+def handed_on(
+    problem: Problem,
+    counts: Sequence[int],
+    *,
+    effort: Effort | None = None,
+    seconds: float | None = None,
+    tolerance: float = 1e-12,
+) -> Iterator[Step]:
+    """A `Step` for each of `counts` (ascending), as soon as it is found.
+
+    `seconds` bounds all descent together; the routes to a first solution are taken to their end.
+    """
+    low = FEWEST if len(problem.matrix) % 2 == 0 else ODD
+    usual = effort or default_effort(len(problem.matrix))
+    ends = None if seconds is None else time.monotonic() + seconds
+    carried: Layers | None = None
+    for place, count in enumerate(counts):
+        begun = time.monotonic()
+        best, reason = None, f"n is odd: at least {ODD} layers."
+        for route in _routes(problem, count, carried) if count >= low else ():
+            try:
+                layers, name = route(_share(usual, ends, len(counts) - place))
+                made = finished(problem, layers, name, tolerance)
+            except (ValueError, NumericalFailure) as error:
+                reason = str(error)
+                continue
+            if best is None or made.conditions.largest < best[0].conditions.largest:
+                best = made, layers
+        if best is None and count == FEWEST and count >= low:
+            try:
+                best = _from_other_end(problem, _share(usual, ends, len(counts) - place), tolerance)
+            except (ValueError, NumericalFailure) as error:
+                reason = f"{reason} The other kind first: {error}"
+        if best is not None:
+            carried = best[1]
+        spent = time.monotonic() - begun
+        yield Step(count, None, reason, spent) if best is None else Step(count, best[0], "", spent)
+
+
+def _routes(problem: Problem, count: int, carried: Layers | None) -> list[Route]:
+    """The ways to `count` layers, lower first in the problem's frame."""
+    routes: list[Route] = []
+    if carried is not None:
+        padded = _padded(problem, carried, count)
+        routes += [
+            lambda _: (padded, "handed on"),
+            lambda effort: (_descended(problem, padded, effort), "handed on"),
+        ]
+    if carried is None or count in (EVEN, MOST):
+        routes.append(lambda effort: solve(problem, count, effort))
+    if problem.rotation and count == EVEN:
+        routes.append(
+            lambda effort: (
+                _descended(problem, solve(problem, EVEN, effort)[0], effort),
+                "rotation, improved",
+            )
+        )
+    return routes
+
+
+def _descended(problem: Problem, layers: Layers, effort: Effort) -> Layers:
+    return extended(problem, layers, len(layers), effort) if effort.steps else layers
+
+
+def _padded(problem: Problem, layers: Layers, count: int) -> Layers:
+    """Identity layers at the ends: one in front where the first layer is an upper one, the others behind."""
+    n, p = len(problem.matrix), problem.p
+    front = 1 if layers[0].kind == "upper" else 0
+    every = [identity_layer(kind, p, n - p) for kind in kinds(count)]
+    return (*every[:front], *layers, *every[front + len(layers) :])
+
+
+def _from_other_end(problem: Problem, effort: Effort, tolerance: float) -> tuple[Factorization, Layers]:
+    """Five layers that start with the other kind, for T12 singular and T21 invertible (or the reverse)."""
+    other = "upper" if problem.first == "lower" else "lower"
+    turned = replace(problem, matrix=parts_swapped(problem.matrix, problem.p), first=other)
+    found, route = solve(turned, FEWEST, effort)
+    layers = tuple(layer.mirrored() for layer in found)
+    return finished(problem, layers, route, tolerance), layers
+
+
+def _share(effort: Effort, ends: float | None, left: int) -> Effort:
+    """The effort with an equal part of the time that is left."""
+    if ends is None:
+        return effort
+    return replace(effort, seconds=min(effort.seconds, max(ends - time.monotonic(), 0.0) / left))
