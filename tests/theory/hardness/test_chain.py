@@ -12,7 +12,7 @@ import pytest
 from scipy.spatial.distance import cdist
 
 from shoal.theory import hardness
-from shoal.theory.hardness import _chain as chain
+from shoal.theory.hardness import _minimum_depth as chain
 
 RNG = np.random.default_rng(0)
 

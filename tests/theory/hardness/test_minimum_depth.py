@@ -11,7 +11,7 @@ from scipy.spatial.distance import cdist
 
 from shoal.theory import hardness
 from shoal.theory.hardness import InstanceFamily, minimum_depth
-from shoal.theory.hardness import _chain as chain
+from shoal.theory.hardness import _minimum_depth as chain
 
 POINTS = 40  # of the base sample, the same for flows and instances
 SETTINGS = [

@@ -1,23 +1,186 @@
-"""The class of flows that a given flow belongs to, its constants read off the weights: an `Architecture` and a depth."""
+"""The class of flows that a given flow belongs to: an `Architecture` and a depth, its constants read off the weights.
+
+A class is all stacks of layers of one kind, with one fixed partition and one fixed permutation or sign change at each
+place, whose parameter vectors theta_i, whose parts' norms and whose Lipschitz constants are at most the largest ones of
+the given layers. Every inequality compares two points of the class directly, so that it need not be convex. theta_i are
+the numbers that the formula of a layer has: of a planar one w, b and u with its constraint worked in; of a layerwise one
+the entries of A, b, the slopes; of an additive one all weights and biases.
+"""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from shoal._errors import InputError
-from shoal.bijections import ActNorm, Inverse, Permutation, SignFlip, Standardize, layer_name, layers_of
+from shoal._scalars import FloatArray
+from shoal.bijections import (
+    ActNorm,
+    Additive,
+    Coupling,
+    DenseConditioner,
+    Inverse,
+    Layerwise,
+    Permutation,
+    Planar,
+    SignFlip,
+    Standardize,
+    TrainedLeakyReLU,
+    layer_name,
+    layers_of,
+)
+from shoal.conditioning import compute
 from shoal.distributions import StandardNormal
 from shoal.theory.hardness._architectures import Architecture
-from shoal.theory.hardness._layer_constants import KINDS, as_float
 
 UP = 1 + 1e-9  # norms in float64, rounded up
 
 
+class Constants(NamedTuple):
+    """Of the class: p, K, B; of each layer: |theta_i| and its Lipschitz constant."""
+
+    parameters: int
+    parameter_lipschitz: float
+    offset: float
+    sizes: list[float]
+    stretches: list[float]
+
+
+def _planar(layers: Sequence[Any]) -> Constants:
+    sizes, stretches, largest = _bumps(layers, inverse=False)
+    return Constants(2 * layers[0].shape[0] + 1, math.sqrt(1 + largest**2), largest, sizes, stretches)
+
+
+def _inverse_planar(layers: Sequence[Any]) -> Constants:
+    """g of f: |g'(x) - g(x)| <= M |f(y) - f'(y)|, y = g'(x), and |y| <= |x| + U; f changes by sqrt(1 + U^2 + U^2 |y|^2)."""
+    sizes, stretches, largest = _bumps([b.bijection for b in layers], inverse=True)
+    change = math.sqrt(1 + largest**2 + (largest * max(1.0, largest)) ** 2)
+    return Constants(2 * layers[0].shape[0] + 1, max(stretches) * change, largest, sizes, stretches)
+
+
+def _bumps(layers: Sequence[Any], *, inverse: bool) -> tuple[list[float], list[float], float]:
+    """|theta_i|, Lipschitz constants, largest |u|.
+
+    1 + f u w^T has extreme singular values of product 1 + f w.u and difference |f| |u| |w|; its norm is convex in f, so
+    largest at an end: f = 0, or 1, or for inverses -1 / (1 + w.u).
+    """
+    sizes, stretches, largest = [], [], 0.0
+    for layer in layers:
+        w, u, b, inner = (
+            as_float(a) for a in compute(lambda p: p._parameters(None), layer, precision="float64")
+        )
+        long, inner = float(np.linalg.norm(u)), float(inner)
+        f = -1 / (1 + inner) if inverse else 1.0
+        apart = abs(f) * long * float(np.linalg.norm(w))
+        most = (apart + math.sqrt(max(apart**2 + 4 * (1 + f * inner), 0.0))) / 2
+        sizes.append(_size(w, u, b))
+        stretches.append(max(most, 1.0))
+        largest = max(largest, long)
+    return sizes, stretches, largest
+
+
+def _layerwise(layers: Sequence[Any]) -> Constants:
+    """|s_a(t) - s_a'(t')| <= |t - t'| + |t'| |a - a'| as |ds/da| <= |t|: changes |h| |dA| + |db| + (S |h| + beta) |da|."""
+    sizes, stretches, shift, d = [], [], 0.0, layers[0].shape[0]
+    kinds = {type(layer.leaky) for layer in layers}
+    if len(kinds) > 1:
+        raise InputError("`measured` needs layerwise layers with one kind of `leaky`.")
+    trained = kinds == {TrainedLeakyReLU}
+    for layer in layers:
+        matrix = compute(_matrix, layer.linear, precision="float64")
+        slopes = compute(lambda s: s._slopes(), layer.leaky, precision="float64") if trained else np.zeros(0)
+        b = as_float(layer.shift.bias)
+        sizes.append(_size(matrix, b, slopes))
+        stretches.append(_norm(matrix))
+        shift = max(shift, _norm(b))
+    change = math.sqrt(1 + max(*stretches, shift) ** 2) if trained else 1.0
+    return Constants(d * d + d * (1 + trained), change, shift, sizes, stretches)
+
+
+def _matrix(linear: Any) -> Any:
+    return jax.vmap(linear.apply, out_axes=1)(jnp.eye(linear.dim))
+
+
+def _additive(layers: Sequence[Any]) -> Constants:
+    """Changes: |h| |dA| + |db| + sqrt(w_k) |dV| + sum_i P_i (r_{i-1} |dW_i| + |dc_i|), P_i = |V| prod_{j > i} |W_j|.
+
+    r_0 = |h| and r_i = sqrt(w_i) bounds the length of tanh's outputs. Norms are the largest over the layers.
+    """
+    nets = [layer.conditioner for layer in layers]
+    if len({len(net.weights) for net in nets}) > 1:
+        raise InputError("`measured` needs additive couplings with one number of hidden layers.")
+    arrays = [[net.skip, net.bias, net.last, *net.weights, *net.biases] for net in nets]
+    sizes = [_size(*group) for group in arrays]
+    _, bias, last, *inner = (max(map(_norm, group)) for group in zip(*arrays, strict=True))
+    weights = inner[: len(nets[0].weights)]
+    widths = [max(map(len, ws)) for ws in zip(*(net.weights for net in nets), strict=True)]
+    squares, after = 1.0, last  # of A and b together, as |h|^2 + 1 <= (1 + |h|)^2
+    for i in reversed(range(len(weights))):
+        squares += after**2 * (1.0 if i == 0 else 1.0 + widths[i - 1])
+        after *= weights[i]
+    root = math.sqrt(widths[-1]) if widths else 0.0
+    each = [_through(net) for net in nets]
+    stretches = [(v + math.sqrt(v * v + 4)) / 2 for v in each]
+    most = max(sum(np.size(a) for a in group) for group in arrays)
+    return Constants(most, math.sqrt(squares + root**2), bias + last * root, sizes, stretches)
+
+
+def _through(net: Any) -> float:
+    """A Lipschitz constant of one conditioner."""
+    inner = float(np.prod([_norm(w) for w in net.weights])) if net.weights else 0.0
+    return _norm(net.skip) + _norm(net.last) * inner
+
+
+def _norm(a: Any) -> float:
+    """The spectral norm of a matrix, the length of a vector; 0 of what is empty."""
+    value = as_float(a)
+    if value.size == 0:
+        return 0.0
+    return float(np.linalg.norm(value, 2)) if np.isfinite(value).all() else math.inf
+
+
+def _size(*parts: Any) -> float:
+    return math.sqrt(sum(float(np.sum(np.square(as_float(a)))) for a in parts))
+
+
+def as_float(a: Any) -> FloatArray:
+    """As float64."""
+    return np.asarray(a, np.float64)
+
+
+def _is_additive(b: Any) -> bool:
+    if not isinstance(b, Coupling) or not isinstance(b.transformer, Additive):
+        return False
+    net = b.conditioner
+    return isinstance(net, DenseConditioner) and (net.activation == "tanh" or not net.weights)
+
+
+class Kind(NamedTuple):
+    """A kind of layer: its name, which layers it holds, and their constants."""
+
+    name: str
+    holds: Callable[[Any], bool]
+    read: Callable[[Sequence[Any]], Constants]
+
+
+KINDS = (
+    Kind("planar", lambda b: isinstance(b, Planar), _planar),
+    Kind(
+        "inverse planar",
+        lambda b: isinstance(b, Inverse) and isinstance(b.bijection, Planar),
+        _inverse_planar,
+    ),
+    Kind("layerwise", lambda b: isinstance(b, Layerwise), _layerwise),
+    Kind("additive", _is_additive, _additive),
+)
+
+
 @dataclass(frozen=True)
-class Measured:
+class MeasuredClass:
     """`architecture`: a class that holds the flow; `depth`: its layers; `lipschitz`: of this flow, z -> x, on all of R^d."""
 
     architecture: Architecture
@@ -25,7 +188,7 @@ class Measured:
     lipschitz: float
 
 
-def measured(flow: Any) -> Measured:
+def measured(flow: Any) -> MeasuredClass:
     r"""A class of flows with explicit constants that `flow` belongs to, for `minimum_depth` and `total_variation_bound`.
 
     All constants are upper bounds, in float64, of the formulas in `Architecture`; norms |.| of matrices are spectral.
@@ -37,7 +200,7 @@ def measured(flow: Any) -> Measured:
     squares of the change's factors. p counts the numbers of the formula: for `layerwise` d^2 entries of A, of any
     rank. Permutations and sign changes cost nothing. A `Standardize` or `ActNorm` next to the data, of largest scale c,
     which all members of the class share, multiplies K by c, and M by c where c > 1; B is used for the layers before it only.
-    **Arguments:** `flow`: standard normal base, no context. **Returns:** `Measured`.
+    **Arguments:** `flow`: standard normal base, no context. **Returns:** `MeasuredClass`.
     **Raises:** ValueError for another family (affine couplings and splines have no constants on all of R^d), another base,
     a context, parameters that are not finite or all 0, and layers whose numbers of hidden layers or kinds of slope differ.
     """
@@ -60,7 +223,7 @@ def measured(flow: Any) -> Measured:
         f"{known.name}, measured", d, found.parameters, max(found.sizes) * UP, stretch * max(scale, 1.0) * UP,
         found.parameter_lipschitz * scale * UP, found.offset * UP,
     )  # fmt: skip
-    return Measured(architecture, len(layers), float(np.prod(found.stretches)) * scale * UP)
+    return MeasuredClass(architecture, len(layers), float(np.prod(found.stretches)) * scale * UP)
 
 
 def _trained_layers(bijection: Any) -> tuple[list[Any], float]:

@@ -1,4 +1,8 @@
-"""Theorem 4's instances: mixtures of k normals with means on a sphere, and the shallow generator that makes them."""
+"""Mixtures of equal normals: Theorem 4's instances with means on a sphere, and others whose means are given.
+
+On a sphere the means are words of a code, so that a shallow generator makes them. A plane has 4 words of signs only, so
+`GaussianMixtureOnSphere` ends at k = 4 there; k points of a circle (`ring`) have no such limit.
+"""
 
 import math
 
@@ -7,12 +11,89 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
+from scipy.spatial.distance import pdist
 from scipy.special import ndtri
 
 from shoal._products import matmul
-from shoal._types import Array, Float, Key, Vector
+from shoal._types import Array, ArrayLike, Context, ContextBatch, Float, Key, Scalar, Vector
 from shoal.bijections import KnotConditioner
-from shoal.theory.hardness._equal_normals import AbstractEqualNormals
+from shoal.distributions import AbstractDistribution
+
+
+class AbstractEqualNormals(AbstractDistribution):
+    """(1/k) sum_i N(mu_i, gamma^2 I_d). `distance`: the least one between two means; `radius`: the largest |mu_i|."""
+
+    means: eqx.AbstractVar[Float[Array, "k d"]]
+    gamma: eqx.AbstractVar[float]
+    radius: eqx.AbstractVar[float]
+    distance: eqx.AbstractVar[float]
+
+    def log_prob_one(self, x: Vector, context: Context = None) -> Scalar:
+        """The exact log-density, by log-sum-exp."""
+        k, d = self.means.shape
+        squares = jnp.sum(jnp.square((x - self.means) / self.gamma), axis=1)
+        constant = 0.5 * d * math.log(2 * math.pi) + d * math.log(self.gamma) + math.log(k)
+        return jax.nn.logsumexp(-0.5 * squares) - constant
+
+    def sample_rows(
+        self, key: Key, rows: int, context: ContextBatch = None
+    ) -> tuple[Float[Array, "rows n"], Float[Array, "rows"]]:
+        """Exact samples and their log_prob."""
+        pick, noise = jr.split(key)
+        index = jr.randint(pick, (rows,), 0, self.means.shape[0])
+        x = self.means[index] + self.gamma * jr.normal(noise, (rows, *self.shape), self.means.dtype)
+        return x, jax.vmap(self.log_prob_one)(x)
+
+
+class FreeMeansMixture(AbstractEqualNormals):
+    r"""(1/k) sum_i N(mu_i, gamma^2 I_d) with the means mu_i that are given.
+
+    **Arguments:** `means`: (k, d), finite and distinct; `gamma`: the deviation, positive.
+    **Fields:** `distance`: the least distance between two means (infinite for one); `radius`: the largest |mu_i|.
+    There is no shallow generator of O(k) parameters here: k free means are k d numbers.
+    **Raises:** ValueError for means that coincide, are not finite or have another shape, and for gamma <= 0.
+    """
+
+    means: Float[Array, "k d"]
+    gamma: float = eqx.field(static=True)
+    radius: float = eqx.field(static=True)
+    distance: float = eqx.field(static=True)
+    shape: tuple[int, ...] = eqx.field(static=True)
+    context_shape: tuple[int, ...] | None = eqx.field(static=True)
+    columns: tuple[str, ...] | None = eqx.field(static=True)
+    context_columns: tuple[str, ...] | None = eqx.field(static=True)
+
+    def __init__(self, means: ArrayLike, gamma: float = 1.0):
+        given = np.asarray(means, np.float64)
+        if given.ndim != 2 or given.size == 0 or not np.isfinite(given).all():
+            raise ValueError(
+                f"`FreeMeansMixture(means)` must be finite, of shape (k, d); got shape {given.shape}."
+            )
+        if not 0 < gamma < math.inf:
+            raise ValueError(f"`FreeMeansMixture(gamma)` must be positive and finite; got {gamma}.")
+        apart = float(pdist(given).min()) if len(given) > 1 else math.inf
+        if apart == 0:
+            raise ValueError("`FreeMeansMixture(means)` has two means that coincide; give distinct ones.")
+        self.means = jnp.asarray(given)
+        self.gamma, self.distance = float(gamma), apart
+        self.radius = float(np.linalg.norm(given, axis=1).max())
+        self.shape, self.context_shape = (given.shape[1],), None
+        self.columns = self.context_columns = None
+
+
+def ring(k: int, *, radius: float, gamma: float) -> FreeMeansMixture:
+    """k normals in the plane, their means equally spaced on the circle: neighbours are 2 radius sin(pi / k) apart.
+
+    **Raises:** ValueError for k < 2 or a radius that is not positive.
+
+    >>> from shoal.theory.hardness import ring
+    >>> round(ring(6, radius=2.0, gamma=0.1).distance, 6)
+    2.0
+    """
+    if k < 2 or not 0 < radius < math.inf:
+        raise ValueError(f"`ring` needs k >= 2 and a positive, finite radius; got {k}, {radius}.")
+    angle = 2 * math.pi * np.arange(k) / k
+    return FreeMeansMixture(radius * np.stack([np.cos(angle), np.sin(angle)], axis=1), gamma)
 
 
 class GaussianMixtureOnSphere(AbstractEqualNormals):

@@ -4,13 +4,12 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from shoal._errors import NumericalFailure
-from shoal.theory.linear._even import EVEN, FEWEST, MOST, ODD
+from shoal.theory.linear._continuation import EVEN, FEWEST, MOST, ODD
 from shoal.theory.linear._factorization import Factorization
-from shoal.theory.linear._hand_on import handed_on
 from shoal.theory.linear._layer import Kind
 from shoal.theory.linear._prepare import Problem, prepare
 from shoal.theory.linear._search import Effort
-from shoal.theory.linear._solve import finished, solve
+from shoal.theory.linear._routes import finished, handed_on, solve
 
 
 def factor(

@@ -16,7 +16,7 @@ from shoal.theory.linear._few import four_layers, one_layer, three_layers, two_l
 from shoal.theory.linear._layer import Kind, product, scaled
 from shoal.theory.linear._obstruction import Obstruction, needs_six
 from shoal.theory.linear._prepare import Problem, prepare
-from shoal.theory.linear._solve import default_effort, finished, solve
+from shoal.theory.linear._routes import default_effort, finished, solve
 
 SEARCHES = ((1, one_layer), (2, two_layers), (3, three_layers), (4, four_layers))
 

@@ -1,11 +1,8 @@
-"""From shears and log-scales to layers, and the gradient of the worst condition number back to them.
+"""From shears and log-scales to layers and back, and gradients from layers to shears.
 
 Diagonals slide through shears: inserting Delta_j Delta_j^{-1} between layers j and j + 1 changes blocks and scales but
 not the product. So every shear may carry its own log-scale; the middle pair takes up the rest. A lower layer leaves
 the upper part of Delta as it is, an upper one the lower part, which fixes every Delta from the two ends.
-
-Objective: log sum_i kappa_i^beta / beta with kappa_i = |M_i|_2s |M_i^{-1}|_2s (Schatten 2s-norms), a smooth upper
-estimate of the worst layer's condition number that becomes it as s and beta grow.
 """
 
 from dataclasses import dataclass
@@ -14,30 +11,8 @@ import numpy as np
 
 from shoal._scalars import FloatArray
 from shoal.theory.linear._layer import Layer, identity_layer
+from shoal.theory.linear._search import Point
 from shoal.theory.linear._shears import Linearization, Target, middle
-
-
-@dataclass(frozen=True, eq=False)
-class Point:
-    """Where the search is: the shears' blocks and their log-scales, left ones first."""
-
-    blocks: list[FloatArray]
-    scales: list[FloatArray]
-
-    def moved(self, step: "Point", size: float) -> "Point":
-        """This point plus size * step."""
-        add = lambda a, b: [x + size * y for x, y in zip(a, b, strict=True)]  # noqa: E731
-        return Point(add(self.blocks, step.blocks), add(self.scales, step.scales))
-
-    def vector(self) -> FloatArray:
-        """All numbers in one vector."""
-        return np.concatenate([a.ravel() for a in (*self.blocks, *self.scales)])
-
-    def like(self, vector: FloatArray) -> "Point":
-        """A vector as a point with these shapes."""
-        parts = np.split(vector, np.cumsum([a.size for a in (*self.blocks, *self.scales)])[:-1])
-        arrays = [v.reshape(a.shape) for v, a in zip(parts, (*self.blocks, *self.scales), strict=True)]
-        return Point(arrays[: len(self.blocks)], arrays[len(self.blocks) :])
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,30 +83,6 @@ def disassemble(target: Target, layers: tuple[Layer, ...]) -> Point:
         right.append(np.exp(rows)[:, None] * layer.block * np.exp(-columns))
     scales = [layer.log_scale.copy() for layer in (*layers[:count], *layers[count + 2 :])]
     return Point([*left, *right[::-1]], scales)
-
-
-def soft_condition(layers: tuple[Layer, ...], power: float, sharpness: float) -> tuple[float, list[Layer]]:
-    """log of the smooth worst condition number, and its gradient as one `Layer` of derivatives a layer."""
-    stack = np.stack([layer.matrix() for layer in layers])
-    if not np.all(np.isfinite(stack)):
-        return np.inf, []
-    u, s, vt = np.linalg.svd(stack)
-    if not np.all(s > 1e-300):  # 1 / s would overflow: no descent
-        return np.inf, []
-    top, low = s[:, :1], s[:, -1:]
-    large, small = (s / top) ** (2 * power), (low / s) ** (2 * power)
-    sums = large.sum(1, keepdims=True), small.sum(1, keepdims=True)
-    logs = (np.log(top) - np.log(low) + (np.log(sums[0]) + np.log(sums[1])) / (2 * power))[:, 0]
-    weights = np.exp(sharpness * (logs - logs.max()))
-    value = float(logs.max() + np.log(weights.sum()) / sharpness)
-    rates = (large / sums[0] - small / sums[1]) / s * (weights / weights.sum())[:, None]
-    gradient = (u * rates[:, None, :]) @ vt
-    out: list[Layer] = []
-    for layer, g in zip(layers, gradient, strict=True):
-        p = layer.kept
-        block, diagonal = (g[p:, :p], g[p:, p:]) if layer.kind == "lower" else (g[:p, p:], g[:p, :p])
-        out.append(Layer(layer.kind, block, np.diag(diagonal) * np.exp(layer.log_scale)))
-    return value, out
 
 
 def pulled_back(target: Target, line: Linearization, made: Assembly, bars: list[Layer]) -> Point:

@@ -1,25 +1,31 @@
-"""Newton's method onto the solutions, and descent of the worst condition number inside them.
+"""The one search of this package: Newton's method onto the solutions, paths of solutions, descent of conditions inside them.
 
-A step is the one of least norm in the shears' blocks, J^T (J J^T)^{-1} r: J has far more columns than rows. Descent is
-limited-memory BFGS with directions projected on the null space of J; a trial point is brought back to the solutions
-with the factor of the last accepted point (chord steps), or without factors where these are dear: `_normal.py`.
+`newton`, `follow` and `lower_conditions` know the equations by the protocol `Equations`, which the products of a given T
+(`_product_equations.py`) and those of a given covariance (`gaussian/_covariance_equations.py`) have.
+A step is the one of least norm in the unknowns, J^T (J J^T)^{-1} r: J has far more columns than rows. Descent is
+limited-memory BFGS with directions projected on the null space of J; a trial point is brought back to the solutions with
+the solver of the last accepted point (chord steps).
+
+Objective: log sum_i kappa_i^beta / beta with kappa_i = |M_i|_2s |M_i^{-1}|_2s (Schatten 2s-norms), a smooth upper
+estimate of the worst layer's condition number that becomes it as s and beta grow.
 """
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, Self, TypeAlias, TypeVar, runtime_checkable
 
 import numpy as np
+import scipy.linalg
 
 from shoal._scalars import FloatArray
-from shoal.theory.linear._gauge import Point, assemble, pulled_back, soft_condition
-from shoal.theory.linear._normal import Normal
-from shoal.theory.linear._shears import Linearization, Target, equations, middle
+from shoal.theory.linear._layer import Layer
 
 STAGES = ((2.0, 2.0), (6.0, 6.0), (16.0, 24.0))  # (Schatten exponent, sharpness) of the objective, in turn
 MEMORY = 12
-ON = 1e-7  # a trial point within this of the equations counts as on them; Newton's method ends every search
-ROUGH = 1e-3  # to which its steps are solved, where that is a choice
+ROUGH = 1e-3  # to which chord steps are solved, where that is a choice
+DAMPING = 1e-14  # of J J^T, relative to its mean eigenvalue
+Solver: TypeAlias = Callable[[FloatArray], FloatArray]
 
 
 @dataclass(frozen=True)
@@ -31,68 +37,145 @@ class Effort:
     patience: float = 1e-3  # stop a stage once ten steps gained less than this in log κ
 
 
-def off_by(target: Target, blocks: list[FloatArray]) -> tuple[FloatArray, float]:
-    """The equations' values and their size relative to M and M^{-1}."""
-    with np.errstate(
-        over="ignore", invalid="ignore"
-    ):  # a step too far: its size is inf or nan, and it is not taken
-        return _off_by(target, blocks)
+@dataclass(frozen=True, eq=False)
+class Point:
+    """The unknowns of a search, or a step of them: blocks of layers and their log-scales, left ones first."""
+
+    blocks: list[FloatArray]
+    scales: list[FloatArray]
+
+    def moved(self, step: "Point", size: float) -> "Point":
+        """This point plus size * step."""
+        add = lambda a, b: [x + size * y for x, y in zip(a, b, strict=True)]  # noqa: E731
+        return Point(add(self.blocks, step.blocks), add(self.scales, step.scales))
+
+    def vector(self) -> FloatArray:
+        """All numbers in one vector."""
+        return np.concatenate([a.ravel() for a in (*self.blocks, *self.scales)])
+
+    def like(self, vector: FloatArray) -> "Point":
+        """A vector as a point with these shapes."""
+        parts = np.split(vector, np.cumsum([a.size for a in (*self.blocks, *self.scales)])[:-1])
+        arrays = [v.reshape(a.shape) for v, a in zip(parts, (*self.blocks, *self.scales), strict=True)]
+        return Point(arrays[: len(self.blocks)], arrays[len(self.blocks) :])
 
 
-def _off_by(target: Target, blocks: list[FloatArray]) -> tuple[FloatArray, float]:
-    m, g = middle(target, blocks)
-    f = equations(target, m, g).astype(np.float64)
-    m, g = m.astype(np.float64), g.astype(np.float64)
-    count = target.p * target.p - target.p
-    scale = (np.linalg.norm(m[: target.p, : target.p]), np.linalg.norm(g))
-    parts = (
-        np.linalg.norm(f[:count]) / max(scale[0], 1e-300),
-        np.linalg.norm(f[count:]) / max(scale[1], 1e-300),
-    )
-    return f, float(max(parts))
+@runtime_checkable
+class Slope(Protocol):
+    """J, the derivative of the equations' values by the unknowns, at one point."""
+
+    def push(self, step: Point, /) -> FloatArray:
+        """J times a change of the unknowns."""
+        ...
+
+    def pull(self, multiplier: FloatArray, /) -> Point:
+        """J^T times a vector of multipliers of the equations."""
+        ...
+
+    def solve(self, r: FloatArray, tolerance: float = ..., /) -> FloatArray | None:
+        """(J J^T)^{-1} r, to the relative `tolerance` where that is a choice; None where no solver gets there."""
+        ...
+
+    @property
+    def exact(self) -> bool:
+        """Whether `solve` has a factor, so that chord steps may go on using it."""
+        ...
 
 
-def newton(
-    target: Target,
-    point: Point,
-    *,
-    tolerance: float = 1e-14,
-    steps: int = 10,
-    measured: Target | None = None,
-) -> Point | None:
-    """The nearest solution by Gauss-Newton steps of least norm; None where they do not get there.
+@runtime_checkable
+class Equations(Protocol):
+    """Equations at one point. `values`: theirs; `size`: of these, relative; inf or nan where a number is not finite.
 
-    `measured`: the same target in extended precision, in which the equations are then evaluated.
+    `near`: a trial point of descent within this size counts as a solution (Newton's method ends every search);
+    `damping`: of the solver that brings trial points back.
     """
-    f, size = off_by(measured or target, point.blocks)
-    for _ in range(steps):
-        if size < tolerance:
-            return point
-        if not np.isfinite(size):
-            return None
-        line = Linearization(target, point.blocks)
-        solved = Normal(line).solve(f)
-        if solved is None:
-            return None
-        step = line.pull(solved)
-        trial = Point([b - s for b, s in zip(point.blocks, step, strict=True)], point.scales)
-        f_new, new = off_by(measured or target, trial.blocks)
-        if not new < 0.9 * size:
-            return point if size < 100 * tolerance else None
-        point, f, size = trial, f_new, new
-    return point if size < 100 * tolerance else None
+
+    point: Point
+    values: FloatArray
+    near: float
+    damping: float
+
+    @property
+    def size(self) -> float:
+        """The size of the values."""
+        ...
+
+    def at(self, point: Point, /) -> Self:
+        """The same equations at another point."""
+        ...
+
+    def layers(self) -> tuple[Layer, ...] | None:
+        """The layers of a solution; None where a scale is not positive."""
+        ...
+
+    def slope(self, damping: float = ..., /) -> Slope:
+        """J here."""
+        ...
+
+    def gradient(self, slope: Any, bars: list[Layer], /) -> Point:
+        """The gradient by the unknowns, from the derivatives with respect to each layer's block and log-scale."""
+        ...
+
+    def seen_from(self, other: Any, /) -> FloatArray:
+        """The values in the units that they have at the point `other`."""
+        ...
 
 
-def lower_conditions(target: Target, point: Point, effort: Effort) -> Point:
-    """A solution near `point` (a solution) whose worst layer is better conditioned; never a worse one."""
+_E = TypeVar("_E", bound=Equations)
+
+
+def newton(here: _E, *, tolerance: float = 1e-14, steps: int = 10) -> _E | None:
+    """The nearest solution by Gauss-Newton steps of least norm; None where they do not get there."""
+    with np.errstate(all="ignore"):  # a step too far: its size is inf or nan, and it is not taken
+        for _ in range(steps):
+            if here.size < tolerance or not np.isfinite(here.size):
+                break
+            slope = here.slope(DAMPING)
+            solved = slope.solve(here.values)
+            if solved is None:
+                return None
+            trial = here.at(here.point.moved(slope.pull(solved), -1.0))
+            if not trial.size < 0.9 * here.size:
+                break
+            here = trial
+    return here if here.size < 100 * tolerance else None
+
+
+def follow(
+    path: Callable[[float, Point], _E], point: Point, *, ease: int, limit: int, last: float = 1e-10
+) -> tuple[_E | None, float]:
+    """From a solution of path(0) to one of path(1): steps halve on failure and grow by half on success.
+
+    `ease` descent steps after each step keep the layers well conditioned on the way; `last`: the tolerance at the end.
+    **Returns:** the solution, None where the steps got too small; how far they came.
+    """
+    t, step = 0.0, 0.25
+    for _ in range(limit):
+        ahead = min(1.0, t + step)
+        found = newton(path(ahead, point), tolerance=1e-10 if ahead < 1.0 else last, steps=6)
+        if found is None or found.layers() is None:
+            step *= 0.5
+            if step < 1e-7:
+                break
+            continue
+        if ahead == 1.0:
+            return found, ahead
+        t, point = ahead, (lower_conditions(found, Effort(ease)) if ease else found.point)
+        step *= 1.5
+    return None, t
+
+
+def lower_conditions(here: Equations, effort: Effort) -> Point:
+    """A solution near `here` (a solution) whose worst layer is better conditioned; never a worse one."""
     deadline = time.monotonic() + effort.seconds
-    best, best_value = point, _worst(target, point)
+    point = best = here.point
+    best_value = worst_condition(here.layers())
     for objective in STAGES:
-        here = _here(target, point, objective)
-        if here is None:
+        place = _place(here.at(point), objective)
+        if place is None:
             break
-        point = descend(here, effort, deadline).point
-        value = _worst(target, point)
+        last = _descend(place, effort, deadline).here
+        point, value = last.point, worst_condition(last.layers())
         if value < best_value:
             best, best_value = point, value
         if time.monotonic() > deadline:
@@ -100,74 +183,81 @@ def lower_conditions(target: Target, point: Point, effort: Effort) -> Point:
     return best
 
 
-def _worst(target: Target, point: Point) -> float:
-    made = assemble(target, point)
-    return np.inf if made is None else max(layer.condition() for layer in made.layers)
+def worst_condition(layers: tuple[Layer, ...] | None) -> float:
+    """The largest condition number; infinite where there are no layers."""
+    return np.inf if layers is None else max(layer.condition() for layer in layers)
 
 
-@runtime_checkable
-class Place(Protocol):
-    """An accepted point as `descend` sees it; `point` has `vector()` and `like(vector)`."""
+def cholesky_solver(normal: FloatArray, damping: float = DAMPING) -> Solver | None:
+    """r -> (N + damping * mean diagonal * I)^{-1} r, the damping raised until there is a factor; None if there is none."""
+    if not np.all(np.isfinite(normal)):
+        return None
+    mean = float(np.trace(normal)) / max(len(normal), 1)
+    for attempt in range(6):
+        shifted = normal.copy()
+        shifted[np.diag_indices_from(shifted)] += damping * mean * 100.0**attempt
+        try:
+            factor: Any = scipy.linalg.cho_factor(shifted, lower=True, overwrite_a=True, check_finite=False)
+        except np.linalg.LinAlgError:
+            continue
+        return lambda r: scipy.linalg.cho_solve(factor, r, check_finite=False)
+    return None
 
-    point: Any
+
+@dataclass(frozen=True, eq=False)
+class _Place:
+    """An accepted point of the descent: objective, projected gradient, and J, which brings trial points back."""
+
+    here: Equations
+    slope: Slope
+    objective: tuple[float, float]
     value: float
     gradient: FloatArray
 
-    def project(self, step: Any) -> Any:
-        """The part of a step that keeps the equations, to first order."""
-        ...
-
-    def trial(self, direction: Any, size: float, bound: float) -> "Place | None":
+    def trial(self, direction: Point, size: float, bound: float) -> "_Place | None":
         """The place a step away, brought back to the solutions; None where its objective is above `bound`."""
-        ...
+        with np.errstate(all="ignore"):
+            here = self._returned(self.here.at(self.here.point.moved(direction, size)))
+            return None if here is None else _place(here, self.objective, bound)
 
-
-class _Here:
-    """An accepted point: objective, projected gradient, and the solver that brings trial points back."""
-
-    def __init__(
-        self, target: Target, point: Point, value: float, objective: tuple[float, float], normal: Normal
-    ):
-        self.target, self.point, self.value, self.objective = target, point, value, objective
-        self.normal = normal
-        self.gradient: FloatArray = np.zeros(0)
-
-    def project(self, step: Point) -> Point:
-        """The part of a step that keeps the equations, to first order (the whole step where no solver gets there)."""
-        line = self.normal.line
-        solved = self.normal.solve(line.push(step.blocks))
-        if solved is None:
-            return step
-        back = line.pull(solved)
-        return Point([s - b for s, b in zip(step.blocks, back, strict=True)], step.scales)
-
-    def trial(self, direction: Point, size: float, bound: float) -> "_Here | None":
-        """The place a step away, brought back to the solutions; None where its objective is above `bound`."""
-        point = self._returned(self.point.moved(direction, size))
-        return None if point is None else _here(self.target, point, self.objective, bound)
-
-    def _returned(self, point: Point) -> Point | None:
-        """`point` brought back to the solutions: by chord steps where there is a factor, else by Newton's."""
-        normal = self.normal
-        f, size = off_by(self.target, point.blocks)
+    def _returned(self, here: Equations) -> Equations | None:
+        """A solution near: by chord steps where J has a factor, else by Newton's."""
+        slope = self.slope
         for _ in range(12):
-            if size < ON:
-                return point
-            solved = normal.solve(f, ROUGH)
+            if here.size < here.near:
+                return here
+            solved = slope.solve(here.seen_from(self.here), ROUGH) if np.isfinite(here.size) else None
             if solved is None:
                 return None
-            step = normal.line.pull(solved)
-            point = Point([b - s for b, s in zip(point.blocks, step, strict=True)], point.scales)
-            f, new = off_by(self.target, point.blocks)
-            if not new < 0.6 * size:
+            back = here.at(here.point.moved(slope.pull(solved), -1.0))
+            if not back.size < 0.6 * here.size:
                 return None
-            size = new
-            if not normal.factored and size >= ON:
-                normal = Normal(Linearization(self.target, point.blocks))
+            here = back
+            if not slope.exact and here.size >= here.near:
+                slope = here.slope(here.damping)
         return None
 
 
-def descend(here: Place, effort: Effort, deadline: float) -> Place:
+def _place(here: Equations, objective: tuple[float, float], bound: float = np.inf) -> _Place | None:
+    """The place of a solution; None where its objective is above `bound` or nothing can be solved there."""
+    layers = here.layers()
+    if layers is None:
+        return None
+    value, bars = soft_condition(layers, *objective)
+    if not (np.isfinite(value) and value <= bound):
+        return None
+    slope = here.slope(here.damping)
+    gradient = _projected(slope, here.gradient(slope, bars))
+    return None if gradient is None else _Place(here, slope, objective, value, gradient.vector())
+
+
+def _projected(slope: Slope, step: Point) -> Point | None:
+    """The part of a step that keeps the equations, to first order; None where no solver gets there."""
+    solved = slope.solve(slope.push(step))
+    return None if solved is None else step.moved(slope.pull(solved), -1.0)
+
+
+def _descend(here: _Place, effort: Effort, deadline: float) -> _Place:
     """Limited-memory BFGS inside the solutions, from an accepted point; the last accepted one."""
     memory: list[tuple[FloatArray, FloatArray]] = []
     history: list[float] = []
@@ -175,11 +265,12 @@ def descend(here: Place, effort: Effort, deadline: float) -> Place:
     for _ in range(effort.steps):
         if time.monotonic() > deadline:
             break
-        point = here.point
+        point = here.here.point
         history.append(here.value)
         if len(history) > 10 and history[-11] - history[-1] < effort.patience:
             break
-        direction = here.project(point.like(-_two_loop(here.gradient, memory)))
+        steepest = point.like(-_two_loop(here.gradient, memory))
+        direction = _projected(here.slope, steepest) or steepest
         slope = float(direction.vector() @ here.gradient)
         if not slope < 0:
             memory.clear()
@@ -201,7 +292,7 @@ def descend(here: Place, effort: Effort, deadline: float) -> Place:
                 break
             memory.clear()
             continue
-        s, y = trial.point.vector() - point.vector(), trial.gradient - here.gradient
+        s, y = trial.here.point.vector() - point.vector(), trial.gradient - here.gradient
         if s @ y > 1e-10 * np.linalg.norm(s) * np.linalg.norm(y):
             memory.append((s, y))
             del memory[:-MEMORY]
@@ -209,26 +300,28 @@ def descend(here: Place, effort: Effort, deadline: float) -> Place:
     return here
 
 
-def _here(
-    target: Target,
-    point: Point,
-    objective: tuple[float, float],
-    bound: float = np.inf,
-) -> _Here | None:
-    """The place at a point of the solutions; None where its objective is above `bound` or nothing can be solved there."""
-    made = assemble(target, point)
-    if made is None:
-        return None
-    value, bars = soft_condition(made.layers, *objective)
-    if not (np.isfinite(value) and value <= bound):
-        return None
-    here = _Here(target, point, value, objective, Normal(Linearization(target, point.blocks)))
-    raw = pulled_back(target, here.normal.line, made, bars)
-    projected = here.project(raw)
-    if projected is raw:
-        return None
-    here.gradient = projected.vector()
-    return here
+def soft_condition(layers: tuple[Layer, ...], power: float, sharpness: float) -> tuple[float, list[Layer]]:
+    """log of the smooth worst condition number, and its gradient as one `Layer` of derivatives a layer."""
+    stack = np.stack([layer.matrix() for layer in layers])
+    if not np.all(np.isfinite(stack)):
+        return np.inf, []
+    u, s, vt = np.linalg.svd(stack)
+    if not np.all(s > 1e-300):  # 1 / s would overflow: no descent
+        return np.inf, []
+    top, low = s[:, :1], s[:, -1:]
+    large, small = (s / top) ** (2 * power), (low / s) ** (2 * power)
+    sums = large.sum(1, keepdims=True), small.sum(1, keepdims=True)
+    logs = (np.log(top) - np.log(low) + (np.log(sums[0]) + np.log(sums[1])) / (2 * power))[:, 0]
+    weights = np.exp(sharpness * (logs - logs.max()))
+    value = float(logs.max() + np.log(weights.sum()) / sharpness)
+    rates = (large / sums[0] - small / sums[1]) / s * (weights / weights.sum())[:, None]
+    gradient = (u * rates[:, None, :]) @ vt
+    out: list[Layer] = []
+    for layer, g in zip(layers, gradient, strict=True):
+        p = layer.kept
+        block, diagonal = (g[p:, :p], g[p:, p:]) if layer.kind == "lower" else (g[:p, p:], g[:p, :p])
+        out.append(Layer(layer.kind, block, np.diag(diagonal) * np.exp(layer.log_scale)))
+    return value, out
 
 
 def _two_loop(gradient: FloatArray, memory: list[tuple[FloatArray, FloatArray]]) -> FloatArray:

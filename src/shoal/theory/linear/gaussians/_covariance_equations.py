@@ -10,17 +10,15 @@ X_bb = S^{1/2} (I + Z Z^T) S^{1/2} and (X^{-1})_aa = Σ_aa^{-1/2} (I + Z^T Z) Σ
 have one spectrum, all >= 1, but for a single 1 more in the larger half where n is odd. Widely graded ones exist.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Any
 
 import numpy as np
 import scipy.linalg
 
 from shoal._scalars import FloatArray, IntArray
-from shoal.theory.linear._gauge import Point
 from shoal.theory.linear._layer import Kind, Layer, kinds
+from shoal.theory.linear._search import DAMPING, Point, cholesky_solver
 from shoal.theory.linear._shears import kron_sum
 
 
@@ -47,6 +45,14 @@ class Root:
         return self.moved(j + 1)
 
 
+def root_of(covariance: FloatArray, p: int, count: int) -> Root:
+    """Cholesky's factor and its inverse, with the columns' scales taken out first."""
+    scale = np.sqrt(np.diag(covariance))
+    lower = np.linalg.cholesky(covariance / scale / scale[:, None])
+    inverse = scipy.linalg.solve_triangular(lower, np.eye(len(lower)), lower=True)
+    return Root(scale[:, None] * lower, inverse / scale, p, count)
+
+
 @lru_cache(maxsize=64)
 def above(size: int) -> tuple[IntArray, IntArray]:
     """Rows and columns of the entries above the diagonal."""
@@ -58,8 +64,11 @@ def unknowns(layers: tuple[Layer, ...]) -> Point:
     return Point([layer.block for layer in layers[:-1]], [layer.log_scale for layer in layers[:-2]])
 
 
-class Whitened:
+class CovarianceEquations:
     """Q C, X and X^{-1} at a point; `values`: the equations as correlations, so that their size means something."""
+
+    near = 1e-9
+    damping = 1e-13
 
     def __init__(self, root: Root, point: Point):
         self.root, self.point = root, point
@@ -76,7 +85,7 @@ class Whitened:
             np.sqrt(np.diag(self.x)[self.b]),
             np.sqrt(np.diag(self.k)[self.a]),
         )  # rate = 1 / γ
-        self.values = self.weighed(self, self.x[self.b, self.b], self.k[self.a, self.a])
+        self.values = self.seen_from(self)
 
     @cached_property
     def size(self) -> float:
@@ -85,7 +94,7 @@ class Whitened:
         finite = np.all(np.isfinite(self.beta)) and np.all(np.isfinite(self.rate)) and np.isfinite(worst)
         return worst if finite else np.inf
 
-    def weighed(self, at: "Whitened", b: FloatArray, a: FloatArray) -> FloatArray:
+    def weighed(self, at: "CovarianceEquations", b: FloatArray, a: FloatArray) -> FloatArray:
         """The entries above the diagonals of two matrices, as correlations with the scales of the point `at`."""
         return np.concatenate([(m / s / s[:, None])[above(len(s))] for m, s in ((b, at.beta), (a, at.rate))])
 
@@ -96,14 +105,39 @@ class Whitened:
         front = [Layer(k, b, s) for k, b, s in zip(every[:-1], self.point.blocks, scales, strict=True)]
         return (*front, Layer(every[-1], self.x[self.a, self.b] / self.beta, -np.log(self.rate)))
 
+    def at(self, point: Point) -> "CovarianceEquations":
+        """The same equations at another point."""
+        return CovarianceEquations(self.root, point)
 
-class Slope:
+    def seen_from(self, other: "CovarianceEquations") -> FloatArray:
+        """The values in the units that they have at the point `other`."""
+        return self.weighed(other, self.x[self.b, self.b], self.k[self.a, self.a])
+
+    def slope(self, damping: float = DAMPING) -> "CovarianceSlope":
+        """J here."""
+        return CovarianceSlope(self, damping)
+
+    def gradient(self, slope: "CovarianceSlope", bars: list[Layer]) -> Point:
+        """The gradient by the unknowns, from the derivatives with respect to each layer's block and log-scale."""
+        x_bar, k_bar = np.zeros_like(self.x), np.zeros_like(self.x)
+        last, block = bars[-1], self.x[self.a, self.b] / self.beta
+        x_bar[self.a, self.b] = last.block / self.beta
+        beta_bar = (bars[-2].log_scale - np.sum(last.block * block, axis=0)) / self.beta
+        x_bar[self.b, self.b] = np.diag(beta_bar / (2 * self.beta))
+        k_bar[self.a, self.a] = np.diag(-last.log_scale / (2 * self.rate**2))
+        own = Point([bar.block for bar in bars[:-1]], [bar.log_scale for bar in bars[:-2]])
+        return own.moved(slope.adjoint(x_bar, k_bar), 1.0)
+
+
+class CovarianceSlope:
     """dX = -(K + K^T) with K = sum_j R_j dM_j H_j X and d(X^{-1}) = X^{-1} (K + K^T) X^{-1}, at one point.
 
     R_j = (M_j ... M_{m-1})^{-1} and H_j = M_{j+1} ... M_{m-1}.
     """
 
-    def __init__(self, here: Whitened):
+    exact = True
+
+    def __init__(self, here: CovarianceEquations, damping: float = DAMPING):
         self.here, root = here, here.root
         n = len(root.root)
         r, h = np.eye(n), np.eye(n)
@@ -119,6 +153,7 @@ class Slope:
             r[:, moved] /= scale
             r[:, kept] -= r[:, moved] @ block
             self.left.insert(0, (r, here.k @ r))
+        self.solver = cholesky_solver(self._normal(), damping)
 
     def push(self, step: Point) -> FloatArray:
         """J times a change of the unknowns."""
@@ -159,22 +194,9 @@ class Slope:
             bar[part, part] = inner / s / s[:, None]
         return self.adjoint(*bars)
 
-    def solver(self, damping: float = 1e-14) -> Callable[[FloatArray], FloatArray] | None:
-        """A function r -> (J J^T + damping * mean diagonal * I)^{-1} r; None where J J^T has no such factor."""
-        normal = self._normal()
-        if not np.all(np.isfinite(normal)):
-            return None
-        mean = float(np.trace(normal)) / max(len(normal), 1)
-        for attempt in range(6):
-            shifted = normal + damping * mean * 100.0**attempt * np.eye(len(normal))
-            try:
-                factor: Any = scipy.linalg.cho_factor(
-                    shifted, lower=True, overwrite_a=True, check_finite=False
-                )
-            except np.linalg.LinAlgError:
-                continue
-            return lambda r: scipy.linalg.cho_solve(factor, r, check_finite=False)
-        return None
+    def solve(self, r: FloatArray, tolerance: float = 0.0) -> FloatArray | None:
+        """(J J^T)^{-1} r by a Cholesky factor, whatever the tolerance; None where there is none."""
+        return None if self.solver is None else self.solver(r)
 
     def _normal(self) -> FloatArray:
         here, root = self.here, self.here.root

@@ -1,6 +1,6 @@
 """Certificates: rigorous bounds on how far a product of float64 layers is from T, and whether an exact one is near.
 
-Nothing here is shared with the factorization: plain arrays go in, python-flint encloses them (`_ball.py`), and the theorem
+Nothing here is shared with the factorization: plain arrays go in, python-flint encloses them (`_balls.py`), and the theorem
 is `_existence.py`'s. T = diag(signs) times the layers' product in the order (kept, rest), exp(log_scale) enclosed too.
 """
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from shoal._errors import InputError
 from shoal._scalars import FloatArray, IntArray
-from shoal.theory.linear._ball import (
+from shoal.theory.linear.certify._balls import (
     BallLayer,
     ball_layer,
     balls,
@@ -26,7 +26,7 @@ from shoal.theory.linear._ball import (
     shown,
     up,
 )
-from shoal.theory.linear._existence import LIMIT, Kantorovich, kantorovich
+from shoal.theory.linear.certify._existence import LIMIT, Kantorovich, kantorovich
 
 Existence: TypeAlias = Literal["proved", "not proved", "not attempted"]
 BITS, MOST_BITS = 128, 1024

@@ -28,8 +28,8 @@ from typing import Any
 
 import numpy as np
 
-from shoal.theory.linear._ball import BallLayer, load_flint, spectral
-from shoal.theory.linear._singular import Around, by_balls, by_rounding
+from shoal.theory.linear.certify._balls import BallLayer, load_flint, spectral
+from shoal.theory.linear.certify._singular import Around, by_balls, by_rounding
 
 BALLS_LIMIT, LIMIT = 24, 64
 FAR = 8  # binary digits from which a scalar is taken out of T

@@ -15,7 +15,7 @@ import numpy as np
 import scipy.linalg
 
 from shoal._scalars import FloatArray
-from shoal.theory.linear._ball import BallLayer, balls, centres, frobenius, load_flint
+from shoal.theory.linear.certify._balls import BallLayer, balls, centres, frobenius, load_flint
 
 UNIT = 2.0**-53  # a float64 operation's relative error
 UNDERFLOW = 2.0**-800  # more than all underflows together, for entries within LARGE

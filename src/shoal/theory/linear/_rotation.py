@@ -1,7 +1,11 @@
-"""Rotations and permutations as six additive layers, in closed form: Theorem A of theory.md, section 2.2.
+"""Theorem A: rotations as six additive couplings, in closed form (theory.md 2.2), and what follows from it: eleven for all T.
 
 Every T in SO(2d) is L U L U L U with all block norms at most 3, so that no layer's condition exceeds
 ((3 + sqrt 13) / 2)^2 < 10.91, whatever the size. One CS decomposition and one real Schur form.
+
+For every T with det > 0 (theory.md 2.3, the SVD route): T = O1 diag(s1, s2) O2 with the singular values ascending and
+O1, O2 rotations, each six layers; the two inner layers and the singular values merge into one upper and one lower layer.
+Every layer has κ <= 49 max(1, σ1) max(1, 1/σn).
 """
 
 from typing import Any
@@ -34,6 +38,20 @@ def rotation_layers(matrix: FloatArray) -> tuple[Layer, ...]:
     lower = phi @ w + wpsi @ g @ (np.eye(d) - cosine[:, None] * small_phi) @ hp @ w
     upper = w.T - wpsi.T @ h @ gp @ w.T
     return additive(wpsi - u, -wpsi.T, lower, upper, -w, w.T - v)
+
+
+def svd_layers(u: FloatArray, s: FloatArray, vt: FloatArray) -> tuple[Layer, ...]:
+    """L U L U L U L U L U L for U diag(s) V^T, det > 0 and n even, from its singular value decomposition."""
+    u, s, vt = u[:, ::-1].copy(), s[::-1], vt[::-1].copy()
+    if np.linalg.slogdet(u)[0] < 0:
+        u[:, 0], vt[0] = -u[:, 0], -vt[0]
+    d = len(s) // 2
+    left, turned = rotation_layers(u), rotation_layers(vt.T)
+    back = [Layer(layer.kind, -layer.block, layer.log_scale) for layer in turned[::-1]]
+    low, high = s[:d], s[d:]
+    upper = Layer("upper", left[5].block + low[:, None] * back[0].block / high, np.log(low))
+    lower = Layer("lower", high[:, None] * back[1].block, np.log(high))
+    return (*left[:5], upper, lower, *back[2:])
 
 
 def additive(*blocks: FloatArray) -> tuple[Layer, ...]:

@@ -1,0 +1,4 @@
+"""Rigorous bounds on computed factorizations, in ball arithmetic; nothing here is shared with what computes them."""
+
+from shoal.theory.linear.certify._certificate import FactorizationCertificate as FactorizationCertificate
+from shoal.theory.linear.certify._certificate import certify as certify
