@@ -16,10 +16,10 @@ import numpy as np
 from _targets import TARGETS, eight_gaussians, rings
 
 from shoal.conditioning import compute
+from shoal.distributions import wasserstein
 from shoal.records import read_record, system_info, write_record
 from shoal.theory import universal
-from shoal.theory.universal._deeper import RESOLUTIONS, _conditions
-from shoal.theory.universal._transport import transport
+from shoal.theory.universal._transport import RESOLUTIONS, _conditions, transport
 
 DRAWS = {
     **{name: TARGETS[name] for name in ("checkerboard", "moons", "pinwheel")},
@@ -35,7 +35,7 @@ def measured(draw: Any, flow: Any, rng: np.random.Generator) -> dict[str, float]
     squares = []
     for part in z:
         x = np.asarray(compute(lambda f, v: f.forward(v), flow, part, precision="float64"))
-        squares.append(universal.wasserstein(x, draw(rng, POINTS)) ** 2)
+        squares.append(wasserstein(x, draw(rng, POINTS)) ** 2)
     return summary(squares)
 
 
@@ -52,9 +52,7 @@ def row(name: str) -> dict[str, Any]:
     draw, rng = DRAWS[name], np.random.default_rng(SEED)
     x = draw(rng, ROWS)
     weights = np.full(ROWS, 1 / ROWS)
-    floor = summary(
-        [universal.wasserstein(draw(rng, POINTS), draw(rng, POINTS)) ** 2 for _ in range(REPEATS)]
-    )
+    floor = summary([wasserstein(draw(rng, POINTS), draw(rng, POINTS)) ** 2 for _ in range(REPEATS)])
     out: dict[str, Any] = {"target": name, "floor": floor, "two": [], "deeper": []}
     for epsilon in EPSILONS:
         made = universal.construct(x, epsilon, key=jr.key(SEED), dtype="float64")

@@ -30,7 +30,7 @@ from _resume import earlier
 from _targets import TARGETS, FloatArray, eight_gaussians, rings
 
 from shoal.records import system_info, to_plain, write_record
-from shoal.theory.universal import Certificate, construct
+from shoal.theory.universal import W2Certificate, construct
 
 DType = Literal["float32", "float64"]
 ROOT = Path(__file__).resolve().parents[1]
@@ -64,7 +64,7 @@ def settings() -> list[tuple[str, int, int, float]]:
     ]
 
 
-def figures(found: Certificate, seconds: float) -> dict[str, Any]:
+def figures(found: W2Certificate, seconds: float) -> dict[str, Any]:
     """The parts of a certificate that a row holds."""
     record = found.to_record()
     kept = ("w2_bound", "w2_measured", "statistical", "terms", "atoms")

@@ -76,7 +76,7 @@ def test_a_wrong_step_is_seen_by_the_measurement() -> None:
     c = made.certificate
     moved = made.atoms.points[made.staircase.order].copy()
     moved[::10] += 1.0
-    from shoal.theory.universal._measure import measured_w2
+    from shoal.theory.universal._w2_certificate import measured_w2
 
     again = measured_w2(
         lambda z: np.asarray(made.flow.forward(z)),

@@ -11,9 +11,8 @@ from scipy.stats import kstest
 from shoal import flows
 from shoal.bijections.transformers import _rational_quadratic as rq
 from shoal.theory import universal
-from shoal.theory.universal import _deeper, _monotone_fit
-from shoal.theory.universal._monotone_fit import spline_raw
-from shoal.theory.universal._transport import transport
+from shoal.theory.universal import _transport
+from shoal.theory.universal._transport import spline_raw, transport
 from tests.theory.universal.targets import TARGETS
 
 BINS, BOUND = 24, 6.0
@@ -25,7 +24,7 @@ def moved(raw: np.ndarray, x: np.ndarray) -> np.ndarray:
 
 
 def test_constants_are_those_of_the_splines() -> None:
-    assert (_monotone_fit.MIN_BIN, _monotone_fit.MIN_DERIVATIVE) == (rq.MIN_BIN, rq.MIN_DERIVATIVE)
+    assert (_transport.MIN_BIN, _transport.MIN_DERIVATIVE) == (rq.MIN_BIN, rq.MIN_DERIVATIVE)
 
 
 @pytest.mark.usefixtures("x64")
@@ -93,7 +92,7 @@ def test_construct_with_more_layers(tmp_path, monkeypatch) -> None:
     flows.save(made.flow, tmp_path / "model")
     again = flows.load(tmp_path / "model")
     np.testing.assert_array_equal(again.log_prob(x[:50]), made.flow.log_prob(x[:50]))
-    monkeypatch.setattr(_deeper, "RESOLUTIONS", _deeper.RESOLUTIONS[:1])
+    monkeypatch.setattr(_transport, "RESOLUTIONS", _transport.RESOLUTIONS[:1])
     with pytest.raises(
         ValueError, match=r"is not reached by 4 layers: the smallest distance measured is 0\.\d+"
     ):

@@ -16,12 +16,11 @@ from shoal.bijections import (
     KnotConditioner,
     Partition,
 )
-from shoal.theory.universal import wasserstein
+from shoal.distributions import wasserstein
 from shoal.theory.universal._atoms import distinct, quantize
 from shoal.theory.universal._conditions import conditions
-from shoal.theory.universal._distance import statistical_w2
 from shoal.theory.universal._staircase import Staircase, cell_borders, pushed, widest_gap
-from shoal.theory.universal._terms import ramp_masses
+from shoal.theory.universal._w2_certificate import statistical_w2
 
 
 def staircase(d: int, seed: int, delta: float = 0.2) -> Staircase:
@@ -87,7 +86,7 @@ def test_ramp_masses_keep_their_digits() -> None:
             float(mpmath.ncdf(mpmath.mpf(c) + h) - mpmath.ncdf(mpmath.mpf(c) - h))
             for c, h in ((-7.0, 1e-6), (6.0, 1e-9))
         ]
-    np.testing.assert_allclose(ramp_masses(far), exact, rtol=1e-6)
+    np.testing.assert_allclose(far.ramp_masses(), exact, rtol=1e-6)
 
 
 def test_the_push_is_the_least_one() -> None:

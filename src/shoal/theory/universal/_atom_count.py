@@ -12,9 +12,8 @@ import numpy as np
 from shoal._errors import InputError
 from shoal.theory.universal._atoms import Atoms, quantize
 from shoal.theory.universal._inputs import DType
-from shoal.theory.universal._staircase import Staircase
-from shoal.theory.universal._terms import Terms, terms
-from shoal.theory.universal._two_layer import Unresolved, least_budget, staircase
+from shoal.theory.universal._staircase import Staircase, Unresolved, box_diameter, staircase
+from shoal.theory.universal._w2_certificate import Terms, terms
 
 MOST_ATOMS = 100_000
 SHARE = 0.7  # of epsilon that the quantization may take
@@ -116,4 +115,18 @@ def _smallest(tried: list[Atoms], epsilon: float, extra: int, dtype: DType, poin
 
 
 def _least(tried: list[Atoms], extra: int, dtype: DType) -> float:
-    return 1.001 * min(least_budget(atoms, extra, dtype) + atoms.quantization for atoms in tried)
+    return 1.001 * min(_least_budget(atoms, extra, dtype) + atoms.quantization for atoms in tried)
+
+
+def _least_budget(atoms: Atoms, extra: int, dtype: DType) -> float:
+    """The smallest budget, to 5 %, for which the dtype resolves a construction that keeps it; infinite if there is none."""
+    high = 2 * max(box_diameter(atoms.points), 1e-12)
+    low, found = 1e-12 * high, np.inf
+    while high / low > 1.05:
+        middle = float(np.sqrt(low * high))
+        made = staircase(atoms, middle, extra, dtype)
+        if isinstance(made, Unresolved) or terms(made, atoms, extra, dtype).construction > middle:
+            low = middle
+        else:
+            high = found = middle
+    return found

@@ -14,11 +14,10 @@ from scipy.special import ndtr
 from shoal._scalars import FloatArray
 from shoal.theory.universal._figure import Figure
 from shoal.theory.universal._staircase import Staircase
-from shoal.theory.universal._terms import ramp_masses
 
 
 @dataclass(frozen=True)
-class Conditions:
+class StaircaseConditions:
     """kappa of one map: on `cells`; on ramps `least`, `median` and `largest`; `mass`: of all ramps; `at99`: 99 % quantile.
 
     Quantiles are over the latent Gaussian, leaving out the tails of x beyond the plateaus (their probability is
@@ -37,9 +36,9 @@ class Conditions:
         return {name: getattr(self, name).to_record() for name in self.__dataclass_fields__}
 
 
-def conditions(made: Staircase) -> dict[str, Conditions]:
+def conditions(made: Staircase) -> dict[str, StaircaseConditions]:
     """Of "layer 1", "layer 2" (forward order) and their "composition"."""
-    eta = ramp_masses(made)
+    eta = made.ramp_masses()
     gaps = np.diff(made.position)
     width = np.maximum(gaps - 2 * made.plateau, np.finfo(float).tiny)
     s = np.diff(made.a, axis=0) / (2 * made.half)[:, None]
@@ -61,17 +60,17 @@ def conditions(made: Staircase) -> dict[str, Conditions]:
     }
 
 
-def _summary(cells: float, ramps: FloatArray, masses: FloatArray) -> Conditions:
+def _summary(cells: float, ramps: FloatArray, masses: FloatArray) -> StaircaseConditions:
     total = float(masses.sum())
     if len(ramps) == 0:
         same = Figure(float(cells), "exact")
-        return Conditions(same, same, same, same, Figure(0.0, "exact"), same)
+        return StaircaseConditions(same, same, same, same, Figure(0.0, "exact"), same)
     order = np.argsort(ramps)
     above = np.cumsum(masses[order][::-1])[::-1]  # mass at this kappa or more
     worse = order[above >= 0.01]
     at99 = float(cells if len(worse) == 0 else max(cells, ramps[worse[-1]]))
     exact = lambda value: Figure(float(value), "exact")  # noqa: E731
-    return Conditions(
+    return StaircaseConditions(
         exact(cells),
         exact(ramps.min()),
         exact(np.median(ramps)),

@@ -1,5 +1,6 @@
 """`construct`: a sample and a distance in, a flow of two couplings and its certificate out ([KMR] Theorem 1)."""
 
+from dataclasses import dataclass
 from typing import Any, Literal, overload
 
 import jax.numpy as jnp
@@ -15,18 +16,33 @@ from shoal.bijections import (
     ExponentialScale,
     KnotConditioner,
     Partition,
+    ReLUNetwork,
 )
 from shoal.conditioning import compute
 from shoal.distributions import Flow, GaussianPadding, Padded, StandardNormal
-from shoal.theory.universal._atoms import distinct
-from shoal.theory.universal._certificate import Certificate, Construction
+from shoal.theory.universal._atom_count import Found, search
+from shoal.theory.universal._atoms import Atoms, distinct
 from shoal.theory.universal._conditions import conditions
-from shoal.theory.universal._deeper import Deeper, deeper
-from shoal.theory.universal._distance import statistical_w2
 from shoal.theory.universal._figure import Figure
 from shoal.theory.universal._inputs import DType, checked, checked_dtype
-from shoal.theory.universal._measure import measured_w2
-from shoal.theory.universal._search import Found, search
+from shoal.theory.universal._staircase import Staircase
+from shoal.theory.universal._transport import TransportFlow, transport_within
+from shoal.theory.universal._w2_certificate import W2Certificate, measured_w2, statistical_w2
+
+
+@dataclass(frozen=True)
+class Construction:
+    """`flow`: an ordinary flow (a `Padded` for odd n); `certificate`; `atoms`; `staircase`: the arrays of both layers."""
+
+    flow: Flow | Padded
+    certificate: W2Certificate
+    atoms: Atoms
+    staircase: Staircase
+
+    def as_relu(self) -> tuple[ReLUNetwork, ReLUNetwork]:
+        """The dense ReLU networks (log s, t) of the two layers, forward order."""
+        first, second = self.flow.bijection.bijections  # pyright: ignore[reportAttributeAccessIssue]  (a Chain)
+        return first.conditioner.as_relu(), second.conditioner.as_relu()
 
 
 @overload
@@ -48,7 +64,7 @@ def construct(
     layers: Literal[4, 8, 16],
     weights: ArrayLike | None = None,
     dtype: DType | None = None,
-) -> Deeper: ...
+) -> TransportFlow: ...
 def construct(
     samples: ArrayLike,
     epsilon: float,
@@ -57,7 +73,7 @@ def construct(
     layers: Literal[2, 4, 8, 16] = 2,
     weights: ArrayLike | None = None,
     dtype: DType | None = None,
-) -> Construction | Deeper:
+) -> Construction | TransportFlow:
     r"""A flow of two affine couplings whose law has W2 at most `epsilon` to the sample, written down and not trained.
 
     x' = \delta x + t_2(y), y' = \delta y + t_3(x'): t_2, t_3 are one-hidden-layer ReLU networks, staircases over atoms
@@ -70,7 +86,7 @@ def construct(
     conditioned layers, but a distance that is measured and not proven); `weights`: (M,), default equal; `dtype`: of
     the flow, default float64 where JAX's is switched on, else float32.
     **Returns:** a `Construction`: `flow`, `certificate`, the atoms and both layers' networks; with more layers a
-    `Deeper`: `flow` and what was measured of it.
+    `TransportFlow`: `flow` and what was measured of it.
     **Raises:** ValueError for bad input, and where `epsilon` needs more than 100,000 atoms or more digits than the
     dtype has; the message names the smallest reachable epsilon.
     """
@@ -80,7 +96,7 @@ def construct(
     dtype = checked_dtype(dtype, optional=True)
     seed = int(jr.randint(key, (), 0, 2**31 - 1, jnp.int32))
     if layers > 2:
-        return deeper(x, w, epsilon, layers, seed, dtype)
+        return transport_within(x, w, epsilon, layers, seed, dtype)
     extra = x.shape[1] % 2
     found = search(distinct(x, w), epsilon, extra, dtype, seed)
     flow = _flow(found, extra, dtype)
@@ -96,7 +112,7 @@ def construct(
         seed=seed,
         dtype=dtype,
     )
-    certificate = Certificate(
+    certificate = W2Certificate(
         epsilon=epsilon,
         w2_bound=Figure(found.terms.total, "upper_bound"),
         terms=found.terms,

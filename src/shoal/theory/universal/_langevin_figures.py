@@ -3,6 +3,12 @@
 The marginal's density is the integral of the flow's own density over v, on a grid (the trapezoidal rule, for a density that
 decays); its distribution function is the integral of a cubic spline. W2^2 is the integral over z ~ N(0, 1) of the squared
 difference of the quantiles at Phi(z).
+
+Condition numbers are those of planar maps, from the knots of the layers as stored.
+A step has J <- [[1, 0], [c, a]] J for the layer of v and J <- [[1, h], [0, 1]] J for a drift, with a = exp(log_scale(x)) and
+c = a v log_scale'(x) + shift'(x). det J is the product of the a, and kappa = sigma_max^2 / det J for a matrix of order two.
+The image of a cell with centre z0 and radii r lies in f(z0) + [J] [-r, r], [J] an enclosure of the Jacobians on the cell
+(mean value form; for piecewise linear functions the slopes are those of all pieces that the cell meets).
 """
 
 from collections.abc import Sequence
@@ -14,12 +20,11 @@ import numpy as np
 from scipy.interpolate import CubicSpline, PchipInterpolator
 from scipy.special import ndtri
 
-from shoal._scalars import FloatArray
+from shoal._scalars import FloatArray, IntArray
 from shoal._types import Key
 from shoal.conditioning import compute
 from shoal.distributions import Flow
 from shoal.theory.universal._figure import Figure
-from shoal.theory.universal._langevin_bounds import enclosed, stretches
 from shoal.theory.universal._langevin_layers import Kick
 from shoal.theory.universal._log_concave import LogConcave
 
@@ -28,6 +33,7 @@ GRID_X, GRID_V, WIDEST_V = 1200, 61, 7.0
 EDGE = 1e-7  # the density at the grid's ends, of its largest value
 LOST = 1e-3  # the error of the density's integral on the grid, kinks included
 LAST_Z = 5.5  # W2's integral is cut there: a probability of 4e-8
+MARGIN = 1 + 1e-9  # for rounding, which is a few hundred eps
 
 
 @dataclass(frozen=True)
@@ -96,3 +102,93 @@ def _w2(x: FloatArray, density: FloatArray, target: LogConcave) -> float:
     quantiles = PchipInterpolator(scores[used], x[used])(z)
     weights = np.exp(-0.5 * z * z) / np.sqrt(2 * np.pi) * (z[1] - z[0])
     return float(np.sqrt(weights @ np.square(quantiles - target.transport(z))))
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """sigma_max and 1 / sigma_min, (points,), or upper bounds of them on cells."""
+
+    forward: FloatArray
+    inverse: FloatArray
+
+
+def stretches(layers: Sequence[Kick], h: float, z: FloatArray) -> Stretch:
+    """At the latents z, (points, 2)."""
+    return _pushed(layers, h, z, np.zeros(2))
+
+
+def enclosed(layers: Sequence[Kick], h: float, box: float, cells: int) -> Stretch:
+    """Upper bounds on each of cells^2 cells of the square [-box, box]^2."""
+    r = box / cells
+    ends = np.linspace(r - box, box - r, cells)
+    z = np.stack(np.meshgrid(ends, ends, indexing="ij"), axis=-1).reshape(-1, 2)
+    found = _pushed(layers, h, z, np.full(2, r * MARGIN))
+    return Stretch(found.forward * MARGIN, found.inverse * MARGIN)
+
+
+def _pushed(layers: Sequence[Kick], h: float, z: FloatArray, radii: FloatArray) -> Stretch:
+    """Centres, enclosures middle +- radius of both rows of J, and a lower bound of log det."""
+    x, v = z[:, 0].copy(), z[:, 1].copy()
+    n = len(z)
+    jx, jv = np.tile([1.0, 0.0], (n, 1)), np.tile([0.0, 1.0], (n, 1))
+    rx, rv = np.zeros((n, 2)), np.zeros((n, 2))
+    log_det = np.zeros(n)
+    for k, kick in enumerate(layers):
+        d = h / 2 if k == 0 else h
+        x, jx, rx = x + d * v, jx + d * jv, rx + d * rv
+        reach_x, reach_v = (np.abs(jx) + rx) @ radii, (np.abs(jv) + rv) @ radii
+        first, last = _pieces(kick.knots, x - reach_x, x + reach_x)
+        sl, dl = _range(kick.knots, kick.log_scale, first, last)
+        ss, ds = _range(kick.knots, kick.shift, first, last)
+        middle = np.interp(x, kick.knots, kick.log_scale)
+        spread = (np.abs(sl) + dl) * reach_x
+        a = np.exp(middle) * np.cosh(spread)
+        da = np.exp(middle) * np.sinh(spread)
+        w, dw = _times(a, da, v, reach_v)
+        c, dc = _times(w, dw, sl, dl)
+        c, dc = c + ss, dc + ds
+        first_part, first_radius = _times(a[:, None], da[:, None], jv, rv)
+        second_part, second_radius = _times(c[:, None], dc[:, None], jx, rx)
+        jv, rv = first_part + second_part, first_radius + second_radius
+        v = np.exp(middle) * v + np.interp(x, kick.knots, kick.shift)
+        log_det = log_det + middle - spread
+    jx, rx = jx + h / 2 * jv, rx + h / 2 * rv
+    largest = _norm(np.stack([jx, jv], axis=1)) + _norm(np.stack([rx, rv], axis=1))
+    return Stretch(largest, largest * np.exp(-log_det))
+
+
+def _times(a: FloatArray, da: FloatArray, b: FloatArray, db: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """(a +- da) (b +- db) as middle and radius."""
+    return a * b, np.abs(a) * db + da * np.abs(b) + da * db
+
+
+def _norm(m: FloatArray) -> FloatArray:
+    """The 2-norms of matrices of order two, (n, 2, 2): sigma_max^2 = (F + sqrt(F^2 - 4 det^2)) / 2."""
+    f = np.square(m).sum(axis=(1, 2))
+    det = m[:, 0, 0] * m[:, 1, 1] - m[:, 0, 1] * m[:, 1, 0]
+    return np.sqrt((f + np.sqrt(np.maximum((f - 2 * det) * (f + 2 * det), 0.0))) / 2)
+
+
+def _pieces(knots: FloatArray, low: FloatArray, high: FloatArray) -> tuple[IntArray, IntArray]:
+    """The first and last pieces that [low, high] meets; piece j lies between the knots j - 1 and j."""
+    return np.searchsorted(knots, low, side="left"), np.searchsorted(knots, high, side="right")
+
+
+def _range(
+    knots: FloatArray, values: FloatArray, first: IntArray, last: IntArray
+) -> tuple[FloatArray, FloatArray]:
+    """Middle and radius of the slopes of the pieces first ... last, by a table of ranges of 2^k pieces."""
+    slopes = np.concatenate([[0.0], np.diff(values) / np.diff(knots), [0.0]])
+    last = np.maximum(first, last)
+    level = np.frexp((last - first + 1).astype(np.float64))[1] - 1  # floor(log2)
+    low, high = np.empty(len(first)), np.empty(len(first))
+    smallest, largest, size = slopes, slopes, 1
+    for k in range(int(level.max()) + 1):
+        if k > 0:
+            smallest = np.minimum(smallest[:-size], smallest[size:])
+            largest = np.maximum(largest[:-size], largest[size:])
+            size *= 2
+        at = np.flatnonzero(level == k)
+        i, j = first[at], last[at] - size + 1
+        low[at], high[at] = np.minimum(smallest[i], smallest[j]), np.maximum(largest[i], largest[j])
+    return (low + high) / 2, (high - low) / 2

@@ -16,7 +16,7 @@ from shoal._scalars import FloatArray
 from shoal._types import ArrayLike
 from shoal.conditioning import compute
 from shoal.distributions import Padded
-from shoal.theory.universal._certificate import Construction
+from shoal.theory.universal._construct import Construction
 from shoal.theory.universal._inputs import checked
 
 POINTS = 1500  # a picture
