@@ -17,11 +17,11 @@ import numpy as np
 import pytest
 from scipy.stats import special_ortho_group
 
-import shoal.theory.linear
-from shoal.theory.linear import Certificate, Effort, Factorization, Layer, _singular, factor
-from shoal.theory.linear._ball import ball_layer, down, frobenius, load_flint, shown, spectral, up
-from shoal.theory.linear._existence import curvature
-from shoal.theory.linear._singular import Around, by_balls, by_rounding
+from shoal.theory.linear import Effort, Factorization, FactorizationCertificate, Layer, certify, factor
+from shoal.theory.linear.certify import _singular
+from shoal.theory.linear.certify._balls import ball_layer, down, frobenius, load_flint, shown, spectral, up
+from shoal.theory.linear.certify._existence import curvature
+from shoal.theory.linear.certify._singular import Around, by_balls, by_rounding
 
 QUICK = Effort(10)
 
@@ -474,7 +474,7 @@ def test_existence_by_balls_and_beyond_them(n: int):
 
 def test_what_a_certificate_says():
     certificate = case("six").certificate()
-    assert isinstance(certificate, Certificate)
+    assert isinstance(certificate, FactorizationCertificate)
     record = json.loads(json.dumps(certificate.to_record(), allow_nan=False))
     assert record["kind"] == "certificate"
     assert record["existence"] == "proved"
@@ -493,13 +493,18 @@ def test_bad_input(monkeypatch: pytest.MonkeyPatch):
 
 
 def test_it_shares_no_code_with_the_factorization():
-    folder = Path(shoal.theory.linear.__file__).parent
-    files = ("_ball", "_singular", "_existence", "_certificate")
+    folder = Path(certify.__file__).parent
+    files = sorted(path.stem for path in folder.glob("_[!_]*.py"))
+    assert files == ["_balls", "_certificate", "_existence", "_singular"]
     for name in files:
         tree = ast.parse((folder / f"{name}.py").read_text(encoding="utf-8"))
         used = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module}
         own = {module for module in used if module.startswith("shoal")}
-        assert own <= {"shoal._errors", "shoal._scalars", *(f"shoal.theory.linear.{x}" for x in files)}
+        assert own <= {
+            "shoal._errors",
+            "shoal._scalars",
+            *(f"shoal.theory.linear.certify.{x}" for x in files),
+        }
 
 
 @pytest.mark.long

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import special_ortho_group
 
-from shoal.theory.linear import Effort, Factorization, _normal, factor, fewest_layers
+from shoal.theory.linear import Effort, Factorization, _product_equations, factor, fewest_layers
 
 QUICK = Effort(10)
 
@@ -55,11 +55,11 @@ def test_six_layers_of_gaussian_matrices(n: int, seed: int):
 def test_conjugate_gradients_where_factors_are_dear(monkeypatch):
     t = prescribed(1, 12, 1e3)
     made = factor(t, effort=QUICK)
-    monkeypatch.setattr(_normal, "EXACT", 0)
+    monkeypatch.setattr(_product_equations, "EXACT", 0)
     other = factor(t, effort=QUICK)
     assert off(other) < 1e-12
     assert other.conditions.largest < 1.3 * made.conditions.largest
-    monkeypatch.setattr(_normal, "DENSE", 0)
+    monkeypatch.setattr(_product_equations, "DENSE", 0)
     assert off(factor(t, effort=QUICK)) < 1e-12
 
 

@@ -8,8 +8,8 @@ import pytest
 from scipy.stats import multivariate_normal, special_ortho_group
 
 from shoal.theory.linear import Effort, GaussianFactors, gaussian, gaussian_frontier
-from shoal.theory.linear import _gaussian as gaussians
-from shoal.theory.linear import _gaussian_frontier as frontiers
+from shoal.theory.linear.gaussians import _frontier as frontiers
+from shoal.theory.linear.gaussians import _gaussian as gaussians
 
 QUICK = Effort(4)
 EPS = float(np.finfo(float).eps)

@@ -3,7 +3,8 @@
 Six: T = U diag(s) V^T is followed along U diag(s^t) V^T from Theorem A's layers of the rotation U V^T at t = 0.
 Five: with N = T22 T12^{-1} T11 - T21, the matrices with T12 and N of given determinant signs are connected; the path
 starts at [[0, Q], [-R, 0]], Q and R the polar factors of T12 and N, whose five layers are closed-form (Theorem B with
-orthogonal A: G = Q R = V K V^T, A = A^{-1} = V F V^T, and the two involutions G A and A are similar by `half`). More layers, and better conditions: `extended`.
+orthogonal A: G = Q R = V K V^T, A = A^{-1} = V F V^T, and the two involutions G A and A are similar by `half`).
+More layers, and better conditions: `extended`.
 """
 
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from shoal._errors import NumericalFailure
 from shoal._scalars import FloatArray
 from shoal.theory.linear._gauge import assemble, start
 from shoal.theory.linear._layer import Layer, kinds, product
-from shoal.theory.linear._prepare import Problem
+from shoal.theory.linear._prepare import FactorProblem
 from shoal.theory.linear._product_equations import ProductEquations
 from shoal.theory.linear._rotation import additive, flip_and_half, rotation_layers
 from shoal.theory.linear._search import Effort, Point, follow, lower_conditions, newton
@@ -32,7 +33,7 @@ Path: TypeAlias = Callable[[float], tuple[FloatArray, FloatArray]]  # t -> a mat
 Begin: TypeAlias = Callable[[int], tuple[tuple[Layer, ...], Path]]  # by the number of the detour
 
 
-def six_layers(problem: Problem, effort: Effort) -> tuple[tuple[Layer, ...], str]:
+def six_layers(problem: FactorProblem, effort: Effort) -> tuple[tuple[Layer, ...], str]:
     """L U L U L U and the route: closed form for rotations, else continuation from the polar factor."""
     if problem.rotation:
         return rotation_layers(problem.matrix), "rotation"
@@ -45,7 +46,7 @@ def six_layers(problem: Problem, effort: Effort) -> tuple[tuple[Layer, ...], str
 
 
 def _by_path(
-    problem: Problem, count: int, begin: Begin, effort: Effort, ease: int, later: int, detour: int = 0
+    problem: FactorProblem, count: int, begin: Begin, effort: Effort, ease: int, later: int, detour: int = 0
 ) -> tuple[Layer, ...]:
     """`count` layers along the path `begin(detour)`; where it leads nowhere, along the next. `ease`, on detours `later`."""
     layers, path = begin(detour)
@@ -58,7 +59,7 @@ def _by_path(
         return _by_path(problem, count, begin, effort, ease, later, detour + 1)
 
 
-def five_layers(problem: Problem, effort: Effort) -> tuple[Layer, ...]:
+def five_layers(problem: FactorProblem, effort: Effort) -> tuple[Layer, ...]:
     """L U L U L by continuation. **Raises:** ValueError where T12 is singular."""
     d = problem.p
     values = np.linalg.svd(problem.matrix[:d, d:], compute_uv=False)
@@ -71,13 +72,15 @@ def five_layers(problem: Problem, effort: Effort) -> tuple[Layer, ...]:
     return _by_path(problem, FEWEST, partial(five_start, problem.matrix), effort, 3, 1)
 
 
-def extended(problem: Problem, layers: tuple[Layer, ...], count: int, effort: Effort) -> tuple[Layer, ...]:
+def extended(
+    problem: FactorProblem, layers: tuple[Layer, ...], count: int, effort: Effort
+) -> tuple[Layer, ...]:
     """More layers than given: identity layers at the right end, then better conditions."""
     target = equations_of(problem, count)
     return _improved(target, start(target, layers), effort)
 
 
-def equations_of(problem: Problem, count: int) -> Target:
+def equations_of(problem: FactorProblem, count: int) -> Target:
     """The equations in extended precision where the machine has one: rounding in T^{-1} and M enters every layer."""
     wide = problem.matrix.astype(np.longdouble)
     return replace(target_of(wide, _inverse(problem.matrix, wide), problem.p, count), shift=problem.shift)

@@ -7,9 +7,9 @@ from shoal._errors import NumericalFailure
 from shoal.theory.linear._continuation import EVEN, FEWEST, MOST, ODD
 from shoal.theory.linear._factorization import Factorization
 from shoal.theory.linear._layer import Kind
-from shoal.theory.linear._prepare import Problem, prepare
-from shoal.theory.linear._search import Effort
+from shoal.theory.linear._prepare import FactorProblem, prepare
 from shoal.theory.linear._routes import finished, handed_on, solve
+from shoal.theory.linear._search import Effort
 
 
 def factor(
@@ -53,7 +53,9 @@ def factor(
     return finished(problem, *solve(problem, count, effort), tolerance)
 
 
-def _fewest_within(problem: Problem, budget: float, tolerance: float, effort: Effort | None) -> Factorization:
+def _fewest_within(
+    problem: FactorProblem, budget: float, tolerance: float, effort: Effort | None
+) -> Factorization:
     """The first of ever more layers, each found from the one before, that meets the budget."""
     best: Factorization | None = None
     low = FEWEST if len(problem.matrix) % 2 == 0 else ODD

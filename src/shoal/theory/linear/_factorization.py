@@ -16,8 +16,8 @@ from numpy.typing import DTypeLike
 from shoal._errors import InputError
 from shoal._scalars import FloatArray, IntArray
 from shoal.records import write_bytes
-from shoal.theory.linear._certificate import Certificate, certify
 from shoal.theory.linear._layer import Kind, Layer, product
+from shoal.theory.linear.certify import FactorizationCertificate, certify
 
 FORMAT = 1
 PICTURED = 64  # the largest n whose matrices a record holds
@@ -30,7 +30,7 @@ class Residual(NamedTuple):
     float32: float
 
 
-class Conditions(NamedTuple):
+class LayerConditions(NamedTuple):
     """κ of each layer, from left to right, and the largest."""
 
     layers: tuple[float, ...]
@@ -71,10 +71,10 @@ class Factorization:
         return Residual(self._against(self), self._against(self.astype(np.float32)))
 
     @cached_property
-    def conditions(self) -> Conditions:
+    def conditions(self) -> LayerConditions:
         """κ of each layer and the largest (the sign layer has κ = 1)."""
         each = tuple(layer.condition() for layer in self.layers)
-        return Conditions(each, max(each))
+        return LayerConditions(each, max(each))
 
     @property
     def log_abs_det(self) -> float:
@@ -124,8 +124,8 @@ class Factorization:
         except (ValueError, KeyError, OSError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             raise InputError(f"{path}: not a factorization that Shoal wrote ({error}).") from None
 
-    def certificate(self, *, existence: bool = True, seconds: float = 60.0) -> Certificate:
-        """A rigorous bound of |T - product|, and a proof that an exact factorization is near: see `Certificate`.
+    def certificate(self, *, existence: bool = True, seconds: float = 60.0) -> FactorizationCertificate:
+        """A rigorous bound of |T - product|, and a proof that an exact factorization is near: see the class.
 
         **Arguments:** `existence`: False for the bound only. `seconds`: existence is not begun later than this.
 

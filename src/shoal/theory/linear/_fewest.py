@@ -15,7 +15,7 @@ from shoal.theory.linear._factorization import Factorization
 from shoal.theory.linear._few import four_layers, one_layer, three_layers, two_layers
 from shoal.theory.linear._layer import Kind, product, scaled
 from shoal.theory.linear._obstruction import Obstruction, needs_six
-from shoal.theory.linear._prepare import Problem, prepare
+from shoal.theory.linear._prepare import FactorProblem, prepare
 from shoal.theory.linear._routes import default_effort, finished, solve
 
 SEARCHES = ((1, one_layer), (2, two_layers), (3, three_layers), (4, four_layers))
@@ -97,7 +97,7 @@ def fewest_layers(
     return FewestLayers(at_least, 6, "undecided", None, obstruction, tuple(failed))
 
 
-def _attempt(problem: Problem, search: Any, tolerance: float) -> tuple[Factorization | None, float]:
+def _attempt(problem: FactorProblem, search: Any, tolerance: float) -> tuple[Factorization | None, float]:
     if search is one_layer and problem.shift:  # a multiple of a layer is none: look at T itself
         problem = replace(
             problem, matrix=np.ldexp(problem.matrix, round(problem.shift / np.log(2.0))), shift=0.0
@@ -117,5 +117,5 @@ def _attempt(problem: Problem, search: Any, tolerance: float) -> tuple[Factoriza
         return None, residual
 
 
-def _both_invertible(problems: list[Problem]) -> bool:
+def _both_invertible(problems: list[FactorProblem]) -> bool:
     return all(np.linalg.cond(problem.matrix[: problem.p, problem.p :]) < 1e13 for problem in problems)

@@ -17,9 +17,9 @@ from shoal._scalars import FloatArray
 from shoal.records import write_text
 from shoal.theory.linear._continuation import FEWEST, MOST
 from shoal.theory.linear._factorization import Factorization, Residual
-from shoal.theory.linear._routes import Step, handed_on
 from shoal.theory.linear._layer import Kind
 from shoal.theory.linear._prepare import prepare
+from shoal.theory.linear._routes import Step, handed_on
 from shoal.theory.linear._search import Effort
 
 FORMAT = 1

@@ -16,13 +16,13 @@ from shoal._scalars import FloatArray
 from shoal.theory.linear._continuation import DETOURS, ODD, continued, extended, layers_at, six_layers
 from shoal.theory.linear._few import two_layers
 from shoal.theory.linear._layer import Layer, product
-from shoal.theory.linear._prepare import Problem, parts_swapped
+from shoal.theory.linear._prepare import FactorProblem, parts_swapped
 from shoal.theory.linear._search import Effort
 
 TRIES = 24
 
 
-def odd_layers(problem: Problem, count: int, effort: Effort) -> tuple[tuple[Layer, ...], str]:
+def odd_layers(problem: FactorProblem, count: int, effort: Effort) -> tuple[tuple[Layer, ...], str]:
     """`count` >= 8 layers, lower first, and the route."""
     matrix, route = problem.matrix, "bordered" if count == ODD else "extended"
     if not np.any(matrix - np.diag(np.diag(matrix))) and np.all(np.diag(matrix) > 0):
@@ -35,7 +35,7 @@ def odd_layers(problem: Problem, count: int, effort: Effort) -> tuple[tuple[Laye
     return layers, route
 
 
-def _extended_border(problem: Problem, count: int, effort: Effort) -> tuple[Layer, ...] | None:
+def _extended_border(problem: FactorProblem, count: int, effort: Effort) -> tuple[Layer, ...] | None:
     """`count` layers by way of T's own border; None where its vectors are too small, as for n = 3, T = diag(T', 1)."""
     try:
         layers = extended(problem, _bordered(problem, effort), count, effort)
@@ -45,14 +45,14 @@ def _extended_border(problem: Problem, count: int, effort: Effort) -> tuple[Laye
     return layers if np.linalg.norm(off) < 1e-8 * np.linalg.norm(problem.matrix) else None
 
 
-def _bordered(problem: Problem, effort: Effort) -> tuple[Layer, ...]:
+def _bordered(problem: FactorProblem, effort: Effort) -> tuple[Layer, ...]:
     """Eight layers by bordering. **Raises:** ValueError where the vectors that it divides by are zero."""
     mirrored = problem.first == "upper"
     matrix = problem.matrix
     if mirrored:
         matrix = parts_swapped(np.linalg.inv(matrix), problem.p)
     inner, blocks = border(matrix)
-    small = Problem(
+    small = FactorProblem(
         inner, parts_swapped(inner, len(inner) // 2), np.ones(len(inner)), (), "upper", 0.0, np.inf
     )
     six, _ = six_layers(small, Effort(min(effort.steps, 20)))
@@ -60,7 +60,7 @@ def _bordered(problem: Problem, effort: Effort) -> tuple[Layer, ...]:
     return tuple(_inverted(layer).mirrored() for layer in layers[::-1]) if mirrored else layers
 
 
-def _bordered_nearby(problem: Problem, effort: Effort) -> tuple[Layer, ...]:
+def _bordered_nearby(problem: FactorProblem, effort: Effort) -> tuple[Layer, ...]:
     """Eight layers of a matrix near T, followed to T. **Raises:** NumericalFailure where no neighbour leads there."""
     n = len(problem.matrix)
     for seed in range(DETOURS):

@@ -14,7 +14,7 @@ NEARLY = 1e-4  # |T^T T - I| up to which T counts as a rotation in low precision
 
 
 @dataclass(frozen=True, eq=False)
-class Problem:
+class FactorProblem:
     """`matrix` = exp(-shift) * diag(signs) T in the order (kept, rest), mirrored where the first layer is an upper one.
 
     `orthogonality`: |matrix^T matrix - I| in the largest entry (shift is 0 where that is small).
@@ -40,15 +40,11 @@ class Problem:
         return self.orthogonality <= 1e-13 * len(self.matrix)
 
 
-def prepare(matrix: Any, kept: Sequence[int] | None, first: Kind) -> Problem:
+def prepare(matrix: Any, kept: Sequence[int] | None, first: Kind) -> FactorProblem:
     """Check the arguments and set the problem up. **Raises:** ValueError that names what was found."""
     target = checked_matrix(matrix)
     n = len(target)
-    if first not in ("lower", "upper"):
-        raise ValueError(f'`first` must be "lower" or "upper"; got {first!r}.')
-    chosen = tuple(range(n // 2)) if kept is None else tuple(int(i) for i in kept)
-    if len(set(chosen)) != len(chosen) or len(chosen) != n // 2 or any(not 0 <= i < n for i in chosen):
-        raise ValueError(f"`kept` must hold {n // 2} distinct indices in 0 ... {n - 1}; got {chosen}.")
+    chosen, _, _ = partition(n, kept, first)
     order = [*chosen, *(i for i in range(n) if i not in set(chosen))]
     inner = target[np.ix_(order, order)]
     exponent = int(np.frexp(np.max(np.abs(inner)))[1])
@@ -73,7 +69,21 @@ def prepare(matrix: Any, kept: Sequence[int] | None, first: Kind) -> Problem:
         inner[-1] = -inner[-1]
     if first == "upper":
         inner = parts_swapped(inner, n // 2)
-    return Problem(target, inner, signs, chosen, first, exponent * float(np.log(2.0)), float(away))
+    return FactorProblem(target, inner, signs, chosen, first, exponent * float(np.log(2.0)), float(away))
+
+
+def partition(n: int, kept: Sequence[int] | None, first: Kind) -> tuple[tuple[int, ...], list[int], int]:
+    """S, the coordinates in the order of the lower-first problem, and the size of its first part.
+
+    **Raises:** ValueError for a kind of layer that is none, or indices that are not n // 2 distinct ones.
+    """
+    if first not in ("lower", "upper"):
+        raise ValueError(f'`first` must be "lower" or "upper"; got {first!r}.')
+    chosen = tuple(range(n // 2)) if kept is None else tuple(int(i) for i in kept)
+    if len(set(chosen)) != len(chosen) or len(chosen) != n // 2 or any(not 0 <= i < n for i in chosen):
+        raise ValueError(f"`kept` must hold {n // 2} distinct indices in 0 ... {n - 1}; got {chosen}.")
+    rest = [i for i in range(n) if i not in set(chosen)]
+    return (chosen, [*chosen, *rest], n // 2) if first == "lower" else (chosen, [*rest, *chosen], len(rest))
 
 
 def checked_matrix(matrix: Any) -> FloatArray:

@@ -1,4 +1,4 @@
-"""Theorem A: rotations as six additive couplings, in closed form (theory.md 2.2), and what follows from it: eleven for all T.
+"""Theorem A: rotations as six additive couplings, in closed form (theory.md 2.2), and eleven for every T.
 
 Every T in SO(2d) is L U L U L U with all block norms at most 3, so that no layer's condition exceeds
 ((3 + sqrt 13) / 2)^2 < 10.91, whatever the size. One CS decomposition and one real Schur form.

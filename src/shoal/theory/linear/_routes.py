@@ -17,7 +17,7 @@ from shoal.theory.linear._continuation import EVEN, FEWEST, MOST, ODD, extended,
 from shoal.theory.linear._factorization import Factorization, assembled
 from shoal.theory.linear._layer import Layer, identity_layer, kinds, scaled
 from shoal.theory.linear._odd import odd_layers
-from shoal.theory.linear._prepare import Problem, parts_swapped
+from shoal.theory.linear._prepare import FactorProblem, parts_swapped
 from shoal.theory.linear._rotation import svd_layers
 from shoal.theory.linear._search import Effort
 
@@ -25,7 +25,7 @@ Layers = tuple[Layer, ...]
 Route = Callable[[Effort], tuple[Layers, str]]
 
 
-def solve(problem: Problem, count: int, effort: Effort | None) -> tuple[tuple[Layer, ...], str]:
+def solve(problem: FactorProblem, count: int, effort: Effort | None) -> tuple[tuple[Layer, ...], str]:
     """`count` layers of the prepared problem, lower first, and the route."""
     n = len(problem.matrix)
     if n == 1:
@@ -50,7 +50,9 @@ def default_effort(n: int) -> Effort:
     return Effort(80 if n <= 38 else 60 if n <= 64 else 24 if n <= 128 else 0)
 
 
-def finished(problem: Problem, layers: tuple[Layer, ...], route: str, tolerance: float) -> Factorization:
+def finished(
+    problem: FactorProblem, layers: tuple[Layer, ...], route: str, tolerance: float
+) -> Factorization:
     """The factorization, once its residual is within `tolerance`. **Raises:** NumericalFailure."""
     made = assembled(problem.target, layers, problem.signs, problem.kept, route, problem.first)
     if not made.residual.float64 <= tolerance:
@@ -72,7 +74,7 @@ class Step:
 
 
 def handed_on(
-    problem: Problem,
+    problem: FactorProblem,
     counts: Sequence[int],
     *,
     effort: Effort | None = None,
@@ -110,7 +112,7 @@ def handed_on(
         yield Step(count, None, reason, spent) if best is None else Step(count, best[0], "", spent)
 
 
-def _routes(problem: Problem, count: int, carried: Layers | None) -> list[Route]:
+def _routes(problem: FactorProblem, count: int, carried: Layers | None) -> list[Route]:
     """The ways to `count` layers, lower first in the problem's frame."""
     routes: list[Route] = []
     if carried is not None:
@@ -131,11 +133,11 @@ def _routes(problem: Problem, count: int, carried: Layers | None) -> list[Route]
     return routes
 
 
-def _descended(problem: Problem, layers: Layers, effort: Effort) -> Layers:
+def _descended(problem: FactorProblem, layers: Layers, effort: Effort) -> Layers:
     return extended(problem, layers, len(layers), effort) if effort.steps else layers
 
 
-def _padded(problem: Problem, layers: Layers, count: int) -> Layers:
+def _padded(problem: FactorProblem, layers: Layers, count: int) -> Layers:
     """Identity layers at the ends: one in front where the first layer is an upper one, the others behind."""
     n, p = len(problem.matrix), problem.p
     front = 1 if layers[0].kind == "upper" else 0
@@ -143,7 +145,7 @@ def _padded(problem: Problem, layers: Layers, count: int) -> Layers:
     return (*every[:front], *layers, *every[front + len(layers) :])
 
 
-def _from_other_end(problem: Problem, effort: Effort, tolerance: float) -> tuple[Factorization, Layers]:
+def _from_other_end(problem: FactorProblem, effort: Effort, tolerance: float) -> tuple[Factorization, Layers]:
     """Five layers that start with the other kind, for T12 singular and T21 invertible (or the reverse)."""
     other = "upper" if problem.first == "lower" else "lower"
     turned = replace(problem, matrix=parts_swapped(problem.matrix, problem.p), first=other)

@@ -1,7 +1,7 @@
 """The one search of this package: Newton's method onto the solutions, paths of solutions, descent of conditions inside them.
 
 `newton`, `follow` and `lower_conditions` know the equations by the protocol `Equations`, which the products of a given T
-(`_product_equations.py`) and those of a given covariance (`gaussian/_covariance_equations.py`) have.
+(`_product_equations.py`) and those of a given covariance (`gaussians/_covariance_equations.py`) have.
 A step is the one of least norm in the unknowns, J^T (J J^T)^{-1} r: J has far more columns than rows. Descent is
 limited-memory BFGS with directions projected on the null space of J; a trial point is brought back to the solutions with
 the solver of the last accepted point (chord steps).
@@ -92,13 +92,9 @@ class Equations(Protocol):
 
     point: Point
     values: FloatArray
+    size: float
     near: float
     damping: float
-
-    @property
-    def size(self) -> float:
-        """The size of the values."""
-        ...
 
     def at(self, point: Point, /) -> Self:
         """The same equations at another point."""

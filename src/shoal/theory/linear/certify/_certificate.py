@@ -34,7 +34,7 @@ CLOSE = 1e-7
 
 
 @dataclass(frozen=True)
-class Certificate:
+class FactorizationCertificate:
     """What is proved about the layers of a factorization.
 
     **Fields:** `residual_bound`: an upper bound of |T - product| in the Frobenius norm, the product being exact, not
@@ -92,15 +92,16 @@ def certify(
     *,
     existence: bool = True,
     seconds: float = 60.0,
-) -> Certificate:
+) -> FactorizationCertificate:
     """Enclose |T - product|, then look for an exact factorization nearby.
 
     **Arguments:** `target`: T, (n, n); `kinds`, `blocks`, `log_scales`: the layers from left to right; `signs`: (n,), ones
     but for -1's; `order`: the coordinates in the order (kept, rest). `existence`: False for the enclosure only. `seconds`:
     existence is not begun later than this; the enclosure is always finished.
 
-    **Returns:** a `Certificate`. Existence is attempted up to n = 64: see `_existence.py` for the theorem, `_singular.py`
-    for the bound on the Jacobian (in balls up to n = 24, in float64 with bounds on its rounding errors beyond).
+    **Returns:** a `FactorizationCertificate`. Existence is attempted up to n = 64: see `_existence.py` for the
+    theorem, `_singular.py` for the bound on the Jacobian (in balls up to n = 24, in float64 with bounds on its rounding
+    errors beyond).
 
     **Raises:** InputError: python-flint is not installed, or a number is not finite.
     """
@@ -114,7 +115,7 @@ def certify(
     with flint.ctx.workprec(BITS):
         residual, entry = frobenius(*apart), largest(v for half in apart for v in half.entries())
         relative = residual / norm(balls(inner).entries()) if np.any(inner) else flint.arb("inf")
-        made = Certificate(
+        made = FactorizationCertificate(
             size=n,
             layers=len(layers),
             residual_bound=up(residual),
@@ -160,7 +161,9 @@ def _sharp(apart: tuple[Any, Any]) -> bool:
     return bool(1000 * largest(v.rad() for v in values) <= largest(values))
 
 
-def _nearby(made: Certificate, layers: Sequence[BallLayer], residual: Any) -> Certificate:
+def _nearby(
+    made: FactorizationCertificate, layers: Sequence[BallLayer], residual: Any
+) -> FactorizationCertificate:
     """The certificate with the answer of the theorem."""
     n, unknowns = made.size, sum(len(layer.scales) * (len(layer.kept) + 1) for layer in layers)
     if unknowns < n * n:

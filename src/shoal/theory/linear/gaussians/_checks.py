@@ -1,12 +1,10 @@
-"""What `gaussian` and `gaussian_frontier` accept: mean, covariance, partition and number of layers."""
+"""What `gaussian` and `gaussian_frontier` accept: mean, covariance and number of layers."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from shoal._scalars import FloatArray
-from shoal.theory.linear._layer import Kind
 from shoal.theory.linear._prepare import EPS
 
 ASYMMETRY = 1e-10  # in units of standard deviations; below, the two triangles are averaged
@@ -22,17 +20,6 @@ def check_layers(layers: Any, inner: FloatArray, p: int) -> None:
             "one layer leaves the coordinates that it keeps standard normal, and theirs have a covariance that differs "
             f"from I by {off:.3g}; use `layers=2` or more."
         )
-
-
-def ordered(n: int, kept: Sequence[int] | None, first: Kind) -> tuple[tuple[int, ...], list[int], int]:
-    """S, the coordinates in the order of the lower-first problem, and the size of its first part."""
-    if first not in ("lower", "upper"):
-        raise ValueError(f'`first` must be "lower" or "upper"; got {first!r}.')
-    chosen = tuple(range(n // 2)) if kept is None else tuple(int(i) for i in kept)
-    if len(set(chosen)) != len(chosen) or len(chosen) != n // 2 or any(not 0 <= i < n for i in chosen):
-        raise ValueError(f"`kept` must hold {n // 2} distinct indices in 0 ... {n - 1}; got {chosen}.")
-    rest = [i for i in range(n) if i not in set(chosen)]
-    return (chosen, [*chosen, *rest], n // 2) if first == "lower" else (chosen, [*rest, *chosen], len(rest))
 
 
 def checked_gaussian(mean: Any, covariance: Any) -> tuple[FloatArray, FloatArray]:

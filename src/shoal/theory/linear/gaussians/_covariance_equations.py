@@ -86,13 +86,9 @@ class CovarianceEquations:
             np.sqrt(np.diag(self.k)[self.a]),
         )  # rate = 1 / γ
         self.values = self.seen_from(self)
-
-    @cached_property
-    def size(self) -> float:
-        """The largest correlation that is left; inf where a number is not finite."""
-        worst = float(np.max(np.abs(self.values), initial=0.0))
+        worst = float(np.max(np.abs(self.values), initial=0.0))  # the largest correlation that is left
         finite = np.all(np.isfinite(self.beta)) and np.all(np.isfinite(self.rate)) and np.isfinite(worst)
-        return worst if finite else np.inf
+        self.size = worst if finite else np.inf
 
     def weighed(self, at: "CovarianceEquations", b: FloatArray, a: FloatArray) -> FloatArray:
         """The entries above the diagonals of two matrices, as correlations with the scales of the point `at`."""

@@ -13,16 +13,12 @@ from typing import Any
 import numpy as np
 
 from shoal._scalars import FloatArray
-from shoal.theory.linear._gaussian import (
-    LARGEST,
-    GaussianFactors,
-    finished_gaussian,
-    solved,
-)
-from shoal.theory.linear._gaussian_checks import check_layers, checked_gaussian, ordered
 from shoal.theory.linear._layer import Kind, Layer
+from shoal.theory.linear._prepare import partition
+from shoal.theory.linear._routes import default_effort
 from shoal.theory.linear._search import Effort
-from shoal.theory.linear._solve import default_effort
+from shoal.theory.linear.gaussians._checks import check_layers, checked_gaussian
+from shoal.theory.linear.gaussians._gaussian import LARGEST, GaussianFactors, finished_gaussian, solved
 
 FORMAT = 1
 
@@ -101,7 +97,7 @@ def gaussian_frontier(
     n = len(mean)
     if n > LARGEST:
         raise ValueError(f"`gaussian_frontier` searches up to n = {LARGEST}; got n = {n}.")
-    chosen, order, p = ordered(n, kept, first)
+    chosen, order, p = partition(n, kept, first)
     inner = matrix[np.ix_(order, order)]
     counts = sorted(set(layers))
     if not counts:

@@ -15,21 +15,14 @@ import numpy as np
 from shoal._errors import NumericalFailure
 from shoal._scalars import FloatArray
 from shoal.theory.linear._factor import factor
-from shoal.theory.linear._factorization import Conditions, Factorization, assembled
-from shoal.theory.linear._gaussian_checks import check_layers, checked_gaussian, ordered
-from shoal.theory.linear._gaussian_pair import unknowns
-from shoal.theory.linear._gaussian_search import (
-    follow,
-    lower_conditions,
-    newton,
-    random_layers,
-    root_of,
-    turned_pair,
-    worst,
-)
+from shoal.theory.linear._factorization import Factorization, LayerConditions, assembled
 from shoal.theory.linear._layer import Kind, Layer, identity_layer, kinds, product
-from shoal.theory.linear._search import Effort
-from shoal.theory.linear._solve import default_effort
+from shoal.theory.linear._prepare import partition
+from shoal.theory.linear._routes import default_effort
+from shoal.theory.linear._search import Effort, lower_conditions, newton, worst_condition
+from shoal.theory.linear.gaussians._checks import check_layers, checked_gaussian
+from shoal.theory.linear.gaussians._covariance_equations import CovarianceEquations, root_of, unknowns
+from shoal.theory.linear.gaussians._starts import continued, random_layers, turned_pair
 
 FORMAT = 1
 FEWEST = 2
@@ -51,7 +44,7 @@ class GaussianFactors:
     covariance: FloatArray
 
     @property
-    def conditions(self) -> Conditions:
+    def conditions(self) -> LayerConditions:
         """κ of each layer, from left to right, and the largest."""
         return self.factors.conditions
 
@@ -128,7 +121,7 @@ def gaussian(
     """
     shift, matrix = checked_gaussian(mean, covariance)
     n = len(shift)
-    chosen, order, p = ordered(n, kept, first)
+    chosen, order, p = partition(n, kept, first)
     inner = matrix[np.ix_(order, order)]
     check_layers(layers, inner, p)
     if n > LARGEST:
@@ -161,19 +154,18 @@ def solved(
             break
         pair = count == FEWEST and attempt == 0
         start = turned_pair(p, q) if pair else random_layers(p, q, count, np.random.default_rng(attempt))
-        arrived = follow(correlation, start)
+        arrived = continued(correlation, start)
         if arrived is not None:
             starts.append(_stretched(arrived, scale))
     root = root_of(covariance, p, count)
     best: tuple[float, tuple[Layer, ...]] | None = None
     for start in starts:
-        here = newton(root, unknowns(start))
+        here = newton(CovarianceEquations(root, unknowns(start)))
         if here is None:
             continue
-        here = newton(root, lower_conditions(root, here.point, effort)) or here
-        made = here.layers()
-        if best is None or worst(made) < best[0]:
-            best = worst(made), made
+        made = (newton(here.at(lower_conditions(here, effort))) or here).layers()
+        if best is None or worst_condition(made) < best[0]:
+            best = worst_condition(made), made
     if best is None:
         raise NumericalFailure(f"no {count} layers were found for this covariance; try more `layers`.")
     return best[1]

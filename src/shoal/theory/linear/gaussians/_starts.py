@@ -10,7 +10,7 @@ import numpy as np
 from shoal._scalars import FloatArray
 from shoal.theory.linear._layer import Layer, kinds, product
 from shoal.theory.linear._search import Point, follow
-from shoal.theory.linear.gaussian._covariance_equations import CovarianceEquations, Root, unknowns
+from shoal.theory.linear.gaussians._covariance_equations import CovarianceEquations, Root, unknowns
 
 
 def random_layers(p: int, q: int, count: int, generator: np.random.Generator) -> tuple[Layer, ...]:
