@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.random import Generator
-
 from shoal.studies._targets import four_gaussians, moons, pinwheel
 
 FloatArray = np.ndarray

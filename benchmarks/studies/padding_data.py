@@ -8,9 +8,10 @@ import numpy as np
 
 from shoal._scalars import FloatArray
 from shoal.bijections import Chain, Logit, Standardize
-from shoal.studies._base import Cell
-from shoal.studies._digits import IMAGES
-from shoal.studies._targets import TARGETS
+
+from .grid import Cell
+from .images import IMAGES
+from .targets import TARGETS
 
 ALPHA = 0.05  # of the Logit next to the pixels
 FLOOR = 0.5  # least deviation of a pixel's logit, in units of the root mean square of all

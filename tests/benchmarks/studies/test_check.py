@@ -1,33 +1,31 @@
 """`check` sees a stored figure that the smoke grid does not give again."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from studies.cells import run
+from studies.check import check
+from studies.grid import Cell, Failure
 
-from shoal.studies import Cell, Failure, check, run
-
-from .toys import Toy
+from .toys import Toy, changed
 
 
 def stored(folder: Path, name: str = "value", value: Any = None, drop: bool = False) -> None:
     """The smoke grid's records, with one figure of the first cell changed."""
     run(Toy().study(), folder, smoke=True)
-    path = folder / "toy.jsonl"
-    records = [json.loads(line) for line in path.read_text().splitlines()]
-    if drop:
-        del records[0]["figures"][name]
-    else:
-        records[0]["figures"][name] = value
-    path.write_text("".join(json.dumps(r) + "\n" for r in records))
+    with changed(folder / "toy.json") as records:
+        if drop:
+            del records[0]["figures"][name]
+        else:
+            records[0]["figures"][name] = value
 
 
 def test_nothing_differs_and_nothing_is_written(tmp_path: Path):
     run(Toy().study(), tmp_path, smoke=True)
-    before = (tmp_path / "toy.jsonl").read_bytes()
+    before = (tmp_path / "toy.json").read_bytes()
     assert check(Toy().study(), tmp_path) == []
-    assert (tmp_path / "toy.jsonl").read_bytes() == before
+    assert (tmp_path / "toy.json").read_bytes() == before
 
 
 @pytest.mark.parametrize(
@@ -64,7 +62,7 @@ def test_a_cell_that_fails_now_is_seen(tmp_path: Path):
 
 def test_without_stored_figures_there_is_nothing_to_check(tmp_path: Path):
     with pytest.raises(
-        ValueError, match=r"no figures of a/0/smoke; store them by `shoal study run toy --smoke`"
+        ValueError, match=r"no figures of a/0/smoke; store them by `python -m studies.run run toy --smoke`"
     ):
         check(Toy().study(), tmp_path)
 
@@ -76,10 +74,8 @@ def test_the_whole_grid_where_it_was_run(tmp_path: Path):
     again = Toy()
     assert check(again.study(), tmp_path, whole=True) == []
     assert again.calls == [["a/0", "a/1", "a/2"], ["b/0", "b/2"]]
-    path = tmp_path / "toy.jsonl"
-    records = [json.loads(line) for line in path.read_text().splitlines()]
-    records[1]["figures"]["value"] += 1
-    path.write_text("".join(json.dumps(r) + "\n" for r in records))
+    with changed(tmp_path / "toy.json") as records:
+        records[1]["figures"]["value"] += 1
     assert [(d.cell, d.figure) for d in check(Toy().study(), tmp_path, whole=True)] == [("a/1", "value")]
-    with pytest.raises(ValueError, match="has no figures; store them by `shoal study run toy`"):
+    with pytest.raises(ValueError, match=r"has no figures; store them by `python -m studies.run run toy`"):
         check(Toy().study(), tmp_path / "elsewhere", whole=True)

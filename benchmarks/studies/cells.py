@@ -3,41 +3,21 @@
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import jax
+from resume import Record, alone
 
 from shoal._errors import InputError, NumericalFailure
 from shoal.records import package_versions
-from shoal.studies._base import Cell, Failure, Result, Study
-from shoal.studies._records import Records, appending, read_records, record_of
+
+from .grid import Cell, Failure, Result, Study
+from .records import Tally, opened, place, read_records, record_of, tally
 
 # What a computation may end with. Any other exception is a bug of the study, and is raised: a bug is no figure.
 FAILURES = (NumericalFailure, ArithmeticError, ValueError, RuntimeError, MemoryError)
 
 Event: TypeAlias = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Tally:
-    """How many cells of a grid are `done`, have `failed`, or are `open` (never run, or interrupted)."""
-
-    done: int
-    failed: int
-    open: int
-
-    @property
-    def total(self) -> int:
-        """All cells."""
-        return self.done + self.failed + self.open
-
-
-def tally(cells: Sequence[Cell], records: Records) -> Tally:
-    """How far the cells have come."""
-    found = [records.status(cell) for cell in cells]
-    done, failed = found.count("done"), found.count("failed")
-    return Tally(done, failed, len(found) - done - failed)
 
 
 def run(
@@ -48,7 +28,7 @@ def run(
     retry: bool = False,
     progress: Callable[[Event], None] | None = None,
 ) -> Tally:
-    """Runs the cells without a finished record, and appends a record for each.
+    """Runs the cells without a finished record, and writes a record for each.
 
     **Arguments:** `folder`: of the records, made if need be; `smoke`: the small grid in place of the whole one; `retry`:
     cells that failed, too; `progress`: called with `{"stage": "working" | "cell", "fraction", ...}`.
@@ -60,14 +40,14 @@ def run(
     a cell needs is missing, or the records can not be written.
     """
     cells = study.smoke if smoke else study.cells
-    with appending(study, folder) as append:
-        records = read_records(study, folder)
+    with alone(place(study, folder)):
+        file, records = opened(study, folder), read_records(study, folder)
         finished = ("done",) if retry else ("done", "failed")
         groups = study.groups([cell for cell in cells if records.status(cell) not in finished])
         costs = [sum(map(study.cost, group)) for group in groups]
         total, past = sum(costs) or 1.0, 0.0
         for group, cost in zip(groups, costs, strict=True):
-            _run_group(study, group, append, _listener(progress, group, past / total, cost / total))
+            _run_group(study, group, file, _listener(progress, group, past / total, cost / total))
             past += cost
     return tally(cells, read_records(study, folder))
 
@@ -87,9 +67,7 @@ def results_of(study: Study, group: tuple[Cell, ...], tell: Callable[..., None])
     return results
 
 
-def _run_group(
-    study: Study, group: tuple[Cell, ...], append: Callable[[Event], None], tell: Callable[..., None]
-) -> None:
+def _run_group(study: Study, group: tuple[Cell, ...], file: Record, tell: Callable[..., None]) -> None:
     started = time.perf_counter()
 
     def facts() -> dict[str, Any]:
@@ -101,19 +79,23 @@ def _run_group(
             "together": len(group),
         }
 
+    def store(found: Sequence[tuple[Cell, Event]]) -> None:
+        file.save(cells={**file["cells"], **{cell.hash: record for cell, record in found}})
+
     try:
         results = results_of(study, group, tell)
     except KeyboardInterrupt:
-        for cell in group:
-            append(record_of(cell, "interrupted", **facts()))
+        store([(cell, record_of(cell, "interrupted", **facts())) for cell in group])
         raise
+    made: list[tuple[Cell, Event]] = []
     for cell, result in zip(group, results, strict=True):
         if isinstance(result, Failure):
-            append(record_of(cell, "failed", reason=result.reason, **facts()))
-            tell(1.0, cell.name, stage="cell", status="failed", reason=result.reason)
+            made.append((cell, record_of(cell, "failed", reason=result.reason, **facts())))
         else:
-            append(record_of(cell, "done", figures=result, kinds=study.kinds, **facts()))
-            tell(1.0, cell.name, stage="cell", status="done", reason=None)
+            made.append((cell, record_of(cell, "done", figures=result, kinds=study.kinds, **facts())))
+    store(made)
+    for cell, record in made:
+        tell(1.0, cell.name, stage="cell", status=record["status"], reason=record["reason"])
 
 
 def _listener(

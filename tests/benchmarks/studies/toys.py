@@ -1,10 +1,13 @@
 """A study that computes nothing hard: figures are functions of the settings, and runs are counted."""
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from shoal.studies import Cell, ErrorBar, Study
+from studies.grid import Cell, ErrorBar, Study
 
 
 def cells(mark: str = "", size: int = 4, seeds: int = 3) -> tuple[Cell, ...]:
@@ -40,3 +43,11 @@ class Toy:
             "bars": {"value": ErrorBar(absolute=0.5)}, "packages": ("numpy",),
         }  # fmt: skip
         return Study(**{**defaults, **settings})
+
+
+@contextmanager
+def changed(path: Path) -> Iterator[list[dict[str, Any]]]:
+    """The records of the cells in a file, in order, to be changed there."""
+    whole = json.loads(path.read_text())
+    yield list(whole["cells"].values())
+    path.write_text(json.dumps(whole))

@@ -7,9 +7,10 @@ from typing import Any
 
 from shoal._errors import InputError
 from shoal.records import to_plain
-from shoal.studies._base import Cell, ErrorBar, Failure, Study
-from shoal.studies._records import place, read_records
-from shoal.studies._run import results_of
+
+from .cells import results_of
+from .grid import Cell, ErrorBar, Failure, Study
+from .records import place, read_records
 
 
 @dataclass(frozen=True)
@@ -44,11 +45,11 @@ def check(
     missing = [cell.name for cell in study.smoke if records.figures(cell) is None]
     stored_cells = [cell for cell in study.cells if records.figures(cell) is not None]
     if whole and not stored_cells:
-        raise InputError(f"{path} has no figures; store them by `shoal study run {study.name}`.")
+        raise InputError(f"{path} has no figures; store them by `python -m studies.run run {study.name}`.")
     if not whole and (missing or not study.smoke):
         which = missing[0] if missing else "smoke grid"
         raise InputError(
-            f"{path} has no figures of {which}; store them by `shoal study run {study.name} --smoke`."
+            f"{path} has no figures of {which}; store them by `python -m studies.run run {study.name} --smoke`."
         )
     found: list[Difference] = []
     groups = study.groups(stored_cells if whole else study.smoke)
@@ -59,7 +60,7 @@ def check(
                 progress({"stage": "working", "fraction": (done + fraction) / len(groups), "words": words})
 
         for cell, result in zip(group, results_of(study, group, tell), strict=True):
-            stored = records.figures(cell) or {}
+            stored = to_plain(records.figures(cell) or {})
             if isinstance(result, Failure):
                 found.append(Difference(cell.name, "status", "done", f"failed: {result.reason}", study.bar))
             else:

@@ -1,34 +1,35 @@
-"""What `shoal study` prints: the list of studies, medians over seeds, and figures that are not reproduced."""
+"""What `python -m studies.run` prints: the list of studies, medians over seeds, and figures that are not reproduced."""
 
+import sys
 from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-import shoal
+from .check import Difference
+from .grid import Study
+from .records import Records, tally
+from .summary import Spread, summarize
 
-from ._console import sized
-
+WIDTH = 120  # where the output is no terminal
 FIGURES = 3  # in one table, so that medians and ranges fit a line
 
 
-def print_list(found: Sequence[tuple[Any, Any]], console: Console | None = None) -> None:
+def print_list(found: Sequence[tuple[Study, Records]]) -> None:
     """One row for each (study, records)."""
     table = Table(title="Studies", title_justify="left")
     for name in ("name", "cells done", "failed", "title"):
         table.add_column(name, justify="left" if name in ("name", "title") else "right")
     for study, records in found:
-        tally = shoal.studies.tally(study.cells, records)
-        table.add_row(study.name, f"{tally.done}/{tally.total}", str(tally.failed or ""), study.title)
-    _print(table, console)
-    for study, records in found:
-        _print_damage(study, records, console)
+        at = tally(study.cells, records)
+        table.add_row(study.name, f"{at.done}/{at.total}", str(at.failed or ""), study.title)
+    _print(table)
 
 
-def print_summary(study: Any, records: Any, *, smoke: bool = False, console: Console | None = None) -> None:
+def print_summary(study: Study, records: Records, *, smoke: bool = False) -> None:
     """One row for each setting: the settings that differ, how many runs, and the chosen figures (`study.shown`)."""
-    rows = shoal.studies.summarize(study, records, smoke=smoke)
+    rows = summarize(study, records, smoke=smoke)
     settings = _differing([row.config for row in rows])
     names = [n for n in study.shown if any(n in row.figures for row in rows)] if study.shown else None
     if names is None:
@@ -42,14 +43,12 @@ def print_summary(study: Any, records: Any, *, smoke: bool = False, console: Con
         for row in rows:
             cells = [_spread(row.figures[n], row.kinds[n]) if n in row.figures else "" for n in part]
             table.add_row(*(str(row.config[s]) for s in settings), str(row.runs), *cells)
-        _print(table, console)
-    tally = shoal.studies.tally(study.smoke if smoke else study.cells, records)
-    words = f"{tally.done} of {tally.total} cells are done, {tally.failed} failed, {tally.open} are open."
-    _line(words, console)
-    _print_damage(study, records, console)
+        _print(table)
+    at = tally(study.smoke if smoke else study.cells, records)
+    print(f"{at.done} of {at.total} cells are done, {at.failed} failed, {at.open} are open.")
 
 
-def print_differences(found: Sequence[Any], console: Console | None = None) -> None:
+def print_differences(found: Sequence[Difference]) -> None:
     """One row for each figure that is not within its error bar."""
     table = Table(title="Not as stored", title_justify="left")
     for name in ("cell", "figure", "stored", "found", "error bar"):
@@ -57,7 +56,7 @@ def print_differences(found: Sequence[Any], console: Console | None = None) -> N
     for d in found:
         bar = f"{d.bar.absolute:g} + {d.bar.relative:g} x |stored|"
         table.add_row(d.cell, d.figure, _number(d.stored), _number(d.found), bar)
-    _print(table, console)
+    _print(table)
 
 
 def _differing(configs: Sequence[Any]) -> list[str]:
@@ -75,7 +74,7 @@ def _told(name: str, by: Sequence[str], configs: Sequence[Any]) -> bool:
     )
 
 
-def _spread(spread: Any, kind: str) -> str:
+def _spread(spread: Spread, kind: str) -> str:
     mark = {"exact": "", "lower_bound": "≥ ", "upper_bound": "≤ ", "estimate": "~ "}.get(kind, "")
     low, high = _number(spread.low, 3), _number(spread.high, 3)
     span = f" ({low} to {high})" if low != high else ""
@@ -92,15 +91,5 @@ def _number(value: Any, digits: int = 4) -> str:
     )
 
 
-def _print_damage(study: Any, records: Any, console: Console | None) -> None:
-    if records.damaged:
-        _line(f"{study.name}: {records.damaged} damaged lines were passed over.", console)
-
-
-def _print(table: Table, console: Console | None) -> None:
-    console = sized(console)
-    console.print(table)
-
-
-def _line(text: str, console: Console | None) -> None:
-    (console or Console()).print(text, markup=False, highlight=False, soft_wrap=True)
+def _print(table: Table) -> None:
+    Console(width=None if sys.stdout.isatty() else WIDTH).print(table)

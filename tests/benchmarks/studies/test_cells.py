@@ -4,9 +4,9 @@ import hashlib
 from typing import Any
 
 import pytest
-
-from shoal.studies import Cell, ErrorBar, Study, find, studies
-from shoal.studies._padding_run import seed_of
+from studies.grid import Cell, ErrorBar, Study
+from studies.padding_run import seed_of
+from studies.registry import STUDIES, find
 
 from .toys import Toy, cells
 
@@ -43,7 +43,7 @@ def test_a_configuration_can_not_be_changed():
 
 
 @pytest.mark.parametrize("value", [None, [1], float("nan"), float("inf")], ids=str)
-def test_settings_are_texts_finite_numbers_and_booleans(value: Any, unchecked: None):
+def test_settings_are_texts_finite_numbers_and_booleans(value: Any):
     with pytest.raises(ValueError, match="holds texts, finite numbers and booleans; 'b' of 'x' is"):
         Cell("x", {"b": value})
 
@@ -72,7 +72,7 @@ def test_an_error_bar_is_absolute_plus_relative(found: float, holds: bool):
     assert ErrorBar(absolute=0.1, relative=0.02).holds(10.0, found) == holds
 
 
-@pytest.mark.parametrize("study", studies(), ids=lambda s: s.name)
+@pytest.mark.parametrize("study", STUDIES.values(), ids=lambda s: s.name)
 def test_registered_studies_are_whole(study: Study):
     assert find(study.name) is study
     assert study.smoke

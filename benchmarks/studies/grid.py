@@ -83,7 +83,7 @@ class Study:
 
     **Arguments:**
 
-    - `name`, as the command line and the file of records have it; `title`; `source`: the paper that asks the question.
+    - `name`, as the command and the file of records have it; `title`; `source`: the paper that asks the question.
     - `cells`: the grid; `smoke`: a grid of the same kind that takes seconds, whose figures `check` computes again.
     - `run(cells, tell)`: the results of some cells of one group, in their order; it calls `tell` on the way.
     - `together`: entries in which the cells of one group may differ (seeds that share a program, say).

@@ -1,15 +1,14 @@
 """`summarize`: medians over seeds, with their range, as rows that a table shows."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from shoal.studies._base import Cell, Study
-from shoal.studies._records import Records
-
-NO_NUMBER = ("nan", "inf", "-inf")  # as a record has what is not finite
+from .grid import Cell, Study
+from .records import Records
 
 
 @dataclass(frozen=True)
@@ -69,6 +68,6 @@ def _row(study: Study, records: Records, cells: list[Cell]) -> Row:
     spreads = {}
     for name in names:
         values = [figures.get(name) for figures in found]
-        if not any(isinstance(v, list | bool) or (isinstance(v, str) and v not in NO_NUMBER) for v in values):
-            spreads[name] = spread([None if isinstance(v, str) else v for v in values])
+        if not any(isinstance(v, list | bool | str) for v in values):
+            spreads[name] = spread([v if v is not None and math.isfinite(v) else None for v in values])
     return Row(dict(_rest(study, cells[0])), len(cells), spreads, {k: kinds.get(k, "exact") for k in spreads})

@@ -5,8 +5,8 @@ dimension. The study is about small ones, and about flows that are trained: what
 under a stated budget closes the gap, which is no lower bound for any other training.
 """
 
-from shoal.studies._base import Cell, ErrorBar, Setting, Study
-from shoal.studies._depth_run import run_depth
+from .depth_run import run_depth
+from .grid import Cell, ErrorBar, Setting, Study
 
 FAMILIES = ("layerwise", "realnvp", "planar")
 MODES, DIMENSIONS, DEPTHS, SEEDS = (4, 16, 64), (2, 8), (1, 2, 4, 8, 16, 32), (0, 1, 2)

@@ -4,9 +4,9 @@ The question is that of Koehler, Mehta and Risteski ([KMR], ICML 2021, section 6
 padding better conditioned? (theory: shoal.distributions.Padded.)
 """
 
-from shoal.studies._base import Cell, ErrorBar, Setting, Study
-from shoal.studies._padding_run import run_padding
-from shoal.studies._targets import TARGETS
+from .grid import Cell, ErrorBar, Setting, Study
+from .padding_run import run_padding
+from .targets import TARGETS
 
 PADDINGS = ("none", "zero", "gaussian")
 AS_PUBLISHED = ("zero-dequantized", "gaussian-clamped")  # what the public code of [KMR] does to images

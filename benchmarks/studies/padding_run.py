@@ -6,11 +6,12 @@ import jax.random as jr
 import numpy as np
 
 from shoal._types import Key
-from shoal.studies._base import Cell, Failure, Result, Tell
-from shoal.studies._padding_data import Data, load
-from shoal.studies._padding_figures import condition_points, conditions, likelihoods, transports
-from shoal.studies._padding_models import build, core
 from shoal.training import Epoch, FitResult, Settings, fit_many
+
+from .grid import Cell, Failure, Result, Tell
+from .padding_data import Data, load
+from .padding_figures import condition_points, conditions, likelihoods, transports
+from .padding_models import build, core
 
 BY_EPOCH = ("median", "mean", "q10", "q90", "max", "mean_16", "unresolved")
 

@@ -13,8 +13,9 @@ from shoal._types import Key
 from shoal.bijections import AbstractBijection, reseeded
 from shoal.conditioning import from_bijection, spectrum
 from shoal.distributions import GaussianPadding, Padded, wasserstein
-from shoal.studies._padding_data import Data
-from shoal.studies._padding_models import density_of, with_padding
+
+from .padding_data import Data
+from .padding_models import density_of, with_padding
 
 FEW = 16  # points of which [KMR] report the mean condition number
 RESOLVED = 1.0 / float(np.finfo(np.float64).eps)
