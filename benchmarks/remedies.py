@@ -1,6 +1,6 @@
 """The remedies on three tables: condition number, float32 round trip and test log-likelihood before and after, three seeds.
 
-    python benchmarks/remedies.py [--tables breast-cancer,digits,moons-8] [--seconds 150]
+    python -m remedies [--tables breast-cancer,digits,moons-8] [--seconds 150]
 
 RealNVP of depth 16 with exponential scales, hidden (32, 32), in units of the training part's deviations; Adam, cosine decay,
 batches of 128, the weights that are best on the validation rows. Tables: scikit-learn's breast cancer (30 columns); the
@@ -13,23 +13,21 @@ begin after `--seconds`. `proposed` is what `shoal.remedies.propose` says of the
 
 import argparse
 import time
-from pathlib import Path
 from typing import Any
 
 import jax.random as jr
 import numpy as np
-from _resume import earlier
+from resume import RESULTS, Record
 from sklearn.datasets import load_breast_cancer, load_digits, make_moons
 
 from shoal import flows
 from shoal.bijections import ExponentialScale
 from shoal.conditioning import audit
-from shoal.records import system_info, to_plain, write_record
+from shoal.records import system_info
 from shoal.remedies import Evidence, Figures, Measured, Proposal, every_remedy, make_plan, propose
 from shoal.remedies._measure import measured, trained_runs
 from shoal.training import Settings
 
-ROOT = Path(__file__).resolve().parents[1]
 SEED, SEEDS, DEPTH, HIDDEN, POINTS = 0, 3, 16, (32, 32), 256
 EPOCHS = {"breast-cancer": 160, "digits": 50, "moons-8": 50}
 SETTINGS: dict[str, Any] = {"batch_size": 128, "learning_rate": 2e-3, "patience": None}
@@ -65,23 +63,21 @@ def main() -> None:
     )
     parser.add_argument("--tables", default=",".join(EPOCHS))
     parser.add_argument("--seconds", type=float, default=np.inf)
-    parser.add_argument("--out", default=str(ROOT / "results" / "remedies.json"))
+    parser.add_argument("--out", default=RESULTS / "remedies.json")
     parser.add_argument("--fresh", action="store_true")
     options = parser.parse_args()
-    began, out = time.perf_counter(), Path(options.out)
-    record: dict[str, Any] = {
+    began = time.perf_counter()
+    head: dict[str, Any] = {
         "what": __doc__.strip().splitlines()[0],
-        "command": "python benchmarks/remedies.py",
+        "command": "cd benchmarks && python -m remedies",
         "seed": SEED,
         "versions": system_info(PACKAGES),
         "config": {
             "seeds": SEEDS, "depth": DEPTH, "hidden": list(HIDDEN), "scale": "ExponentialScale", "points": POINTS,
             "epochs": EPOCHS, **SETTINGS, "dtype": "float32",
         },
-        "tables": {},
     }  # fmt: skip
-    if before := earlier(record, out, options.fresh):
-        record["tables"] = before["tables"]
+    record = Record(options.out, head, {"tables": {}}, fresh=options.fresh)
     keys = list(jr.split(jr.key(SEED), SEEDS))
     for name in options.tables.split(","):
         plan = make_plan(recipe, parts(table(name)), Settings(**SETTINGS, max_epochs=EPOCHS[name]))
@@ -96,7 +92,7 @@ def main() -> None:
             entry["worst"] = int(np.nanargmax([r.round_trip for r in found.layers]))
             entry["expected"] = {r.name: r.expected(evidence) for r in every_remedy(found, name == "digits")}
             entry["rows"]["none"] = Measured("none", None, runs, {}).to_record()
-            save(record, out, name, "none", began)
+            save(record, name, "none", began)
         runs = tuple(map(read_back, entry["rows"]["none"]["runs"]))
         for remedy in every_remedy(entry["worst"], name == "digits"):
             if remedy.name in entry["rows"]:
@@ -105,7 +101,7 @@ def main() -> None:
                 return
             row = measured(Proposal(remedy, "", entry["expected"][remedy.name]), plan, runs, keys, POINTS)
             entry["rows"][remedy.name] = row.to_record()
-            save(record, out, name, remedy.name, began)
+            save(record, name, remedy.name, began)
 
 
 def read_back(row: dict[str, Any]) -> Figures:
@@ -113,9 +109,9 @@ def read_back(row: dict[str, Any]) -> Figures:
     return Figures(**{k: v if k.endswith(("kind", "status")) else float(v) for k, v in row.items()})
 
 
-def save(record: dict[str, Any], out: Path, name: str, remedy: str, began: float) -> None:
+def save(record: Record, name: str, remedy: str, began: float) -> None:
     """The file, and a line of progress."""
-    write_record(to_plain(record), out)
+    record.save()
     row = record["tables"][name]["rows"][remedy]
     print(
         f"{time.perf_counter() - began:.0f} s {name} {remedy}: {row['mean']} {row['effect']} {row['status']}",

@@ -1,10 +1,14 @@
-"""What the scripts that write pages share: tables, places in a text, the part between two marks, and `--check`."""
+"""What the scripts that write pages share: tables, places in a text, the part between two marks, and `--check`.
+
+Importing it lets a script import from `benchmarks/`, too.
+"""
 
 import argparse
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 BEGIN, END = "<!-- figures -->", "<!-- end of figures -->"
 
 

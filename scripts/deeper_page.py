@@ -42,9 +42,9 @@ def written(record: dict[str, Any]) -> str:
     """The generated part."""
     config = record["config"]
     lines = [
-        f"`benchmarks/transport.py`, seed {record['seed']}, float64, samples of {config['rows']:,} rows. W2 is measured "
-        f"for all depths alike, between {config['points']:,} points of the flow and fresh ones of the target, "
-        f"{config['repeats']} times, with its 99 % interval; `fresh sample` is the same between two samples of the "
+        f"`benchmarks/universal/transport.py`, seed {record['seed']}, float64, samples of {config['rows']:,} rows. "
+        f"W2 is measured for all depths alike, between {config['points']:,} points of the flow and fresh ones of the "
+        f"target, {config['repeats']} times, with its 99 % interval; `fresh sample` is the same between two samples of the "
         "target. For two layers: the largest ε whose W2 is below the end of the "
         "interval of eight layers; for the others the mildest resolution that can not be told from the nearest one.",
         "",

@@ -9,11 +9,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-from _hardness_depth import depth_table, picture, picture_data, reach, smaller, verdict
 from _hardness_whitening import whitening_table
 from _pages import filled, table, write_or_check
+from hardness_depth import depth_table, picture, picture_data, reach, smaller, verdict
+from studies.records import read_records
+from studies.registry import find
 
-from shoal.studies import find, read_records
 from shoal.theory.hardness import HeavyTails, local_planar_depth
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -41,8 +42,9 @@ def bounds(found: dict[str, Any]) -> str:
         depths = {r["d"]: r["depth"] for r in shown if r["family"] == family}
         lines.append([family, *(depths[d] for d in dims)])
     return (
-        f"Of the {len(rows)} settings of `results/depth-bounds.json` (`benchmarks/bounds.py`; γ = 1, δ = 0.5, parameters of "
-        f"a layer of norm at most 2) {len(known)} say something. At the theorem's own distance r / √5 these are {len(own)}, "
+        f"Of the {len(rows)} settings of `results/depth-bounds.json` (`benchmarks/hardness/bounds.py`; γ = 1, "
+        f"δ = 0.5, parameters of a layer of norm at most 2) {len(known)} say something."
+        f" At the theorem's own distance r / √5 these are {len(own)}, "
         f"of depth {max(r['depth'] for r in own)} at most, with k = {most:,} only. Depths for k = {most:,} at W1 = γ√d:\n\n"
         + table(["family", *(f"d = {d}" for d in dims)], lines)
         + "\n\nRealNVP has no "
@@ -65,12 +67,12 @@ def large() -> str:
     found = read_records(LARGE, RESULTS)
     done = sum(found.figures(c) is not None for c in LARGE.cells)
     if not done:
-        return "`shoal study run depth-large` has the grid with sixteen times the steps, for an accelerator; it was not run."
+        return "The study `depth-large` has the grid with sixteen times the steps, for an accelerator; it was not run."
     devices = sorted({str(r["device"]) for r in found.latest.values()})
     fewer, both = smaller(STUDY, read_records(STUDY, RESULTS), LARGE, found)
     deepest = max(most for _, most in reach(LARGE, found).values())
     return (
-        "**More training.** `shoal study run depth-large` (65,536 rows, 200 epochs, depths to 64, k to 256) is meant for an "
+        "**More training.** The study `depth-large` (65,536 rows, 200 epochs, depths to 64, k to 256) is meant for an "
         f"accelerator; {done} of its {len(LARGE.cells)} cells are done ({', '.join(devices)}), up to depth "
         f"{deepest}. KL of at most 1 nat:\n\n{depth_table(LARGE, found, 'kl')}\n\nThe certified gap "
         f"closed:\n\n{depth_table(LARGE, found, 'gap_lower')}\n\n{verdict(LARGE, found)} With four times the rows and "
@@ -93,10 +95,10 @@ def pairs(found: dict[str, Any]) -> str:
         r["variation_bound"] / r["misplaced"] for r in rows if r.get("variation_bound") and r["misplaced"] > 0
     )
     return (
-        f"`benchmarks/given_pairs.py` trains {counts['pairs']} flows (25 settings of family, instance and depth, four seeds "
-        "each): the certified bound exceeds exact transport between fresh samples (itself too large in the mean), by "
-        f"another library, for {counts['violations']} of them, and is above zero for {counts['lower_above_zero']}. Of the "
-        f"{counts['with_lipschitz']} flows with a Lipschitz constant {counts['variation_violations']} misplace less mass "
+        f"`benchmarks/hardness/given_pairs.py` trains {counts['pairs']} flows (25 settings of family, instance and depth, "
+        "four seeds each): the certified bound exceeds exact transport between fresh samples (itself too large in the "
+        f"mean), by another library, for {counts['violations']} of them, and is above zero for {counts['lower_above_zero']}. "
+        f"Of the {counts['with_lipschitz']} flows with a Lipschitz constant {counts['variation_violations']} misplace less mass "
         f"than `total_variation_bound` says; {counts['variation_above_zero']} of these bounds are above zero, the "
         f"sharpest at {sharpest:.0%} of what is misplaced.\n\n"
         + table(["family", "certified / transported, median", "largest", "above 0"], lines)

@@ -1,4 +1,4 @@
-"""Writes docs/padding.md from scripts/padding.md and results/padding.jsonl; with --picture also its picture.
+"""Writes docs/padding.md from scripts/padding.md and results/padding.json; with --picture also its picture.
 
     python scripts/padding_page.py [--check] [--picture]
 
@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from _pages import filled, table, write_or_check
-
-from shoal.studies import Records, Row, Spread, find, read_records, summarize
+from studies.records import Records, read_records
+from studies.registry import find
+from studies.summary import Row, Spread, summarize
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "padding.md"

@@ -98,7 +98,8 @@ def generated(record: dict[str, Any]) -> str:
         f"{big['samples']:,d} samples take {big['sample_seconds']:.1f} s."
     )
     few, many = record["config"]["points"]
-    where = f"`benchmarks/universal.py`, one core, JAX {record['versions']['packages']['jax']}, seed {record['seed']}."
+    jax = record["versions"]["packages"]["jax"]
+    where = f"`benchmarks/universal/constructions.py`, one core, JAX {jax}, seed {record['seed']}."
     return "\n\n".join([
         f"{where} Samples of {few:,d} and {many:,d} points; products are 4 and 16 independent copies side by side.",
         "![κ of a layer on cells against 1 / ε](images/universal.svg)",

@@ -8,7 +8,6 @@ from . import records as records
 from . import remedies as remedies
 from . import report as report
 from . import selection as selection
-from . import studies as studies
 from . import tables as tables
 from . import theory as theory
 from . import training as training

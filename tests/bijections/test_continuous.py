@@ -28,7 +28,7 @@ from shoal.bijections import (
 from shoal.bijections._ode import check_method
 from shoal.distributions import Flow, StandardNormal
 
-PARITY = Path(__file__).resolve().parents[2] / "results" / "parity-continuous.json"
+PARITY = Path(__file__).resolve().parents[1] / "fixtures" / "parity-continuous.json"
 A = np.array([[0.5, -1.2, 0.3, 0.7], [0.4, 0.1, -0.8, -0.5], [0.2, 0.9, -0.6, 0.1]])
 B = np.array([0.3, -0.2, 0.6])
 Z = np.array([0.7, -1.1, 0.4])

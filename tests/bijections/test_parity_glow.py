@@ -1,4 +1,4 @@
-"""The same numbers as nflows' invertible 1x1 convolution at the same weights: results/parity-glow.json."""
+"""The same numbers as nflows' invertible 1x1 convolution at the same weights: tests/fixtures/parity-glow.json."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,7 @@ from shoal.flows import from_factors
 from shoal.theory.linear import factor
 
 PEER: dict[str, Any] = json.loads(
-    (Path(__file__).parents[2] / "results" / "parity-glow.json").read_text(encoding="utf-8")
+    (Path(__file__).parents[1] / "fixtures" / "parity-glow.json").read_text(encoding="utf-8")
 )
 
 

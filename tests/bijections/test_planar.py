@@ -24,7 +24,7 @@ from shoal.bijections import (
 )
 from shoal.bijections._monotone import above, solve
 
-PARITY = Path(__file__).parents[2] / "results" / "parity-planar.json"
+PARITY = Path(__file__).parents[1] / "fixtures" / "parity-planar.json"
 EPS = np.finfo(np.float64).eps
 
 

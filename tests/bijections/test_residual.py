@@ -16,7 +16,7 @@ from shoal.flows import load, residual, save
 from tests.bijections.test_lipschitz import drawn
 from tests.laws.saving import same
 
-PARITY = json.loads((Path(__file__).parents[2] / "results" / "parity-residual.json").read_text())
+PARITY = json.loads((Path(__file__).parents[1] / "fixtures" / "parity-residual.json").read_text())
 
 
 def _linear(c, tolerance, max_steps=1000):

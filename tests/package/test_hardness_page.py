@@ -1,13 +1,12 @@
 """docs/hardness.md is what its script writes from results/, and the study's depths and factors are what records say."""
 
 import math
-import runpy
 from pathlib import Path
 
+import hardness_depth
 import pytest
 
 ROOT = Path(__file__).parents[2]
-DEPTH = runpy.run_path(str(ROOT / "scripts" / "_hardness_depth.py"))
 INF = math.inf
 
 
@@ -38,12 +37,12 @@ class Toy:
 
 
 def test_closing_depths_are_the_least_ones_seed_by_seed():
-    found = DEPTH["closing_depths"](Toy(), Toy(), "kl")
+    found = hardness_depth.closing_depths(Toy(), Toy(), "kl")
     assert found["realnvp", 4, 2] == [1, 2, 4]
     assert found["realnvp", 64, 2] == [4, INF, 8]  # 4.5 nats by depth 8 would do, and it has no figure
     assert found["planar", 64, 2] == [8, INF, INF]
-    assert all(v == [INF] * 3 for v in DEPTH["closing_depths"](Toy(), Toy(), "gap_lower").values())
-    assert set(DEPTH["reach"](Toy(), Toy()).values()) == {(1, 8)}
+    assert all(v == [INF] * 3 for v in hardness_depth.closing_depths(Toy(), Toy(), "gap_lower").values())
+    assert set(hardness_depth.reach(Toy(), Toy()).values()) == {(1, 8)}
 
 
 @pytest.mark.parametrize(
@@ -54,17 +53,17 @@ def test_closing_depths_are_the_least_ones_seed_by_seed():
      ([1, 2, INF], [8] * 3, None, "unknown")],
 )  # fmt: skip
 def test_factors(small, large, wanted, words: str):
-    found = DEPTH["growth"](small, large, 32)
+    found = hardness_depth.growth(small, large, 32)
     assert found == wanted
-    assert DEPTH["growth_words"](found) == words
+    assert hardness_depth.growth_words(found) == words
 
 
 def test_words_and_table():
-    assert DEPTH["depth_words"]([8, 8, 8], 1, 32) == "8"
-    assert DEPTH["depth_words"]([8, INF, 16], 8, 32) == "16 (at most 8 to more than 32)"
-    assert DEPTH["depth_words"](None, 1, 32) == "not run"
-    table = DEPTH["depth_table"](Toy(), Toy(), "kl").splitlines()
+    assert hardness_depth.depth_words([8, 8, 8], 1, 32) == "8"
+    assert hardness_depth.depth_words([8, INF, 16], 8, 32) == "16 (at most 8 to more than 32)"
+    assert hardness_depth.depth_words(None, 1, 32) == "not run"
+    table = hardness_depth.depth_table(Toy(), Toy(), "kl").splitlines()
     assert table[0] == "| family | d | p | k = 4 | k = 64 | factor |"
     assert table[3] == "| realnvp | 2 | 5 | 2 (1 to 4) | 8 (4 to more than 8) | 4 (1 to beyond the grid) |"
-    assert "it lies within the range over seeds in 2 of 2 rows" in DEPTH["verdict"](Toy(), Toy())
-    assert DEPTH["smaller"](Toy(), Toy(), Toy(), Toy()) == (0, 4)
+    assert "it lies within the range over seeds in 2 of 2 rows" in hardness_depth.verdict(Toy(), Toy())
+    assert hardness_depth.smaller(Toy(), Toy(), Toy(), Toy()) == (0, 4)

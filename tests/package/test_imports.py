@@ -76,7 +76,6 @@ def test_root_names_load() -> None:
         "advice",
         "hardness",
         "remedies",
-        "studies",
         "linear",
         "tables",
         "records",

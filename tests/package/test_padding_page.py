@@ -9,7 +9,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_verdicts_are_drawn_from_ranges(monkeypatch: pytest.MonkeyPatch):
-    from shoal.studies import Row, Spread
+    from studies.summary import Row, Spread
 
     monkeypatch.syspath_prepend(ROOT / "scripts")
     script = runpy.run_path(str(ROOT / "scripts" / "padding_page.py"))
@@ -37,7 +37,7 @@ def test_verdicts_are_drawn_from_ranges(monkeypatch: pytest.MonkeyPatch):
 
 @pytest.mark.parametrize("effective", [9.0, 11.0])
 def test_a_joint_is_never_a_likelihood(effective: float, monkeypatch: pytest.MonkeyPatch):
-    from shoal.studies import Row, Spread
+    from studies.summary import Row, Spread
 
     monkeypatch.syspath_prepend(ROOT / "scripts")
     script = runpy.run_path(str(ROOT / "scripts" / "padding_page.py"))

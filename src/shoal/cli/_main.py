@@ -16,7 +16,6 @@ from ._factor import factor
 from ._fit import fit
 from ._sample import sample
 from ._score import score
-from ._study import study
 
 app = typer.Typer(
     name="shoal",
@@ -34,7 +33,6 @@ app.command()(audit)
 app.command()(construct)
 app.command()(bound)
 app.command()(advise)
-app.add_typer(study, name="study")
 
 
 def _version(value: bool) -> bool:
