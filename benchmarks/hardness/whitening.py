@@ -19,8 +19,8 @@ from resume import RESULTS, Record
 
 from shoal._errors import NumericalFailure
 from shoal._scalars import FloatArray
-from shoal.theory.linear import gaussian
 from shoal.records import system_info
+from shoal.theory.linear import gaussian
 
 DIMENSIONS, CONDITIONS = (4, 16, 64), (1e1, 1e3)
 LAYERS, REPEATS, SEED = 64, 20, 0
