@@ -13,7 +13,7 @@ from _linear_arms import ARMS, STEPS, linear_condition, make, matched_width, par
 from _linear_record import Study, median_of, show
 from _linear_tables import AXES, CONSISTENT, DIAMONDS, TABLES, parts
 
-from shoal.conditioning import condition_numbers, singular_values, summarize
+from shoal.conditioning import spectrum, summarize
 from shoal.training import Settings, fit
 
 SEEDS, WIDTH = (0, 1, 2, 3, 4), 32
@@ -55,9 +55,7 @@ def run(folder: Path, fresh: bool, quick: bool) -> None:
                 settings = Settings(**SETTINGS[table])
                 made = fit(flow, train, key=jr.key(100 + seed), validation=validation, settings=settings)
                 likelihood = np.asarray(made.flow.log_prob(test), np.float64)
-                kappa = summarize(
-                    condition_numbers(singular_values(made.flow.bijection.inverse, test[:POINTS]))
-                )
+                kappa = summarize(spectrum(made.flow.to_map(), test[:POINTS], dense=True).condition_numbers)
                 study.add(
                     {
                         "table": table, "arm": arm, "seed": seed, "width": width, "parameters": parameters(flow),

@@ -30,7 +30,7 @@ import optax
 from tables.tables import prepared
 
 from shoal.bijections import layers_of
-from shoal.conditioning import condition_numbers, singular_values, summarize
+from shoal.conditioning import spectrum, summarize
 from shoal.distributions import Flow
 from shoal.flows import Fronts, Sample, nsf
 from shoal.flows._common import restacked
@@ -76,7 +76,7 @@ class Target:
 
     def figures(self, flow: Flow, result: FitResult | None = None) -> dict[str, Any]:
         """Likelihoods, nats a row, and κ."""
-        kappa = condition_numbers(singular_values(flow.bijection.inverse, self.test[:POINTS]))
+        kappa = spectrum(flow.to_map(), self.test[:POINTS]).condition_numbers
         return {
             "validation": float(np.mean(flow.log_prob(self.validation.astype(np.float32)))),
             "test": float(np.mean(flow.log_prob(self.test.astype(np.float32)))),
