@@ -6,8 +6,8 @@ Rows are those of the leaderboard (split 0; at most 10,000 for training, a tenth
 family is `nsf`, every training has the ladder's settings and so many steps, whatever time they take.
 
 **depths**: 1, 2, 3, 4 layers from scratch behind each front, 2,000 steps. The level of a target is the best that the front
-"standardize" reaches on validation rows with any of them; a front needs the fewest layers that reach it less the ladder's
-margin, 0.02 sqrt(n) nats.
+"standardize" reaches on validation rows with any of them; a front needs the fewest layers that reach it less the
+ladder's margin, 0.02 sqrt(n) nats.
 
 **starts**: four layers behind "gaussian", 3,000 steps from scratch, against two layers of 1,500 steps (as long as 750 of four
 layers) and from their weights four layers of 2,250 steps: new layers at the identity on the latent side, as `grow` does, or on
@@ -30,7 +30,7 @@ import optax
 from tables.tables import prepared
 
 from shoal.bijections import layers_of
-from shoal.conditioning import condition_numbers, singular_values, summarize
+from shoal.conditioning import spectrum, summarize
 from shoal.distributions import Flow
 from shoal.flows import Fronts, Sample, nsf
 from shoal.flows._common import restacked
@@ -76,7 +76,7 @@ class Target:
 
     def figures(self, flow: Flow, result: FitResult | None = None) -> dict[str, Any]:
         """Likelihoods, nats a row, and κ."""
-        kappa = condition_numbers(singular_values(flow.bijection.inverse, self.test[:POINTS]))
+        kappa = spectrum(flow.to_map(), self.test[:POINTS]).condition_numbers
         return {
             "validation": float(np.mean(flow.log_prob(self.validation.astype(np.float32)))),
             "test": float(np.mean(flow.log_prob(self.test.astype(np.float32)))),

@@ -16,7 +16,7 @@ import jax.random as jr
 import numpy as np
 from linear.data import parts
 
-from shoal.conditioning import condition_numbers, singular_values
+from shoal.conditioning import spectrum
 from shoal.flows import realnvp, single_coordinate
 from shoal.records import system_info, to_plain, write_record
 from shoal.training import Settings, fit
@@ -57,7 +57,7 @@ def main() -> None:
                     )
                     seconds = time.perf_counter() - started
                     value = float(np.mean(np.asarray(result.flow.log_prob(test), np.float64)))
-                    kappa = condition_numbers(singular_values(result.flow.bijection.inverse, test[:400]))
+                    kappa = spectrum(result.flow.to_map(), test[:400]).condition_numbers
                     rows.append(
                         {
                             "table": table, "depth": depth, "partition": partition, "seed": seed, "log_likelihood": value,

@@ -24,7 +24,7 @@ from resume import RESULTS, ROOT, Record
 from targets import TARGETS
 
 from shoal.bijections import convergence, parameters_per_layer
-from shoal.conditioning import condition_numbers, singular_values
+from shoal.conditioning import spectrum
 from shoal.distributions import Flow
 from shoal.records import system_info, to_plain
 from shoal.training import Settings, fit
@@ -81,7 +81,7 @@ def conditions(model: Any, x: np.ndarray) -> dict[str, float]:
     if flow.shape[0] > x.shape[1]:
         extra = np.random.default_rng(1).normal(size=(len(points), flow.shape[0] - x.shape[1]))
         points = np.concatenate([points, extra.astype(np.float32)], axis=1)
-    kappa = np.asarray(condition_numbers(singular_values(flow.bijection.inverse, points)), np.float64)
+    kappa = spectrum(flow.to_map(), points, dense=True).condition_numbers
     z = flow.to_latent(points)
     back = np.asarray(flow.to_data(z))
     tail = 8.0 * z / jnp.linalg.norm(z, axis=1, keepdims=True)

@@ -28,7 +28,7 @@ from resume import RESULTS, ROOT
 from scipy.stats import multivariate_normal
 from sklearn.datasets import load_breast_cancer
 
-from shoal.conditioning import condition_numbers, singular_values, summarize
+from shoal.conditioning import spectrum, summarize
 from shoal.flows import realnvp
 from shoal.records import system_info
 from shoal.tables import dequantize, detect_lattice, read_table
@@ -75,7 +75,7 @@ def run(
         validation=parts["validation"],
         settings=Settings(patience=None, **settings),
     )
-    kappa = condition_numbers(singular_values(done.flow.bijection.inverse, parts["test"]))
+    kappa = spectrum(done.flow.to_map(), parts["test"]).condition_numbers
     return {
         "status": done.status,
         "validation": [untrained, *(row["validation"] for row in done.history)],

@@ -10,7 +10,7 @@ from typing import Any
 import jax.random as jr
 import numpy as np
 
-from shoal.conditioning import condition_numbers, singular_values, summarize
+from shoal.conditioning import spectrum, summarize
 from shoal.training import Settings, fit
 
 from .arms import ARMS, STEPS, linear_condition, make, matched_width, parameters
@@ -56,9 +56,7 @@ def run(folder: Path, fresh: bool, quick: bool) -> None:
                 settings = Settings(**SETTINGS[table])
                 made = fit(flow, train, key=jr.key(100 + seed), validation=validation, settings=settings)
                 likelihood = np.asarray(made.flow.log_prob(test), np.float64)
-                kappa = summarize(
-                    condition_numbers(singular_values(made.flow.bijection.inverse, test[:POINTS]))
-                )
+                kappa = summarize(spectrum(made.flow.to_map(), test[:POINTS], dense=True).condition_numbers)
                 record.add(
                     {
                         "table": table, "arm": arm, "seed": seed, "width": width, "parameters": parameters(flow),

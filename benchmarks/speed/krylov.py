@@ -84,7 +84,7 @@ def against_dense(flow: Flow, noise: float, length: int, loss: float | None) -> 
     """Errors of both ends relative to the dense ones, with and without a scale."""
     map_, n = from_bijection(flow.bijection), flow.shape[0]
     z = np.random.default_rng(SEED + 2).normal(size=(POINTS, n))
-    jacobian = map_.jacobian(z)
+    jacobian = map_.at().jacobian(z)
     row: dict[str, Any] = {"n": n, "noise": noise, "training_steps": length, "loss": loss}
     for name, scale in (("own units", np.ones(n)), ("scaled", np.geomspace(0.1, 10.0, n))):
         exact = np.linalg.svd(jacobian / scale[:, None], compute_uv=False)

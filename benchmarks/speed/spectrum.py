@@ -29,7 +29,7 @@ from shoal.bijections import (
     dense_coupling,
     halves,
 )
-from shoal.conditioning import from_bijection, jacobian_singular_values
+from shoal.conditioning import from_bijection, singular_values
 from shoal.records import system_info, write_record
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -119,7 +119,7 @@ def main() -> None:
         return torch.linalg.svdvals(jacobian).numpy()
 
     def ours() -> np.ndarray:
-        return jacobian_singular_values(whole.jacobian(x, direction="inverse", precision="float32"))
+        return singular_values(whole.at("inverse", "float32").jacobian(x))
 
     def seconds(function) -> float:
         start = time.perf_counter()

@@ -43,7 +43,7 @@ def conditions(bijection: AbstractBijection, points: FloatArray) -> Figures:
     """
     map = from_bijection(bijection)  # noqa: A001  (the field's word)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        found = spectrum(map, points, map.inverse(points), None, np.ones(map.size), dense=True)
+        found = spectrum(map, points, dense=True)
     return condition_figures(found.condition_numbers)
 
 

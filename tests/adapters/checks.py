@@ -101,8 +101,8 @@ def agree(
     precision = images.dtype.name
     assert np.linalg.cond(jacobians.astype(np.float64)).max() > 1.5
     bound = growth(found, points, context, direction).tolerance(precision)
-    out, dets = found.apply(points, context, direction=direction, precision=precision)
-    matrices = found.jacobian(points, context, direction=direction, precision=precision)
+    out, dets = found.at(direction, precision, context).apply(points)
+    matrices = found.at(direction, precision, context).jacobian(points)
     assert dets is not None
     assert out.dtype == dets.dtype == matrices.dtype == np.dtype(precision)
     within(out, images, bound.images)
@@ -122,7 +122,7 @@ def same_images(
 ) -> None:
     """Images, and log-dets where they are given, that the library computed in float32, up to what layers round."""
     bound = growth(found, np.asarray(points, np.float64), context, direction).tolerance("float32")
-    out, dets = found.apply(points, context, direction=direction, precision="float32")
+    out, dets = found.at(direction, "float32", context).apply(points)
     within(out, images, bound.images)
     if log_dets is not None:
         within(dets, log_dets, bound.log_dets)
@@ -132,12 +132,12 @@ def a_missing_layer_shows(found: AbstractMap, c: int | None) -> None:
     """The map without any one of its layers is far beyond the bounds of float32, so that parity can fail."""
     points, _, context = draws(found.size, c)
     bound = growth(found, points, context).tolerance("float32")
-    image = found.forward(points, context)
+    image = found.at(context=context)(points)
     layers = found.layers()
     for i, missing in enumerate(layers):
         value = points
         for layer in (*layers[:i], *layers[i + 1 :]):
-            value = layer.forward(value, context)
+            value = layer.at(context=context)(value)
         assert (np.abs(value - image) / bound.images).max() > 100, missing.name
 
 
@@ -175,13 +175,13 @@ def composition(found: AbstractMap, c: int | None) -> None:
     The round trip's error is at most about eps times the sum of |h| / sigma_min(J: z -> h) over the layers' outputs h.
     """
     points, _, context = draws(found.size, c)
-    x, log_dets = found.apply(points, context)
+    x, log_dets = found.at(context=context).apply(points)
     assert log_dets is not None
     value, total, bound = points, np.zeros(len(points)), float(np.abs(points).max())
     product = np.broadcast_to(np.eye(found.size), (len(points), found.size, found.size))
     for layer in found.layers():
-        product = layer.jacobian(value, context) @ product
-        value, part = layer.apply(value, context)
+        product = layer.at(context=context).jacobian(value) @ product
+        value, part = layer.at(context=context).apply(value)
         assert part is not None
         total = total + part
         least = np.linalg.svd(product, compute_uv=False)[:, -1]
@@ -190,7 +190,7 @@ def composition(found: AbstractMap, c: int | None) -> None:
     within(value, x, rounded.images)
     within(total, log_dets, rounded.log_dets)
     for layer in found.layers()[::-1]:
-        value = layer.inverse(value, context)
+        value = layer.at("inverse", context=context)(value)
     assert bound < 1e6
     np.testing.assert_allclose(value, points, rtol=0, atol=64 * EPS["float64"] * bound)
 
@@ -201,18 +201,22 @@ def derivatives(found: AbstractMap, c: int | None) -> None:
     The step is 1e-5, so that a difference has an error near 1e-10 times a third derivative plus eps / 1e-5: 1e-6 is asked.
     """
     points, tangents, context = draws(found.size, c)
-    matrix = lambda q: found.jacobian(q, context)  # noqa: E731
+    matrix = lambda q: found.at(context=context).jacobian(q)  # noqa: E731
     at, step = matrix(points), 1e-5
     scale = float(np.abs(at).max())
     push = np.einsum("rij,rj->ri", at, tangents)
-    np.testing.assert_allclose(found.jvp(points, tangents, context), push, rtol=1e-12, atol=1e-12 * scale)
+    np.testing.assert_allclose(
+        found.at(context=context).jvp(points, tangents), push, rtol=1e-12, atol=1e-12 * scale
+    )
     pull = np.einsum("rij,ri->rj", at, tangents)
-    np.testing.assert_allclose(found.vjp(points, tangents, context), pull, rtol=1e-12, atol=1e-12 * scale)
+    np.testing.assert_allclose(
+        found.at(context=context).vjp(points, tangents), pull, rtol=1e-12, atol=1e-12 * scale
+    )
     ends = [matrix(points + s * tangents) for s in (step, -step)]
     bend = np.einsum("rij,rj->ri", (ends[0] - ends[1]) / (2 * step), tangents)
-    curved = found.curvature(points, tangents, context)
+    curved = found.at(context=context).curvature(points, tangents)
     np.testing.assert_allclose(curved, bend, rtol=1e-6, atol=1e-6 * max(scale, float(np.abs(bend).max())))
-    logs, slopes = found.stretch_gradient(points, tangents, context)
+    logs, slopes = found.at(context=context).stretch_gradient(points, tangents)
     norm = lambda q: np.log(np.linalg.norm(np.einsum("rij,rj->ri", matrix(q), tangents), axis=1))  # noqa: E731
     np.testing.assert_allclose(logs, norm(points), rtol=1e-12, atol=1e-12)
     units = np.eye(found.size)
@@ -255,7 +259,7 @@ def gradients(adapt: Callable[[Any], AbstractMap], module: Any, own: Own, c: int
         parameter.requires_grad_(False)
         states = [x.numpy()]
         for layer in reversed(layers):
-            states.append(layer.inverse(states[-1], context))
+            states.append(layer.at("inverse", context=context)(states[-1]))
         norms = gradient_norms(layers, states[::-1], context)
         assert norms is not None
         assert len(norms) == len(layers)
@@ -278,9 +282,9 @@ def caller_unchanged(adapt: Callable[[Any], AbstractMap], module: Any, c: int | 
     state = torch.random.get_rng_state()
     points, tangents, context = draws(adapt(module).size, c)
     found = adapt(module)
-    first = found.forward(points, context)
-    found.forward(points, context, precision="float32")
-    found.stretch_gradient(points, tangents, context)
+    first = found.at(context=context)(points)
+    found.at("forward", "float32", context)(points)
+    found.at(context=context).stretch_gradient(points, tangents)
     assert torch.equal(state, torch.random.get_rng_state())
     assert torch.get_default_dtype() == torch.float32
     assert [part.training for part in module.modules()] == modes
@@ -289,5 +293,5 @@ def caller_unchanged(adapt: Callable[[Any], AbstractMap], module: Any, c: int | 
     with torch.no_grad():
         for p in [p for p in module.parameters() if p.requires_grad]:
             p.mul_(1.5)
-    np.testing.assert_array_equal(found.forward(points, context), first)
-    assert np.abs(adapt(module).forward(points, context) - first).max() > 1e-3
+    np.testing.assert_array_equal(found.at(context=context)(points), first)
+    assert np.abs(adapt(module).at(context=context)(points) - first).max() > 1e-3

@@ -62,11 +62,11 @@ def test_layers_and_direction(flow: Any) -> None:
     assert [x.name for x in (first, second, third)] == ["TriangularLinear", "Block", "MaskedCoupling"]
     points, _, _ = checks.draws(3, None)
     solved = np.linalg.solve(np.array(MATRIX), points[..., None])[..., 0]
-    np.testing.assert_allclose(first.forward(points), solved, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(first.at()(points), solved, rtol=1e-12, atol=1e-12)
     scaled = (solved - np.arange(3.0)) / np.array([1.0, 2.0, 0.5])
-    np.testing.assert_allclose(second.forward(solved), scaled, rtol=1e-12, atol=1e-12)
-    np.testing.assert_allclose(third.forward(scaled), found.forward(points), rtol=1e-12, atol=1e-12)
-    back = second.inverse(scaled)
+    np.testing.assert_allclose(second.at()(solved), scaled, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(third.at()(scaled), found.at()(points), rtol=1e-12, atol=1e-12)
+    back = second.at("inverse")(scaled)
     np.testing.assert_allclose(back, solved, rtol=1e-12, atol=1e-12)
 
 
@@ -77,9 +77,9 @@ def test_what_can_not_be_measured(flow: Any) -> None:
     points, _, context = checks.draws(3, 2)
     found = adapters.distrax(flow)
     with pytest.raises(ValueError, match="distrax bijectors take no context"):
-        found.forward(points, context)
+        found.at(context=context)(points)
     with pytest.raises(NotImplementedError, match="Chain computes in float32 where bfloat16 was asked for"):
-        found.forward(points, precision="bfloat16")
+        found.at("forward", "bfloat16")(points)
     with pytest.raises(ValueError, match="distrax flow does not tell the shape"):
         adapters.distrax(flow.bijector)
     batch = distrax.ScalarAffine(jnp.zeros((4, 3)), jnp.ones((4, 3)))

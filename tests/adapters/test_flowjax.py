@@ -71,7 +71,7 @@ def test_layers_and_direction(flow: Any) -> None:
     assert [x.name for x in found.layers()] == ["Permute", "MaskedAutoregressive"] * 2
     checks.composition(found, 2)
     points, _, context = checks.draws(3, 2)
-    z, log_dets = found.apply(points, context, direction="inverse")
+    z, log_dets = found.at("inverse", context=context).apply(points)
     density = -0.5 * (z**2).sum(1) - 1.5 * np.log(2 * np.pi) + np.asarray(log_dets)
     asked = flow.log_prob(points.astype(np.float32), condition=context.astype(np.float32))
     np.testing.assert_allclose(density, asked, rtol=1e-4, atol=1e-4)
@@ -92,7 +92,7 @@ def test_nested_distribution_and_bare_bijection() -> None:
     for flow in (nested, Chain([inner, outer])):
         found = adapters.flowjax(flow)
         assert [x.name for x in found.layers()] == ["Flip", "Affine", "Affine"]
-        x, log_dets = found.apply(z)
+        x, log_dets = found.at().apply(z)
         np.testing.assert_allclose(x, expected, rtol=1e-6, atol=1e-6)  # flowjax stores scales in float32
         np.testing.assert_allclose(np.asarray(log_dets), 3 * np.log(2) - np.log(6), rtol=1e-6)
 
@@ -100,4 +100,4 @@ def test_nested_distribution_and_bare_bijection() -> None:
 def test_bfloat16_is_refused(flow: Any) -> None:
     points, _, context = checks.draws(3, 2)
     with pytest.raises(NotImplementedError, match="flowjax can not run in bfloat16"):
-        adapters.flowjax(flow).forward(points, context, precision="bfloat16")
+        adapters.flowjax(flow).at("forward", "bfloat16", context)(points)

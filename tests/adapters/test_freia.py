@@ -142,7 +142,7 @@ def test_untouched_act_norm_and_two_conditions_are_refused() -> None:
 
 def test_bfloat16(inn: Any, graph: Any) -> None:
     points, _, context = checks.draws(3, 2)
-    rough = adapters.freia(inn).forward(points, context, precision="bfloat16")
-    assert 1e-4 < np.abs(rough - adapters.freia(inn).forward(points, context)).max() < 0.5
+    rough = adapters.freia(inn).at("forward", "bfloat16", context)(points)
+    assert 1e-4 < np.abs(rough - adapters.freia(inn).at(context=context)(points)).max() < 0.5
     with pytest.raises(NotImplementedError, match="GraphINN can not run in bfloat16: "):
-        adapters.freia(graph).forward(checks.draws(4, None)[0], context, precision="bfloat16")
+        adapters.freia(graph).at("forward", "bfloat16", context)(checks.draws(4, None)[0])

@@ -117,7 +117,7 @@ def test_shape_is_asked_for(flow: Any) -> None:
 def test_bfloat16_is_refused(uncached: Any) -> None:
     points, _, context = checks.draws(3, 2)
     with pytest.raises(NotImplementedError, match=r"Flow can not run in bfloat16: .*triangular_solve"):
-        adapters.nflows(uncached).forward(points, context, precision="bfloat16")
+        adapters.nflows(uncached).at("forward", "bfloat16", context)(points)
 
 
 def test_images_that_change_shape() -> None:

@@ -131,7 +131,7 @@ def test_glow_block_is_taken_apart_and_images_change_shape() -> None:
     names = [layer.name for layer in found.layers()]
     assert names == ["AffineCouplingBlock", "Invertible1x1Conv", "ActNorm", "Squeeze"]
     checks.composition(found, None)
-    assert adapters.normflows(nf.flows.Planar((2,)), shape=(2,)).forward(np.zeros((1, 2))).shape == (1, 2)
+    assert adapters.normflows(nf.flows.Planar((2,)), shape=(2,)).at()(np.zeros((1, 2))).shape == (1, 2)
 
 
 def test_what_is_no_map_of_points_is_refused() -> None:

@@ -68,7 +68,7 @@ def test_caller_unchanged(flow: Any) -> None:
 def test_context_is_passed(flow: Any) -> None:
     points, _, context = checks.draws(3, 2)
     found = adapters.zuko(flow)
-    assert np.abs(found.forward(points, context) - found.forward(points, context + 1)).max() > 0.1
+    assert np.abs(found.at(context=context)(points) - found.at(context=context + 1)(points)).max() > 0.1
 
 
 def test_samples_are_forward_of_the_base(flow: Any) -> None:
@@ -89,12 +89,12 @@ def test_root_finder_keeps_its_derivatives() -> None:
     flow = checks.perturbed(zuko.flows.NAF(3, 0, transforms=1, hidden_features=(8, 8)), 0.1)
     points, tangents, _ = checks.draws(3, None, 2)
     found = adapters.zuko(flow)
-    x = found.forward(points)
-    back = found.jacobian(x, direction="inverse")
-    push = found.jvp(points, tangents)
+    x = found.at()(points)
+    back = found.at("inverse").jacobian(x)
+    push = found.at().jvp(points, tangents)
     np.testing.assert_allclose(push, np.linalg.solve(back, tangents[..., None])[..., 0], rtol=1e-4, atol=1e-4)
-    rate = np.einsum("ri,ri->r", push, found.curvature(points, tangents)) / (push**2).sum(1)
-    logs, slopes = found.stretch_gradient(points, tangents)
+    rate = np.einsum("ri,ri->r", push, found.at().curvature(points, tangents)) / (push**2).sum(1)
+    logs, slopes = found.at().stretch_gradient(points, tangents)
     np.testing.assert_allclose(logs, np.log(np.linalg.norm(push, axis=1)), rtol=1e-6)
     np.testing.assert_allclose((slopes * tangents).sum(1), rate, rtol=0.02, atol=2e-3)  # both are differences
 
@@ -104,12 +104,12 @@ def test_bfloat16() -> None:
 
     points, _, _ = checks.draws(3, None)
     found = adapters.zuko(checks.perturbed(zuko.flows.MAF(3, 0, transforms=2, hidden_features=(8,))))
-    rough = found.forward(points, precision="bfloat16")
+    rough = found.at("forward", "bfloat16")(points)
     assert rough.dtype == np.float32
-    assert 1e-4 < np.abs(rough - found.forward(points)).max() < 0.5
+    assert 1e-4 < np.abs(rough - found.at()(points)).max() < 0.5
     continuous = adapters.zuko(zuko.flows.CNF(3, 0, hidden_features=(4,)))
     with pytest.raises(NotImplementedError, match="CNF can not run in bfloat16: the steps of its ODE solver"):
-        continuous.forward(points, precision="bfloat16")
+        continuous.at("forward", "bfloat16")(points)
 
 
 def test_shape_is_asked_for(flow: Any) -> None:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from shoal.conditioning import AbstractMap, Direction
+from shoal.conditioning import AbstractMap
 
 
 class KnownMap(AbstractMap):
@@ -13,25 +13,22 @@ class KnownMap(AbstractMap):
         self._forward, self._jacobians = forward, {"forward": jacobian, "inverse": inverse_jacobian}
         self.products = 0
 
-    def apply(self, points, context=None, *, direction: Direction = "forward", precision="float64"):
+    def evaluate(self, quantity, view, *arrays):
+        return (getattr(self, quantity)(view.direction, *arrays),)
+
+    def apply(self, direction, points):
         assert direction == "forward"
-        return self._forward(points), None
+        return self._forward(points)
 
-    def jvp(self, points, tangents, context=None, *, direction: Direction = "forward", precision="float64"):
-        self.products += 1
-        return np.einsum("rij,rj->ri", self.jacobian(points, direction=direction), tangents)
-
-    def vjp(self, points, cotangents, context=None, *, direction: Direction = "forward", precision="float64"):
-        return np.einsum("rij,ri->rj", self.jacobian(points, direction=direction), cotangents)
-
-    def jacobian(self, points, context=None, *, direction: Direction = "forward", precision="float64"):
+    def jacobian(self, direction, points):
         return self._jacobians[direction](points)
 
-    def curvature(self, *args, **kwargs):
-        raise NotImplementedError
+    def jvp(self, direction, points, tangents):
+        self.products += 1
+        return np.einsum("rij,rj->ri", self.jacobian(direction, points), tangents)
 
-    def stretch_gradient(self, *args, **kwargs):
-        raise NotImplementedError
+    def vjp(self, direction, points, cotangents):
+        return np.einsum("rij,ri->rj", self.jacobian(direction, points), cotangents)
 
     def layers(self):
         return (self,)
@@ -40,11 +37,11 @@ class KnownMap(AbstractMap):
 class Diagonal(KnownMap):
     """A map whose Jacobian is diagonal and given by its diagonal."""
 
-    def jvp(self, points, tangents, context=None, *, direction: Direction = "forward", precision="float64"):
-        return self.jacobian(points, direction=direction) * tangents
+    def jvp(self, direction, points, tangents):
+        return self.jacobian(direction, points) * tangents
 
-    def vjp(self, points, cotangents, context=None, *, direction: Direction = "forward", precision="float64"):
-        return self.jacobian(points, direction=direction) * cotangents
+    def vjp(self, direction, points, cotangents):
+        return self.jacobian(direction, points) * cotangents
 
 
 def rotation(rng, n):

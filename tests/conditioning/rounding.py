@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from shoal.conditioning import AbstractMap, Direction
+from shoal.bijections import Direction
+from shoal.conditioning import AbstractMap
 
 # Twice four: two computations are compared that need not round alike, and an entry of a layer is a sum of about eight
 # products (networks under test are eight wide), which rounds eight times by eps / 2. One computation against float64 was
@@ -53,9 +54,9 @@ def growth(
     layers = found.layers() if direction == "forward" else found.layers()[::-1]
     states, matrices, befores = [points], [], [_identities(points)]
     for layer in layers:
-        matrices.append(layer.jacobian(states[-1], context, direction=direction))
+        matrices.append(layer.at(direction, context=context).jacobian(states[-1]))
         befores.append(matrices[-1] @ befores[-1])
-        states.append(layer.apply(states[-1], context, direction=direction)[0])
+        states.append(layer.at(direction, context=context).apply(states[-1])[0])
     after = befores[0]  # P_i
     bend = np.zeros((*after.shape, found.size))  # its derivative with respect to x_i, along the last axis
     slope = np.zeros_like(points)  # that of the log-dets after layer i
@@ -96,5 +97,5 @@ def _turn(
     moves = _STEP * np.concatenate([np.eye(n), -np.eye(n)])
     ends = (points[None] + moves[:, None]).reshape(-1, n)
     given = None if context is None else np.tile(context, (2 * n, 1))
-    found = layer.jacobian(ends, given, direction=direction).reshape(2, n, rows, n, n)
+    found = layer.at(direction, context=given).jacobian(ends).reshape(2, n, rows, n, n)
     return np.moveaxis((found[0] - found[1]) / (2 * _STEP), 0, 3)

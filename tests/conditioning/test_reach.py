@@ -37,13 +37,12 @@ class Layer(AbstractMap):
     def __init__(self, function):
         self.name, self.size, self.function = "layer", N, function
 
-    def _unused(self, *args, **kwargs):
-        raise NotImplementedError
+    def evaluate(self, quantity, view, *arrays):
+        assert quantity == "apply"
+        return (self.function(*arrays),)
 
-    jvp = vjp = jacobian = curvature = stretch_gradient = layers = _unused
-
-    def apply(self, points, context=None, *, direction="forward", precision="float64"):
-        return self.function(points), None
+    def layers(self):
+        return (self,)
 
 
 @pytest.mark.parametrize("slope", [1e-9, 1.0, 1e12])

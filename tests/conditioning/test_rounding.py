@@ -49,9 +49,9 @@ def test_holds_where_kappa_of_the_whole_does_not(there_and_back: AbstractMap) ->
     bound = growth(there_and_back, POINTS, None).tolerance("float32")
     value = POINTS
     for layer in there_and_back.layers():
-        value = layer.forward(value, precision="float32")
+        value = layer.at("forward", "float32")(value)
     error = np.abs(value - POINTS)
-    assert np.linalg.cond(there_and_back.jacobian(POINTS)).max() < 1 + 1e-5
+    assert np.linalg.cond(there_and_back.at().jacobian(POINTS)).max() < 1 + 1e-5
     assert error.max() > 64 * EPS["float32"] * 5  # of points of size up to 5
     assert (error <= bound.images).all()
     assert error.max() > bound.images.max() / (10 * CONSTANT)  # nor does it promise too little

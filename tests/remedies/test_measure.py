@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from shoal.bijections import HoelderBound
-from shoal.conditioning import Audit, audit
+from shoal.conditioning import Audit, audit, order_statistics
 from shoal.records import to_plain, write_record
 from shoal.remedies import (
     DequantizationNoise,
@@ -24,7 +24,6 @@ from shoal.remedies import (
     measure,
     propose,
 )
-from shoal.remedies._figures import quantile_99
 from shoal.remedies._measurements import effect_of, effects_of
 from shoal.training import Settings, fit
 from tests.remedies.toys import EPOCHS, PARTS, TRAINING, recipe
@@ -172,8 +171,8 @@ def test_a_remedy_that_lets_training_finish_helps():
 
 
 def test_nan_is_never_a_number():
-    assert np.isnan(quantile_99(np.array([1.0, NAN, 2.0])))
-    assert quantile_99(np.arange(1.0, 1001.0)) == 991.0
+    assert np.isnan(order_statistics(np.array([1.0, NAN, 2.0]), 0.99)[0])
+    assert order_statistics(np.arange(1.0, 1001.0), 0.99) == [991.0]
     row = Measured("x", None, figures(NAN, 10.0), {})
     assert all(np.isnan(v) for v in row.mean("condition"))
     row = Measured("x", None, figures(5.0, status="diverged") + figures(5.0), {})

@@ -80,20 +80,20 @@ def test_all_layers_are_float64_and_none_is_float32():
     flow = at_random(flows.realnvp(jr.key(0), 4, 2, hidden=(8,)), 0.5)
     whole = flow.to_map()
     everything = MixedPrecision(flow, {0, 1})
-    wanted = whole.forward(Z)
+    wanted = whole.at()(Z)
     assert (
         np.abs(everything.forward(Z) - wanted).max() <= 64 * np.finfo(np.float64).eps * np.abs(wanted).max()
     )
     nothing = MixedPrecision(flow, set()).forward(Z)
     assert nothing.dtype == np.float32
     z = everything.inverse(wanted)
-    log_prob = -0.5 * (z**2).sum(axis=1) - 2 * np.log(2 * np.pi) + whole.apply(wanted, direction="inverse")[1]
+    log_prob = -0.5 * (z**2).sum(axis=1) - 2 * np.log(2 * np.pi) + whole.at("inverse").apply(wanted)[1]
     assert np.abs(everything.log_prob(wanted) - log_prob).max() <= 1e-12 * np.abs(log_prob).max()
     assert everything.sample(jr.key(1), 5).shape == (5, 4)
     mixed = MixedPrecision(flow, {1}).to_map()
     assert [layer.name for layer in mixed.layers()] == ["Coupling(Affine)"] * 2
-    assert np.array_equal(mixed.jacobian(Z[:2]), whole.jacobian(Z[:2]))
-    assert mixed.layers()[1].forward(Z, precision="float32").dtype == np.float64
+    assert np.array_equal(mixed.at().jacobian(Z[:2]), whole.at().jacobian(Z[:2]))
+    assert mixed.layers()[1].at("forward", "float32")(Z).dtype == np.float64
 
 
 def test_errors():

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from shoal._errors import InputError
 from shoal.adapters._snapshot import Piece
 from shoal.adapters._torch import TorchMap, torch_map
-from shoal.conditioning import Direction
+from shoal.bijections import Direction
 
 Shapes = Sequence[tuple[int, ...]]
 

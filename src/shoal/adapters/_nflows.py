@@ -16,7 +16,7 @@ from shoal._errors import InputError
 from shoal.adapters._shapes import sized
 from shoal.adapters._snapshot import Piece
 from shoal.adapters._torch import TorchMap, torch_map
-from shoal.conditioning import Direction
+from shoal.bijections import Direction
 
 _RESHAPE = (MultiscaleCompositeTransform, SqueezeTransform)
 

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from shoal.conditioning import Direction, Precision
+from shoal.bijections import Direction
+from shoal.conditioning import Precision
 
 Call = Callable[[Tensor, Tensor | None, Direction], tuple[Tensor, Any]]
 DTYPES = {"float64": torch.float64, "float32": torch.float32, "bfloat16": torch.bfloat16}

@@ -1,7 +1,7 @@
 """`TorchMap`: a map of a torch library, or one of its layers, as an `AbstractMap`; the four torch adapters share it."""
 
 from collections.abc import Callable, Sequence
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -11,8 +11,8 @@ from shoal._errors import InputError
 from shoal._scalars import FloatArray
 from shoal.adapters import _gradients as gradients
 from shoal.adapters._snapshot import DTYPES, Piece, Snapshot, scope
-from shoal.conditioning import AbstractMap, AbstractParametric, Direction, Precision
-from shoal.conditioning._chunks import chunks
+from shoal.bijections import Direction
+from shoal.conditioning import AbstractMap, AbstractParametric, MapView, Precision, Quantity
 
 
 class TorchMap(AbstractParametric):
@@ -22,82 +22,33 @@ class TorchMap(AbstractParametric):
         self.name, self.size = snapshot.names[index], size
         self._snapshot, self._index = snapshot, index
 
-    def apply(
-        self,
-        points: FloatArray,
-        context: FloatArray | None = None,
-        *,
-        direction: Direction = "forward",
-        precision: Precision = "float64",
-    ) -> tuple[FloatArray, FloatArray | None]:
-        """Images and the library's log-dets, in the direction that was asked for."""
+    def evaluate(self, quantity: Quantity, view: MapView, *arrays: FloatArray) -> tuple[FloatArray, ...]:
+        """By reverse passes; images and log-dets are the library's."""
+        precision = view.precision
+        if precision not in get_args(Precision):
+            raise InputError(
+                f"`precision` must be one of {', '.join(get_args(Precision))}; got {precision!r}."
+            )
+        if precision in self._snapshot.refused:
+            raise NotImplementedError(
+                f"{self.name} can not run in {precision}: {self._snapshot.refused[precision]}"
+            )
 
-        def kernel(f: "_Bound", p: Tensor) -> tuple[Tensor, Tensor]:
-            with torch.no_grad():
-                return f.both(p)
+        def piece(context: FloatArray | None, *rows: FloatArray) -> Any:
+            with scope():
+                c = None if context is None else _tensor(context, precision)
+                function = _Bound(self, c, view.direction, precision)
+                try:
+                    found = _KERNELS[quantity](function, *(_tensor(a, precision) for a in rows))
+                except (RuntimeError, TypeError) as error:
+                    if precision != "bfloat16":
+                        raise
+                    raise NotImplementedError(
+                        f"{self.name} can not run in bfloat16: {_first_line(error)}"
+                    ) from error
+            return tuple(map(_numpy, found)) if isinstance(found, tuple) else _numpy(found)
 
-        images, log_dets = self._run(kernel, direction, precision, (points,), context)
-        return images, log_dets
-
-    def jvp(
-        self,
-        points: FloatArray,
-        tangents: FloatArray,
-        context: FloatArray | None = None,
-        *,
-        direction: Direction = "forward",
-        precision: Precision = "float64",
-    ) -> FloatArray:
-        """J(p) v, by two reverse passes."""
-        return self._run(gradients.jvp, direction, precision, (points, tangents), context)[0]
-
-    def vjp(
-        self,
-        points: FloatArray,
-        cotangents: FloatArray,
-        context: FloatArray | None = None,
-        *,
-        direction: Direction = "forward",
-        precision: Precision = "float64",
-    ) -> FloatArray:
-        """J(p)^T u, by one reverse pass."""
-        return self._run(gradients.vjp, direction, precision, (points, cotangents), context)[0]
-
-    def jacobian(
-        self,
-        points: FloatArray,
-        context: FloatArray | None = None,
-        *,
-        direction: Direction = "forward",
-        precision: Precision = "float64",
-    ) -> FloatArray:
-        """J(p), by n reverse passes."""
-        return self._run(gradients.jacobian, direction, precision, (points,), context)[0]
-
-    def curvature(
-        self,
-        points: FloatArray,
-        tangents: FloatArray,
-        context: FloatArray | None = None,
-        *,
-        direction: Direction = "forward",
-        precision: Precision = "float64",
-    ) -> FloatArray:
-        """D^2 f(p)[v, v], by three reverse passes."""
-        return self._run(gradients.curvature, direction, precision, (points, tangents), context)[0]
-
-    def stretch_gradient(
-        self,
-        points: FloatArray,
-        tangents: FloatArray,
-        context: FloatArray | None = None,
-        *,
-        direction: Direction = "forward",
-        precision: Precision = "float64",
-    ) -> tuple[FloatArray, FloatArray]:
-        """log |J(p) v| and its gradient, by reverse passes through those of the jvp."""
-        values, slopes = self._run(gradients.stretch, direction, precision, (points, tangents), context)
-        return values, slopes
+        return view.in_pieces(piece, *arrays)
 
     def loss_step(
         self, points: FloatArray, cotangents: FloatArray, context: FloatArray | None
@@ -117,40 +68,6 @@ class TorchMap(AbstractParametric):
         if self._index or len(self._snapshot.names) == 1:
             return (self,)
         return tuple(TorchMap(self._snapshot, self.size, i) for i in range(1, len(self._snapshot.names)))
-
-    def _run(
-        self,
-        kernel: Callable,
-        direction: Direction,
-        precision: Precision,
-        arrays: tuple[FloatArray, ...],
-        context: FloatArray | None,
-    ) -> tuple[FloatArray, ...]:
-        """The kernel on chunks of rows: its tensors as NumPy."""
-        if precision not in get_args(Precision):
-            raise InputError(
-                f"`precision` must be one of {', '.join(get_args(Precision))}; got {precision!r}."
-            )
-        if precision in self._snapshot.refused:
-            raise NotImplementedError(
-                f"{self.name} can not run in {precision}: {self._snapshot.refused[precision]}"
-            )
-        parts = []
-        for part, c, rows in chunks(arrays, context, self.size):
-            with scope():
-                tensors = [_tensor(a, precision) for a in part]
-                function = _Bound(self, None if c is None else _tensor(c, precision), direction, precision)
-                try:
-                    out = kernel(function, *tensors)
-                except (RuntimeError, TypeError) as error:
-                    if precision != "bfloat16":
-                        raise
-                    raise NotImplementedError(
-                        f"{self.name} can not run in bfloat16: {_first_line(error)}"
-                    ) from error
-            out = out if isinstance(out, tuple) else (out,)
-            parts.append([_numpy(t)[:rows] for t in out])
-        return tuple(np.concatenate(p) for p in zip(*parts, strict=True))
 
 
 class _Bound:
@@ -197,6 +114,21 @@ def torch_map(
 ) -> TorchMap:
     """The map of a module's pieces: the whole, then its layers in forward order; `shape` is that of a latent point."""
     return TorchMap(Snapshot(module, pieces, shape, reshapes=reshapes, refused=refused), int(np.prod(shape)))
+
+
+def _apply(function: _Bound, points: Tensor) -> tuple[Tensor, Tensor]:
+    with torch.no_grad():
+        return function.both(points)
+
+
+_KERNELS: dict[Quantity, Callable[..., Any]] = {
+    "apply": _apply,
+    "jvp": gradients.jvp,
+    "vjp": gradients.vjp,
+    "jacobian": gradients.jacobian,
+    "curvature": gradients.curvature,
+    "stretch_gradient": gradients.stretch,
+}
 
 
 def _tensor(array: FloatArray, precision: Precision) -> Tensor:

@@ -5,6 +5,7 @@ from shoal.bijections._autoregressive import masked_autoregressive as masked_aut
 from shoal.bijections._base import AbstractBijection as AbstractBijection
 from shoal.bijections._base import AbstractComposite as AbstractComposite
 from shoal.bijections._base import AbstractDataDependent as AbstractDataDependent
+from shoal.bijections._base import Direction as Direction
 from shoal.bijections._base import initialize as initialize
 from shoal.bijections._base import layer_name as layer_name
 from shoal.bijections._base import layers_of as layers_of
@@ -57,6 +58,7 @@ from shoal.bijections._ode import AdaptiveSteps as AdaptiveSteps
 from shoal.bijections._ode import BacksolveAdjoint as BacksolveAdjoint
 from shoal.bijections._ode import DiscreteAdjoint as DiscreteAdjoint
 from shoal.bijections._ode import FixedSteps as FixedSteps
+from shoal.bijections._ode import Solver as Solver
 from shoal.bijections._on_part import OnPart as OnPart
 from shoal.bijections._parameters import parameters_per_layer as parameters_per_layer
 from shoal.bijections._partition import AbstractPartition as AbstractPartition
@@ -78,8 +80,6 @@ from shoal.bijections._spectral import HoelderBound as HoelderBound
 from shoal.bijections._spectral import held_below as held_below
 from shoal.bijections._squeeze import Squeeze as Squeeze
 from shoal.bijections._sylvester import Sylvester as Sylvester
-from shoal.bijections._trace import Trace as Trace
-from shoal.bijections._trace import trace as trace
 from shoal.bijections.conditioners import AbstractConditioner as AbstractConditioner
 from shoal.bijections.conditioners import Activation as Activation
 from shoal.bijections.conditioners import ConvolutionalConditioner as ConvolutionalConditioner

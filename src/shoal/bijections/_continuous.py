@@ -18,8 +18,8 @@ from shoal.bijections._ode import (
     AbstractSteps,
     AdaptiveSteps,
     DiscreteAdjoint,
-    Method,
     Solution,
+    Solver,
     check_method,
     integrate,
 )
@@ -53,7 +53,7 @@ class FFJORD(AbstractIterative):
     trace: AbstractTrace
     steps: AbstractSteps
     adjoint: AbstractAdjoint
-    solver: Method = eqx.field(static=True)
+    solver: Solver = eqx.field(static=True)
     shape: tuple[int, ...] = eqx.field(static=True)
     context_shape: tuple[int, ...] | None = eqx.field(static=True)
 
@@ -66,7 +66,7 @@ class FFJORD(AbstractIterative):
         trace: AbstractTrace | None = None,
         steps: AbstractSteps | None = None,
         adjoint: AbstractAdjoint | None = None,
-        solver: Method = "tsit5",
+        solver: Solver = "tsit5",
         activation: Activation = "tanh",
         key: Key,
     ):

@@ -14,9 +14,15 @@ import jax
 import jax.numpy as jnp
 
 from shoal._types import Array, Batch, Context, ContextBatch, Int, Scalar, Vector
-from shoal.bijections._base import AbstractBijection, check_input, layer_name, layers_of, over_batch
+from shoal.bijections._base import (
+    AbstractBijection,
+    Direction,
+    check_input,
+    layer_name,
+    layers_of,
+    over_batch,
+)
 from shoal.bijections._compose import Inverse
-from shoal.bijections._trace import Direction, check_direction
 
 
 class Result(eqx.Enumeration):
@@ -129,7 +135,8 @@ def convergence(
     **Returns:** one `Convergence` a layer that iterates; empty where none does.
     **Raises:** ValueError for any other `direction`.
     """
-    check_direction(direction)
+    if direction not in ("forward", "inverse"):
+        raise ValueError(f'`direction` must be "forward" or "inverse"; got {direction!r}.')
     layers = list(enumerate(layers_of(bijection)))
     found = []
     for i, layer in layers if direction == "forward" else reversed(layers):

@@ -19,7 +19,7 @@ import jax.numpy as jnp
 from shoal._types import Array, Scalar
 from shoal.bijections._linearized import linearized
 
-Method: TypeAlias = Literal["tsit5", "dopri5", "dopri8"]
+Solver: TypeAlias = Literal["tsit5", "dopri5", "dopri8"]
 _METHODS: dict[str, Any] = {"tsit5": diffrax.Tsit5, "dopri5": diffrax.Dopri5, "dopri8": diffrax.Dopri8}
 _STAGES = {
     "tsit5": 6,
@@ -167,9 +167,9 @@ class Solution(NamedTuple):
 
 
 def check_method(method: str) -> None:
-    """Raise a ValueError for a method that is none of `Method`."""
+    """Raise a ValueError for a method that is none of `Solver`."""
     if method not in _METHODS:
-        raise ValueError(f"`solver` must be one of {', '.join(get_args(Method))}; got {method!r}.")
+        raise ValueError(f"`solver` must be one of {', '.join(get_args(Solver))}; got {method!r}.")
 
 
 def integrate(
@@ -178,7 +178,7 @@ def integrate(
     arguments: Any,
     *,
     backward: bool,
-    method: Method,
+    method: Solver,
     steps: AbstractSteps,
     adjoint: AbstractAdjoint,
 ) -> Solution:
@@ -228,7 +228,7 @@ def _solve(
     arguments: Any,
     through: diffrax.AbstractAdjoint,
     backward: bool,
-    method: Method,
+    method: Solver,
     steps: AbstractSteps,
 ) -> Solution:
     dtype = jnp.result_type(*jax.tree.leaves(y))

@@ -65,7 +65,7 @@ def _draw(
     _check_context(context_names, folder, context_file)
     if table is None:
         table = shoal.tables.match_columns(context_file or "", context_names)
-    return _chunks.sample_given(flow, seed, table.values), names
+    return _chunks.sample(flow, seed, len(table.values), table.values), names
 
 
 def _check_context(names: tuple[str, ...] | None, folder: ModelFolder, context_file: Path | None) -> None:

@@ -5,8 +5,8 @@ from shoal.conditioning._attack import attack as attack
 from shoal.conditioning._audit import audit as audit
 from shoal.conditioning._dense import ConditionSummary as ConditionSummary
 from shoal.conditioning._dense import condition_numbers as condition_numbers
-from shoal.conditioning._dense import jacobian_singular_values as jacobian_singular_values
-from shoal.conditioning._dense import jacobians as jacobians
+from shoal.conditioning._dense import inverse_singular_values as inverse_singular_values
+from shoal.conditioning._dense import order_statistics as order_statistics
 from shoal.conditioning._dense import singular_values as singular_values
 from shoal.conditioning._dense import summarize as summarize
 from shoal.conditioning._diagnosis import Diagnosis as Diagnosis
@@ -22,10 +22,12 @@ from shoal.conditioning._lipschitz import composed as composed
 from shoal.conditioning._lipschitz import lipschitz_bounds as lipschitz_bounds
 from shoal.conditioning._map import AbstractMap as AbstractMap
 from shoal.conditioning._map import AbstractParametric as AbstractParametric
-from shoal.conditioning._map import Direction as Direction
+from shoal.conditioning._map import MapView as MapView
+from shoal.conditioning._map import Quantity as Quantity
 from shoal.conditioning._precision import Precision as Precision
 from shoal.conditioning._precision import cast as cast
 from shoal.conditioning._precision import compute as compute
+from shoal.conditioning._precision import resolved as resolved
 from shoal.conditioning._precision import unit_roundoff as unit_roundoff
 from shoal.conditioning._profile import LayerProfile as LayerProfile
 from shoal.conditioning._profile import Profile as Profile

@@ -5,14 +5,15 @@ the search climbs log |J(p) v|, v the leading right singular vector, renewed by 
 """
 
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from shoal._scalars import FloatArray
-from shoal.conditioning._map import AbstractMap, Direction
+from shoal.conditioning._map import AbstractMap
 from shoal.conditioning._precision import Precision
-from shoal.conditioning._trips import Way, trip_errors
+from shoal.conditioning._roundtrip import Way, round_trip
 
 
 @dataclass(frozen=True)
@@ -64,17 +65,15 @@ def attack(
     if start.ndim != 2 or start.shape[1] != map.size or len(start) == 0:
         raise ValueError(f"`points` must have shape (rows, {map.size}), at least one row; got {start.shape}.")
     units = np.ones(map.size) if scale is None or way == "latent" else np.asarray(scale, np.float64)
-    first: Direction = "inverse" if way == "data" else "forward"
-    ones = np.ones(map.size) if scale is None else np.asarray(scale, np.float64)
-    lost = lambda p: trip_errors(map, p, context, ones, way=way, precision=precision)  # noqa: E731
+    away = map.at("inverse" if way == "data" else "forward", context=context)
+    lost = partial(round_trip, map, context=context, precision=precision, way=way, scale=units)
     v = np.random.default_rng(seed).standard_normal(start.shape)
     v = _unit(v)
     p, best, best_error, best_stretch = start, start, lost(start), np.full(len(start), -np.inf)
     first_error, first_stretch = best_error, None
     for _ in range(steps):
-        image = map.jvp(p, v * units, context, direction=first)
-        v = _unit(map.vjp(p, image, context, direction=first) * units)
-        stretch, gradient = map.stretch_gradient(p, v * units, context, direction=first)
+        v = _unit(away.vjp(p, away.jvp(p, v * units)) * units)
+        stretch, gradient = away.stretch_gradient(p, v * units)
         if first_stretch is None:
             first_stretch = stretch
         step = _unit(gradient * units)

@@ -8,26 +8,27 @@ import numpy as np
 
 from shoal._scalars import FloatArray
 from shoal._types import ArrayLike
+from shoal.bijections import Direction
 from shoal.conditioning._attack import Attack, attack
+from shoal.conditioning._dense import order_statistics
 from shoal.conditioning._diagnosis import diagnose, effective_rank
 from shoal.conditioning._first_nonfinite import NonFinite, first_nonfinite
 from shoal.conditioning._inputs import as_map, as_points
 from shoal.conditioning._jax_map import JaxMap
 from shoal.conditioning._lipschitz import lipschitz_bounds
-from shoal.conditioning._map import AbstractMap, Direction
+from shoal.conditioning._map import AbstractMap
 from shoal.conditioning._precision import Precision, unit_roundoff
 from shoal.conditioning._profile import WORST, LayerProfile, Profile, profile, profile_points
 from shoal.conditioning._reach import Reach, reach
 from shoal.conditioning._result import Audit
+from shoal.conditioning._roundtrip import Way, round_trip
 from shoal.conditioning._spectrum import DENSE, Spectrum, spectrum
 from shoal.conditioning._trips import (
     Trip,
-    Way,
     all_precisions,
     data_sets,
     latent_sets,
     measured_trip,
-    trip_errors,
 )
 from shoal.conditioning._units import checked_scale, unit_scale
 
@@ -82,8 +83,8 @@ def audit(
     dense = whole.size <= DENSE if dense is None else dense
     singles = whole.layers()
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        z = np.asarray(whole.inverse(points, given), np.float64)
-        found = spectrum(whole, points, z, given, units, dense=dense, steps=steps)
+        z = np.asarray(whole.at("inverse", context=given)(points), np.float64)
+        found = spectrum(whole, points, given, z=z, scale=units, dense=dense, steps=steps)
         rows, worst = profile_points(found.condition_numbers, seed)
         c = None if given is None else given[rows]
         walked = profile(singles, points[rows], c, units, worst, dense=dense, steps=steps, seed=seed)
@@ -98,7 +99,7 @@ def audit(
         )
         rows_of_layers = _bounded(walked.rows, whole, z, given)
     kappas = np.nan_to_num(found.condition_numbers, nan=np.inf)
-    kappa = float(np.quantile(kappas, 0.99, method="higher"))
+    kappa = order_statistics(kappas, 0.99)[0]
     runaway = _runaway(singles, points, given, seed)
     exact = _largest(trips, "float64")
     diagnosis = diagnose(
@@ -193,9 +194,8 @@ def _amplified(
     map: AbstractMap, p: FloatArray, context: FloatArray | None, scale: FloatArray, way: str
 ) -> FloatArray:
     """kappa |start| at points of a set."""
-    x = p if way == "data" else map.forward(p, context)
-    z = map.inverse(p, context) if way == "data" else p
-    kappa = spectrum(map, x, z, context, scale, dense=True).condition_numbers
+    x, z = (p, None) if way == "data" else (map.at(context=context)(p), p)
+    kappa = spectrum(map, x, context, z=z, scale=scale, dense=True).condition_numbers
     return kappa * np.linalg.norm(p / scale if way == "data" else p, axis=1)
 
 
@@ -253,7 +253,7 @@ def _predicted_at_worst(
     z = latent_sets(min(len(x), TRIPS), map.size, seed)["samples"]
     c = None if context is None else context[: len(z)]
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        errors = trip_errors(map, z, c, scale, way="latent", precision="float64")
+        errors = round_trip(map, z, c, precision="float64", way="latent")
         worst = [int(np.argmax(np.nan_to_num(errors, nan=np.inf)))]
         amplified = _amplified(map, z[worst], None if c is None else c[worst], scale, "latent")
     return float(unit_roundoff("float64") * amplified[0])
@@ -264,7 +264,7 @@ def _latents(
 ) -> FloatArray:
     """Those rows of data that reach the latent finite, there; the others as zeros, which lose nothing."""
     for layer in reversed(layers):
-        x = layer.inverse(x, context, precision=precision)
+        x = layer.at("inverse", precision, context)(x)
     return np.where(np.isfinite(x).all(axis=1, keepdims=True), x, 0.0)
 
 

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from shoal._scalars import FloatArray
-from shoal.conditioning._map import AbstractMap, Direction
+from shoal.bijections import Direction
+from shoal.conditioning._map import AbstractMap
 from shoal.conditioning._precision import Precision
 
 
@@ -46,7 +47,7 @@ def first_nonfinite(
     """Walk `points` (data for "inverse", latents for "forward"); None where all stays finite."""
     order = list(enumerate(layers))
     for k, layer in order if direction == "forward" else reversed(order):
-        points, log_det = layer.apply(points, context, direction=direction, precision=precision)
+        points, log_det = layer.at(direction, precision, context).apply(points)
         bad = ~np.isfinite(points).all(axis=1)
         if log_det is not None:
             bad |= ~np.isfinite(log_det)

@@ -15,7 +15,7 @@ import numpy as np
 
 from shoal._scalars import FloatArray, IntArray
 from shoal.conditioning._bidiagonal import largest_singular_value
-from shoal.conditioning._map import AbstractMap, Direction
+from shoal.conditioning._map import AbstractMap, MapView
 from shoal.conditioning._precision import Precision
 
 _NUMBERS = 1 << 23  # float64 of the Lanczos vectors that are held at a time, over all points of a block
@@ -99,23 +99,33 @@ def _block(
 ) -> tuple[FloatArray, FloatArray, FloatArray, IntArray]:
     """sigma_max, 1 / sigma_min, residuals and steps of some points."""
     found = []
-    sides: tuple[tuple[Direction, FloatArray, FloatArray, FloatArray], ...] = (
-        ("forward", points, np.ones_like(units), 1.0 / units),
-        ("inverse", map.forward(points, context, precision=precision), units, np.ones_like(units)),
-    )
-    for (direction, at, before, after), start in zip(sides, starts, strict=True):
-
-        def product(v: FloatArray, direction: Direction = direction, at=at, before=before, after=after):
-            return after * map.jvp(at, before * v, context, direction=direction, precision=precision)
-
-        def transposed(u: FloatArray, direction: Direction = direction, at=at, before=before, after=after):
-            return before * map.vjp(at, after * u, context, direction=direction, precision=precision)
-
-        finite = np.isfinite(at).all(axis=1, keepdims=True)  # slopes at infinity mean nothing
-        rows = np.where(finite, start, np.nan)
-        found.append(largest_singular_value(product, transposed, rows, steps=steps, tolerance=tolerance))
+    forward, inverse = (map.at(direction, precision, context) for direction in ("forward", "inverse"))
+    ones = np.ones_like(units)
+    sides = ((forward, points, ones, 1.0 / units), (inverse, forward(points), units, ones))
+    for side, start in zip(sides, starts, strict=True):
+        found.append(_largest(*side, start, steps, tolerance))
     (top, r, k), (bottom, s, m) = found
     return top, bottom, np.stack([r, s], axis=1), np.stack([k, m], axis=1)
+
+
+def _largest(
+    view: MapView,
+    points: FloatArray,
+    before: FloatArray,
+    after: FloatArray,
+    start: FloatArray,
+    steps: int,
+    tolerance: float,
+) -> tuple[FloatArray, FloatArray, IntArray]:
+    """sigma_max of diag(after) J diag(before) at each point, its residual and the steps taken."""
+    finite = np.isfinite(points).all(axis=1, keepdims=True)  # slopes at infinity mean nothing
+    return largest_singular_value(
+        lambda v: after * view.jvp(points, before * v),
+        lambda u: before * view.vjp(points, after * u),
+        np.where(finite, start, np.nan),
+        steps=steps,
+        tolerance=tolerance,
+    )
 
 
 def _check(size: int, points, context, scale, steps: int, tolerance: float) -> None:

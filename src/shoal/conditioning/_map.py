@@ -1,113 +1,109 @@
 """`AbstractMap`: an invertible map R^n -> R^n as an audit sees it, whatever library it comes from.
 
-Rows of NumPy in, NumPy out, in a stated precision. `forward` is latent z -> data x and `inverse` data x -> latent z,
-whatever the library itself calls them: adapters translate. log-det is log|det| of the direction that was asked for.
+`map.at(direction, precision, context)` is the map with all three bound, as rows of NumPy in, NumPy out. `forward` is latent
+z -> data x and `inverse` data x -> latent z, whatever the library itself calls them: adapters translate.
 """
 
 import abc
-from typing import Literal, TypeAlias
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
 
+import numpy as np
+
+from shoal._pieces import in_pieces
 from shoal._scalars import FloatArray
+from shoal.bijections import Direction
 from shoal.conditioning._precision import Precision
 
-Direction: TypeAlias = Literal["forward", "inverse"]
+Quantity: TypeAlias = Literal["apply", "jvp", "vjp", "jacobian", "curvature", "stretch_gradient"]
+_NUMBERS = 1 << 19  # of one array of tangents in a piece: rows x n x n
+_ROWS, FEWEST = 1024, 16  # rows of a piece
+
+
+@dataclass(frozen=True)
+class MapView:
+    """A map f in one direction and precision, on rows of points (rows, n) with a context (rows, c) or None.
+
+    Everything is computed in `precision` on a copy and comes back as NumPy (float64 and float32 as they are, bfloat16 as
+    float32). A map that can not run in some precision raises NotImplementedError with one sentence that says why.
+    """
+
+    map: "AbstractMap"
+    direction: Direction
+    precision: Precision
+    context: FloatArray | None
+
+    def __call__(self, points: FloatArray) -> FloatArray:
+        """f(p) at each row, (rows, n)."""
+        return self.apply(points)[0]
+
+    def apply(self, points: FloatArray) -> tuple[FloatArray, FloatArray | None]:
+        """f(p), (rows, n), and the map's own log|det J(p)|, (rows,); None where the map reports no log-det."""
+        image, *log_det = self._evaluated("apply", points)
+        return image, log_det[0] if log_det else None
+
+    def jvp(self, points: FloatArray, tangents: FloatArray) -> FloatArray:
+        """J(p) v at each row p with its own tangent v, (rows, n)."""
+        return self._evaluated("jvp", points, tangents)[0]
+
+    def vjp(self, points: FloatArray, cotangents: FloatArray) -> FloatArray:
+        """J(p)^T u at each row p with its own cotangent u, (rows, n)."""
+        return self._evaluated("vjp", points, cotangents)[0]
+
+    def jacobian(self, points: FloatArray) -> FloatArray:
+        """J(p) at each row, (rows, n, n)."""
+        return self._evaluated("jacobian", points)[0]
+
+    def curvature(self, points: FloatArray, tangents: FloatArray) -> FloatArray:
+        """D^2 f(p)[v, v], the second derivative along v, (rows, n): the jvp of the jvp."""
+        return self._evaluated("curvature", points, tangents)[0]
+
+    def stretch_gradient(self, points: FloatArray, tangents: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """log |J(p) v| (rows,) and its gradient with respect to p (rows, n), v held fixed: what `attack` climbs."""
+        values, gradients = self._evaluated("stretch_gradient", points, tangents)
+        return values, gradients
+
+    def in_pieces(
+        self, function: Callable[..., Any], *arrays: FloatArray, fewest: int = FEWEST
+    ) -> tuple[FloatArray, ...]:
+        """`function(context, *arrays)`, an array or a tuple of them, on pieces of rows, so that memory stays small.
+
+        Sizes of pieces are powers of two, 16 or from `fewest` up, so that sets of similar length share a program.
+        """
+        rows = len(arrays[0])
+        least = fewest if rows > FEWEST else FEWEST
+        size = min(_ROWS, max(least, 1 << (rows - 1).bit_length()), max(1, _NUMBERS // self.map.size**2))
+        first, *others = (np.asarray(a) for a in arrays)
+        context = None if self.context is None else np.asarray(self.context)
+        return in_pieces(lambda p, c, *a: function(c, p, *a), size, first, context, *others)
+
+    def _evaluated(self, quantity: Quantity, *arrays: FloatArray) -> tuple[FloatArray, ...]:
+        return self.map.evaluate(quantity, self, *arrays)
 
 
 class AbstractMap(abc.ABC):
-    """An invertible map on R^n, in batches: points (rows, n), context (rows, c) or None.
-
-    Every method computes in `precision` on a copy and returns NumPy (float64 and float32 as they are, bfloat16 as
-    float32). A map that can not run in some precision raises NotImplementedError with one sentence that says why.
-    """
+    """An invertible map on R^n. It is measured through its views, `map.at("inverse", "float32").jacobian(x)`."""
 
     name: str
     size: int
 
     @abc.abstractmethod
-    def apply(
-        self,
-        points: FloatArray,
-        context: FloatArray | None = None,
-        *,
-        direction: Direction = "forward",
-        precision: Precision = "float64",
-    ) -> tuple[FloatArray, FloatArray | None]:
-        """Images (rows, n) and the map's own log|det| (rows,); None where the map reports no log-det."""
-
-    @abc.abstractmethod
-    def jvp(
-        self,
-        points: FloatArray,
-        tangents: FloatArray,
-        context: FloatArray | None = None,
-        *,
-        direction: Direction = "forward",
-        precision: Precision = "float64",
-    ) -> FloatArray:
-        """J(p) v at each row p with its own tangent v, (rows, n)."""
-
-    @abc.abstractmethod
-    def vjp(
-        self,
-        points: FloatArray,
-        cotangents: FloatArray,
-        context: FloatArray | None = None,
-        *,
-        direction: Direction = "forward",
-        precision: Precision = "float64",
-    ) -> FloatArray:
-        """J(p)^T u at each row p with its own cotangent u, (rows, n)."""
-
-    @abc.abstractmethod
-    def jacobian(
-        self,
-        points: FloatArray,
-        context: FloatArray | None = None,
-        *,
-        direction: Direction = "forward",
-        precision: Precision = "float64",
-    ) -> FloatArray:
-        """J(p) at each row, (rows, n, n)."""
-
-    @abc.abstractmethod
-    def curvature(
-        self,
-        points: FloatArray,
-        tangents: FloatArray,
-        context: FloatArray | None = None,
-        *,
-        direction: Direction = "forward",
-        precision: Precision = "float64",
-    ) -> FloatArray:
-        """D^2 f(p)[v, v], the second derivative along v, (rows, n): the jvp of the jvp."""
-
-    @abc.abstractmethod
-    def stretch_gradient(
-        self,
-        points: FloatArray,
-        tangents: FloatArray,
-        context: FloatArray | None = None,
-        *,
-        direction: Direction = "forward",
-        precision: Precision = "float64",
-    ) -> tuple[FloatArray, FloatArray]:
-        """log |J(p) v| (rows,) and its gradient with respect to p (rows, n), v held fixed: what `attack` climbs."""
+    def evaluate(self, quantity: Quantity, view: MapView, *arrays: FloatArray) -> tuple[FloatArray, ...]:
+        """What `view` has under the name `quantity`, as a tuple; "apply" gives one array where there is no log-det."""
 
     @abc.abstractmethod
     def layers(self) -> "tuple[AbstractMap, ...]":
         """The single layers in forward order; a map without known layers gives itself."""
 
-    def forward(
-        self, z: FloatArray, context: FloatArray | None = None, *, precision: Precision = "float64"
-    ) -> FloatArray:
-        """x = f(z), latent -> data."""
-        return self.apply(z, context, direction="forward", precision=precision)[0]
-
-    def inverse(
-        self, x: FloatArray, context: FloatArray | None = None, *, precision: Precision = "float64"
-    ) -> FloatArray:
-        """z = f^{-1}(x), data -> latent."""
-        return self.apply(x, context, direction="inverse", precision=precision)[0]
+    def at(
+        self,
+        direction: Direction = "forward",
+        precision: Precision = "float64",
+        context: FloatArray | None = None,
+    ) -> MapView:
+        """The map with direction, precision and context bound."""
+        return MapView(self, direction, precision, context)
 
 
 class AbstractParametric(AbstractMap):

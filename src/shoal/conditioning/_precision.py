@@ -22,7 +22,8 @@ def cast(tree: Any, precision: Precision) -> Any:
     """
     dtype = jnp.dtype(precision)
     floating = lambda a: isinstance(a, jax.Array | np.ndarray) and jnp.issubdtype(a.dtype, jnp.floating)  # noqa: E731
-    return jax.tree.map(lambda a: jnp.asarray(np.asarray(a).astype(dtype)) if floating(a) else a, tree)
+    stays = lambda a: not floating(a) or (isinstance(a, jax.Array) and a.dtype == dtype)  # noqa: E731
+    return jax.tree.map(lambda a: a if stays(a) else jnp.asarray(np.asarray(a).astype(dtype)), tree)
 
 
 def compute(function: Callable, *arguments: Any, precision: Precision) -> Any:
@@ -40,6 +41,11 @@ def compute(function: Callable, *arguments: Any, precision: Precision) -> Any:
 def unit_roundoff(precision: Precision) -> float:
     """u = eps / 2: 2^-53, 2^-24 and 2^-8."""
     return float(jnp.finfo(precision).eps) / 2
+
+
+def resolved(precision: Precision) -> float:
+    """1/eps, the largest condition number that says more than that a matrix is singular in this precision."""
+    return 0.5 / unit_roundoff(precision)
 
 
 def _numpy(array: jax.Array | np.ndarray) -> np.ndarray:

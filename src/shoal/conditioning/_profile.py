@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 
 from shoal._scalars import BoolArray, FloatArray
-from shoal.conditioning._dense import condition_numbers, jacobian_singular_values
+from shoal.conditioning._dense import condition_numbers, order_statistics, singular_values
 from shoal.conditioning._gradients import gradient_norms
 from shoal.conditioning._krylov import extremes
 from shoal.conditioning._map import AbstractMap
+from shoal.conditioning._roundtrip import round_trip
 from shoal.conditioning._spectrum import Kind
 
 TYPICAL, WORST = 48, 16  # points of a profile
@@ -104,7 +105,10 @@ def profile(
     trips, curvatures, gradients, left_out = nothing, nothing, None, []
     asked = time.monotonic()
     if is_time_for(COST * walked):
-        trips = [_own_trip(layer, h, context) for layer, h in zip(layers, states[1:], strict=True)]
+        trips = [
+            float(np.max(round_trip(layer, h, context, precision="float32")))
+            for layer, h in zip(layers, states[1:], strict=True)
+        ]
     else:
         left_out.append("round_trip")
     both_ways = time.monotonic() - asked
@@ -119,13 +123,17 @@ def profile(
     drafts = []
     for k, layer in enumerate(layers):
         ends = (
-            _ends(jacobian_singular_values(down[k]), jacobian_singular_values(up[k]))
+            _ends(singular_values(down[k]), singular_values(up[k]))
             if dense
             else _matrix_free_ends(layer, states[k], context, steps)
         )
         log_dets = shrinkage[k]
         if log_dets is None:
-            log_dets = _slogdet(layer.jacobian(states[k], context)) if dense else np.full(len(x), np.nan)
+            log_dets = (
+                np.linalg.slogdet(layer.at(context=context).jacobian(states[k]))[1]
+                if dense
+                else np.full(len(x), np.nan)
+            )
         drafts.append((ends, float(np.mean(log_dets))))
     total = sum(abs(d[1]) for d in drafts)
     rows = []
@@ -138,7 +146,7 @@ def profile(
                 lipschitz=float(np.max(ends[:, 0])),
                 inverse_lipschitz=float(np.max(_reciprocal(ends[:, 1]))),
                 condition_median=float(np.median(kappa)),
-                condition_q99=float(np.quantile(kappa, 0.99, method="higher")),
+                condition_q99=order_statistics(kappa, 0.99)[0],
                 condition_max=float(np.max(kappa)),
                 condition_worst=float(np.max(kappa[worst])) if worst.any() else float(np.max(kappa)),
                 log_det=log_det,
@@ -182,7 +190,7 @@ def _walk(
     states: list[FloatArray] = [np.asarray(x, np.float64)]
     log_dets: list[FloatArray | None] = []
     for layer in reversed(layers):
-        h, log_det = layer.apply(states[-1], context, direction="inverse")
+        h, log_det = layer.at("inverse", context=context).apply(states[-1])
         states.append(h)
         log_dets.append(None if log_det is None else -log_det)
     return states[::-1], log_dets[::-1]
@@ -197,11 +205,11 @@ def _jacobians(
     invert: bool,
 ) -> tuple[list[FloatArray], list[FloatArray]]:
     """J of each layer at its input, and of its inverse at its output; the last layer's output in units of `scale`."""
-    up = [layer.jacobian(states[k + 1], context, direction="inverse") for k, layer in enumerate(layers)]
+    up = [layer.at("inverse", context=context).jacobian(states[k + 1]) for k, layer in enumerate(layers)]
     down = (
         [_inverted(j) for j in up]
         if invert
-        else [layer.jacobian(states[k], context) for k, layer in enumerate(layers)]
+        else [layer.at(context=context).jacobian(states[k]) for k, layer in enumerate(layers)]
     )
     down[-1], up[-1] = down[-1] / scale[:, None], up[-1] * scale
     return down, up
@@ -251,18 +259,10 @@ def _ends(forward: FloatArray, backward: FloatArray) -> FloatArray:
     return np.stack([forward[:, 0], _reciprocal(backward[:, 0])], axis=1)
 
 
-def _own_trip(layer: AbstractMap, h: FloatArray, context: FloatArray | None) -> float:
-    """Largest |f_k(f_k^{-1}(h)) - h| of one layer in float32."""
-    start = np.asarray(h, np.float32)
-    with np.errstate(over="ignore", invalid="ignore"):
-        back = layer.forward(layer.inverse(start, context, precision="float32"), context, precision="float32")
-        return float(np.max(np.abs(back.astype(np.float64) - start), initial=0.0))
-
-
 def _curvature(layer: AbstractMap, h: FloatArray, context: FloatArray | None, seed: int) -> float:
     v = np.random.default_rng(seed).standard_normal(h.shape)
     v /= np.linalg.norm(v, axis=1, keepdims=True)
-    return float(np.max(np.linalg.norm(layer.curvature(h, v, context), axis=1), initial=0.0))
+    return float(np.max(np.linalg.norm(layer.at(context=context).curvature(h, v), axis=1), initial=0.0))
 
 
 def _inverted(matrices: FloatArray) -> FloatArray:
@@ -274,12 +274,8 @@ def _inverted(matrices: FloatArray) -> FloatArray:
     return found
 
 
-def _slogdet(matrices: FloatArray) -> FloatArray:
-    return np.linalg.slogdet(matrices)[1]
-
-
 def _norms(matrices: FloatArray) -> FloatArray:
-    return jacobian_singular_values(matrices)[:, 0]
+    return singular_values(matrices)[:, 0]
 
 
 def _reciprocal(values: FloatArray) -> FloatArray:

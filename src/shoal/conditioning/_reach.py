@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from shoal._scalars import FloatArray
-from shoal.conditioning._map import AbstractMap, Direction
+from shoal.bijections import Direction
+from shoal.conditioning._map import AbstractMap
 from shoal.conditioning._precision import unit_roundoff
 
 DOUBLED = 2.0
@@ -63,8 +64,8 @@ def reach(
     largest = 1.0
     order = list(enumerate(layers))
     for k, layer in order if direction == "forward" else reversed(order):
-        ordinary = layer.apply(ordinary, context, direction=direction)[0]
-        far = layer.apply(far, context, direction=direction)[0]
+        there = layer.at(direction, context=context)
+        ordinary, far = there(ordinary), there(far)
         grown = growth(ordinary, far)
         largest = max(largest, float(grown.max()))
         beyond = int((grown > LIMIT).sum())

@@ -10,13 +10,13 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from shoal._scalars import BoolArray, FloatArray
-from shoal.conditioning._dense import condition_numbers, jacobian_singular_values
+from shoal.conditioning._dense import condition_numbers, inverse_singular_values, singular_values
 from shoal.conditioning._krylov import extremes
 from shoal.conditioning._map import AbstractMap
+from shoal.conditioning._precision import Precision, resolved
 
 Kind: TypeAlias = Literal["exact", "lower_bound", "upper_bound", "estimate", "unresolved"]
 DENSE = 256  # coordinates up to which whole spectra are computed
-RESOLVED = 1.0 / float(np.finfo(np.float64).eps)
 
 
 @dataclass(frozen=True)
@@ -41,9 +41,10 @@ class Spectrum:
 
     values: FloatArray
     dense: bool
-    user_units: FloatArray  # kappa of J itself, (points,)
+    user_units: FloatArray  # kappa of J itself, or of J in other units, (points,)
     log_dets: LogDets | None
     residual: float | None = None
+    precision: Precision = "float64"
 
     @property
     def condition_numbers(self) -> FloatArray:
@@ -52,17 +53,18 @@ class Spectrum:
 
     @property
     def unresolved(self) -> BoolArray:
-        """Points whose kappa is above 1/eps of float64, or NaN: a singular matrix to that precision, not a figure."""
-        return ~(self.condition_numbers <= RESOLVED)
+        """Points whose kappa is above 1/eps, or NaN: a singular matrix to that precision, not a figure."""
+        return ~(self.condition_numbers <= resolved(self.precision))
 
     @property
     def kinds(self) -> dict[str, Kind]:
         """The kind of each figure."""
+        whole: Kind = "exact" if self.dense and self.precision == "float64" else "estimate"
         ends: tuple[Kind, Kind, Kind] = (
-            ("exact", "exact", "exact") if self.dense else ("lower_bound", "upper_bound", "lower_bound")
+            (whole, whole, whole) if self.dense else ("lower_bound", "upper_bound", "lower_bound")
         )
         return {
-            "singular_values": "exact" if self.dense else "estimate",
+            "singular_values": whole,
             "sigma_max": ends[0],
             "sigma_min": ends[1],
             "condition_numbers": "unresolved" if self.unresolved.any() else ends[2],
@@ -73,36 +75,54 @@ class Spectrum:
 def spectrum(
     map: AbstractMap,
     x: FloatArray,
-    z: FloatArray,
-    context: FloatArray | None,
-    scale: FloatArray,
+    context: FloatArray | None = None,
     *,
-    dense: bool,
+    z: FloatArray | None = None,
+    scale: FloatArray | None = None,
+    user_scale: FloatArray | None = None,
+    dense: bool | None = None,
     steps: int = 60,
+    one_half: float = 0.0,
+    precision: Precision = "float64",
 ) -> Spectrum:
-    """Spectra at the data points `x` with latents `z` = f^{-1}(x), in float64; `scale` (n,) divides the data."""
-    if not dense:
-        found = extremes(map, z, context, steps=steps, scale=scale)
-        raw = found if (scale == 1).all() else extremes(map, z, context, steps=steps)
+    """Spectra of latent -> data at the data points `x`, (rows, n).
+
+    **Arguments:** `z`: the latents of `x` (None: computed); `scale`: (n,), divides the data, `user_scale`: the same for
+    `user_units` alone (None: ones); `dense`: whole spectra (None: up to 256 coordinates) or the two ends, by `steps` of
+    Golub-Kahan-Lanczos; `one_half`: up to this kappa the inverse's Jacobian is thought to be enough, whose largest singular
+    value is known to eps and whose smallest to eps kappa, and the map's own is not computed.
+    Log-dets are there where every point has both Jacobians and `user_scale` is None.
+    """
+    ones = np.ones(map.size)
+    units = [ones if s is None else s for s in (scale, user_scale)]
+    same = np.array_equal(*units)
+    if not (map.size <= DENSE if dense is None else dense):
+        z = map.at("inverse", precision, context)(x) if z is None else z
+        found = extremes(map, z, context, steps=steps, scale=units[0], precision=precision)
+        raw = found if same else extremes(map, z, context, steps=steps, scale=units[1], precision=precision)
         values = np.stack([found.sigma_max, found.sigma_min], axis=1)
         residual = float(np.max(found.residuals, initial=0.0))
-        return Spectrum(values, False, raw.condition_numbers, None, residual)
-    forward, backward = map.jacobian(z, context), map.jacobian(x, context, direction="inverse")
-    values = _both(forward / scale[:, None], backward * scale)
-    raw = values if (scale == 1).all() else _both(forward, backward)
-    own = map.apply(z, context)[1]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        slog = np.linalg.slogdet(forward)[1] if len(z) else np.zeros(0)
-        logs = np.log(raw).sum(axis=1)
-    return Spectrum(
-        values, True, condition_numbers(raw), LogDets(None if own is None else np.asarray(own), slog, logs)
-    )
+        return Spectrum(values, False, raw.condition_numbers, None, residual, precision)
+    inverse = map.at("inverse", precision, context).jacobian(x).astype(np.float64)
+    values = [inverse_singular_values(inverse * s) for s in units[: 1 if same else 2]]
+    more = np.any([~(condition_numbers(v) <= one_half) for v in values], axis=0)
+    log_dets = None
+    if more.any() or one_half == 0:
+        c = None if context is None else context[more]
+        at = map.at("inverse", precision, c)(x[more]) if z is None else z[more]
+        forward = map.at("forward", precision, c).jacobian(at).astype(np.float64)
+        for v, s in zip(values, units, strict=False):
+            v[more] = _joined(singular_values(forward / s[:, None]), v[more])
+        if one_half == 0 and user_scale is None:
+            own = map.at("forward", precision, c).apply(at)[1]
+            with np.errstate(divide="ignore", invalid="ignore"):
+                slog = np.linalg.slogdet(forward)[1] if len(at) else np.zeros(0)
+                log_dets = LogDets(own, slog, np.log(values[-1]).sum(axis=1))
+    return Spectrum(values[0], True, condition_numbers(values[-1]), log_dets, None, precision)
 
 
-def _both(forward: FloatArray, backward: FloatArray) -> FloatArray:
-    """Values above the geometric mean of the ends from J, those below it from its inverse."""
-    large, small = jacobian_singular_values(forward), jacobian_singular_values(backward)
+def _joined(large: FloatArray, small: FloatArray) -> FloatArray:
+    """Values above the geometric mean of the ends from `large`, those of J, below it from those of its inverse."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        small = 1.0 / small[:, ::-1]
         middle = np.sqrt(large[:, :1]) * np.sqrt(small[:, -1:])
         return -np.sort(-np.where(large >= middle, large, small), axis=1)

@@ -2,15 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, get_args
 
 import numpy as np
 
 from shoal._scalars import FloatArray
-from shoal.conditioning._map import AbstractMap, Direction
+from shoal.conditioning._map import AbstractMap
 from shoal.conditioning._precision import Precision, unit_roundoff
+from shoal.conditioning._roundtrip import Way, round_trip
 
-Way: TypeAlias = Literal["data", "latent"]  # x -> z -> x, z -> x -> z
 TAILS = (2.0, 4.0, 8.0)
 SLACK = 1.0  # bounds of the uniform noise lie so many ranges outside the data
 
@@ -35,27 +35,6 @@ class Trip:
         return asdict(self)
 
 
-def trip_errors(
-    map: AbstractMap,
-    points: FloatArray,
-    context: FloatArray | None,
-    scale: FloatArray,
-    *,
-    way: Way,
-    precision: Precision,
-) -> FloatArray:
-    """max_i |back - start|_i at every row, the points rounded to `precision` first; NaN stays NaN, inf counts as NaN."""
-    first: Direction = "inverse" if way == "data" else "forward"
-    second: Direction = "forward" if way == "data" else "inverse"
-    start = _rounded(points, precision)
-    there = map.apply(start, context, direction=first, precision=precision)[0]
-    back = map.apply(there, context, direction=second, precision=precision)[0]
-    with np.errstate(over="ignore", invalid="ignore"):
-        difference = np.abs(np.asarray(back, np.float64) - np.asarray(start, np.float64))
-        errors = np.max(difference / (scale if way == "data" else 1.0), axis=1, initial=0.0)
-    return np.where(np.isfinite(errors) & np.isfinite(there).all(axis=1), errors, np.nan)
-
-
 def measured_trip(
     map: AbstractMap,
     points: FloatArray,
@@ -66,12 +45,12 @@ def measured_trip(
     precision: Precision,
     amplified: FloatArray | None = None,
 ) -> Trip:
-    """`trip_errors` summarised. `amplified`: at each point of the set, what u is multiplied by."""
+    """`round_trip` summarised. `amplified`: at each point of the set, what u is multiplied by."""
     predicted = (
         None if amplified is None else float(unit_roundoff(precision) * np.max(amplified, initial=0.0))
     )
     try:
-        errors = trip_errors(map, points, context, scale, way=way, precision=precision)
+        errors = round_trip(map, points, context, precision=precision, way=way, scale=scale)
     except NotImplementedError as why:
         return Trip(np.nan, np.nan, 0, len(points), predicted, " ".join(str(why).split()))
     lost = int(np.isnan(errors).sum())
@@ -99,15 +78,3 @@ def data_sets(x: FloatArray, seed: int, ood: Mapping[str, FloatArray]) -> dict[s
     noise = np.random.default_rng(seed + 1).uniform(low - wide, high + wide, x.shape)
     given = {name: np.asarray(p, np.float64)[np.arange(len(x)) % len(p)] for name, p in ood.items()}
     return {"data": x, "uniform noise": noise, **given}
-
-
-def _rounded(points: FloatArray, precision: Precision) -> FloatArray:
-    """Rounded to `precision`, so that the error is that of the maps alone."""
-    if precision == "float64":
-        return np.asarray(points, np.float64)
-    single = np.asarray(points, np.float32)
-    if precision == "float32":
-        return single
-    bits = single.view(np.uint32)
-    nearest_even = bits + (np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1)))
-    return (nearest_even & np.uint32(0xFFFF0000)).view(np.float32)

@@ -19,9 +19,9 @@ from shoal.bijections import (
     Affine,
     Chain,
     Partition,
+    Solver,
     dense_coupling,
 )
-from shoal.bijections._ode import Method
 from shoal.distributions import AbstractPadding, Flow, GaussianPadding, Padded
 from shoal.flows._common import check_sizes, flow, stack
 
@@ -36,7 +36,7 @@ def ffjord(
     trace: AbstractTrace | None = None,
     steps: AbstractSteps | None = None,
     adjoint: AbstractAdjoint | None = None,
-    solver: Method = "tsit5",
+    solver: Solver = "tsit5",
     activation: Activation = "tanh",
 ) -> Flow:
     """FFJORD (Grathwohl et al. 2019): `depth` continuous flows one after the other, each with its own velocity.

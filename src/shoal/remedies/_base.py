@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from shoal._scalars import FloatArray
-from shoal.conditioning import Audit
+from shoal.conditioning import Audit, order_statistics
 from shoal.remedies._plan import Plan
 from shoal.tables import Lattice, detect_lattice
 
@@ -31,7 +31,7 @@ class Evidence:
     def kappa(self) -> float:
         """The 99 % quantile of kappa over the audit's points; inf where one is NaN."""
         kappa = np.nan_to_num(self.audit.condition_numbers, nan=np.inf)
-        return float(np.quantile(kappa, 0.99, method="higher"))
+        return order_statistics(kappa, 0.99)[0]
 
     @cached_property
     def digits(self) -> float:

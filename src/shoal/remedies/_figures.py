@@ -8,9 +8,7 @@ import numpy as np
 
 from shoal._scalars import FloatArray
 from shoal._types import Key
-from shoal.conditioning import AbstractMap, Kind, spectrum
-from shoal.conditioning._spectrum import DENSE, RESOLVED
-from shoal.conditioning._trips import trip_errors
+from shoal.conditioning import AbstractMap, Kind, order_statistics, resolved, round_trip, spectrum
 from shoal.distributions import Padded, padded_rows
 from shoal.remedies._mixed import MixedPrecision
 from shoal.remedies._plan import Plan
@@ -42,7 +40,7 @@ class Figures:
     def usable(self, quantity: str) -> bool:
         """The figure is finite and, for `condition`, resolved."""
         value = getattr(self, quantity)
-        return bool(np.isfinite(value)) and not (quantity == "condition" and value > RESOLVED)
+        return bool(np.isfinite(value)) and not (quantity == "condition" and value > resolved("float64"))
 
     def to_record(self) -> dict[str, Any]:
         """The fields as a dict."""
@@ -57,30 +55,25 @@ def figures(plan: Plan, trained: FitResult, points: int, key: Key) -> Figures:
     x = plan.test[:points]
     if isinstance(flow, Padded):
         x = np.asarray(padded_rows(flow, jnp.asarray(x, jnp.float32)), np.float64)
-    unit = np.ones(tested.size)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        found = spectrum(tested, x, tested.inverse(x), None, unit, dense=tested.size <= DENSE)
+        found = spectrum(tested, x)
         samples = np.random.default_rng(0).standard_normal((len(x), tested.size))
-        ways = (("data", x), ("latent", samples))
         trips = [
-            trip_errors(tested, p, None, unit, way=way, precision="float32")  # pyright: ignore[reportArgumentType]
-            for way, p in ways
+            round_trip(tested, x, precision="float32"),
+            round_trip(tested, samples, precision="float32", way="latent"),
         ]
-    kappa = quantile_99(found.condition_numbers)
+    kappa = order_statistics(found.condition_numbers, 0.99)[0]
     value, kind = _log_likelihood(flow, mixed, plan.test, key)
     return Figures(
         condition=kappa,
-        condition_kind=("exact" if found.dense else "lower_bound") if kappa <= RESOLVED else "unresolved",
+        condition_kind=("exact" if found.dense else "lower_bound")
+        if kappa <= resolved("float64")
+        else "unresolved",
         round_trip=float(np.max(trips)),
         log_likelihood=value - plan.log_volume,
         log_likelihood_kind=kind,
         status=trained.status,
     )
-
-
-def quantile_99(values: FloatArray) -> float:
-    """The 99 % order statistic; NaN sorts last and stays NaN."""
-    return float(np.sort(values)[int(np.ceil(0.99 * (len(values) - 1)))])
 
 
 def _log_likelihood(

@@ -5,6 +5,7 @@ layers are compiled one by one, the named ones under the scoped switch, and the 
 """
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import Any
 
 import equinox as eqx
@@ -13,105 +14,39 @@ import numpy as np
 
 from shoal._scalars import FloatArray
 from shoal._types import Array, ArrayLike, Key
-from shoal.conditioning import AbstractMap, Direction, Precision, compute
+from shoal.conditioning import AbstractMap, MapView, Precision, Quantity, compute
 from shoal.distributions import Flow
 
 
 class MixedMap(AbstractMap):
     """A map whose layers `named` (forward order, from 0) run in float64, whatever precision is asked for.
 
-    `apply` and round trips are those of the mixed evaluation, the derivatives those of the whole map in the precision that
-    is asked for (float64 where every layer is named).
+    Images and round trips are those of the mixed evaluation, derivatives those of the whole map in the precision that is
+    asked for (float64 where every layer is named).
     """
 
     def __init__(self, whole: AbstractMap, layers: Sequence[AbstractMap], named: Collection[int]):
         self.name, self.size, self.scale = whole.name, whole.size, getattr(whole, "scale", None)
         self._whole, self._singles, self.named = whole, tuple(layers), frozenset(named)
 
-    def apply(
-        self,
-        points: FloatArray,
-        context: FloatArray | None = None,
-        *,
-        direction: Direction = "forward",
-        precision: Precision = "float64",
-    ) -> tuple[FloatArray, FloatArray | None]:
-        """Layer by layer: a state is rounded to `precision` where it enters a layer that is not named."""
-        state, total = np.asarray(points), np.zeros(len(points))
-        order = range(len(self._singles)) if direction == "forward" else range(len(self._singles))[::-1]
-        known = True
+    def evaluate(self, quantity: Quantity, view: MapView, *arrays: FloatArray) -> tuple[FloatArray, ...]:
+        """Layer by layer: a state is rounded to the precision where it enters a layer that is not named."""
+        if quantity != "apply":
+            whole = len(self.named) == len(self._singles)
+            precision: Precision = "float64" if whole else view.precision
+            return self._whole.evaluate(
+                quantity, replace(view, map=self._whole, precision=precision), *arrays
+            )
+        (state,) = arrays
+        total, known = np.zeros(len(state)), True
+        order = range(len(self._singles)) if view.direction == "forward" else range(len(self._singles))[::-1]
         with np.errstate(over="ignore", invalid="ignore"):
             for i in order:
-                chosen: Precision = "float64" if i in self.named else precision
-                state, log_det = self._singles[i].apply(state, context, direction=direction, precision=chosen)
+                chosen: Precision = "float64" if i in self.named else view.precision
+                state, log_det = self._singles[i].at(view.direction, chosen, view.context).apply(state)
                 known = known and log_det is not None
                 total = total + (0.0 if log_det is None else np.asarray(log_det, np.float64))
-        return state, total if known else None
-
-    def jvp(
-        self,
-        points: FloatArray,
-        tangents: FloatArray,
-        context: FloatArray | None = None,
-        *,
-        direction: Direction = "forward",
-        precision: Precision = "float64",
-    ) -> FloatArray:
-        """The whole map's."""
-        return self._whole.jvp(points, tangents, context, direction=direction, precision=self._of(precision))
-
-    def vjp(
-        self,
-        points: FloatArray,
-        cotangents: FloatArray,
-        context: FloatArray | None = None,
-        *,
-        direction: Direction = "forward",
-        precision: Precision = "float64",
-    ) -> FloatArray:
-        """The whole map's."""
-        return self._whole.vjp(
-            points, cotangents, context, direction=direction, precision=self._of(precision)
-        )
-
-    def jacobian(
-        self,
-        points: FloatArray,
-        context: FloatArray | None = None,
-        *,
-        direction: Direction = "forward",
-        precision: Precision = "float64",
-    ) -> FloatArray:
-        """The whole map's."""
-        return self._whole.jacobian(points, context, direction=direction, precision=self._of(precision))
-
-    def curvature(
-        self,
-        points: FloatArray,
-        tangents: FloatArray,
-        context: FloatArray | None = None,
-        *,
-        direction: Direction = "forward",
-        precision: Precision = "float64",
-    ) -> FloatArray:
-        """The whole map's."""
-        return self._whole.curvature(
-            points, tangents, context, direction=direction, precision=self._of(precision)
-        )
-
-    def stretch_gradient(
-        self,
-        points: FloatArray,
-        tangents: FloatArray,
-        context: FloatArray | None = None,
-        *,
-        direction: Direction = "forward",
-        precision: Precision = "float64",
-    ) -> tuple[FloatArray, FloatArray]:
-        """The whole map's."""
-        return self._whole.stretch_gradient(
-            points, tangents, context, direction=direction, precision=self._of(precision)
-        )
+        return (state, total) if known else (state,)
 
     def layers(self) -> tuple[AbstractMap, ...]:
         """The single layers, the named ones always in float64."""
@@ -119,9 +54,6 @@ class MixedMap(AbstractMap):
             return (self,)
         pairs = enumerate(self._singles)
         return tuple(MixedMap(layer, (layer,), {0}) if i in self.named else layer for i, layer in pairs)
-
-    def _of(self, precision: Precision) -> Precision:
-        return "float64" if len(self.named) == len(self._singles) else precision
 
 
 class MixedPrecision:
@@ -151,15 +83,18 @@ class MixedPrecision:
 
     def forward(self, z: ArrayLike, context: ArrayLike | None = None) -> FloatArray:
         """x = f(z), latent -> data, rows (points, n)."""
-        return self._map.apply(*_rows(z, context), direction="forward", precision="float32")[0]
+        points, c = _rows(z, context)
+        return self._map.at("forward", "float32", c)(points)
 
     def inverse(self, x: ArrayLike, context: ArrayLike | None = None) -> FloatArray:
         """z = f^{-1}(x), data -> latent, rows (points, n)."""
-        return self._map.apply(*_rows(x, context), direction="inverse", precision="float32")[0]
+        points, c = _rows(x, context)
+        return self._map.at("inverse", "float32", c)(points)
 
     def log_prob(self, x: ArrayLike, context: ArrayLike | None = None) -> FloatArray:
         """log p(x | c) in nats, (points,), log-dets summed in float64. **Raises:** ValueError for a map without a base."""
-        z, log_det = self._map.apply(*_rows(x, context), direction="inverse", precision="float32")
+        points, c = _rows(x, context)
+        z, log_det = self._map.at("inverse", "float32", c).apply(points)
         if self._base is None or log_det is None:
             raise ValueError("`log_prob` needs a Shoal flow; a map has no base distribution.")
         return np.asarray(compute(_log_base, self._base, z, precision="float64"), np.float64) + log_det

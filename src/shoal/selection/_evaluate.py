@@ -5,22 +5,22 @@ Everything is measured between latent space and *standardised* data; the user-un
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
 from shoal._compiling import quickly
+from shoal._pieces import in_pieces
 from shoal._scalars import FloatArray
-from shoal.bijections import rolled
 from shoal.conditioning import (
     ConditionSummary,
     Precision,
     RoundTripSummary,
     condition_numbers,
-    jacobian_singular_values,
-    jacobians,
     round_trip,
+    spectrum,
     summarize,
     summarize_round_trip,
 )
@@ -29,6 +29,7 @@ from shoal.selection._prepare import Part
 
 POINTS = 10_000  # condition numbers and round trips are measured at no more points than this
 CHUNK = 8192
+ONE_HALF = 1e8  # kappa up to which dz/dx alone is measured: it then has eight digits
 
 
 @dataclass(frozen=True)
@@ -68,25 +69,19 @@ def measure(
     `trips`: the precisions of round trips, float32 first. The map of a `Padded` one is that of its joint, at the rows with
     their own padding.
     """
-    x = part.x[:POINTS]
-    x = with_padding(flow, x)
-    scale = np.concatenate([scale, np.ones(x.shape[1] - len(scale))])
+    x = with_padding(flow, part.x[:POINTS])
     context = None if part.context is None else part.context[:POINTS]
-    body = rolled(flow.bijection)
-    forward, inverse = body.forward, body.inverse
-    with ThreadPoolExecutor(2) as pool:  # each is one program to compile: two at a time
-        dense = pool.submit(jacobians, inverse, x, context)  # dz/dx; its inverse is latent -> data
-        errors = {
-            name: pool.submit(round_trip, forward, inverse, x, context, precision=name) for name in trips
-        }
-    to_latent = dense.result()
-    values = _inverted(jacobian_singular_values(to_latent))
-    user = _inverted(jacobian_singular_values(to_latent / scale))
+    user = 1.0 / np.concatenate([scale, np.ones(x.shape[1] - len(scale))])
+    whole = flow.to_map()
+    with ThreadPoolExecutor(2) as pool:  # each takes programs to compile: two at a time
+        dense = pool.submit(spectrum, whole, x, context, user_scale=user, dense=True, one_half=ONE_HALF)
+        errors = {name: pool.submit(round_trip, whole, x, context, precision=name) for name in trips}
+    found = dense.result()
     return Figures(
         log_likelihoods=log_likelihoods,
-        singular_values=values,
-        condition=summarize(condition_numbers(values)),
-        condition_user_units=summarize(condition_numbers(user)),
+        singular_values=found.values,
+        condition=summarize(found.condition_numbers),
+        condition_user_units=summarize(found.user_units),
         round_trips={name: summarize_round_trip(e.result()) for name, e in errors.items()},
         errors=errors["float32"].result(),
     )
@@ -102,20 +97,9 @@ def with_padding(flow: Flow | Padded, x: FloatArray) -> FloatArray:
 
 def log_likelihoods(flow: Flow | Padded, x: FloatArray, context: FloatArray | None) -> FloatArray:
     """log_prob of every row in float64 NumPy, in chunks of one size so that one program serves all."""
-    out = np.empty(len(x))
-    size = min(CHUNK, len(x))
-    for start in range(0, len(x), max(size, 1)):
-        rows = np.minimum(np.arange(start, start + size), len(x) - 1)
-        part = np.asarray(_log_prob(flow, x[rows], None if context is None else context[rows]))
-        out[start : start + size] = part[: len(x) - start]
-    return out
+    return in_pieces(partial(_log_prob, flow), max(min(CHUNK, len(x)), 1), x, context)[0].astype(np.float64)
 
 
 @quickly
 def _log_prob(flow: Flow | Padded, x: Any, context: Any) -> Any:
     return flow.log_prob(x, context)
-
-
-def _inverted(values: FloatArray) -> FloatArray:
-    with np.errstate(divide="ignore"):
-        return 1.0 / values[:, ::-1]

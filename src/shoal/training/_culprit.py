@@ -13,7 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from shoal.bijections import layer_name, layers_of, trace
+from shoal.bijections import layer_name, layers_of
+from shoal.conditioning import Precision, first_nonfinite, from_bijection
 
 from ._data import Rows
 
@@ -31,9 +32,14 @@ def culprit(flow: Any, rows: Rows, loss: Callable[[Any, Rows], Any]) -> str | No
     bijection = getattr(flow, "bijection", None)
     if bijection is None:
         return None
-    found = trace(bijection, rows.x, rows.context, direction="inverse")
+    x, context = (None if a is None else np.asarray(a) for a in (rows.x, rows.context))
+    if not np.isfinite(x).all():
+        return "the input"
+    precision: Precision = "float64" if rows.x.dtype == jnp.float64 else "float32"
+    layers = from_bijection(bijection).layers()
+    found = first_nonfinite(layers, x, context, direction="inverse", precision=precision)
     if found is not None:
-        return "the input" if found.layer < 0 else f"layer {found.layer}: {found.name}"
+        return f"layer {found.layer}: {found.name}"
     params, rest = eqx.partition(flow, eqx.is_inexact_array)
     value, gradient = _loss_and_gradient(params, rest, rows, loss)
     if not np.isfinite(value):

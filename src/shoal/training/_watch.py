@@ -17,7 +17,7 @@ from shoal.conditioning import unit_scale
 from shoal.distributions import Padded
 
 from ._data import Rows
-from ._figures import ends
+from ._figures import conditioning_row
 from ._log import Log
 from ._monitor import ConditioningMonitor
 from ._step import Form, Problem, State, Weights
@@ -48,8 +48,8 @@ class Watch:
 
     def row(self, params: Any, *, step: int, epoch: int, attempt: int) -> dict[str, Any]:
         """The figures of these weights. `step` counts from the start of training; `attempt`: goings-back so far."""
-        found = ends(self.form, params, self.buffers, self.points, self.scale)
-        return {"step": step, "epoch": epoch, "attempt": attempt, **found.row(), "action": None}
+        row = conditioning_row(self.form, params, self.buffers, self.points, self.scale)
+        return {"step": step, "epoch": epoch, "attempt": attempt, **row, "action": None}
 
     def look(self, state: State, log: Log, *, step: int, epoch: int) -> State:
         """Note the figures in the log; beyond the budget go back to the last weights within it, or end the training.

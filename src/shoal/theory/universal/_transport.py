@@ -141,7 +141,7 @@ def _conditions(flow: Flow, seed: int) -> dict[str, tuple[Figure, Figure]]:
     z = np.random.default_rng(seed + 1).standard_normal((LATENTS, 2))
     found, composed = {}, np.broadcast_to(np.eye(2), (LATENTS, 2, 2))
     for i, layer in enumerate(flow.to_map().layers()[:-1]):
-        jacobian, z = layer.jacobian(z), layer.forward(z)
+        jacobian, z = layer.at().jacobian(z), layer.at()(z)
         composed = jacobian @ composed
         found[f"layer {i + 1}"] = _figures(np.linalg.cond(jacobian))
     return found | {"composition": _figures(np.linalg.cond(composed))}
