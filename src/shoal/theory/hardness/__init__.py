@@ -1,4 +1,4 @@
-"""Hard instances and depth lower bounds (Theorem 4 of Koehler, Mehta, Risteski 2021, in computable form).
+"""Hard instances and depth lower bounds (Koehler, Mehta and Risteski 2021, Theorem 4, in computable form).
 
 Where to look: the bound, `_minimum_depth.py`; its instances, `_mixtures.py`; the constants of a given flow, `_measured.py`.
 """

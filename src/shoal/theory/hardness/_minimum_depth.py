@@ -1,4 +1,6 @@
-"""How deep a family must be to serve more than a fraction of hard instances ([KMR] Theorem 4, computable form).
+"""How deep a family must be to serve more than a fraction of hard instances.
+
+Koehler, Mehta and Risteski (2021), Theorem 4, in computable form: docs/dev/mathematics-2.md 6.
 
 First the covering argument with explicit constants, one inequality a function; then the bound that it gives.
 Instances: uniform mixtures of k normals N(mu, gamma^2 I_d), the means chosen among M points of the sphere of radius r, or

@@ -128,10 +128,10 @@ class GaussianMixtureOnSphere(AbstractEqualNormals):
         if not 0 <= radius < math.inf:
             raise ValueError(f"`radius` must be at least 0 and finite; got {radius}.")
         bits = max(math.ceil(math.log2(k)), 1)
-        code = _code(np.random.default_rng(int(jr.randint(key, (), 0, 2**31 - 1, jnp.int32))), d, bits, k)
+        code = _code(np.random.default_rng(int(jr.randint(key, (), 0, 2**31 - 1, jnp.int32))), d, bits)
         words = np.arange(k)[:, None] >> np.arange(bits) & 1
         signs = 1.0 - 2.0 * (words @ code.T % 2)
-        apart = _least_distance(words, code)
+        apart = _least_distance(code)
         if k > 1 and apart == 0:
             raise ValueError(f"`d` = {d} is too small for {k} different means; it must be at least {bits}.")
         self.means = jnp.asarray(radius / math.sqrt(d) * signs)
@@ -205,14 +205,13 @@ class ShallowGenerator(eqx.Module):
         }
 
 
-def _code(rng: np.random.Generator, d: int, bits: int, k: int) -> np.ndarray:
+def _code(rng: np.random.Generator, d: int, bits: int) -> np.ndarray:
     """The best of 20 random binary matrices by least distance between words."""
-    words = np.arange(k)[:, None] >> np.arange(bits) & 1
     found = [rng.integers(0, 2, (d, bits)) for _ in range(20)]
-    return max(found, key=lambda g: _least_distance(words, g))
+    return max(found, key=_least_distance)
 
 
-def _least_distance(words: np.ndarray, code: np.ndarray) -> int:
+def _least_distance(code: np.ndarray) -> int:
     """Of a linear code: the least weight of a word that is not zero (of all 2^m, which holds the first k)."""
     bits = code.shape[1]
     every = (np.arange(1, 2**bits)[:, None] >> np.arange(bits)) & 1

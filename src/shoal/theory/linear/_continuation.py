@@ -1,4 +1,6 @@
-"""Five and six layers of a general T by continuation from a rotation (theory.md 2.3), and what every route ends with.
+"""Five and six layers of a general T by continuation from a rotation, and what every route ends with.
+
+docs/dev/mathematics.md 2.3.
 
 Six: T = U diag(s) V^T is followed along U diag(s^t) V^T from Theorem A's layers of the rotation U V^T at t = 0.
 Five: with N = T22 T12^{-1} T11 - T21, the matrices with T12 and N of given determinant signs are connected; the path

@@ -1,9 +1,11 @@
-"""Theorem A: rotations as six additive couplings, in closed form (theory.md 2.2), and eleven for every T.
+"""Theorem A: rotations as six additive couplings, in closed form, and eleven for every T.
+
+docs/dev/mathematics.md 2.2 and 2.3.
 
 Every T in SO(2d) is L U L U L U with all block norms at most 3, so that no layer's condition exceeds
 ((3 + sqrt 13) / 2)^2 < 10.91, whatever the size. One CS decomposition and one real Schur form.
 
-For every T with det > 0 (theory.md 2.3, the SVD route): T = O1 diag(s1, s2) O2 with the singular values ascending and
+For every T with det > 0 (the SVD route): T = O1 diag(s1, s2) O2 with the singular values ascending and
 O1, O2 rotations, each six layers; the two inner layers and the singular values merge into one upper and one lower layer.
 Every layer has κ <= 49 max(1, σ1) max(1, 1/σn).
 """

@@ -13,7 +13,7 @@ estimate of the worst layer's condition number that becomes it as s and beta gro
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol, Self, TypeAlias, TypeVar, runtime_checkable
+from typing import Any, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 import numpy as np
 import scipy.linalg
@@ -26,6 +26,7 @@ MEMORY = 12
 ROUGH = 1e-3  # to which chord steps are solved, where that is a choice
 DAMPING = 1e-14  # of J J^T, relative to its mean eigenvalue
 Solver: TypeAlias = Callable[[FloatArray], FloatArray]
+_Self = TypeVar("_Self")
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ class Equations(Protocol):
     near: float
     damping: float
 
-    def at(self, point: Point, /) -> Self:
+    def at(self: _Self, point: Point, /) -> _Self:
         """The same equations at another point."""
         ...
 

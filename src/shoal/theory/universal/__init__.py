@@ -1,6 +1,6 @@
 """Universal approximation made explicit: flows that are written down, with a certified distance.
 
-Theorem 1 of Koehler, Mehta, Risteski (2021, [KMR]), sharpened; Remark 1.
+Koehler, Mehta and Risteski (2021), Theorem 1, sharpened; Remark 1.
 
 Where to look: Theorem D's two couplings, `_staircase.py`; their W2 certificate and its rounding terms, `_w2_certificate.py`;
 deeper flows by triangular transport, `_transport.py`; well-conditioned ones for log-concave targets, `_langevin_layers.py`.

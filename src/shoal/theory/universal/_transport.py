@@ -182,14 +182,14 @@ def _layer(
         use = near > 0
         knots.append(float(near @ kept / near.sum()))
         rows.append(spline_raw(given[use], near[use], bins, BOUND, part, FLOOR))
-    at = _ascending(np.array(knots), dtype)
+    at = _ascending(np.array(knots))
     net = KnotConditioner(
         jnp.ones(1, dtype), jnp.asarray(at, dtype), jnp.asarray(np.stack(rows), dtype), jnp.zeros(2, dtype)
     )
     return Coupling(Partition(2, [1 - moved]), RationalQuadratic(bins, BOUND, ExponentialScale()), net)
 
 
-def _ascending(knots: FloatArray, dtype: DType) -> FloatArray:
+def _ascending(knots: FloatArray) -> FloatArray:
     """Knots that coincide (a kept coordinate of few values) moved apart by a millionth of their range."""
     least = 1e-6 * max(float(np.ptp(knots)), 1e-3)
     steps = least * np.arange(len(knots))
