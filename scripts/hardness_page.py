@@ -97,8 +97,9 @@ def pairs(found: dict[str, Any]) -> str:
     return (
         f"`benchmarks/hardness/given_pairs.py` trains {counts['pairs']} flows (25 settings of family, instance and depth, "
         "four seeds each): the certified bound exceeds exact transport between fresh samples (itself too large in the "
-        f"mean), by another library, for {counts['violations']} of them, and is above zero for {counts['lower_above_zero']}. "
-        f"Of the {counts['with_lipschitz']} flows with a Lipschitz constant {counts['variation_violations']} misplace less mass "
+        f"mean), by another library, for {counts['violations']} of them, and is above zero for "
+        f"{counts['lower_above_zero']}. Of the {counts['with_lipschitz']} flows with a Lipschitz constant "
+        f"{counts['variation_violations']} misplace less mass "
         f"than `total_variation_bound` says; {counts['variation_above_zero']} of these bounds are above zero, the "
         f"sharpest at {sharpest:.0%} of what is misplaced.\n\n"
         + table(["family", "certified / transported, median", "largest", "above 0"], lines)

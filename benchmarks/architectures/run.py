@@ -3,7 +3,7 @@
     python -m architectures.run [--targets moons,four-gaussians,pinwheel] [--families ...] [--seconds 60]
 
 8,000 training rows, 2,000 validation rows (best weights), 10,000 test rows, standardised; Adam, cosine decay, batches of
-256, at most 100 epochs or `--seconds` of training a flow, whichever ends first (`_families.py` names the families with other
+256, at most 100 epochs or `--seconds` of training a flow, whichever ends first (`families.py` names the families with other
 steps or seconds). A family climbs its depths until it is
 within `NEAR` of the best test log-likelihood that any family before it had, or is at its last. Condition numbers are those
 of latent -> data at 500 test points, exact; the round trip is the largest |x -> z -> x| in float32, and |z -> x -> z| at

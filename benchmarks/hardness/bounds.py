@@ -4,7 +4,7 @@
 
 Two distances: the theorem's own, radius / sqrt(5), and one deviation, gamma sqrt(d). Families: planar (2d + 1 parameters a
 layer), layerwise of rank 1 (4d), additive couplings of width 16, and RealNVP by `hardness.coupling` with the constants of
-`COUPLING`. For each family the record has the least dimension from which on the bound is not vacuous, as a search found it.
+`COUPLING`.
 """
 
 import argparse
@@ -28,7 +28,6 @@ from shoal.theory.hardness import (
 ROOT = Path(__file__).resolve().parents[2]
 MODES = (100, 1_000, 10_000)
 DIMENSIONS = (32, 64, 128, 256, 512, 1024)
-LARGEST = 65_536
 RADIUS, DELTA = 2.0, 0.5
 COUPLING = {"width": 16, "lipschitz": 3.0, "parameter_lipschitz": 8.0, "offset": 10.0}
 
@@ -66,33 +65,12 @@ def row(name: str, d: int, k: int, kind: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def from_which_dimension(name: str, k: int, kind: str) -> dict[str, Any]:
-    """The least d <= `LARGEST` that bisection finds with a bound above 1, or why there is none."""
-
-    def said(d: int) -> bool:
-        return not row(name, d, k, kind)["vacuous"]
-
-    tried = [2**i for i in range(1, int(math.log2(LARGEST)) + 1)]
-    first = next((d for d in tried if said(d)), None)
-    if first is None:
-        return {"family": name, "k": k, "distance_kind": kind, "least_d": None,
-                "binding_term": row(name, LARGEST, k, kind)["binding_term"], "largest_tried": LARGEST}  # fmt: skip
-    low, high = first // 2, first
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if said(middle) else (middle, high)
-    below = row(name, max(high - 1, 2), k, kind)
-    return {"family": name, "k": k, "distance_kind": kind, "least_d": high, "binding_term": below["binding_term"],
-            "largest_tried": LARGEST}  # fmt: skip
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", default=str(ROOT / "results" / "depth-bounds.json"))
     options = parser.parse_args()
     started = time.perf_counter()
     rows = [row(n, d, k, kind) for n in FAMILIES for kind in KINDS for k in MODES for d in DIMENSIONS]
-    starts = [from_which_dimension(n, k, kind) for n in FAMILIES for kind in KINDS for k in MODES]
     config = {
         "delta": DELTA,
         "radius": RADIUS,
@@ -102,9 +80,8 @@ def main() -> None:
     }
     record = {
         "what": __doc__.strip().splitlines()[0], "command": "cd benchmarks && python -m hardness.bounds", "seed": None,
-        "config": config, "rows": rows, "from_which_dimension": starts,
-        "kinds": {"depth": "lower_bound", "kl_to_flow": "lower_bound", "kl_from_flow": "lower_bound",
-                  "least_d": "found by bisection after powers of two"},
+        "config": config, "rows": rows,
+        "kinds": {"depth": "lower_bound", "kl_to_flow": "lower_bound", "kl_from_flow": "lower_bound"},
         "status": "done", "seconds": time.perf_counter() - started,
         "versions": system_info(("shoal", "numpy", "scipy")),
     }  # fmt: skip

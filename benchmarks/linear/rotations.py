@@ -8,7 +8,6 @@ changes less. `--only` measures one part and keeps the other. Set OPENBLAS_NUM_T
 """
 
 import argparse
-import json
 import os
 import sys
 import time
@@ -20,10 +19,11 @@ from typing import Any
 import numpy as np
 import scipy.linalg
 from peers.run import busy_share
+from resume import RESULTS, Record
 from scipy.stats import special_ortho_group
 
-from shoal.records import system_info, to_plain, write_text
 from shoal.theory.linear import factor
+from shoal.records import system_info
 
 SIZES = (2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048)
 PERTURBED = 1e-9
@@ -141,30 +141,23 @@ def main() -> None:
     parser.add_argument(
         "--wait", type=float, default=0.0, help="wait at most so long for an idle machine, each round"
     )
-    parser.add_argument(
-        "--out", type=Path, default=Path(__file__).resolve().parents[2] / "results" / "rotations.json"
-    )
+    parser.add_argument("--out", type=Path, default=RESULTS / "rotations.json")
     options = parser.parse_args()
-    record = {
+    head = {
         "what": "Theorem A: relative residuals, block norms, and seconds of `factor` against cossin plus schur",
         "seed": "fixed in the script: 0 ... 4",
     }
-    if options.out.exists():
-        record |= json.loads(options.out.read_text())
+    record = Record(options.out, head, {"accuracy": None, "time": None}, same=())
     about = {
         "command": "cd benchmarks && python -m linear.rotations " + " ".join(sys.argv[1:]),
         "versions": system_info(),
     }
     if options.only != "time":
         rows = accuracy(SIZES)
-        record["accuracy"] = about | {
-            "config": {"sizes": SIZES, "kinds": list(KINDS)},
-            "largest": largest(rows),
-            "rows": rows,
-        }
+        config = {"sizes": SIZES, "kinds": list(KINDS)}
+        record.save(accuracy=about | {"config": config, "largest": largest(rows), "rows": rows})
     if options.only != "accuracy":
-        record["time"] = about | timing(TIMED, options.rounds, options.wait)
-    write_text(json.dumps(to_plain(record), indent=1) + "\n", options.out)
+        record.save(time=about | timing(TIMED, options.rounds, options.wait))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """`shoal.advise`: the tables that it must name a remedy for, the status of each sentence, inputs, errors, determinism."""
 
+import inspect
 import json
 import re
 from pathlib import Path
@@ -16,7 +17,7 @@ from shoal.advice import Advice, Line
 from shoal.theory.hardness import total_variation_bound
 
 STATUSES = {"proven", "measured", "heuristic"}
-SETTINGS = {"condition", "family", "depth", "scale map", "padding", "dtype", "confirm"}
+SETTINGS = {"condition", "family", "depth", "dtype", "confirm"}
 
 
 def frame(columns: dict[str, Any]) -> pl.DataFrame:
@@ -83,7 +84,6 @@ def test_two_far_clusters() -> None:
     assert line.status == "measured"
     assert "2 far clusters" in sentence(line)
     assert "fit a flow to each, or give the cluster as context" in line.text
-    assert advice.padding == "gaussian"
     assert np.allclose(line.figures["shares_estimate"], [0.6, 0.4], atol=0.01)
     gap = np.diff(np.sort(columns["a"] + shift)).max() / (columns["a"] + shift).std()
     assert gap <= line.figures["distance_exact"] < 2.2
@@ -141,16 +141,14 @@ def test_every_line_has_a_status_and_a_subject() -> None:
     assert str(advice).splitlines() == [str(line) for line in advice.lines]
 
 
-def test_the_range_and_the_ladder_go_together() -> None:
+def test_the_ladder_takes_the_advice_and_finds_the_depth_itself() -> None:
     advice = shoal.advise(frame(base()), max_condition=300.0, dtype="float64")
-    low, high = advice.depth_range
-    assert high == 4 * low
-    assert advice.ladder == {
-        "families": advice.families, "depths": (low, 2 * low, high), "max_condition": 300.0, "dtype": "float64",
-    }  # fmt: skip
+    assert advice.ladder == {"families": advice.families, "max_condition": 300.0, "dtype": "float64"}
+    assert set(advice.ladder) <= set(inspect.signature(shoal.ladder).parameters)
+    assert "`shoal fit` finds it, growing from zero layers" in sentence(only(advice, "depth"))
+    assert "max_condition 300, float64" in sentence(only(advice, "confirm"))
     record = advice.to_record()
     assert json.loads(json.dumps(record)) == record
-    assert record["depth_range"] == [low, high]
 
 
 def test_the_same_table_gives_the_same_advice_in_any_units() -> None:
@@ -158,7 +156,6 @@ def test_the_same_table_gives_the_same_advice_in_any_units() -> None:
     first, again = (shoal.advise(frame(columns)).to_record() for _ in range(2))
     assert first == again
     scaled = shoal.advise(frame({"a": 1000 * columns["a"] + 3, "b": columns["b"] / 7}))
-    assert scaled.depth_range == tuple(first["depth_range"])
     assert scaled.condition == pytest.approx(first["condition_estimate"], rel=1e-6)
 
 
@@ -194,17 +191,16 @@ def run_record(chosen: int | None, depths: tuple[int, ...] = (1, 2, 4, 8)) -> di
     }
 
 
-@pytest.mark.parametrize(("chosen", "expected"), [(3, (4, 16)), (0, (1, 4)), (None, (1, 4))])
-def test_a_finished_run(tmp_path: Path, chosen: int | None, expected: tuple[int, int]) -> None:
+@pytest.mark.parametrize(("chosen", "depth"), [(3, 8), (0, 1), (None, 1)])
+def test_a_finished_run(tmp_path: Path, chosen: int | None, depth: int) -> None:
     (tmp_path / "record.json").write_text(json.dumps(run_record(chosen)))
     advice = shoal.advise(tmp_path)
-    assert advice.depth_range == expected
-    assert only(advice, "depth").status == "measured"
+    assert only(advice, "ladder").figures == {"depth": depth, "chosen": chosen is not None}
     assert "realnvp of depth 8 is chosen" in only(advice, "ladder").text
     assert "the ladder has added" in only(advice, "lattice columns").text
     table = shoal.tables.as_table(frame(base()))
     result = SimpleNamespace(prepared=SimpleNamespace(table=table), record=run_record(chosen))
-    assert shoal.advise(result).depth_range == expected
+    assert only(shoal.advise(result), "ladder").figures["depth"] == depth
 
 
 @pytest.mark.parametrize(

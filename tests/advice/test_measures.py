@@ -8,8 +8,7 @@ from scipy.spatial.distance import cdist
 from scipy.stats import norm
 
 from shoal.advice._columns import examine_columns
-from shoal.advice._depth import depth_range
-from shoal.advice._dimension import Local, local_structure
+from shoal.advice._dimension import local_structure
 from shoal.advice._modes import find_modes, lipschitz_needed
 
 SEEDS = (0, 1)
@@ -153,41 +152,3 @@ def test_as_few_rows_as_columns_show_no_dependence() -> None:
     found = examine_columns(generator(0).normal(size=(30, 40)), [str(i) for i in range(40)])
     assert found.dependences == ()
     assert len(found.kept) == 40
-
-
-@pytest.mark.parametrize(
-    ("rows", "missed", "kurtosis", "expected"),
-    [
-        (100, 0.0, 0.0, (1, 4)),
-        (100, 0.79, 5.9, (1, 4)),
-        (100, 0.81, 0.0, (2, 32)),
-        (100, 0.1, -2.6, (2, 32)),
-        (10_000, 0.01, 0.0, (1, 4)),
-        (10_000, 0.01, 6.1, (8, 32)),
-        (10_000, 0.5, 0.0, (8, 32)),
-        (50, float("nan"), 0.0, (2, 32)),
-        (5000, 0.0, float("nan"), (8, 32)),
-    ],
-)
-def test_range_of_depths(rows: int, missed: float, kurtosis: float, expected: tuple[int, int]) -> None:
-    assert depth_range(rows, Local(2, 1.0, 1.0, 1.0, missed, kurtosis, 16)) == expected
-
-
-@pytest.mark.parametrize("columns", [1, 3, 6])
-def test_kurtosis_is_mardias(columns: int) -> None:
-    """By the inverse covariance; a standard normal variable for normal rows, large for heavy tails, negative for a cube."""
-    rng, n = generator(columns), 400
-    mixing = rng.normal(size=(columns, columns))
-    found = []
-    for x in [rng.normal(size=(n, columns)) @ mixing for _ in range(60)]:
-        off = x - x.mean(axis=0)
-        inverse = np.linalg.inv(off.T @ off / n)
-        fourth = np.mean(np.einsum("ni,ij,nj->n", off, inverse, off) ** 2)
-        wanted = (fourth - columns * (columns + 2)) / np.sqrt(8 * columns * (columns + 2) / n)
-        found.append(local_structure(x, generator(0)).kurtosis)
-        assert found[-1] == pytest.approx(wanted, rel=1e-6, abs=1e-6)
-    assert abs(np.mean(found)) < 0.7
-    assert 0.6 < np.std(found) < 1.4
-    assert local_structure(rng.uniform(size=(n, columns)), generator(0)).kurtosis < -3
-    assert local_structure(rng.standard_t(3, size=(n, columns)), generator(0)).kurtosis > 6
-    assert np.isnan(local_structure(np.repeat(rng.normal(size=(n, 1)), 2, axis=1), generator(0)).kurtosis)

@@ -1,39 +1,40 @@
-"""`advise`: what a table asks of a flow, before one is trained: columns, shape, depth, settings, and how to confirm them."""
+"""`advise`: what a table asks of a flow, before one is trained: columns, shape, settings, and how to confirm them."""
 
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from shoal._errors import InputError
 from shoal.advice import _lines as lines
 from shoal.advice._columns_lines import column_lines
-from shoal.advice._depth import depth_range
 from shoal.advice._line import Line
-from shoal.advice._measure import Measured, measure
-from shoal.advice._run import chosen_depth, read_run, run_lines, run_table
+from shoal.advice._measure import measure
+from shoal.advice._run import read_run, run_lines, run_table
 from shoal.tables import Table, as_table, read_table
 
 DTYPES = ("float32", "float64")
+DEPTH = Line(
+    "Depth: `shoal fit` finds it, growing from zero layers for as long as more layers gain likelihood.",
+    "heuristic",
+    "depth",
+)
 
 
 @dataclass(frozen=True)
 class Advice:
     """What is advised, and why.
 
-    `depth_range`: (a, b), powers of two. `lines`: sentences with `.status` "proven", "measured" or "heuristic".
-    `families`, `scale_map`, `padding`, `dtype`: the settings named in them. `columns`, `drop`: columns to model and to
+    `lines`: sentences with `.status` "proven", "measured" or "heuristic".
+    `families`, `dtype`: the settings named in them. `columns`, `drop`: columns to model and to
     leave out. `condition`: estimate of the κ that a flow needs (latent -> standardised columns; inf where the rows have
     no density). `max_condition`: as given.
     """
 
-    depth_range: tuple[int, int]
     lines: tuple[Line, ...]
     families: tuple[str, ...]
-    scale_map: str
-    padding: str
     dtype: Literal["float32", "float64"]
     columns: tuple[str, ...]
     drop: tuple[str, ...]
@@ -41,31 +42,17 @@ class Advice:
     max_condition: float
 
     @property
-    def depths(self) -> tuple[int, ...]:
-        """The depths of the quick ladder: the powers of two in the range."""
-        low, high = self.depth_range
-        return tuple(low * 2**i for i in range(int(math.log2(high / low)) + 1))
-
-    @property
     def ladder(self) -> dict[str, Any]:
-        """Options of the quick ladder that would confirm the advice: `shoal.ladder(data, **advice.ladder)`."""
-        return {
-            "families": self.families,
-            "depths": self.depths,
-            "max_condition": self.max_condition,
-            "dtype": self.dtype,
-        }
+        """Options of the ladder that follows the advice: `shoal.ladder(data, **advice.ladder)`."""
+        return {"families": self.families, "max_condition": self.max_condition, "dtype": self.dtype}
 
     def to_record(self) -> dict[str, Any]:
         """The fields as plain values."""
         return {
             "format": 1,
             "kind": "advice",
-            "depth_range": list(self.depth_range),
             "lines": [line.to_record() for line in self.lines],
             "families": list(self.families),
-            "scale_map": self.scale_map,
-            "padding": self.padding,
             "dtype": self.dtype,
             "columns": list(self.columns),
             "drop": list(self.drop),
@@ -86,13 +73,13 @@ def advise(
     context: Any = None,
     weights: Any = None,
 ) -> Advice:
-    r"""Measure a table, or read a finished ladder, and advise on the flow: settings, a range of depths, reasons.
+    r"""Measure a table, or read a finished ladder, and advise on the flow: columns, settings, reasons.
 
     Columns: constant, repeated, linearly dependent, on a lattice. Shape: local principal components, modes, the gap D between
     groups of rows. κ ≈ max(σ_max / σ_min of the standardised rows, the median local ratio, L / w), with L the Lipschitz
     constant that the gap asks for and w the width of the narrowest group. The only *proven* line is on L: by the Gaussian
-    isoperimetric inequality (`shoal.hardness.least_lipschitz`), for the rows examined and every flow below that constant. The
-    range of depths is a rule of thumb for RealNVP, or two doublings around a finished ladder's choice.
+    isoperimetric inequality (`shoal.hardness.least_lipschitz`), for the rows examined and every flow below that constant. No
+    depth is advised: the ladder finds it.
 
     **Arguments:**
 
@@ -125,20 +112,16 @@ def advise(
             "and given the context the rows may be simpler."
         )
         said.append(Line(text, "heuristic", "context"))
-    low, high, depth = _depth(found, record)
     names, family = lines.families(found)
-    scale, scale_line = lines.scale_map(found, low)
-    pad, pad_line = lines.padding(found, max_condition)
     kind, dtype_line = lines.precision(found, dtype)
-    said += [lines.condition_line(found, max_condition), family, depth, scale_line, pad_line, dtype_line]
+    said += [lines.condition_line(found, max_condition), family, DEPTH, dtype_line]
+    confirm = (
+        f"To confirm: a ladder with {'family' if len(names) == 1 else 'families'} {', '.join(names)}, "
+        f"max_condition {max_condition:g}, {kind}."
+    )
+    said.append(Line(confirm, "heuristic", "confirm", {"families": list(names)}))
     drop = tuple(name for name in table.names if name not in found.names)
-    condition = found.condition
-    advice = Advice(
-        (low, high), (), names, scale, pad, "float64" if kind == "float64" else "float32",
-        found.names, drop, condition, float(max_condition),
-    )  # fmt: skip
-    said.append(_confirm(advice))
-    return replace(advice, lines=tuple(said))
+    return Advice(tuple(said), names, kind, found.names, drop, found.condition, float(max_condition))
 
 
 def _table(data: Any, columns: Any, context: Any, weights: Any) -> tuple[Table, dict[str, Any] | None]:
@@ -164,29 +147,3 @@ def _table(data: Any, columns: Any, context: Any, weights: Any) -> tuple[Table, 
 def _no_roles(columns: Any, context: Any, weights: Any) -> None:
     if columns is not None or context is not None or weights is not None:
         raise InputError("A finished ladder knows its own columns, context and weights: leave them out.")
-
-
-def _depth(found: Measured, record: dict[str, Any] | None) -> tuple[int, int, Line]:
-    chosen = None if record is None else chosen_depth(record)
-    if chosen is not None:
-        low = max(2 ** math.ceil(math.log2(chosen) - 1), 1)
-        text = f"Depth: {low} to {4 * low} layers, around the {chosen} of the ladder."
-        return (
-            low,
-            4 * low,
-            Line(text, "measured", "depth", {"depth_range": [low, 4 * low], "ladder": chosen}),
-        )
-    low, high = depth_range(found.rows, found.local)
-    text = f"Depth: {low} to {high} layers, a rule of thumb fitted to the ladders of 60 tables."
-    return low, high, Line(text, "heuristic", "depth", {"depth_range": [low, high]})
-
-
-def _confirm(advice: Advice) -> Line:
-    depths = ",".join(map(str, advice.depths))
-    text = (
-        f"To confirm: a quick ladder with families {','.join(advice.families)}, depths {depths}, 2 seeds, "
-        f"max_condition {advice.max_condition:g}, {advice.dtype}."
-    )
-    return Line(
-        text, "heuristic", "confirm", {"depths": list(advice.depths), "families": list(advice.families)}
-    )

@@ -24,8 +24,7 @@ class Local:
 
     `global_condition`: the largest over the smallest deviation of all rows together, which is kappa of the Gaussian with
     their covariance. `negentropy`: nats a row by which that Gaussian misses the rows (nearest-neighbour estimate, at
-    least 0). `kurtosis`: Mardia's, E |w|^4 of the whitened rows w less d (d + 2), in the standard errors that it has for
-    normal rows: below 0 for bounded or clustered rows, above for heavy tails; NaN without density. `neighbours`: k.
+    least 0; NaN without density). `neighbours`: k.
     """
 
     dimension: int
@@ -33,7 +32,6 @@ class Local:
     condition_q90: float
     global_condition: float
     negentropy: float
-    kurtosis: float
     neighbours: int
 
 
@@ -55,24 +53,12 @@ def local_structure(unit: FloatArray, rng: np.random.Generator) -> Local:
         float(np.quantile(ratios, 0.9, method="lower")),
         float(_ratio(whole[:1], whole[-1:])[0]),
         _negentropy(unit, whole),
-        _kurtosis(unit, whole),
         k,
     )
 
 
 def _ratio(largest: FloatArray, smallest: FloatArray) -> FloatArray:
     return np.divide(largest, smallest, out=np.full(len(largest), np.inf), where=smallest > 0)
-
-
-def _kurtosis(unit: FloatArray, singular: FloatArray) -> float:
-    """Mardia (1970): (mean of |w|^4 - d (d + 2)) / sqrt(8 d (d + 2) / n)."""
-    rows, columns = unit.shape
-    if _flat(rows, columns, singular):
-        return float("nan")
-    left = np.linalg.svd(unit - unit.mean(axis=0), full_matrices=False)[0]
-    fourth = np.mean(np.square(rows * np.square(left).sum(axis=1)))
-    normal = columns * (columns + 2)
-    return float((fourth - normal) / np.sqrt(8 * normal / rows))
 
 
 def _flat(rows: int, columns: int, singular: FloatArray) -> bool:

@@ -1,4 +1,4 @@
-"""Sentences on shape and settings: dimension, modes, kappa, family, depth, scale map, padding, dtype.
+"""Sentences on shape and settings: dimension, modes, kappa, family, dtype.
 
 The one proven sentence is a bound for the rows examined and for every flow of a stated Lipschitz constant; nothing is
 taken from bounds that hold for a fraction of a family of instances (`shoal.hardness.minimum_depth`), which say nothing
@@ -6,6 +6,7 @@ about one table.
 """
 
 import math
+from typing import Literal
 
 import numpy as np
 
@@ -16,7 +17,6 @@ from shoal.advice._modes import VARIATION
 FAR = 4.0  # a gap of so many widths of the narrowest group makes the groups far
 MULTIMODAL = 4  # modes from which splines are tried beside affine couplings
 ROUND_TRIP = 1e-3  # the ladder's own bound on a float32 round trip, in deviations
-BOUND = 3.0  # of the log-scale of one coupling, by default
 
 
 def shape_lines(found: Measured) -> list[Line]:
@@ -125,30 +125,7 @@ def condition_line(found: Measured, max_condition: float) -> Line:
     return Line(text, "heuristic", "condition", figures)
 
 
-def scale_map(found: Measured, low: int) -> tuple[str, Line]:
-    """The scale map of the couplings."""
-    need = math.log(max(found.condition, 1.0)) if math.isfinite(found.condition) else math.inf
-    reach = 2 * BOUND * max(low // 2, 1)
-    if need <= reach:
-        layers = f"{low} layer{'s' * (low > 1)}"
-        text = f"Scale map: SoftBoundedScale({BOUND:g}), the default, in whose reach the needed κ lies with {layers}."
-        return f"SoftBoundedScale({BOUND:g})", Line(text, "heuristic", "scale map")
-    text = f"Scale map: SoftBoundedScale(6), since {low} layers of the default bound 3 may not reach the κ that is needed."
-    return "SoftBoundedScale(6)", Line(text, "heuristic", "scale map")
-
-
-def padding(found: Measured, max_condition: float) -> tuple[str, Line]:
-    """Whether to pad, and with what."""
-    if found.condition > max_condition or is_far(found):
-        text = (
-            "Padding: compare Gaussian padding with none (it can lower κ, at a small cost in likelihood); never zeros, "
-            "which raise it."
-        )
-        return "gaussian", Line(text, "heuristic", "padding")
-    return "none", Line("Padding: none is needed; never zeros, which raise κ.", "heuristic", "padding")
-
-
-def precision(found: Measured, dtype: str) -> tuple[str, Line]:
+def precision(found: Measured, dtype: str) -> tuple[Literal["float32", "float64"], Line]:
     """float32 if a round trip at the needed kappa loses less than the ladder's bound."""
     lost = float(np.finfo(np.float32).eps) * found.condition
     figures = {"float32_loss_estimate": lost}

@@ -15,6 +15,7 @@ from ._exit import exit_codes
 from ._parse import check_above, parse_choice, parse_names, single_name
 
 DTYPES = ("float32", "float64")
+FIT_CONDITION = 1e5  # the default of `shoal fit`
 COLUMN_OPTIONS = ("columns", "drop", "context", "weights")
 
 
@@ -39,7 +40,7 @@ def advise(
     weights: Annotated[str | None, typer.Option(metavar="COLUMN", help="Column of row weights.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON record instead.")] = False,
 ) -> None:
-    """Advise on a flow for DATA before one is trained: columns, shape, depths, settings; nothing is trained or written.
+    """Advise on a flow for DATA before one is trained: columns, shape, settings; nothing is trained or written.
 
     Each sentence is proven, measured or heuristic. Exit codes: 0 done, 2 bad input, 130 interrupted.
     """
@@ -80,16 +81,14 @@ def advise(
 
 
 def _print(found: Any, command: str | None) -> None:
-    """One line a sentence, its status first; then the range and the command."""
+    """One line a sentence, its status first; then the command."""
     console = sized(None)
     for line in found.lines:
         if line.about == "confirm" and command is not None:
             continue
         console.print(f"{line.status:<9}  {line.text}", markup=False, highlight=False, soft_wrap=True)
-    low, high = found.depth_range
-    console.print(f"\nDepths {low} to {high}.", markup=False, highlight=False)
     if command is not None:
-        console.print(f"To confirm: {command}", markup=False, highlight=False, soft_wrap=True)
+        console.print(f"\nTo confirm: {command}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _source(data: Path) -> Path | None:
@@ -104,10 +103,9 @@ def _source(data: Path) -> Path | None:
 
 
 def _confirm(found: Any, data: str, named: dict[str, tuple[str, ...]]) -> str:
-    """The quick ladder as a command line."""
+    """The ladder as a command line."""
     join = shoal.tables.join_names
     words = ["shoal", "fit", data, "--out", "RUN", "--families", ",".join(found.families)]
-    words += ["--depths", ",".join(map(str, found.depths))]
     if named["columns"]:
         words += ["--columns", join(found.columns)]
     elif named["drop"] or found.drop:
@@ -115,7 +113,7 @@ def _confirm(found: Any, data: str, named: dict[str, tuple[str, ...]]) -> str:
     for name in ("context", "weights"):
         if named[name]:
             words += [f"--{name}", join(named[name])]
-    if found.max_condition != 1e4:
+    if found.max_condition != FIT_CONDITION:
         words += ["--max-condition", f"{found.max_condition:g}"]
     if found.dtype != "float32":
         words += ["--dtype", found.dtype]

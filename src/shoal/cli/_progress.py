@@ -29,7 +29,8 @@ def shown_progress(
     log: Path, *, quiet: bool, console: Console | None = None
 ) -> Iterator[Callable[[Event], None]]:
     """Yields what `shoal.selection.ladder` calls with its events."""
-    show = shown_events("rung", describe, finished, quiet=quiet, console=console)
+    console = console or Console(stderr=True)
+    show = _bar(console) if console.is_terminal and not quiet else _lines(console)
     with open(log, "a", encoding="utf-8", buffering=1) as file, show as draw:
 
         def report(event: Event) -> None:
@@ -40,28 +41,7 @@ def shown_progress(
 
 
 @contextmanager
-def shown_events(
-    stage: str,
-    describe: Callable[[Event], str],
-    finished: Callable[[Event], str],
-    *,
-    quiet: bool,
-    console: Console | None = None,
-) -> Iterator[Callable[[Event], None]]:
-    """Yields what draws events: `describe(event)` beside a bar on a terminal, and a line `finished(event)` for a `stage`."""
-    console = console or Console(stderr=True)
-    if console.is_terminal and not quiet:
-        show = _bar(console, stage, describe, finished)
-    else:
-        show = _lines(console, stage, finished)
-    with show as draw:
-        yield draw
-
-
-@contextmanager
-def _bar(
-    console: Console, stage: str, describe: Callable[[Event], str], finished: Callable[[Event], str]
-) -> Iterator[Callable[[Event], None]]:
+def _bar(console: Console) -> Iterator[Callable[[Event], None]]:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -77,18 +57,16 @@ def _bar(
             nonlocal furthest  # models that train side by side report in turn
             furthest = max(furthest, float(event.get("fraction") or 0.0))
             progress.update(task, completed=furthest, description=describe(event))
-            if event.get("stage") == stage:
+            if event.get("stage") == "rung":
                 progress.console.print(finished(event), markup=False, highlight=False, soft_wrap=True)
 
         yield draw
 
 
 @contextmanager
-def _lines(
-    console: Console, stage: str, finished: Callable[[Event], str]
-) -> Iterator[Callable[[Event], None]]:
+def _lines(console: Console) -> Iterator[Callable[[Event], None]]:
     def draw(event: Event) -> None:
-        if event.get("stage") == stage:
+        if event.get("stage") == "rung":
             console.print(finished(event), markup=False, highlight=False, soft_wrap=True)
 
     yield draw
