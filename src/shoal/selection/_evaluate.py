@@ -75,7 +75,9 @@ def measure(
     context = None if part.context is None else part.context[:POINTS]
     user = 1.0 / np.concatenate([scale, np.ones(x.shape[1] - len(scale))])
     body = rolled(flow.bijection)
-    whole = JaxMap(body.forward, body.inverse, x.shape[1], bijection=body)  # without log-dets: smaller programs
+    whole = JaxMap(
+        body.forward, body.inverse, x.shape[1], bijection=body
+    )  # without log-dets: smaller programs
     with ThreadPoolExecutor(2) as pool:  # each takes programs to compile: two at a time
         dense = pool.submit(spectrum, whole, x, context, user_scale=user, dense=True, one_half=ONE_HALF)
         errors = {name: pool.submit(round_trip, whole, x, context, precision=name) for name in trips}
