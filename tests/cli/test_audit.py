@@ -244,7 +244,7 @@ def test_the_page_of_the_documentation(
     shoal_command: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
-    assert len(blocks) == 2
+    assert len(blocks) == 3
     (tmp_path / "mine.py").write_text(blocks[0])
     x = np.random.default_rng(0).normal(size=(20, 2)) * [1000.0, 1.0]
     pl.DataFrame(x, schema=["u", "v"]).write_csv(tmp_path / "points.csv")
@@ -259,7 +259,7 @@ def test_the_page_of_the_documentation(
     assert f"max {expected.max():.3g} (exact)" in result.stdout
     monkeypatch.syspath_prepend(tmp_path)
     sys.modules.pop("mine", None)
-    exec(compile(blocks[1], "audit.md", "exec"), {})  # noqa: S102  (the example is the test)
+    exec(compile(blocks[1] + blocks[2], "audit.md", "exec"), {})  # noqa: S102  (the example is the test)
     sys.modules.pop("mine", None)
     assert re.search(r"^1 1\d{3}\.\d+ exact$", capsys.readouterr().out, re.MULTILINE)
 

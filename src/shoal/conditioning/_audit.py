@@ -1,7 +1,7 @@
 """`audit`: everything that this package measures, for one map at given points, and what it amounts to."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,7 @@ import numpy as np
 from shoal._scalars import FloatArray
 from shoal._types import ArrayLike
 from shoal.bijections import Direction
-from shoal.conditioning._attack import Attack, attack
+from shoal.conditioning._attack import attack
 from shoal.conditioning._dense import order_statistics
 from shoal.conditioning._diagnosis import diagnose, effective_rank
 from shoal.conditioning._first_nonfinite import NonFinite, first_nonfinite
@@ -78,29 +78,29 @@ def audit(
     and precision stay as they are. **Raises:** ValueError for inputs that do not fit together.
     """
     whole, as_given = as_map(map, inverse, layers, np.shape(x))
-    points, given = as_points(x, context, whole.size)
+    points, context_rows = as_points(x, context, whole.size)
     units = _units(whole, points, scale, as_given)
     dense = whole.size <= DENSE if dense is None else dense
-    singles = whole.layers()
+    given = _Given(whole, points, context_rows, units, dense, steps, seed)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        z = np.asarray(whole.at("inverse", context=given)(points), np.float64)
-        found = spectrum(whole, points, given, z=z, scale=units, dense=dense, steps=steps)
+        z = np.asarray(whole.at("inverse", context=context_rows)(points), np.float64)
+        found = spectrum(whole, points, context_rows, z=z, scale=units, dense=dense, steps=steps)
         rows, worst = profile_points(found.condition_numbers, seed)
-        c = None if given is None else given[rows]
-        walked = profile(singles, points[rows], c, units, worst, dense=dense, steps=steps, seed=seed)
+        walked = given.profile(whole, rows, worst)
         _check_layers(walked.latents, z[rows], found.condition_numbers[rows])
         before = (
-            None if start is None else _walk_start(start, points[rows], c, units, worst, dense, steps, seed)
+            None if start is None else given.profile(as_map(start, None, None, points.shape)[0], rows, worst)
         )
-        trips = _trips(whole, points, given, units, found, ood or {}, seed, dense)
-        bad = _nonfinite(singles, points, given, trips, seed)
-        broken = (
-            None if attack_radius is None else _attacked(whole, points, rows, worst, c, units, attack_radius)
-        )
-        rows_of_layers = _bounded(walked.rows, whole, z, given)
+        trips = given.trips(found, ood or {})
+        bad = given.nonfinite(trips)
+        broken = None
+        if attack_radius is not None:
+            at, c = given.part(rows[worst])
+            broken = attack(whole, at, attack_radius, c, scale=units)
+        rows_of_layers = _bounded(walked.rows, whole, z, context_rows)
     kappas = np.nan_to_num(found.condition_numbers, nan=np.inf)
     kappa = order_statistics(kappas, 0.99)[0]
-    runaway = _runaway(singles, points, given, seed)
+    runaway = given.runaway()
     exact = _largest(trips, "float64")
     diagnosis = diagnose(
         rows_of_layers,
@@ -108,9 +108,7 @@ def audit(
         typical=float(np.median(kappas)),
         trip=_largest(trips, "float32"),
         exact_trip=exact,
-        exact_predicted=0.0
-        if exact <= max_round_trip
-        else _predicted_at_worst(whole, points, given, units, seed, dense),
+        exact_predicted=0.0 if exact <= max_round_trip else given.predicted_at_worst(),
         nonfinite=next((b for b in bad if not b.points.startswith("tails")), None),
         runaway=next((r for r in runaway if r.runs_away), None),
         rank=effective_rank(points),
@@ -118,12 +116,113 @@ def audit(
         max_condition=max_condition,
         max_round_trip=max_round_trip,
     )
+    predicted = {
+        "data": float(np.max(walked.trip_data, initial=0.0)),
+        "latent": float(np.max(walked.trip_latent, initial=0.0)),
+    }
     return Audit(
         name=whole.name, x=points, z=z, scale=units, spectrum=found, layers=rows_of_layers,
         start=None if before is None else before.rows, round_trips=trips, nonfinite=bad, diagnosis=diagnosis,
-        attack=broken, predicted=_from_layers(walked), limits=(max_condition, max_round_trip), seed=seed,
-        reach=runaway,
+        attack=broken, predicted=predicted, limits=(max_condition, max_round_trip), seed=seed, reach=runaway,
     )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Given:
+    """What an audit is asked about, checked; its methods measure parts of it."""
+
+    map: AbstractMap
+    x: FloatArray
+    context: FloatArray | None
+    scale: FloatArray
+    dense: bool
+    steps: int
+    seed: int
+
+    def part(self, rows: Any) -> tuple[FloatArray, FloatArray | None]:
+        """Some points and their context."""
+        return self.x[rows], None if self.context is None else self.context[rows]
+
+    def profile(self, map: AbstractMap, rows: np.ndarray, worst: np.ndarray) -> Profile:
+        """The layers of `map` at some points."""
+        at, c = self.part(rows)
+        settings = {"dense": self.dense, "steps": self.steps, "seed": self.seed}
+        return profile(map.layers(), at, c, self.scale, worst, **settings)
+
+    def samples(self, rows: int) -> dict[str, FloatArray]:
+        """Sets of latents."""
+        return latent_sets(rows, self.map.size, self.seed)
+
+    def trips(self, found: Spectrum, ood: Mapping[str, ArrayLike]) -> dict[str, dict[str, Trip]]:
+        """Set -> precision -> trip; x -> z -> x for data sets, z -> x -> z for latent ones."""
+        rows = np.random.default_rng(self.seed).permutation(len(self.x))[:TRIPS]
+        worst = np.argsort(-np.nan_to_num(found.condition_numbers, nan=np.inf), kind="stable")[:WORST]
+        rows = np.unique(np.concatenate([rows, worst]))
+        at, c = self.part(rows)
+        others = _ood(ood, self.map.size, self.context)
+        sets: list[tuple[Way, str, FloatArray]] = [
+            *(("data", name, p) for name, p in data_sets(at, self.seed, others).items()),
+            *(("latent", name, p) for name, p in self.samples(len(at)).items()),
+        ]
+        out: dict[str, dict[str, Trip]] = {}
+        for way, name, p in sets:
+            amplified = None
+            if name == "data":
+                amplified = found.condition_numbers[rows] * np.linalg.norm(at / self.scale, axis=1)
+            elif self.dense:
+                amplified = self.amplified(p[:PREDICTED], None if c is None else c[:PREDICTED], way)
+            out[name] = {
+                precision: measured_trip(
+                    self.map, p, c, self.scale, way=way, precision=precision, amplified=amplified
+                )
+                for precision in all_precisions()
+            }
+        return out
+
+    def amplified(self, p: FloatArray, context: FloatArray | None, way: Way) -> FloatArray:
+        """kappa |start| at points of a set."""
+        x, z = (p, None) if way == "data" else (self.map.at(context=context)(p), p)
+        kappa = spectrum(self.map, x, context, z=z, scale=self.scale, dense=True).condition_numbers
+        return kappa * np.linalg.norm(p / self.scale if way == "data" else p, axis=1)
+
+    def nonfinite(self, trips: Mapping[str, Mapping[str, Trip]]) -> tuple[NonFinite, ...]:
+        """First non-finite layer of data (inverse) and latents (forward), for the sets and precisions that lost points."""
+        found, layers = [], self.map.layers()
+        at, c = self.part(slice(2 * TRIPS))
+        sets: list[tuple[Direction, str, FloatArray]] = [("inverse", "data", at), ("forward", "data", at)]
+        sets.extend(("forward", name, p) for name, p in self.samples(len(at)).items())
+        for direction, name, points in sets:
+            for precision in ("float32", "float64"):
+                if trips[name][precision].nonfinite == 0:
+                    continue
+                if (direction, name) == ("forward", "data"):  # the way back of x -> z -> x
+                    points = _latents(layers, points, c, precision)
+                hit = first_nonfinite(layers, points, c, direction=direction, precision=precision, name=name)
+                if hit is not None:
+                    found.append(hit)
+        return tuple(found)
+
+    def runaway(self) -> tuple[Reach, Reach]:
+        """Data back to the latent, and samples to the data."""
+        layers, (at, c) = self.map.layers(), self.part(slice(2 * TRIPS))
+        z = self.samples(len(at))["samples"]
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            return (
+                reach(layers, at, c, direction="inverse", name="data"),
+                reach(layers, z, c, direction="forward", name="samples"),
+            )
+
+    def predicted_at_worst(self) -> float:
+        """u kappa |z| in float64 at the sample whose float64 round trip is the largest; 0 (no check) if matrix-free."""
+        if not self.dense:
+            return 0.0
+        z = self.samples(min(len(self.x), TRIPS))["samples"]
+        c = None if self.context is None else self.context[: len(z)]
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            errors = round_trip(self.map, z, c, precision="float64", way="latent")
+            worst = [int(np.argmax(np.nan_to_num(errors, nan=np.inf)))]
+            amplified = self.amplified(z[worst], None if c is None else c[worst], "latent")
+        return float(unit_roundoff("float64") * amplified[0])
 
 
 def _units(map: AbstractMap, x: FloatArray, scale: ArrayLike | None, as_given: bool) -> FloatArray:
@@ -146,117 +245,10 @@ def _check_layers(composed: FloatArray, whole: FloatArray, kappa: FloatArray) ->
         )
 
 
-def _walk_start(
-    start: Any, x: FloatArray, context: FloatArray | None, scale: FloatArray, worst: np.ndarray,
-    dense: bool, steps: int, seed: int,
-) -> Profile:  # fmt: skip
-    other, _ = as_map(start, None, None, x.shape)
-    return profile(other.layers(), x, context, scale, worst, dense=dense, steps=steps, seed=seed)
-
-
-def _trips(
-    map: AbstractMap,
-    x: FloatArray,
-    context: FloatArray | None,
-    scale: FloatArray,
-    found: Spectrum,
-    ood: Mapping[str, ArrayLike],
-    seed: int,
-    dense: bool,
-) -> dict[str, dict[str, Trip]]:
-    """Set -> precision -> trip; x -> z -> x for data sets, z -> x -> z for latent ones."""
-    rows = np.random.default_rng(seed).permutation(len(x))[:TRIPS]
-    worst = np.argsort(-np.nan_to_num(found.condition_numbers, nan=np.inf), kind="stable")[:WORST]
-    rows = np.unique(np.concatenate([rows, worst]))
-    at, c = x[rows], None if context is None else context[rows]
-    sets: list[tuple[Way, str, FloatArray]] = [
-        ("data", name, p) for name, p in data_sets(at, seed, _ood(ood, map.size, context)).items()
-    ]
-    sets.extend(("latent", name, p) for name, p in latent_sets(len(at), map.size, seed).items())
-    out: dict[str, dict[str, Trip]] = {}
-    for way, name, p in sets:
-        if name == "data":
-            amplified = found.condition_numbers[rows] * np.linalg.norm(at / scale, axis=1)
-        else:
-            amplified = (
-                _amplified(map, p[:PREDICTED], None if c is None else c[:PREDICTED], scale, way)
-                if dense
-                else None
-            )
-        out[name] = {
-            precision: measured_trip(map, p, c, scale, way=way, precision=precision, amplified=amplified)
-            for precision in all_precisions()
-        }
-    return out
-
-
-def _amplified(
-    map: AbstractMap, p: FloatArray, context: FloatArray | None, scale: FloatArray, way: str
-) -> FloatArray:
-    """kappa |start| at points of a set."""
-    x, z = (p, None) if way == "data" else (map.at(context=context)(p), p)
-    kappa = spectrum(map, x, context, z=z, scale=scale, dense=True).condition_numbers
-    return kappa * np.linalg.norm(p / scale if way == "data" else p, axis=1)
-
-
 def _ood(ood: Mapping[str, ArrayLike], size: int, context: FloatArray | None) -> dict[str, FloatArray]:
     if ood and context is not None:
         raise ValueError("`ood` sets have no context; audit them as `x` of their own, with their context.")
     return {name: as_points(p, None, size)[0] for name, p in ood.items()}
-
-
-def _nonfinite(
-    layers: Sequence[AbstractMap],
-    x: FloatArray,
-    context: FloatArray | None,
-    trips: Mapping[str, Mapping[str, Trip]],
-    seed: int,
-) -> tuple[NonFinite, ...]:
-    """First non-finite layer of data (inverse) and of latents (forward), for the sets and precisions that lost points."""
-    found = []
-    at, c = x[: 2 * TRIPS], None if context is None else context[: 2 * TRIPS]
-    sets: list[tuple[Direction, str, FloatArray]] = [("inverse", "data", at), ("forward", "data", at)]
-    sets.extend(("forward", name, p) for name, p in latent_sets(len(at), x.shape[1], seed).items())
-    for direction, name, points in sets:
-        for precision in ("float32", "float64"):
-            if trips[name][precision].nonfinite == 0:
-                continue
-            if (direction, name) == ("forward", "data"):  # the way back of x -> z -> x
-                points = _latents(layers, points, c, precision)
-            hit = first_nonfinite(layers, points, c, direction=direction, precision=precision, name=name)
-            if hit is not None:
-                found.append(hit)
-    return tuple(found)
-
-
-def _runaway(
-    layers: Sequence[AbstractMap], x: FloatArray, context: FloatArray | None, seed: int
-) -> tuple[Reach, Reach]:
-    """Data back to the latent, and samples to the data."""
-    at, c = x[: 2 * TRIPS], None if context is None else context[: 2 * TRIPS]
-    z = latent_sets(len(at), x.shape[1], seed)["samples"]
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        return (
-            reach(layers, at, c, direction="inverse", name="data"),
-            reach(layers, z, c, direction="forward", name="samples"),
-        )
-
-
-def _predicted_at_worst(
-    map: AbstractMap, x: FloatArray, context: FloatArray | None, scale: FloatArray, seed: int, dense: bool
-) -> float:
-    """u kappa |z| in float64 at the sample whose float64 round trip is the largest; 0, which asks for nothing, where only
-    matrix-free figures are wanted or the data themselves come back wrong.
-    """
-    if not dense:
-        return 0.0
-    z = latent_sets(min(len(x), TRIPS), map.size, seed)["samples"]
-    c = None if context is None else context[: len(z)]
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        errors = round_trip(map, z, c, precision="float64", way="latent")
-        worst = [int(np.argmax(np.nan_to_num(errors, nan=np.inf)))]
-        amplified = _amplified(map, z[worst], None if c is None else c[worst], scale, "latent")
-    return float(unit_roundoff("float64") * amplified[0])
 
 
 def _latents(
@@ -284,22 +276,6 @@ def _bounded(
     )
 
 
-def _attacked(
-    map: AbstractMap, x: FloatArray, rows: np.ndarray, worst: np.ndarray,
-    context: FloatArray | None, scale: FloatArray, radius: float,
-) -> Attack:  # fmt: skip
-    c = None if context is None else context[worst]
-    return attack(map, x[rows][worst], radius, c, scale=scale)
-
-
 def _largest(trips: dict[str, dict[str, Trip]], precision: str) -> float:
     """Of data and samples; NaN where one was not finite."""
     return float(np.max([trips[name][precision].max for name in ("data", "samples")]))
-
-
-def _from_layers(walked: Profile) -> dict[str, float]:
-    """Way -> largest sum over layers, to be multiplied by u."""
-    return {
-        "data": float(np.max(walked.trip_data, initial=0.0)),
-        "latent": float(np.max(walked.trip_latent, initial=0.0)),
-    }

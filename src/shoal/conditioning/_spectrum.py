@@ -83,9 +83,8 @@ def spectrum(
     dense: bool | None = None,
     steps: int = 60,
     one_half: float = 0.0,
-    precision: Precision = "float64",
 ) -> Spectrum:
-    """Spectra of latent -> data at the data points `x`, (rows, n).
+    """Spectra of latent -> data at the data points `x`, (rows, n), in float64.
 
     **Arguments:** `z`: the latents of `x` (None: computed); `scale`: (n,), divides the data, `user_scale`: the same for
     `user_units` alone (None: ones); `dense`: whole spectra (None: up to 256 coordinates) or the two ends, by `steps` of
@@ -97,28 +96,28 @@ def spectrum(
     units = [ones if s is None else s for s in (scale, user_scale)]
     same = np.array_equal(*units)
     if not (map.size <= DENSE if dense is None else dense):
-        z = map.at("inverse", precision, context)(x) if z is None else z
-        found = extremes(map, z, context, steps=steps, scale=units[0], precision=precision)
-        raw = found if same else extremes(map, z, context, steps=steps, scale=units[1], precision=precision)
+        z = map.at("inverse", context=context)(x) if z is None else z
+        found = extremes(map, z, context, steps=steps, scale=units[0])
+        raw = found if same else extremes(map, z, context, steps=steps, scale=units[1])
         values = np.stack([found.sigma_max, found.sigma_min], axis=1)
         residual = float(np.max(found.residuals, initial=0.0))
-        return Spectrum(values, False, raw.condition_numbers, None, residual, precision)
-    inverse = map.at("inverse", precision, context).jacobian(x).astype(np.float64)
+        return Spectrum(values, False, raw.condition_numbers, None, residual)
+    inverse = map.at("inverse", context=context).jacobian(x)
     values = [inverse_singular_values(inverse * s) for s in units[: 1 if same else 2]]
     more = np.any([~(condition_numbers(v) <= one_half) for v in values], axis=0)
     log_dets = None
     if more.any() or one_half == 0:
         c = None if context is None else context[more]
-        at = map.at("inverse", precision, c)(x[more]) if z is None else z[more]
-        forward = map.at("forward", precision, c).jacobian(at).astype(np.float64)
+        at = map.at("inverse", context=c)(x[more]) if z is None else z[more]
+        forward = map.at("forward", context=c).jacobian(at)
         for v, s in zip(values, units, strict=False):
             v[more] = _joined(singular_values(forward / s[:, None]), v[more])
         if one_half == 0 and user_scale is None:
-            own = map.at("forward", precision, c).apply(at)[1]
+            own = map.at("forward", context=c).apply(at)[1]
             with np.errstate(divide="ignore", invalid="ignore"):
                 slog = np.linalg.slogdet(forward)[1] if len(at) else np.zeros(0)
                 log_dets = LogDets(own, slog, np.log(values[-1]).sum(axis=1))
-    return Spectrum(values[0], True, condition_numbers(values[-1]), log_dets, None, precision)
+    return Spectrum(values[0], True, condition_numbers(values[-1]), log_dets)
 
 
 def _joined(large: FloatArray, small: FloatArray) -> FloatArray:
