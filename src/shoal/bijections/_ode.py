@@ -167,7 +167,7 @@ class Solution(NamedTuple):
 
 
 def check_method(method: str) -> None:
-    """Raise a ValueError for a method that is none of `Method`."""
+    """Raise a ValueError for an unknown method."""
     if method not in _METHODS:
         raise ValueError(f"`solver` must be one of {', '.join(get_args(Method))}; got {method!r}.")
 

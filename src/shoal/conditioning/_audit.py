@@ -245,8 +245,9 @@ def _runaway(
 def _predicted_at_worst(
     map: AbstractMap, x: FloatArray, context: FloatArray | None, scale: FloatArray, seed: int, dense: bool
 ) -> float:
-    """u kappa |z| in float64 at the sample whose float64 round trip is the largest; 0, which asks for nothing, where only
-    matrix-free figures are wanted or the data themselves come back wrong.
+    """u kappa |z| in float64 at the sample whose float64 round trip is the largest.
+
+    Returns 0 (no check) if figures are matrix-free or if data round trips fail.
     """
     if not dense:
         return 0.0

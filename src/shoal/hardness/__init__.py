@@ -1,4 +1,4 @@
-"""Hard instances and depth lower bounds ([KMR] Theorem 4 in computable form)."""
+"""Hard instances and depth lower bounds (Koehler, Mehta and Risteski 2021, Theorem 4, in computable form)."""
 
 from shoal.hardness._architectures import Architecture as Architecture
 from shoal.hardness._architectures import additive as additive

@@ -1,4 +1,6 @@
-"""The covering argument of [KMR] Theorem 4 with explicit constants, one inequality a function.
+"""The covering argument for depth lower bounds with explicit constants, one inequality a function.
+
+Koehler, Mehta and Risteski (2021), Theorem 4, in computable form: docs/dev/mathematics-2.md 6.
 
 Instances: uniform mixtures of k normals N(mu, gamma^2 I_d), the means chosen among M points of the sphere of radius r, or
 what a shallow generator makes of them (ramps of total probability eta). All logarithms are natural; nothing is asymptotic.

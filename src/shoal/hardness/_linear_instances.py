@@ -1,6 +1,7 @@
 """Matrices that need a proved number of affine coupling layers: hard instances for *maps*, not for laws.
 
-The proof is Theorem C of `docs/linear.md`; `shoal.linear.fewest_layers` finds its certificate and a factorisation.
+The proof is Theorem C of docs/dev/mathematics.md, section 2.4; `shoal.linear.fewest_layers` finds its
+certificate and a factorisation.
 """
 
 from dataclasses import dataclass

@@ -1,4 +1,7 @@
-"""How deep a family must be to serve more than a fraction of hard instances ([KMR] Theorem 4, computable form)."""
+"""How deep a family must be to serve more than a fraction of hard instances.
+
+Koehler, Mehta and Risteski (2021), Theorem 4, in computable form: docs/dev/mathematics-2.md 6.
+"""
 
 import math
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Odd n: eight layers by bordering, theory.md 2.6. S has d = (n - 1) / 2 coordinates, the rest d + 1.
+"""Odd n: eight layers by bordering, docs/dev/mathematics.md 2.6. S has d = (n - 1) / 2 coordinates, the rest d + 1.
 
 T U(-E) = L(-a) U(-D) · diag(T', 1) · L(-a'') U(-D''), det T' = det T, T' of size 2d. T' is factored in the order
 U L U L U L; its first layer merges with U(-D), its last with L(-a''), and U(-D'') with U(E): L U L U L U L U. The last

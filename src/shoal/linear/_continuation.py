@@ -1,4 +1,4 @@
-"""General T by continuation from a rotation: theory.md 2.3, for six layers and, where T12 is invertible, five.
+"""General T by continuation from a rotation: docs/dev/mathematics.md 2.3, for six layers and, where T12 is invertible, five.
 
 Six: T = U diag(s) V^T is followed along U diag(s^t) V^T from Theorem A's layers of the rotation U V^T at t = 0.
 Five: with N = T22 T12^{-1} T11 - T21, the matrices with T12 and N of given determinant signs are connected; the path

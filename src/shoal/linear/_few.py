@@ -1,4 +1,4 @@
-"""One to four layers, where T has them: theory.md 2.4. Lower layer first; the mirror image swaps the halves.
+"""One to four layers, where T has them: docs/dev/mathematics.md 2.4. Lower layer first; the mirror image swaps the halves.
 
 One and two by inspection of blocks, three by a linear system for logarithms of diagonals, four by matching two spectra.
 """

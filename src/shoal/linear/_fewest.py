@@ -1,4 +1,6 @@
-"""How few layers a matrix needs: theory.md 2.4. Witnesses from closed forms and searches, obstructions from proofs.
+"""How few layers a matrix needs: docs/dev/mathematics.md 2.4.
+
+Witnesses come from closed forms and searches, obstructions from proofs.
 
 A number is `proved` where a witness meets a lower bound that was proved, `searched` where fewer layers are not excluded
 by a proof but every attempt at them failed, and `undecided` where nothing up to six was found.

@@ -1,4 +1,4 @@
-"""The price of depth: the best worst-layer condition number found for each number of layers, theory.md 2.3.
+"""The price of depth: the best worst-layer condition number found for each number of layers, docs/dev/mathematics.md 2.3.
 
 Lower bound: a layer fixes the vectors of one half, so that σmax >= 1 >= σmin and κ >= max(σmax, 1/σmin) for each;
 hence the worst of m layers has κ >= max(κ(T), σ1, 1/σn)^(1/m).

@@ -1,4 +1,4 @@
-"""`gaussian`: N(mean, Σ) as few affine couplings, exactly and without training; theory.md 2.5.
+"""`gaussian`: N(mean, Σ) as few affine couplings, exactly and without training; docs/dev/mathematics.md 2.5.
 
 T z + mean with T T^T = Σ has this law for z ~ N(0, I), so T may be followed by any rotation: the freedom is spent on
 fewer layers and on their conditions. One pair L U is enough for every Gaussian. One layer is not: it leaves the half

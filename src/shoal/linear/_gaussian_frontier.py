@@ -1,4 +1,6 @@
-"""The price of depth for a Gaussian: the best worst-layer condition found for each number of layers, theory.md 2.5.
+"""The price of depth for a Gaussian: the best worst-layer condition found for each number of layers.
+
+docs/dev/mathematics.md 2.5.
 
 Lower bound. Every layer fixes the vectors of one half, so σmin <= 1 <= σmax and κ >= max(σmax, 1/σmin) for each. All
 roots T of Σ have the same singular values, hence m layers have a worst κ of at least max(κ(T), σ1, 1/σn)^{1/m}. The

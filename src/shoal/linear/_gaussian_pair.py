@@ -1,4 +1,6 @@
-"""All T = M_1 ... M_m with T T^T = Σ as the zero set of few equations: theory.md 2.5, for any m and any halves.
+"""All T = M_1 ... M_m with T T^T = Σ as the zero set of few equations, for any m and any halves.
+
+docs/dev/mathematics.md 2.5.
 
 Layer m - 1 moves the part b, layer m the part a. With Q = (M_1 ... M_{m-2} · unit shear m-1)^{-1} and X = Q Σ Q^T, the
 last two layers exist exactly when X_bb and (X^{-1})_aa are diagonal: β = (diag X_bb)^{1/2} then scales layer m - 1,

@@ -1,7 +1,7 @@
 """One linear affine coupling layer as a value: lower [[I, 0], [block, diag(s)]], upper [[diag(s), block], [0, I]].
 
-s = exp(log_scale) > 0. A product of layers is a matrix product: the rightmost layer acts first ([KMR] Definition 1,
-Theorem 2; the first p coordinates are the part S, the other q = n - p the rest).
+s = exp(log_scale) > 0. A product of layers is a matrix product: the rightmost layer acts first (Koehler, Mehta and
+Risteski 2021, Definition 1, Theorem 2; the first p coordinates are the part S, the other q = n - p the rest).
 """
 
 from collections.abc import Sequence

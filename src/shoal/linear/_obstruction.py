@@ -1,4 +1,4 @@
-"""Theorem C: some matrices need six layers. theory.md 2.4.
+"""Theorem C: some matrices need six layers. docs/dev/mathematics.md 2.4.
 
 If diag(X, W) = L U L U L, then spec(X^{-1} Δ) = spec(W Δ') for some positive diagonals Δ, Δ'; for U L U L U the same
 with X and W exchanged. A class of matrices whose spectra all have one form, whatever the positive diagonal, refutes it:

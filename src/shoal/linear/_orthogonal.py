@@ -1,4 +1,4 @@
-"""Rotations and permutations as six additive layers, in closed form: Theorem A of theory.md, section 2.2.
+"""Rotations and permutations as six additive layers, in closed form: Theorem A of docs/dev/mathematics.md, section 2.2.
 
 Every T in SO(2d) is L U L U L U with all block norms at most 3, so that no layer's condition exceeds
 ((3 + sqrt 13) / 2)^2 < 10.91, whatever the size. One CS decomposition and one real Schur form.

@@ -1,4 +1,6 @@
-"""All factorizations of T into m layers as the zero set of few equations: theory.md 2.1, for any m and any split.
+"""All factorizations of T into m layers as the zero set of few equations, for any m and any split.
+
+docs/dev/mathematics.md 2.1.
 
     T = P · L(A, diag b) U(diag c, D) · Q,   P, Q products of unit shears (additive layers).
 

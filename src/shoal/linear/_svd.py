@@ -1,4 +1,4 @@
-"""Eleven layers for every T with det > 0, with a bound on each layer's condition: theory.md 2.3, the SVD route.
+"""Eleven layers for every T with det > 0, with a bound on each layer's condition: docs/dev/mathematics.md 2.3.
 
 T = O1 diag(s1, s2) O2 with the singular values ascending and O1, O2 rotations, each six layers by Theorem A; the two
 inner layers and the singular values merge into one upper and one lower layer. Every layer has

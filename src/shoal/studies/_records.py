@@ -23,8 +23,8 @@ _NEEDED = {"hash": str, "cell": str, "status": str, "config": dict, "figures": d
 
 @dataclass(frozen=True)
 class Records:
-    """What a file of records holds: `latest`, the last record of each configuration by its hash; `lines`, how many records
-    in all; `damaged`, how many lines are none.
+    """What a file of records holds: `latest`, the last record of each configuration by its hash; `lines`, the number of
+    records; `damaged`, the number of unparsable lines.
     """
 
     latest: Mapping[str, Mapping[str, Any]]

@@ -1,4 +1,7 @@
-"""Universal approximation made explicit: constructed flows with a certified distance ([KMR] Theorem 1, sharpened)."""
+"""Universal approximation made explicit: constructed flows with a certified distance.
+
+Koehler, Mehta and Risteski (2021), Theorem 1, sharpened.
+"""
 
 from shoal.universal._certificate import Certificate as Certificate
 from shoal.universal._certificate import Construction as Construction

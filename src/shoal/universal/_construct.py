@@ -1,4 +1,7 @@
-"""`construct`: a sample and a distance in, a flow of two couplings and its certificate out ([KMR] Theorem 1)."""
+"""`construct`: a sample and a distance in, a flow of two couplings and its certificate out.
+
+Koehler, Mehta and Risteski (2021), Theorem 1, sharpened: docs/dev/mathematics-2.md 3.
+"""
 
 from typing import Any, Literal, overload
 
@@ -61,8 +64,8 @@ def construct(
     r"""A flow of two affine couplings whose law has W2 at most `epsilon` to the sample, written down and not trained.
 
     x' = \delta x + t_2(y), y' = \delta y + t_3(x'): t_2, t_3 are one-hidden-layer ReLU networks, staircases over atoms
-    (Theorem D, a sharpening of [KMR] Theorem 1, which has three couplings). One coupling is not enough for any
-    sample: it leaves one half of the coordinates Gaussian.
+    (Theorem D, a sharpening of Koehler, Mehta and Risteski 2021, Theorem 1, which has three couplings). One coupling is
+    not enough for any sample: it leaves one half of the coordinates Gaussian.
 
     **Arguments:** `samples`: (M, n), 2 <= n <= 64; for odd n the flow has one coordinate of Gaussian padding, independent of
     the rest, and is a `Padded`; `epsilon`: in the data's units, bounds quantization + construction; `key`: of k-means

@@ -79,7 +79,8 @@ def zero_padded(
     **Returns:** a `ZeroPaddedFlow`.
     **Raises:** ValueError for bad input, and for a contraction whose square the dtype does not resolve.
 
-    Source: Huang, Dinh, Courville (2020), "Augmented Normalizing Flows"; zero padding in training as in [KMR].
+    Source: Huang, Dinh, Courville (2020), "Augmented Normalizing Flows"; zero padding in training as in
+    Koehler, Mehta and Risteski (2021).
     """
     gradients = listed(potential_gradient)
     dtype = checked_dtype(dtype)
