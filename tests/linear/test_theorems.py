@@ -1,4 +1,4 @@
-"""The identities in the proofs of `docs/linear.md`, in rational arithmetic: equal means equal. Uses nothing of `shoal`
+"""The identities in the proofs of `docs/dev/mathematics.md`, in rational arithmetic: equal means equal. Uses nothing of `shoal`
 but `fewest_layers`, whose answer to one matrix is a theorem.
 """
 
