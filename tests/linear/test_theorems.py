@@ -1,5 +1,6 @@
-"""The identities in the proofs of `docs/dev/mathematics.md`, in rational arithmetic: equal means equal. Uses nothing of `shoal`
-but `fewest_layers`, whose answer to one matrix is a theorem.
+"""The identities in the proofs of `docs/dev/mathematics.md`, in rational arithmetic: equal means equal.
+
+Uses nothing of `shoal` but `fewest_layers`, whose answer to one matrix is a theorem.
 """
 
 import ast
