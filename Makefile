@@ -1,9 +1,9 @@
 # make demo: install, train on data/diamonds.csv, write runs/demo/report.html
-# make test: install and run the suite      make lint | docs | test-long | test-oldest | lock | clean
+# make test: install and run the suite      make lint | pages | docs | test-long | test-oldest | lock | clean
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-long test-oldest lint docs lock clean
+.PHONY: help demo test test-long test-oldest lint pages docs lock clean
 
 TIME_LIMIT ?= 5m
 JOBS ?= 2
@@ -40,6 +40,10 @@ lint: $(VENV)/.package $(VENV)/.dev
 	$(BIN)/ruff format --check
 	$(BIN)/pyright
 	$(BIN)/lint-imports
+
+# Every page of docs/ that a script writes. `python scripts/NAME_page.py --picture` also draws the charts of some.
+pages: $(VENV)/.package $(VENV)/.dev
+	@for script in scripts/*_page.py; do echo "$$script" && $(BIN)/python "$$script" || exit 1; done
 
 docs: $(VENV)/.package $(VENV)/.dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet

@@ -36,11 +36,14 @@ def table(head: Sequence[object], rows: Sequence[Sequence[object]]) -> str:
 
 
 def write_or_check(
-    description: str | None, made: Callable[[], Mapping[Path, str]], flags: tuple[str, ...] = ()
+    description: str | None,
+    made: Callable[[], Mapping[Path, str]],
+    flags: tuple[str, ...] = (),
+    compared: Callable[[str], str] = str,
 ) -> argparse.Namespace:
     """Writes the files, or with `--check` writes nothing and exits with 1 where one is not what would be written.
 
-    Returns the options, of which `flags` are further ones.
+    `compared`: what `--check` compares of a text. Returns the options, of which `flags` are further ones.
     """
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -50,8 +53,12 @@ def write_or_check(
         parser.add_argument(flag, action="store_true")
     options, files = parser.parse_args(), made()
     if options.check:
-        same = all(p.exists() and p.read_text(encoding="utf-8") == text for p, text in files.items())
-        sys.exit(0 if same else 1)
+        stale = [
+            str(path)
+            for path, text in files.items()
+            if not path.exists() or compared(path.read_text(encoding="utf-8")) != compared(text)
+        ]
+        sys.exit(f"Stale: {', '.join(stale)}. Run `make pages`." if stale else 0)
     for path, text in files.items():
         path.write_text(text, encoding="utf-8")
     return options

@@ -85,7 +85,7 @@ HEAD = [
 
 
 def claims(rows: list[Row]) -> str:
-    """The claims of [KMR] against the figures, one by one, over the targets that have all three paddings."""
+    """The paper's claims against the figures, one by one, over the targets that have all three paddings."""
     targets = {t: {r.config["padding"]: r for r in rows if r.config["target"] == t} for t in targets_of(rows)}
     targets = {t: by for t, by in targets.items() if set(MAIN) <= set(by)}
     if not targets:
@@ -100,7 +100,7 @@ def claims(rows: list[Row]) -> str:
             targets,
             "gaussian",
             "none",
-            "The same by the figure of [KMR]",
+            "The same by the paper's figure",
             "kappa_mean_16",
             "mean κ of 16 points",
         ),

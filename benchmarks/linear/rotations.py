@@ -22,8 +22,8 @@ from peers.run import busy_share
 from resume import RESULTS, Record
 from scipy.stats import special_ortho_group
 
-from shoal.theory.linear import factor
 from shoal.records import system_info
+from shoal.theory.linear import factor
 
 SIZES = (2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048)
 PERTURBED = 1e-9

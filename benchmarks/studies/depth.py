@@ -1,8 +1,8 @@
 """The study `depth`: how deep a flow must be for k modes, and whether that grows like k/p.
 
-[KMR] Theorem 4 says that flows of p parameters a layer need a depth of about k/p on some instances with k modes, in high
-dimension. The study is about small ones, and about flows that are trained: what is measured is the depth at which training
-under a stated budget closes the gap, which is no lower bound for any other training.
+Theorem 4 of Koehler, Mehta and Risteski (2021) says that flows of p parameters a layer need a depth of about k/p on some
+instances with k modes, in high dimension. The study is about small ones, and about flows that are trained: what is measured
+is the depth at which training under a stated budget closes the gap, which is no lower bound for any other training.
 """
 
 from .depth_run import run_depth

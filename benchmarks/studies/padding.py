@@ -1,6 +1,6 @@
 """The study `padding`: RealNVP on the data alone, with zeros, and with Gaussian coordinates beside the data.
 
-The question is that of Koehler, Mehta and Risteski ([KMR], ICML 2021, section 6): does zero padding hurt, and is Gaussian
+The question is that of Koehler, Mehta and Risteski (ICML 2021, section 6): does zero padding hurt, and is Gaussian
 padding better conditioned? (theory: shoal.distributions.Padded.)
 """
 
@@ -9,7 +9,7 @@ from .padding_run import run_padding
 from .targets import TARGETS
 
 PADDINGS = ("none", "zero", "gaussian")
-AS_PUBLISHED = ("zero-dequantized", "gaussian-clamped")  # what the public code of [KMR] does to images
+AS_PUBLISHED = ("zero-dequantized", "gaussian-clamped")  # what the public code of the paper does to images
 PLANAR: dict[str, Setting] = {
     "rows": 4_000, "held_out": 2_000, "depth": 8, "hidden": 64, "partition": "alternating", "scale": "exponential",
     "batch": 128, "epochs": 60, "rate": 2e-3, "looks": "", "points": 64, "draws": 64, "samples": 1_000,

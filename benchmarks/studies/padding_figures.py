@@ -17,7 +17,7 @@ from shoal.distributions import GaussianPadding, Padded, wasserstein
 from .padding_data import Data
 from .padding_models import density_of, with_padding
 
-FEW = 16  # points of which [KMR] report the mean condition number
+FEW = 16  # points of which Koehler, Mehta and Risteski (2021) report the mean condition number
 RESOLVED = 1.0 / float(np.finfo(np.float64).eps)
 Figures = dict[str, Any]
 

@@ -95,7 +95,7 @@ def _root(parent: Any, i: int) -> int:
 
 
 def _large(labels: IntArray, rows: FloatArray) -> IntArray:
-    """Rows of peaks that are too small go to the mode of their nearest row in a mode."""
+    """Reassign rows of small peaks to the nearest mode."""
     counts = np.bincount(labels)
     large = counts >= max(SHARE * len(labels), 2)
     if not large.any():

@@ -90,7 +90,8 @@ class Standardize(AbstractDataDependent):
 class SignFlip(AbstractBijection):
     """x_i = -z_i for i in `flipped`, x_i = z_i elsewhere; log-det 0. Its own inverse.
 
-    Couplings have positive determinants; this layer gives the other sign ([KMR] Theorem 2, det T < 0).
+    Couplings have positive determinants; this layer gives the other sign (Koehler, Mehta and Risteski 2021,
+    Theorem 2, det T < 0).
     """
 
     flipped: tuple[int, ...] = eqx.field(static=True)

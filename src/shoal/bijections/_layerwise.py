@@ -1,4 +1,7 @@
-"""Layerwise invertible networks x = s(A z + b): the architecture of [KMR] Theorem 4, its bi-Lipschitz constants known."""
+"""Layerwise invertible networks x = s(A z + b): bi-Lipschitz, with known constants.
+
+The architecture of Theorem 4 in Koehler, Mehta and Risteski (2021).
+"""
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -22,8 +25,8 @@ class Layerwise(AbstractBijection):
     - bounds: every singular value of dx/dz lies in [low a, high], a = `leaky.slope`; kappa <= high / (low a).
     - parameters a layer: n(n + 1) for the full SVD, n^2 for A and n for b; fewer with fewer reflections, n (2 r + 2) for low
       rank; besides those of a trained s (n) and of the conditioner where there is a context.
-    - [KMR] Theorem 4: there are maps of O(k) parameters that networks of such layers, with p parameters each and Lipschitz
-      constants sub-exponential in d, can only approach with about k/p layers.
+    - Koehler, Mehta and Risteski (2021), Theorem 4: there are maps of O(k) parameters that networks of such layers, with p
+      parameters each and Lipschitz constants sub-exponential in d, can only approach with about k/p layers.
     - What it can not do: bend more than one crease a coordinate a layer; with low rank, rotate freely.
 
     **Raises:** ValueError for a negative `context_dim`.

@@ -24,7 +24,9 @@ def linear_coupling(
     activation: Activation = "tanh",
     key: Key,
 ) -> Coupling:
-    """The dense coupling that is x_moved = exp(log_scale) * z_moved + block @ z_kept + shift ([KMR] Theorem 2 uses such).
+    """The dense coupling that is x_moved = exp(log_scale) * z_moved + block @ z_kept + shift.
+
+    Theorem 2 of Koehler, Mehta and Risteski (2021) uses such layers.
 
     Exact for every transformer with a linear member of that scale; the net and its part of the context are zero.
     **Raises:** ValueError that names `layer` if the transformer does not reach `log_scale` or a shape is wrong.

@@ -1,4 +1,4 @@
-"""How many parameters each layer has: the p of [KMR] Theorem 4."""
+"""How many parameters each layer has: the p of Theorem 4 in Koehler, Mehta and Risteski (2021)."""
 
 from typing import Any
 

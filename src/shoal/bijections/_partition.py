@@ -2,7 +2,7 @@
 
 A partition is a value. `Partition` has its index set as static data and compiles to slices where it can;
 `ArrayPartition` has it as integer arrays, so that couplings with different partitions of equal sizes stack in a
-`Scan`. In [KMR] the kept part is S, |S| = n/2.
+`Scan`. Koehler, Mehta and Risteski (2021) call the kept part S, |S| = n/2.
 """
 
 import abc
@@ -163,7 +163,7 @@ class ChannelPartition(AbstractPartition):
 
 
 def halves(dim: int) -> Partition:
-    """Keeps the first floor(n/2) coordinates (S = [d] of [KMR])."""
+    """Keeps the first floor(n/2) coordinates (S = [d] of Koehler, Mehta and Risteski 2021)."""
     return Partition(dim, range(dim // 2))
 
 

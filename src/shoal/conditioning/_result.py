@@ -25,7 +25,7 @@ class Audit:
     `x`, `z`: (points, n), data and their latents; `round_trips`: set -> precision -> `Trip`, x -> z -> x for "data",
     "uniform noise" and out-of-distribution sets, z -> x -> z for "samples" and "tails x2", "x4", "x8"; `predicted`: for
     the ways "data" and "latent" the layers' sum of amplified round-off, in units of u; `limits`: what counted as healthy;
-    `reach`: how far data and samples go that are put twice as far out.
+    `reach`: growth of data and samples when they are scaled by two.
     """
 
     name: str

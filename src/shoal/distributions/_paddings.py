@@ -1,7 +1,7 @@
 """Paddings: laws q of the extra coordinates e in R^k that are put behind the data, drawn without looking at them.
 
-[KMR] pad images before the flow; its public code clamps the "Gaussian" padding and dequantizes the zero padding. Each
-of the four has its own name here.
+Koehler, Mehta and Risteski (2021) pad images before the flow; their public code clamps the "Gaussian" padding and
+dequantizes the zero padding. Each of the four has its own name here.
 """
 
 import abc
@@ -117,7 +117,8 @@ class GaussianPadding(AbstractPadding):
 
 
 class GaussianClampedPadding(AbstractPadding):
-    """e ~ N(0, I_k) clamped to [low, high], as the public code of [KMR] has it with [0, 1].
+    """e ~ N(0, I_k) clamped to [low, high], as the public code of Koehler, Mehta and Risteski (2021) has it with
+    [0, 1].
 
     Half of the entries are then exactly 0 and a sixth exactly 1: q has no density, as with zeros.
     """

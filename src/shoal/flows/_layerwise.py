@@ -29,7 +29,9 @@ def layerwise(
     context_dim: int = 0,
     activation: Activation = "tanh",
 ) -> Flow:
-    """Layerwise invertible network ([KMR] Theorem 4): `depth` layers s(A z + b), A with singular values in [low, high].
+    """Layerwise invertible network: `depth` layers s(A z + b), A with singular values in [low, high].
+
+    The architecture of Theorem 4 in Koehler, Mehta and Risteski (2021).
 
     `rank`: None for `SingularValues` (`reflections` as there), a number for `DiagonalPlusLowRank`; `leaky`: s, for None
     `TrainedLeakyReLU(dim)`, n numbers a layer beside the n(n + 1) of A and b (`SmoothLeakyReLU` has none); `hidden`,

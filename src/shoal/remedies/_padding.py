@@ -13,7 +13,9 @@ from shoal.remedies._plan import Plan
 
 @dataclass(frozen=True)
 class GaussianPad(AbstractRemedy):
-    """The recipe on R^{n + `size`} as a `Padded` with e ~ N(0, I): room to go around (Lee et al. 2021; [KMR]).
+    """The recipe on R^{n + `size`} as a `Padded` with e ~ N(0, I): room to go around.
+
+    Lee et al. (2021); Koehler, Mehta and Risteski (2021).
 
     kappa is then the joint map's, and the log-likelihood an importance-weighted estimate.
     Expected: a fifth of kappa's digits above the audit's limit, where the layers or their product are at fault.

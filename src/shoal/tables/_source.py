@@ -15,10 +15,7 @@ MISSING = frozenset(
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """Columns `c0`, `c1`, ... of `frame`, named by `names` (which may repeat); CSV cells are kept as text.
-
-    `columns_from` says where the names come from: "header" for names that the data carry, "position" for x0, x1, ...
-    """
+    """Columns `c0`, `c1`, ... of `frame`, named by `names` (which may repeat); CSV cells are kept as text."""
 
     label: str
     kind: Literal["file", "frame", "array"]

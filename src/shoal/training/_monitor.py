@@ -18,14 +18,14 @@ Action: TypeAlias = Literal["stop", "rescale"]
 class ConditioningMonitor:
     """Measures σmax, σmin and κ of latent -> standardised data, and the round trip x -> z -> x, while a flow trains.
 
-    Given to `fit(..., monitor=...)`: before the first step and after every `interval(n)` steps, wherever in an epoch these
-    fall, at `points` rows, the same ones all the time, evenly spaced in the validation table (in the data where there
-    is none). It also notes how far points go that lie twice as far out. Looking takes no part in training: its bits are
-    those of a run without a monitor, until a budget is crossed.
+    Given to `fit(..., monitor=...)`, it measures `points` fixed rows, evenly spaced in the validation table (in the data
+    where there is none), before the first step and every `interval(n)` steps. It also measures how far these points go
+    when they are scaled by two. Measuring does not change the training: the weights are bit for bit those of a run
+    without a monitor, until a budget is crossed.
 
-    Cost, beside compiling a program: `results/monitor.json`. Up to 64 coordinates a look computes whole Jacobians.
-    Beyond, it bounds the two ends by products, one after the other; for narrow nets that is as dear as twenty steps or so,
-    so looks are eight times rarer there.
+    Cost, beside compiling a program: `results/monitor.json`. Up to 64 coordinates a measurement computes whole Jacobians.
+    Beyond, it bounds the two ends of the spectrum by products. With narrow nets one such measurement costs about 20
+    training steps, so the default interval is eight times longer.
 
     **Arguments:** `every`: in training steps (None: 100, or 800 beyond 64 coordinates); `points`: rows; `max_condition`,
     `max_round_trip`: budgets for the largest κ and the largest error over the points, in the flow's own dtype (None: none;

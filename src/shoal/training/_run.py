@@ -54,7 +54,7 @@ class Job:
 
 
 class Run:
-    """One run on its way. `Run(job, stopped, started).finish()` is all there is to call."""
+    """A single training run; call `finish()`."""
 
     def __init__(self, job: Job, stopped: Callable[[], bool], started: float, time_limit: float | None):
         self.job, self.form, self.stopped, self.limit = job, job.form, stopped, time_limit

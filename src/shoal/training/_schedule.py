@@ -39,7 +39,7 @@ class Plan:
 
 
 def epochs_that_fit(seconds: float, elapsed: float, per_epoch: float, done: int, most: int) -> int:
-    """How many epochs in all fit `seconds` of which `elapsed` are gone, with `done` epochs done: done + 1 .. most."""
+    """Total epochs that fit into the time limit of which `elapsed` seconds are gone: at least `done` + 1, at most `most`."""
     left = (1.0 - RESERVE) * seconds - elapsed
     return max(done + 1, min(most, done + int(left / max(per_epoch, 1e-9))))
 

@@ -1,4 +1,4 @@
-"""The affine transformer (RealNVP, Dinh et al. 2017; [KMR] Definition 1)."""
+"""The affine transformer (RealNVP, Dinh et al. 2017; Koehler, Mehta and Risteski 2021, Definition 1)."""
 
 import jax.numpy as jnp
 
