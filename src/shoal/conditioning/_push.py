@@ -12,8 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from shoal._types import Array, Context, Float, Vector
-from shoal.bijections import AbstractBijection, Chain, Coupling, Inverse, LogTails, Marginals, Scan
-from shoal.conditioning._map import Direction
+from shoal.bijections import AbstractBijection, Chain, Coupling, Direction, Inverse, LogTails, Marginals, Scan
 
 Pushed = tuple[Vector, Float[Array, "n m"]]
 
