@@ -149,7 +149,7 @@ def picture(size: Mapping[str, tuple[int, int]], arrows: Arrows) -> str:
         )
     for name, (x, y) in at.items():
         files, lines = size[name]
-        theory = name.startswith("theory") or name in {"linear", "universal", "hardness"}
+        theory = name.startswith("theory")
         fill, edge = ("#f4ecdf", "#a8842a") if theory else ("#e8eff5", "#2b6c99")
         parts.append(
             f'<rect x="{x - box / 2:.1f}" y="{y}" width="{box:.1f}" height="{BOX_HEIGHT}" rx="5" fill="{fill}" '
