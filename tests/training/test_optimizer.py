@@ -189,16 +189,16 @@ def test_decay_of_weights_is_that_of_adamw_on_the_matrices(recipe: Any):
     rows = TRAIN[:64].astype(np.float64)
     start = in_float64(recipe(jax.random.key(5), rows.shape[1], 2, hidden=(8,)))
     settings = Settings(
-        batch_size=64, max_epochs=6, learning_rate=0.1, warmup_fraction=0.0, weight_decay=0.7, clip_norm=None
+        batch_size=64, max_epochs=6, learning_rate=0.01, warmup_fraction=0.0, weight_decay=7.0, clip_norm=None
     )
     found = fit(start, rows, key=KEY, settings=settings)
 
     def rate(count: Any) -> Any:
         progress = (jnp.float32(count) + 0.5) * jnp.float32(1 / 6)
-        return learning_rate(progress, jnp.float32(0.1), jnp.float32(0.0)).astype(jnp.float64)
+        return learning_rate(progress, jnp.float32(0.01), jnp.float32(0.0)).astype(jnp.float64)
 
     params, static = eqx.partition(start, eqx.is_inexact_array)
-    optimizer = optax.adamw(rate, weight_decay=0.7, mask=big_matrices)
+    optimizer = optax.adamw(rate, weight_decay=7.0, mask=big_matrices)
     state = optimizer.init(params)
     for epoch in range(6):
         order = np.asarray(order_of(KEY, np.int32(epoch), np.int32(0), 64))
