@@ -1,6 +1,6 @@
 """Writes docs/ladder.md from scripts/ladder.md, results/fronts.json, results/diamonds.json and results/tables/shoal.json.
 
-    python scripts/ladder_page.py [--check]
+python scripts/ladder_page.py [--check]
 """
 
 import json
@@ -33,7 +33,8 @@ def fronts(found: dict[str, Any]) -> str:
         return NOT_RUN
     names = list(rows[0]["needed"])
     lines = [
-        [r["target"], r["columns"], f"{r['level']:.3f}", *(layers(r["needed"][n]) for n in names)] for r in rows
+        [r["target"], r["columns"], f"{r['level']:.3f}", *(layers(r["needed"][n]) for n in names)]
+        for r in rows
     ]
     return table(["target", "columns", "level", *names], lines)
 
@@ -54,14 +55,14 @@ def starts(found: dict[str, Any]) -> str:
     if not rows:
         return NOT_RUN
     names = list(rows[0]["rows"])
-    return table(["target", *names], [[r["target"], *(f"{r['rows'][n]['test']:.3f}" for n in names)] for r in rows])
+    return table(
+        ["target", *names], [[r["target"], *(f"{r['rows'][n]['test']:.3f}" for n in names)] for r in rows]
+    )
 
 
 def falls(cells: dict[str, Any]) -> str:
     """How many trainings fell how far."""
-    trainings = [
-        (cell, t) for cell, row in cells.items() for t in row.get("facts", {}).get("trainings", [])
-    ]
+    trainings = [(cell, t) for cell, row in cells.items() for t in row.get("facts", {}).get("trainings", [])]
     if not trainings:
         return NOT_RUN
     lines = []
@@ -69,7 +70,11 @@ def falls(cells: dict[str, Any]) -> str:
         values = [t[key] for _, t in trainings if t[key] is not None]
         counts = [sum(v > limit for v in values) for limit in (1.0, 5.0, FALL)]
         lines.append([name, len(values), *counts, f"{max(values):.3g}"])
-    named = [f"{cell.split('/')[0]}, {t['chain']}, {t['depth']} layers" for cell, t in trainings if t["fall"] > FALL]
+    named = [
+        f"{cell.split('/')[0]}, {t['chain']}, {t['depth']} layers"
+        for cell, t in trainings
+        if t["fall"] > FALL
+    ]
     said = f"\n\nBelow by more than {FALL:g}: {'; '.join(named)}." if named else ""
     return table(["of", "trainings", "> 1", "> 5", f"> {FALL:g}", "largest"], lines) + said
 
@@ -82,7 +87,11 @@ def demo(found: dict[str, Any]) -> str:
     lines = []
     for row in rows:
         mixture, own = row["others"]
-        lead = [f"{m[w]['flow_ahead']:.2f} ± {m[w]['paired_standard_error']:.2f}" for m in (mixture, own) for w in ("all", "plausible")]
+        lead = [
+            f"{m[w]['flow_ahead']:.2f} ± {m[w]['paired_standard_error']:.2f}"
+            for m in (mixture, own)
+            for w in ("all", "plausible")
+        ]
         own_rows = f"{row['flow']['all']['mean']:.2f} ± {row['flow']['all']['standard_error']:.2f}"
         lines.append([row["seed"], row["chosen"], f"{row['condition_q99']:.3g}", own_rows, *lead])
     head = [

@@ -309,12 +309,12 @@ def picture() -> None:
         .encode(
             alt.X(
                 "nats:Q", scale=alt.Scale(type="symlog", constant=0.1), title="nats a row above the mixture"
-            ).axis(values=[-100, -10, -3, -1, -0.3, -0.1, 0, 0.1, 0.3, 1, 3, 10]),
+            ).axis(values=[-100, -10, -3, -1, -0.3, 0, 0.3, 1, 3, 10], format="~g"),
             alt.Y("table:N", sort=list(drawn()), title=None).axis(grid=True),
             alt.Color("arm:N", scale=alt.Scale(domain=arms, range=[colours[a] for a in arms]), title=None),
             alt.Shape("arm:N", scale=alt.Scale(domain=arms), title=None),
         )
-        .properties(width=560, height=460)
+        .properties(width=560, height=460, padding={"left": 30, "right": 10, "top": 5, "bottom": 5})
         .configure(**CONFIG)
     )
     PICTURE.write_text(vl_convert.vegalite_to_svg(chart.to_json()), encoding="utf-8")
