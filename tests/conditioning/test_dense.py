@@ -1,5 +1,7 @@
 """Singular values and condition numbers against maps whose spectrum is known."""
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -85,8 +87,9 @@ def test_the_caller_s_precision_is_untouched():
 
 @pytest.mark.usefixtures("unchecked")
 def test_other_precisions_are_refused():
+    other: Any = "float16"
     with pytest.raises(ValueError, match="`precision` must be"):
-        JaxMap(Matrix(np.eye(2)), Matrix(np.eye(2)), 2).at("forward", "float16").jacobian(np.zeros((1, 2)))
+        JaxMap(Matrix(np.eye(2)), Matrix(np.eye(2)), 2).at("forward", other).jacobian(np.zeros((1, 2)))
 
 
 def test_forward_spectrum_is_the_inverse_s_reversed_and_agrees_with_finite_differences():
