@@ -14,6 +14,7 @@ from shoal.advice._depth import depth_range
 from shoal.advice._line import Line
 from shoal.advice._measure import Measured, measure
 from shoal.advice._run import chosen_depth, read_run, run_lines, run_table
+from shoal.records import FitRecord
 from shoal.tables import Table, as_table, read_table
 
 DTYPES = ("float32", "float64")
@@ -141,7 +142,7 @@ def advise(
     return replace(advice, lines=tuple(said))
 
 
-def _table(data: Any, columns: Any, context: Any, weights: Any) -> tuple[Table, dict[str, Any] | None]:
+def _table(data: Any, columns: Any, context: Any, weights: Any) -> tuple[Table, FitRecord | None]:
     """The table to measure, and the record of the ladder if the data are a finished one."""
     if isinstance(data, str | os.PathLike):
         path = Path(data)
@@ -166,7 +167,7 @@ def _no_roles(columns: Any, context: Any, weights: Any) -> None:
         raise InputError("A finished ladder knows its own columns, context and weights: leave them out.")
 
 
-def _depth(found: Measured, record: dict[str, Any] | None) -> tuple[int, int, Line]:
+def _depth(found: Measured, record: FitRecord | None) -> tuple[int, int, Line]:
     chosen = None if record is None else chosen_depth(record)
     if chosen is not None:
         low = max(2 ** math.ceil(math.log2(chosen) - 1), 1)

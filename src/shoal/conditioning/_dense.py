@@ -7,8 +7,6 @@ the matrix is singular to that precision: it is counted as `unresolved`, not quo
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -18,23 +16,10 @@ from shoal._compiling import quickly
 from shoal._scalars import FloatArray
 from shoal._types import Array
 from shoal.conditioning._precision import Precision, compute
+from shoal.records.figures import ConditionSummary
 
 _CHUNK = 1024  # points a compiled call
 _LARGE = 1 << 22  # rows x n^3 from which on decompositions run side by side
-
-
-@dataclass(frozen=True)
-class ConditionSummary:
-    """Median, 99 % quantile, maximum over points; the `unresolved` ones have kappa > 1/eps or NaN, and count as inf."""
-
-    median: float
-    q99: float
-    max: float
-    unresolved: int
-
-    def to_record(self) -> dict[str, Any]:
-        """The four figures as a dict."""
-        return asdict(self)
 
 
 def jacobians(

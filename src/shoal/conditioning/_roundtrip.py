@@ -1,8 +1,6 @@
 """Numerical invertibility: how far data -> latent -> data comes back to the data, in a given precision."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,22 +11,7 @@ from shoal._scalars import FloatArray
 from shoal._types import Array
 from shoal.conditioning._dense import _chunks
 from shoal.conditioning._precision import Precision, compute
-
-
-@dataclass(frozen=True)
-class RoundTripSummary:
-    """Median, 99.9 % quantile and maximum over points of the largest coordinate error.
-
-    An error that is not finite counts as the largest: the figures that it reaches are NaN.
-    """
-
-    median: float
-    q999: float
-    max: float
-
-    def to_record(self) -> dict[str, Any]:
-        """The figures as a dict."""
-        return asdict(self)
+from shoal.records.figures import RoundTripSummary
 
 
 def round_trip(

@@ -30,6 +30,7 @@ from shoal.linear._gaussian_search import (
 from shoal.linear._layer import Kind, Layer, identity_layer, kinds, product
 from shoal.linear._search import Effort
 from shoal.linear._solve import default_effort
+from shoal.records import to_plain
 
 FORMAT = 1
 FEWEST = 2
@@ -89,7 +90,7 @@ class GaussianFactors:
             "mean": self.mean.tolist(),
             "kl": self.kl,
             "residual": self.residual,
-            "factors": self.factors.to_record(),
+            "factors": to_plain(self.factors.to_record()),
         }
 
     def __repr__(self) -> str:

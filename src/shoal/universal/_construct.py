@@ -18,12 +18,13 @@ from shoal.bijections import (
 )
 from shoal.conditioning import compute
 from shoal.distributions import Flow, GaussianPadding, Padded, StandardNormal
+from shoal.records.construction import Certificate
+from shoal.records.figures import Figure
 from shoal.universal._atoms import distinct
-from shoal.universal._certificate import Certificate, Construction
+from shoal.universal._certificate import Construction
 from shoal.universal._conditions import conditions
 from shoal.universal._deeper import Deeper, deeper
 from shoal.universal._distance import statistical_w2
-from shoal.universal._figure import Figure
 from shoal.universal._inputs import DType, checked, checked_dtype
 from shoal.universal._measure import measured_w2
 from shoal.universal._search import Found, search

@@ -10,7 +10,7 @@ from shoal._errors import InputError
 from shoal._scalars import FloatArray
 from shoal.conditioning import compute
 from shoal.distributions import Flow, wasserstein
-from shoal.universal._figure import Figure
+from shoal.records.figures import Figure
 from shoal.universal._inputs import DType
 from shoal.universal._transport import transport
 

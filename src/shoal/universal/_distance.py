@@ -4,7 +4,7 @@ import numpy as np
 
 from shoal._scalars import FloatArray
 from shoal.distributions import wasserstein
-from shoal.universal._figure import Figure
+from shoal.records.figures import Figure
 
 MOST = 1000  # points a side in the statistical term
 

@@ -18,7 +18,7 @@ from shoal._scalars import FloatArray
 from shoal._types import Key
 from shoal.conditioning import compute
 from shoal.distributions import Flow
-from shoal.universal._figure import Figure
+from shoal.records.figures import Figure
 from shoal.universal._langevin_bounds import enclosed, stretches
 from shoal.universal._langevin_layers import Kick
 from shoal.universal._log_concave import LogConcave

@@ -13,7 +13,7 @@ from scipy.special import ndtri
 from scipy.stats import norm
 
 from shoal._scalars import FloatArray, IntArray
-from shoal.universal._figure import Figure
+from shoal.records.figures import Figure
 
 POINTS = 100_000
 

@@ -10,40 +10,13 @@ With e the difference between a point of the flow and the atom of its cell, W2(f
     borders: the cells of the stored borders have masses Phi(c_i) instead of sum_{j <= i} w_j.
 """
 
-from dataclasses import asdict, dataclass
-
 import numpy as np
 from scipy.special import ndtr
 
 from shoal._scalars import FloatArray
+from shoal.records.construction import Terms
 from shoal.universal._atoms import Atoms
 from shoal.universal._staircase import Staircase
-
-
-@dataclass(frozen=True)
-class Terms:
-    """The terms, in the data's units."""
-
-    quantization: float
-    push: float
-    scales: float
-    ramps: float
-    tails: float
-    borders: float
-
-    @property
-    def construction(self) -> float:
-        """Everything but the quantization."""
-        return self.push + self.scales + float(np.hypot(self.ramps, self.tails)) + self.borders
-
-    @property
-    def total(self) -> float:
-        """construction + quantization."""
-        return self.construction + self.quantization
-
-    def to_record(self) -> dict[str, float]:
-        """The terms and both sums."""
-        return asdict(self) | {"construction": self.construction, "total": self.total}
 
 
 def terms(made: Staircase, atoms: Atoms, extra: int, dtype: str) -> Terms:
