@@ -97,9 +97,7 @@ def depths(target: Target) -> dict[str, Any]:
             print(target.name, name, rows[name][-1], flush=True)
     level = max(row["validation"] for row in rows["standardize"])
     enough = level - MARGIN * target.columns**0.5
-    needed = {
-        name: next((r for r in found if r["validation"] >= enough), None) for name, found in rows.items()
-    }
+    needed = {name: next((r for r in found if r["validation"] >= enough), None) for name, found in rows.items()}
     return {"target": target.name, "columns": target.columns, "level": level, "needed": needed, "rows": rows}
 
 
@@ -133,9 +131,7 @@ def at_data(deep: Flow, shallow: Flow) -> Flow:
     """The deep flow with the shallow one's layers on the latent side, and new ones at the identity on the data side."""
     ours, theirs = deep.bijection.bijections, shallow.bijection.bijections
     new, old = layers_of(ours[0]), layers_of(theirs[0])
-    return Flow(
-        shallow.base, type(deep.bijection)([restacked(ours[0], [*old, *new[len(old) :]]), *theirs[1:]])
-    )
+    return Flow(shallow.base, type(deep.bijection)([restacked(ours[0], [*old, *new[len(old) :]]), *theirs[1:]]))
 
 
 def _held(updates: Any, params: Any) -> Any:
@@ -185,9 +181,7 @@ def main() -> None:
                     "margin": MARGIN,
                 },
             }
-            write_record(
-                {**head, "depths": record["depths"], "starts": record.get("starts", [])}, options.out
-            )
+            write_record({**head, "depths": record["depths"], "starts": record.get("starts", [])}, options.out)
 
 
 if __name__ == "__main__":

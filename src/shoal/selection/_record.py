@@ -138,14 +138,13 @@ def _rung(rungs: Sequence[Rung], index: int, choice: Choice, prepared: Prepared)
 def _seed(rung: Rung, index: int, prepared: Prepared) -> SeedRecord:
     """One seed; curves and means are of standardised rows and are written in the user's units."""
     trained, shift = rung.results[index].to_record(), prepared.log_volume
-    in_units = lambda values: [None if v is None else v - shift for v in values]  # noqa: E731
     curve, first = trained.curve, trained.first_validation
     changes: dict[str, Any] = {
         "curve": replace(
             curve,
-            train=in_units(curve.train),
-            validation=in_units(curve.validation),
-            validation_mean=in_units(curve.validation_mean),
+            train=_less(curve.train, shift),
+            validation=_less(curve.validation, shift),
+            validation_mean=_less(curve.validation_mean, shift),
         ),
         "first_validation": None if first is None else first - shift,
         "status": "finished" if trained.status == "stopped early" else trained.status,
@@ -165,6 +164,10 @@ def _seed(rung: Rung, index: int, prepared: Prepared) -> SeedRecord:
             "round_trip": figures.round_trips,
         }
     return SeedRecord(seed=index, **(asdict(trained) | changes))
+
+
+def _less(values: Sequence[float | None], shift: float) -> list[float | None]:
+    return [None if value is None else value - shift for value in values]
 
 
 def _mean(log_likelihoods: Sequence[FloatArray], prepared: Prepared) -> float:
