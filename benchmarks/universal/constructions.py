@@ -64,7 +64,7 @@ def settings() -> list[tuple[str, int, int, float]]:
 
 def figures(found: W2Certificate, seconds: float) -> dict[str, Any]:
     """The parts of a certificate that a row holds."""
-    record = found.to_record()
+    record = to_plain(found)
     kept = ("w2_bound", "w2_measured", "statistical", "terms", "atoms")
     return {
         **{key: record[key] for key in kept},

@@ -13,6 +13,7 @@ from shoal.advice._columns_lines import column_lines
 from shoal.advice._line import Line
 from shoal.advice._measure import measure
 from shoal.advice._run import read_run, run_lines, run_table
+from shoal.records import FitRecord
 from shoal.tables import Table, as_table, read_table
 
 DTYPES = ("float32", "float64")
@@ -124,7 +125,7 @@ def advise(
     return Advice(tuple(said), names, kind, found.names, drop, found.condition, float(max_condition))
 
 
-def _table(data: Any, columns: Any, context: Any, weights: Any) -> tuple[Table, dict[str, Any] | None]:
+def _table(data: Any, columns: Any, context: Any, weights: Any) -> tuple[Table, FitRecord | None]:
     """The table to measure, and the record of the ladder if the data are a finished one."""
     if isinstance(data, str | os.PathLike):
         path = Path(data)

@@ -6,7 +6,6 @@ the search climbs log |J(p) v|, v the leading right singular vector, renewed by 
 
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 
@@ -14,6 +13,7 @@ from shoal._scalars import FloatArray
 from shoal.conditioning._map import AbstractMap
 from shoal.conditioning._precision import Precision
 from shoal.conditioning._roundtrip import Way, round_trip
+from shoal.records.audit import AttackRecord
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,9 @@ class Attack:
     way: Way
     precision: Precision
 
-    def to_record(self) -> dict[str, Any]:
-        """The fields as a dict, points as lists."""
-        return {**asdict(self), "start": self.start.tolist(), "point": self.point.tolist()}
+    def to_record(self) -> AttackRecord:
+        """The same with points as lists."""
+        return AttackRecord(**{**asdict(self), "start": self.start.tolist(), "point": self.point.tolist()})
 
 
 def attack(

@@ -5,7 +5,6 @@ have full relative accuracy. Matrix-free: the two ends only, by `extremes`. kapp
 """
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
 
 import numpy as np
 
@@ -14,8 +13,8 @@ from shoal.conditioning._dense import condition_numbers, inverse_singular_values
 from shoal.conditioning._krylov import extremes
 from shoal.conditioning._map import AbstractMap
 from shoal.conditioning._precision import Precision, resolved
+from shoal.records.figures import Kind
 
-Kind: TypeAlias = Literal["exact", "lower_bound", "upper_bound", "estimate", "unresolved"]
 DENSE = 256  # coordinates up to which whole spectra are computed
 
 

@@ -50,14 +50,6 @@ class Figures:
         """kappa at each point."""
         return condition_numbers(self.singular_values)
 
-    def to_record(self) -> dict[str, Any]:
-        """The summaries as plain values."""
-        return {
-            "condition": self.condition.to_record(),
-            "condition_user_units": self.condition_user_units.to_record(),
-            "round_trip": {name: s.to_record() for name, s in self.round_trips.items()},
-        }
-
 
 def measure(
     flow: Flow | Padded,

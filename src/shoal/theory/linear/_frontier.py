@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from msgspec.structs import asdict
 
 from shoal._scalars import FloatArray
+from shoal.records import factorization as records
 from shoal.records import write_text
 from shoal.theory.linear._continuation import FEWEST, MOST
 from shoal.theory.linear._factorization import Factorization, Residual
@@ -21,11 +23,6 @@ from shoal.theory.linear._layer import Kind
 from shoal.theory.linear._prepare import prepare
 from shoal.theory.linear._routes import Step, handed_on
 from shoal.theory.linear._search import Effort
-
-FORMAT = 1
-COLUMNS: tuple[str, ...] = (
-    "layers", "condition", "lower_bound", "residual_float64", "residual_float32", "first", "route", "seconds", "reason",
-)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,14 +58,20 @@ class FrontierRow:
         """The kind of the leftmost layer."""
         return "" if self.factors is None else self.factors.layers[0].kind
 
-    def to_record(self) -> dict[str, Any]:
-        """The figures as plain data."""
+    def to_record(self) -> records.FrontierRow:
+        """The figures alone."""
         off = self.residual
-        values = (
-            self.layers, self.condition, self.lower_bound, off and off.float64, off and off.float32, self.first,
-            self.route, self.seconds, self.reason,
-        )  # fmt: skip
-        return dict(zip(COLUMNS, values, strict=True))
+        return records.FrontierRow(
+            layers=self.layers,
+            condition=self.condition,
+            lower_bound=self.lower_bound,
+            residual_float64=None if off is None else off.float64,
+            residual_float32=None if off is None else off.float32,
+            first=self.first,
+            route=self.route,
+            seconds=self.seconds,
+            reason=self.reason,
+        )
 
     def __str__(self) -> str:
         if self.factors is None:
@@ -94,23 +97,17 @@ class Frontier:
         )
         return next(fits, None)
 
-    def to_record(self) -> dict[str, Any]:
-        """Plain data for `shoal.report`."""
+    def to_record(self) -> records.FrontierRecord:
+        """What `shoal.report` draws."""
         rows = [row.to_record() for row in self.rows]
-        return {
-            "kind": "frontier",
-            "format": FORMAT,
-            "size": self.size,
-            "kept": list(self.kept),
-            "rows": rows,
-        }
+        return records.FrontierRecord(size=self.size, kept=list(self.kept), rows=rows)
 
     def to_csv(self, path: str | Path) -> None:
         """Write the rows as CSV; cells of what was not found are empty. **Raises:** InputError (not writable)."""
         text = io.StringIO()
-        writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+        writer = csv.DictWriter(text, records.FrontierRow.__struct_fields__, lineterminator="\n")
         writer.writeheader()
-        writer.writerows(row.to_record() for row in self.rows)
+        writer.writerows(asdict(row.to_record()) for row in self.rows)
         write_text(text.getvalue(), path)
 
     def __repr__(self) -> str:

@@ -14,7 +14,7 @@ from shoal._errors import InputError
 from shoal._scalars import FloatArray
 from shoal._types import Key
 from shoal.distributions import Padded
-from shoal.theory.universal._figure import Figure
+from shoal.records.figures import Figure
 from shoal.theory.universal._inputs import DType, Gradients, checked_dtype, checked_knots, listed
 from shoal.theory.universal._langevin_figures import LangevinConditions, langevin_conditions, marginal_w2
 from shoal.theory.universal._langevin_layers import kicks, langevin_flow

@@ -24,7 +24,7 @@ from shoal._scalars import FloatArray, IntArray
 from shoal._types import Key
 from shoal.conditioning import compute
 from shoal.distributions import Flow
-from shoal.theory.universal._figure import Figure
+from shoal.records.figures import Figure
 from shoal.theory.universal._langevin_layers import Kick
 from shoal.theory.universal._log_concave import LogConcave
 

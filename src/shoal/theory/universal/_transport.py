@@ -34,7 +34,7 @@ from shoal.bijections import (
 )
 from shoal.conditioning import compute
 from shoal.distributions import Flow, StandardNormal, wasserstein
-from shoal.theory.universal._figure import Figure
+from shoal.records.figures import Figure
 from shoal.theory.universal._inputs import DType
 
 POINTS, REPEATS = 1000, 8  # of each exact optimal transport, and how many

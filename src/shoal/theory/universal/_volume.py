@@ -23,7 +23,7 @@ import numpy as np
 
 from shoal._errors import InputError
 from shoal._scalars import FloatArray
-from shoal.theory.universal._figure import Figure
+from shoal.records.figures import Figure
 
 
 @dataclass(frozen=True)

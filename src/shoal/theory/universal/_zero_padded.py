@@ -30,7 +30,7 @@ from shoal.bijections import (
     Standardize,
 )
 from shoal.distributions import Flow, Padded, StandardNormal, ZeroPadding
-from shoal.theory.universal._figure import Figure
+from shoal.records.figures import Figure
 from shoal.theory.universal._inputs import DType, Gradients, checked_dtype, checked_knots, listed
 from shoal.theory.universal._log_concave import LogConcave, log_concave
 

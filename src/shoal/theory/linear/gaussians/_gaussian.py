@@ -14,6 +14,7 @@ import numpy as np
 
 from shoal._errors import NumericalFailure
 from shoal._scalars import FloatArray
+from shoal.records import to_plain
 from shoal.theory.linear._factor import factor
 from shoal.theory.linear._factorization import Factorization, LayerConditions, assembled
 from shoal.theory.linear._layer import Kind, Layer, identity_layer, kinds, product
@@ -82,7 +83,7 @@ class GaussianFactors:
             "mean": self.mean.tolist(),
             "kl": self.kl,
             "residual": self.residual,
-            "factors": self.factors.to_record(),
+            "factors": to_plain(self.factors.to_record()),
         }
 
     def __repr__(self) -> str:
