@@ -406,7 +406,7 @@ def test_the_terminal_lists_the_worst_of_many_layers():
 
 def test_kinds_are_printed_with_their_figures():
     out = io.StringIO()
-    record = make_audit(dense=False) | {"layers": make_layers(2), "note": "[bold]as it is[/bold]"}
+    record = make_audit(dense=False) | {"layers": make_layers(4), "note": "[bold]as it is[/bold]"}
     print_audit(typed_audit(record), Console(file=out))
     text = out.getvalue()
     assert "max 9.88e+04 (lower bound); σ max 100 (lower bound), σ min 0.01 (upper bound)" in text

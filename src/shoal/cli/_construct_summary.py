@@ -6,10 +6,9 @@ from rich.console import Console
 from rich.table import Table
 
 from ..records import ConstructionRecord
-from ..records.figures import Figure, kind_words
+from ..records.figures import SIGNS, Figure, kind_words
 from ._console import sized
 
-SIGNS = {"exact": "= ", "lower_bound": ">= ", "upper_bound": "<= ", "estimate": "~ ", "unresolved": "? "}
 HEADS = {
     "cells": "κ on cells", "least": "ramps, least", "median": "median", "largest": "largest", "mass": "mass of ramps",
     "at99": "κ 99 %",

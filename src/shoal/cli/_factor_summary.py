@@ -48,7 +48,7 @@ def frontier_table(found: Any, shown: int) -> Table:
             str(row.layers),
             f"{row.condition:.4g}",
             f"{row.lower_bound:.4g}",
-            f"{row.residual.float64:.1e}",
+            f"{row.residual_float64:.1e}",
             route,
             f"{row.seconds:.1f}",
         )

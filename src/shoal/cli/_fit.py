@@ -11,7 +11,7 @@ import typer
 import shoal
 
 from .._errors import InputError, NumericalFailure
-from .._families import FAMILY_NAMES, FRONT_NAMES
+from .._names import FAMILY_NAMES, FRONT_NAMES
 from ._artifacts import write_run
 from ._exit import INTERRUPTED, NUMERICAL_FAILURE, exit_codes, stop
 from ._precision import float64

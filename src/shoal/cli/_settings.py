@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
-from .._families import FAMILY_NAMES, FRONT_NAMES
+from .._names import FAMILY_NAMES, FRONT_NAMES
 from ..records import Record, read_record
 from ._parse import (
     check_above,

@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from shoal._names import Direction, Precision, Way
 from shoal._scalars import FloatArray
 from shoal._types import ArrayLike
-from shoal.bijections import Direction
 from shoal.conditioning._attack import attack
 from shoal.conditioning._dense import order_statistics
 from shoal.conditioning._diagnosis import diagnose, effective_rank
@@ -18,11 +18,11 @@ from shoal.conditioning._inputs import as_map, as_points
 from shoal.conditioning._jax_map import JaxMap
 from shoal.conditioning._lipschitz import lipschitz_bounds
 from shoal.conditioning._map import AbstractMap
-from shoal.conditioning._precision import Precision, unit_roundoff
+from shoal.conditioning._precision import unit_roundoff
 from shoal.conditioning._profile import WORST, Profile, profile, profile_points
 from shoal.conditioning._reach import reach
 from shoal.conditioning._result import Audit
-from shoal.conditioning._roundtrip import Way, round_trip
+from shoal.conditioning._roundtrip import round_trip
 from shoal.conditioning._spectrum import DENSE, Spectrum, spectrum
 from shoal.conditioning._trips import (
     all_precisions,

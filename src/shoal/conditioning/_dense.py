@@ -9,8 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from shoal._names import Precision
 from shoal._scalars import FloatArray
-from shoal.conditioning._precision import Precision, resolved
+from shoal.conditioning._precision import resolved
 from shoal.records.figures import ConditionSummary
 
 _LARGE = 1 << 22  # rows x n^3 from which on decompositions run side by side

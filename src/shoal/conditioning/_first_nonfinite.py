@@ -4,10 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from shoal._names import Direction, Precision
 from shoal._scalars import FloatArray
-from shoal.bijections import Direction
 from shoal.conditioning._map import AbstractMap
-from shoal.conditioning._precision import Precision
 from shoal.records.audit import NonFinite
 
 

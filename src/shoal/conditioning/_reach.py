@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from shoal._names import Direction
 from shoal._scalars import FloatArray
-from shoal.bijections import Direction
 from shoal.conditioning._map import AbstractMap
 from shoal.conditioning._precision import unit_roundoff
 from shoal.records.audit import Reach

@@ -9,11 +9,10 @@ import numpy as np
 import polars as pl
 
 from shoal._scalars import FloatArray
-from shoal.conditioning._attack import Attack
 from shoal.conditioning._dense import summarize
 from shoal.conditioning._profile import layer_kinds
 from shoal.conditioning._spectrum import Spectrum
-from shoal.records.audit import AuditRecord, Bands, Diagnosis, Limits, NonFinite, Reach, Shown, Trip
+from shoal.records.audit import Attack, AuditRecord, Bands, Diagnosis, Limits, NonFinite, Reach, Shown, Trip
 from shoal.records.figures import Kind, LayerProfile
 
 
@@ -114,7 +113,7 @@ class Audit:
             reach=list(self.reach),
             nonfinite=list(self.nonfinite),
             diagnosis=self.diagnosis,
-            attack=None if self.attack is None else self.attack.to_record(),
+            attack=self.attack,
             shown=Shown(
                 rows=keep.tolist(),
                 x=self.x[keep].tolist(),

@@ -1,16 +1,12 @@
 """Numerical invertibility: how far a point is from itself after both directions of a map, in a given precision."""
 
-from typing import Literal, TypeAlias
-
 import numpy as np
 
+from shoal._names import Precision, Way
 from shoal._scalars import FloatArray
 from shoal.conditioning._dense import order_statistics
 from shoal.conditioning._map import AbstractMap
-from shoal.conditioning._precision import Precision
 from shoal.records.figures import RoundTripSummary
-
-Way: TypeAlias = Literal["data", "latent"]  # x -> z -> x, z -> x -> z
 
 
 def round_trip(

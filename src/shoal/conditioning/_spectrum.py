@@ -8,11 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from shoal._names import Precision
 from shoal._scalars import BoolArray, FloatArray
 from shoal.conditioning._dense import condition_numbers, inverse_singular_values, singular_values
 from shoal.conditioning._krylov import extremes
 from shoal.conditioning._map import AbstractMap
-from shoal.conditioning._precision import Precision, resolved
+from shoal.conditioning._precision import resolved
 from shoal.records.figures import Kind
 
 DENSE = 256  # coordinates up to which whole spectra are computed

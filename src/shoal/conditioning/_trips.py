@@ -5,10 +5,11 @@ from typing import get_args
 
 import numpy as np
 
+from shoal._names import Precision, Way
 from shoal._scalars import FloatArray
 from shoal.conditioning._map import AbstractMap
-from shoal.conditioning._precision import Precision, unit_roundoff
-from shoal.conditioning._roundtrip import Way, round_trip
+from shoal.conditioning._precision import unit_roundoff
+from shoal.conditioning._roundtrip import round_trip
 from shoal.records.audit import Trip
 
 TAILS = (2.0, 4.0, 8.0)

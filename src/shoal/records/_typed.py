@@ -23,6 +23,14 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
 T = TypeVar("T", bound=Record)
 
 
+def check_lengths(columns: msgspec.Struct) -> None:
+    """**Raises:** ValueError where two lists among the fields, empty ones aside, differ in length."""
+    fields = msgspec.structs.asdict(columns)
+    lengths = {name: len(values) for name, values in fields.items() if isinstance(values, list) and values}
+    if len(set(lengths.values())) > 1:
+        raise ValueError(f"its lists differ in length: {lengths}")
+
+
 def as_record(value: Any, kind: type[T], where: str = "The record") -> T:
     """Returns plain values as a record of `kind`, such as `FitRecord`.
 

@@ -4,12 +4,11 @@ from typing import Annotated, Literal, TypeAlias
 
 from msgspec import Meta, Struct
 
-from ._typed import Record
+from .._names import Direction, Precision, Way
+from ._typed import Record, check_lengths
 from .figures import ConditionSummary, Kind, LayerProfile
 
 Cause: TypeAlias = Literal["none", "layer", "product", "data", "non-finite", "inverse", "runaway"]
-Direction: TypeAlias = Literal["forward", "inverse"]
-Precision: TypeAlias = Literal["float32", "float64", "bfloat16"]
 Layers: TypeAlias = Annotated[list[LayerProfile], Meta(min_length=1)]
 
 
@@ -81,8 +80,12 @@ class Diagnosis(Struct, frozen=True):
     sentence: str
 
 
-class AttackRecord(Struct, frozen=True):
-    """A `shoal.conditioning.Attack`, its points as lists."""
+class Attack(Struct, frozen=True):
+    """The worst point found, where it started, and what both lose in a round trip in `precision`.
+
+    `stretch`: |J v| of the map away from the point at the end, a lower bound of its Lipschitz constant there. `error`
+    is NaN where the point does not come back finite: the strongest break there is. `start`, `point`: n coordinates.
+    """
 
     start: list[float]
     point: list[float]
@@ -91,7 +94,7 @@ class AttackRecord(Struct, frozen=True):
     error: float
     start_stretch: float
     stretch: float
-    way: Literal["data", "latent"]
+    way: Way
     precision: Precision
 
 
@@ -118,16 +121,7 @@ class Bands(Struct, frozen=True):
     max: list[float] = []
 
     def __post_init__(self) -> None:
-        if (
-            len(
-                {
-                    len(band)
-                    for band in (self.min, self.q05, self.q25, self.median, self.q75, self.q95, self.max)
-                }
-            )
-            > 1
-        ):
-            raise ValueError("its bands differ in length")
+        check_lengths(self)
 
 
 class Shown(Struct, frozen=True):
@@ -141,9 +135,7 @@ class Shown(Struct, frozen=True):
     sigma_min: list[float]
 
     def __post_init__(self) -> None:
-        lists = (self.rows, self.x, self.z, self.condition, self.sigma_max, self.sigma_min)
-        if len({len(values) for values in lists}) > 1:
-            raise ValueError("its lists differ in length")
+        check_lengths(self)
 
 
 class AuditRecord(Record, frozen=True, kw_only=True, tag="audit"):
@@ -178,7 +170,7 @@ class AuditRecord(Record, frozen=True, kw_only=True, tag="audit"):
     reach: list[Reach] = []
     nonfinite: list[NonFinite]
     diagnosis: Diagnosis
-    attack: AttackRecord | None
+    attack: Attack | None
     shown: Shown
 
     def __post_init__(self) -> None:

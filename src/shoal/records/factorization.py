@@ -1,4 +1,4 @@
-"""What a factorization into linear couplings is, as `shoal.theory.linear` makes it, and its frontier; the report draws both."""
+"""What a factorization into linear couplings and its frontier are, as `shoal.theory.linear` makes them."""
 
 from typing import Annotated, Literal, TypeAlias
 

@@ -1,11 +1,11 @@
 """Figures that more than one kind of record holds, as `shoal.conditioning` measures them."""
 
-import math
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import msgspec
 
 Kind: TypeAlias = Literal["exact", "lower_bound", "upper_bound", "estimate", "unresolved"]
+SIGNS = {"exact": "= ", "lower_bound": ">= ", "upper_bound": "<= ", "estimate": "~ ", "unresolved": "? "}
 
 
 def kind_words(kind: Kind) -> str:
@@ -71,16 +71,6 @@ class Figure(msgspec.Struct, frozen=True):
     high: float | None = None
 
     def __str__(self) -> str:
-        mark = {"exact": "", "lower_bound": ">= ", "upper_bound": "<= ", "estimate": "~ ", "unresolved": "? "}
+        mark = "" if self.kind == "exact" else SIGNS[self.kind]
         interval = "" if self.low is None or self.high is None else f" [{self.low:.4g}, {self.high:.4g}]"
-        return f"{mark[self.kind]}{self.value:.4g}{interval}"
-
-    def to_record(self) -> dict[str, Any]:
-        """The fields; what is not finite as None."""
-        record: dict[str, Any] = {
-            "value": self.value if math.isfinite(self.value) else None,
-            "kind": self.kind,
-        }
-        if self.low is not None and self.high is not None:
-            record |= {"low": self.low, "high": self.high}
-        return record
+        return f"{mark}{self.value:.4g}{interval}"

@@ -8,27 +8,15 @@ from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 import msgspec
 from msgspec import Struct
 
-from ._typed import Record
+from ._typed import Record, check_lengths
 from .figures import ConditionSummary, Kind, LayerProfile, RoundTripSummary
 
-Status: TypeAlias = Literal[
-    "finished",
-    "stopped early",
-    "unfinished",
-    "diverged",
-    "ill-conditioned",
-    "interrupted",
-    "not started",
-    "closed form",
+Trained: TypeAlias = Literal[
+    "finished", "stopped early", "unfinished", "interrupted", "diverged", "ill-conditioned"
 ]
+Status: TypeAlias = Trained | Literal["not started", "closed form"]
 Depth: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]
 Numbers: TypeAlias = list[float | None]
-
-
-def _check_lengths(columns: Struct) -> None:
-    lengths = {name: len(values) for name, values in msgspec.structs.asdict(columns).items() if values}
-    if len(set(lengths.values())) > 1:
-        raise ValueError(f"its lists differ in length: {lengths}")
 
 
 class Lattice(Struct, frozen=True):
@@ -65,7 +53,7 @@ class Curve(Struct, frozen=True, kw_only=True):
     learning_rate: Numbers = []
 
     def __post_init__(self) -> None:
-        _check_lengths(self)
+        check_lengths(self)
 
 
 class Looks(Struct, frozen=True):
@@ -87,7 +75,7 @@ class Looks(Struct, frozen=True):
     action: list[str | None]
 
     def __post_init__(self) -> None:
-        _check_lengths(self)
+        check_lengths(self)
 
 
 class Rollback(Struct, frozen=True):
@@ -102,7 +90,7 @@ class Rollback(Struct, frozen=True):
 class TrainingRecord(Struct, frozen=True, kw_only=True):
     """What `shoal.training.FitResult` says, but for the flow."""
 
-    status: Status
+    status: Trained
     message: str = ""
     epochs: int | None = None
     best_epoch: int | None = None
@@ -240,7 +228,7 @@ class SpectrumRecord(Struct, frozen=True):
     q99: list[float]
 
     def __post_init__(self) -> None:
-        _check_lengths(self)
+        check_lengths(self)
 
 
 class Histogram(Struct, frozen=True):

@@ -29,7 +29,8 @@ def write_report(
     """Writes the report of a record as one HTML file of at most 5 MB that needs no network.
 
     **Arguments:** `record`: of a ladder (`LadderResult.record`, or a run's `record.json`), or what the `to_record` of an
-    `Audit` or a `Factorization`, or `shoal.theory.universal.construction_record`, returns; figures that are None are shown as missing. `path`: the file to write, replaced in one step if it exists.
+    `Audit` or a `Factorization`, or `shoal.theory.universal.construction_record`, returns; figures that are None are shown
+    as missing. `path`: the file to write, replaced in one step if it exists.
 
     **Raises:** `InputError` if it is no such record, the page would be larger than 5 MB (thousands of rungs), or the file
     can not be written.

@@ -75,12 +75,9 @@ class Rung:
         """The worst status of its seeds; "closed form" for a front alone, "not started" without any seed."""
         if self.family is None:
             return "closed form" if self.flows else "not started"
-        order: tuple[Status, ...] = ("diverged", "ill-conditioned", "interrupted", "unfinished")
-        found = {r.status for r in self.results}
-        if not found:
-            return "not started"
-        done: Status = "finished"
-        return next((s for s in order if s in found), done)
+        order = ("finished", "stopped early", "unfinished", "interrupted", "ill-conditioned", "diverged")
+        worst = max((r.status for r in self.results), key=order.index, default="not started")
+        return "finished" if worst == "stopped early" else worst
 
     def candidate(self) -> Candidate | None:
         """What the decision rule needs, or None if there are no log-likelihoods."""

@@ -1,13 +1,11 @@
 """What a training run returns, and what it tells a callback on the way."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-from shoal.records.fit import Curve, Looks, Rollback, TrainingRecord
-
-Status = Literal["finished", "stopped early", "unfinished", "interrupted", "diverged", "ill-conditioned"]
+from shoal.records.fit import Curve, Looks, Rollback, Trained, TrainingRecord
 
 
 @dataclass(frozen=True)
@@ -51,7 +49,7 @@ class FitResult:
     """
 
     flow: Any
-    status: Status
+    status: Trained
     message: str
     history: list[dict[str, Any]]
     best_epoch: int | None

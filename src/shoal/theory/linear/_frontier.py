@@ -18,67 +18,33 @@ from shoal._scalars import FloatArray
 from shoal.records import factorization as records
 from shoal.records import write_text
 from shoal.theory.linear._continuation import FEWEST, MOST
-from shoal.theory.linear._factorization import Factorization, Residual
+from shoal.theory.linear._factorization import Factorization
 from shoal.theory.linear._layer import Kind
 from shoal.theory.linear._prepare import prepare
 from shoal.theory.linear._routes import Step, handed_on
 from shoal.theory.linear._search import Effort
 
 
-@dataclass(frozen=True, eq=False)
-class FrontierRow:
-    """One number of layers. `factors` is None where nothing was found, and `reason` then says why.
+class FrontierRow(records.FrontierRow, frozen=True, kw_only=True, eq=False):
+    """One number of layers: the figures, and the `factors` that have them; None where nothing was found.
 
-    `condition`: that of the worst layer; `lower_bound`: no factorization has less; `seconds`: the time for this row.
+    `condition`: that of the worst layer; `lower_bound`: no factorization has less; `first`: the kind of the leftmost layer;
+    `route`: the way that was taken ("handed on": from the row before); `seconds`: the time for this row.
     """
 
-    layers: int
-    lower_bound: float
     factors: Factorization | None
-    reason: str
-    seconds: float
-
-    @property
-    def condition(self) -> float | None:
-        """The largest condition number of a layer."""
-        return None if self.factors is None else self.factors.conditions.largest
-
-    @property
-    def residual(self) -> Residual | None:
-        """Relative to T, in float64 and float32."""
-        return None if self.factors is None else self.factors.residual
-
-    @property
-    def route(self) -> str:
-        """The way that was taken; "handed on": from the row before."""
-        return "" if self.factors is None else self.factors.route
-
-    @property
-    def first(self) -> str:
-        """The kind of the leftmost layer."""
-        return "" if self.factors is None else self.factors.layers[0].kind
 
     def to_record(self) -> records.FrontierRow:
         """The figures alone."""
-        off = self.residual
-        return records.FrontierRow(
-            layers=self.layers,
-            condition=self.condition,
-            lower_bound=self.lower_bound,
-            residual_float64=None if off is None else off.float64,
-            residual_float32=None if off is None else off.float32,
-            first=self.first,
-            route=self.route,
-            seconds=self.seconds,
-            reason=self.reason,
-        )
+        names = records.FrontierRow.__struct_fields__
+        return records.FrontierRow(**{name: getattr(self, name) for name in names})
 
     def __str__(self) -> str:
         if self.factors is None:
             return f"{self.layers:2d} layers: {self.reason}"
         return (
             f"{self.layers:2d} layers: condition {self.condition:.4g}, at least {self.lower_bound:.4g}, "
-            f"residual {self.factors.residual.float64:.1e} ({self.route}, {self.seconds:.1f} s)"
+            f"residual {self.residual_float64:.1e} ({self.route}, {self.seconds:.1f} s)"
         )
 
 
@@ -168,4 +134,16 @@ def lower_bound(values: FloatArray, count: int) -> float:
 
 
 def _row(step: Step, values: FloatArray) -> FrontierRow:
-    return FrontierRow(step.count, lower_bound(values, step.count), step.factors, step.reason, step.seconds)
+    made = step.factors
+    return FrontierRow(
+        layers=step.count,
+        condition=None if made is None else made.conditions.largest,
+        lower_bound=lower_bound(values, step.count),
+        residual_float64=None if made is None else made.residual.float64,
+        residual_float32=None if made is None else made.residual.float32,
+        first="" if made is None else made.layers[0].kind,
+        route="" if made is None else made.route,
+        seconds=step.seconds,
+        reason=step.reason,
+        factors=made,
+    )

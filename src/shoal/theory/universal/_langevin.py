@@ -41,18 +41,6 @@ class LangevinFlow:
     mean: FloatArray
     deviation: FloatArray
 
-    def to_record(self) -> dict[str, Any]:
-        """Plain dicts and numbers."""
-        return {
-            "w2": self.w2.to_record(),
-            "w2_error": self.w2_error,
-            "conditions": self.conditions.to_record(),
-            "steps": self.steps,
-            "time": self.time,
-            "mean": self.mean.tolist(),
-            "deviation": self.deviation.tolist(),
-        }
-
 
 def langevin(
     potential_gradient: Gradients,

@@ -54,11 +54,6 @@ class ZeroPaddedFlow:
     at999: Figure
     largest: Figure
 
-    def to_record(self) -> dict[str, Any]:
-        """Plain dicts and numbers."""
-        figures = ("w2", "padding_w2", "median", "at999", "largest")
-        return {"contraction": self.contraction} | {name: getattr(self, name).to_record() for name in figures}
-
 
 def zero_padded(
     potential_gradient: Gradients,
