@@ -1,26 +1,12 @@
 """A finished ladder as input: what it measured, in sentences."""
 
-from pathlib import Path
-
 import numpy as np
 from msgspec.structs import asdict
 
 from shoal._errors import InputError
 from shoal.advice._line import Line
-from shoal.records import FitRecord, read_record
+from shoal.records import FitRecord
 from shoal.tables import Table
-
-RECORD = "record.json"
-
-
-def read_run(folder: Path) -> FitRecord:
-    """The record of a run that `shoal fit` made. **Raises:** `InputError` if there is none."""
-    path = folder / RECORD
-    if not path.is_file():
-        raise InputError(
-            f"{folder} holds no run: there is no {RECORD} in it; name a folder that `shoal fit` made, or a table."
-        )
-    return read_record(path, FitRecord)
 
 
 def run_table(record: FitRecord, label: str) -> Table:

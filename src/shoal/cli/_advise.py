@@ -10,7 +10,6 @@ import typer
 import shoal
 
 from .._errors import InputError
-from ._artifacts import read_run
 from ._console import sized
 from ._exit import exit_codes
 from ._parse import check_above, parse_choice, parse_names, single_name
@@ -96,7 +95,7 @@ def _source(data: Path) -> str | None:
     """The table: DATA itself, or the one that the run says it was fitted to by `shoal fit`."""
     if not data.is_dir():
         return str(data)
-    record = read_run(data)
+    record = shoal.records.read_run(data)
     return record.data.source if record is not None and record.run else None
 
 

@@ -13,8 +13,6 @@ from ..records import FitRecord
 
 _SIGMAS = ("sigma_max", "sigma_max_median", "sigma_min", "sigma_min_median")
 
-RECORD = "record.json"
-
 
 def write_run(result: Any, folder: Path, run: str, command: str) -> FitRecord:
     """Writes what `shoal.selection.ladder` returned into `folder`, and returns its record.
@@ -26,7 +24,7 @@ def write_run(result: Any, folder: Path, run: str, command: str) -> FitRecord:
         shoal.save(result.flow, folder)
     write_metrics(record, folder / "metrics.parquet")
     write_far_rows(record, folder / "rows.parquet")
-    shoal.records.write_record(record, folder / RECORD)
+    shoal.records.write_record(record, folder / shoal.records.RECORD)
     write_page(record, folder / "report.html")
     return record
 
@@ -37,12 +35,6 @@ def write_page(record: Any, path: Path) -> None:
         shoal.report.write_report(record, path)
     except InputError as error:
         typer.echo(f"No report was written: {error}", err=True)
-
-
-def read_run(folder: Path) -> FitRecord | None:
-    """The record of a run; None for a model that the ladder did not make. **Raises:** `InputError` for a damaged one."""
-    path = folder / RECORD
-    return shoal.records.read_record(path, FitRecord) if path.is_file() else None
 
 
 def write_metrics(record: FitRecord, path: Path) -> None:

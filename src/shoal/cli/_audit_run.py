@@ -8,7 +8,6 @@ from typing import Any
 import shoal
 
 from .._errors import InputError, NumericalFailure
-from ._artifacts import read_run
 from ._model import ModelFolder, find_model, loaded
 
 HEALTHY = 1e4  # the largest κ of a healthy flow, where nothing else is said
@@ -16,7 +15,7 @@ HEALTHY = 1e4  # the largest κ of a healthy flow, where nothing else is said
 
 def own_limit(run: Path) -> float:
     """The largest κ that the run was chosen with; `HEALTHY` for a model that the ladder did not make."""
-    record = read_run(run)
+    record = shoal.records.read_run(run)
     limit = None if record is None else record.decision.max_condition
     return HEALTHY if limit is None else limit
 

@@ -1,6 +1,8 @@
 """Run records, plain JSON that reports are made from, and model folders as bytes."""
 
+from ._files import RECORD as RECORD
 from ._files import read_record as read_record
+from ._files import read_run as read_run
 from ._files import sync_folder as sync_folder
 from ._files import write_bytes as write_bytes
 from ._files import write_record as write_record

@@ -13,6 +13,9 @@ from typing import Any, overload
 from .._errors import InputError
 from ._json import from_plain, to_plain
 from ._typed import Record, T, as_record
+from .fit import FitRecord
+
+RECORD = "record.json"
 
 
 def write_record(record: Record | Mapping[str, Any], path: str | os.PathLike[str]) -> None:
@@ -88,6 +91,12 @@ def read_record(path: str | os.PathLike[str], kind: type[T] | None = None) -> T 
     if not isinstance(value, dict):
         raise InputError(f"{path} is not a record: it holds a {type(value).__name__}, not a dictionary.")
     return from_plain(value) if kind is None else as_record(value, kind, f"The record {path}")
+
+
+def read_run(folder: Path) -> FitRecord | None:
+    """The record of a run of the ladder; None where the folder has none. **Raises:** `InputError` for a damaged one."""
+    path = folder / RECORD
+    return read_record(path, FitRecord) if path.is_file() else None
 
 
 def sync_folder(folder: Path) -> None:

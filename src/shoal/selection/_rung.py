@@ -76,7 +76,9 @@ class Rung:
         if self.family is None:
             return "closed form" if self.flows else "not started"
         order = ("finished", "stopped early", "unfinished", "interrupted", "ill-conditioned", "diverged")
-        worst = max((r.status for r in self.results), key=order.index, default="not started")
+        if not self.results:
+            return "not started"
+        worst = max((r.status for r in self.results), key=order.index)
         return "finished" if worst == "stopped early" else worst
 
     def candidate(self) -> Candidate | None:
