@@ -9,10 +9,10 @@ family is `nsf`, every training has the ladder's settings and so many steps, wha
 "standardize" reaches on validation rows with any of them; a front needs the fewest layers that reach it less the
 ladder's margin, 0.02 sqrt(n) nats.
 
-**starts**: four layers behind "gaussian", 3,000 steps from scratch, against two layers of 1,500 steps (as long as 750 of four
-layers) and from their weights four layers of 2,250 steps: new layers at the identity on the latent side, as `grow` does, or on
-the data side; with a rate that rises again from nothing (the default), or is a third; or with the old layers held for the
-first 750 steps. Every rate falls along a cosine of its own.
+**starts**: four layers behind "gaussian", 3,000 steps from scratch; against two layers of 1,500 steps (as long as 750 of
+four layers) and from their weights four layers of 2,250 steps: new layers at the identity on the latent side, as `grow` does,
+or on the data side; with a rate that rises again from nothing (the default), or is a third; or with the old layers held for
+the first 750 steps. Every rate falls along a cosine of its own.
 
 It goes on where it stopped.
 """

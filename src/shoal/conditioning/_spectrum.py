@@ -94,7 +94,7 @@ def spectrum(
     """
     ones = np.ones(map.size)
     units = [ones if s is None else s for s in (scale, user_scale)]
-    same = np.array_equal(*units)
+    same = np.array_equal(units[0], units[1])
     if not (map.size <= DENSE if dense is None else dense):
         z = map.at("inverse", context=context)(x) if z is None else z
         found = extremes(map, z, context, steps=steps, scale=units[0])

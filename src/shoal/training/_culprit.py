@@ -32,7 +32,7 @@ def culprit(flow: Any, rows: Rows, loss: Callable[[Any, Rows], Any]) -> str | No
     bijection = getattr(flow, "bijection", None)
     if bijection is None:
         return None
-    x, context = (None if a is None else np.asarray(a) for a in (rows.x, rows.context))
+    x, context = np.asarray(rows.x), None if rows.context is None else np.asarray(rows.context)
     if not np.isfinite(x).all():
         return "the input"
     precision: Precision = "float64" if rows.x.dtype == jnp.float64 else "float32"
