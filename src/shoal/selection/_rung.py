@@ -80,7 +80,7 @@ class Rung:
         )  # fmt: skip
         if not self.results:
             return "not started"
-        worst = max((r.status for r in self.results), key=order.index)
+        worst: Trained = max((r.status for r in self.results), key=order.index)
         return "finished" if worst == "stopped early" else worst
 
     def candidate(self) -> Candidate | None:
