@@ -14,7 +14,7 @@ from shoal._scalars import FloatArray
 from shoal._types import Key
 from shoal.distributions import Flow, Padded
 from shoal.flows import Family, Front
-from shoal.records.fit import Status, Trained
+from shoal.records.fit import Status
 from shoal.selection._evaluate import Figures, log_likelihoods, measure
 from shoal.selection._prepare import Part, Prepared
 from shoal.selection._rates import BASE_SLOWER
@@ -75,13 +75,11 @@ class Rung:
         """The worst status of its seeds; "closed form" for a front alone, "not started" without any seed."""
         if self.family is None:
             return "closed form" if self.flows else "not started"
-        order: tuple[Trained, ...] = (
-            "finished", "stopped early", "unfinished", "interrupted", "ill-conditioned", "diverged"
-        )  # fmt: skip
-        if not self.results:
-            return "not started"
-        worst: Trained = max((r.status for r in self.results), key=order.index)
-        return "finished" if worst == "stopped early" else worst
+        bad: tuple[Status, ...] = ("diverged", "ill-conditioned", "interrupted", "unfinished")
+        for status in bad:
+            if any(r.status == status for r in self.results):
+                return status
+        return "finished" if self.results else "not started"
 
     def candidate(self) -> Candidate | None:
         """What the decision rule needs, or None if there are no log-likelihoods."""
