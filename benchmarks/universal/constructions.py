@@ -29,7 +29,8 @@ from resume import RESULTS, Record
 from targets import TARGETS, FloatArray, eight_gaussians, rings
 
 from shoal.records import system_info, to_plain
-from shoal.theory.universal import W2Certificate, construct
+from shoal.records.construction import W2Certificate
+from shoal.theory.universal import construct
 
 DType = Literal["float32", "float64"]
 SEED = 0

@@ -1,11 +1,11 @@
 """Invertible maps, latent z -> data x."""
 
-from shoal._names import Direction as Direction
 from shoal.bijections._autoregressive import Autoregressive as Autoregressive
 from shoal.bijections._autoregressive import masked_autoregressive as masked_autoregressive
 from shoal.bijections._base import AbstractBijection as AbstractBijection
 from shoal.bijections._base import AbstractComposite as AbstractComposite
 from shoal.bijections._base import AbstractDataDependent as AbstractDataDependent
+from shoal.bijections._base import Direction as Direction
 from shoal.bijections._base import initialize as initialize
 from shoal.bijections._base import layer_name as layer_name
 from shoal.bijections._base import layers_of as layers_of

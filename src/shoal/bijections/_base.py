@@ -10,6 +10,7 @@ import abc
 import equinox as eqx
 import jax
 
+from shoal._names import Direction as Direction
 from shoal._types import Batch, Context, ContextBatch, Scalar, Vector
 
 

@@ -1,6 +1,5 @@
 """Conditioning of maps: exact spectra, condition numbers, round trips, in a stated precision."""
 
-from shoal._names import Precision as Precision
 from shoal.conditioning._attack import attack as attack
 from shoal.conditioning._audit import audit as audit
 from shoal.conditioning._dense import condition_numbers as condition_numbers
@@ -21,6 +20,7 @@ from shoal.conditioning._map import AbstractMap as AbstractMap
 from shoal.conditioning._map import AbstractParametric as AbstractParametric
 from shoal.conditioning._map import MapView as MapView
 from shoal.conditioning._map import Quantity as Quantity
+from shoal.conditioning._precision import Precision as Precision
 from shoal.conditioning._precision import cast as cast
 from shoal.conditioning._precision import compute as compute
 from shoal.conditioning._precision import resolved as resolved
@@ -38,11 +38,3 @@ from shoal.conditioning._spectrum import LogDets as LogDets
 from shoal.conditioning._spectrum import Spectrum as Spectrum
 from shoal.conditioning._spectrum import spectrum as spectrum
 from shoal.conditioning._units import unit_scale as unit_scale
-from shoal.records.audit import Attack as Attack
-from shoal.records.audit import Diagnosis as Diagnosis
-from shoal.records.audit import NonFinite as NonFinite
-from shoal.records.audit import Trip as Trip
-from shoal.records.figures import ConditionSummary as ConditionSummary
-from shoal.records.figures import Kind as Kind
-from shoal.records.figures import LayerProfile as LayerProfile
-from shoal.records.figures import RoundTripSummary as RoundTripSummary

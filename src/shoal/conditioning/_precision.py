@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from shoal._names import Precision
+from shoal._names import Precision as Precision
 
 
 def cast(tree: Any, precision: Precision) -> Any:

@@ -5,7 +5,7 @@ from typing import Annotated, Any, TypeAlias
 
 from msgspec import Meta, Struct
 
-from ._typed import Record
+from ._typed import Record, check_lengths
 from .figures import Figure
 
 Pair: TypeAlias = tuple[float, float]
@@ -92,8 +92,7 @@ class Steps(Struct, frozen=True):
     steps: int
 
     def __post_init__(self) -> None:
-        if len(self.knots) != len(self.values):
-            raise ValueError(f"{len(self.knots)} knots have {len(self.values)} values")
+        check_lengths(self)
 
 
 class Pictures(Struct, frozen=True):

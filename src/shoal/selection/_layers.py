@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from shoal._scalars import FloatArray
-from shoal.conditioning import LayerProfile, layer_kinds, profile, profile_points
+from shoal.conditioning import layer_kinds, profile, profile_points
 from shoal.distributions import Flow, Padded
+from shoal.records.figures import LayerProfile
 from shoal.records.fit import LayersRecord
 from shoal.selection._evaluate import POINTS, Figures, with_padding
 from shoal.selection._prepare import Part

@@ -5,7 +5,6 @@ that need six, `_obstruction.py`; Gaussians, `gaussians/`; rigorous bounds, `cer
 NumPy and SciPy in float64; nothing here loads JAX.
 """
 
-from shoal.records.factorization import Residual as Residual
 from shoal.theory.linear._factor import factor as factor
 from shoal.theory.linear._factorization import Factorization as Factorization
 from shoal.theory.linear._factorization import LayerConditions as LayerConditions

@@ -6,10 +6,6 @@ Where to look: Theorem D's two couplings, `_staircase.py`; their W2 certificate 
 deeper flows by triangular transport, `_transport.py`; well-conditioned ones for log-concave targets, `_langevin_layers.py`.
 """
 
-from shoal.records.construction import StaircaseConditions as StaircaseConditions
-from shoal.records.construction import Terms as Terms
-from shoal.records.construction import W2Certificate as W2Certificate
-from shoal.records.figures import Figure as Figure
 from shoal.theory.universal._construct import Construction as Construction
 from shoal.theory.universal._construct import construct as construct
 from shoal.theory.universal._langevin import LangevinFlow as LangevinFlow
