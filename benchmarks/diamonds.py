@@ -60,15 +60,17 @@ def one(table: Table, seed: int, limit: float) -> dict[str, Any]:
     others = {"mixture": baseline(result, seed) - shift}
     own = max((r for r in result.rungs if r.family is None), key=lambda r: np.mean(r.log_likelihoods[0]))
     others[f"own: {own.name}"] = log_likelihoods(own.flows[0], test, None) - shift
-    decision = result.record["decision"]
-    delivered = next((r for r in result.record["rungs"] if r["chosen"]), None)
+    decision = result.record.decision
+    delivered = None if decision.chosen is None else result.record.rungs[decision.chosen]
     return {
         "seed": seed,
-        "sentence": decision["sentence"],
-        "chosen": None if delivered is None else delivered["name"],
-        "depth": None if delivered is None else delivered["depth"],
-        "condition_q99": None if delivered is None else delivered["condition"]["q99"],
-        "seconds": result.record["seconds"],
+        "sentence": decision.sentence,
+        "chosen": None if delivered is None else delivered.name,
+        "depth": None if delivered is None else delivered.depth,
+        "condition_q99": None
+        if delivered is None or delivered.condition is None
+        else delivered.condition.q99,
+        "seconds": result.record.seconds,
         "rows": {name: len(part.rows) for name, part in parts.items()},
         "flow": compared("delivered", flow, flow, kept),
         "others": [compared(name, values, flow, kept) for name, values in others.items()],

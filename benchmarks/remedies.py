@@ -86,7 +86,7 @@ def main() -> None:
             runs, first = trained_runs(plan, keys, POINTS)
             x = plan.test[:POINTS]
             found = audit(first.flow, x, scale=np.ones(x.shape[1]))
-            entry["diagnosis"] = found.diagnosis.to_record()
+            entry["diagnosis"] = to_plain(found.diagnosis)
             entry["proposed"] = [p.to_record() for p in propose(found, first.flow, plan.train)]
             evidence = Evidence(found, first.flow, plan.train)
             entry["worst"] = int(np.nanargmax([r.round_trip for r in found.layers]))

@@ -103,7 +103,9 @@ def ordered(rows: list[list[str]], arrows: Arrows) -> list[list[str]]:
     place: dict[str, float] = {}
     for row in rows:
         middle = {
-            name: sum(found) / len(found) if (found := [place[b] for a, b in arrows if a == name]) else 0.5
+            name: sum(found) / len(found)
+            if (found := sorted(place[b] for a, b in arrows if a == name))
+            else 0.5
             for name in row
         }
         row.sort(key=lambda name, middle=middle: (middle[name], name))

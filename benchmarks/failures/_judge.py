@@ -10,6 +10,7 @@ from failures._peer import Peer
 from failures._study import Case, alone, bad_points, one_layer_in_float64, spoken
 from shoal import adapters
 from shoal.conditioning import AbstractMap, Audit, audit
+from shoal.records import to_plain
 from shoal.remedies import propose
 
 ADAPTERS: dict[str, Callable[[Peer], AbstractMap]] = {
@@ -38,12 +39,12 @@ def audited(case: Case, peer: Peer) -> Audit:
 def figures(found: Audit) -> dict[str, Any]:
     """What the page shows of an audit."""
     return {
-        **found.diagnosis.to_record(),
+        **to_plain(found.diagnosis),
         "condition_99": float(np.quantile(np.nan_to_num(found.condition_numbers, nan=np.inf), 0.99)),
         "condition_layers": [r.condition_worst for r in found.layers],
         "names": [r.name for r in found.layers],
         "round_trips": {n: found.round_trips[n]["float32"].max for n in ("data", "samples")},
-        "reach": [r.to_record() for r in found.reach],
+        "reach": [to_plain(r) for r in found.reach],
         "least_latent_deviation": float(np.sqrt(max(np.linalg.eigvalsh(np.cov(found.z.T))[0], 0.0)))
         if np.isfinite(found.z).all()
         else None,

@@ -11,6 +11,7 @@ from failures._peer import Peer, freia, nflows, normflows
 from failures._train import train
 from shoal import adapters
 from shoal.conditioning import audit
+from shoal.records import to_plain
 
 DIM, WIDTH, STEPS, RATE = 4, 32, 150, 1e-3
 
@@ -116,8 +117,8 @@ def healthy(library: str) -> dict[str, Any]:
     return {
         "what": (FLOWS[library].__doc__ or "").strip().rstrip("."),
         "layers": len(found.layers),
-        "reach": [r.to_record() for r in found.reach],
-        **found.diagnosis.to_record(),
+        "reach": [to_plain(r) for r in found.reach],
+        **to_plain(found.diagnosis),
     }
 
 

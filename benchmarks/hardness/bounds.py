@@ -11,6 +11,7 @@ import argparse
 import math
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,7 @@ def row(name: str, d: int, k: int, kind: str) -> dict[str, Any]:
     found = minimum_depth(architecture, InstanceFamily(k, d, distance=distance(kind, d)), DELTA)
     return {
         "family": name, "d": d, "k": k, "distance_kind": kind, "parameters": architecture.parameters,
-        "k_by_p": k / architecture.parameters, **found.to_record(),
+        "k_by_p": k / architecture.parameters, **asdict(found),
     }  # fmt: skip
 
 

@@ -51,7 +51,7 @@ def row(kind: str, n: int, factorization: Factorization, change: float = 0.0) ->
     processor = time.process_time() - begun
     print(f"{kind} {n} (changed by {change:g}), {processor:.1f} s of processor: {certificate}", flush=True)
     about = {"matrix": kind, "changed": change, "route": factorization.route, "processor": processor}
-    return {**about, **certificate.to_record(), "holds": certificate.holds()}
+    return {**about, **dataclasses.asdict(certificate), "holds": certificate.holds()}
 
 
 def main() -> None:

@@ -32,7 +32,7 @@ from shoal.conditioning import spectrum, summarize
 from shoal.flows import realnvp
 from shoal.records import system_info
 from shoal.tables import dequantize, detect_lattice, read_table
-from shoal.theory.linear import Effort, gaussian_frontier
+from shoal.theory.linear import Effort, GaussianFrontierRow, gaussian_frontier
 from shoal.training import Settings, fit
 
 ROWS = 10_000
@@ -98,6 +98,12 @@ def show(name: str, row: Any) -> None:
     )
 
 
+def figures(row: GaussianFrontierRow) -> dict[str, Any]:
+    """One number of layers."""
+    names = ("layers", "condition", "lower_bound")
+    return {name: getattr(row, name) for name in names} | {"residual": row.found.residual}
+
+
 def table_of(name: str, seeds: int) -> dict[str, Any]:
     settings = {k: v for k, v in TABLES[name].items() if k != "depths"}
     parts = parts_of(name)
@@ -115,7 +121,11 @@ def table_of(name: str, seeds: int) -> dict[str, Any]:
         "covariance_condition": float(np.linalg.cond(covariance)),
         "settings": settings,
         "gaussian": likelihood,
-        "frontier": frontier.to_record(),
+        "frontier": {
+            "size": frontier.size,
+            "kept": list(frontier.kept),
+            "rows": [figures(row) for row in frontier.rows],
+        },
         "frontier_seconds": time.monotonic() - started,
         "depths": [],
     }

@@ -29,7 +29,8 @@ from resume import RESULTS, Record
 from targets import TARGETS, FloatArray, eight_gaussians, rings
 
 from shoal.records import system_info, to_plain
-from shoal.theory.universal import W2Certificate, construct
+from shoal.records.construction import W2Certificate
+from shoal.theory.universal import construct
 
 DType = Literal["float32", "float64"]
 SEED = 0
@@ -64,7 +65,7 @@ def settings() -> list[tuple[str, int, int, float]]:
 
 def figures(found: W2Certificate, seconds: float) -> dict[str, Any]:
     """The parts of a certificate that a row holds."""
-    record = found.to_record()
+    record = to_plain(found)
     kept = ("w2_bound", "w2_measured", "statistical", "terms", "atoms")
     return {
         **{key: record[key] for key in kept},

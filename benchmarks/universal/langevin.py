@@ -20,6 +20,7 @@ from shoal.theory import linear, universal
 
 ROOT = Path(__file__).resolve().parents[2]
 SEED, STEPS, CONTRACTIONS = 0, (10, 20, 40, 80), (0.1, 0.03, 0.01, 0.003, 0.001)
+PADDED = ("contraction", "w2", "padding_w2", "median", "at999", "largest")
 PACKAGES = ("shoal", "numpy", "scipy", "jax", "jaxlib", "equinox")
 
 
@@ -42,13 +43,19 @@ TARGETS: dict[str, Any] = {
 }
 
 
+def plain(made: Any, *names: str) -> dict[str, Any]:
+    """Those figures of a flow."""
+    return to_plain({name: getattr(made, name) for name in names})
+
+
 def by_steps(gradient: Any, steps: int) -> dict[str, Any]:
     """One flow's figures."""
     began = time.perf_counter()
     made = universal.langevin(gradient, steps=steps, key=jr.key(SEED))
     seconds = time.perf_counter() - began
     unit = float(made.deviation[0]) if len(made.deviation) == 1 else 1.0
-    return made.to_record() | {"w2_in_deviations": made.w2.value / unit, "seconds": seconds}
+    figures = plain(made, "w2", "w2_error", "conditions", "steps", "time", "mean", "deviation")
+    return figures | {"w2_in_deviations": made.w2.value / unit, "seconds": seconds}
 
 
 def gaussians() -> list[dict[str, Any]]:
@@ -83,7 +90,8 @@ def main() -> None:
         "langevin": {name: {str(s): by_steps(g, s) for s in STEPS} for name, g in TARGETS.items()},
         "zero_padded": {
             name: [
-                universal.zero_padded(g, contraction=c, key=jr.key(SEED)).to_record() for c in CONTRACTIONS
+                plain(universal.zero_padded(g, contraction=c, key=jr.key(SEED)), *PADDED)
+                for c in CONTRACTIONS
             ]
             for name, g in TARGETS.items()
         },

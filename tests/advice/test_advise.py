@@ -14,6 +14,7 @@ from scipy.stats import norm
 
 import shoal
 from shoal.advice import Advice, Line
+from shoal.records import FitRecord, as_record
 from shoal.theory.hardness import total_variation_bound
 
 STATUSES = {"proven", "measured", "heuristic"}
@@ -182,12 +183,24 @@ def test_context_is_left_out_and_said_so() -> None:
 
 def run_record(chosen: int | None, depths: tuple[int, ...] = (1, 2, 4, 8)) -> dict[str, Any]:
     return {
-        "format": 1,
+        "format": 2,
         "kind": "fit",
-        "rungs": [{"family": "realnvp", "depth": d} for d in depths],
+        "rungs": [
+            {"name": f"realnvp, {d}", "family": "realnvp", "depth": d, "status": "finished"} for d in depths
+        ],
         "decision": {"chosen": chosen, "kept": 0, "sentence": "realnvp of depth 8 is chosen."},
-        "data": {"lattice": [{"column": "a", "step": 1.0, "ties": 0.5, "dequantized": True}]},
-        "points": {"columns": ["a", "b"], "data": np.column_stack(list(base().values())).tolist()},
+        "data": {
+            "columns": ["a", "b"],
+            "lattice": [{"column": "a", "step": 1.0, "ties": 0.5, "dequantized": True}],
+        },
+        "points": {
+            "columns": ["a", "b"],
+            "data": (data := np.column_stack(list(base().values())).tolist()),
+            "condition": [1.0] * len(data),
+            "log_prob": [0.0] * len(data),
+            "row": list(range(len(data))),
+            "samples": [],
+        },
     }
 
 
@@ -199,7 +212,9 @@ def test_a_finished_run(tmp_path: Path, chosen: int | None, depth: int) -> None:
     assert "realnvp of depth 8 is chosen" in only(advice, "ladder").text
     assert "the ladder has added" in only(advice, "lattice columns").text
     table = shoal.tables.as_table(frame(base()))
-    result = SimpleNamespace(prepared=SimpleNamespace(table=table), record=run_record(chosen))
+    result = SimpleNamespace(
+        prepared=SimpleNamespace(table=table), record=as_record(run_record(chosen), FitRecord)
+    )
     assert only(shoal.advise(result), "ladder").figures["depth"] == depth
 
 
@@ -227,7 +242,7 @@ def test_bad_dtype(unchecked: None) -> None:
     ("record", "words"),
     [
         (None, "there is no record.json in it"),
-        ({"format": 1, "kind": "audit"}, "is no record of a ladder"),
+        ({"format": 1, "kind": "audit"}, "is of kind 'audit'; one of kind 'fit' is needed"),
         ({**run_record(0), "points": None}, "none of its flows is finite"),
     ],
 )

@@ -13,6 +13,7 @@ from typer.testing import CliRunner, Result
 
 import shoal
 from shoal.cli import app
+from shoal.records import FitRecord, as_record
 from shoal.selection import settings_for
 
 
@@ -44,7 +45,7 @@ def shoal_command() -> Callable[..., Result]:
     return run
 
 
-def record(status: str = "finished", **changes: Any) -> dict[str, Any]:
+def plain_record(status: str = "finished", **changes: Any) -> dict[str, Any]:
     """A small record of a fit; one number in it is not finite."""
     curve = {
         "epoch": [1, 2],
@@ -72,7 +73,6 @@ def record(status: str = "finished", **changes: Any) -> dict[str, Any]:
         "as_good": True,
         "condition": {"median": 3.0, "q99": 10.0, "max": 20.0, "unresolved": 0},
         "round_trip": {"float32": {"median": 1e-7, "q999": 5e-7, "max": 1e-6}},
-        "chosen": True,
     }
     alone = {
         "front": "gaussian",
@@ -95,7 +95,7 @@ def record(status: str = "finished", **changes: Any) -> dict[str, Any]:
         "seeds": [],
     }
     return {
-        "format": 1,
+        "format": 2,
         "kind": "fit",
         "data": {"source": "t.csv", "rows": 150, "columns": ["a", "b", "c"], "context_columns": []},
         "config": {},
@@ -111,6 +111,11 @@ def record(status: str = "finished", **changes: Any) -> dict[str, Any]:
         "test": {"log_likelihood": -2.6, "standard_error": 0.01, "rows": 15},
         **changes,
     }
+
+
+def record(status: str = "finished", **changes: Any) -> FitRecord:
+    """The same as the ladder returns it."""
+    return as_record(plain_record(status, **changes), FitRecord)
 
 
 class FakeLadder:
@@ -141,9 +146,9 @@ def fake_save(flow: Any, folder: Path) -> None:
     (folder / "model.json").write_text(json.dumps({"flow": str(flow), "process": os.getpid()}))
 
 
-def fake_report(record: dict[str, Any], path: Path) -> None:
+def fake_report(record: FitRecord, path: Path) -> None:
     """Writes a page that says what it was made from."""
-    path.write_text(f"<title>{record['data']['source']}</title>")
+    path.write_text(f"<title>{record.data.source}</title>")
 
 
 @pytest.fixture

@@ -90,18 +90,20 @@ def test_json(odd: Path, shoal_command: Run) -> None:
 def test_a_run_names_its_own_table(tmp_path: Path, shoal_command: Run) -> None:
     values = np.random.default_rng(0).normal(size=(60, 2)).tolist()
     record = {
-        "format": 1, "kind": "fit", "rungs": [{"depth": 4}], "decision": {"chosen": 0, "sentence": "Depth 4 is chosen."},
-        "points": {"columns": ["a", "b"], "data": values},
+        "format": 2, "kind": "fit", "run": "run", "data": {"columns": ["a", "b"], "source": "t.csv"},
+        "rungs": [{"name": "four", "family": "nsf", "depth": 4, "status": "finished"}],
+        "decision": {"chosen": 0, "kept": 0, "sentence": "Depth 4 is chosen."},
+        "points": {"columns": ["a", "b"], "data": values, "condition": [1.0] * 60, "log_prob": [0.0] * 60,
+                   "row": list(range(60)), "samples": []},
     }  # fmt: skip
     run = tmp_path / "run"
     run.mkdir()
     (run / "record.json").write_text(json.dumps(record))
-    (run / "config.json").write_text(json.dumps({"data": "t.csv"}))
     result = shoal_command("advise", run)
     assert result.exit_code == 0, result.output
     assert "measured   The ladder says: Depth 4 is chosen." in result.output
     assert confirm(result.output)[2] == "t.csv"
-    (run / "config.json").unlink()
+    (run / "record.json").write_text(json.dumps(record | {"run": ""}))  # made in Python
     assert "To confirm: shoal fit" not in shoal_command("advise", run).output
     told = shoal_command("advise", run, "--drop", "a")
     assert told.exit_code == 2

@@ -25,7 +25,9 @@ from shoal.bijections import Chain, Standardize
 from shoal.cli import _chunks
 from shoal.cli._audit_summary import layers_table, print_audit, shown_audit
 from shoal.distributions import Flow, StandardNormal
-from tests.report.audits import broken, make_audit, make_layers, nothing
+from shoal.records import FitRecord, write_record
+from shoal.records.fit import Decision, TableRecord
+from tests.report.audits import broken, make_audit, make_layers, nothing, typed_audit
 from tests.report.test_page import Parsed
 
 Run = Callable[..., Result]
@@ -142,7 +144,7 @@ class FakeAudit:
         self.change(record)
         empty = pl.DataFrame({"point": np.arange(len(x))})
         return SimpleNamespace(
-            to_record=lambda: record,
+            to_record=lambda: typed_audit(record),
             points_table=lambda: empty,
             layers_table=lambda: pl.DataFrame({"index": [0]}),
         )
@@ -179,21 +181,26 @@ def test_a_run_at_a_table(shoal_command: Run, run_folder: Flow, table: Path, tmp
 
 
 @pytest.mark.parametrize(
-    ("config", "options", "limit"),
+    ("own", "options", "limit"),
     [
-        ('{"max_condition": 3e5}', (), 3e5),
-        ('{"max_condition": 3e5}', ("--max-condition", 50), 50.0),
-        ("{}", (), 1e4),
-        ("{", (), 1e4),
+        (3e5, (), 3e5),
+        (3e5, ("--max-condition", 50), 50.0),
+        (None, (), 1e4),
     ],
 )
 def test_a_run_is_judged_by_the_limit_that_it_was_chosen_with(
-    shoal_command: Run, fake: FakeAudit, run_folder: Flow, table: Path, tmp_path: Path, config, options, limit
+    shoal_command: Run, fake: FakeAudit, run_folder: Flow, table: Path, tmp_path: Path, own, options, limit
 ):
-    (tmp_path / "run/config.json").write_text(config)
+    decision = Decision(max_condition=own)
+    made = FitRecord(data=TableRecord(columns=["a"]), rungs=[], decision=decision)
+    write_record(made, tmp_path / "run/record.json")
     result = shoal_command("audit", "run", "t.csv", *options)
     assert result.exit_code == 0, result.output
     assert fake.calls[-1][2]["max_condition"] == limit
+    (tmp_path / "run/record.json").write_text("{")
+    result = shoal_command("audit", "run", "t.csv")
+    assert result.exit_code == 2
+    assert "record.json is not a record: line 1 is not JSON" in result.stderr
 
 
 @pytest.mark.parametrize("name", ["pair", "whole", "make", "Whole"])
@@ -387,7 +394,7 @@ def test_the_terminal_lists_the_worst_of_many_layers():
     record = make_audit(count=100)
     record["diagnosis"]["worst_layer"] = 3
     record["layers"][3]["condition_worst"] = 1.0
-    table = layers_table(record)
+    table = layers_table(typed_audit(record))
     assert table.row_count == 24
     places = [int(str(cell).split()[0]) for cell in table.columns[1]._cells]
     assert places == sorted(places)
@@ -399,8 +406,8 @@ def test_the_terminal_lists_the_worst_of_many_layers():
 
 def test_kinds_are_printed_with_their_figures():
     out = io.StringIO()
-    record = make_audit(dense=False) | {"layers": make_layers(2), "note": "[bold]as it is[/bold]"}
-    print_audit(record, Console(file=out))
+    record = make_audit(dense=False) | {"layers": make_layers(4), "note": "[bold]as it is[/bold]"}
+    print_audit(typed_audit(record), Console(file=out))
     text = out.getvalue()
     assert "max 9.88e+04 (lower bound); σ max 100 (lower bound), σ min 0.01 (upper bound)" in text
     assert "[bold]as it is[/bold]" in text

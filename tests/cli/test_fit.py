@@ -14,8 +14,9 @@ from typer.testing import Result
 from shoal._errors import InputError, NumericalFailure
 from shoal.cli._artifacts import write_far_rows
 from shoal.cli._summary import print_summary
+from shoal.records import FitRecord, as_record
 
-from .conftest import FakeLadder, checkpoint, record, table_text
+from .conftest import FakeLadder, checkpoint, plain_record, record, table_text
 
 Run = Callable[..., Result]
 CURVES = [
@@ -117,10 +118,11 @@ def test_the_summary_names_the_delivered_flow_and_fits_into_100_columns(capsys: 
         ["gaussian,", "no", "layer", "-3.750", "1.250", "1.266", "worse", "not", "measured"],
         ["nsf", "on", "gaussian,", "16", "layers", "not", "started"],
     ]
-    found["decision"].update(chosen=None, kept=1)
-    found["test"]["winsorised"] = -2.5
-    found["rungs"][1]["name"] = long = "single_coordinate on marginals+mixture, 16 layers"
-    print_summary(found, Console(width=100, force_terminal=True, color_system=None))
+    plain = plain_record()
+    plain["decision"].update(chosen=None, kept=1)
+    plain["test"]["winsorised"] = -2.5
+    plain["rungs"][1]["name"] = long = "single_coordinate on marginals+mixture, 16 layers"
+    print_summary(as_record(plain, FitRecord), Console(width=100, force_terminal=True, color_system=None))
     text = capsys.readouterr().out
     assert [
         line.split()[0] for line in text.splitlines() if line.startswith(("chosen", "best", "delivered"))
@@ -136,13 +138,8 @@ def test_the_summary_names_the_delivered_flow_and_fits_into_100_columns(capsys: 
 def test_far_rows_are_written_only_where_there_are_any(
     shoal_command: Run, ladder: FakeLadder, table: Path, tmp_path: Path
 ):
-    ladder.result.record["far_rows"] = {
-        "count": 2,
-        "of": 15,
-        "row": [7, 3],
-        "error": ["nan", 0.5],
-        "log_prob": ["-inf", -40.0],
-    }
+    rows = {"row": [7, 3], "error": ["nan", 0.5], "log_prob": ["-inf", -40.0]}
+    ladder.result.record = record(far_rows={"count": 2, "of": 15, **rows})
     shoal_command("fit", table, "--out", "run")
     frame = pl.read_parquet(tmp_path / "run/rows.parquet")
     assert frame.columns == ["row", "error", "log_prob"]
@@ -175,7 +172,9 @@ def test_looks_of_a_monitor_follow_the_epochs(
         "condition_max": [1.0, "nan"], "round_trip": [0.0, 1e-6], "growth": [2.0, "inf"], "unresolved": [0, 1],
         "kind": ["estimate", "unresolved"], "action": [None, None],
     }  # fmt: skip
-    ladder.result.record["rungs"][0]["seeds"][0]["conditioning"] = seen
+    plain = plain_record()
+    plain["rungs"][0]["seeds"][0]["conditioning"] = seen
+    ladder.result.record = as_record(plain, FitRecord)
     shoal_command("fit", table, "--out", "run")
     frame = pl.read_parquet(tmp_path / "run/metrics.parquet")
     assert frame.columns == CURVES + [name for name in seen if name != "epoch"]
@@ -335,10 +334,9 @@ def test_numerical_failure(shoal_command: Run, ladder: FakeLadder, table: Path, 
 
 def test_out_of_time_is_no_numerical_failure(shoal_command: Run, ladder: FakeLadder, table: Path):
     ladder.result.flow, ladder.result.failed = None, True
-    ladder.result.record = record(
-        "unfinished", decision={"chosen": None, "sentence": "No rung had the time."}
-    )
-    del ladder.result.record["rungs"][1]  # the front alone, which needs no time
+    plain = plain_record("unfinished", decision={"chosen": None, "sentence": "No rung had the time."})
+    del plain["rungs"][1]  # the front alone, which needs no time
+    ladder.result.record = as_record(plain, FitRecord)
     result = shoal_command("fit", table, "--out", "run", "--time-limit", "1s")
     assert result.exit_code == 3
     assert result.stderr.endswith(

@@ -49,7 +49,7 @@ def test_counts():
 
 
 def test_the_families_are_those_that_the_ladder_builds():
-    from shoal._families import FAMILY_NAMES
+    from shoal._names import FAMILY_NAMES
     from shoal.flows import FAMILIES
 
     assert tuple(FAMILIES) == FAMILY_NAMES

@@ -64,8 +64,7 @@ def test_words():
 def test_the_table_tolerates_what_was_not_computed(capsys: pytest.CaptureFixture[str]):
     rungs = [
         {"name": "nsf, 8 layers", "family": "nsf", "depth": 8, "status": "diverged",
-         "validation_log_likelihood": "nan", "condition": None,
-         "round_trip": {"float32": None}, "seeds": None, "as_good": None},
+         "validation_log_likelihood": "nan", "condition": None, "as_good": None},
     ]  # fmt: skip
     print_summary(record(rungs=rungs, decision={"chosen": None, "sentence": "[b]none[/b]"}, test=None))
     text = capsys.readouterr().out

@@ -23,7 +23,8 @@ from shoal.bijections import (
     dense_coupling,
     halves,
 )
-from shoal.conditioning import NonFinite, first_nonfinite, from_bijection
+from shoal.conditioning import first_nonfinite, from_bijection
+from shoal.records.audit import NonFinite
 from tests.bijections.draws import normal
 
 

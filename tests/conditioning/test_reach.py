@@ -83,7 +83,7 @@ def test_a_runaway_is_named_while_data_and_samples_are_finite_and_no_layer_is():
     assert not found.nonfinite or all(n.points.startswith("tails") for n in found.nonfinite)
     mild = audit(*(pairs(0.5)[0][:1]), x / 100, inverse=pairs(0.5)[0][1], layers=pairs(0.5))
     assert mild.diagnosis.cause == "none"
-    assert len(mild.to_record()["reach"]) == 2
+    assert len(mild.to_record().reach) == 2
 
 
 def test_a_large_float64_error_of_samples_is_no_wrong_inverse_where_round_off_explains_it():

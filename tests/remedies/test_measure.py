@@ -7,6 +7,7 @@ from typing import Any
 import jax.random as jr
 import numpy as np
 import pytest
+from msgspec import structs
 
 from shoal.bijections import HoelderBound
 from shoal.conditioning import Audit, audit, order_statistics
@@ -126,7 +127,7 @@ def test_lattices_are_seen(ill: tuple[Any, Audit]):
 
 
 def test_a_healthy_flow_needs_nothing(ill: tuple[Any, Audit]):
-    healthy = replace(ill[1], diagnosis=replace(ill[1].diagnosis, healthy=True))
+    healthy = replace(ill[1], diagnosis=structs.replace(ill[1].diagnosis, healthy=True))
     assert propose(healthy, ill[0]) == ()
 
 

@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from shoal.records import AuditRecord, as_record
+
 SETS = ("data", "uniform noise", "samples", "tails x2", "tails x4", "tails x8")
 UNITS = {"float64": 2.0**-53, "float32": 2.0**-24, "bfloat16": 2.0**-8}
 LEVELS = {"min": 0.2, "q05": 0.5, "q25": 0.8, "median": 1.0, "q75": 1.3, "q95": 2.0, "max": 5.0}
@@ -24,6 +26,11 @@ def make_layers(count: int, seed: int = 0) -> list[dict[str, Any]]:
         }
         for i in range(count)
     ]  # fmt: skip
+
+
+def typed_audit(record: dict[str, Any]) -> AuditRecord:
+    """The record as what the report takes."""
+    return as_record(record, AuditRecord)
 
 
 def make_audit(
@@ -47,7 +54,7 @@ def make_audit(
         "condition": {"median": 54.3, "q99": 4321.0, "max": 98765.0, "unresolved": 0},
         "condition_user_units": {"median": 5.0, "q99": 43.0, "max": 98.0, "unresolved": 0},
         "log_det_gap": 3.3e-13 if dense else None, "residual": None if dense else 1.5e-4,
-        "spectrum": {name: (factor * middle).tolist() for name, factor in LEVELS.items()} | {"left_out": [0.0]},
+        "spectrum": {name: (factor * middle).tolist() for name, factor in LEVELS.items()} | {"left_out": 0},
         "layers": make_layers(count, seed), "start": make_layers(count, seed + 1),
         "round_trips": {
             name: {
@@ -72,7 +79,7 @@ def broken(record: dict[str, Any]) -> None:
     record["condition"].update(q99=math.inf, max=math.inf, unresolved=7)
     record["kinds"]["condition_numbers"] = "unresolved"
     record["log_det_gap"] = math.nan
-    record["spectrum"]["left_out"] = [3.0]
+    record["spectrum"]["left_out"] = 3
     record["shown"]["condition"][:7] = [math.nan, 1e17, math.inf, 1e16, 9e15, math.nan, 5e15]
     record["shown"]["sigma_min"][0] = math.nan
     record["layers"][0].update(condition_max=math.inf, round_trip=math.nan, curvature=0.0)
@@ -93,7 +100,7 @@ def nothing(record: dict[str, Any]) -> None:
     """No figure at all is finite."""
     for row in record["layers"]:
         row.update({k: math.nan for k, v in row.items() if isinstance(v, float)})
-    record["spectrum"] = {"left_out": [float(record["points"])]}
+    record["spectrum"] = {"left_out": record["points"]}
     for by in record["round_trips"].values():
         for trip in by.values():
             trip.update(median=math.nan, max=math.nan, predicted=math.nan, nonfinite=200)

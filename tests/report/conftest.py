@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from shoal.report import write_report
-from tests.report.synthetic import make_record
+from tests.report.synthetic import make_record, typed
 
 CHROMIUM = Path("/usr/bin/chromium")
 ARGUMENTS = [
@@ -45,7 +45,7 @@ def record() -> dict[str, Any]:
 def report(record: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The page of the full synthetic record."""
     path = tmp_path_factory.mktemp("report") / "report.html"
-    write_report(record, path)
+    write_report(typed(record), path)
     return path
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from shoal.records import FitRecord, as_record
 from tests.report.audits import make_layers
 
 COLUMNS = ["mass", "length", "width", "height", "speed", "charge", "age"]
@@ -38,9 +39,9 @@ def make_record(
     for place in (2, 3, 5):
         if place < len(rungs):
             rungs[place].update(
-                dict.fromkeys(("condition", "condition_user_units", "round_trip", "invertible"))
+                dict.fromkeys(("condition", "condition_user_units", "invertible", "well_conditioned"))
             )
-            rungs[place]["well_conditioned"] = None
+            rungs[place]["round_trip"] = {}
     race = [
         {
             "event": "rung",
@@ -53,10 +54,10 @@ def make_record(
         for i, rung in enumerate(rungs)
     ]
     record = {
-        "format": 1, "kind": "fit", "created": "2025-11-23T18:04:05+00:00",
+        "format": 2, "kind": "fit", "created": "2025-11-23T18:04:05+00:00",
         "versions": {"python": "3.11.2", "shoal": "0.1.0", "jax": "0.10.2", "numpy": "2.4.6"},
         "device": "cpu", "dtype": "float32", "seconds": 287.4,
-        "command": "shoal fit made-up.csv --out run --families nsf --seeds 2 --time-limit 5m",
+        "run": "run", "command": "shoal fit tables/made-up.csv --out run --families nsf --seeds 2 --time-limit 5m",
         "data": {
             "source": "tables/made-up.csv", "rows": 40000,
             "parts": {"train": 32000, "validation": 4000, "test": 4000},
@@ -82,6 +83,11 @@ def make_record(
     return record
 
 
+def typed(record: dict[str, Any]) -> FitRecord:
+    """The record as what the report takes."""
+    return as_record(record, FitRecord)
+
+
 def decide(
     record: dict[str, Any],
     *,
@@ -100,7 +106,7 @@ def decide(
         error = 0.0 if i == best else 0.004 + 0.3 * loss if i == UNDECIDED else 0.004 + 0.02 * loss
         low, high = loss - 1.645 * error, loss + 1.645 * error
         state = "as good" if high < LIMITS["margin"] else "worse" if low >= LIMITS["margin"] else "undecided"
-        rung.update(difference=loss, standard_error=error, upper=high, state=state, chosen=i == chosen)
+        rung.update(difference=loss, standard_error=error, upper=high, state=state)
         rung["as_good"] = state == "as good"
         line = [
             j for j in range(i) if rungs[j]["front"] == rung["front"] and rungs[j]["depth"] < rung["depth"]
@@ -173,7 +179,7 @@ def _rung(
         "difference": None, "standard_error": None, "upper": None, "state": None, "as_good": None, "dropped": "",
         "gain": None, "condition": condition, "condition_user_units": {**condition, "q99": 3.1e4 * kappa},
         "round_trip": trips, "well_conditioned": condition["q99"] <= LIMITS["max_condition"],
-        "invertible": trips["float32"]["q999"] <= LIMITS["max_round_trip"], "chosen": False,
+        "invertible": trips["float32"]["q999"] <= LIMITS["max_round_trip"],
     }  # fmt: skip
 
 

@@ -11,13 +11,14 @@ import pytest
 
 import shoal.report._write as writing
 from shoal._errors import InputError
-from shoal.report import write_audit
+from shoal.records.figures import LayerProfile
+from shoal.report import write_report
 from shoal.report._audit_points import audit_points, principal
 from shoal.report._charts_layers import compact, heat_charts
 from shoal.report._charts_spectrum import bands_chart
 from shoal.report._charts_trips import trip_rows
 from shoal.report._numbers import short
-from tests.report.audits import UNITS, broken, hostile, make_audit, make_layers, nothing
+from tests.report.audits import UNITS, broken, hostile, make_audit, make_layers, nothing, typed_audit
 from tests.report.conftest import Opened
 from tests.report.test_browser import PANELS, drag
 from tests.report.test_page import Parsed, self_contained
@@ -34,7 +35,7 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Path
         "command": "shoal audit runs/first t.csv",
     }
     path = tmp_path_factory.mktemp("audit") / "a.html"
-    write_audit(record, path)
+    write_report(typed_audit(record), path)
     return record, path
 
 
@@ -69,7 +70,7 @@ def test_the_worst_points_are_listed_in_their_order(full: tuple[dict[str, Any], 
 def test_figures_that_are_not_finite_are_never_numbers(tmp_path: Path) -> None:
     record = make_audit()
     broken(record)
-    write_audit(record, tmp_path / "a.html")
+    write_report(typed_audit(record), tmp_path / "a.html")
     words = Parsed(tmp_path / "a.html").words
     for text in (
         "> 4.5 × 10¹⁵ unresolved", "not resolved at 7 points", "17 points not finite", "✕ 17 of 200 points not finite",
@@ -77,28 +78,28 @@ def test_figures_that_are_not_finite_are_never_numbers(tmp_path: Path) -> None:
         "not finite: it does not come back", "1 Coupling(Affine) forward float32 tails x8 17", "7 have a condition number",
     ):  # fmt: skip
         assert text in words, text
-    rows = {(r["set"], r["dtype"]): r for r in trip_rows(record)}
+    rows = {(r["set"], r["dtype"]): r for r in trip_rows(typed_audit(record))}
     assert rows["data", "float32"]["max"] is None
-    points = audit_points(record)
+    points = audit_points(typed_audit(record))
     assert points is not None
     assert points.unresolved == 7
-    cells = heat_charts(record["layers"], None, None)["layers"].to_dict()["data"]["values"]
+    cells = heat_charts(typed_audit(record).layers, None, None)["layers"].to_dict()["data"]["values"]
     at = {(c["y"], c["x"]): c for c in cells}
     assert at["0 LULinear", "κ/largest"] == {"y": "0 LULinear", "x": "κ/largest", "s": None, "f": 1, "t": "∞"}
     assert at["0 LULinear", "own trip/in float32"]["t"] == "nan"
 
 
 def test_the_heat_map_places_each_figure_in_its_own_logarithmic_range() -> None:
-    layers, start = make_layers(5), make_layers(5, seed=9)
+    layers, start = ([LayerProfile(**row) for row in make_layers(5, seed)] for seed in (0, 9))
     charts = heat_charts(layers, start, 2)
-    values = [row["condition_max"] for row in (*layers, *start)]
+    values = [row.condition_max for row in (*layers, *start)]
     low, high = math.log10(min(values)), math.log10(max(values))
     high = max(high, low + 1)
     for name, rows in (("layers", layers), ("start", start)):
         cells = [c for c in charts[name].to_dict()["data"]["values"] if c["x"] == "κ/largest"]
-        expected = [(math.log10(row["condition_max"]) - low) / (high - low) for row in rows]
+        expected = [(math.log10(row.condition_max) - low) / (high - low) for row in rows]
         assert [c["s"] for c in cells] == pytest.approx(expected, abs=6e-4)
-    assert heat_charts([{"name": "a"}], None, None) == {}
+    assert heat_charts([], None, None) == {}
 
 
 @pytest.mark.parametrize(
@@ -113,16 +114,16 @@ def test_compact_figures(value: float | None, text: str) -> None:
 
 def test_bands_and_predictions_are_those_of_the_record() -> None:
     record = make_audit(size=20)
-    chart = bands_chart(record)
+    chart = bands_chart(typed_audit(record))
     assert chart is not None
     rows = chart.to_dict()["data"]["values"]
     for name in ("min", "q25", "median", "max"):
         assert [row[name] for row in rows] == record["spectrum"][name]
     record = make_audit(size=20, dense=False)
-    chart = bands_chart(record)
+    chart = bands_chart(typed_audit(record))
     assert chart is not None
     assert [row["name"] for row in chart.to_dict()["data"]["values"]] == ["largest", "smallest"]
-    for row in trip_rows(record):
+    for row in trip_rows(typed_audit(record)):
         expected = {"data": 120.0, "samples": 340.0}.get(row["set"])
         assert row["layers"] == (None if expected is None else expected * UNITS[row["dtype"]])
 
@@ -143,7 +144,7 @@ def test_the_same_record_gives_the_same_bytes_and_is_left_alone(tmp_path: Path) 
     record = make_audit()
     before = copy.deepcopy(record)
     for name in ("a.html", "b.html"):
-        write_audit(record, tmp_path / name)
+        write_report(typed_audit(record), tmp_path / name)
     assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
     assert record == before
 
@@ -151,11 +152,11 @@ def test_the_same_record_gives_the_same_bytes_and_is_left_alone(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        ({"kind": "fit"}, "not an audit record of format 1"),
-        ({"format": 2}, "not an audit record of format 1"),
-        ({"size": 0}, "size must be a whole number of at least 1, got 0"),
-        ({"layers": []}, "layers must be a list of dictionaries that is not empty"),
-        ({"start": [1]}, "start must be a list of dictionaries"),
+        ({"kind": "fit"}, "is of kind 'fit'; one of kind 'audit' is needed"),
+        ({"format": 2}, "format 2, this version of Shoal reads 1"),
+        ({"size": 0}, r"Expected `int` >= 1 - at `size`"),
+        ({"layers": []}, r"Expected `array` of length >= 1 - at `layers`"),
+        ({"start": [1]}, r"Expected `object`, got `int` - at `start\[0\]`"),
     ],
 )
 def test_other_records_are_refused_and_the_old_page_stays(
@@ -163,7 +164,7 @@ def test_other_records_are_refused_and_the_old_page_stays(
 ) -> None:
     (tmp_path / "a.html").write_text("old")
     with pytest.raises(InputError, match=text):
-        write_audit(make_audit() | change, tmp_path / "a.html")
+        write_report(typed_audit(make_audit() | change), tmp_path / "a.html")
     assert (tmp_path / "a.html").read_text() == "old"
     assert len(list(tmp_path.iterdir())) == 1
 
@@ -171,7 +172,7 @@ def test_other_records_are_refused_and_the_old_page_stays(
 def test_a_page_above_the_limit_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writing, "MAX_BYTES", 100_000)
     with pytest.raises(InputError, match="the record has too many layers"):
-        write_audit(make_audit(), tmp_path / "a.html")
+        write_report(typed_audit(make_audit()), tmp_path / "a.html")
 
 
 # How many different colours each canvas of a chart holds.
@@ -248,7 +249,7 @@ def test_unusual_audits_draw_in_silence(
     if change is broken and count == 1:
         record["layers"] = record["start"] = make_layers(1)
     change(record)
-    write_audit(record, tmp_path / "a.html")
+    write_report(typed_audit(record), tmp_path / "a.html")
     opened = open_page(tmp_path / "a.html")
     assert opened.complaints == []
     assert opened.page.locator(".failed, img").count() == 0

@@ -13,7 +13,7 @@ from shoal.report import write_report
 from shoal.report._numbers import short
 from shoal.report._theme import log_domain
 from tests.report.conftest import Opened
-from tests.report.synthetic import BEST, CHOSEN, COLUMNS, FIRST, SECOND, decide, make_record
+from tests.report.synthetic import BEST, CHOSEN, COLUMNS, FIRST, SECOND, decide, make_record, typed
 
 Open = Callable[..., Opened]
 
@@ -252,7 +252,7 @@ def test_hostile_names_are_only_text(tmp_path: Path, open_page: Open) -> None:
         rung["name"] = rung["family"] = rung["front"] = "</script><b onclick='alert(2)'>\"\\"
     record["decision"]["sentence"] = "<img src=x onerror=alert(3)> & so on"
     record["data"]["source"] = "data/<b>table</b>.csv"
-    write_report(record, tmp_path / "report.html")
+    write_report(typed(record), tmp_path / "report.html")
     opened = open_page(tmp_path / "report.html")
     page = opened.page
     assert opened.complaints == []
@@ -304,7 +304,7 @@ def test_unusual_records_draw_in_silence(
 ) -> None:
     record = make_record(columns=[f"c{i}" for i in range(columns)], points=60, samples=60, epochs=5, seeds=1)
     change(record)
-    write_report(record, tmp_path / "report.html")
+    write_report(typed(record), tmp_path / "report.html")
     opened = open_page(tmp_path / "report.html")
     assert opened.complaints == []
     assert opened.page.locator("#scatter canvas").count() == 1
@@ -326,12 +326,12 @@ def interrupted(record: dict[str, Any]) -> None:
         validation_log_likelihood=None,
         validation_mean=None,
         condition=None,
-        round_trip=None,
+        round_trip={},
         condition_user_units=None,
         parameters=None,
     )
     for seed in last["seeds"]:
-        seed.update(status="interrupted", curve={}, first_validation=None, condition=None, round_trip=None)
+        seed.update(status="interrupted", curve={}, first_validation=None, condition=None, round_trip={})
     decide(record, chosen=None, best=CHOSEN, kept=CHOSEN - 2, gate="both gates")
     record["layers"] = {"rows": None, "points": 0, "kinds": {}, "note": "Not measured: interrupted."}
 
@@ -354,7 +354,7 @@ def nothing(record: dict[str, Any]) -> None:
             state=None,
             gain=None,
             condition=None,
-            round_trip=None,
+            round_trip={},
             seeds=[],
         )
     decide(record, chosen=None, best=0)
@@ -407,7 +407,7 @@ def test_every_figure_is_under_the_name_of_the_delivered_flow(
 ) -> None:
     record = make_record(columns=["a", "b"], points=60, samples=60, epochs=9, seeds=1)
     change(record)
-    write_report(record, tmp_path / "report.html")
+    write_report(typed(record), tmp_path / "report.html")
     opened = open_page(tmp_path / "report.html")
     page, rungs = opened.page, record["rungs"]
     assert opened.complaints == []
@@ -450,7 +450,7 @@ def test_every_figure_is_under_the_name_of_the_delivered_flow(
 def test_what_was_not_measured_is_said_and_far_rows_are_listed(tmp_path: Path, open_page: Open) -> None:
     record = make_record(columns=["a", "b"], points=60, samples=60, epochs=9, seeds=1)
     far(record)
-    write_report(record, tmp_path / "report.html")
+    write_report(typed(record), tmp_path / "report.html")
     page = open_page(tmp_path / "report.html", width=390).page
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     assert page.locator("#frontier td.none").all_inner_texts() == ["not measured"] * 3
@@ -470,9 +470,9 @@ def test_many_chains_stay_apart(tmp_path: Path, open_page: Open) -> None:
     for i in range(9):
         for rung in copy.deepcopy(record["rungs"][3:9:2]):
             chain = f"nsf(bins={i}) on gaussian"
-            rung.update(front="gaussian", family=chain, name=f"{chain}, {rung['depth']} layers", chosen=False)
+            rung.update(front="gaussian", family=chain, name=f"{chain}, {rung['depth']} layers")
             record["rungs"].append(rung)
-    write_report(record, tmp_path / "report.html")
+    write_report(typed(record), tmp_path / "report.html")
     opened = open_page(tmp_path / "report.html")
     assert opened.complaints == []
     keys = opened.page.locator("#frontier .key span")

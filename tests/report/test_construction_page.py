@@ -1,17 +1,21 @@
 """The page of a construction: what it says against its record, what its charts hold, and the page in a browser."""
 
 import copy
+import math
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
 import shoal.report._write as writing
 from shoal._errors import InputError
-from shoal.report import write_construction
+from shoal.records import ConstructionRecord, as_record
+from shoal.records.construction import Pictures, Steps, W2Certificate
+from shoal.report import write_report
 from shoal.report._charts_construction import parts_chart, point_charts, staircase_chart
 from shoal.report._numbers import short
 from tests.report.conftest import Opened
@@ -57,7 +61,7 @@ def make_construction(points: int = 200, atoms: int = 8, *, size: int = 2) -> di
         "columns": [f"x{i}" for i in range(size)],
         "certificate": {
             "epsilon": 0.25, "w2_bound": figure(0.222, "upper_bound"), "atoms": atoms, "points": 4321, "dtype": "float64",
-            "terms": terms | {"construction": 0.102, "total": 0.222}, "statistical": figure(0.31, "estimate"),
+            "terms": terms, "statistical": figure(0.31, "estimate"),
             "w2_measured": figure(0.1415, "estimate", low=0.1401, high=0.1429),
             "conditions": {
                 name: dict(zip(names, map(figure, row), strict=True)) for name, row in zip(maps, rows, strict=True)
@@ -72,11 +76,16 @@ def make_construction(points: int = 200, atoms: int = 8, *, size: int = 2) -> di
     }  # fmt: skip
 
 
+def typed(record: dict[str, Any]) -> ConstructionRecord:
+    """The record as what the report takes."""
+    return as_record(record, ConstructionRecord)
+
+
 @pytest.fixture(scope="module")
 def full(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Path]:
     record = make_construction()
     path = tmp_path_factory.mktemp("construction") / "c.html"
-    write_construction(record, path)
+    write_report(typed(record), path)
     return record, path
 
 
@@ -97,7 +106,9 @@ def test_it_is_self_contained_and_says_what_the_record_says(full: tuple[dict[str
 
 def test_the_pictures_hold_the_points_in_one_colour_each(full: tuple[dict[str, Any], Path]) -> None:
     pictures = full[0]["pictures"]
-    charts = {name: chart.to_dict() for name, chart in point_charts(pictures).items()}
+    charts = {
+        name: chart.to_dict() for name, chart in point_charts(msgspec.convert(pictures, Pictures)).items()
+    }
     assert sorted(charts) == ["first", "latent", "second", "target"]
     for name in ("latent", "first", "second"):
         rows = charts[name]["data"]["values"]
@@ -120,9 +131,9 @@ def test_the_pictures_hold_the_points_in_one_colour_each(full: tuple[dict[str, A
 
 def test_points_that_are_not_finite_are_left_out_and_nothing_else() -> None:
     pictures = make_construction(points=20)["pictures"]
-    pictures["second"][3][0] = "nan"
-    pictures["driver"][5] = "inf"
-    charts = point_charts(pictures)
+    pictures["second"][3][0] = math.nan
+    pictures["driver"][5] = math.inf
+    charts = point_charts(msgspec.convert(pictures, Pictures))
     assert [len(charts[name].to_dict()["data"]["values"]) for name in ("target", "latent", "second")] == [
         20,
         19,
@@ -132,7 +143,7 @@ def test_points_that_are_not_finite_are_left_out_and_nothing_else() -> None:
 
 def test_the_bars_stack_to_the_bound() -> None:
     certificate = make_construction()["certificate"]
-    chart = parts_chart(certificate)
+    chart = parts_chart(msgspec.convert(certificate, W2Certificate))
     assert chart is not None
     rows = chart.to_dict()["data"]["values"]
     assert rows[0]["from"] == 0
@@ -140,20 +151,19 @@ def test_the_bars_stack_to_the_bound() -> None:
     assert [row["value"] for row in rows] == pytest.approx(
         [0.12, 0.04, 0.01, 0.05, 0.002]
     )  # 0.05 of 0.03 and 0.04
-    assert rows[-1]["to"] == pytest.approx(certificate["terms"]["total"])
+    assert rows[-1]["to"] == pytest.approx(0.222)
     assert chart.to_dict()["layer"][1]["data"]["values"] == [
         {"bar": "measured", "from": 0.0, "to": 0.1415, "low": 0.1401, "high": 0.1429}
     ]
-    assert parts_chart({"epsilon": 0.1, "terms": {"total": None}}) is None
+    certificate["terms"]["push"] = math.nan
+    assert parts_chart(msgspec.convert(certificate, W2Certificate)) is None
 
 
 def test_a_staircase_is_a_line_through_its_knots() -> None:
-    chart = staircase_chart(
-        {"knots": [0.0, 1.0, "nan"], "values": [2.0, 3.0, 4.0]}, ("u", "t"), coloured=True
-    )
+    chart = staircase_chart(Steps([0.0, 1.0, math.nan], [2.0, 3.0, 4.0], 1, 2), ("u", "t"), coloured=True)
     assert chart is not None
     assert chart.to_dict()["data"]["values"] == [{"u": 0.0, "t": 2.0}, {"u": 1.0, "t": 3.0}]
-    assert staircase_chart({"knots": [0.0], "values": [1.0]}, ("u", "t"), coloured=False) is None
+    assert staircase_chart(Steps([0.0], [1.0], 1, 1), ("u", "t"), coloured=False) is None
 
 
 def test_it_draws_in_silence(full: tuple[dict[str, Any], Path], open_page: Open) -> None:
@@ -184,14 +194,15 @@ def hostile(record: dict[str, Any]) -> None:
 
 def unresolved(record: dict[str, Any]) -> None:
     found = record["certificate"]
-    found["statistical"] = figure(None, "unresolved")
+    found["statistical"] = figure("nan", "unresolved")  # pyright: ignore[reportArgumentType]
     found["w2_measured"] = figure("nan", "estimate")  # pyright: ignore[reportArgumentType]
     found["conditions"]["layer 1"]["largest"] = figure("inf")  # pyright: ignore[reportArgumentType]
 
 
 def empty(record: dict[str, Any]) -> None:
-    record["pictures"] = {}
-    record["certificate"].update(terms={}, conditions={})
+    for name in ("target", "latent", "first", "second", "driver"):
+        record["pictures"][name] = []
+    record["certificate"]["terms"] = dict.fromkeys(record["certificate"]["terms"], "nan")
 
 
 def one_atom(record: dict[str, Any]) -> None:
@@ -215,7 +226,7 @@ def test_unusual_records_draw_in_silence(
 ) -> None:
     record = make_construction(size=size)
     change(record)
-    write_construction(record, tmp_path / "c.html")
+    write_report(typed(record), tmp_path / "c.html")
     opened = open_page(tmp_path / "c.html", width=380)
     assert opened.complaints == []
     assert opened.page.locator(".failed, img").count() == 0
@@ -235,22 +246,19 @@ def wrong(*path: str, value: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("record", "words"),
     [
-        (wrong("kind", value="fit"), "This is not a construction record of format 1"),
-        (wrong("format", value=2), "not a construction record"),
-        (wrong("certificate", value=None), "certificate must be a dictionary"),
-        (wrong("certificate", "conditions", value=[1]), "must have conditions"),
-        (wrong("pictures", "target", value=[[1.0, 2.0]]), "target must hold points of 3 numbers"),
-        (
-            wrong("pictures", "first", value=[[1.0, 2.0]] * 2001),
-            "first must be a list of at most 2000 points",
-        ),
-        (wrong("pictures", "driver", value=[1.0]), "driver must have a number for each point"),
+        (wrong("kind", value="fit"), "of kind 'fit'; one of kind 'construction' is needed"),
+        (wrong("format", value=2), "format 2, this version of Shoal reads 1"),
+        (wrong("certificate", value=None), "Expected `object`, got `null` - at `certificate`"),
+        (wrong("certificate", "conditions", value=[1]), "Expected `object`, got `array`"),
+        (wrong("pictures", "target", value=[[1.0, 2.0]]), "Expected `array` of length 3"),
+        (wrong("pictures", "first", value=[[1.0, 2.0]] * 2001), "Expected `array` of length <= 2000"),
+        (wrong("pictures", "driver", value=[1.0]), "its points and their drivers differ in number"),
     ],
     ids=["kind", "format", "certificate", "conditions", "point", "many", "driver"],
 )
 def test_other_records_are_refused(record: dict[str, Any], words: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=words):
-        write_construction(record, tmp_path / "c.html")
+        write_report(typed(record), tmp_path / "c.html")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -259,8 +267,8 @@ def test_the_record_is_left_as_it_was_and_a_large_page_is_refused(
 ) -> None:
     record = make_construction()
     before = copy.deepcopy(record)
-    write_construction(record, tmp_path / "c.html")
+    write_report(typed(record), tmp_path / "c.html")
     assert record == before
     monkeypatch.setattr(writing, "MAX_BYTES", 1000)
     with pytest.raises(InputError, match="the record has too many points"):
-        write_construction(record, tmp_path / "d.html")
+        write_report(typed(record), tmp_path / "d.html")

@@ -1,6 +1,7 @@
 """The report of a factorization: what it says against its record, its pictures against their entries, in a browser."""
 
 import copy
+import math
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -8,10 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 import shoal.report._write as writing
 from shoal._errors import InputError
-from shoal.report import write_factorization_report
+from shoal.records import FactorizationRecord, FrontierRecord, as_record
+from shoal.report import write_report
 from shoal.report._charts_factorization import frontier_chart, layer_chart
 from shoal.report._numbers import short
 from shoal.report._pictures import pictures
@@ -70,11 +73,22 @@ def make_frontier() -> dict[str, Any]:
     return {"kind": "frontier", "format": 1, "size": 6, "kept": [0, 1, 2], "rows": [first, *rows]}
 
 
+def typed(record: dict[str, Any], frontier: dict[str, Any] | None = None) -> FactorizationRecord:
+    """The record as what the report takes."""
+    made = as_record(record, FactorizationRecord)
+    return made if frontier is None else replace(made, frontier=typed_frontier(frontier))
+
+
+def typed_frontier(record: dict[str, Any]) -> FrontierRecord:
+    """The frontier as what the report takes."""
+    return as_record(record, FrontierRecord)
+
+
 @pytest.fixture(scope="module")
 def full(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Path]:
     record = make_factorization(kept=[5, 0, 3]) | {"source": "folder/m.npy", "command": "shoal factor m.npy"}
     path = tmp_path_factory.mktemp("factorization") / "report.html"
-    write_factorization_report(record, path, make_frontier())
+    write_report(typed(record, make_frontier()), path)
     return record, path
 
 
@@ -96,14 +110,14 @@ def test_the_same_records_give_the_same_bytes_and_are_left_alone(tmp_path: Path)
     record, frontier = make_factorization(), make_frontier()
     before = copy.deepcopy((record, frontier))
     for name in ("a.html", "b.html"):
-        write_factorization_report(record, tmp_path / name, frontier)
+        write_report(typed(record, frontier), tmp_path / name)
     assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
     assert (record, frontier) == before
 
 
 def test_pictures_hold_every_entry_in_one_scale() -> None:
     record = make_factorization(n=5, count=8, kept=[4, 1])
-    drawn = pictures(record)
+    drawn = pictures(typed(record))
     assert drawn is not None
     assert [item["name"] for item in drawn["items"]] == ["T", "product", *(f"layer {i}" for i in range(1, 9))]
     sources = [record["target"], record["product"], *(layer["matrix"] for layer in record["layers"])]
@@ -123,13 +137,13 @@ def test_pictures_hold_every_entry_in_one_scale() -> None:
 
 def test_a_page_of_64_is_below_the_limit_and_a_larger_one_has_no_pictures(tmp_path: Path) -> None:
     record = make_factorization(n=64, count=11)
-    write_factorization_report(record, tmp_path / "a.html", make_frontier())
+    write_report(typed(record, make_frontier()), tmp_path / "a.html")
     assert (tmp_path / "a.html").stat().st_size < 2_000_000
     for holder in (record, *record["layers"]):
         for key in ("target", "product", "matrix"):
             if key in holder:
                 holder[key] = None
-    write_factorization_report(record, tmp_path / "b.html")
+    write_report(typed(record), tmp_path / "b.html")
     assert "The record holds no matrices" in Parsed(tmp_path / "b.html").words
 
 
@@ -142,18 +156,19 @@ def refused(change: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("record", "frontier", "text"),
     [
-        ({"kind": "fit", "format": 1}, None, "not a factorization record of format 1"),
-        (refused(lambda r: r.update(format=2)), None, "not a factorization record of format 1"),
-        (refused(lambda r: r.update(layers=[])), None, "layers must be a list that is not empty"),
-        (refused(lambda r: r.update(layers=[1])), None, "layers must be dictionaries with kind"),
-        (refused(lambda r: r["layers"][0].update(kind="x")), None, "neither lower nor upper"),
-        (refused(lambda r: r.update(size=0)), None, "size must be a whole number of at least 1, got 0"),
+        ({"kind": "fit", "format": 1}, None, "of kind 'fit'; one of kind 'factorization' is needed"),
+        (refused(lambda r: r.update(format=2)), None, "format 2, this version of Shoal reads 1"),
+        (refused(lambda r: r.update(layers=[])), None, "Expected `array` of length >= 1 - at `layers`"),
+        (refused(lambda r: r.update(layers=[1])), None, "Expected `object`, got `int`"),
+        (refused(lambda r: r["layers"][0].update(kind="x")), None, "Invalid enum value 'x'"),
+        (refused(lambda r: r.update(size=0)), None, "Expected `int` >= 1 - at `size`"),
+        (refused(lambda r: r["target"].pop()), None, "its matrices must be 6 by 6"),
         (
             make_factorization(),
-            {"kind": "frontier", "format": 1, "rows": [{}]},
-            "rows must be dictionaries with layers",
+            {"kind": "frontier", "format": 1, "size": 3, "kept": [], "rows": [{}]},
+            "missing required field `layers`",
         ),
-        (make_factorization(), make_factorization(), "not a frontier record"),
+        (make_factorization(), make_factorization(), "one of kind 'frontier' is needed"),
     ],
 )
 def test_other_records_are_refused_and_the_old_page_stays(
@@ -161,7 +176,7 @@ def test_other_records_are_refused_and_the_old_page_stays(
 ) -> None:
     (tmp_path / "r.html").write_text("old")
     with pytest.raises(InputError, match=text):
-        write_factorization_report(record, tmp_path / "r.html", frontier)
+        write_report(typed(record, frontier), tmp_path / "r.html")
     assert (tmp_path / "r.html").read_text() == "old"
     assert len(list(tmp_path.iterdir())) == 1
 
@@ -169,25 +184,25 @@ def test_other_records_are_refused_and_the_old_page_stays(
 def test_a_page_above_the_limit_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writing, "MAX_BYTES", 100_000)
     with pytest.raises(
-        InputError, match=r"The report would be \d\.\d MB, the limit is 0 MB; the record holds too large"
+        InputError, match=r"The report would be \d\.\d MB, the limit is 0 MB; the record has too many entries"
     ):
-        write_factorization_report(make_factorization(), tmp_path / "r.html")
+        write_report(typed(make_factorization()), tmp_path / "r.html")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_charts_hold_the_figures_of_the_record() -> None:
-    record, rows = make_factorization(), make_frontier()["rows"]
-    chart = layer_chart(record["layers"])
+    record, rows = typed(make_factorization()), typed_frontier(make_frontier()).rows
+    chart = layer_chart(record.layers)
     assert chart is not None
     values = chart.to_dict()["data"]["values"]
-    assert [row["condition"] for row in values] == [layer["condition"] for layer in record["layers"]]
+    assert [row["condition"] for row in values] == [layer.condition for layer in record.layers]
     chart = frontier_chart(rows, (6, 3.0))
     assert chart is not None
     values = chart.to_dict()["data"]["values"]
-    assert [row["condition"] for row in values] == [row["condition"] for row in rows]
-    assert [row["bound"] for row in values] == [row["lower_bound"] for row in rows]
-    assert frontier_chart([{**row, "condition": None} for row in rows], (6, 3.0)) is None
-    assert layer_chart([{**layer, "condition": "inf"} for layer in record["layers"]]) is None
+    assert [row["condition"] for row in values] == [row.condition for row in rows]
+    assert [row["bound"] for row in values] == [row.lower_bound for row in rows]
+    assert frontier_chart([replace(row, condition=None) for row in rows], (6, 3.0)) is None
+    assert layer_chart([replace(layer, condition=math.inf) for layer in record.layers]) is None
 
 
 # The colour in the middle of a cell of a picture.
@@ -273,11 +288,11 @@ def test_unusual_records_draw_in_silence(
 ) -> None:
     record = make_factorization(n=max(n, 2))
     if n == 1:
-        record.update(size=1, kept=[], target=[[2.0]], product=[[2.0]], log_abs_det=None)
+        record.update(size=1, kept=[], target=[[2.0]], product=[[2.0]], log_abs_det="nan")
         for layer in record["layers"]:
-            layer.update(matrix=[[1.0]], log_scale_range=[])
+            layer.update(matrix=[[1.0]], log_scale_range=[0.0, 0.0])
     change(record)
-    write_factorization_report(record, tmp_path / "r.html", make_frontier())
+    write_report(typed(record, make_frontier()), tmp_path / "r.html")
     opened = open_page(tmp_path / "r.html")
     assert opened.complaints == []
     assert opened.page.locator(".failed, img").count() == 0

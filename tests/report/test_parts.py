@@ -21,7 +21,7 @@ from shoal.report._charts_scatter import scatter_specifications
 from shoal.report._embed import script_json, specification
 from shoal.report._numbers import duration, fixed, setting, short, whole
 from shoal.report._points import column_sets, points_of
-from shoal.report._rungs import NO_LAYER, rungs_of
+from shoal.report._rungs import NO_LAYER
 from shoal.report._theme import (
     depth_axis,
     depth_place,
@@ -32,7 +32,7 @@ from shoal.report._theme import (
     series_colours,
     series_glyphs,
 )
-from tests.report.synthetic import CHOSEN, FIRST, SECOND
+from tests.report.synthetic import CHOSEN, FIRST, SECOND, typed
 
 VENDOR = Path(shoal.report.__file__).parent / "vendor"
 
@@ -40,12 +40,12 @@ VENDOR = Path(shoal.report.__file__).parent / "vendor"
 @pytest.mark.parametrize(
     ("value", "text"),
     [
-        (None, "–"), ("nan", "nan"), (math.inf, "∞"), ("-inf", "−∞"), (0, "0"), (True, "–"), ("text", "–"),
+        (None, "–"), (math.nan, "nan"), (math.inf, "∞"), (-math.inf, "−∞"), (0, "0"),
         (9.0, "9.00"), (123.4, "123"), (30240.0, "30,200"), (999.9, "1,000"), (0.01234, "0.0123"),
         (0.00012, "1.2 × 10⁻⁴"), (0.00123, "0.00123"), (1.23e-7, "1.23 × 10⁻⁷"), (1e-7, "10⁻⁷"), (-2.5e8, "−2.5 × 10⁸"),
     ],
 )  # fmt: skip
-def test_short(value: object, text: str) -> None:
+def test_short(value: float | None, text: str) -> None:
     assert short(value) == text
 
 
@@ -62,7 +62,7 @@ def test_short(value: object, text: str) -> None:
         (0, "0"),
     ],
 )
-def test_setting(value: object, text: str) -> None:
+def test_setting(value: float | None, text: str) -> None:
     assert setting(value) == text
 
 
@@ -145,24 +145,24 @@ def test_axes_of_losses_hold_all_values_and_tell_zero_from_the_margin(
 
 
 def test_a_rung_is_as_good_where_its_bar_ends_above_the_margin(record: dict[str, Any]) -> None:
-    rungs, margin = rungs_of(record), record["decision"]["margin"]
-    rows = frontier_rows(rungs)
+    margin = record["decision"]["margin"]
+    rows = frontier_rows(typed(record))
     assert [row["high"] < margin for row in rows] == [rung["as_good"] for rung in record["rungs"]]
     assert {row["state"] for row in rows if row["low"] < margin <= row["high"]} == {"undecided"}
     assert {row["state"] for row in rows} == {"as good", "undecided", "worse"}
-    spec = specification(likelihood_chart(rungs, margin) or alt.LayerChart())
+    spec = specification(likelihood_chart(typed(record)) or alt.LayerChart())
     assert f'"values": [{{"margin": {margin}}}]' in json.dumps(spec)
 
 
 def test_the_lines_of_chains_begin_at_their_fronts(record: dict[str, Any]) -> None:
-    lines = line_rows(frontier_rows(rungs_of(record)), ["loss"])
+    lines = line_rows(frontier_rows(typed(record)), ["loss"])
     chains = {row["series"]: [r["depth"] for r in lines if r["series"] == row["series"]] for row in lines}
     assert chains == {FIRST: [0, 1, 2, 4], SECOND: [0, 1, 2, 4, 8]}
     assert lines[0]["loss"] == record["rungs"][0]["difference"]
 
 
 def test_the_race_says_what_each_step_gained_and_where_chains_ended(record: dict[str, Any]) -> None:
-    steps = {step["name"]: step for step in race_table(record, rungs_of(record))}
+    steps = {step["name"]: step for step in race_table(typed(record))}
     assert steps["mixture, no layer"]["end"] == "no layers were tried on it"
     assert steps["gaussian, no layer"] == {
         "name": "gaussian, no layer",
@@ -185,7 +185,7 @@ def test_epoch_0_begins_each_curve_and_plain_means_are_drawn_where_they_differ(
     record = copy.deepcopy(record)
     seed = record["rungs"][CHOSEN]["seeds"][1]
     seed["curve"]["validation_mean"][9] = -1e9
-    rows = [row for row in curve_rows(rungs_of(record)) if row["curve"] == f"{CHOSEN}/1"]
+    rows = [row for row in curve_rows(typed(record)) if row["curve"] == f"{CHOSEN}/1"]
     assert [row["epoch"] for row in rows] == list(range(41))
     assert rows[0]["validation"] == pytest.approx(seed["first_validation"])
     assert rows[0]["train"] is None
@@ -197,7 +197,7 @@ def test_epoch_0_begins_each_curve_and_plain_means_are_drawn_where_they_differ(
 
 
 def test_specifications_name_their_data(record: dict[str, Any]) -> None:
-    points = points_of(record)
+    points = points_of(typed(record).points)
     assert points is not None
     for columns in column_sets(len(points.names))[:1]:
         for spec in scatter_specifications(points, columns).values():
@@ -209,10 +209,12 @@ def test_specifications_name_their_data(record: dict[str, Any]) -> None:
 
 def test_one_far_outlier_does_not_flatten_the_panel_of_log_likelihoods(record: dict[str, Any]) -> None:
     levels = [-9.0 - 5.0 * i / len(record["points"]["data"]) for i in range(len(record["points"]["data"]))]
-    plain = points_of({**record, "points": {**record["points"], "log_prob": levels}})
+    plain = points_of(typed({**record, "points": {**record["points"], "log_prob": levels}}).points)
     assert plain is not None
     assert (plain.level_floor, plain.below_floor) == (None, 0)
-    spoiled = points_of({**record, "points": {**record["points"], "log_prob": [-2000.0, *levels[1:]]}})
+    spoiled = points_of(
+        typed({**record, "points": {**record["points"], "log_prob": [-2000.0, *levels[1:]]}}).points
+    )
     assert spoiled is not None
     assert spoiled.level_floor is not None
     assert -14 < spoiled.level_floor < -13.9
@@ -224,7 +226,10 @@ def test_one_far_outlier_does_not_flatten_the_panel_of_log_likelihoods(record: d
 
 def test_a_rung_that_was_not_started_took_no_time() -> None:
     rung = {"name": "a", "family": "nsf", "depth": 16, "status": "not started", "seconds": 0.0, "seeds": []}
-    (row,) = race_table({}, rungs_of({"rungs": [rung]}))
+    record = {
+        "format": 2, "kind": "fit", "data": {"columns": ["a"]}, "rungs": [rung], "decision": {},
+    }  # fmt: skip
+    (row,) = race_table(typed(record))
     assert (row["seconds"], row["at"], row["end"]) == ("–", "–", "not started")
 
 

@@ -6,10 +6,11 @@ from typing import Any, cast
 import jax.random as jr
 import numpy as np
 import pytest
+from msgspec.structs import astuple
 from scipy import stats
 
 from shoal.flows import Family, realnvp
-from shoal.records import check_record
+from shoal.records import FitRecord, as_record, to_plain
 from shoal.selection import _ladder, ladder
 from shoal.selection._prepare import prepare
 from shoal.selection._rung import Rung
@@ -42,55 +43,55 @@ def test_a_column_in_other_units_changes_nothing_but_the_constant(result):
     factors = np.array([1.0, 1e6, 1.0])
     other = ladder(banana() * factors, **SMALL)
     assert (other.choice.best, other.choice.chosen) == (result.choice.best, result.choice.chosen)
-    for a, b in zip(result.record["rungs"], other.record["rungs"], strict=True):
-        if a["condition"] is not None:  # the points are rounded differently
-            assert a["condition"] == pytest.approx(b["condition"], rel=1e-9)
-        shift = a["validation_log_likelihood"] - b["validation_log_likelihood"]
+    for a, b in zip(result.record.rungs, other.record.rungs, strict=True):
+        if a.condition is not None:  # the points are rounded differently
+            assert astuple(a.condition) == pytest.approx(astuple(b.condition), rel=1e-9)
+        shift = a.validation_log_likelihood - b.validation_log_likelihood
         assert shift == pytest.approx(np.log(1e6), abs=1e-6)
     assert other.flow is not None
     x = banana(50, seed=9)
     shift = np.asarray(result.flow.log_prob(x)) - np.asarray(other.flow.log_prob(x * factors))
     assert np.abs(shift - np.log(1e6)).max() < 2e-4  # float32 sums of a few tens
-    kept = result.record["decision"]["kept"]
-    ours, theirs = (r.record["rungs"][kept]["condition_user_units"] for r in (result, other))
+    kept = result.record.decision.kept
+    ours, theirs = (r.record.rungs[kept].condition_user_units for r in (result, other))
     assert ours != theirs
 
 
 def test_the_record_is_whole_and_the_test_figure_is_that_of_the_delivered_flow(result):
-    check_record(result.record)
+    assert as_record(to_plain(result.record), FitRecord) == result.record
     part = result.prepared.parts["test"]
     scores = np.asarray(result.flow.log_prob(result.prepared.values[part.rows]), np.float64)
-    assert result.record["test"]["log_likelihood"] == pytest.approx(scores.mean(), abs=1e-4)
-    assert result.record["test"]["rows"] == len(part.rows)
-    assert sum(result.record["data"]["parts"].values()) == 1200
-    chosen = [r for r in result.record["rungs"] if r["chosen"]]
+    assert result.record.test.log_likelihood == pytest.approx(scores.mean(), abs=1e-4)
+    assert result.record.test.rows == len(part.rows)
+    assert sum(result.record.data.parts.values()) == 1200
+    chosen = [r for i, r in enumerate(result.record.rungs) if i == result.record.decision.chosen]
     assert len(chosen) == 1
     assert chosen[0]["condition"]["q99"] <= 1e4
 
 
 def test_rung_zero_comes_first_and_layers_gain_on_it(result):
-    names = [r["name"] for r in result.record["rungs"]]
+    names = [r.name for r in result.record.rungs]
     assert names[:2] == ["gaussian, no layer", "marginals, no layer"]
     x = result.prepared.parts["validation"].x
     mean, covariance = (f(result.prepared.parts["train"].x.T) for f in (lambda a: a.mean(axis=1), np.cov))
     exact = (
         stats.multivariate_normal.logpdf(x, mean, cast(Any, covariance)).mean() - result.prepared.log_volume
     )
-    assert result.record["rungs"][0]["validation_log_likelihood"] == pytest.approx(
+    assert result.record.rungs[0].validation_log_likelihood == pytest.approx(
         exact, abs=0.1
     )  # tails bend rows beyond 4
-    best = result.record["rungs"][result.record["decision"]["best"]]
+    best = result.record.rungs[result.record.decision.best]
     assert best["validation_log_likelihood"] > exact + 0.3
 
 
 def test_a_front_alone_is_delivered_where_layers_gain_nothing():
     x = np.random.default_rng(5).normal(size=(3000, 2)) @ np.array([[1.0, 0.8], [0.0, 0.2]])
     out = ladder(x, **{**SMALL, "seeds": 1, "fronts": ("gaussian",)})
-    assert out.record["rungs"][out.record["decision"]["kept"]]["depth"] == 0
+    assert out.record.rungs[out.record.decision.kept].depth == 0
     assert out.flow is not None
     exact = -0.5 * (2 * np.log(2 * np.pi) + np.linalg.slogdet(np.cov(x.T))[1] + 2)
-    assert out.record["test"]["log_likelihood"] == pytest.approx(exact, abs=0.1)
-    assert next(e["rung"] for e in out.record["race"] if e["event"] == "rung") == 0
+    assert out.record.test.log_likelihood == pytest.approx(exact, abs=0.1)
+    assert next(e.rung for e in out.record.race if e.event == "rung") == 0
 
 
 def test_grown_rungs_begin_where_the_shallower_one_ended():
@@ -110,7 +111,7 @@ def test_growth_ends_where_layers_gain_less_than_the_margin():
         banana(), **{**SMALL, "seeds": 1, "fronts": ("marginals",), "depths": (1, 2, 4), "margin": 5.0}
     )
     assert [r.depth for r in out.rungs if r.results] == [1, 2]
-    assert any("the last layers gained" in e.get("why", "") for e in out.record["race"])
+    assert any("the last layers gained" in e.why for e in out.record.race)
 
 
 def test_a_family_is_a_value_with_its_own_settings():
@@ -120,7 +121,7 @@ def test_a_family_is_a_value_with_its_own_settings():
     )
     trained = out.rungs[-1]
     assert trained.name == "wide on gaussian, 1 layer"
-    assert out.record["config"]["families"] == ["wide"]
+    assert out.record.config["families"] == ["wide"]
     assert "activation='relu'" in repr(trained.flows[0])
 
 
@@ -150,9 +151,9 @@ def test_two_columns_with_very_heavy_tails():
 def test_a_table_without_test_rows():
     out = ladder(banana(), **{**SMALL, "seeds": 1, "depths": (1,), "parts": (0.9, 0.1, 0.0)})
     assert out.flow is not None
-    assert out.record["test"] is None
-    assert out.record["data"]["parts"]["test"] == 0
-    assert sum(out.record["data"]["parts"].values()) == 1200
+    assert out.record.test is None
+    assert out.record.data.parts["test"] == 0
+    assert sum(out.record.data.parts.values()) == 1200
 
 
 def test_the_test_part_has_no_say(monkeypatch, result):
@@ -165,7 +166,7 @@ def test_the_test_part_has_no_say(monkeypatch, result):
     monkeypatch.setattr(_ladder, "prepare", spoiled)
     again = ladder(banana(), **SMALL)
     assert again.choice == result.choice
-    assert again.record["test"]["log_likelihood"] < result.record["test"]["log_likelihood"] - 100
+    assert again.record.test.log_likelihood < result.record.test.log_likelihood - 100
 
 
 def test_lattice_columns_get_noise_in_all_parts_alike_or_none():
@@ -195,7 +196,7 @@ def test_context_and_weights_go_through():
     out = ladder(x, context=c, weights=weights, progress=events.append, **{**SMALL, "depths": (2,)})
     assert out.flow is not None
     told = [event["summary"].get("validation") for event in events if event["stage"] == "rung"]
-    recorded = [rung["validation_log_likelihood"] for rung in out.record["rungs"]]
+    recorded = [rung.validation_log_likelihood for rung in out.record.rungs]
     assert told == [None if v is None else pytest.approx(v, abs=1e-9) for v in recorded]
     with_context = np.asarray(out.flow.log_prob(x, c)).mean()
     wrong = np.asarray(out.flow.log_prob(x, c[::-1])).mean()
@@ -246,10 +247,10 @@ def test_the_seed_that_is_kept_is_best_by_the_weights():
 
 def test_a_time_limit_that_is_too_short_leaves_the_closed_forms():
     out = ladder(banana(), depths=(1, 2, 4), seeds=1, time_limit=0.5)
-    trained = [r["status"] for r in out.record["rungs"] if r["depth"]]
+    trained = [r.status for r in out.record.rungs if r.depth]
     assert set(trained) <= {"not started", "unfinished"}
     assert out.flow is not None
-    assert out.record["rungs"][out.record["decision"]["kept"]]["depth"] == 0
+    assert out.record.rungs[out.record.decision.kept].depth == 0
 
 
 @pytest.mark.parametrize(
@@ -284,10 +285,10 @@ def test_bad_settings_are_one_sentence(settings, words):
 def test_one_family_and_depths_of_numpy_are_taken():
     depths: Any = np.array([2, 1])
     out = ladder(banana(), families="nice", fronts="gaussian", depths=depths, time_limit=0.5)
-    assert out.record["config"]["families"] == ["nice"]
-    assert out.record["config"]["fronts"] == ["gaussian"]
-    assert out.record["config"]["depths"] == [1, 2]
-    assert [type(depth) for depth in out.record["config"]["depths"]] == [int, int]
+    assert out.record.config["families"] == ["nice"]
+    assert out.record.config["fronts"] == ["gaussian"]
+    assert out.record.config["depths"] == [1, 2]
+    assert [type(depth) for depth in out.record.config["depths"]] == [int, int]
 
 
 def test_a_table_is_not_given_weights_that_would_be_ignored():

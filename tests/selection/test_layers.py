@@ -8,11 +8,13 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from shoal import flows
 from shoal.bijections import layers_of
 from shoal.conditioning import cast, summarize
 from shoal.flows import FAMILIES
+from shoal.records.fit import LayersRecord
 from shoal.selection import _ladder
 from shoal.selection._evaluate import Figures
 from shoal.selection._layers import PART, allowed_seconds, layer_record
@@ -40,7 +42,7 @@ def part() -> Part:
     return Part(x, None, None, np.arange(30))
 
 
-def whole(flow: Any, part: Part, seconds: float) -> dict[str, Any]:
+def whole(flow: Any, part: Part, seconds: float) -> LayersRecord:
     return layer_record(flow, part, figures(), seed=0, seconds=seconds, measuring=0.0)
 
 
@@ -58,33 +60,27 @@ def record(flow, part):
 
 def test_the_figures_are_those_of_dense_jacobians(flow, part, record):
     singles = layers_of(flow.bijection)
-    assert [row["name"] for row in record["rows"]] == ["Coupling(Affine)"] * DEPTH
-    assert record["points"] == 30
+    assert [row.name for row in record.rows] == ["Coupling(Affine)"] * DEPTH
+    assert record.points == 30
     with jax.enable_x64(True):
         h = jnp.asarray(part.x)
-        for layer, row in zip(reversed(cast(singles, "float64")), reversed(record["rows"]), strict=True):
+        for layer, row in zip(reversed(cast(singles, "float64")), reversed(record.rows), strict=True):
             h = jax.vmap(lambda v, layer=layer: layer.inverse(v))(h)
             dense = np.asarray(jax.vmap(jax.jacfwd(lambda v, layer=layer: layer.forward(v)))(h))
             kappa = np.linalg.cond(dense)
             tolerance = 1e3 * EPS * kappa.max()
-            np.testing.assert_allclose(row["condition_max"], kappa.max(), rtol=tolerance)
-            np.testing.assert_allclose(row["condition_worst"], kappa[-16:].max(), rtol=tolerance)
-            np.testing.assert_allclose(
-                row["lipschitz"], np.linalg.norm(dense, 2, (1, 2)).max(), rtol=tolerance
-            )
-            np.testing.assert_allclose(row["log_det"], np.linalg.slogdet(dense)[1].mean(), rtol=tolerance)
-    assert all(
-        row["gradient"] > 0 and row["curvature"] > 0 and row["round_trip"] > 0 for row in record["rows"]
-    )
-    assert record["kinds"]["lipschitz"] == "lower_bound"
+            np.testing.assert_allclose(row.condition_max, kappa.max(), rtol=tolerance)
+            np.testing.assert_allclose(row.condition_worst, kappa[-16:].max(), rtol=tolerance)
+            np.testing.assert_allclose(row.lipschitz, np.linalg.norm(dense, 2, (1, 2)).max(), rtol=tolerance)
+            np.testing.assert_allclose(row.log_det, np.linalg.slogdet(dense)[1].mean(), rtol=tolerance)
+    assert all(row.gradient > 0 and row.curvature > 0 and row.round_trip > 0 for row in record.rows)
+    assert record.kinds["lipschitz"] == "lower_bound"
 
 
 def test_without_time_only_what_the_inverse_tells_is_measured(flow, part, record):
-    for row, full in zip(whole(flow, part, 0.0)["rows"], record["rows"], strict=True):
-        assert [row[name] for name in ("round_trip", "gradient", "curvature")] == [None] * 3
-        assert {k: v for k, v in full.items() if row[k] is not None} == {
-            k: v for k, v in row.items() if v is not None
-        }
+    nothing = dict.fromkeys(("round_trip", "gradient", "curvature"))
+    for row, full in zip(whole(flow, part, 0.0).rows, record.rows, strict=True):
+        assert row == replace(full, **nothing)
 
 
 @pytest.mark.parametrize(
@@ -97,7 +93,7 @@ def test_the_time_that_it_may_take(limit: float | None, elapsed: float, seconds:
 
 def test_what_would_take_too_long_is_not_begun(flow, part):
     out = layer_record(flow, part, figures(), seed=0, seconds=4.9, measuring=5 / PART)
-    assert out == {"rows": None, "points": 0, "kinds": {}, "note": "Not measured: out of time."}
+    assert out == LayersRecord(note="Not measured: out of time.")
 
 
 @pytest.mark.usefixtures("unchecked")
@@ -113,5 +109,5 @@ def test_an_interrupt_keeps_the_rest(before: bool, flow, monkeypatch: pytest.Mon
     rung.figures = [one]
     prepared: Any = SimpleNamespace(parts={"validation": None})
     found, interrupted = _ladder._layers(rung, 0, prepared, Clock(None), 0, before, None)
-    assert found["note"] == "Not measured: interrupted."
+    assert found.note == "Not measured: interrupted."
     assert interrupted

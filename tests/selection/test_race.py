@@ -30,7 +30,7 @@ def chain(name: str, *means: float) -> Chain:
 def dropped(*chains: Chain, halving: bool = False, margin: float = 0.05) -> list[str]:
     result = Race([r for c in chains for r in c.rungs], [], Clock(None))
     _drop(list(chains), halving, margin, None, result)
-    assert [result.rungs[e["rung"]].name for e in result.events] == [
+    assert [result.rungs[e.rung].name for e in result.events] == [
         c.rungs[-1].name for c in sorted(chains, key=_last) if c.dropped
     ]
     return [c.dropped for c in chains]

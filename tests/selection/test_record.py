@@ -15,6 +15,6 @@ def test_one_condition_number_but_for_rounding_has_a_histogram(spread: float):
     figures = Figures(np.zeros(5), values, condition, condition, {}, np.zeros(5))
     made = _histogram(figures)
     assert made is not None
-    assert sum(made["counts"]) == 5
-    assert len(made["log10_edges"]) == 41
-    assert np.all(np.diff(made["log10_edges"]) > 0)
+    assert sum(made.counts) == 5
+    assert len(made.log10_edges) == 41
+    assert np.all(np.diff(made.log10_edges) > 0)

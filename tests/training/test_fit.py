@@ -85,8 +85,8 @@ def test_result(plain: FitResult):
     assert plain.best_validation > plain.history[0]["validation"]
     assert plain.seconds >= plain.compile_seconds > 0
     record = plain.to_record()
-    assert record["curve"]["validation"] == [row["validation"] for row in plain.history]
-    assert "flow" not in record
+    assert record.curve.validation == [row["validation"] for row in plain.history]
+    assert not hasattr(record, "flow")
 
 
 @pytest.mark.parametrize("lengths", [[1], [50], [3, 1, 7]], ids=["one", "fifty", "mixed"])

@@ -162,7 +162,7 @@ def test_a_crossed_budget_stops_and_keeps_what_was_within_it():
     assert all(row["action"] is None and row["condition_max"] <= BUDGET for row in before)
     assert f"budget was crossed at step {last['step']}" in result.message
     assert "are kept" in result.message
-    assert result.to_record()["conditioning"]["step"] == [row["step"] for row in result.conditioning]
+    assert result.to_record().conditioning.step == [row["step"] for row in result.conditioning]
 
 
 def test_re_scaling_goes_back_and_halves_the_rate_and_stops_in_the_end():

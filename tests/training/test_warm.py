@@ -58,7 +58,7 @@ def test_optimal_weights_are_returned_as_they_were():
     assert result.first["validation_mean"] == pytest.approx(mean, rel=1e-6)
     assert max(row["validation"] for row in result.history) < result.best_validation
     assert "the given weights are kept" in result.message
-    assert result.to_record()["first_validation"] == result.first_validation
+    assert result.to_record().first_validation == result.first_validation
 
 
 @pytest.mark.parametrize("rate", [5.0, 1e3])

@@ -12,7 +12,8 @@ from shoal.advice import _lines as lines
 from shoal.advice._columns_lines import column_lines
 from shoal.advice._line import Line
 from shoal.advice._measure import measure
-from shoal.advice._run import read_run, run_lines, run_table
+from shoal.advice._run import run_lines, run_table
+from shoal.records import RECORD, FitRecord, read_run
 from shoal.tables import Table, as_table, read_table
 
 DTYPES = ("float32", "float64")
@@ -124,7 +125,7 @@ def advise(
     return Advice(tuple(said), names, kind, found.names, drop, found.condition, float(max_condition))
 
 
-def _table(data: Any, columns: Any, context: Any, weights: Any) -> tuple[Table, dict[str, Any] | None]:
+def _table(data: Any, columns: Any, context: Any, weights: Any) -> tuple[Table, FitRecord | None]:
     """The table to measure, and the record of the ladder if the data are a finished one."""
     if isinstance(data, str | os.PathLike):
         path = Path(data)
@@ -137,6 +138,10 @@ def _table(data: Any, columns: Any, context: Any, weights: Any) -> tuple[Table, 
             return read, None
         _no_roles(columns, context, weights)
         record = read_run(path)
+        if record is None:
+            raise InputError(
+                f"{path} holds no run: there is no {RECORD} in it; name a folder that `shoal fit` made, or a table."
+            )
         return run_table(record, str(path)), record
     if hasattr(data, "prepared") and hasattr(data, "record"):
         _no_roles(columns, context, weights)

@@ -6,14 +6,12 @@ natural logarithm, so the two cancel. Classes are abstract or final.
 """
 
 import abc
-from typing import Literal, TypeAlias
 
 import equinox as eqx
 import jax
 
+from shoal._names import Direction as Direction
 from shoal._types import Batch, Context, ContextBatch, Scalar, Vector
-
-Direction: TypeAlias = Literal["forward", "inverse"]
 
 
 class AbstractBijection(eqx.Module):

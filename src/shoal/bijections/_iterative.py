@@ -13,10 +13,10 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from shoal._names import Direction
 from shoal._types import Array, Batch, Context, ContextBatch, Int, Scalar, Vector
 from shoal.bijections._base import (
     AbstractBijection,
-    Direction,
     check_input,
     layer_name,
     layers_of,

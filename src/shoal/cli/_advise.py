@@ -72,7 +72,7 @@ def advise(
             )
         found = shoal.advise(source, max_condition=max_condition, dtype=kind)
         table = _source(data)
-        command = None if table is None else _confirm(found, str(table), named)
+        command = None if table is None else _confirm(found, table, named)
         if as_json:
             record = {**found.to_record(), "source": str(data), "command": command}
             typer.echo(json.dumps(shoal.records.to_plain(record), ensure_ascii=False))
@@ -91,15 +91,12 @@ def _print(found: Any, command: str | None) -> None:
         console.print(f"\nTo confirm: {command}", markup=False, highlight=False, soft_wrap=True)
 
 
-def _source(data: Path) -> Path | None:
-    """The table: DATA itself, or the one that the run says it was fitted to."""
+def _source(data: Path) -> str | None:
+    """The table: DATA itself, or the one that the run says it was fitted to by `shoal fit`."""
     if not data.is_dir():
-        return data
-    config = data / "config.json"
-    if not config.is_file():
-        return None
-    source = shoal.records.read_record(config).get("data")
-    return None if source is None else Path(source)
+        return str(data)
+    record = shoal.records.read_run(data)
+    return record.data.source if record is not None and record.run else None
 
 
 def _confirm(found: Any, data: str, named: dict[str, tuple[str, ...]]) -> str:

@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from msgspec.structs import replace
 
 import shoal
 
 from .._errors import InputError
+from ..records import AuditRecord
 from ._audit_object import OBJECT, find_object, object_points
 from ._audit_run import HEALTHY, own_limit, run_points
 from ._audit_summary import print_audit, shown_audit
@@ -81,10 +83,9 @@ def audit(
         if data is not None and not data.exists():
             raise InputError(f"{data} does not exist; name a CSV, Parquet, NPY or NPZ file.")
         is_object = OBJECT.fullmatch(target) and not Path(target).exists()
-        own = HEALTHY if is_object else own_limit(Path(target))
         options = {
             "attack_radius": attack,
-            "max_condition": own if max_condition is None else max_condition,
+            "max_condition": max_condition or (HEALTHY if is_object else own_limit(Path(target))),
             "max_round_trip": max_round_trip,
             "seed": seed,
         }
@@ -94,11 +95,11 @@ def audit(
             if context is not None:
                 raise InputError("--context goes with MODULE:OBJECT; a run knows its own context columns.")
             found, record = _audited_run(Path(target), data, points, options)
-        record |= {"target": target, "command": _command(given)}
+        record = replace(record, target=target, command=_command(given))
         if parquet is not None:
             _write_parquet(found, parquet)
         if output is not None:
-            shoal.report.write_audit(record, output)
+            shoal.report.write_report(record, output)
         print_audit(record)
         for path, what in ((output, "The report lies at"), (parquet, "The points are in")):
             if path is not None:
@@ -112,14 +113,14 @@ def audit(
 
 def _audited_run(
     run: Path, data: Path | None, points: int, options: dict[str, Any]
-) -> tuple[Any, dict[str, Any]]:
+) -> tuple[Any, AuditRecord]:
     with run_points(run, data, points, options["seed"]) as (flow, x, context, about):
         return _measured(flow, x, {"context": context, **options}, about)
 
 
 def _audited_object(
     target: str, data: Path | None, context: str | None, points: int, options: dict[str, Any]
-) -> tuple[Any, dict[str, Any]]:
+) -> tuple[Any, AuditRecord]:
     if data is None:
         raise InputError(f"{target} needs DATA: a table of the points at which it is audited.")
     x, c, about = object_points(data, context, points, options["seed"])
@@ -127,9 +128,7 @@ def _audited_object(
     return _measured(whole, x, {"context": c, **arguments, **options}, about)
 
 
-def _measured(
-    whole: Any, x: Any, options: dict[str, Any], about: dict[str, Any]
-) -> tuple[Any, dict[str, Any]]:
+def _measured(whole: Any, x: Any, options: dict[str, Any], about: dict[str, Any]) -> tuple[Any, AuditRecord]:
     """The audit and its record; what the map itself says it can not do is one sentence."""
     try:
         with shown_audit(len(x), x.shape[1]):
@@ -139,11 +138,9 @@ def _measured(
     except (ValueError, TypeError, AttributeError, RuntimeError) as error:  # NotImplementedError is the last
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(f"The map can not be audited on these points: {reason}") from error
-    record = found.to_record() | about
-    rows = record.pop("row_numbers", None)
-    if rows is not None:
-        record["shown"]["rows"] = [int(rows[i]) for i in record["shown"]["rows"]]
-    return found, record
+    record, rows = found.to_record(), about.pop("row_numbers", None)
+    shown = record.shown if rows is None else replace(record.shown, rows=[rows[i] for i in record.shown.rows])
+    return found, replace(record, shown=shown, **about)
 
 
 def _check_outputs(output: Path | None, parquet: Path | None, data: Path | None, *, overwrite: bool) -> None:
@@ -173,12 +170,10 @@ def _write_parquet(found: Any, path: Path) -> None:
         shoal.records.write_bytes(data.getvalue(), place)
 
 
-def _nothing_measured(record: dict[str, Any]) -> bool:
+def _nothing_measured(record: AuditRecord) -> bool:
     """No singular value at any point, and no round trip of any set in any precision, is finite."""
-    trips = [trip for by in record["round_trips"].values() for trip in by.values()]
-    return "median" not in record["spectrum"] and all(
-        t["failed"] or t["nonfinite"] == t["points"] for t in trips
-    )
+    trips = [trip for by in record.round_trips.values() for trip in by.values()]
+    return not record.spectrum.median and all(t.failed or t.nonfinite == t.points for t in trips)
 
 
 def _command(given: dict[str, Any]) -> str:

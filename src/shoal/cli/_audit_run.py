@@ -1,6 +1,5 @@
 """What `shoal audit RUN` audits: the flow of a run, at rows of a table or at samples of its own."""
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,12 +14,10 @@ HEALTHY = 1e4  # the largest κ of a healthy flow, where nothing else is said
 
 
 def own_limit(run: Path) -> float:
-    """The largest κ that the run was chosen with; `HEALTHY` where it does not say."""
-    try:
-        given = json.loads((run / "config.json").read_text(encoding="utf-8")).get("max_condition")
-    except (OSError, ValueError, AttributeError):
-        return HEALTHY
-    return float(given) if isinstance(given, int | float) and given >= 1 else HEALTHY
+    """The largest κ that the run was chosen with; `HEALTHY` for a model that the ladder did not make."""
+    record = shoal.records.read_run(run)
+    limit = None if record is None else record.decision.max_condition
+    return HEALTHY if limit is None else limit
 
 
 @contextmanager

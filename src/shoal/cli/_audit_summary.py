@@ -2,20 +2,15 @@
 
 import math
 from contextlib import AbstractContextManager
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+from ..records import AuditRecord
+from ..records.audit import Trip
+from ..records.figures import kind_words
 from ._console import sized, spinner
 
-KINDS = {
-    "exact": "exact",
-    "lower_bound": "lower bound",
-    "upper_bound": "upper bound",
-    "estimate": "estimate",
-    "unresolved": "unresolved",
-}
 MOST = 24  # layers that the terminal lists; the report and --parquet have all
 COLUMNS = {
     "condition_median": "κ median", "condition_q99": "κ 99 %", "condition_max": "κ max", "lipschitz": "Lip, at least",
@@ -24,22 +19,22 @@ COLUMNS = {
 }  # fmt: skip
 
 
-def print_audit(record: dict[str, Any], console: Console | None = None) -> None:
+def print_audit(record: AuditRecord, console: Console | None = None) -> None:
     """Prints the tables of an audit's record, the figures in one line each, and the verdict."""
     console = sized(console)
     console.print(layers_table(record))
     console.print(trips_table(record))
-    for line in (*figures(record), record.get("note") or "", record["diagnosis"]["sentence"]):
+    for line in (*figures(record), record.note, record.diagnosis.sentence):
         if line:
             console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def layers_table(record: dict[str, Any]) -> Table:
+def layers_table(record: AuditRecord) -> Table:
     """One row for each layer, in forward order; beyond `MOST` the worst conditioned ones."""
-    layers, worst = record["layers"], record["diagnosis"]["worst_layer"]
+    layers, worst = record.layers, record.diagnosis.worst_layer
     shown = list(range(len(layers)))
     if len(layers) > MOST:
-        badness = [_badness(row["condition_worst"]) for row in layers]
+        badness = [_badness(row.condition_worst) for row in layers]
         shown = sorted(sorted(shown, key=lambda i: (i != worst, -badness[i]))[:MOST])
     title = "Layers, latent to data" + (f" (the {MOST} worst of {len(layers)})" if len(layers) > MOST else "")
     table = Table(title=title, title_justify="left")
@@ -48,15 +43,15 @@ def layers_table(record: dict[str, Any]) -> Table:
     for i in shown:
         table.add_row(
             "worst" if i == worst else "",
-            f"{i} {layers[i]['name']}",
-            *(number(layers[i][key]) for key in COLUMNS),
+            f"{i} {layers[i].name}",
+            *(number(getattr(layers[i], key)) for key in COLUMNS),
         )
     return table
 
 
-def trips_table(record: dict[str, Any]) -> Table:
+def trips_table(record: AuditRecord) -> Table:
     """The largest error of every set in every precision; predicted (u κ |start|) in brackets."""
-    sets = record["round_trips"]
+    sets = record.round_trips
     precisions = list(dict.fromkeys(p for by in sets.values() for p in by))
     table = Table(title="Round trips: largest error (predicted)", title_justify="left")
     for name in ("points", *precisions):
@@ -66,27 +61,25 @@ def trips_table(record: dict[str, Any]) -> Table:
     return table
 
 
-def figures(record: dict[str, Any]) -> list[str]:
+def figures(record: AuditRecord) -> list[str]:
     """Condition numbers, both ends and log-dets, each with its kind."""
-    kappa, bands, kinds = record["condition"], record["spectrum"], record["kinds"]
-    lost = kappa["unresolved"]
+    kappa, bands, kinds = record.condition, record.spectrum, record.kinds
+    lost = kappa.unresolved
     lines = [
-        f"κ median {number(kappa['median'])}, 99 % {number(kappa['q99'])}, max {number(kappa['max'])} "
-        f"({KINDS[kinds['condition_numbers']]}" + (f": at {lost} points above 1/eps)" if lost else ")")
+        f"κ median {number(kappa.median)}, 99 % {number(kappa.q99)}, max {number(kappa.max)} "
+        f"({kind_words(kinds['condition_numbers'])}" + (f": at {lost} points above 1/eps)" if lost else ")")
     ]
-    if "max" in bands:
-        largest, smallest = (KINDS[kinds[name]] for name in ("sigma_max", "sigma_min"))
-        lines[0] += (
-            f"; σ max {number(bands['max'][0])} ({largest}), σ min {number(bands['min'][-1])} ({smallest})"
-        )
-    gap = record["log_det_gap"]
+    if bands.max:
+        largest, smallest = (kind_words(kinds[name]) for name in ("sigma_max", "sigma_min"))
+        lines[0] += f"; σ max {number(bands.max[0])} ({largest}), σ min {number(bands.min[-1])} ({smallest})"
+    gap = record.log_det_gap
     if gap is not None:
         lines.append(f"log|det|: own, slogdet and sum of logs agree to {number(gap)}.")
-    if record["attack"] is not None:
-        found = record["attack"]
+    found = record.attack
+    if found is not None:
         lines.append(
-            f"Attack within {found['radius']:g}: round trip {number(found['start_error'])} -> {number(found['error'])}, "
-            f"stretch {number(found['start_stretch'])} -> {number(found['stretch'])} (lower bound)."
+            f"Attack within {found.radius:g}: round trip {number(found.start_error)} -> {number(found.error)}, "
+            f"stretch {number(found.start_stretch)} -> {number(found.stretch)} (lower bound)."
         )
     return lines
 
@@ -96,19 +89,19 @@ def shown_audit(points: int, size: int, console: Console | None = None) -> Abstr
     return spinner(f"auditing {points} points of {size} coordinates", line=True, console=console)
 
 
-def number(value: Any) -> str:
+def number(value: float | None) -> str:
     """Three digits; what is not finite is named."""
     if value is None:
         return ""
     return f"{value:.3g}" if math.isfinite(value) else "not finite"
 
 
-def _trip(trip: dict[str, Any]) -> str:
-    if trip["failed"]:
+def _trip(trip: Trip) -> str:
+    if trip.failed:
         return "not run"
-    guess = "" if trip["predicted"] is None else f" ({trip['predicted']:.1g})"
-    lost = trip["nonfinite"]
-    return (f"not finite: {lost} of {trip['points']}" if lost else f"{trip['max']:.2g}") + guess
+    guess = "" if trip.predicted is None else f" ({trip.predicted:.1g})"
+    lost = trip.nonfinite
+    return (f"not finite: {lost} of {trip.points}" if lost else f"{trip.max:.2g}") + guess
 
 
 def _badness(kappa: float) -> float:

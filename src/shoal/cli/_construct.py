@@ -11,10 +11,13 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
+from msgspec.structs import replace
 
 import shoal
 
 from .._errors import InputError
+from ..records import ConstructionRecord
+from ._artifacts import write_page
 from ._console import spinner
 from ._construct_summary import print_construction
 from ._exit import exit_codes
@@ -75,7 +78,7 @@ def construct(
         )
         _check_width(table, str(samples))
         config = _config(given, named, weight)
-        with claimed(places, config, lambda before: [], resume=False):
+        with claimed(places, config):
             try:
                 with (
                     _interruptible(),
@@ -83,9 +86,9 @@ def construct(
                     spinner(f"constructing from {table.rows:,d} rows of {len(table.names)} columns"),
                 ):
                     record = _constructed(table, epsilon, kind, seed, places.unfinished)
-                record |= {"config": config, "seed": seed, "command": _command(given)}
+                record = replace(record, config=config, seed=seed, command=_command(given))
                 shoal.records.write_record(record, places.unfinished / "certificate.json")
-                _write_report(record, places.unfinished / "report.html")
+                write_page(record, places.unfinished / "report.html")
                 print_construction(record)
                 publish(places)
             except BaseException:
@@ -96,7 +99,7 @@ def construct(
 
 def _constructed(
     table: Any, epsilon: float, precision: Literal["float64", "float32"], seed: int, folder: Path
-) -> dict[str, Any]:
+) -> ConstructionRecord:
     """Saves the model and returns the record."""
     import jax  # here and not above: `shoal --help` must not wait for it
 
@@ -112,13 +115,8 @@ def _constructed(
     record = shoal.universal.construction_record(
         made, table.values, weights=table.weights, columns=table.names, seed=seed
     )
-    about = {
-        "source": str(table.source),
-        "rows": table.rows,
-        "seconds": seconds,
-        "versions": shoal.records.system_info(PACKAGES),
-    }
-    return record | about
+    versions = shoal.records.system_info(PACKAGES)
+    return replace(record, source=str(table.source), rows=table.rows, seconds=seconds, versions=versions)
 
 
 def _with_columns(flow: Any, names: tuple[str, ...]) -> Any:
@@ -130,14 +128,6 @@ def _with_columns(flow: Any, names: tuple[str, ...]) -> Any:
         key = jax.random.wrap_key_data(flow.noise.words)
         return distributions.Padded(flow.joint, flow.padding, columns=names, key=key)
     return distributions.Flow(flow.base, flow.bijection, columns=names)
-
-
-def _write_report(record: dict[str, Any], path: Path) -> None:
-    """A report that can not be made is told on stderr and keeps nothing else back."""
-    try:
-        shoal.report.write_construction(record, path)
-    except InputError as error:
-        typer.echo(f"No report was written: {error}", err=True)
 
 
 def _check_width(table: Any, label: str) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
+from msgspec.structs import replace
 
 import shoal
 
@@ -79,8 +80,9 @@ def factor(
                 "first": first,
                 "kept": kept,
             }
-            record = made.to_record() | {"source": str(matrix), "command": _command(named, frontier)}
-            shoal.report.write_factorization_report(record, report, found and found.to_record())
+            about = {"source": str(matrix), "command": _command(named, frontier)}
+            rows = found and found.to_record()
+            shoal.report.write_report(replace(made.to_record(), frontier=rows, **about), report)
         print_factorization(made, found)
         if output is not None:
             typer.echo(f"The factors are in {output}")

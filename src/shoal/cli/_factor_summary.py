@@ -7,6 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from ..records import FactorizationRecord
 from ._console import sized
 
 
@@ -19,18 +20,16 @@ def print_factorization(made: Any, found: Any | None, console: Console | None = 
     console.print(figures(made), markup=False, highlight=False, soft_wrap=True)
 
 
-def layers_table(record: dict[str, Any]) -> Table:
+def layers_table(record: FactorizationRecord) -> Table:
     """One row for each layer, from left to right."""
-    size, count = record["size"], len(record["layers"])
+    size, count = record.size, len(record.layers)
     table = Table(title=f"T ({size} x {size}) as {count} layers, the last acts first", title_justify="left")
     for name in ("layer", "kind", "block norm", "log-scales", "condition"):
         table.add_column(name, justify="left" if name == "kind" else "right")
-    for place, layer in enumerate(record["layers"], 1):
-        low, high = layer["log_scale_range"]
-        scales = "additive" if layer["additive"] else f"{low:.3g} ... {high:.3g}"
-        table.add_row(
-            str(place), layer["kind"], f"{layer['block_norm']:.4g}", scales, f"{layer['condition']:.4g}"
-        )
+    for place, layer in enumerate(record.layers, 1):
+        low, high = layer.log_scale_range
+        scales = "additive" if layer.additive else f"{low:.3g} ... {high:.3g}"
+        table.add_row(str(place), layer.kind, f"{layer.block_norm:.4g}", scales, f"{layer.condition:.4g}")
     return table
 
 
@@ -49,7 +48,7 @@ def frontier_table(found: Any, shown: int) -> Table:
             str(row.layers),
             f"{row.condition:.4g}",
             f"{row.lower_bound:.4g}",
-            f"{row.residual.float64:.1e}",
+            f"{row.residual_float64:.1e}",
             route,
             f"{row.seconds:.1f}",
         )

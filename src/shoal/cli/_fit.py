@@ -11,7 +11,7 @@ import typer
 import shoal
 
 from .._errors import InputError, NumericalFailure
-from .._families import FAMILY_NAMES, FRONT_NAMES
+from .._names import FAMILY_NAMES, FRONT_NAMES
 from ._artifacts import write_run
 from ._exit import INTERRUPTED, NUMERICAL_FAILURE, exit_codes, stop
 from ._precision import float64
@@ -122,7 +122,7 @@ def fit(
             weights=settings.weights,
             command=_command(given, COLUMN_OPTIONS),
         )
-        with claimed(places, settings.to_config(), settings.differences, resume=resume) as new:
+        with claimed(places, settings, settings.differences, resume=resume) as new:
             _train(
                 table, settings, places, began, new=new, resume=resume, quiet=quiet, command=_command(given)
             )
@@ -167,7 +167,7 @@ def _train(
                 resume=resume and not new,
                 progress=progress,
             )
-            record = write_run(result, folder, command)
+            record = write_run(result, folder, places.label, command)
     except InputError:
         if new and not _has_checkpoints(places):
             discard(places)
@@ -180,7 +180,7 @@ def _train(
             f"Interrupted: {_kept(places, result)}; go on with the same command and --resume.", INTERRUPTED
         )
     if result.failed or result.flow is None:
-        if all(rung.get("status") in OUT_OF_TIME for rung in record["rungs"]):
+        if all(rung.status in OUT_OF_TIME for rung in record.rungs):
             raise stop(
                 f"Out of time: no flow is kept, {_kept(places, result)}; go on with the same command, a longer "
                 "--time-limit and --resume.",

@@ -5,17 +5,16 @@ renamed to `RUN` when it is complete. With `--overwrite` the new run is complete
 renamed to `RUN.replaced`, the new one to `RUN`, and the old one deleted: at every moment a complete run is there.
 """
 
-import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from .._errors import InputError
-from ..records import held, sync_folder
+from ..records import Record, held, sync_folder, write_record
 
 LOCK = ".lock"
 MARKS = ("record.json", "config.json", "model.json")  # a folder with one of these holds a run
@@ -76,15 +75,21 @@ def check_places(places: Places, *, overwrite: bool, resume: bool, resumable: bo
 
 
 @contextmanager
-def claimed(places: Places, config: dict[str, Any], differences: Any, *, resume: bool) -> Iterator[bool]:
+def claimed(
+    places: Places,
+    config: Record | dict[str, Any],
+    differences: Callable[[Path], list[str]] | None = None,
+    *,
+    resume: bool = False,
+) -> Iterator[bool]:
     """Holds the unfinished folder for this process: a new one with `config`, or the one to resume.
 
-    **Arguments:** `differences`: from an earlier config to the options that differ.
+    **Arguments:** `differences`: from the file of an earlier config to the options that differ; not for a new folder.
 
     **Yields:** whether the folder is new.
     """
     new = not (resume and places.unfinished.exists())
-    if not new:
+    if not new and differences is not None:
         _check_config(places, differences)
     elif places.unfinished.exists():
         with _locked(places):
@@ -95,9 +100,7 @@ def claimed(places: Places, config: dict[str, Any], differences: Any, *, resume:
         raise InputError(f"--out {places.label} can not be made: {error.strerror or error}.") from error
     with _locked(places):
         if new:
-            (places.unfinished / "config.json").write_text(
-                json.dumps(config, indent=1) + "\n", encoding="utf-8"
-            )
+            write_record(config, places.unfinished / "config.json")
         yield new
 
 
@@ -156,13 +159,12 @@ def _holds_a_run(folder: Path, marks: tuple[str, ...] = MARKS) -> bool:
     return not found or not found.isdisjoint(marks)
 
 
-def _check_config(places: Places, differences: Any) -> None:
+def _check_config(places: Places, differences: Callable[[Path], list[str]]) -> None:
     path = places.unfinished / "config.json"
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        different = differences(path)
+    except InputError as error:
         raise InputError(f"{path} can not be read; start again by --overwrite.") from error
-    different = differences(config if isinstance(config, dict) else {})
     if different:
         raise InputError(
             f"The run in {places.label}.unfinished was started with other {', '.join(different)}; resume with the same "

@@ -1,11 +1,11 @@
 """`FitSettings`: what `shoal fit` was asked to do, checked, and as `config.json` holds it."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from .._families import FAMILY_NAMES, FRONT_NAMES
+from .._names import FAMILY_NAMES, FRONT_NAMES
+from ..records import Record, read_record
 from ._parse import (
     check_above,
     check_at_least,
@@ -26,8 +26,7 @@ FREE = (
 )  # may differ when a run is resumed: neither changes what is computed in an epoch
 
 
-@dataclass(frozen=True)
-class FitSettings:
+class FitSettings(Record, frozen=True, kw_only=True, tag="fit settings"):
     """The settings of one run; each field is named as its option."""
 
     data: str
@@ -55,18 +54,13 @@ class FitSettings:
     weight_decay: float | None
     dtype: Literal["float32", "float64"]
 
-    def to_config(self) -> dict[str, Any]:
-        """The settings as `config.json` holds them."""
-        plain = {
-            name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()
-        }
-        return {"format": 1, "command": "fit", **plain}
-
-    def differences(self, config: dict[str, Any]) -> list[str]:
-        """The options in which `config`, of an earlier run, differs."""
-        now = self.to_config()
-        names = [field.name for field in fields(self) if field.name not in FREE]
-        return [f"--{name.replace('_', '-')}" for name in names if now[name] != config.get(name)]
+    def differences(self, config: Path) -> list[str]:
+        """The options in which `config`, the file of an earlier run, differs."""
+        earlier = read_record(config, FitSettings)
+        names = [name for name in self.__struct_fields__ if name not in FREE]
+        return [
+            f"--{name.replace('_', '-')}" for name in names if getattr(self, name) != getattr(earlier, name)
+        ]
 
 
 def _optional(check: Callable[..., Any], value: Any, *words: Any) -> Any:

@@ -1,16 +1,12 @@
 """Conditioning of maps: exact spectra, condition numbers, round trips, in a stated precision."""
 
-from shoal.conditioning._attack import Attack as Attack
 from shoal.conditioning._attack import attack as attack
 from shoal.conditioning._audit import audit as audit
-from shoal.conditioning._dense import ConditionSummary as ConditionSummary
 from shoal.conditioning._dense import condition_numbers as condition_numbers
 from shoal.conditioning._dense import inverse_singular_values as inverse_singular_values
 from shoal.conditioning._dense import order_statistics as order_statistics
 from shoal.conditioning._dense import singular_values as singular_values
 from shoal.conditioning._dense import summarize as summarize
-from shoal.conditioning._diagnosis import Diagnosis as Diagnosis
-from shoal.conditioning._first_nonfinite import NonFinite as NonFinite
 from shoal.conditioning._first_nonfinite import first_nonfinite as first_nonfinite
 from shoal.conditioning._jax_map import JaxMap as JaxMap
 from shoal.conditioning._jax_map import from_bijection as from_bijection
@@ -29,7 +25,6 @@ from shoal.conditioning._precision import cast as cast
 from shoal.conditioning._precision import compute as compute
 from shoal.conditioning._precision import resolved as resolved
 from shoal.conditioning._precision import unit_roundoff as unit_roundoff
-from shoal.conditioning._profile import LayerProfile as LayerProfile
 from shoal.conditioning._profile import Profile as Profile
 from shoal.conditioning._profile import layer_kinds as layer_kinds
 from shoal.conditioning._profile import profile as profile
@@ -37,12 +32,9 @@ from shoal.conditioning._profile import profile_points as profile_points
 from shoal.conditioning._reach import doubled as doubled
 from shoal.conditioning._reach import growth as growth
 from shoal.conditioning._result import Audit as Audit
-from shoal.conditioning._roundtrip import RoundTripSummary as RoundTripSummary
 from shoal.conditioning._roundtrip import round_trip as round_trip
 from shoal.conditioning._roundtrip import summarize_round_trip as summarize_round_trip
-from shoal.conditioning._spectrum import Kind as Kind
 from shoal.conditioning._spectrum import LogDets as LogDets
 from shoal.conditioning._spectrum import Spectrum as Spectrum
 from shoal.conditioning._spectrum import spectrum as spectrum
-from shoal.conditioning._trips import Trip as Trip
 from shoal.conditioning._units import unit_scale as unit_scale

@@ -4,39 +4,15 @@ In exact arithmetic a round trip is the identity and has no gradient; what it lo
 the search climbs log |J(p) v|, v the leading right singular vector, renewed by a power step at every iteration.
 """
 
-from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 
+from shoal._names import Precision, Way
 from shoal._scalars import FloatArray
 from shoal.conditioning._map import AbstractMap
-from shoal.conditioning._precision import Precision
-from shoal.conditioning._roundtrip import Way, round_trip
-
-
-@dataclass(frozen=True)
-class Attack:
-    """The worst point found, where it started, and what both lose in a round trip in `precision`.
-
-    `stretch`: |J v| of the map away from the point at the end, a lower bound of its Lipschitz constant there. `error`
-    is NaN where the point does not come back finite: the strongest break there is.
-    """
-
-    start: FloatArray  # (n,)
-    point: FloatArray  # (n,)
-    radius: float
-    start_error: float
-    error: float
-    start_stretch: float
-    stretch: float
-    way: Way
-    precision: Precision
-
-    def to_record(self) -> dict[str, Any]:
-        """The fields as a dict, points as lists."""
-        return {**asdict(self), "start": self.start.tolist(), "point": self.point.tolist()}
+from shoal.conditioning._roundtrip import round_trip
+from shoal.records.audit import Attack
 
 
 def attack(
@@ -90,7 +66,7 @@ def attack(
     best_stretch = np.where(np.isfinite(best_stretch), best_stretch, found)
     i = int(np.argmax(_rank(best_error)))
     return Attack(
-        start[i], best[i], float(radius), float(first_error[i]), float(best_error[i]),
+        start[i].tolist(), best[i].tolist(), float(radius), float(first_error[i]), float(best_error[i]),
         float(np.exp(found[i])), float(np.exp(best_stretch[i])), way, precision,
     )  # fmt: skip
 

@@ -1,36 +1,38 @@
 """`audit`: everything that this package measures, for one map at given points, and what it amounts to."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import numpy as np
 
+from shoal._names import Direction, Precision, Way
 from shoal._scalars import FloatArray
 from shoal._types import ArrayLike
-from shoal.bijections import Direction
 from shoal.conditioning._attack import attack
 from shoal.conditioning._dense import order_statistics
 from shoal.conditioning._diagnosis import diagnose, effective_rank
-from shoal.conditioning._first_nonfinite import NonFinite, first_nonfinite
+from shoal.conditioning._first_nonfinite import first_nonfinite
 from shoal.conditioning._inputs import as_map, as_points
 from shoal.conditioning._jax_map import JaxMap
 from shoal.conditioning._lipschitz import lipschitz_bounds
 from shoal.conditioning._map import AbstractMap
-from shoal.conditioning._precision import Precision, unit_roundoff
-from shoal.conditioning._profile import WORST, LayerProfile, Profile, profile, profile_points
-from shoal.conditioning._reach import Reach, reach
+from shoal.conditioning._precision import unit_roundoff
+from shoal.conditioning._profile import WORST, Profile, profile, profile_points
+from shoal.conditioning._reach import reach
 from shoal.conditioning._result import Audit
-from shoal.conditioning._roundtrip import Way, round_trip
+from shoal.conditioning._roundtrip import round_trip
 from shoal.conditioning._spectrum import DENSE, Spectrum, spectrum
 from shoal.conditioning._trips import (
-    Trip,
     all_precisions,
     data_sets,
     latent_sets,
     measured_trip,
 )
 from shoal.conditioning._units import checked_scale, unit_scale
+from shoal.records.audit import NonFinite, Reach, Trip
+from shoal.records.figures import LayerProfile
 
 TRIPS = 240  # points of a round-trip set, beside the worst ones
 PREDICTED = 64  # points at which a set's kappa is measured
@@ -271,7 +273,7 @@ def _bounded(
         return rows
     bounds = lipschitz_bounds(map.bijection, finite.min(axis=0), finite.max(axis=0))
     return tuple(
-        replace(r, lipschitz_bound=b.forward, inverse_lipschitz_bound=b.inverse)
+        msgspec.structs.replace(r, lipschitz_bound=b.forward, inverse_lipschitz_bound=b.inverse)
         for r, b in zip(rows, bounds, strict=True)
     )
 

@@ -6,29 +6,15 @@ the matrix is singular to that precision: it is counted as `unresolved`, not quo
 
 import os
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 
+from shoal._names import Precision
 from shoal._scalars import FloatArray
-from shoal.conditioning._precision import Precision, resolved
+from shoal.conditioning._precision import resolved
+from shoal.records.figures import ConditionSummary
 
 _LARGE = 1 << 22  # rows x n^3 from which on decompositions run side by side
-
-
-@dataclass(frozen=True)
-class ConditionSummary:
-    """Median, 99 % quantile, maximum over points; the `unresolved` ones have kappa > 1/eps or NaN, and count as inf."""
-
-    median: float
-    q99: float
-    max: float
-    unresolved: int
-
-    def to_record(self) -> dict[str, Any]:
-        """The four figures as a dict."""
-        return asdict(self)
 
 
 def singular_values(jacobian: FloatArray) -> FloatArray:

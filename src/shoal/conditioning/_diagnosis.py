@@ -1,39 +1,14 @@
 """What the figures of an audit amount to: healthy or not, the layer at fault, the cause in one sentence."""
 
-from dataclasses import asdict, dataclass
-from typing import Any, Literal, TypeAlias
-
 import numpy as np
 
 from shoal._scalars import FloatArray
-from shoal.conditioning._first_nonfinite import NonFinite
-from shoal.conditioning._profile import LayerProfile
-from shoal.conditioning._reach import DOUBLED, Reach
+from shoal.conditioning._reach import DOUBLED
+from shoal.records.audit import Diagnosis, NonFinite, Reach
+from shoal.records.figures import LayerProfile
 
-Cause: TypeAlias = Literal["none", "layer", "product", "data", "non-finite", "inverse", "runaway"]
 DISAGREE = 1e3  # times u kappa |start| in float64, above which a round trip is no round-off: dimension, depth, curvature
 DEGENERATE = 1e8  # condition of the data's correlation matrix above which its columns count as dependent
-
-
-@dataclass(frozen=True)
-class Diagnosis:
-    """`healthy`; `worst_layer` (forward order, from 0; None for a healthy map, and where no layer is at fault); `cause`;
-    one `sentence` for people.
-
-    Causes: `layer`: one layer carries most of log kappa; `product`: many mild layers multiply; `data`: the points lie
-    near a flat of fewer dimensions, which any flow must follow; `non-finite`: a layer leaves the floating-point range;
-    `inverse`: the two directions disagree in float64, so one is not the inverse of the other; `runaway`: the map is
-    mild at the median row, and points twice as far out are driven out by more than 2^24, which float32 can not hold.
-    """
-
-    healthy: bool
-    worst_layer: int | None
-    cause: Cause
-    sentence: str
-
-    def to_record(self) -> dict[str, Any]:
-        """The fields as a dict."""
-        return asdict(self)
 
 
 def effective_rank(x: FloatArray) -> tuple[int, float]:
@@ -148,5 +123,5 @@ def _or(nonfinite: NonFinite | None, worst: int) -> int:
 
 
 def _worst_trip(rows: tuple[LayerProfile, ...]) -> int:
-    trips = np.array([r.round_trip for r in rows])
+    trips = np.array([r.round_trip for r in rows], np.float64)
     return int(np.argmax(np.where(np.isnan(trips), np.inf, trips)))

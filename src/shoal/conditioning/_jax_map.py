@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from shoal._compiling import quickly
+from shoal._names import Precision
 from shoal._scalars import FloatArray
 from shoal._types import Array
 from shoal.bijections import (
@@ -27,7 +28,7 @@ from shoal.bijections import (
     rolled,
 )
 from shoal.conditioning._map import FEWEST, AbstractMap, MapView, Quantity
-from shoal.conditioning._precision import Precision, compute
+from shoal.conditioning._precision import compute
 from shoal.conditioning._push import jacobian_of
 
 SHARED = (

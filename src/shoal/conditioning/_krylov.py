@@ -13,10 +13,10 @@ from typing import ClassVar
 
 import numpy as np
 
+from shoal._names import Precision
 from shoal._scalars import FloatArray, IntArray
 from shoal.conditioning._bidiagonal import largest_singular_value
 from shoal.conditioning._map import AbstractMap, MapView
-from shoal.conditioning._precision import Precision
 
 _NUMBERS = 1 << 23  # float64 of the Lanczos vectors that are held at a time, over all points of a block
 

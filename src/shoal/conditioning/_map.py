@@ -11,10 +11,9 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
+from shoal._names import Direction, Precision
 from shoal._pieces import in_pieces
 from shoal._scalars import FloatArray
-from shoal.bijections import Direction
-from shoal.conditioning._precision import Precision
 
 Quantity: TypeAlias = Literal["apply", "jvp", "vjp", "jacobian", "curvature", "stretch_gradient"]
 _NUMBERS = 1 << 19  # of one array of tangents in a piece: rows x n x n

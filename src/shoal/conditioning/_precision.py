@@ -5,14 +5,14 @@ computation on a cast copy, and the result comes back as NumPy.
 """
 
 from collections.abc import Callable
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, get_args
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-Precision: TypeAlias = Literal["float64", "float32", "bfloat16"]
+from shoal._names import Precision as Precision
 
 
 def cast(tree: Any, precision: Precision) -> Any:

@@ -7,8 +7,7 @@ h_0 = z, h_k = f_k(h_{k-1}), h_L = x. Round-off of relative size u made at h_k r
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -18,44 +17,10 @@ from shoal.conditioning._gradients import gradient_norms
 from shoal.conditioning._krylov import extremes
 from shoal.conditioning._map import AbstractMap
 from shoal.conditioning._roundtrip import round_trip
-from shoal.conditioning._spectrum import Kind
+from shoal.records.figures import Kind, LayerProfile
 
 TYPICAL, WORST = 48, 16  # points of a profile
 COST = 2.5  # of the own trips, and of the gradients, in units of the walk: mostly programs to compile
-
-
-@dataclass(frozen=True)
-class LayerProfile:
-    """One layer over the points of the profile. Largest and smallest are over points; kappa is sigma_max / sigma_min.
-
-    `lipschitz`, `inverse_lipschitz`: the largest local constants met, lower bounds of the true ones; `..._bound`: upper
-    bounds on the box of the latents (None: no bound known). `amplification_forward`: largest |Dx/Dh_k|, of the layer's
-    output to the data; `amplification_reverse`: largest |Dz/Dh_{k-1}|, of its input to the latent. `round_trip`: what
-    h_k -> h_{k-1} -> h_k of this layer alone loses in float32. `gradient`: norm of the loss's gradient with respect to the
-    layer's parameters (None: not known). `curvature`: largest |D^2 f[v, v]|, |v| = 1, met: a lower bound.
-    """
-
-    index: int
-    name: str
-    lipschitz: float
-    inverse_lipschitz: float
-    condition_median: float
-    condition_q99: float
-    condition_max: float
-    condition_worst: float  # at the points where the whole map is worst conditioned
-    log_det: float  # mean over points
-    log_det_share: float  # of the sum over layers of the means' absolute values
-    amplification_forward: float
-    amplification_reverse: float
-    round_trip: float
-    gradient: float | None
-    curvature: float
-    lipschitz_bound: float | None = None
-    inverse_lipschitz_bound: float | None = None
-
-    def to_record(self) -> dict[str, Any]:
-        """The row as a dict."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -66,13 +31,6 @@ class Profile:
     latents: FloatArray  # h_0 at each point
     trip_data: FloatArray  # x -> z -> x: sum_k |h_k| |Dx/Dh_k| over k = 0 ... L - 1, to be multiplied by u
     trip_latent: FloatArray  # z -> x -> z: sum_k |h_k| |Dz/Dh_k| over k = 1 ... L
-    left_out: tuple[
-        str, ...
-    ] = ()  # quantities for which there was no time; their place in the rows holds no figure
-
-    def to_records(self) -> list[dict[str, Any]]:
-        """The rows as dicts; what was left out is None."""
-        return [{**row.to_record(), **dict.fromkeys(self.left_out)} for row in self.rows]
 
 
 def profile(
@@ -90,7 +48,7 @@ def profile(
     """Walk the points `x` (rows, n) back through the layers and measure each. `worst`: mask of the worst points.
 
     **With `seconds`**, a limit of time (inf for none; dense only): Jacobians are those of the inverses, which are inverted.
-    Own trips, gradients and curvatures follow while each will probably end in time; the others are `left_out`.
+    Own trips, gradients and curvatures follow while each will probably end in time; the others are None.
     """
     began = time.monotonic()
     states, shrinkage = _walk(layers, x, context)
@@ -101,25 +59,21 @@ def profile(
     def is_time_for(cost: float) -> bool:
         return seconds is None or time.monotonic() - began + cost <= seconds
 
-    nothing = [np.nan] * len(layers)
-    trips, curvatures, gradients, left_out = nothing, nothing, None, []
+    trips, gradients, curvatures = None, None, None
     asked = time.monotonic()
-    if is_time_for(COST * walked):
+    timely = is_time_for(COST * walked)
+    if timely:
         trips = [
             float(np.max(round_trip(layer, h, context, precision="float32")))
             for layer, h in zip(layers, states[1:], strict=True)
         ]
-    else:
-        left_out.append("round_trip")
     both_ways = time.monotonic() - asked
     if is_time_for(COST * walked):
         gradients = gradient_norms(layers, states, context)
     else:
-        left_out.append("gradient")
-    if not left_out and is_time_for(COST * both_ways):  # second derivatives of the way that trips take, too
+        timely = False
+    if timely and is_time_for(COST * both_ways):  # second derivatives of the way that trips take, too
         curvatures = [_curvature(layer, h, context, seed) for layer, h in zip(layers, states, strict=False)]
-    else:
-        left_out.append("curvature")
     drafts = []
     for k, layer in enumerate(layers):
         ends = (
@@ -153,15 +107,15 @@ def profile(
                 log_det_share=abs(log_det) / total if total > 0 else 0.0,
                 amplification_forward=float(np.max(to_data[k + 1])),
                 amplification_reverse=float(np.max(to_latent[k])),
-                round_trip=trips[k],
+                round_trip=None if trips is None else trips[k],
                 gradient=None if gradients is None else gradients[k],
-                curvature=curvatures[k],
+                curvature=None if curvatures is None else curvatures[k],
             )
         )
     lengths = [np.linalg.norm(h, axis=1) for h in [*states[:-1], states[-1] / scale]]
     trip_data = np.sum([n * a for n, a in zip(lengths[:-1], to_data[:-1], strict=True)], axis=0)
     trip_latent = np.sum([n * a for n, a in zip(lengths[1:], to_latent[1:], strict=True)], axis=0)
-    return Profile(tuple(rows), states[0], np.asarray(trip_data), np.asarray(trip_latent), tuple(left_out))
+    return Profile(tuple(rows), states[0], np.asarray(trip_data), np.asarray(trip_latent))
 
 
 def profile_points(kappa: FloatArray, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -11,8 +11,9 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from shoal._names import Direction
 from shoal._types import Array, Context, Float, Vector
-from shoal.bijections import AbstractBijection, Chain, Coupling, Direction, Inverse, LogTails, Marginals, Scan
+from shoal.bijections import AbstractBijection, Chain, Coupling, Inverse, LogTails, Marginals, Scan
 
 Pushed = tuple[Vector, Float[Array, "n m"]]
 

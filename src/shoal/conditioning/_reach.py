@@ -6,44 +6,20 @@ sample, away from NaN.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
+from shoal._names import Direction
 from shoal._scalars import FloatArray
-from shoal.bijections import Direction
 from shoal.conditioning._map import AbstractMap
 from shoal.conditioning._precision import unit_roundoff
+from shoal.records.audit import Reach
 
 DOUBLED = 2.0
 LIMIT = 1.0 / unit_roundoff(
     "float32"
 )  # 2^24: beyond it float32 keeps no digit of what an ordinary point is made of
-
-
-@dataclass(frozen=True)
-class Reach:
-    """The largest growth met: max |h_k| over doubled points, over the median of |h_k| over the points themselves.
-
-    `layer`: the first layer, in the order of `direction`, whose output grows above 2^24 (None: none does); `rows`: how many
-    doubled points do there. A linear map has a growth of 2 times the ratio of the largest point to the median.
-    """
-
-    direction: Direction
-    points: str
-    growth: float
-    layer: int | None
-    rows: int
-
-    @property
-    def runs_away(self) -> bool:
-        """Whether some point grew above 2^24, or left the range of float64."""
-        return self.layer is not None
-
-    def to_record(self) -> dict[str, Any]:
-        """The fields as a dict."""
-        return asdict(self)
 
 
 def reach(

@@ -4,18 +4,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import polars as pl
 
 from shoal._scalars import FloatArray
-from shoal.conditioning._attack import Attack
 from shoal.conditioning._dense import summarize
-from shoal.conditioning._diagnosis import Diagnosis
-from shoal.conditioning._first_nonfinite import NonFinite
-from shoal.conditioning._profile import LayerProfile, layer_kinds
-from shoal.conditioning._reach import Reach
-from shoal.conditioning._spectrum import Kind, Spectrum
-from shoal.conditioning._trips import Trip
+from shoal.conditioning._profile import layer_kinds
+from shoal.conditioning._spectrum import Spectrum
+from shoal.records.audit import Attack, AuditRecord, Bands, Diagnosis, Limits, NonFinite, Reach, Shown, Trip
+from shoal.records.figures import Kind, LayerProfile
 
 
 @dataclass(frozen=True)
@@ -90,45 +88,41 @@ class Audit:
         """Rows of `x`, the worst conditioned first."""
         return np.argsort(-np.nan_to_num(self.condition_numbers, nan=np.inf), kind="stable")
 
-    def to_record(self, points: int = 1000) -> dict[str, Any]:
-        """Plain values, from which the report is drawn; at most `points` points, the worst ones among them."""
+    def to_record(self, points: int = 1000) -> AuditRecord:
+        """What the report is drawn from; at most `points` points, the worst ones among them."""
         keep = self._kept(points)
         log_dets = self.spectrum.log_dets
-        return {
-            "format": 1,
-            "kind": "audit",
-            "name": self.name,
-            "size": self.x.shape[1],
-            "points": len(self.x),
-            "seed": self.seed,
-            "dense": self.spectrum.dense,
-            "scale": self.scale.tolist(),
-            "kinds": self.kinds,
-            "limits": {"max_condition": self.limits[0], "max_round_trip": self.limits[1]},
-            "condition": summarize(self.condition_numbers).to_record(),
-            "condition_user_units": summarize(self.condition_numbers_user_units).to_record(),
-            "log_det_gap": None if log_dets is None else log_dets.gap,
-            "residual": self.spectrum.residual,
-            "spectrum": _bands(self.singular_values),
-            "layers": [row.to_record() for row in self.layers],
-            "start": None if self.start is None else [row.to_record() for row in self.start],
-            "round_trips": {
-                s: {p: t.to_record() for p, t in by.items()} for s, by in self.round_trips.items()
-            },
-            "predicted": dict(self.predicted),
-            "reach": [r.to_record() for r in self.reach],
-            "nonfinite": [n.to_record() for n in self.nonfinite],
-            "diagnosis": self.diagnosis.to_record(),
-            "attack": None if self.attack is None else self.attack.to_record(),
-            "shown": {
-                "rows": keep.tolist(),
-                "x": self.x[keep].tolist(),
-                "z": self.z[keep].tolist(),
-                "condition": self.condition_numbers[keep].tolist(),
-                "sigma_max": self.singular_values[keep, 0].tolist(),
-                "sigma_min": self.singular_values[keep, -1].tolist(),
-            },
-        }
+        return AuditRecord(
+            name=self.name,
+            size=self.x.shape[1],
+            points=len(self.x),
+            seed=self.seed,
+            dense=self.spectrum.dense,
+            scale=self.scale.tolist(),
+            kinds=self.kinds,
+            limits=Limits(*self.limits),
+            condition=summarize(self.condition_numbers),
+            condition_user_units=summarize(self.condition_numbers_user_units),
+            log_det_gap=None if log_dets is None else log_dets.gap,
+            residual=self.spectrum.residual,
+            spectrum=_bands(self.singular_values),
+            layers=list(self.layers),
+            start=None if self.start is None else list(self.start),
+            round_trips=self.round_trips,
+            predicted=self.predicted,
+            reach=list(self.reach),
+            nonfinite=list(self.nonfinite),
+            diagnosis=self.diagnosis,
+            attack=self.attack,
+            shown=Shown(
+                rows=keep.tolist(),
+                x=self.x[keep].tolist(),
+                z=self.z[keep].tolist(),
+                condition=self.condition_numbers[keep].tolist(),
+                sigma_max=self.singular_values[keep, 0].tolist(),
+                sigma_min=self.singular_values[keep, -1].tolist(),
+            ),
+        )
 
     def points_table(self) -> pl.DataFrame:
         """One row a point: x, z, kappa and its kind, both ends of the spectrum, log-dets."""
@@ -150,7 +144,7 @@ class Audit:
 
     def layers_table(self) -> pl.DataFrame:
         """One row a layer: the profile."""
-        return pl.DataFrame([row.to_record() for row in self.layers], infer_schema_length=None)
+        return pl.DataFrame([msgspec.structs.asdict(row) for row in self.layers], infer_schema_length=None)
 
     def to_parquet(self, path: str | Path) -> None:
         """The points as PATH, and the layers beside it as STEM.layers.parquet."""
@@ -173,15 +167,15 @@ class Audit:
         return np.sort(np.concatenate([worst, picked]))
 
 
-def _bands(values: FloatArray) -> dict[str, list[float]]:
+def _bands(values: FloatArray) -> Bands:
     """Quantiles over points of each singular value, largest first; points that are not finite are left out, and counted."""
     finite = np.isfinite(values).all(axis=1)
     good = values[finite]
     if not len(good):
-        return {"left_out": [float(len(values))]}
+        return Bands(len(values))
     levels = {"min": 0.0, "q05": 0.05, "q25": 0.25, "median": 0.5, "q75": 0.75, "q95": 0.95, "max": 1.0}
     bands = {name: np.quantile(good, q, axis=0).tolist() for name, q in levels.items()}
-    return {**bands, "left_out": [float((~finite).sum())]}
+    return Bands(int((~finite).sum()), **bands)
 
 
 def _layer_lines(audit: Audit) -> list[str]:

@@ -1,32 +1,12 @@
 """Numerical invertibility: how far a point is from itself after both directions of a map, in a given precision."""
 
-from dataclasses import asdict, dataclass
-from typing import Any, Literal, TypeAlias
-
 import numpy as np
 
+from shoal._names import Precision, Way
 from shoal._scalars import FloatArray
 from shoal.conditioning._dense import order_statistics
 from shoal.conditioning._map import AbstractMap
-from shoal.conditioning._precision import Precision
-
-Way: TypeAlias = Literal["data", "latent"]  # x -> z -> x, z -> x -> z
-
-
-@dataclass(frozen=True)
-class RoundTripSummary:
-    """Median, 99.9 % quantile and maximum over points of the largest coordinate error.
-
-    An error that is not finite counts as the largest: the figures that it reaches are NaN.
-    """
-
-    median: float
-    q999: float
-    max: float
-
-    def to_record(self) -> dict[str, Any]:
-        """The figures as a dict."""
-        return asdict(self)
+from shoal.records.figures import RoundTripSummary
 
 
 def round_trip(

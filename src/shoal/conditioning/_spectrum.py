@@ -5,17 +5,17 @@ have full relative accuracy. Matrix-free: the two ends only, by `extremes`. kapp
 """
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
 
 import numpy as np
 
+from shoal._names import Precision
 from shoal._scalars import BoolArray, FloatArray
 from shoal.conditioning._dense import condition_numbers, inverse_singular_values, singular_values
 from shoal.conditioning._krylov import extremes
 from shoal.conditioning._map import AbstractMap
-from shoal.conditioning._precision import Precision, resolved
+from shoal.conditioning._precision import resolved
+from shoal.records.figures import Kind
 
-Kind: TypeAlias = Literal["exact", "lower_bound", "upper_bound", "estimate", "unresolved"]
 DENSE = 256  # coordinates up to which whole spectra are computed
 
 

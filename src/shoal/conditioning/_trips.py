@@ -1,38 +1,19 @@
 """Round trips x -> z -> x and z -> x -> z in three precisions, on several sets of points, predicted against observed."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, get_args
+from typing import get_args
 
 import numpy as np
 
+from shoal._names import Precision, Way
 from shoal._scalars import FloatArray
 from shoal.conditioning._map import AbstractMap
-from shoal.conditioning._precision import Precision, unit_roundoff
-from shoal.conditioning._roundtrip import Way, round_trip
+from shoal.conditioning._precision import unit_roundoff
+from shoal.conditioning._roundtrip import round_trip
+from shoal.records.audit import Trip
 
 TAILS = (2.0, 4.0, 8.0)
 SLACK = 1.0  # bounds of the uniform noise lie so many ranges outside the data
-
-
-@dataclass(frozen=True)
-class Trip:
-    """One set, one way, one precision. Errors are the largest coordinate's, x in units of the audit's scale.
-
-    `median`, `max`: NaN where a point did not stay finite; `nonfinite`: how many did not; `predicted`: u kappa |h|, or
-    the sum over layers, the largest over points (None: not measured on this set); `failed`: why the map can not run so.
-    """
-
-    median: float
-    max: float
-    nonfinite: int
-    points: int
-    predicted: float | None = None
-    failed: str | None = None
-
-    def to_record(self) -> dict[str, Any]:
-        """The figures as a dict."""
-        return asdict(self)
 
 
 def measured_trip(

@@ -15,7 +15,7 @@ import numpy as np
 
 from shoal._compiling import quickly
 from shoal._errors import InputError
-from shoal._families import FRONT_NAMES
+from shoal._names import FRONT_NAMES
 from shoal._scalars import FloatArray
 from shoal.bijections import (
     AbstractBijection,

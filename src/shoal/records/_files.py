@@ -8,17 +8,21 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 from .._errors import InputError
 from ._json import from_plain, to_plain
+from ._typed import Record, T, as_record
+from .fit import FitRecord
+
+RECORD = "record.json"
 
 
-def write_record(record: Mapping[str, Any], path: str | os.PathLike[str]) -> None:
+def write_record(record: Record | Mapping[str, Any], path: str | os.PathLike[str]) -> None:
     """Writes `record` to `path` as strict JSON; non-finite floats become the strings "nan", "inf", "-inf".
 
-    **Arguments:** `record`: a dictionary (NumPy and JAX scalars and arrays are converted). `path`: the file; it is
-    replaced if it exists, in one step.
+    **Arguments:** `record`: a record, or a dictionary (NumPy and JAX scalars and arrays are converted). `path`: the
+    file; it is replaced if it exists, in one step.
 
     **Raises:** `InputError` if the record holds something that JSON has no word for, or the folder can not be
     written.
@@ -57,10 +61,16 @@ def write_bytes(data: bytes, path: str | os.PathLike[str]) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def read_record(path: str | os.PathLike[str]) -> dict[str, Any]:
+@overload
+def read_record(path: str | os.PathLike[str]) -> dict[str, Any]: ...
+@overload
+def read_record(path: str | os.PathLike[str], kind: type[T]) -> T: ...
+def read_record(path: str | os.PathLike[str], kind: type[T] | None = None) -> T | dict[str, Any]:
     """Returns the record in `path`; "nan", "inf", "-inf" come back as floats where the field is numeric.
 
-    **Raises:** `InputError` if the file is missing, is not UTF-8 JSON, or does not hold a dictionary.
+    **Arguments:** `kind`: what it must be, such as `FitRecord`, which is then returned; None: any dictionary.
+
+    **Raises:** `InputError` if the file is missing, is not UTF-8 JSON, does not hold a dictionary, or not one of `kind`.
     """
     path = Path(path)
     try:
@@ -80,7 +90,13 @@ def read_record(path: str | os.PathLike[str]) -> dict[str, Any]:
         raise InputError(f"{path} is not a record: it is nested too deeply.") from error
     if not isinstance(value, dict):
         raise InputError(f"{path} is not a record: it holds a {type(value).__name__}, not a dictionary.")
-    return from_plain(value)
+    return from_plain(value) if kind is None else as_record(value, kind, f"The record {path}")
+
+
+def read_run(folder: Path) -> FitRecord | None:
+    """The record of a run of the ladder; None where the folder has none. **Raises:** `InputError` for a damaged one."""
+    path = folder / RECORD
+    return read_record(path, FitRecord) if path.is_file() else None
 
 
 def sync_folder(folder: Path) -> None:

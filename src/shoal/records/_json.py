@@ -9,6 +9,8 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
 from .._errors import InputError
 
 # Everything under one of these keys is text (or a list of texts) and is never turned into a float.
@@ -26,8 +28,8 @@ _NON_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 def to_plain(value: Any, where: str = "record") -> Any:
     """Returns `value` as dictionaries, lists, strings, finite numbers, booleans and `None` only.
 
-    **Arguments:** `value`: anything built from mappings with text keys, lists, tuples, numbers, texts, paths, and
-    objects with `tolist()` (NumPy and JAX arrays and scalars). `where`: its place, for the error message.
+    **Arguments:** `value`: anything built from mappings with text keys, lists, tuples, numbers, texts, paths, msgspec
+    structs, and objects with `tolist()` (NumPy and JAX arrays and scalars). `where`: its place, for the error message.
 
     **Raises:** `InputError` if a key is not text, or a value is of another type.
     """
@@ -37,6 +39,10 @@ def to_plain(value: Any, where: str = "record") -> Any:
         return int(value)
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else repr(float(value))
+    if isinstance(value, msgspec.Struct):
+        kind = value.__struct_config__
+        head = {} if kind.tag_field is None else {kind.tag_field: kind.tag}
+        value = head | msgspec.structs.asdict(value)
     if isinstance(value, Mapping):
         for key in value:
             if not isinstance(key, str):

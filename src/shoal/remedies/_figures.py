@@ -8,8 +8,9 @@ import numpy as np
 
 from shoal._scalars import FloatArray
 from shoal._types import Key
-from shoal.conditioning import AbstractMap, Kind, order_statistics, resolved, round_trip, spectrum
+from shoal.conditioning import AbstractMap, order_statistics, resolved, round_trip, spectrum
 from shoal.distributions import Padded, padded_rows
+from shoal.records.figures import Kind
 from shoal.remedies._mixed import MixedPrecision
 from shoal.remedies._plan import Plan
 from shoal.training import FitResult

@@ -25,8 +25,9 @@ class InFloat64(AbstractRemedy):
         if not self.layers or self.expected(evidence) <= 0:
             return None
         i = max(self.layers, key=lambda k: _size(rows[k].round_trip))
+        trip = np.nan if rows[i].round_trip is None else rows[i].round_trip
         return (
-            f"Layer {i} ({rows[i].name}) by itself loses {rows[i].round_trip:.3g} in a float32 round trip, the others at "
+            f"Layer {i} ({rows[i].name}) by itself loses {trip:.3g} in a float32 round trip, the others at "
             f"most {self._rest(evidence):.3g}."
         )
 
@@ -47,6 +48,6 @@ class InFloat64(AbstractRemedy):
         return max((_size(r.round_trip) for r in rows if r.index not in self.layers), default=1e-8)
 
 
-def _size(trip: float) -> float:
+def _size(trip: float | None) -> float:
     """A round trip's size for comparison; one that is not finite counts as 1e7."""
-    return max(trip, 1e-8) if np.isfinite(trip) else 1e7
+    return max(trip, 1e-8) if trip is not None and np.isfinite(trip) else 1e7

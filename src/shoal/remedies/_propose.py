@@ -27,7 +27,8 @@ def every_remedy(worst: Audit | int, lattice: bool = False) -> tuple[AbstractRem
     `lattice`: noise on lattice columns only (else normal noise of 0.01 deviations on the others too).
     """
     if isinstance(worst, Audit):
-        trips = np.nan_to_num([row.round_trip for row in worst.layers], nan=np.inf)
+        trips = np.array([row.round_trip for row in worst.layers], np.float64)
+        trips = np.nan_to_num(trips, nan=np.inf)
         worst = int(np.argmax(trips))
     return (
         BoundedScale(),

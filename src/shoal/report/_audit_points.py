@@ -4,56 +4,49 @@
 """
 
 import dataclasses
-from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
-from ._numbers import finite, number
+from ..records import AuditRecord
+from ..records.fit import PointsRecord
 from ._points import Points, points_of
-from ._rungs import mapping, sequence
 
 RESOLVED = 2.0**52
 DISTANCE = "distance from the mean, in deviations"
 
 
-def audit_points(record: Mapping[str, Any]) -> Points | None:
-    """The points of a checked record; None where none is there."""
-    shown = mapping(record.get("shown"))
-    rows = [sequence(row) for row in sequence(shown.get("x"))]
-    size = record["size"]
-    rows = [row for row in rows if len(row) == size]
-    if not rows:
+def audit_points(record: AuditRecord) -> Points | None:
+    """The points of a record; None where none is there."""
+    shown = record.shown
+    if not shown.x:
         return None
-    x = np.array([[v if (v := finite(cell)) is not None else np.nan for cell in row] for row in rows])
+    x = np.array(shown.x, np.float64)
+    x[~np.isfinite(x)] = np.nan
     names, values = column_names(record), x
     axes = principal(x)
     if axes is not None:
         names, values = ["principal axis 1", "principal axis 2", *names], np.concatenate([axes, x], axis=1)
     found = points_of(
-        {
-            "points": {
-                "columns": names,
-                "data": values.tolist(),
-                "condition": [resolved(k) for k in sequence(shown.get("condition"))],
-                "log_prob": distance(x).tolist(),
-                "row": shown.get("rows"),
-            }
-        }
+        PointsRecord(
+            columns=names,
+            data=values.tolist(),
+            condition=[resolved(k) for k in shown.condition],
+            log_prob=distance(x).tolist(),
+            row=shown.rows,
+            samples=[],
+        )
     )
     return None if found is None else dataclasses.replace(found, level_name=DISTANCE)
 
 
-def column_names(record: Mapping[str, Any]) -> list[str]:
+def column_names(record: AuditRecord) -> list[str]:
     """The record's columns, or x0, x1, ..."""
-    names, size = [str(name) for name in sequence(record.get("columns"))], record["size"]
-    return names if len(names) == size else [f"x{i}" for i in range(size)]
+    return record.columns or [f"x{i}" for i in range(record.size)]
 
 
-def resolved(kappa: Any) -> float | None:
+def resolved(kappa: float) -> float | None:
     """κ where it is a figure, None where it is above 1/eps or not finite."""
-    value = number(kappa)
-    return value if value is not None and value <= RESOLVED else None
+    return kappa if kappa <= RESOLVED else None
 
 
 def distance(x: np.ndarray) -> np.ndarray:

@@ -1,20 +1,18 @@
 """The figures and tables in words of an audit's page: plain dictionaries of text, escaped later by the template."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from ..records import AuditRecord
+from ..records.audit import Trip
+from ..records.figures import LayerProfile, kind_words
 from ._audit_points import RESOLVED, column_names, resolved
-from ._charts_layers import QUANTITIES, layer_label
+from ._charts_layers import QUANTITIES, layer_label, shown_quantities
 from ._charts_trips import trip_rows
-from ._numbers import MISSING, finite, finite_values, number, setting, short, whole
-from ._rungs import mapping, sequence
+from ._numbers import MISSING, finite, setting, short, whole
 
-KINDS = {
-    "exact": "exact", "lower_bound": "lower bound", "upper_bound": "upper bound", "estimate": "estimate",
-    "unresolved": "unresolved",
-}  # fmt: skip
 FIGURES = {
     "singular_values": "singular values", "sigma_max": "largest singular value σmax",
     "sigma_min": "smallest singular value σmin", "condition_numbers": "condition number κ",
@@ -31,31 +29,29 @@ WORST = 20
 COORDINATES = 6
 
 
-def kind_of(record: Mapping[str, Any], figure: str) -> str:
+def kind_of(record: AuditRecord, figure: str) -> str:
     """The kind of a figure in words; empty where the record does not say."""
-    return KINDS.get(str(mapping(record.get("kinds")).get(figure)), "")
+    kind = record.kinds.get(figure)
+    return "" if kind is None else kind_words(kind)
 
 
-def tiles(record: Mapping[str, Any]) -> list[dict[str, str]]:
+def tiles(record: AuditRecord) -> list[dict[str, str]]:
     """The key figures with their kinds."""
-    condition, limits = mapping(record.get("condition")), mapping(record.get("limits"))
-    bands = mapping(record.get("spectrum"))
-    largest, smallest = sequence(bands.get("max")), sequence(bands.get("min"))
-    single = mapping(mapping(mapping(record.get("round_trips")).get("data")).get("float32"))
-    gap = record.get("log_det_gap")
-    lost = number(condition.get("unresolved")) or 0
-    beyond = f"; not resolved at {whole(lost)} points" if lost else ""
+    condition, limits, bands = record.condition, record.limits, record.spectrum
+    single = record.round_trips.get("data", {}).get("float32")
+    gap = record.log_det_gap
+    beyond = f"; not resolved at {whole(condition.unresolved)} points" if condition.unresolved else ""
     return [
-        _tile("Condition number κ, 99 % of points", _kappa(condition.get("q99")), kind_of(record, "condition_numbers"),
-              f"median {_kappa(condition.get('median'))}, largest {_kappa(condition.get('max'))}{beyond}; "
-              f"healthy up to {setting(limits.get('max_condition'))}"),
-        _tile("Largest stretch σmax", short(largest[0]) if largest else MISSING, kind_of(record, "sigma_max"),
+        _tile("Condition number κ, 99 % of points", _kappa(condition.q99), kind_of(record, "condition_numbers"),
+              f"median {_kappa(condition.median)}, largest {_kappa(condition.max)}{beyond}; "
+              f"healthy up to {setting(limits.max_condition)}"),
+        _tile("Largest stretch σmax", short(bands.max[0]) if bands.max else MISSING, kind_of(record, "sigma_max"),
               "over all points, latent → data in deviations"),
-        _tile("Smallest stretch σmin", short(smallest[-1]) if smallest else MISSING, kind_of(record, "sigma_min"),
+        _tile("Smallest stretch σmin", short(bands.min[-1]) if bands.min else MISSING, kind_of(record, "sigma_min"),
               "over all points"),
         _tile("Float32 round trip of the data", _trip(single), kind_of(record, "round_trip"),
-              f"predicted {short(single.get('predicted'), 2)}; healthy up to {setting(limits.get('max_round_trip'))}"),
-        _tile("log|det|, gap between ways", _gap(gap), "exact" if gap is not None else "",
+              f"predicted {short(single and single.predicted, 2)}; healthy up to {setting(limits.max_round_trip)}"),
+        _tile("log|det|, gap between ways", _or_not_finite(gap, "not finite"), "exact" if gap is not None else "",
               "the flow's own, of the matrix, sum of log σ" if gap is not None else "not measured: matrix-free"),
     ]  # fmt: skip
 
@@ -65,42 +61,39 @@ def _tile(title: str, value: str, kind: str, note: str) -> dict[str, str]:
     return {"title": title, "value": value, "kind": kind if known else "", "note": note}
 
 
-def _gap(value: Any) -> str:
-    found = number(value)
-    return MISSING if found is None else short(found, 2) if np.isfinite(found) else "not finite"
+def _or_not_finite(value: float | None, words: str) -> str:
+    return short(value, 2) if value is None or np.isfinite(value) else words
 
 
-def _kappa(value: Any) -> str:
-    found = number(value)
-    return (
-        MISSING
-        if found is None
-        else short(found)
-        if resolved(found) is not None
-        else f"> {above_resolution()}"
-    )
+def _kappa(value: float) -> str:
+    return f"> {above_resolution()}" if resolved(value) is None else short(value)
 
 
-def _trip(trip: Mapping[str, Any]) -> str:
-    lost = number(trip.get("nonfinite"))
-    if trip.get("failed"):
+def _trip(trip: Trip | None) -> str:
+    if trip is None:
+        return MISSING
+    if trip.failed:
         return "not run"
-    return f"{whole(lost)} points not finite" if lost else short(trip.get("max"), 2)
+    return f"{whole(trip.nonfinite)} points not finite" if trip.nonfinite else short(trip.max, 2)
 
 
-def layer_table(layers: Sequence[Mapping[str, Any]], worst: Any) -> dict[str, Any]:
+def layer_table(layers: Sequence[LayerProfile], worst: int | None) -> dict[str, Any]:
     """Heads and rows of the table of all layers; quantities that no layer has are left out."""
-    shown = {k: t for k, t in QUANTITIES.items() if any(number(row.get(k)) is not None for row in layers)}
+    shown = shown_quantities(layers)
     return {
         "heads": [title.replace("/", " ") for title in shown.values()],
         "rows": [
-            {"name": layer_label(row, i), "cells": [short(row.get(k)) for k in shown], "worst": i == worst}
+            {
+                "name": layer_label(row, i),
+                "cells": [short(getattr(row, k)) for k in shown],
+                "worst": i == worst,
+            }
             for i, row in enumerate(layers)
         ],
     }
 
 
-def trip_table(record: Mapping[str, Any]) -> list[dict[str, str]]:
+def trip_table(record: AuditRecord) -> list[dict[str, str]]:
     """Every round trip, as the chart has it and with what the chart can not show."""
     return [
         {
@@ -112,14 +105,13 @@ def trip_table(record: Mapping[str, Any]) -> list[dict[str, str]]:
     ]  # fmt: skip
 
 
-def worst_points(record: Mapping[str, Any]) -> dict[str, Any] | None:
+def worst_points(record: AuditRecord) -> dict[str, Any] | None:
     """The worst-conditioned points: row, κ, both ends, and the coordinates furthest from the mean."""
-    shown, names = mapping(record.get("shown")), column_names(record)
-    x = [row for row in map(sequence, sequence(shown.get("x"))) if len(row) == len(names)]
-    kappa = sequence(shown.get("condition"))
-    if not x or len(kappa) != len(x):
+    shown, names = record.shown, column_names(record)
+    if not shown.x:
         return None
-    badness = [np.inf if (k := number(v)) is None or np.isnan(k) else k for v in kappa]
+    x, kappa = shown.x, shown.condition
+    badness = [np.inf if np.isnan(k) else k for k in kappa]
     order = sorted(range(len(x)), key=lambda i: -badness[i])[:WORST]
     values = np.array([[finite(v) or 0.0 for v in row] for row in x])
     deviation = values.std(axis=0)
@@ -129,93 +121,68 @@ def worst_points(record: Mapping[str, Any]) -> dict[str, Any] | None:
         columns = range(len(names)) if len(names) <= COORDINATES else np.argsort(-far[i])[:COORDINATES]
         table.append(
             {
-                "row": whole(_at(shown, "rows", i)), "condition": _kappa(kappa[i]),
-                "max": short(_at(shown, "sigma_max", i)), "min": short(_at(shown, "sigma_min", i)),
+                "row": whole(shown.rows[i]), "condition": _kappa(kappa[i]),
+                "max": short(shown.sigma_max[i]), "min": short(shown.sigma_min[i]),
                 "at": ", ".join(f"{names[j]} = {short(x[i][j], 4)}" for j in columns),
             }
         )  # fmt: skip
     return {"rows": table, "all": len(names) <= COORDINATES}
 
 
-def _at(shown: Mapping[str, Any], key: str, place: int) -> Any:
-    values = sequence(shown.get(key))
-    return values[place] if place < len(values) else None
-
-
-def attack_words(record: Mapping[str, Any]) -> dict[str, Any] | None:
+def attack_words(record: AuditRecord) -> dict[str, Any] | None:
     """What the attack found, and the coordinates that it moved most."""
-    found = mapping(record.get("attack"))
-    if not found:
+    found = record.attack
+    if found is None:
         return None
-    names, start, point = column_names(record), sequence(found.get("start")), sequence(found.get("point"))
-    pairs = [(n, a, b) for n, a, b in zip(names, map(finite, start), map(finite, point), strict=False)]
-    moved = sorted(
-        ((n, a, b) for n, a, b in pairs if a is not None and b is not None), key=lambda p: -abs(p[2] - p[1])
-    )
-    way = "x → z → x" if found.get("way") == "data" else "z → x → z"
+    pairs = zip(column_names(record), found.start, found.point, strict=True)
+    moved = sorted((p for p in pairs if np.isfinite(p[1:]).all()), key=lambda p: -abs(p[2] - p[1]))
+    way = "x → z → x" if found.way == "data" else "z → x → z"
+    lost = "not finite: it does not come back"
     return {
-        "lead": f"Gradient search within a radius of {setting(found.get('radius'))} of the worst points for the input that "
-        f"{way} in {found.get('precision')} loses most.",
-        "start_error": _broken(found.get("start_error")), "error": _broken(found.get("error")),
-        "start_stretch": short(found.get("start_stretch")), "stretch": short(found.get("stretch")),
+        "lead": f"Gradient search within a radius of {setting(found.radius)} of the worst points for the input that "
+        f"{way} in {found.precision} loses most.",
+        "start_error": _or_not_finite(found.start_error, lost), "error": _or_not_finite(found.error, lost),
+        "start_stretch": short(found.start_stretch), "stretch": short(found.stretch),
         "moved": [{"name": n, "start": short(a, 5), "point": short(b, 5)} for n, a, b in moved[:COORDINATES]],
         "more": max(len(moved) - COORDINATES, 0),
     }  # fmt: skip
 
 
-def _broken(error: Any) -> str:
-    found = number(error)
-    return (
-        MISSING
-        if found is None
-        else short(found, 2)
-        if np.isfinite(found)
-        else "not finite: it does not come back"
-    )
-
-
-def traces(record: Mapping[str, Any]) -> list[dict[str, str]]:
+def traces(record: AuditRecord) -> list[dict[str, str]]:
     """The first non-finite layer for each set and precision that met one."""
     return [
         {
-            "layer": f"{whole(t.get('layer'))} {t.get('name') or ''}".strip(), "way": str(t.get("direction") or ""),
-            "dtype": str(t.get("precision") or ""), "set": str(t.get("points") or ""), "rows": whole(t.get("rows")),
+            "layer": f"{whole(t.layer)} {t.name}", "way": t.direction, "dtype": t.precision, "set": t.points,
+            "rows": whole(t.rows),
         }
-        for t in map(mapping, sequence(record.get("nonfinite")))
+        for t in record.nonfinite
     ]  # fmt: skip
 
 
-def kinds_table(record: Mapping[str, Any]) -> list[tuple[str, str]]:
+def kinds_table(record: AuditRecord) -> list[tuple[str, str]]:
     """Figure -> kind, in words."""
-    known = mapping(record.get("kinds"))
-    absent = {k for k in QUANTITIES if all(number(mapping(row).get(k)) is None for row in record["layers"])}
-    known = {key: kind for key, kind in known.items() if key not in absent or key == "round_trip"}
-    return [(name, KINDS[str(known[key])]) for key, name in FIGURES.items() if str(known.get(key)) in KINDS]
+    absent = QUANTITIES.keys() - shown_quantities(record.layers).keys() - {"round_trip"}
+    known = {figure: kind_of(record, figure) for figure in FIGURES if figure not in absent}
+    return [(FIGURES[figure], kind) for figure, kind in known.items() if kind]
 
 
-def facts(record: Mapping[str, Any]) -> list[tuple[str, str]]:
+def facts(record: AuditRecord) -> list[tuple[str, str]]:
     """What heads the page."""
-    dense = record.get("dense") is not False
-    source = str(record.get("source") or "")
     return [
-        ("map", str(record.get("name") or MISSING)),
-        ("coordinates", whole(record["size"])),
-        ("layers", whole(len(record["layers"]))),
-        ("points", whole(record.get("points"))),
-        *([("data", source)] if source else []),
-        ("spectrum", "whole (dense)" if dense else "two ends (matrix-free)"),
-        ("seed", whole(record.get("seed"))),
+        ("map", record.name or MISSING),
+        ("coordinates", whole(record.size)),
+        ("layers", whole(len(record.layers))),
+        ("points", whole(record.points)),
+        *([("data", record.source)] if record.source else []),
+        ("spectrum", "whole (dense)" if record.dense else "two ends (matrix-free)"),
+        ("seed", whole(record.seed)),
     ]
 
 
-def left_out(record: Mapping[str, Any]) -> str:
+def left_out(record: AuditRecord) -> str:
     """How many points have no finite spectrum, in words; empty for none."""
-    values = finite_values(sequence(mapping(record.get("spectrum")).get("left_out")))
-    return (
-        f"{whole(values[0])} points whose Jacobian is not finite are left out."
-        if values and values[0]
-        else ""
-    )
+    lost = record.spectrum.left_out
+    return f"{whole(lost)} points whose Jacobian is not finite are left out." if lost else ""
 
 
 def above_resolution() -> str:

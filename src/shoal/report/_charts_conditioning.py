@@ -3,34 +3,33 @@
 Condition numbers and singular values are exact ones (dense SVD) of latent -> standardised data at validation points.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 import altair as alt
 
-from ._numbers import finite, finite_values, positive, short
-from ._rungs import mapping, sequence
+from ..records import FitRecord
+from ..records.figures import ConditionSummary
+from ._numbers import positive, short
 from ._theme import ACCENT, ALARM, INK, layered, log_axis, log_domain
 
 HEIGHT = 240
 
 
-def histogram_chart(record: Mapping[str, Any], condition: Mapping[str, Any]) -> alt.LayerChart | None:
-    """Counts of condition numbers at validation points, from the record's histogram; `None` without one."""
-    histogram = mapping(record.get("condition_histogram"))
-    edges = finite_values(sequence(histogram.get("log10_edges")))
-    counts = finite_values(sequence(histogram.get("counts")))
-    if len(counts) < 1 or len(edges) != len(counts) + 1:
+def histogram_chart(record: FitRecord) -> alt.LayerChart | None:
+    """Counts of condition numbers at validation points, with those of the delivered seed; `None` without a histogram."""
+    histogram = record.condition_histogram
+    if histogram is None or not histogram.counts:
         return None
+    edges = histogram.log10_edges
     bars = [
         {"low": 10**low, "high": 10**high, "count": count, "zero": 0}
-        for low, high, count in zip(edges[:-1], edges[1:], counts, strict=True)
+        for low, high, count in zip(edges[:-1], edges[1:], histogram.counts, strict=True)
         if -300 < low < high < 300
     ]
-    limit = positive(mapping(record.get("decision")).get("max_condition"))
+    limit = positive(record.decision.max_condition)
     filled = [bar for bar in bars if bar["count"] > 0] or bars
     ends = [bar[key] for bar in filled for key in ("low", "high")]
-    marks = _condition_marks(condition, limit, max(ends, default=1.0))
+    marks = _condition_marks(delivered_condition(record), limit, max(ends, default=1.0))
     domain = log_domain([*ends, *(mark["value"] for mark in marks)], room=0.02)
     scale = alt.Scale(type="log", domain=domain, nice=False)
     x = alt.X("low:Q", title="condition number κ", scale=scale, axis=log_axis(domain, grid=False))
@@ -49,15 +48,16 @@ def histogram_chart(record: Mapping[str, Any], condition: Mapping[str, Any]) -> 
     return layered([rectangles, *_rules(marks, scale)], HEIGHT)
 
 
-def spectrum_chart(record: Mapping[str, Any]) -> alt.LayerChart | None:
+def spectrum_chart(record: FitRecord) -> alt.LayerChart | None:
     """Singular values by index: median, and a band from the 1 % to the 99 % point; `None` without a spectrum."""
-    spectrum = mapping(record.get("spectrum"))
-    columns = [sequence(spectrum.get(key)) for key in ("index", "q01", "median", "q99")]
-    rows = []
-    for index, low, middle, high in zip(*columns, strict=False):
-        place, value = finite(index), positive(middle)
-        if place is not None and value is not None:
-            rows.append({"index": place, "median": value, "low": positive(low), "high": positive(high)})
+    found = record.spectrum
+    if found is None:
+        return None
+    rows = [
+        {"index": index, "median": middle, "low": positive(low), "high": positive(high)}
+        for index, low, middle, high in zip(found.index, found.q01, found.median, found.q99, strict=True)
+        if positive(middle) is not None
+    ]
     if not rows:
         return None
     known = [row[key] for row in rows for key in ("low", "median", "high") if row[key] is not None]
@@ -93,10 +93,19 @@ def spectrum_chart(record: Mapping[str, Any]) -> alt.LayerChart | None:
     return layered([band, line, points], HEIGHT, rows)
 
 
+def delivered_condition(record: FitRecord) -> ConditionSummary | None:
+    """The condition numbers of the very seed that is delivered, whose histogram the page shows."""
+    seed, rung = record.delivered_seed, record.delivered
+    if seed is not None and seed.condition is not None:
+        return seed.condition
+    return None if rung is None else rung.condition
+
+
 def _condition_marks(
-    condition: Mapping[str, Any], limit: float | None, largest: float
+    condition: ConditionSummary | None, limit: float | None, largest: float
 ) -> list[dict[str, Any]]:
-    found = [("median", positive(condition.get("median"))), ("99 %", positive(condition.get("q99")))]
+    known = [] if condition is None else [("median", condition.median), ("99 %", condition.q99)]
+    found = [(name, positive(value)) for name, value in known]
     marks = [
         {"value": value, "name": f"{name}: {short(value)}", "kind": "own"} for name, value in found if value
     ]

@@ -3,13 +3,13 @@
 A point has one colour in all pictures: y_1, the latent coordinate whose cell decides to which atom it goes.
 """
 
+import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import altair as alt
 
-from ._numbers import finite, finite_values, positive
-from ._rungs import sequence
+from ..records.construction import Pictures, Steps, W2Certificate
+from ._numbers import finite
 from ._theme import ACCENT, INK, MUTED, layered, linear_domain
 
 SIDE = 250
@@ -22,12 +22,19 @@ PARTS = {
 }  # fmt: skip
 
 
-def point_charts(pictures: Mapping[str, Any]) -> dict[str, alt.LayerChart]:
+def point_charts(pictures: Pictures) -> dict[str, alt.LayerChart]:
     """The four pictures that the record has, of pairs of finite coordinates; fields x, y, c."""
-    driver, names = pictures.get("driver"), [str(name)[:60] for name in pictures.get("names") or ("", "")]
+    names = [name[:60] for name in pictures.names]
     rows = {
-        "target": _rows(pictures.get("target"), None),
-        **{name: _rows(pictures.get(name), driver) for name in ("latent", "first", "second")},
+        "target": _rows(pictures.target),
+        **{
+            name: _rows([(*point, c) for point, c in zip(points, pictures.driver, strict=True)])
+            for name, points in (
+                ("latent", pictures.latent),
+                ("first", pictures.first),
+                ("second", pictures.second),
+            )
+        },
     }
     data = [row for name in ("target", "second") for row in rows[name]]
     across = linear_domain([row["x"] for row in [*data, *rows["first"]]])
@@ -41,14 +48,12 @@ def point_charts(pictures: Mapping[str, Any]) -> dict[str, alt.LayerChart]:
     return {name: _scatter(rows[name], *axes[name]) for name in rows if rows[name]}
 
 
-def staircase_chart(
-    steps: Mapping[str, Any], titles: tuple[str, str], coloured: bool
-) -> alt.LayerChart | None:
+def staircase_chart(steps: Steps, titles: tuple[str, str], coloured: bool) -> alt.LayerChart | None:
     """One staircase as a line through its knots; None without two finite knots."""
     pairs = [
         {"u": u, "t": t}
-        for u, t in zip(steps.get("knots") or (), steps.get("values") or (), strict=False)
-        if finite(u) is not None and finite(t) is not None
+        for u, t in zip(steps.knots, steps.values, strict=True)
+        if math.isfinite(u) and math.isfinite(t)
     ]
     if len(pairs) < 2:
         return None
@@ -63,23 +68,20 @@ def staircase_chart(
     return layered(parts, SIDE, pairs)
 
 
-def parts_chart(certificate: Mapping[str, Any]) -> alt.LayerChart | None:
+def parts_chart(certificate: W2Certificate) -> alt.LayerChart | None:
     """The bound as a stack of its parts, beside what is measured and epsilon; None where the bound is no number."""
-    terms = certificate.get("terms") or {}
-    lengths = {key: finite(value) or 0.0 for key, value in terms.items()}
-    total, epsilon = finite(lengths.get("total")), positive(certificate.get("epsilon"))
-    if not total or epsilon is None:
+    terms, epsilon, measured = certificate.terms, certificate.epsilon, certificate.w2_measured
+    if not finite(terms.total):
         return None
-    lengths["ramps"] = (lengths.get("ramps", 0.0) ** 2 + lengths.get("tails", 0.0) ** 2) ** 0.5
+    lengths = {key: getattr(terms, key) for key in PARTS} | {"ramps": math.hypot(terms.ramps, terms.tails)}
     rows, start = [], 0.0
     for key, (title, _) in PARTS.items():
-        value = lengths.get(key, 0.0)
+        value = lengths[key]
         rows.append({"bar": "bound", "part": title, "from": start, "to": start + value, "value": value})
         start += value
-    measured = certificate.get("w2_measured") or {}
-    value = finite(measured.get("value"))
+    value = finite(measured.value)
     shown = ["bound", "measured"] if value is not None else ["bound"]
-    x_scale = alt.Scale(domain=[0, 1.06 * max(epsilon, total)], nice=False)
+    x_scale = alt.Scale(domain=[0, 1.06 * max(epsilon, terms.total)], nice=False)
     x = alt.X("from:Q", title="W₂ to the sample, in its units", scale=x_scale)
     bars = alt.Scale(domain=shown, paddingInner=0.3)
     axis = alt.Axis(ticks=False, domain=False, labelFontSize=12, labelPadding=6)
@@ -90,7 +92,7 @@ def parts_chart(certificate: Mapping[str, Any]) -> alt.LayerChart | None:
     tooltip = [alt.Tooltip("part:N"), alt.Tooltip("value:Q", format=".3~r")]
     parts = [alt.Chart().mark_bar().encode(x=x, x2="to:Q", y=y, color=colour, tooltip=tooltip)]
     if value is not None:
-        ends = [finite(measured.get("low")), finite(measured.get("high"))]
+        ends = [measured.low, measured.high]
         row = {"bar": "measured", "from": 0.0, "to": value, "low": ends[0], "high": ends[1]}
         base = alt.Chart(alt.Data(values=[row]))
         parts.append(base.mark_bar(color=MUTED, opacity=0.6).encode(x=x, x2="to:Q", y=y))
@@ -108,15 +110,9 @@ def parts_chart(certificate: Mapping[str, Any]) -> alt.LayerChart | None:
     return layered(parts, 130, rows)
 
 
-def _rows(points: Any, driver: Any) -> list[dict[str, float]]:
+def _rows(points: Sequence[tuple[float, ...]]) -> list[dict[str, float]]:
     """x, y and colour of each point; points that are not finite are left out."""
-    found = []
-    for i, point in enumerate(sequence(points)):
-        c = point[2] if driver is None else driver[i]
-        values = finite_values([*point[:2], c])
-        if len(values) == 3:
-            found.append({"x": values[0], "y": values[1], "c": values[2]})
-    return found
+    return [dict(zip("xyc", point, strict=True)) for point in points if all(map(math.isfinite, point))]
 
 
 def _scatter(

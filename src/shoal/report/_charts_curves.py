@@ -10,8 +10,9 @@ from typing import Any
 
 import altair as alt
 
+from ..records import FitRecord
 from ._numbers import finite, quantile
-from ._rungs import Rung, delivered_of, mapping, sequence, series_of
+from ._rungs import series, series_of
 from ._theme import MUTED, layered, series_colour
 
 HEIGHT = 260
@@ -20,38 +21,28 @@ EARLY = 0.05
 FIELDS = ("train", "validation", "validation_mean", "far_rows", "learning_rate")
 
 
-def curve_rows(rungs: Sequence[Rung]) -> list[dict[str, Any]]:
+def curve_rows(record: FitRecord) -> list[dict[str, Any]]:
     """Returns one row for each rung, seed and epoch from 0 on; long curves are thinned evenly, their ends kept."""
     curves = []
-    for rung in rungs:
+    for place, rung in enumerate(record.rungs):
         for seed in rung.seeds:
-            curve = mapping(seed.get("curve"))
-            epochs = sequence(curve.get("epoch"))
-            series = {key: sequence(curve.get(key)) for key in FIELDS}
-            if epochs and finite(seed.get("first_validation")) is not None:
+            epochs = list(seed.curve.epoch)
+            lists = {key: list(getattr(seed.curve, key)) or [None] * len(epochs) for key in FIELDS}
+            if epochs and finite(seed.first_validation) is not None:
                 epochs = [0, *epochs]
-                series = {key: [None, *values] for key, values in series.items()}
-                series["validation"][0] = seed["first_validation"]
+                lists = {key: [None, *values] for key, values in lists.items()}
+                lists["validation"][0] = seed.first_validation
             if epochs:
-                curves.append((rung, seed, series, epochs))
+                about = {"rung": rung.name, "series": series(rung), "depth": rung.depth, "seed": seed.seed}
+                curves.append((about | {"curve": f"{place}/{seed.seed}"}, epochs, lists))
     allowed = max(20, MAX_POINTS // max(1, len(curves)))
     rows = []
-    for rung, seed, series, epochs in curves:
+    for about, epochs, lists in curves:
         stride = math.ceil(len(epochs) / allowed)
         kept = sorted({*range(0, len(epochs), stride), len(epochs) - 1})
         for place in kept:
-            figures = {key: _at(values, place) for key, values in series.items()}
-            rows.append(
-                {
-                    "rung": rung.name,
-                    "series": rung.series,
-                    "depth": rung.depth,
-                    "seed": seed.get("seed"),
-                    "curve": f"{rung.index}/{seed.get('seed')}",
-                    "epoch": finite(epochs[place]),
-                    **figures,
-                }
-            )
+            figures = {key: _rounded(values[place]) for key, values in lists.items()}
+            rows.append(about | {"epoch": epochs[place], **figures})
     return _with_floor(rows)
 
 
@@ -66,13 +57,13 @@ def any_below_floor(rows: Sequence[dict[str, Any]]) -> bool:
     return any(value is not None and floor is not None and value < floor for value, floor in values)
 
 
-def overview_chart(rungs: Sequence[Rung], rows: Sequence[dict[str, Any]]) -> alt.LayerChart | None:
+def overview_chart(record: FitRecord, rows: Sequence[dict[str, Any]]) -> alt.LayerChart | None:
     """Validation log-likelihood by epoch, one line for each rung and seed; a click on a chain shows it alone."""
     known = [row["validation"] for row in rows if row["validation"] is not None]
     if not known:
         return None
     trained = {row["series"] for row in rows}
-    names = series_of(list(rungs))
+    names = series_of(record.rungs)
     click = alt.selection_point(name="chain", fields=["series"], bind="legend")
     base = alt.Chart(alt.NamedData("curves")).transform_filter(f"datum.validation >= {_floor(known)!r}")
     x, y = _axes("validation", rows)
@@ -89,12 +80,12 @@ def overview_chart(rungs: Sequence[Rung], rows: Sequence[dict[str, Any]]) -> alt
     return layered([line.add_params(click), hover], HEIGHT)
 
 
-def rung_curve_chart(rungs: Sequence[Rung], rows: Sequence[dict[str, Any]]) -> alt.LayerChart | None:
+def rung_curve_chart(record: FitRecord, rows: Sequence[dict[str, Any]]) -> alt.LayerChart | None:
     """Every log-likelihood by epoch for one rung; a list on the page chooses the rung, the delivered one is first."""
     names = list(dict.fromkeys(row["rung"] for row in rows))
     if not names:
         return None
-    kept = delivered_of(list(rungs))
+    kept = record.delivered
     start = kept.name if kept is not None and kept.name in names else names[-1]
     rung = alt.param(name="rung", value=start, bind=alt.binding_select(options=names, name="rung "))
     base = alt.Chart(alt.NamedData("curves")).transform_filter("datum.rung === rung")
@@ -125,7 +116,7 @@ def rung_curve_chart(rungs: Sequence[Rung], rows: Sequence[dict[str, Any]]) -> a
         ],
     )
     layers: list[alt.Chart] = [line.add_params(rung), hover]
-    marks = _rollbacks(rungs)
+    marks = _rollbacks(record)
     if marks:
         ticks = alt.Chart(alt.Data(values=marks)).transform_filter("datum.rung === rung")
         layers.append(
@@ -141,22 +132,17 @@ def rung_curve_chart(rungs: Sequence[Rung], rows: Sequence[dict[str, Any]]) -> a
     return layered(layers, HEIGHT)
 
 
-def _rollbacks(rungs: Sequence[Rung]) -> list[dict[str, Any]]:
+def _rollbacks(record: FitRecord) -> list[dict[str, Any]]:
     return [
-        {
-            "rung": rung.name,
-            "seed": seed.get("seed"),
-            "epoch": finite(mapping(event).get("epoch")),
-            "layer": str(mapping(event).get("layer", "")),
-        }
-        for rung in rungs
+        {"rung": rung.name, "seed": seed.seed, "epoch": event.epoch, "layer": event.layer or ""}
+        for rung in record.rungs
         for seed in rung.seeds
-        for event in sequence(seed.get("rollbacks"))[:50]
+        for event in seed.rollbacks[:50]
     ]
 
 
 def _axes(field: str, rows: Sequence[dict[str, Any]]) -> tuple[alt.X, alt.Y]:
-    epochs = [row["epoch"] for row in rows if row["epoch"] is not None] or [0]
+    epochs = [row["epoch"] for row in rows] or [0]
     ends = alt.Scale(domain=[min(epochs), max(max(epochs), min(epochs) + 1)], nice=False)
     scale = alt.Scale(zero=False, nice=False, padding=6)
     axis = alt.Axis(grid=False, tickMinStep=1, tickCount=8, format="d")
@@ -168,8 +154,8 @@ def _names() -> list[alt.Tooltip]:
     return [alt.Tooltip("rung:N"), alt.Tooltip("seed:N"), alt.Tooltip("epoch:Q")]
 
 
-def _at(values: list[Any], place: int) -> float | None:
-    found = finite(values[place]) if place < len(values) else None
+def _rounded(value: float | int | None) -> float | None:
+    found = finite(value)
     return None if found is None else float(f"{found:.7g}")
 
 

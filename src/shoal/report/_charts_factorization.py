@@ -4,11 +4,11 @@ Both have a logarithmic axis of condition numbers that starts at 1, the conditio
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import altair as alt
 
+from ..records.factorization import FrontierRow, LinearLayer
 from ._numbers import positive
 from ._theme import ACCENT, INK, LINE, MUTED, layered, log_axis
 
@@ -16,12 +16,12 @@ HEIGHT = 260
 KINDS = {"lower": ACCENT, "upper": "#d1622b"}
 
 
-def layer_chart(layers: Sequence[Mapping[str, Any]]) -> alt.LayerChart | None:
+def layer_chart(layers: Sequence[LinearLayer]) -> alt.LayerChart | None:
     """A bar for each layer, its length the condition number; None if no layer has a finite one."""
     rows = [
-        {"layer": place, "kind": str(layer["kind"]), "condition": value, "one": 1.0}
+        {"layer": place, "kind": layer.kind, "condition": value, "one": 1.0}
         for place, layer in enumerate(layers, 1)
-        if (value := positive(layer.get("condition"))) is not None
+        if (value := positive(layer.condition)) is not None
     ]
     if not rows:
         return None
@@ -42,17 +42,15 @@ def layer_chart(layers: Sequence[Mapping[str, Any]]) -> alt.LayerChart | None:
     return layered([bars, text.encode(x=x, y=y, text=alt.Text("condition:Q", format=".3~r"))], HEIGHT, rows)
 
 
-def frontier_chart(
-    rows: Sequence[Mapping[str, Any]], shown: tuple[int, float | None]
-) -> alt.LayerChart | None:
+def frontier_chart(rows: Sequence[FrontierRow], shown: tuple[int, float | None]) -> alt.LayerChart | None:
     """Best condition number and lower bound against the number of layers; the ring is the factorization shown."""
     count, condition = shown[0], positive(shown[1])
     data = [
         {
-            "layers": int(row["layers"]),
-            "condition": positive(row.get("condition")),
-            "bound": positive(row.get("lower_bound")),
-            "route": str(row.get("route") or ""),
+            "layers": row.layers,
+            "condition": positive(row.condition),
+            "bound": positive(row.lower_bound),
+            "route": row.route,
         }
         for row in rows
     ]

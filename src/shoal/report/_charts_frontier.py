@@ -5,14 +5,14 @@ nats a row behind the best rung. Colour and shape are the chain, hollow marks ar
 the ring is the delivered rung. A line joins a chain's rungs, from its front alone on.
 """
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 import altair as alt
 
+from ..records import FitRecord
 from ._numbers import finite, finite_values, positive
-from ._rungs import Rung, series_of
+from ._rungs import series, series_of
 from ._theme import (
     ALARM,
     INK,
@@ -35,33 +35,33 @@ UNIT = 0.05  # nats: where the axis of losses bends without a margin
 Rows = list[dict[str, Any]]
 
 
-def frontier_rows(rungs: Sequence[Rung]) -> Rows:
+def frontier_rows(record: FitRecord) -> Rows:
     """Returns one row for each rung; `x` is the place of its depth, moved by a little so that chains do not overlap."""
-    names = series_of(list(rungs))
+    names, decision = series_of(record.rungs), record.decision
     rows = []
-    for rung in rungs:
-        loss, upper = finite(rung.difference), finite(rung.upper)
+    for place, rung in enumerate(record.rungs):
+        loss, upper, kappa = finite(rung.difference), finite(rung.upper), rung.condition
         rows.append(
             {
                 "rung": rung.name,
                 "front": rung.front,
-                "chain": rung.chain,
-                "series": rung.series,
+                "chain": rung.family,
+                "series": series(rung),
                 "depth": rung.depth,
-                "x": depth_place(names, rung.series, rung.depth),
+                "x": depth_place(names, series(rung), rung.depth),
                 "status": rung.status,
                 "complete": rung.complete,
-                "delivered": rung.delivered,
-                "mark": "chosen" if rung.chosen else "delivered",
-                "state": rung.state,
-                "likelihood": finite(rung.validation),
+                "delivered": place == decision.kept,
+                "mark": "chosen" if place == decision.chosen else "delivered",
+                "state": rung.state or "",
+                "likelihood": finite(rung.validation_log_likelihood),
                 "loss": loss,
                 "low": None if loss is None or upper is None else 2 * loss - upper,
                 "high": upper,
-                "parameters": finite(rung.parameters),
-                "median": positive(rung.condition.get("median")),
-                "q99": positive(rung.condition.get("q99")),
-                "max": positive(rung.condition.get("max")),
+                "parameters": rung.parameters,
+                "median": None if kappa is None else positive(kappa.median),
+                "q99": None if kappa is None else positive(kappa.q99),
+                "max": None if kappa is None else positive(kappa.max),
             }
         )
     return rows
@@ -78,12 +78,13 @@ def line_rows(rows: Rows, fields: Sequence[str]) -> Rows:
     ]
 
 
-def likelihood_chart(rungs: Sequence[Rung], margin: float | None) -> alt.LayerChart | None:
+def likelihood_chart(record: FitRecord) -> alt.LayerChart | None:
     """Loss against depth, with its 95 % bounds, and the margin; `None` if no rung has a figure."""
-    rows = [row for row in frontier_rows(rungs) if row["loss"] is not None]
+    rows = [row for row in frontier_rows(record) if row["loss"] is not None]
     if not rows:
         return None
-    names, (y, unit) = series_of(list(rungs)), _loss(rows, margin)
+    margin = positive(record.decision.margin)
+    names, (y, unit) = series_of(record.rungs), _loss(rows, margin)
     base, x = alt.Chart(), depth_axis([row["depth"] for row in rows])
     bars = base.transform_filter("isValid(datum.low)").mark_rule(strokeWidth=1.5)
     bars = bars.encode(x=x, y=alt.Y("low:Q", scale=y["scale"]), y2="high:Q", color=series_colour(names))
@@ -97,14 +98,15 @@ def likelihood_chart(rungs: Sequence[Rung], margin: float | None) -> alt.LayerCh
     return layered(layers, HEIGHT, rows)
 
 
-def condition_chart(rungs: Sequence[Rung], max_condition: float | None) -> alt.LayerChart | None:
+def condition_chart(record: FitRecord) -> alt.LayerChart | None:
     """Condition number against depth: 99 % point as mark, from median to largest as a thin line."""
-    rows = [row for row in frontier_rows(rungs) if row["q99"] is not None]
+    rows = [row for row in frontier_rows(record) if row["q99"] is not None]
     if not rows:
         return None
+    max_condition = positive(record.decision.max_condition)
     domain = _condition_domain(rows, max_condition)
     scale = alt.Scale(type="log", domain=domain, nice=False)
-    base, names = alt.Chart(), series_of(list(rungs))
+    base, names = alt.Chart(), series_of(record.rungs)
     x = depth_axis([row["depth"] for row in rows])
     y = alt.Y("q99:Q", title="condition number κ", scale=scale, axis=log_axis(domain))
     spread = base.mark_rule(strokeWidth=1.5, opacity=0.55).encode(
@@ -115,18 +117,17 @@ def condition_chart(rungs: Sequence[Rung], max_condition: float | None) -> alt.L
     return layered([*_limit(max_condition, "y", scale), *layers], HEIGHT, rows)
 
 
-def trade_off_chart(
-    rungs: Sequence[Rung], max_condition: float | None, margin: float | None
-) -> alt.LayerChart | None:
+def trade_off_chart(record: FitRecord) -> alt.LayerChart | None:
     """Loss against the 99 % condition number; the number beside a mark is the depth."""
-    rows = [row for row in frontier_rows(rungs) if row["loss"] is not None and row["q99"] is not None]
+    rows = [row for row in frontier_rows(record) if row["loss"] is not None and row["q99"] is not None]
     if not rows:
         return None
+    max_condition, margin = positive(record.decision.max_condition), positive(record.decision.margin)
     domain = _condition_domain(
         [{**row, "median": None, "max": None} for row in rows], max_condition, room=0.1
     )
     scale = alt.Scale(type="log", domain=domain, nice=False)
-    base, names, (y, _) = alt.Chart(), series_of(list(rungs)), _loss(rows, margin)
+    base, names, (y, _) = alt.Chart(), series_of(record.rungs), _loss(rows, margin)
     x = alt.X("q99:Q", title="99 % condition number κ", scale=scale, axis=log_axis(domain, grid=False))
     labels = base.mark_text(align="left", dx=8, dy=10, fontSize=10.5).encode(
         x=x, y=y, text="depth:N", color=series_colour(names)
@@ -174,7 +175,7 @@ def _tooltip() -> list[alt.Tooltip]:
 
 def _loss(rows: Rows, margin: float | None) -> tuple[alt.Y, float]:
     """The axis of losses, the best on top, and the loss at which it bends: the margin."""
-    unit = margin if margin is not None and margin > 0 else UNIT
+    unit = UNIT if margin is None else margin
     scale = nats_scale(
         finite_values(row[key] for row in rows for key in ("loss", "low", "high")), unit, reverse=True
     )
@@ -184,13 +185,13 @@ def _loss(rows: Rows, margin: float | None) -> tuple[alt.Y, float]:
 
 def _condition_domain(rows: Rows, max_condition: float | None, *, room: float = 0.06) -> list[float]:
     values = [row[key] for row in rows for key in ("median", "q99", "max") if row[key] is not None]
-    if max_condition is not None and math.isfinite(max_condition) and max_condition > 0:
+    if max_condition is not None:
         values.append(max_condition)
     return log_domain(values, room=room)
 
 
 def _limit(max_condition: float | None, axis: str, scale: alt.Scale) -> list[alt.Chart]:
-    if max_condition is None or not math.isfinite(max_condition) or max_condition <= 0:
+    if max_condition is None:
         return []
     base = alt.Chart(alt.Data(values=[{"limit": max_condition}]))
     rule = base.mark_rule(color=ALARM, strokeDash=[5, 4], strokeWidth=1.3)

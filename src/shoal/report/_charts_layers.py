@@ -9,7 +9,8 @@ from typing import Any
 
 import altair as alt
 
-from ._numbers import MISSING, number
+from ..records.figures import LayerProfile
+from ._numbers import MISSING
 from ._theme import ALARM, INK
 
 # Field of a layer's row -> heading of its column; "/" breaks the line.
@@ -27,27 +28,28 @@ TALLEST = 900
 _RANGE = ["#f4f7fa", "#c7dbea", "#86b4d5", "#6f5aa8", "#b0306a", "#6d0b22"]
 _NOT_FINITE = "#16191d"
 
-Rows = Sequence[Mapping[str, Any]]
+Rows = Sequence[LayerProfile]
+
+
+def shown_quantities(rows: Rows) -> dict[str, str]:
+    """The quantities that some layer has, with their headings."""
+    return {k: title for k, title in QUANTITIES.items() if any(getattr(row, k) is not None for row in rows)}
 
 
 def heat_charts(layers: Rows, start: Rows | None, worst: int | None) -> dict[str, alt.LayerChart]:
     """The charts "layers" and, with `start`, "start", in one scale of colours; none where nothing was measured."""
     both = [*layers, *(start or ())]
-    shown = {
-        key: title
-        for key, title in QUANTITIES.items()
-        if any(number(row.get(key)) is not None for row in both)
-    }
+    shown = shown_quantities(both)
     if not shown:
         return {}
-    ranges = {key: _range([number(row.get(key)) for row in both]) for key in shown}
+    ranges = {key: _range([getattr(row, key) for row in both]) for key in shown}
     charts = {"layers": _chart(layers, shown, ranges, worst)}
     return charts if not start else {**charts, "start": _chart(start, shown, ranges, None)}
 
 
-def layer_label(row: Mapping[str, Any], place: int) -> str:
+def layer_label(row: LayerProfile, place: int) -> str:
     """For example "3 Coupling(Affine)"."""
-    return f"{place} {str(row.get('name') or 'layer')[:40]}"
+    return f"{place} {row.name[:40]}"
 
 
 def compact(value: float | None) -> str:
@@ -75,7 +77,7 @@ def _chart(
 ) -> alt.LayerChart:
     labels = [layer_label(row, place) for place, row in enumerate(layers)]
     cells = [
-        {"y": labels[place], "x": title, **_cell(number(row.get(key)), ranges[key])}
+        {"y": labels[place], "x": title, **_cell(getattr(row, key), ranges[key])}
         for place, row in enumerate(layers)
         for key, title in shown.items()
     ]

@@ -3,27 +3,27 @@
 Rungs stand by front in the order in which these began: the front alone, with its log-likelihood, then what stands on it.
 """
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import altair as alt
 
-from ._numbers import MISSING, duration, finite, finite_values, fixed, number, short
-from ._rungs import Rung, mapping, sequence, series_of
+from ..records import FitRecord
+from ._numbers import MISSING, duration, finite, finite_values, fixed, positive, short
+from ._rungs import series, series_of
 from ._theme import INK, MUTED, layered, nats_axis, nats_scale, series_colour, series_scale, series_shape
 
 ROW = 36  # height of a rung
 UNIT = 0.05
 
 
-def race_chart(rungs: Sequence[Rung], margin: float | None) -> alt.LayerChart | None:
+def race_chart(record: FitRecord) -> alt.LayerChart | None:
     """The gains of all rungs, one below the other; `None` where no rung has a gain."""
-    rows = _rows(rungs)
+    rows = _rows(record)
     values = finite_values(row[key] for row in rows for key in ("gain", "low", "high"))
     if not values:
         return None
-    unit = margin if margin is not None and margin > 0 else UNIT
-    scale, names = nats_scale(values, unit), series_of(list(rungs))
+    unit = positive(record.decision.margin) or UNIT
+    scale, names = nats_scale(values, unit), series_of(record.rungs)
     axis = nats_axis(scale, unit, ticks=7, grid=False)
     x = alt.X("gain:Q", title="gain over the chain's rung before (nats per row)", scale=scale, axis=axis)
     places = [row["place"] for row in rows]
@@ -63,59 +63,58 @@ def race_chart(rungs: Sequence[Rung], margin: float | None) -> alt.LayerChart | 
     return layered(layers, ROW * len(rows), rows)
 
 
-def race_table(record: Mapping[str, Any], rungs: Sequence[Rung]) -> list[dict[str, str]]:
+def race_table(record: FitRecord) -> list[dict[str, str]]:
     """The rungs in the order in which they were run: when each was done, what it gained, what it led to."""
-    done: dict[Any, Any] = {}
-    for event in map(mapping, sequence(record.get("race"))):
-        if event.get("event") == "rung":
-            done[event.get("rung")] = event.get("at")
+    done = {event.rung: event.at for event in record.race if event.event == "rung"}
     return [
         {
             "name": rung.name,
-            "value": fixed(rung.validation),
-            "gain": _gain(rung),
-            "at": duration(done.get(rung.index)),
+            "value": fixed(rung.validation_log_likelihood),
+            "gain": MISSING
+            if rung.gain is None
+            else f"{fixed(rung.gain.mean)} ± {short(rung.gain.standard_error, 2)}",
+            "at": duration(done.get(place)),
             "seconds": MISSING if rung.status == "not started" else duration(rung.seconds),
-            "end": _end(rung, rungs),
+            "end": _end(record, place),
         }
-        for rung in rungs
+        for place, rung in enumerate(record.rungs)
     ]
 
 
-def _rows(rungs: Sequence[Rung]) -> list[dict[str, Any]]:
-    order = list(dict.fromkeys(rung.front for rung in rungs))
-    chains = list(dict.fromkeys(rung.chain for rung in rungs))
-    ranked = sorted(rungs, key=lambda r: (order.index(r.front), r.depth > 0, chains.index(r.chain), r.depth))
-    return [
-        {
-            "place": place,
-            "head": not place or ranked[place - 1].front != rung.front,
-            "rung": rung.name,
-            "series": rung.series,
-            "said": rung.name if rung.depth else f"{rung.name}: {fixed(rung.validation)} nats per row",
-            "mark": " · ".join(rung.marks) or ("ended" if rung.dropped else ""),
-            "gain": finite(rung.gain.get("mean")),
-            "low": finite(rung.gain.get("low")),
-            "high": finite(rung.gain.get("high")),
-            "end": _end(rung, rungs),
-        }
-        for place, rung in enumerate(ranked)
-    ]
+def _rows(record: FitRecord) -> list[dict[str, Any]]:
+    rungs = list(enumerate(record.rungs))
+    order = list(dict.fromkeys(rung.front for _, rung in rungs))
+    chains = list(dict.fromkeys(rung.family for _, rung in rungs))
+    ranked = sorted(
+        rungs, key=lambda r: (order.index(r[1].front), r[1].depth > 0, chains.index(r[1].family), r[1].depth)
+    )
+    rows = []
+    for row, (place, rung) in enumerate(ranked):
+        ends = [None] * 3 if rung.gain is None else [rung.gain.mean, rung.gain.low, rung.gain.high]
+        value = fixed(rung.validation_log_likelihood)
+        rows.append(
+            {
+                "place": row,
+                "head": not row or ranked[row - 1][1].front != rung.front,
+                "rung": rung.name,
+                "series": series(rung),
+                "said": rung.name if rung.depth else f"{rung.name}: {value} nats per row",
+                "mark": " · ".join(record.decision.marks(place)) or ("ended" if rung.dropped else ""),
+                **dict(zip(("gain", "low", "high"), map(finite, ends), strict=True)),
+                "end": _end(record, place),
+            }
+        )
+    return rows
 
 
-def _gain(rung: Rung) -> str:
-    if number(rung.gain.get("mean")) is None:
-        return MISSING
-    return f"{fixed(rung.gain.get('mean'))} ± {short(rung.gain.get('standard_error'), 2)}"
-
-
-def _end(rung: Rung, rungs: Sequence[Rung]) -> str:
+def _end(record: FitRecord, place: int) -> str:
     """What came after the rung, in words."""
-    words = [", ".join(rung.marks)] if rung.marks else []
+    rung, marks = record.rungs[place], record.decision.marks(place)
+    words = [", ".join(marks)] if marks else []
     if not rung.complete:
         words.append(rung.status)
     if rung.dropped:
         words.append(f"chain ended: {rung.dropped}")
-    elif not rung.depth and not any(other.depth and other.front == rung.front for other in rungs):
+    elif not rung.depth and not any(other.depth and other.front == rung.front for other in record.rungs):
         words.append("no layers were tried on it")
     return "; ".join(words)

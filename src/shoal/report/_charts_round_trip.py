@@ -3,13 +3,13 @@
 The mark is the error that 99.9 % of validation points do not exceed, the thin line goes from the median to the largest.
 """
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import altair as alt
 
+from ..records import FitRecord
 from ._numbers import positive
-from ._rungs import Rung, mapping, series_of
+from ._rungs import series, series_of
 from ._theme import (
     ALARM,
     INK,
@@ -25,43 +25,38 @@ from ._theme import (
 HEIGHT = 270
 
 
-def round_trip_rows(rungs: Sequence[Rung]) -> list[dict[str, Any]]:
+def round_trip_rows(record: FitRecord) -> list[dict[str, Any]]:
     """Returns one row for each rung and dtype with its round-trip errors (positive ones only)."""
-    names = series_of(list(rungs))
-    rows = []
-    for rung in rungs:
-        for dtype, errors in rung.round_trip.items():
-            figures = mapping(errors)
-            tail = positive(figures.get("q999"))
-            if tail is None:
-                continue
-            rows.append(
-                {
-                    "rung": rung.name,
-                    "series": rung.series,
-                    "depth": rung.depth,
-                    "x": depth_place(names, rung.series, rung.depth),
-                    "dtype": str(dtype),
-                    "status": rung.status,
-                    "median": positive(figures.get("median")),
-                    "q999": tail,
-                    "max": positive(figures.get("max")),
-                    "line": f"{rung.chain} {dtype}",
-                }
-            )
-    return rows
+    names = series_of(record.rungs)
+    return [
+        {
+            "rung": rung.name,
+            "series": series(rung),
+            "depth": rung.depth,
+            "x": depth_place(names, series(rung), rung.depth),
+            "dtype": dtype,
+            "status": rung.status,
+            "median": positive(errors.median),
+            "q999": errors.q999,
+            "max": positive(errors.max),
+            "line": f"{rung.family} {dtype}",
+        }
+        for rung in record.rungs
+        for dtype, errors in rung.round_trip.items()
+        if positive(errors.q999) is not None
+    ]
 
 
-def round_trip_chart(record: Mapping[str, Any], rungs: Sequence[Rung]) -> alt.LayerChart | None:
+def round_trip_chart(record: FitRecord) -> alt.LayerChart | None:
     """Round-trip error against depth by dtype: 99.9 % point as mark, from median to largest as a thin line."""
-    rows = round_trip_rows(rungs)
+    rows = round_trip_rows(record)
     if not rows:
         return None
-    limit = positive(mapping(record.get("decision")).get("max_round_trip"))
+    limit = positive(record.decision.max_round_trip)
     values = [row[key] for row in rows for key in ("median", "q999", "max") if row[key] is not None]
     domain = log_domain([*values, *([limit] if limit else [])])
     scale = alt.Scale(type="log", domain=domain, nice=False)
-    names = series_of(list(rungs))
+    names = series_of(record.rungs)
     dtypes = sorted({row["dtype"] for row in rows})
     base = alt.Chart()
     x = depth_axis([row["depth"] for row in rows])

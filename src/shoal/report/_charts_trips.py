@@ -3,13 +3,13 @@
 What did not come back finite is written out in its lane and has no place on the axis; so has an error of exactly 0.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 import altair as alt
 
-from ._numbers import number, positive, whole
-from ._rungs import mapping
+from ..records import AuditRecord
+from ..records.audit import Trip
+from ._numbers import positive, whole
 from ._theme import ALARM, INK, MUTED, layered, log_axis, log_domain
 
 UNITS = {"float64": 2.0**-53, "float32": 2.0**-24, "bfloat16": 2.0**-8}
@@ -22,34 +22,30 @@ def way_of(name: str) -> str:
     return "latent" if name.startswith(_LATENT) else "data"
 
 
-def trip_rows(record: Mapping[str, Any]) -> list[dict[str, Any]]:
+def trip_rows(record: AuditRecord) -> list[dict[str, Any]]:
     """One row for each set and dtype; figures that are not there are None, and `word` says what can not be drawn."""
-    layers = mapping(record.get("predicted"))
     rows = []
-    for name, by in mapping(record.get("round_trips")).items():
-        for dtype, figures in mapping(by).items():
-            trip = mapping(figures)
-            sum_of_layers = number(layers.get(way_of(name)))
-            through = name in ("data", "samples") and sum_of_layers is not None
+    for name, by in record.round_trips.items():
+        layers = record.predicted.get(way_of(name)) if name in ("data", "samples") else None
+        for dtype, trip in by.items():
             rows.append(
                 {
-                    "set": str(name)[:60], "dtype": str(dtype),
+                    "set": name[:60], "dtype": dtype,
                     "way": "z → x → z" if way_of(name) == "latent" else "x → z → x",
-                    "median": positive(trip.get("median")), "max": positive(trip.get("max")),
-                    "predicted": positive(trip.get("predicted")),
-                    "layers": positive((sum_of_layers or 0.0) * UNITS.get(dtype, 0.0)) if through else None,
-                    "word": _word(trip), "failed": str(trip.get("failed") or ""),
+                    "median": positive(trip.median), "max": positive(trip.max), "predicted": positive(trip.predicted),
+                    "layers": None if layers is None else positive(layers * UNITS.get(dtype, 0.0)),
+                    "word": _word(trip), "failed": trip.failed or "",
                 }
             )  # fmt: skip
     return rows
 
 
-def trips_chart(record: Mapping[str, Any]) -> alt.LayerChart | None:
-    """The chart of a checked record; None without round trips."""
+def trips_chart(record: AuditRecord) -> alt.LayerChart | None:
+    """The chart of a record; None without round trips."""
     rows = trip_rows(record)
     if not rows:
         return None
-    limit = positive(mapping(record.get("limits")).get("max_round_trip"))
+    limit = positive(record.limits.max_round_trip)
     values = [r[k] for r in rows for k in ("median", "max", "predicted", "layers") if r[k] is not None]
     domain = log_domain([*values, *([limit] if limit else [])])
     scale, axis = alt.Scale(type="log", domain=domain, nice=False), log_axis(domain, ticks=10)
@@ -91,13 +87,9 @@ def trips_chart(record: Mapping[str, Any]) -> alt.LayerChart | None:
     return layered(parts, 46 * len(sets), rows)
 
 
-def _word(trip: Mapping[str, Any]) -> str:
-    lost, of = whole(trip.get("nonfinite")), whole(trip.get("points"))
-    if trip.get("failed"):
+def _word(trip: Trip) -> str:
+    if trip.failed:
         return "not run"
-    if number(trip.get("nonfinite")):
-        return f"✕ {lost} of {of} points not finite"
-    largest = number(trip.get("max"))
-    if largest is None:
-        return "not measured"
-    return "0: no error at all" if largest == 0 else ("" if positive(largest) else "✕ not finite")
+    if trip.nonfinite:
+        return f"✕ {whole(trip.nonfinite)} of {whole(trip.points)} points not finite"
+    return "0: no error at all" if trip.max == 0 else ("" if positive(trip.max) else "✕ not finite")

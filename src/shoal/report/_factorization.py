@@ -4,52 +4,24 @@ The template escapes every text by itself (Jinja2 autoescape); chart and picture
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from .._errors import InputError
+from ..records import FactorizationRecord
+from ..records.factorization import FrontierRow, LinearLayer
 from ._charts_factorization import KINDS, frontier_chart, layer_chart
-from ._numbers import MISSING, duration, finite, number, short
+from ._numbers import MISSING, duration, finite, short
 from ._pictures import pictures
-from ._rungs import mapping, sequence
 from ._shell import last_part, rendered
 
-FORMAT = 1
 
-
-def check_factorization(record: Mapping[str, Any], frontier: Mapping[str, Any] | None) -> None:
-    """**Raises:** InputError unless these are records that this version draws."""
-    _check(record, "factorization", "layers", ("kind",))
-    if any(layer["kind"] not in KINDS for layer in record["layers"]):
-        raise InputError("The factorization record has a layer that is neither lower nor upper.")
-    size = record.get("size")
-    if not isinstance(size, int) or isinstance(size, bool) or size < 1:
-        raise InputError(
-            f"The factorization record's size must be a whole number of at least 1, got {size!r}."
-        )
-    if frontier is not None:
-        _check(frontier, "frontier", "rows", ("layers",))
-
-
-def _check(record: Mapping[str, Any], kind: str, key: str, needed: Sequence[str]) -> None:
-    if not isinstance(record, Mapping) or record.get("kind") != kind or record.get("format") != FORMAT:
-        raise InputError(f"This is not a {kind} record of format {FORMAT}; make one by `to_record()`.")
-    entries = record.get(key)
-    if not isinstance(entries, (list, tuple)) or not entries:
-        raise InputError(f"The {kind} record's {key} must be a list that is not empty.")
-    if not all(isinstance(entry, Mapping) and all(name in entry for name in needed) for entry in entries):
-        raise InputError(f"The {kind} record's {key} must be dictionaries with {', '.join(needed)}.")
-
-
-def render_factorization(record: Mapping[str, Any], frontier: Mapping[str, Any] | None) -> str:
-    """Returns the whole page of checked records as text."""
-    layers = record["layers"]
-    rows = [] if frontier is None else frontier["rows"]
+def render_factorization(record: FactorizationRecord) -> str:
+    """Returns the whole page as text."""
+    layers = record.layers
+    rows = [] if record.frontier is None else record.frontier.rows
     charts = {
         "layers": layer_chart(layers),
-        "frontier": frontier_chart(rows, (len(layers), finite(record.get("largest_condition"))))
-        if rows
-        else None,
+        "frontier": frontier_chart(rows, (len(layers), record.largest_condition)) if rows else None,
     }
     pictured = pictures(record)
     return rendered(
@@ -59,9 +31,9 @@ def render_factorization(record: Mapping[str, Any], frontier: Mapping[str, Any] 
         styles=["report.css", "factorization.css"],
         scripts=["report.js", "factorization.js"],
         more={"pictures": pictured},
-        title=_title(record),
+        title=last_part(record.source or f"Matrix of size {record.size}"),
         facts=_facts(record),
-        command=str(record.get("command") or ""),
+        command=record.command,
         sentence=_sentence(record),
         tiles=_tiles(record, rows),
         pictures=pictured["items"] if pictured else [],
@@ -70,14 +42,9 @@ def render_factorization(record: Mapping[str, Any], frontier: Mapping[str, Any] 
     )
 
 
-def _title(record: Mapping[str, Any]) -> str:
-    source = str(record.get("source") or f"Matrix of size {record['size']}")
-    return last_part(source)
-
-
-def _facts(record: Mapping[str, Any]) -> list[tuple[str, str]]:
-    size, kept = record["size"], sequence(record.get("kept"))
-    first = list(kept) == list(range(len(kept)))
+def _facts(record: FactorizationRecord) -> list[tuple[str, str]]:
+    size, kept = record.size, record.kept
+    first = kept == list(range(len(kept)))
     listed = (
         f"the first {len(kept)}"
         if first
@@ -85,46 +52,40 @@ def _facts(record: Mapping[str, Any]) -> list[tuple[str, str]]:
     )
     return [
         ("matrix", f"{size} × {size}"),
-        ("layers", str(len(record["layers"]))),
+        ("layers", str(len(record.layers))),
         ("kept coordinates", listed if kept else "none"),
-        ("route", str(record.get("route") or MISSING)),
+        ("route", record.route),
     ]
 
 
-def _sentence(record: Mapping[str, Any]) -> str:
+def _sentence(record: FactorizationRecord) -> str:
     names = " · ".join(
-        f"{'L' if layer['kind'] == 'lower' else 'U'}{place}"
-        for place, layer in enumerate(record["layers"], 1)
+        f"{'L' if layer.kind == 'lower' else 'U'}{place}" for place, layer in enumerate(record.layers, 1)
     )
     sign = "D · " if _negative(record) else ""
     what = "; D flips the sign of one coordinate" if sign else ""
     return f"T = {sign}{names}{what}; the rightmost layer acts first."
 
 
-def _negative(record: Mapping[str, Any]) -> bool:
-    return any((number(sign) or 1.0) < 0 for sign in sequence(record.get("signs")))
+def _negative(record: FactorizationRecord) -> bool:
+    return any(sign < 0 for sign in record.signs)
 
 
-def _tiles(record: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
-    residual = mapping(record.get("residual"))
-    same = next((row for row in rows if row["layers"] == len(record["layers"])), {})
-    bound = finite(same.get("lower_bound"))
-    note = (
-        "of a layer"
-        if bound is None
-        else f"of a layer; no {len(record['layers'])} layers have less than {short(bound)}"
-    )
-    log_det = finite(record.get("log_abs_det"))
+def _tiles(record: FactorizationRecord, rows: Sequence[FrontierRow]) -> list[dict[str, str]]:
+    count = len(record.layers)
+    bound = next((finite(row.lower_bound) for row in rows if row.layers == count), None)
+    note = "of a layer" if bound is None else f"of a layer; no {count} layers have less than {short(bound)}"
+    log_det = finite(record.log_abs_det)
     return [
-        {"title": "Largest condition number", "value": short(record.get("largest_condition")), "note": note},
+        {"title": "Largest condition number", "value": short(record.largest_condition), "note": note},
         {
             "title": "Residual, float64",
-            "value": short(residual.get("float64"), 2),
+            "value": short(record.residual.float64, 2),
             "note": "|T − product| / |T|, Frobenius",
         },
         {
             "title": "Residual, float32",
-            "value": short(residual.get("float32"), 2),
+            "value": short(record.residual.float32, 2),
             "note": "factors and product in float32",
         },
         {
@@ -135,33 +96,31 @@ def _tiles(record: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> list
     ]
 
 
-def _layer_row(place: int, layer: Mapping[str, Any]) -> dict[str, str]:
-    low, high = [*map(finite, sequence(layer.get("log_scale_range"))), None, None][:2]
-    spread = MISSING if low is None or high is None else f"{short(low)} … {short(high)}"
-    additive = low == 0 and high == 0
+def _layer_row(place: int, layer: LinearLayer) -> dict[str, str]:
+    low, high = layer.log_scale_range
     return {
         "place": str(place),
-        "kind": str(layer["kind"]),
-        "colour": KINDS[layer["kind"]],
-        "norm": short(layer.get("block_norm")),
-        "scales": "none (additive)" if additive else spread,
-        "condition": short(layer.get("condition"), 4),
+        "kind": layer.kind,
+        "colour": KINDS[layer.kind],
+        "norm": short(layer.block_norm),
+        "scales": "none (additive)" if low == high == 0 else f"{short(low)} … {short(high)}",
+        "condition": short(layer.condition, 4),
     }
 
 
-def _frontier_row(row: Mapping[str, Any], shown: int) -> dict[str, Any]:
-    condition, bound = finite(row.get("condition")), finite(row.get("lower_bound"))
+def _frontier_row(row: FrontierRow, shown: int) -> dict[str, Any]:
+    condition, bound = finite(row.condition), finite(row.lower_bound)
     ratio = None if condition is None or not bound else condition / bound
     return {
-        "layers": str(row["layers"]),
+        "layers": str(row.layers),
         "condition": short(condition, 4),
         "bound": short(bound, 4),
         "ratio": short(ratio) if ratio is not None and math.isfinite(ratio) else MISSING,
-        "float64": short(row.get("residual_float64"), 2),
-        "float32": short(row.get("residual_float32"), 2),
-        "first": str(row.get("first") or MISSING),
-        "route": str(row.get("route") or MISSING),
-        "seconds": duration(row.get("seconds")),
-        "reason": str(row.get("reason") or ""),
-        "shown": row["layers"] == shown,
+        "float64": short(row.residual_float64, 2),
+        "float32": short(row.residual_float32, 2),
+        "first": row.first or MISSING,
+        "route": row.route or MISSING,
+        "seconds": duration(row.seconds),
+        "reason": row.reason,
+        "shown": row.layers == shown,
     }

@@ -1,38 +1,26 @@
-"""Numbers out of a record, tolerantly, and numbers into text.
+"""Numbers of a record into text.
 
-A missing figure is `None` and is written as a dash; "nan", "inf" and their floats are written as what they are.
+A figure that was not computed is `None` and is written as a dash; NaN and infinities are written as what they are.
 """
 
 import math
 from collections.abc import Iterable
-from typing import Any
 
 MISSING = "–"
-_NAMED = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
-def number(value: Any) -> float | None:
-    """Returns `value` as a float (nan and inf included), `None` if there is no number."""
-    if isinstance(value, str):
-        return _NAMED.get(value)
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return None
-    return float(value)
+def finite(value: float | None) -> float | None:
+    """Returns `value` if it is a finite number, else `None`: for what is drawn."""
+    return value if value is not None and math.isfinite(value) else None
 
 
-def finite(value: Any) -> float | None:
-    """Returns `value` as a float if it is a finite number, else `None`: for what is drawn."""
-    found = number(value)
-    return found if found is not None and math.isfinite(found) else None
-
-
-def finite_values(values: Iterable[Any] | None) -> list[float]:
+def finite_values(values: Iterable[float | None]) -> list[float]:
     """Returns the finite numbers among `values`."""
-    return [found for value in values or () if (found := finite(value)) is not None]
+    return [found for value in values if (found := finite(value)) is not None]
 
 
-def positive(value: Any) -> float | None:
+def positive(value: float | None) -> float | None:
     """Returns `value` if it is finite and above 0, else `None`: for logarithmic axes."""
     found = finite(value)
     return found if found is not None and found > 0 else None
@@ -43,31 +31,30 @@ def power_of_ten(exponent: int) -> str:
     return "10" + str(exponent).translate(_SUPERSCRIPT)
 
 
-def short(value: Any, digits: int = 3) -> str:
+def short(value: float | None, digits: int = 3) -> str:
     """Returns a number with `digits` significant digits, as "1,250", "0.012" or "3.1 × 10⁻⁷"."""
-    found = number(value)
-    if found is None:
+    if value is None:
         return MISSING
-    if not math.isfinite(found):
-        return "nan" if math.isnan(found) else ("∞" if found > 0 else "−∞")
-    if found == 0:
+    if not math.isfinite(value):
+        return "nan" if math.isnan(value) else ("∞" if value > 0 else "−∞")
+    if value == 0:
         return "0"
-    mantissa, _, exponent = f"{found:.{digits - 1}e}".partition("e")
+    mantissa, _, exponent = f"{value:.{digits - 1}e}".partition("e")
     power = int(exponent)
     if -4 < power < 6:
         decimals = max(0, digits - 1 - power)
-        return _minus(f"{float(f'{found:.{digits - 1}e}'):,.{decimals}f}")
+        return _minus(f"{float(f'{value:.{digits - 1}e}'):,.{decimals}f}")
     if "." in mantissa:
         mantissa = mantissa.rstrip("0").rstrip(".")
     factor = "" if mantissa == "1" else f"{_minus(mantissa)} × "
     return factor + power_of_ten(power)
 
 
-def setting(value: Any) -> str:
+def setting(value: float | None) -> str:
     """Returns a number that somebody chose, without added digits: "0.001", "10,000", "10⁻⁷"."""
-    found = number(value)
-    if found is None or not math.isfinite(found) or found == 0:
-        return short(found)
+    found = finite(value)
+    if not found:
+        return short(value)
     power = math.floor(math.log10(abs(found)) + 1e-12)
     if -5 < power < 7:
         return _minus(
@@ -76,21 +63,21 @@ def setting(value: Any) -> str:
     return short(found, 4)
 
 
-def fixed(value: Any, decimals: int = 3) -> str:
+def fixed(value: float | None, decimals: int = 3) -> str:
     """Returns a number with a fixed number of decimals (log-likelihoods and their differences)."""
-    found = number(value)
-    if found is None or not math.isfinite(found) or abs(found) >= 1e6:
+    found = finite(value)
+    if found is None or abs(found) >= 1e6:
         return short(value, 4)
     return _minus(f"{found:,.{decimals}f}")
 
 
-def whole(value: Any) -> str:
+def whole(value: float | None) -> str:
     """Returns a count with thousands separators."""
     found = finite(value)
     return MISSING if found is None else _minus(f"{round(found):,d}")
 
 
-def duration(seconds: Any) -> str:
+def duration(seconds: float | None) -> str:
     """Returns a time as "0.4 s", "12 s", "3 min 20 s" or "1 h 05 min"."""
     found = finite(seconds)
     if found is None or found < 0:

@@ -3,20 +3,19 @@
 The template escapes every text by itself (Jinja2 autoescape); chart data goes through `script_json`.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
-from ._charts_conditioning import histogram_chart, spectrum_chart
+from ..records import FitRecord
+from ._charts_conditioning import delivered_condition, histogram_chart, spectrum_chart
 from ._charts_curves import any_below_floor, any_far_mean, curve_rows, overview_chart, rung_curve_chart
 from ._charts_frontier import condition_chart, frontier_rows, likelihood_chart, trade_off_chart
 from ._charts_layers import WITH_TEXT, heat_charts
 from ._charts_race import race_chart, race_table
-from ._charts_round_trip import round_trip_chart, round_trip_rows
+from ._charts_round_trip import round_trip_chart
 from ._charts_scatter import AXIS, GAP, scatter_specifications
 from ._layers import layer_section
 from ._numbers import finite, positive, setting, short, whole
 from ._points import Points, column_sets, points_of
-from ._rungs import Rung, delivered_of, kept_seed, mapping, rungs_of
 from ._shell import last_part, rendered
 from ._tables import (
     caution,
@@ -32,27 +31,24 @@ from ._tables import (
 )
 
 
-def render(record: Mapping[str, Any]) -> str:
-    """Returns the whole page of a checked record as text."""
-    rungs = rungs_of(record)
-    decision = mapping(record.get("decision"))
-    limit = finite(decision.get("max_condition"))
-    curves = curve_rows(rungs)
-    points = points_of(record)
-    kept = delivered_of(rungs)
-    condition = _kept_condition(record, kept)
-    margin = positive(decision.get("margin"))
+def render(record: FitRecord) -> str:
+    """Returns the whole page of a record as text."""
+    rungs, decision, kept = record.rungs, record.decision, record.delivered
+    curves = curve_rows(record)
+    points = points_of(record.points)
+    condition = delivered_condition(record)
+    margin = positive(decision.margin)
     layers = layer_section(record)
     charts = {
-        "likelihood": likelihood_chart(rungs, margin),
-        "condition": condition_chart(rungs, limit),
-        "trade-off": trade_off_chart(rungs, limit, margin),
-        "gains": race_chart(rungs, margin),
-        "histogram": histogram_chart(record, condition),
+        "likelihood": likelihood_chart(record),
+        "condition": condition_chart(record),
+        "trade-off": trade_off_chart(record),
+        "gains": race_chart(record),
+        "histogram": histogram_chart(record),
         "spectrum": spectrum_chart(record),
-        "round-trip": round_trip_chart(record, rungs),
-        "overview": overview_chart(rungs, curves),
-        "rung-curve": rung_curve_chart(rungs, curves),
+        "round-trip": round_trip_chart(record),
+        "overview": overview_chart(record, curves),
+        "rung-curve": rung_curve_chart(record, curves),
         **heat_charts(layers.rows, None, None),
     }
     return rendered(
@@ -62,27 +58,27 @@ def render(record: Mapping[str, Any]) -> str:
         styles=["report.css", "layers.css"],
         datasets={"curves": _by_column(curves)},
         scatter=None if points is None else scatter_payload(points),
-        title=_title(record),
+        title=last_part(record.data.source or "table"),
         facts=facts(record),
-        command=record.get("command") or "",
-        sentence=str(decision.get("sentence") or "No sentence was recorded."),
-        heading=heading(rungs),
-        chosen=kept is not None and kept.chosen,
-        caution=caution(rungs),
-        tiles=tiles(record, rungs),
-        rungs=rung_rows(rungs),
+        command=record.command,
+        sentence=decision.sentence or "No sentence was recorded.",
+        heading=heading(record),
+        chosen=kept is not None and decision.kept == decision.chosen,
+        caution=caution(record),
+        tiles=tiles(record),
+        rungs=rung_rows(record),
         legend=legend(rungs),
-        unmeasured=_unmeasured(rungs),
-        race=race_table(record, rungs),
+        unmeasured=_unmeasured(record),
+        race=race_table(record),
         kept=kept.name if kept else "",
         untrained=kept is not None and not kept.depth,
-        unresolved=whole(condition.get("unresolved")) if condition.get("unresolved") else "",
+        unresolved=whole(condition.unresolved) if condition and condition.unresolved else "",
         far=far_rows(record),
         margin=setting(margin and float(f"{margin:.3g}")),
         far_mean=any_far_mean(curves),
-        exact_zero=_exact_zero(rungs),
+        exact_zero=_exact_zero(record),
         floored=any_below_floor(curves),
-        rollbacks=any(seed.get("rollbacks") for rung in rungs for seed in rung.seeds),
+        rollbacks=any(seed.rollbacks for rung in rungs for seed in rung.seeds),
         seeds=seed_rows(rungs),
         lattice=lattice_rows(record),
         layers=layers,
@@ -90,14 +86,9 @@ def render(record: Mapping[str, Any]) -> str:
         points=points,
         sets=len(column_sets(len(points.names))) if points else 0,
         settings=settings(record),
-        limit=setting(limit),
-        trip=setting(decision.get("max_round_trip")),
+        limit=setting(finite(decision.max_condition)),
+        trip=setting(decision.max_round_trip),
     )
-
-
-def _title(record: Mapping[str, Any]) -> str:
-    source = str(mapping(record.get("data")).get("source") or "table")
-    return last_part(source)
 
 
 def scatter_payload(points: Points) -> dict[str, Any]:
@@ -123,28 +114,22 @@ def _by_column(rows: list[dict[str, Any]]) -> dict[str, list[Any]]:
     return {key: [row[key] for row in rows] for key in rows[0]} if rows else {}
 
 
-def _unmeasured(rungs: list[Rung]) -> str:
+def _unmeasured(record: FitRecord) -> str:
     """The rungs that a frontier chart can not show, in words."""
     absent = [
         rung.name if rung.complete else f"{rung.name} ({rung.status})"
-        for rung, row in zip(rungs, frontier_rows(rungs), strict=True)
+        for rung, row in zip(record.rungs, frontier_rows(record), strict=True)
         if row["loss"] is None or row["q99"] is None
     ]
     return "; ".join(absent[:40])
 
 
-def _kept_condition(record: Mapping[str, Any], kept: Rung | None) -> Mapping[str, Any]:
-    """The condition numbers of the very seed that is delivered, whose histogram the page shows."""
-    return {} if kept is None else mapping(kept_seed(record, kept).get("condition")) or kept.condition
-
-
-def _exact_zero(rungs: list[Rung]) -> str:
+def _exact_zero(record: FitRecord) -> str:
     """The rungs whose round-trip error is not on the logarithmic chart (0 or not finite)."""
-    drawn = {(row["rung"], row["dtype"]) for row in round_trip_rows(rungs)}
     absent = [
-        f"{rung.name} in {dtype}: {short(mapping(errors).get('q999'))}"
-        for rung in rungs
+        f"{rung.name} in {dtype}: {short(errors.q999)}"
+        for rung in record.rungs
         for dtype, errors in rung.round_trip.items()
-        if (rung.name, dtype) not in drawn
+        if positive(errors.q999) is None
     ]
     return "; ".join(absent[:40])

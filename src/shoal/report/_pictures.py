@@ -6,47 +6,43 @@ median of the entries that are neither 0 nor 1: zero is white, signs have their 
 
 import math
 import statistics
-from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..records import FactorizationRecord
+from ..records.factorization import Matrix
 from ._numbers import finite, short
 
 Rows = list[list[float | None]]
 
 
-def pictures(record: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The pictures of a checked factorization record, T first; None if it holds no matrices."""
-    found = [("T", "T", record.get("target")), ("product", "product of the layers", record.get("product"))]
-    for place, layer in enumerate(record["layers"], 1):
-        found.append((f"layer {place}", f"layer {place}, {layer['kind']}", layer.get("matrix")))
-    size = record["size"]
+def pictures(record: FactorizationRecord) -> dict[str, Any] | None:
+    """The pictures of a factorization record, T first; None if it holds no matrices."""
+    found = [("T", "T", record.target), ("product", "product of the layers", record.product)]
+    for place, layer in enumerate(record.layers, 1):
+        found.append((f"layer {place}", f"layer {place}, {layer.kind}", layer.matrix))
     items = [
-        {"name": name, "title": title, "rows": rows}
+        {"name": name, "title": title, "rows": _rows(matrix)}
         for name, title, matrix in found
-        if (rows := _rows(matrix, size)) is not None
+        if matrix is not None
     ]
     if not items:
         return None
     entries = [abs(x) for item in items for row in item["rows"] for x in row if x]
     limit = max(entries, default=1.0)
     centre = statistics.median([x for x in entries if x != 1.0] or [limit])
-    kept = [int(i) for i in record.get("kept") or ()]
+    kept = record.kept
     return {
         "limit": limit,
         "centre": centre,
         "split": len(kept),
-        "order": [*kept, *(i for i in range(size) if i not in set(kept))],
+        "order": [*kept, *(i for i in range(record.size) if i not in set(kept))],
         "ticks": [[_place(x, centre, limit), short(x)] for x in _ticks(centre, limit)],
         "items": items,
     }
 
 
-def _rows(matrix: Any, size: int) -> Rows | None:
-    """The entries to four digits, None for what is not finite; None if it is no matrix of that size."""
-    if not isinstance(matrix, Sequence) or len(matrix) != size:
-        return None
-    if any(not isinstance(row, Sequence) or len(row) != size for row in matrix):
-        return None
+def _rows(matrix: Matrix) -> Rows:
+    """The entries to four digits, None for what is not finite."""
     return [[None if (x := finite(cell)) is None else float(f"{x:.3e}") for cell in row] for row in matrix]
 
 

@@ -4,12 +4,11 @@ Field names are synthetic (c0, c1, ...): column names are only ever titles, so t
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from ..records.fit import Numbers, PointsRecord
 from ._numbers import finite, finite_values, positive, quantile
-from ._rungs import mapping, sequence
 
 MAX_ROWS = 1_500
 WORST = 200
@@ -30,7 +29,7 @@ class Points:
     samples: tuple[list[float | None], ...]
     condition: list[float | None]
     log_prob: list[float | None]
-    row: list[int | None]
+    row: list[int]
     domains: tuple[list[float], ...]
     outside: int
     unresolved: int
@@ -61,35 +60,28 @@ class Points:
         return 0 if floor is None else sum(level < floor for level in finite_values(self.log_prob))
 
 
-def points_of(record: Mapping[str, Any]) -> Points | None:
+def points_of(found: PointsRecord | None) -> Points | None:
     """Returns the points of a record, best-conditioned first (the worst are drawn last); `None` without any."""
-    points = mapping(record.get("points"))
-    all_names = [str(name) for name in sequence(points.get("columns"))]
-    names = all_names[:MAX_COLUMNS]
-    data = _rows(points.get("data"), len(names))
-    samples = _rows(points.get("samples"), len(names))
-    if not names or not (data or samples):
+    if found is None or not found.columns or not (found.data or found.samples):
         return None
+    names = found.columns[:MAX_COLUMNS]
     limit = min(MAX_ROWS, max(50, MAX_NUMBERS // (2 * len(names))))
-    condition = _padded(points.get("condition"), len(data))
-    log_prob = _padded(points.get("log_prob"), len(data))
-    rows = _padded(points.get("row"), len(data))
-    kept = _kept([positive(value) for value in condition], limit)
-    samples = samples[:limit]
-    kept_data = [data[index] for index in kept]
+    kept = _kept([positive(value) for value in found.condition], limit)
+    samples = found.samples[:limit]
+    kept_data = [found.data[index] for index in kept]
     domains, outside = _domains(kept_data, samples, len(names))
     digits = [_decimals(domain) for domain in domains]
     return Points(
         names=tuple(names),
         data=tuple(_column(kept_data, index, digits[index]) for index in range(len(names))),
         samples=tuple(_column(samples, index, digits[index]) for index in range(len(names))),
-        condition=[_significant(positive(condition[index])) for index in kept],
-        log_prob=[_significant(finite(log_prob[index])) for index in kept],
-        row=[None if finite(rows[index]) is None else int(rows[index]) for index in kept],
+        condition=[_significant(positive(found.condition[index])) for index in kept],
+        log_prob=[_significant(finite(found.log_prob[index])) for index in kept],
+        row=[found.row[index] for index in kept],
         domains=tuple(domains),
         outside=outside,
-        unresolved=sum(positive(condition[index]) is None for index in kept),
-        columns_left_out=len(all_names) - len(names),
+        unresolved=sum(positive(found.condition[index]) is None for index in kept),
+        columns_left_out=len(found.columns) - len(names),
     )
 
 
@@ -114,15 +106,6 @@ def _filled(columns: list[int], count: int) -> list[int]:
     return sorted(columns + others[: AT_ONCE - len(columns)])
 
 
-def _rows(rows: Any, width: int) -> list[list[Any]]:
-    return [list(row) for row in sequence(rows) if isinstance(row, (list, tuple)) and len(row) >= width]
-
-
-def _padded(values: Any, count: int) -> list[Any]:
-    found = sequence(values)
-    return (found + [None] * count)[:count]
-
-
 def _kept(condition: list[float | None], limit: int) -> list[int]:
     """Indices of at most `limit` points, by rising condition number: the worst ones and an even choice of the rest.
 
@@ -142,7 +125,7 @@ def _badness(condition: float | None) -> float:
 
 
 def _domains(
-    data: Sequence[Sequence[Any]], samples: Sequence[Sequence[Any]], width: int
+    data: Sequence[Numbers], samples: Sequence[Numbers], width: int
 ) -> tuple[list[list[float]], int]:
     """Axis ends for each column, and how many samples lie outside: samples may widen the data's range by half."""
     domains = []
@@ -173,7 +156,7 @@ def _decimals(domain: Sequence[float]) -> int:
     return 5 - math.floor(math.log10(width)) if width > 0 and math.isfinite(width) else 6
 
 
-def _column(rows: Sequence[Sequence[Any]], index: int, decimals: int) -> list[float | None]:
+def _column(rows: Sequence[Numbers], index: int, decimals: int) -> list[float | None]:
     values = (finite(row[index]) for row in rows)
     return [None if value is None else round(value, decimals) for value in values]
 

@@ -3,8 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ._numbers import MISSING, duration, finite, fixed, number, setting, short, whole
-from ._rungs import Rung, delivered_of, mapping, sequence, series_of
+from ..records import FitRecord
+from ..records.fit import Decision, Rollback, RungRecord
+from ._numbers import MISSING, duration, fixed, setting, short, whole
+from ._rungs import series, series_of
 from ._theme import series_colours, series_glyphs
 
 GATES = {
@@ -15,235 +17,215 @@ GATES = {
 FEW = 20  # far rows that the page lists
 
 
-def rung_rows(rungs: Sequence[Rung]) -> list[dict[str, Any]]:
+def rung_rows(record: FitRecord) -> list[dict[str, Any]]:
     """Returns the table of rungs, in the record's order."""
-    marks = {entry["name"]: entry for entry in legend(rungs)}
-    return [_rung_row(rung, marks[rung.series]) for rung in rungs]
+    marks = {entry["name"]: entry for entry in legend(record.rungs)}
+    return [
+        _rung_row(rung, marks[series(rung)], record.decision, place)
+        for place, rung in enumerate(record.rungs)
+    ]
 
 
-def _rung_row(rung: Rung, mark: Mapping[str, str]) -> dict[str, Any]:
-    single = mapping(rung.round_trip.get("float32"))
-    tail = number(rung.condition.get("q99"))
+def _rung_row(rung: RungRecord, mark: Mapping[str, str], decision: Decision, place: int) -> dict[str, Any]:
+    kappa, trip = rung.condition, rung.round_trip.get("float32")
+    best = place == decision.best
     return {
         "name": rung.name,
         "colour": mark["colour"],
         "glyph": mark["glyph"],
         "parameters": whole(rung.parameters),
-        "validation": fixed(rung.validation),
+        "validation": fixed(rung.validation_log_likelihood),
         "mean": fixed(rung.validation_mean),
-        "difference": _difference(rung),
-        "upper": "0" if rung.best else fixed(rung.upper),
+        "difference": "0" if best else _difference(rung),
+        "upper": "0" if best else fixed(rung.upper),
         "state": rung.state or MISSING,
-        "measured": tail is not None or number(single.get("q999")) is not None,
-        "q99": short(tail),
-        "trip": short(single.get("q999"), 2),
+        "measured": kappa is not None or trip is not None,
+        "q99": MISSING if kappa is None else short(kappa.q99),
+        "trip": MISSING if trip is None else short(trip.q999, 2),
         "status": rung.status,
         "complete": rung.complete,
-        "ill": rung.well_conditioned is False and tail is not None,
+        "ill": rung.well_conditioned is False and kappa is not None,
         "not_invertible": rung.invertible is False,
-        "delivered": rung.delivered,
-        "marks": rung.marks,
+        "delivered": place == decision.kept,
+        "marks": decision.marks(place),
     }
 
 
-def legend(rungs: Sequence[Rung]) -> list[dict[str, str]]:
+def legend(rungs: Sequence[RungRecord]) -> list[dict[str, str]]:
     """Returns colour and shape of each chain."""
-    names = series_of(list(rungs))
+    names = series_of(rungs)
     known = zip(names, series_colours(names), series_glyphs(names), strict=True)
     return [{"name": name, "colour": colour, "glyph": glyph} for name, colour, glyph in known]
 
 
-def far_rows(record: Mapping[str, Any]) -> dict[str, Any] | None:
+def far_rows(record: FitRecord) -> dict[str, Any] | None:
     """Returns the rows whose round trip is beyond the limit: how many, and the farthest; None if not measured."""
-    found = mapping(record.get("far_rows"))
-    if finite(found.get("count")) is None:
+    found = record.far_rows
+    if found is None:
         return None
-    columns = [sequence(found.get(name)) for name in ("row", "error", "log_prob")]
     listed = [
         {"row": whole(row), "error": short(error, 2), "log_prob": fixed(level)}
-        for row, error, level in zip(*columns, strict=False)
+        for row, error, level in zip(found.row, found.error, found.log_prob, strict=True)
     ]
-    return {"count": whole(found["count"]), "of": whole(found.get("of")), "rows": listed[:FEW]}
+    return {"count": whole(found.count), "of": whole(found.of), "rows": listed[:FEW]}
 
 
-def seed_rows(rungs: Sequence[Rung]) -> list[dict[str, str]]:
+def seed_rows(rungs: Sequence[RungRecord]) -> list[dict[str, str]]:
     """Returns one row for each trained seed of each rung."""
-    rows = []
-    for rung in rungs:
-        for seed in rung.seeds:
-            user = mapping(seed.get("condition_user_units"))
-            rows.append(
-                {
-                    "name": rung.name,
-                    "seed": str(seed.get("seed", MISSING)),
-                    "status": str(seed.get("status", MISSING)),
-                    "message": str(seed.get("message") or ""),
-                    "epochs": f"{whole(seed.get('best_epoch'))} of {whole(seed.get('epochs'))}",
-                    "steps": whole(seed.get("steps")),
-                    "seconds": duration(seed.get("seconds")),
-                    "compile": duration(seed.get("compile_seconds")),
-                    "first": fixed(seed.get("first_validation")),
-                    "validation": fixed(seed.get("validation_log_likelihood")),
-                    "mean": fixed(seed.get("validation_mean")),
-                    "q99": short(mapping(seed.get("condition")).get("q99")),
-                    "user_q99": short(user.get("q99")),
-                    "rollbacks": _rollbacks(sequence(seed.get("rollbacks"))),
-                }
-            )
-    return rows
+    return [
+        {
+            "name": rung.name,
+            "seed": str(seed.seed),
+            "status": seed.status,
+            "message": seed.message,
+            "epochs": f"{whole(seed.best_epoch)} of {whole(seed.epochs)}",
+            "steps": whole(seed.steps),
+            "seconds": duration(seed.seconds),
+            "compile": duration(seed.compile_seconds),
+            "first": fixed(seed.first_validation),
+            "validation": fixed(seed.validation_log_likelihood),
+            "mean": fixed(seed.validation_mean),
+            "q99": short(seed.condition and seed.condition.q99),
+            "user_q99": short(seed.condition_user_units and seed.condition_user_units.q99),
+            "rollbacks": _rollbacks(seed.rollbacks),
+        }
+        for rung in rungs
+        for seed in rung.seeds
+    ]
 
 
-def lattice_rows(record: Mapping[str, Any]) -> list[dict[str, str]]:
+def lattice_rows(record: FitRecord) -> list[dict[str, str]]:
     """Returns the lattice columns: repeated smallest step, share of tied rows, and whether noise was added."""
-    rows = []
-    for entry in sequence(mapping(record.get("data")).get("lattice")):
-        lattice = mapping(entry)
-        ties = finite(lattice.get("ties"))
-        done = lattice.get("dequantized")
-        rows.append(
-            {
-                "column": str(lattice.get("column", MISSING)),
-                "step": setting(lattice.get("step")),
-                "ties": MISSING if ties is None else f"{100 * ties:.1f} %",
-                "dequantized": MISSING if not isinstance(done, bool) else ("yes" if done else "no"),
-            }
-        )
-    return rows
+    return [
+        {
+            "column": lattice.column,
+            "step": setting(lattice.step),
+            "ties": f"{100 * lattice.ties:.1f} %",
+            "dequantized": "yes" if lattice.dequantized else "no",
+        }
+        for lattice in record.data.lattice
+    ]
 
 
-def tiles(record: Mapping[str, Any], rungs: Sequence[Rung]) -> list[dict[str, str]]:
+def tiles(record: FitRecord) -> list[dict[str, str]]:
     """Returns the headline figures: each has a title, a value and a note, and names the flow that has the figure."""
-    rung = delivered_of(list(rungs))
-    decision = mapping(record.get("decision"))
-    found = []
+    found, rung = [], record.delivered
     if rung is not None:
+        found += [_delivered_tile(record, rung), _test_tile(record, rung)]
         seeds = f", the worst of {len(rung.seeds)} seeds" if len(rung.seeds) > 1 else ""
-        note = "as the rule chose it" if rung.chosen else f"not chosen: {_gate(decision)}"
-        if rung.parameters is not None:
-            note = f"{whole(rung.parameters)} parameters; {note}"
-        found += [
-            {"title": "Delivered flow", "of": "", "value": rung.name, "note": note},
-            _test_tile(record, rung),
-        ]
-        note = (
-            f"median {short(rung.condition.get('median'))}, largest {short(rung.condition.get('max'))}{seeds}"
-        )
-        user = rung.condition_user_units.get("q99")
-        if number(user) is not None:
-            note += f"; in the data's own units {short(user)}"
-        value = short(rung.condition.get("q99"))
-        found.append({"title": "Condition number κ, 99 %", "of": rung.name, "value": value, "note": note})
-        single = mapping(rung.round_trip.get("float32"))
-        note = f"median {short(single.get('median'), 2)}, largest {short(single.get('max'), 2)}{seeds}"
-        if number(decision.get("max_round_trip")) is not None:
-            note += f"; allowed {setting(decision.get('max_round_trip'))}"
-        value = short(single.get("q999"), 2)
-        found.append(
-            {"title": "Round trip in float32, 99.9 %", "of": rung.name, "value": value, "note": note}
-        )
-    if number(record.get("seconds")) is not None:
-        trained = [r for r in rungs if r.depth]
-        fronts = len(rungs) - len(trained)
+        found += [_condition_tile(rung, seeds), _trip_tile(record, rung, seeds)]
+    if record.seconds is not None:
+        trained = [r for r in record.rungs if r.depth]
+        count, fronts = len(record.rungs), len(record.rungs) - len(trained)
         note = f"{fronts} in closed form; {sum(r.complete for r in trained)} of {len(trained)} others trained to their end"
-        title = f"Time for {len(rungs)} flow{'s' if len(rungs) != 1 else ''}"
-        found.append({"title": title, "of": "", "value": duration(record.get("seconds")), "note": note})
+        title = f"Time for {count} flow{'s' if count != 1 else ''}"
+        found.append(_tile(title, "", duration(record.seconds), note))
     return found
 
 
-def heading(rungs: Sequence[Rung]) -> str:
+def _tile(title: str, of: str, value: str, note: str) -> dict[str, str]:
+    return {"title": title, "of": of, "value": value, "note": note}
+
+
+def _delivered_tile(record: FitRecord, rung: RungRecord) -> dict[str, str]:
+    decision = record.decision
+    gate = GATES.get(str(decision.gate), "which limits it passes was not recorded")
+    note = "as the rule chose it" if decision.kept == decision.chosen else f"not chosen: {gate}"
+    if rung.parameters is not None:
+        note = f"{whole(rung.parameters)} parameters; {note}"
+    return _tile("Delivered flow", "", rung.name, note)
+
+
+def _condition_tile(rung: RungRecord, seeds: str) -> dict[str, str]:
+    kappa, user = rung.condition, rung.condition_user_units
+    note = f"median {short(kappa and kappa.median)}, largest {short(kappa and kappa.max)}{seeds}"
+    if user is not None:
+        note += f"; in the data's own units {short(user.q99)}"
+    return _tile("Condition number κ, 99 %", rung.name, short(kappa and kappa.q99), note)
+
+
+def _trip_tile(record: FitRecord, rung: RungRecord, seeds: str) -> dict[str, str]:
+    trip, allowed = rung.round_trip.get("float32"), record.decision.max_round_trip
+    note = f"median {short(trip and trip.median, 2)}, largest {short(trip and trip.max, 2)}{seeds}"
+    if allowed is not None:
+        note += f"; allowed {setting(allowed)}"
+    return _tile("Round trip in float32, 99.9 %", rung.name, short(trip and trip.q999, 2), note)
+
+
+def _test_tile(record: FitRecord, rung: RungRecord) -> dict[str, str]:
+    title, test = "Test log-likelihood", record.test
+    if test is None:
+        empty = record.data.parts.get("test") == 0
+        return _tile(title, rung.name, MISSING, "there is no test part" if empty else "not measured")
+    value = fixed(test.log_likelihood)
+    if test.standard_error is not None:
+        value += f" ± {fixed(test.standard_error)}"
+    note = f"nats per row, plain mean of {whole(test.rows)} rows, used once"
+    if test.winsorised is not None and fixed(test.winsorised) != fixed(test.log_likelihood):
+        note += f"; robust mean {fixed(test.winsorised)}"
+    return _tile(title, rung.name, value, note)
+
+
+def heading(record: FitRecord) -> str:
     """Returns what the page says first: what was chosen, or what is delivered all the same."""
-    rung = delivered_of(list(rungs))
+    rung, decision = record.delivered, record.decision
     if rung is None:
         return "No flow is delivered"
-    return "Decision" if rung.chosen else f"Nothing was chosen; delivered all the same: {rung.name}"
+    if decision.kept == decision.chosen:
+        return "Decision"
+    return f"Nothing was chosen; delivered all the same: {rung.name}"
 
 
-def caution(rungs: Sequence[Rung]) -> str:
+def caution(record: FitRecord) -> str:
     """Returns a sentence if the delivered rung was not trained to its end, with the steps it had; else nothing."""
-    rung = delivered_of(list(rungs))
+    rung = record.delivered
     if rung is None or rung.complete:
         return ""
-    steps = [found for seed in rung.seeds if (found := finite(seed.get("steps"))) is not None]
+    steps = [seed.steps for seed in rung.seeds if seed.steps is not None]
     had = "" if not steps else f" after {whole(max(steps))} training steps"
     if steps and max(steps) == 0:
         had = " without one training step: its figures are those of an untrained flow"
     return f"The delivered flow, {rung.name}, was not trained to its end ({rung.status}){had}."
 
 
-def facts(record: Mapping[str, Any]) -> list[tuple[str, str]]:
+def facts(record: FitRecord) -> list[tuple[str, str]]:
     """Returns what the page's head says about the run: name and value."""
-    data = mapping(record.get("data"))
-    columns = [str(name) for name in sequence(data.get("columns"))]
-    found = [("rows", whole(data.get("rows"))), ("columns", f"{len(columns):,d}")]
-    removed = finite(data.get("removed_duplicates"))
-    if removed:
-        found.append(("duplicates removed", whole(removed)))
-    parts = mapping(data.get("parts"))
-    if parts:
-        found.append(
-            (" / ".join(str(name) for name in parts), " / ".join(whole(size) for size in parts.values()))
-        )
-    context = [str(name) for name in sequence(data.get("context_columns"))]
-    if context:
-        found.append(("context", _listed(context)))
-    if data.get("weights_column"):
-        found.append(("weights", str(data["weights_column"])))
-    found += [(name, str(record[name])) for name in ("dtype", "device") if record.get(name)]
-    created = str(record.get("created") or "").replace("T", " ")
-    return [*found, ("made", created[:16])] if created else found
+    data = record.data
+    found = [("rows", whole(data.rows)), ("columns", f"{len(data.columns):,d}")]
+    if data.parts:
+        found.append((" / ".join(data.parts), " / ".join(whole(size) for size in data.parts.values())))
+    if data.context_columns:
+        found.append(("context", _listed(data.context_columns)))
+    if data.weights_column:
+        found.append(("weights", data.weights_column))
+    found += [(name, value) for name, value in (("dtype", record.dtype), ("device", record.device)) if value]
+    return [*found, ("made", record.created.replace("T", " ")[:16])] if record.created else found
 
 
-def settings(record: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
+def settings(record: FitRecord) -> list[tuple[str, list[tuple[str, str]]]]:
     """Returns the settings, versions and standardisation as titled lists of name and value."""
-    groups = [
-        ("Settings", _flat(mapping(record.get("config")))),
-        ("Versions", _flat(mapping(record.get("versions")))),
-    ]
-    data = mapping(record.get("data"))
-    names, means, scales = (sequence(data.get(key)) for key in ("columns", "means", "scales"))
+    data = record.data
     moments = [
-        (str(name), f"{short(mean, 5)} ± {short(scale, 5)}")
-        for name, mean, scale in zip(names, means, scales, strict=False)
+        (name, f"{short(mean, 5)} ± {short(scale, 5)}")
+        for name, mean, scale in zip(data.columns, data.means, data.scales, strict=False)
     ]
-    groups.append(("Mean and scale of each column (standardisation)", moments[:200]))
+    groups = [
+        ("Settings", _flat(record.config)),
+        ("Versions", _flat(record.versions)),
+        ("Mean and scale of each column (standardisation)", moments[:200]),
+    ]
     return [(title, pairs) for title, pairs in groups if pairs]
 
 
-def _difference(rung: Rung) -> str:
-    if rung.best or rung.difference is None:
-        return "0" if rung.best else MISSING
-    if rung.standard_error is None:
+def _difference(rung: RungRecord) -> str:
+    if rung.difference is None or rung.standard_error is None:
         return fixed(rung.difference)
     return f"{fixed(rung.difference)} ± {fixed(rung.standard_error)}"
 
 
-def _rollbacks(events: list[Any]) -> str:
-    if not events:
-        return "0"
-    layers = list(
-        dict.fromkeys(str(mapping(event).get("layer")) for event in events if mapping(event).get("layer"))
-    )
+def _rollbacks(events: Sequence[Rollback]) -> str:
+    layers = list(dict.fromkeys(event.layer for event in events if event.layer))
     return f"{len(events)} ({_listed(layers, 2)})" if layers else str(len(events))
-
-
-def _test_tile(record: Mapping[str, Any], rung: Rung) -> dict[str, str]:
-    tile = {"title": "Test log-likelihood", "of": rung.name}
-    test = mapping(record.get("test"))
-    if number(test.get("log_likelihood")) is None:
-        empty = finite(mapping(mapping(record.get("data")).get("parts")).get("test")) == 0
-        return tile | {"value": MISSING, "note": "there is no test part" if empty else "not measured"}
-    value = fixed(test.get("log_likelihood"))
-    if number(test.get("standard_error")) is not None:
-        value += f" ± {fixed(test.get('standard_error'))}"
-    note = f"nats per row, plain mean of {whole(test.get('rows'))} rows, used once"
-    robust = number(test.get("winsorised"))
-    if robust is not None and fixed(robust) != fixed(test.get("log_likelihood")):
-        note += f"; robust mean {fixed(robust)}"
-    return tile | {"value": value, "note": note}
-
-
-def _gate(decision: Mapping[str, Any]) -> str:
-    return GATES.get(str(decision.get("gate")), "which limits it passes was not recorded")
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:

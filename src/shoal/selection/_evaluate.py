@@ -16,10 +16,8 @@ from shoal._pieces import in_pieces
 from shoal._scalars import FloatArray
 from shoal.bijections import rolled
 from shoal.conditioning import (
-    ConditionSummary,
     JaxMap,
     Precision,
-    RoundTripSummary,
     condition_numbers,
     round_trip,
     spectrum,
@@ -27,6 +25,7 @@ from shoal.conditioning import (
     summarize_round_trip,
 )
 from shoal.distributions import Flow, Padded, padded_rows
+from shoal.records.figures import ConditionSummary, RoundTripSummary
 from shoal.selection._prepare import Part
 
 POINTS = 10_000  # condition numbers and round trips are measured at no more points than this
@@ -49,14 +48,6 @@ class Figures:
     def condition_numbers(self) -> FloatArray:
         """kappa at each point."""
         return condition_numbers(self.singular_values)
-
-    def to_record(self) -> dict[str, Any]:
-        """The summaries as plain values."""
-        return {
-            "condition": self.condition.to_record(),
-            "condition_user_units": self.condition_user_units.to_record(),
-            "round_trip": {name: s.to_record() for name, s in self.round_trips.items()},
-        }
 
 
 def measure(

@@ -21,6 +21,8 @@ from shoal._types import ArrayLike
 from shoal.bijections import Chain, Standardize, StandardizedContext
 from shoal.distributions import Flow, Padded
 from shoal.flows import Family, checked, family
+from shoal.records import FitRecord
+from shoal.records.fit import HeldOut, LayersRecord
 from shoal.selection._choice import Delivery, Gates, decide
 from shoal.selection._evaluate import log_likelihoods
 from shoal.selection._layers import allowed_seconds, layer_record, unmeasured
@@ -48,13 +50,13 @@ class LadderResult:
 
     `flow`: the delivered flow, in the user's units, with column names (None if no rung was finite); where no rung
     qualified it is the likeliest one that passes the strongest gate that any passes (`delivery.gate`), and `choice.chosen`
-    is None. `record`: plain values, from which `shoal.report.write_report` draws the report. `rungs`, `choice`,
+    is None. `record`: what `shoal.report.write_report` draws. `rungs`, `choice`,
     `delivery`: the rungs, the rule's verdicts, and what is delivered. `prepared`: the parts, as split and dequantized.
     `test_log_likelihoods`: nats per test row.
     """
 
     flow: Flow | Padded | None
-    record: dict[str, Any]
+    record: FitRecord
     rungs: tuple[Rung, ...]
     choice: Choice
     delivery: Delivery | None
@@ -66,10 +68,6 @@ class LadderResult:
     def failed(self) -> bool:
         """True if no rung is finite."""
         return self.flow is None
-
-    def to_record(self) -> dict[str, Any]:
-        """The record."""
-        return self.record
 
 
 def ladder(
@@ -227,7 +225,7 @@ def in_user_units(inner: Flow | Padded, prepared: Prepared) -> Flow | Padded:
     )
 
 
-def _test(inner: Flow | Padded, prepared: Prepared) -> tuple[FloatArray | None, dict[str, Any] | None]:
+def _test(inner: Flow | Padded, prepared: Prepared) -> tuple[FloatArray | None, HeldOut | None]:
     part = prepared.parts["test"]
     if len(part.rows) == 0:
         return None, None
@@ -236,12 +234,7 @@ def _test(inner: Flow | Padded, prepared: Prepared) -> tuple[FloatArray | None, 
     mean = float(np.average(scores, weights=w))
     error = float(np.sqrt(np.sum(w**2 * (scores - mean) ** 2)) / np.sum(w))
     robust = winsorised(scores[None], part.weights)
-    return scores, {
-        "log_likelihood": mean,
-        "standard_error": error,
-        "winsorised": robust,
-        "rows": len(scores),
-    }
+    return scores, HeldOut(log_likelihood=mean, standard_error=error, winsorised=robust, rows=len(scores))
 
 
 def _layers(
@@ -252,7 +245,7 @@ def _layers(
     seed: int,
     interrupted: bool,
     progress: Callable[[dict[str, Any]], None] | None,
-) -> tuple[dict[str, Any], bool]:
+) -> tuple[LayersRecord, bool]:
     """The layer profile of the kept flow for the record, and whether Ctrl-C came, now or before."""
     if interrupted:
         return unmeasured("interrupted"), True

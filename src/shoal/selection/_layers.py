@@ -10,6 +10,8 @@ import numpy as np
 from shoal._scalars import FloatArray
 from shoal.conditioning import layer_kinds, profile, profile_points
 from shoal.distributions import Flow, Padded
+from shoal.records.figures import LayerProfile
+from shoal.records.fit import LayersRecord
 from shoal.selection._evaluate import POINTS, Figures, with_padding
 from shoal.selection._prepare import Part
 
@@ -25,7 +27,7 @@ def allowed_seconds(limit: float | None, elapsed: float) -> float:
 
 def layer_record(
     flow: Flow | Padded, part: Part, figures: Figures, *, seed: int, seconds: float, measuring: float
-) -> dict[str, Any]:
+) -> LayersRecord:
     """The profile of `flow`, a flow on standardised rows, at the worst conditioned and some typical rows of `part`.
 
     **Arguments:** `figures`: those of the flow at the part; `seconds`: the limit of time; `measuring`: what such figures
@@ -41,20 +43,19 @@ def layer_record(
     x = with_padding(flow, part.x[:POINTS][rows])
     context = None if part.context is None else np.asarray(part.context[:POINTS][rows], np.float64)
     found = _profiled(flow, np.asarray(x, np.float64), context, worst, seed, seconds)
-    kinds = layer_kinds(dense=True)
-    return {"rows": found, "points": len(rows), "kinds": kinds, "note": ""}
+    return LayersRecord(rows=found, points=len(rows), kinds=layer_kinds(dense=True))
 
 
-def unmeasured(why: str) -> dict[str, Any]:
+def unmeasured(why: str) -> LayersRecord:
     """What the record holds where there is no profile."""
-    return {"rows": None, "points": 0, "kinds": {}, "note": f"Not measured: {why}."}
+    return LayersRecord(note=f"Not measured: {why}.")
 
 
 def _profiled(
     flow: Flow | Padded, x: FloatArray, context: FloatArray | None, worst: Any, seed: int, seconds: float
-) -> list[dict[str, Any]]:
+) -> list[LayerProfile]:
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         units = np.ones(x.shape[1])
         layers = flow.to_map().layers()
         found = profile(layers, x, context, units, worst, dense=True, seed=seed, seconds=seconds)
-    return found.to_records()
+    return list(found.rows)

@@ -14,6 +14,7 @@ import numpy as np
 
 from shoal._scalars import FloatArray
 from shoal.flows import Family, Front, Fronts, Sample
+from shoal.records.fit import RaceEvent
 from shoal.selection._prepare import Prepared
 from shoal.selection._rule import ONE_SIDED, paired_difference, winsorised
 from shoal.selection._rung import Rung, Training, close, train
@@ -73,14 +74,14 @@ class Race:
     """Everything that was run: rungs in order, and what happened, step by step, for the record."""
 
     rungs: list[Rung]
-    events: list[dict[str, Any]]
+    events: list[RaceEvent]
     clock: Clock
     interrupted: bool = False
 
     def note(self, event: str, rung: Rung, **more: Any) -> None:
         """Keep what happened to a rung, with the seconds since the ladder began."""
         place = next(i for i, r in enumerate(self.rungs) if r is rung)
-        self.events.append({"event": event, "rung": place, "at": self.clock.elapsed(), **more})
+        self.events.append(RaceEvent(event=event, rung=place, at=self.clock.elapsed(), **more))
 
 
 def race(

@@ -14,6 +14,7 @@ from shoal._scalars import FloatArray
 from shoal._types import Key
 from shoal.distributions import Flow, Padded
 from shoal.flows import Family, Front
+from shoal.records.fit import Status
 from shoal.selection._evaluate import Figures, log_likelihoods, measure
 from shoal.selection._prepare import Part, Prepared
 from shoal.selection._rates import BASE_SLOWER
@@ -70,15 +71,15 @@ class Rung:
         return f"{self.chain}, {self.depth} layer{'s' if self.depth > 1 else ''}"
 
     @property
-    def status(self) -> str:
+    def status(self) -> Status:
         """The worst status of its seeds; "closed form" for a front alone, "not started" without any seed."""
         if self.family is None:
             return "closed form" if self.flows else "not started"
-        order = ("diverged", "ill-conditioned", "interrupted", "unfinished")
-        found = {r.status for r in self.results}
-        if not found:
-            return "not started"
-        return next((s for s in order if s in found), "finished")
+        bad: tuple[Status, ...] = ("diverged", "ill-conditioned", "interrupted", "unfinished")
+        for status in bad:
+            if any(r.status == status for r in self.results):
+                return status
+        return "finished" if self.results else "not started"
 
     def candidate(self) -> Candidate | None:
         """What the decision rule needs, or None if there are no log-likelihoods."""

@@ -9,7 +9,6 @@ from shoal.training._penalty import AbstractPenalty as AbstractPenalty
 from shoal.training._penalty import JacobianPenalty as JacobianPenalty
 from shoal.training._result import Epoch as Epoch
 from shoal.training._result import FitResult as FitResult
-from shoal.training._result import Status as Status
 from shoal.training._settings import Settings as Settings
 from shoal.training._winsorised import Winsorised as Winsorised
 from shoal.training._winsorised import winsorised_mean as winsorised_mean

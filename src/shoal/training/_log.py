@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ._result import Status
+from shoal.records.fit import Trained
+
 from ._schedule import Plan
 from ._settings import Settings
 from ._step import State, Weights
@@ -24,7 +25,7 @@ class Log:
     plan: Plan | None = None
     factor: float = 1.0
     best_epoch: int | None = None
-    status: Status | None = None
+    status: Trained | None = None
     seconds: float = 0.0
     compile_seconds: float = 0.0
     first: dict[str, Any] | None = None  # the validation of the given weights

@@ -1,11 +1,11 @@
 """What a training run returns, and what it tells a callback on the way."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-Status = Literal["finished", "stopped early", "unfinished", "interrupted", "diverged", "ill-conditioned"]
+from shoal.records.fit import Curve, Looks, Rollback, Trained, TrainingRecord
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class FitResult:
     """
 
     flow: Any
-    status: Status
+    status: Trained
     message: str
     history: list[dict[str, Any]]
     best_epoch: int | None
@@ -68,21 +68,21 @@ class FitResult:
         """The validation value of the given weights; None if they were not validated."""
         return None if self.first is None else self.first["validation"]
 
-    def to_record(self) -> dict[str, Any]:
+    def to_record(self) -> TrainingRecord:
         """Everything but the flow as plain values; the history as one list per quantity under `curve`."""
-        names = ("epoch", "train", "validation", "validation_mean", "far_rows", "learning_rate")
-        seen = {name: [row[name] for row in self.conditioning] for name in (self.conditioning or ({},))[0]}
-        return {
-            "status": self.status,
-            "message": self.message,
-            "epochs": len(self.history),
-            "best_epoch": self.best_epoch,
-            "steps": self.steps,
-            "seconds": self.seconds,
-            "compile_seconds": self.compile_seconds,
-            "validation_log_likelihood": self.best_validation,
-            "first_validation": self.first_validation,
-            "rollbacks": [dict(r) for r in self.rollbacks],
-            "curve": {name: [row[name] for row in self.history] for name in names},
-            "conditioning": seen,
-        }
+        curve = {name: [row[name] for row in self.history] for name in Curve.__struct_fields__}
+        seen = {name: [row[name] for row in self.conditioning] for name in Looks.__struct_fields__}
+        return TrainingRecord(
+            status=self.status,
+            message=self.message,
+            epochs=len(self.history),
+            best_epoch=self.best_epoch,
+            steps=self.steps,
+            seconds=self.seconds,
+            compile_seconds=self.compile_seconds,
+            validation_log_likelihood=self.best_validation,
+            first_validation=self.first_validation,
+            rollbacks=[Rollback(**r) for r in self.rollbacks],
+            curve=Curve(**curve),
+            conditioning=Looks(**seen) if self.conditioning else None,
+        )

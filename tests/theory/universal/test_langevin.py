@@ -182,7 +182,7 @@ def test_product_target_has_the_sum_of_squares_and_blocks() -> None:
         np.testing.assert_allclose(x[:, i::2], alone, atol=100 * EPS * KAPPA)
     largest = [r.conditions.largest.value for r in apart]
     assert max(largest) <= result.conditions.largest.value < result.conditions.box.value < 20
-    assert result.to_record()["steps"] == 10
+    assert result.steps == 10
 
 
 @pytest.mark.usefixtures("unchecked")

@@ -6,6 +6,7 @@ import jax.random as jr
 import numpy as np
 import pytest
 
+from shoal.records import ConstructionRecord, as_record, to_plain
 from shoal.theory.universal import Construction, construct, construction_record
 from shoal.theory.universal._record import STEPS, _steps
 
@@ -25,22 +26,22 @@ def made() -> tuple[Construction, np.ndarray, np.ndarray]:
 
 def test_it_is_plain_and_small(made: tuple[Construction, np.ndarray, np.ndarray]) -> None:
     record = construction_record(made[0], made[1], weights=made[2], columns=("a", "b"))
-    assert json.loads(json.dumps(record, allow_nan=False)) == record
-    assert (record["format"], record["kind"], record["size"], record["padded"]) == (
-        1,
-        "construction",
+    text = json.dumps(to_plain(record), allow_nan=False)
+    assert as_record(json.loads(text), ConstructionRecord) == record
+    assert (record.size, record.padded, record.columns, record.pictures.names) == (
         2,
         False,
+        ["a", "b"],
+        ("a", "b"),
     )
-    assert (record["columns"], record["pictures"]["names"]) == (["a", "b"], ["a", "b"])
-    assert record["certificate"] == made[0].certificate.to_record()
-    assert len(json.dumps(record)) < 300_000
+    assert record.certificate == made[0].certificate
+    assert len(text) < 300_000
 
 
 def test_a_row_has_a_colour_of_its_own_atoms_cell(made: tuple[Construction, np.ndarray, np.ndarray]) -> None:
     """Rows to the atoms of their colours' cells: the mean square is that of the quantization, by the rows' weights."""
     flow, x, w = made
-    target = np.array(construction_record(flow, x, weights=w)["pictures"]["target"])
+    target = np.array(construction_record(flow, x, weights=w).pictures.target)
     kept = w > 0
     np.testing.assert_allclose(target[:, :2], x[kept], rtol=5.1e-5)
     cells = np.searchsorted(flow.staircase.borders, target[:, 2])
@@ -53,12 +54,12 @@ def test_a_row_has_a_colour_of_its_own_atoms_cell(made: tuple[Construction, np.n
 
 def test_points_go_to_the_atom_of_their_cell(made: tuple[Construction, np.ndarray, np.ndarray]) -> None:
     flow, x, w = made
-    pictures = construction_record(flow, x, weights=w, seed=5)["pictures"]
-    latent, first, second = (np.array(pictures[name]) for name in ("latent", "first", "second"))
+    pictures = construction_record(flow, x, weights=w, seed=5).pictures
+    latent, first, second = (np.array(getattr(pictures, name)) for name in ("latent", "first", "second"))
     assert latent.shape == first.shape == second.shape == (1500, 2)
     np.testing.assert_array_equal(first[:, 1], latent[:, 1])  # the first layer keeps y
     np.testing.assert_array_equal(second[:, 0], first[:, 0])  # the second layer keeps x'
-    assert pictures["driver"] == latent[:, 1].tolist()
+    assert pictures.driver == latent[:, 1].tolist()
     staircase = flow.staircase
     cells = np.searchsorted(staircase.borders, latent[:, 1])
     away = np.abs(second - np.c_[staircase.a, staircase.b][cells] - staircase.delta * latent)
@@ -66,27 +67,27 @@ def test_points_go_to_the_atom_of_their_cell(made: tuple[Construction, np.ndarra
     mass = flow.certificate.conditions["composition"].mass.value
     assert mass < 0.05
     assert abs(off - mass) < 4 * np.sqrt(mass / 1500) + 1e-3
-    assert pictures != construction_record(flow, x, weights=w, seed=6)["pictures"]
+    assert pictures != construction_record(flow, x, weights=w, seed=6).pictures
 
 
 def test_a_staircase_has_its_steps_and_the_ends_are_flat(
     made: tuple[Construction, np.ndarray, np.ndarray],
 ) -> None:
     flow, x, w = made
-    pictures = construction_record(flow, x, weights=w)["pictures"]
+    pictures = construction_record(flow, x, weights=w).pictures
     for name, values in (("t2", flow.staircase.a[:, 0]), ("t3", flow.staircase.b[:, 0])):
-        steps = pictures[name]
-        assert (steps["stride"], steps["steps"]) == (1, len(flow.atoms))
-        np.testing.assert_allclose(steps["values"], np.repeat(values, 2), rtol=5.1e-5)
-        assert (np.diff(steps["knots"]) > 0).all()
+        steps = getattr(pictures, name)
+        assert (steps.stride, steps.steps) == (1, len(flow.atoms))
+        np.testing.assert_allclose(steps.values, np.repeat(values, 2), rtol=5.1e-5)
+        assert (np.diff(steps.knots) > 0).all()
 
 
 def test_long_staircases_are_thinned() -> None:
     knots = np.sort(np.random.default_rng(0).normal(size=2 * 5000))
     steps = _steps(knots, np.arange(10_000.0)[:, None])
-    assert (steps["stride"], steps["steps"]) == (9, 5001)
-    assert len(steps["knots"]) <= 2 * STEPS + 2
-    kept = np.array(steps["values"])[1:-1].reshape(-1, 2)
+    assert (steps.stride, steps.steps) == (9, 5001)
+    assert len(steps.knots) <= 2 * STEPS + 2
+    kept = np.array(steps.values)[1:-1].reshape(-1, 2)
     np.testing.assert_array_equal(
         kept, np.stack([np.arange(0, 10_000, 18), np.arange(1, 10_000, 18)], axis=1)
     )

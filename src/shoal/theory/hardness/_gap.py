@@ -27,14 +27,6 @@ class Gap:
     alpha: float
     witness: str
 
-    def to_record(self) -> dict[str, Any]:
-        """The fields, with kinds."""
-        return {
-            "lower": {"value": self.lower, "kind": "lower_bound", "probability": 1 - self.alpha},
-            "upper": {"value": self.upper, "kind": "estimate", "error": self.error},
-            "witness": self.witness,
-        }
-
 
 def wasserstein_gap(
     flow: Any,

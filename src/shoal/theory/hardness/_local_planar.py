@@ -19,7 +19,6 @@ bounds for local planar flows with bounded weights); the form here has its own p
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import equinox as eqx
 import jax
@@ -119,10 +118,6 @@ class LocalPlanarBound:
     radius: float
     from_base: float
     score: float
-
-    def to_record(self) -> dict[str, Any]:
-        """The fields."""
-        return dict(self.__dict__)
 
 
 def local_planar_depth(target: HeavyTails, *, radius: float, distance: float) -> LocalPlanarBound:

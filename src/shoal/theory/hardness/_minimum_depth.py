@@ -9,7 +9,7 @@ what a shallow generator makes of them (ramps of total probability eta). All log
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 from scipy.special import gammaln
@@ -129,10 +129,6 @@ class DepthBound:
     log_instances: float
     kl_to_flow: float
     kl_from_flow: float
-
-    def to_record(self) -> dict[str, Any]:
-        """The fields."""
-        return dict(self.__dict__)
 
 
 def minimum_depth(architecture: Architecture, family: InstanceFamily, delta: float = 0.5) -> DepthBound:

@@ -8,7 +8,6 @@ NumPy and SciPy in float64; nothing here loads JAX.
 from shoal.theory.linear._factor import factor as factor
 from shoal.theory.linear._factorization import Factorization as Factorization
 from shoal.theory.linear._factorization import LayerConditions as LayerConditions
-from shoal.theory.linear._factorization import Residual as Residual
 from shoal.theory.linear._fewest import FewestLayers as FewestLayers
 from shoal.theory.linear._fewest import fewest_layers as fewest_layers
 from shoal.theory.linear._frontier import Frontier as Frontier

@@ -15,19 +15,13 @@ from numpy.typing import DTypeLike
 
 from shoal._errors import InputError
 from shoal._scalars import FloatArray, IntArray
-from shoal.records import write_bytes
+from shoal.records import FactorizationRecord, write_bytes
+from shoal.records.factorization import LinearLayer, Residual
 from shoal.theory.linear._layer import Kind, Layer, product
 from shoal.theory.linear.certify import FactorizationCertificate, certify
 
 FORMAT = 1
 PICTURED = 64  # the largest n whose matrices a record holds
-
-
-class Residual(NamedTuple):
-    """|T - product| / |T| in the Frobenius norm, the product taken in float64 and in float32."""
-
-    float64: float
-    float32: float
 
 
 class LayerConditions(NamedTuple):
@@ -142,36 +136,34 @@ class Factorization:
             seconds=seconds,
         )
 
-    def to_record(self) -> dict[str, Any]:
-        """Plain data for `shoal.report`: figures of each layer and, up to n = 64, T, the product and the layers.
+    def to_record(self) -> FactorizationRecord:
+        """What `shoal.report` draws: figures of each layer and, up to n = 64, T, the product and the layers.
 
         T and the product are in the order of coordinates (kept, rest), as the layers are.
         """
         small = len(self.target) <= PICTURED
-        return {
-            "kind": "factorization",
-            "format": FORMAT,
-            "size": len(self.target),
-            "kept": list(self.kept),
-            "route": self.route,
-            "signs": self.signs.tolist(),
-            "residual": self.residual._asdict(),
-            "largest_condition": self.conditions.largest,
-            "log_abs_det": self.log_abs_det,
-            "target": self._ordered(self.target).tolist() if small else None,
-            "product": self._ordered(self.matrix()).tolist() if small else None,
-            "layers": [
-                {
-                    "kind": layer.kind,
-                    "additive": layer.additive,
-                    "condition": condition,
-                    "block_norm": float(np.linalg.norm(layer.block, 2)) if layer.block.size else 0.0,
-                    "log_scale_range": _range(layer.log_scale),
-                    "matrix": layer.matrix().tolist() if small else None,
-                }
+        return FactorizationRecord(
+            size=len(self.target),
+            kept=list(self.kept),
+            route=self.route,
+            signs=self.signs.tolist(),
+            residual=self.residual,
+            largest_condition=self.conditions.largest,
+            log_abs_det=self.log_abs_det,
+            target=self._ordered(self.target).tolist() if small else None,
+            product=self._ordered(self.matrix()).tolist() if small else None,
+            layers=[
+                LinearLayer(
+                    kind=layer.kind,
+                    additive=layer.additive,
+                    condition=condition,
+                    block_norm=float(np.linalg.norm(layer.block, 2)) if layer.block.size else 0.0,
+                    log_scale_range=_range(layer.log_scale),
+                    matrix=layer.matrix().tolist() if small else None,
+                )
                 for layer, condition in zip(self.layers, self.conditions.layers, strict=True)
             ],
-        }
+        )
 
     def __repr__(self) -> str:
         pattern = " ".join(layer.kind[0].upper() for layer in self.layers)
@@ -226,5 +218,5 @@ def assembled(
     return Factorization(target, turned, signs, tuple(kept), route)
 
 
-def _range(values: FloatArray) -> list[float]:
-    return [float(np.min(values)), float(np.max(values))] if values.size else [0.0, 0.0]
+def _range(values: FloatArray) -> tuple[float, float]:
+    return (float(np.min(values)), float(np.max(values))) if values.size else (0.0, 0.0)

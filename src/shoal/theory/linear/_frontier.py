@@ -12,70 +12,39 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from msgspec.structs import asdict
 
 from shoal._scalars import FloatArray
+from shoal.records import factorization as records
 from shoal.records import write_text
 from shoal.theory.linear._continuation import FEWEST, MOST
-from shoal.theory.linear._factorization import Factorization, Residual
+from shoal.theory.linear._factorization import Factorization
 from shoal.theory.linear._layer import Kind
 from shoal.theory.linear._prepare import prepare
 from shoal.theory.linear._routes import Step, handed_on
 from shoal.theory.linear._search import Effort
 
-FORMAT = 1
-COLUMNS: tuple[str, ...] = (
-    "layers", "condition", "lower_bound", "residual_float64", "residual_float32", "first", "route", "seconds", "reason",
-)  # fmt: skip
 
+class FrontierRow(records.FrontierRow, frozen=True, kw_only=True, eq=False):
+    """One number of layers: the figures, and the `factors` that have them; None where nothing was found.
 
-@dataclass(frozen=True, eq=False)
-class FrontierRow:
-    """One number of layers. `factors` is None where nothing was found, and `reason` then says why.
-
-    `condition`: that of the worst layer; `lower_bound`: no factorization has less; `seconds`: the time for this row.
+    `condition`: that of the worst layer; `lower_bound`: no factorization has less; `first`: the kind of the leftmost layer;
+    `route`: the way that was taken ("handed on": from the row before); `seconds`: the time for this row.
     """
 
-    layers: int
-    lower_bound: float
     factors: Factorization | None
-    reason: str
-    seconds: float
 
-    @property
-    def condition(self) -> float | None:
-        """The largest condition number of a layer."""
-        return None if self.factors is None else self.factors.conditions.largest
-
-    @property
-    def residual(self) -> Residual | None:
-        """Relative to T, in float64 and float32."""
-        return None if self.factors is None else self.factors.residual
-
-    @property
-    def route(self) -> str:
-        """The way that was taken; "handed on": from the row before."""
-        return "" if self.factors is None else self.factors.route
-
-    @property
-    def first(self) -> str:
-        """The kind of the leftmost layer."""
-        return "" if self.factors is None else self.factors.layers[0].kind
-
-    def to_record(self) -> dict[str, Any]:
-        """The figures as plain data."""
-        off = self.residual
-        values = (
-            self.layers, self.condition, self.lower_bound, off and off.float64, off and off.float32, self.first,
-            self.route, self.seconds, self.reason,
-        )  # fmt: skip
-        return dict(zip(COLUMNS, values, strict=True))
+    def to_record(self) -> records.FrontierRow:
+        """The figures alone."""
+        names = records.FrontierRow.__struct_fields__
+        return records.FrontierRow(**{name: getattr(self, name) for name in names})
 
     def __str__(self) -> str:
         if self.factors is None:
             return f"{self.layers:2d} layers: {self.reason}"
         return (
             f"{self.layers:2d} layers: condition {self.condition:.4g}, at least {self.lower_bound:.4g}, "
-            f"residual {self.factors.residual.float64:.1e} ({self.route}, {self.seconds:.1f} s)"
+            f"residual {self.residual_float64:.1e} ({self.route}, {self.seconds:.1f} s)"
         )
 
 
@@ -94,23 +63,17 @@ class Frontier:
         )
         return next(fits, None)
 
-    def to_record(self) -> dict[str, Any]:
-        """Plain data for `shoal.report`."""
+    def to_record(self) -> records.FrontierRecord:
+        """What `shoal.report` draws."""
         rows = [row.to_record() for row in self.rows]
-        return {
-            "kind": "frontier",
-            "format": FORMAT,
-            "size": self.size,
-            "kept": list(self.kept),
-            "rows": rows,
-        }
+        return records.FrontierRecord(size=self.size, kept=list(self.kept), rows=rows)
 
     def to_csv(self, path: str | Path) -> None:
         """Write the rows as CSV; cells of what was not found are empty. **Raises:** InputError (not writable)."""
         text = io.StringIO()
-        writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+        writer = csv.DictWriter(text, records.FrontierRow.__struct_fields__, lineterminator="\n")
         writer.writeheader()
-        writer.writerows(row.to_record() for row in self.rows)
+        writer.writerows(asdict(row.to_record()) for row in self.rows)
         write_text(text.getvalue(), path)
 
     def __repr__(self) -> str:
@@ -171,4 +134,16 @@ def lower_bound(values: FloatArray, count: int) -> float:
 
 
 def _row(step: Step, values: FloatArray) -> FrontierRow:
-    return FrontierRow(step.count, lower_bound(values, step.count), step.factors, step.reason, step.seconds)
+    made = step.factors
+    return FrontierRow(
+        layers=step.count,
+        condition=None if made is None else made.conditions.largest,
+        lower_bound=lower_bound(values, step.count),
+        residual_float64=None if made is None else made.residual.float64,
+        residual_float32=None if made is None else made.residual.float32,
+        first="" if made is None else made.layers[0].kind,
+        route="" if made is None else made.route,
+        seconds=step.seconds,
+        reason=step.reason,
+        factors=made,
+    )

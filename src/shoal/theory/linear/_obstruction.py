@@ -13,7 +13,7 @@ All four are decided on exact floating-point entries; invertible matrices have n
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -31,10 +31,6 @@ class Obstruction:
 
     lower_first: tuple[str, str]
     upper_first: tuple[str, str]
-
-    def to_record(self) -> dict[str, Any]:
-        """Plain data."""
-        return {"theorem": "C", "lower_first": list(self.lower_first), "upper_first": list(self.upper_first)}
 
 
 def needs_six(matrix: FloatArray, p: int) -> Obstruction | None:

@@ -6,10 +6,8 @@ Where to look: Theorem D's two couplings, `_staircase.py`; their W2 certificate 
 deeper flows by triangular transport, `_transport.py`; well-conditioned ones for log-concave targets, `_langevin_layers.py`.
 """
 
-from shoal.theory.universal._conditions import StaircaseConditions as StaircaseConditions
 from shoal.theory.universal._construct import Construction as Construction
 from shoal.theory.universal._construct import construct as construct
-from shoal.theory.universal._figure import Figure as Figure
 from shoal.theory.universal._langevin import LangevinFlow as LangevinFlow
 from shoal.theory.universal._langevin import langevin as langevin
 from shoal.theory.universal._langevin_figures import LangevinConditions as LangevinConditions
@@ -18,7 +16,5 @@ from shoal.theory.universal._transport import TransportFigures as TransportFigur
 from shoal.theory.universal._transport import TransportFlow as TransportFlow
 from shoal.theory.universal._volume import VolumePreservingGap as VolumePreservingGap
 from shoal.theory.universal._volume import volume_preserving_gap as volume_preserving_gap
-from shoal.theory.universal._w2_certificate import Terms as Terms
-from shoal.theory.universal._w2_certificate import W2Certificate as W2Certificate
 from shoal.theory.universal._zero_padded import ZeroPaddedFlow as ZeroPaddedFlow
 from shoal.theory.universal._zero_padded import zero_padded as zero_padded

@@ -10,10 +10,11 @@ from math import exp, log
 import numpy as np
 
 from shoal._errors import InputError
+from shoal.records.construction import Terms
 from shoal.theory.universal._atoms import Atoms, quantize
 from shoal.theory.universal._inputs import DType
 from shoal.theory.universal._staircase import Staircase, Unresolved, box_diameter, staircase
-from shoal.theory.universal._w2_certificate import Terms, terms
+from shoal.theory.universal._w2_certificate import terms
 
 MOST_ATOMS = 100_000
 SHARE = 0.7  # of epsilon that the quantization may take

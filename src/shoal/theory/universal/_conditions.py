@@ -5,35 +5,13 @@ on ramps. kappa = |J| |J^{-1}|; each acts on a space of at most four dimensions 
 every figure is a largest singular value of a matrix of order four. Rounding: a few eps, whatever kappa is.
 """
 
-from dataclasses import dataclass
-from typing import Any
-
 import numpy as np
 from scipy.special import ndtr
 
 from shoal._scalars import FloatArray
-from shoal.theory.universal._figure import Figure
+from shoal.records.construction import StaircaseConditions
+from shoal.records.figures import Figure
 from shoal.theory.universal._staircase import Staircase
-
-
-@dataclass(frozen=True)
-class StaircaseConditions:
-    """kappa of one map: on `cells`; on ramps `least`, `median` and `largest`; `mass`: of all ramps; `at99`: 99 % quantile.
-
-    Quantiles are over the latent Gaussian, leaving out the tails of x beyond the plateaus (their probability is
-    in `mass` of the second layer and of the composition, with the largest kappa).
-    """
-
-    cells: Figure
-    least: Figure
-    median: Figure
-    largest: Figure
-    mass: Figure
-    at99: Figure
-
-    def to_record(self) -> dict[str, Any]:
-        """The figures with their kinds."""
-        return {name: getattr(self, name).to_record() for name in self.__dataclass_fields__}
 
 
 def conditions(made: Staircase) -> dict[str, StaircaseConditions]:

@@ -23,14 +23,15 @@ from shoal.bijections import (
 )
 from shoal.conditioning import compute
 from shoal.distributions import Flow, GaussianPadding, Padded, StandardNormal
+from shoal.records.construction import W2Certificate
+from shoal.records.figures import Figure
 from shoal.theory.universal._atom_count import Found, search
 from shoal.theory.universal._atoms import Atoms, distinct
 from shoal.theory.universal._conditions import conditions
-from shoal.theory.universal._figure import Figure
 from shoal.theory.universal._inputs import DType, checked, checked_dtype
 from shoal.theory.universal._staircase import Staircase
 from shoal.theory.universal._transport import TransportFlow, transport_within
-from shoal.theory.universal._w2_certificate import W2Certificate, measured_w2, statistical_w2
+from shoal.theory.universal._w2_certificate import measured_w2, statistical_w2
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from shoal._errors import InputError
 from shoal._scalars import FloatArray
 from shoal._types import Key
 from shoal.distributions import Padded
-from shoal.theory.universal._figure import Figure
+from shoal.records.figures import Figure
 from shoal.theory.universal._inputs import DType, Gradients, checked_dtype, checked_knots, listed
 from shoal.theory.universal._langevin_figures import LangevinConditions, langevin_conditions, marginal_w2
 from shoal.theory.universal._langevin_layers import kicks, langevin_flow
@@ -40,18 +40,6 @@ class LangevinFlow:
     time: float
     mean: FloatArray
     deviation: FloatArray
-
-    def to_record(self) -> dict[str, Any]:
-        """Plain dicts and numbers."""
-        return {
-            "w2": self.w2.to_record(),
-            "w2_error": self.w2_error,
-            "conditions": self.conditions.to_record(),
-            "steps": self.steps,
-            "time": self.time,
-            "mean": self.mean.tolist(),
-            "deviation": self.deviation.tolist(),
-        }
 
 
 def langevin(

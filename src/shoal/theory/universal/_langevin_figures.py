@@ -13,10 +13,10 @@ The image of a cell with centre z0 and radii r lies in f(z0) + [J] [-r, r], [J] 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import jax.random as jr
 import numpy as np
+from msgspec import Struct
 from scipy.interpolate import CubicSpline, PchipInterpolator
 from scipy.special import ndtri
 
@@ -24,7 +24,7 @@ from shoal._scalars import FloatArray, IntArray
 from shoal._types import Key
 from shoal.conditioning import compute
 from shoal.distributions import Flow
-from shoal.theory.universal._figure import Figure
+from shoal.records.figures import Figure
 from shoal.theory.universal._langevin_layers import Kick
 from shoal.theory.universal._log_concave import LogConcave
 
@@ -36,8 +36,7 @@ LAST_Z = 5.5  # W2's integral is cut there: a probability of 4e-8
 MARGIN = 1 + 1e-9  # for rounding, which is a few hundred eps
 
 
-@dataclass(frozen=True)
-class LangevinConditions:
+class LangevinConditions(Struct, frozen=True):
     """kappa of (z_x, z_v) -> (x, v), x in units of its deviation, for the layers as stored.
 
     `median`, `at999`: 50 % and 99.9 % quantiles over 4,096 latents, estimates; `largest`: of these, a lower bound of the
@@ -49,10 +48,6 @@ class LangevinConditions:
     at999: Figure
     largest: Figure
     box: Figure
-
-    def to_record(self) -> dict[str, Any]:
-        """The figures with their kinds."""
-        return {name: getattr(self, name).to_record() for name in self.__dataclass_fields__}
 
 
 def langevin_conditions(layers: Sequence[Sequence[Kick]], h: float, key: Key) -> LangevinConditions:

@@ -1,6 +1,6 @@
 """A construction as plain lists and numbers: certificate, condition numbers, and points before and after each layer.
 
-`shoal.report.write_construction` draws it. Points are pairs of coordinates: the first of each half. A point's colour is
+`shoal.report.write_report` draws it. Points are pairs of coordinates: the first of each half. A point's colour is
 y_1, whose cell decides to which atom it goes; a row of the sample has the median y_1 of its own atom's cell.
 """
 
@@ -16,6 +16,8 @@ from shoal._scalars import FloatArray
 from shoal._types import ArrayLike
 from shoal.conditioning import compute
 from shoal.distributions import Padded
+from shoal.records import ConstructionRecord
+from shoal.records.construction import Pictures, Steps
 from shoal.theory.universal._construct import Construction
 from shoal.theory.universal._inputs import checked
 
@@ -30,14 +32,14 @@ def construction_record(
     weights: ArrayLike | None = None,
     columns: tuple[str, ...] | None = None,
     seed: int = 0,
-) -> dict[str, Any]:
-    """The record of a construction, which `shoal.report.write_construction` draws.
+) -> ConstructionRecord:
+    """The record of a construction, which `shoal.report.write_report` draws.
 
     **Arguments:** `samples`, `weights`: those of `construct`; `columns`: names, default x0, x1, ...; `seed`: of the points
     that are shown.
-    **Returns:** dicts, lists and numbers: "certificate", "size", "padded", "delta", "plateau", and "pictures" with at most
-    1,500 points each and at most 600 steps of each staircase.
-    **Raises:** ValueError if `samples` or `weights` are invalid or differ from the construction's.
+    **Returns:** a `shoal.records.ConstructionRecord`, its pictures of at most 1,500 points each and at most 600 steps of
+    each staircase.
+    **Raises:** ValueError where samples and weights are none that `construct` takes, or other ones than the construction's.
     """
     x, _, w = checked(samples, made.certificate.epsilon, weights)
     if x.shape != (made.certificate.points, made.atoms.points.shape[1]):
@@ -47,38 +49,36 @@ def construction_record(
         )
     n = x.shape[1]
     names = columns or tuple(f"x{i}" for i in range(n))
-    return {
-        "format": 1,
-        "kind": "construction",
-        "size": n,
-        "padded": isinstance(made.flow, Padded),
-        "columns": list(names),
-        "delta": made.staircase.delta,
-        "plateau": made.staircase.plateau,
-        "certificate": made.certificate.to_record(),
-        "pictures": _pictures(made, x, w, names, np.random.default_rng(seed)),
-    }
+    return ConstructionRecord(
+        size=n,
+        padded=isinstance(made.flow, Padded),
+        columns=list(names),
+        delta=made.staircase.delta,
+        plateau=made.staircase.plateau,
+        certificate=made.certificate,
+        pictures=_pictures(made, x, w, names, np.random.default_rng(seed)),
+    )
 
 
 def _pictures(
     made: Construction, x: FloatArray, w: FloatArray, names: tuple[str, ...], rng: np.random.Generator
-) -> dict[str, Any]:
+) -> Pictures:
     d = made.staircase.a.shape[1]
     joint = made.flow.joint if isinstance(made.flow, Padded) else made.flow
     z = rng.standard_normal((POINTS, 2 * d)).astype(made.certificate.dtype)
     one, two = compute(_stages, joint.bijection, z, precision=made.certificate.dtype)  # pyright: ignore[reportArgumentType]
     rows = rng.choice(len(x), POINTS, p=w) if len(x) > POINTS else np.arange(len(x))
     shown = [0, d]
-    return {
-        "names": [names[0], names[d]],
-        "target": _plain(np.c_[x[rows][:, shown], _cells(made)[rows]]),
-        "latent": _plain(z[:, shown]),
-        "first": _plain(one[:, shown]),
-        "second": _plain(two[:, shown]),
-        "driver": _plain(z[:, d]),
-        "t2": _steps(*made.staircase.knots_of_first()),
-        "t3": _steps(*made.staircase.knots_of_second()),
-    }
+    return Pictures(
+        names=(names[0], names[d]),
+        target=_plain(np.c_[x[rows][:, shown], _cells(made)[rows]]),
+        latent=_plain(z[:, shown]),
+        first=_plain(one[:, shown]),
+        second=_plain(two[:, shown]),
+        driver=_plain(z[:, d]),
+        t2=_steps(*made.staircase.knots_of_first()),
+        t3=_steps(*made.staircase.knots_of_second()),
+    )
 
 
 @eqx.filter_jit
@@ -97,23 +97,23 @@ def _cells(made: Construction) -> FloatArray:
     return middle[made.atoms.labels]
 
 
-def _steps(knots: FloatArray, values: FloatArray) -> dict[str, Any]:
+def _steps(knots: FloatArray, values: FloatArray) -> Steps:
     """Knots and the first output there, both ends drawn on; of many steps every `stride`-th border."""
     stride = max(1, -(-(len(knots) // 2) // STEPS))
     pairs = np.arange(0, len(knots) // 2, stride)
     kept = np.stack([2 * pairs, 2 * pairs + 1], axis=1).reshape(-1) if len(knots) > 1 else np.zeros(1, int)
     ends = 0.05 * max(float(np.ptp(knots)), 1.0)
     at = np.concatenate([[knots[0] - ends], knots[kept], [knots[-1] + ends]])
-    return {
-        "knots": _plain(at, 9),
-        "values": _plain(np.concatenate([values[:1, 0], values[kept, 0], values[-1:, 0]])),
-        "stride": stride,
-        "steps": len(knots) // 2 + 1,
-    }
+    return Steps(
+        knots=_plain(at, 9),
+        values=_plain(np.concatenate([values[:1, 0], values[kept, 0], values[-1:, 0]])),
+        stride=stride,
+        steps=len(knots) // 2 + 1,
+    )
 
 
 def _plain(array: FloatArray, digits: int = 5) -> Any:
-    """Nested lists of numbers with so many significant digits."""
+    """Numbers with so many significant digits, as a list; rows of a matrix as tuples."""
     if array.ndim > 1:
-        return [_plain(row, digits) for row in array]
+        return [tuple(_plain(row, digits)) for row in array]
     return [float(f"{float(value):.{digits - 1}e}") for value in array]

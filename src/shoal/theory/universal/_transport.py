@@ -12,7 +12,6 @@ straight interpolation would leave it to the last of them.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -34,7 +33,7 @@ from shoal.bijections import (
 )
 from shoal.conditioning import compute
 from shoal.distributions import Flow, StandardNormal, wasserstein
-from shoal.theory.universal._figure import Figure
+from shoal.records.figures import Figure
 from shoal.theory.universal._inputs import DType
 
 POINTS, REPEATS = 1000, 8  # of each exact optimal transport, and how many
@@ -69,16 +68,6 @@ class TransportFigures:
         return max(
             (c[0] for name, c in self.conditions.items() if name != "composition"), key=lambda f: f.value
         )
-
-    def to_record(self) -> dict[str, Any]:
-        """Plain dicts and numbers."""
-        return {
-            "epsilon": self.epsilon, "w2": self.w2.to_record(), "floor": self.floor.to_record(),
-            "conditions": {
-                name: {"at99": a.to_record(), "largest": b.to_record()} for name, (a, b) in self.conditions.items()
-            },
-            "bins": self.bins, "slices": self.slices, "dtype": self.dtype,
-        }  # fmt: skip
 
     def __str__(self) -> str:
         composed = self.conditions["composition"]

@@ -17,13 +17,12 @@ Multiplying by c^{1/2} after that map gives p: one scaling layer is all that is 
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from shoal._errors import InputError
 from shoal._scalars import FloatArray
-from shoal.theory.universal._figure import Figure
+from shoal.records.figures import Figure
 
 
 @dataclass(frozen=True)
@@ -39,15 +38,6 @@ class VolumePreservingGap:
     reverse_kl: Figure
     covariance: FloatArray
     scale: float
-
-    def to_record(self) -> dict[str, Any]:
-        """Plain dicts and numbers."""
-        return {
-            "kl": self.kl.to_record(),
-            "reverse_kl": self.reverse_kl.to_record(),
-            "covariance": self.covariance.tolist(),
-            "scale": self.scale,
-        }
 
 
 def volume_preserving_gap(covariance: FloatArray) -> VolumePreservingGap:

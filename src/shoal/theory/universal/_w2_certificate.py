@@ -19,8 +19,6 @@ neighbouring strata, which can only overstate it in the mean.
 """
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 from scipy.special import ndtr, ndtri
@@ -28,89 +26,13 @@ from scipy.stats import norm
 
 from shoal._scalars import FloatArray, IntArray
 from shoal.distributions import wasserstein
+from shoal.records.construction import Terms
+from shoal.records.figures import Figure
 from shoal.theory.universal._atoms import Atoms
-from shoal.theory.universal._conditions import StaircaseConditions
-from shoal.theory.universal._figure import Figure
 from shoal.theory.universal._staircase import Staircase, box_diameter
 
 POINTS = 100_000  # of the measured distance
 MOST = 1000  # points a side in the statistical term
-
-
-@dataclass(frozen=True)
-class Terms:
-    """The terms, in the data's units."""
-
-    quantization: float
-    push: float
-    scales: float
-    ramps: float
-    tails: float
-    borders: float
-
-    @property
-    def construction(self) -> float:
-        """Everything but the quantization."""
-        return self.push + self.scales + float(np.hypot(self.ramps, self.tails)) + self.borders
-
-    @property
-    def total(self) -> float:
-        """construction + quantization."""
-        return self.construction + self.quantization
-
-    def to_record(self) -> dict[str, float]:
-        """The terms and both sums."""
-        return asdict(self) | {"construction": self.construction, "total": self.total}
-
-
-@dataclass(frozen=True)
-class W2Certificate:
-    """Distances in the data's units, each with its kind, and exact condition numbers.
-
-    `w2_bound` = `terms`.construction + `terms`.quantization <= `epsilon`, in exact arithmetic, for the arrays as stored;
-    `w2_measured`: by Monte Carlo over an explicit coupling in the flow's dtype, an estimate of an upper bound, 99 %
-    interval; `statistical`: the sample against its population, an estimate; `conditions`: "layer 1", "layer 2",
-    "composition"; `atoms` of `points` rows; `dtype` of the flow.
-    """
-
-    epsilon: float
-    w2_bound: Figure
-    terms: Terms
-    w2_measured: Figure
-    statistical: Figure
-    conditions: dict[str, StaircaseConditions]
-    atoms: int
-    points: int
-    dtype: str
-
-    def to_record(self) -> dict[str, Any]:
-        """Plain dicts and numbers."""
-        return {
-            "epsilon": self.epsilon,
-            "w2_bound": self.w2_bound.to_record(),
-            "terms": self.terms.to_record(),
-            "w2_measured": self.w2_measured.to_record(),
-            "statistical": self.statistical.to_record(),
-            "conditions": {name: c.to_record() for name, c in self.conditions.items()},
-            "atoms": self.atoms,
-            "points": self.points,
-            "dtype": self.dtype,
-        }
-
-    def __str__(self) -> str:
-        t = self.terms
-        lines = [
-            f"W2 to the sample of {self.points}: bound {self.w2_bound}, measured {self.w2_measured} "
-            f"(epsilon {self.epsilon:g})",
-            f"  {self.atoms} atoms: quantization {t.quantization:.3g}, push {t.push:.3g}, scales {t.scales:.3g}, "
-            f"ramps {t.ramps:.3g}, tails {t.tails:.3g}, borders {t.borders:.3g}",
-            f"  sample against population: {self.statistical}",
-        ]
-        for name, c in self.conditions.items():
-            lines.append(
-                f"  κ of {name}: {c.cells} on cells, up to {c.largest} on ramps (mass {c.mass}), 99 % {c.at99}"
-            )
-        return "\n".join(lines)
 
 
 def terms(made: Staircase, atoms: Atoms, extra: int, dtype: str) -> Terms:

@@ -30,7 +30,7 @@ from shoal.bijections import (
     Standardize,
 )
 from shoal.distributions import Flow, Padded, StandardNormal, ZeroPadding
-from shoal.theory.universal._figure import Figure
+from shoal.records.figures import Figure
 from shoal.theory.universal._inputs import DType, Gradients, checked_dtype, checked_knots, listed
 from shoal.theory.universal._log_concave import LogConcave, log_concave
 
@@ -53,11 +53,6 @@ class ZeroPaddedFlow:
     median: Figure
     at999: Figure
     largest: Figure
-
-    def to_record(self) -> dict[str, Any]:
-        """Plain dicts and numbers."""
-        figures = ("w2", "padding_w2", "median", "at999", "largest")
-        return {"contraction": self.contraction} | {name: getattr(self, name).to_record() for name in figures}
 
 
 def zero_padded(

@@ -6,7 +6,7 @@ is `_existence.py`'s. T = diag(signs) times the layers' product in the order (ke
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -69,10 +69,6 @@ class FactorizationCertificate:
     def holds(self, tolerance: float = 1e-12) -> bool:
         """Whether the relative residual is proved to be within `tolerance` and existence did not fail, if attempted."""
         return self.relative_residual_bound <= tolerance and self.existence != "not proved"
-
-    def to_record(self) -> dict[str, Any]:
-        """Plain data."""
-        return {"kind": "certificate", **asdict(self)}
 
     def __str__(self) -> str:
         return (

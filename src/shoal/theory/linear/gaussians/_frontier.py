@@ -22,8 +22,6 @@ from shoal.theory.linear._search import Effort
 from shoal.theory.linear.gaussians._checks import check_layers, checked_gaussian
 from shoal.theory.linear.gaussians._gaussian import LARGEST, GaussianFactors, finished_gaussian, solved
 
-FORMAT = 1
-
 
 @dataclass(frozen=True, eq=False)
 class GaussianFrontierRow:
@@ -38,15 +36,6 @@ class GaussianFrontierRow:
         """The largest condition number of a layer."""
         return self.found.conditions.largest
 
-    def to_record(self) -> dict[str, Any]:
-        """The figures as plain data."""
-        return {
-            "layers": self.layers,
-            "condition": self.condition,
-            "lower_bound": self.lower_bound,
-            "residual": self.found.residual,
-        }
-
 
 @dataclass(frozen=True, eq=False)
 class GaussianFrontier:
@@ -59,16 +48,6 @@ class GaussianFrontier:
     def within(self, max_condition: float) -> GaussianFactors | None:
         """The fewest layers whose worst condition number is at most `max_condition`; None where no row is."""
         return next((row.found for row in self.rows if row.condition <= max_condition), None)
-
-    def to_record(self) -> dict[str, Any]:
-        """Plain data for `shoal.report`."""
-        return {
-            "kind": "gaussian_frontier",
-            "format": FORMAT,
-            "size": self.size,
-            "kept": list(self.kept),
-            "rows": [row.to_record() for row in self.rows],
-        }
 
     def __repr__(self) -> str:
         lines = "\n".join(

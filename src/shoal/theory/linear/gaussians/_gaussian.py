@@ -24,7 +24,6 @@ from shoal.theory.linear.gaussians._checks import check_layers, checked_gaussian
 from shoal.theory.linear.gaussians._covariance_equations import CovarianceEquations, root_of, unknowns
 from shoal.theory.linear.gaussians._starts import continued, random_layers, turned_pair
 
-FORMAT = 1
 FEWEST = 2
 LARGEST = 128  # beyond: the symmetric root is factored, five layers or more (eight for odd n)
 PAIRS = 3  # starts of a pair: its condition depends on them, that of three layers or more hardly
@@ -72,18 +71,6 @@ class GaussianFactors:
         z = self.factors.inverse(np.asarray(x, np.float64) - self.mean)
         n = len(self.mean)
         return -0.5 * np.sum(z * z, axis=-1) - self.factors.log_abs_det - 0.5 * n * np.log(2 * np.pi)
-
-    def to_record(self) -> dict[str, Any]:
-        """Plain data for `shoal.report`."""
-        return {
-            "kind": "gaussian",
-            "format": FORMAT,
-            "size": len(self.mean),
-            "mean": self.mean.tolist(),
-            "kl": self.kl,
-            "residual": self.residual,
-            "factors": self.factors.to_record(),
-        }
 
     def __repr__(self) -> str:
         pattern = " ".join(layer.kind[0].upper() for layer in self.factors.layers)

@@ -1,0 +1,76 @@
+"""Figures that more than one kind of record holds, as `shoal.conditioning` measures them."""
+
+from typing import Literal, TypeAlias
+
+import msgspec
+
+Kind: TypeAlias = Literal["exact", "lower_bound", "upper_bound", "estimate", "unresolved"]
+SIGNS = {"exact": "= ", "lower_bound": ">= ", "upper_bound": "<= ", "estimate": "~ ", "unresolved": "? "}
+
+
+def kind_words(kind: Kind) -> str:
+    """The kind as text says it, such as "lower bound"."""
+    return kind.replace("_", " ")
+
+
+class ConditionSummary(msgspec.Struct, frozen=True):
+    """Median, 99 % quantile, maximum over points; the `unresolved` ones have kappa > 1/eps or NaN, and count as inf."""
+
+    median: float
+    q99: float
+    max: float
+    unresolved: int
+
+
+class RoundTripSummary(msgspec.Struct, frozen=True):
+    """Median, 99.9 % quantile and maximum over points of the largest coordinate error.
+
+    An error that is not finite counts as the largest: the figures that it reaches are NaN.
+    """
+
+    median: float
+    q999: float
+    max: float
+
+
+class LayerProfile(msgspec.Struct, frozen=True):
+    """One layer over the points of the profile. Largest and smallest are over points; kappa is sigma_max / sigma_min.
+
+    `lipschitz`, `inverse_lipschitz`: the largest local constants met, lower bounds of the true ones; `..._bound`: upper
+    bounds on the box of the latents (None: no bound known). `amplification_forward`: largest |Dx/Dh_k|, of the layer's
+    output to the data; `amplification_reverse`: largest |Dz/Dh_{k-1}|, of its input to the latent. `round_trip`: what
+    h_k -> h_{k-1} -> h_k of this layer alone loses in float32. `gradient`: norm of the loss's gradient with respect to the
+    layer's parameters. `curvature`: largest |D^2 f[v, v]|, |v| = 1, met: a lower bound. None: not known, or no time for it.
+    """
+
+    index: int
+    name: str
+    lipschitz: float
+    inverse_lipschitz: float
+    condition_median: float
+    condition_q99: float
+    condition_max: float
+    condition_worst: float  # at the points where the whole map is worst conditioned
+    log_det: float  # mean over points
+    log_det_share: float  # of the sum over layers of the means' absolute values
+    amplification_forward: float
+    amplification_reverse: float
+    round_trip: float | None
+    gradient: float | None
+    curvature: float | None
+    lipschitz_bound: float | None = None
+    inverse_lipschitz_bound: float | None = None
+
+
+class Figure(msgspec.Struct, frozen=True):
+    """`value`; `kind`; `low`, `high`: an interval of 99 % for an estimate that has one."""
+
+    value: float
+    kind: Kind
+    low: float | None = None
+    high: float | None = None
+
+    def __str__(self) -> str:
+        mark = "" if self.kind == "exact" else SIGNS[self.kind]
+        interval = "" if self.low is None or self.high is None else f" [{self.low:.4g}, {self.high:.4g}]"
+        return f"{mark}{self.value:.4g}{interval}"
