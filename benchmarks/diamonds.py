@@ -61,7 +61,7 @@ def one(table: Table, seed: int, limit: float) -> dict[str, Any]:
     own = max((r for r in result.rungs if r.family is None), key=lambda r: np.mean(r.log_likelihoods[0]))
     others[f"own: {own.name}"] = log_likelihoods(own.flows[0], test, None) - shift
     decision = result.record.decision
-    delivered = None if decision.chosen is None else result.record.rungs[decision.chosen]
+    delivered = result.record.delivered
     return {
         "seed": seed,
         "sentence": decision.sentence,

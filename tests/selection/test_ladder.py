@@ -66,7 +66,7 @@ def test_the_record_is_whole_and_the_test_figure_is_that_of_the_delivered_flow(r
     assert sum(result.record.data.parts.values()) == 1200
     chosen = [r for i, r in enumerate(result.record.rungs) if i == result.record.decision.chosen]
     assert len(chosen) == 1
-    assert chosen[0]["condition"]["q99"] <= 1e4
+    assert chosen[0].condition.q99 <= 1e4
 
 
 def test_rung_zero_comes_first_and_layers_gain_on_it(result):
@@ -81,7 +81,7 @@ def test_rung_zero_comes_first_and_layers_gain_on_it(result):
         exact, abs=0.1
     )  # tails bend rows beyond 4
     best = result.record.rungs[result.record.decision.best]
-    assert best["validation_log_likelihood"] > exact + 0.3
+    assert best.validation_log_likelihood > exact + 0.3
 
 
 def test_a_front_alone_is_delivered_where_layers_gain_nothing():

@@ -4,7 +4,6 @@ The budget is `--time-limit`, wall seconds, imports and compilation included. Ro
 """
 
 import csv
-import json
 import os
 import subprocess
 import sys
@@ -14,6 +13,9 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+
+from shoal.records import read_record, to_plain
+from shoal.records.fit import FitRecord
 
 from ..prepare import Rows
 from ._base import Estimate
@@ -62,12 +64,12 @@ def trainings(run: Path) -> list[dict[str, Any]]:
 
 def facts(run: Path) -> dict[str, Any]:
     """What the record says of the rung that is delivered: family, depth, condition numbers, round trips."""
-    record = json.loads((run / "record.json").read_text(encoding="utf-8"))
-    rung = next((r for r in record["rungs"] if r.get("chosen")), {})
+    record = read_record(run / "record.json", FitRecord)
+    said = {"sentence": record.decision.sentence, "seconds": record.seconds, "trainings": trainings(run)}
+    if (rung := record.delivered) is None:
+        return said
     keys = ("family", "depth", "parameters", "condition", "round_trip")
-    found = {k: rung[k] for k in keys if k in rung}
-    said = {"sentence": record["decision"].get("sentence"), "seconds": record.get("seconds")}
-    return {**said, **found, "trainings": trainings(run)}
+    return {**said, **{k: to_plain(getattr(rung, k)) for k in keys}}
 
 
 def train(arm: str, rows: Rows, budget: float, seed: int) -> Estimate:
