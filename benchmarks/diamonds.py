@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from resume import RESULTS, Record
 from tables.arms import mixture
 
-from shoal.records import read_record, system_info, write_record
+from shoal.records import system_info
 from shoal.selection import LadderResult, ladder
 from shoal.selection._evaluate import log_likelihoods
 from shoal.tables import Table, read_table
@@ -91,17 +92,22 @@ def main() -> None:
     )
     parser.add_argument("--time-limit", type=float, default=300.0)
     parser.add_argument("--seeds", default="0,1,2,3,4")
-    parser.add_argument("--out", type=Path, default=Path("results/diamonds.json"))
+    parser.add_argument("--out", type=Path, default=RESULTS / "diamonds.json")
     options = parser.parse_args()
-    config = {"time_limit": options.time_limit, "mixture_seconds": MIXTURE_SECONDS, "data": DATA}
-    rows = read_record(options.out).get("seeds", []) if options.out.exists() else []
+    head = {
+        "what": __doc__.splitlines()[0],
+        "command": "python benchmarks/diamonds.py",
+        "versions": system_info(),
+        "config": {"time_limit": options.time_limit, "mixture_seconds": MIXTURE_SECONDS, "data": DATA},
+    }
+    record = Record(options.out, head, {"seeds": []})
     table = read_table(DATA)
     for seed in [int(s) for s in options.seeds.split(",")]:
-        if any(row["seed"] == seed for row in rows):
+        if any(row["seed"] == seed for row in record["seeds"]):
             continue
         began = time.monotonic()
-        rows.append(one(table, seed, options.time_limit))
-        row = rows[-1]
+        row = one(table, seed, options.time_limit)
+        record.save(seeds=[*record["seeds"], row])
         print(f"seed {seed}, {time.monotonic() - began:.0f} s: {row['sentence']}")
         for other in row["others"]:
             told = ", ".join(
@@ -109,14 +115,6 @@ def main() -> None:
                 for w in ("all", "plausible")
             )
             print(f"  flow {row['flow']['all']['mean']:.3f}, ahead of {other['model']}: {told}", flush=True)
-        record = {
-            "what": __doc__.splitlines()[0],
-            "command": "python benchmarks/diamonds.py",
-            "versions": system_info(),
-            "config": config,
-            "seeds": rows,
-        }
-        write_record(record, options.out)
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ import jax
 import jax.random as jr
 import numpy as np
 import optax
+from resume import RESULTS, Record
 from tables.tables import prepared
 
 from shoal.bijections import layers_of
@@ -34,7 +35,7 @@ from shoal.conditioning import spectrum, summarize
 from shoal.distributions import Flow
 from shoal.flows import Fronts, Sample, nsf
 from shoal.flows._common import restacked
-from shoal.records import read_record, system_info, write_record
+from shoal.records import system_info
 from shoal.selection import settings_for
 from shoal.selection._rates import BASE_SLOWER
 from shoal.training import FitResult, fit
@@ -158,36 +159,28 @@ def main() -> None:
     )
     parser.add_argument("--only", default="depths,starts")
     parser.add_argument("--targets")
-    parser.add_argument("--out", type=Path, default=Path("results/fronts.json"))
+    parser.add_argument("--out", type=Path, default=RESULTS / "fronts.json")
     options = parser.parse_args()
-    record: dict[str, Any] = dict(read_record(options.out)) if options.out.exists() else {}
+    config = {
+        "steps": STEPS, "scratch": SCRATCH, "shallow": SHALLOW, "grown": GROWN, "held": HELD, "rows": TRAIN, "margin": MARGIN
+    }  # fmt: skip
+    head = {
+        "what": __doc__.splitlines()[0],
+        "command": "python benchmarks/fronts.py",
+        "seed": 0,
+        "versions": system_info(),
+        "config": config,
+    }
+    record = Record(options.out, head, {"depths": [], "starts": []})
     for study, all_targets, function in (("depths", TARGETS, depths), ("starts", STARTED, starts)):
-        rows = record.setdefault(study, [])
         wanted = options.targets.split(",") if options.targets else all_targets
-        for name in [t for t in all_targets if t in wanted and study in options.only.split(",")]:
-            if any(row["target"] == name for row in rows):
-                continue
+        done = [row["target"] for row in record[study]]
+        for name in [
+            t for t in all_targets if t in wanted and t not in done and study in options.only.split(",")
+        ]:
             began = time.monotonic()
-            rows.append(function(Target(name)))
+            record.save(**{study: [*record[study], function(Target(name))]})
             print(f"{study} of {name}: {time.monotonic() - began:.0f} s", flush=True)
-            head = {
-                "what": __doc__.splitlines()[0],
-                "command": "python benchmarks/fronts.py",
-                "seed": 0,
-                "versions": system_info(),
-                "config": {
-                    "steps": STEPS,
-                    "scratch": SCRATCH,
-                    "shallow": SHALLOW,
-                    "grown": GROWN,
-                    "held": HELD,
-                    "rows": TRAIN,
-                    "margin": MARGIN,
-                },
-            }
-            write_record(
-                {**head, "depths": record["depths"], "starts": record.get("starts", [])}, options.out
-            )
 
 
 if __name__ == "__main__":
