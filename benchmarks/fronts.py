@@ -162,8 +162,14 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RESULTS / "fronts.json")
     options = parser.parse_args()
     config = {
-        "steps": STEPS, "scratch": SCRATCH, "shallow": SHALLOW, "grown": GROWN, "held": HELD, "rows": TRAIN, "margin": MARGIN
-    }  # fmt: skip
+        "steps": STEPS,
+        "scratch": SCRATCH,
+        "shallow": SHALLOW,
+        "grown": GROWN,
+        "held": HELD,
+        "rows": TRAIN,
+        "margin": MARGIN,
+    }
     head = {
         "what": __doc__.splitlines()[0],
         "command": "python benchmarks/fronts.py",

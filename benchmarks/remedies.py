@@ -73,10 +73,16 @@ def main() -> None:
         "seed": SEED,
         "versions": system_info(PACKAGES),
         "config": {
-            "seeds": SEEDS, "depth": DEPTH, "hidden": list(HIDDEN), "scale": "ExponentialScale", "points": POINTS,
-            "epochs": EPOCHS, **SETTINGS, "dtype": "float32",
+            "seeds": SEEDS,
+            "depth": DEPTH,
+            "hidden": list(HIDDEN),
+            "scale": "ExponentialScale",
+            "points": POINTS,
+            "epochs": EPOCHS,
+            **SETTINGS,
+            "dtype": "float32",
         },
-    }  # fmt: skip
+    }
     record = Record(options.out, head, {"tables": {}}, fresh=options.fresh)
     keys = list(jr.split(jr.key(SEED), SEEDS))
     for name in options.tables.split(","):

@@ -103,12 +103,16 @@ def images(name: str) -> str:
     record = read(f"images-{name}")
     lines = [
         [
-            r["model"], str(r["parameters"]), str(r["epochs"]),
-            f"{r['test_bits']:.3f} ± {r['test_standard_error']:.3f}", f"{r['test_bits_importance_weighted']:.3f}",
-            f"{r['train_bits']:.3f}", str(r["samples_not_finite"]),
+            r["model"],
+            str(r["parameters"]),
+            str(r["epochs"]),
+            f"{r['test_bits']:.3f} ± {r['test_standard_error']:.3f}",
+            f"{r['test_bits_importance_weighted']:.3f}",
+            f"{r['train_bits']:.3f}",
+            str(r["samples_not_finite"]),
         ]
         for r in record["rows"]
-    ]  # fmt: skip
+    ]
     head = [
         "model",
         "parameters",

@@ -33,7 +33,7 @@ def lost(trip: dict[str, Any]) -> str:
 
 def best(check: dict[str, Any]) -> int:
     """The layer whose float64 helps most."""
-    size = lambda t: float(t["round_trip"]) if t["round_trip"] == t["round_trip"] else float("inf")  # noqa: E731
+    size = lambda t: float(t["round_trip"]) if t["round_trip"] == t["round_trip"] else float("inf")
     return min(
         range(len(check["alone"])), key=lambda i: (check["alone"][i]["nonfinite"], size(check["alone"][i]))
     )

@@ -157,12 +157,17 @@ def smaller(study: Study, records: Records, more: Study, more_records: Records) 
 def picture_data(study: Study, records: Records) -> list[dict[str, Any]]:
     """Median and range over seeds of KL and certified gap, one entry a setting in which every seed has a number."""
     return [
-        {**{name: row.config[name] for name in ("family", "d", "k", "depth")}, "figure": figure,
-         "low": spread.low, "median": spread.median, "high": spread.high}
+        {
+            **{name: row.config[name] for name in ("family", "d", "k", "depth")},
+            "figure": figure,
+            "low": spread.low,
+            "median": spread.median,
+            "high": spread.high,
+        }
         for row in summarize(study, records)
         for figure in ("gap_lower", "kl")
         if not (spread := row.figures[figure]).missing
-    ]  # fmt: skip
+    ]
 
 
 def picture(data: Sequence[Mapping[str, Any]], title: str) -> Any:

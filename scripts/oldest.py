@@ -12,8 +12,20 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "build" / "oldest"
-TESTS = ("bijections", "cli", "conditioning", "distributions", "flows", "laws", "linear", "records", "report", "selection",
-         "tables", "training")  # fmt: skip
+TESTS = (
+    "bijections",
+    "cli",
+    "conditioning",
+    "distributions",
+    "flows",
+    "laws",
+    "linear",
+    "records",
+    "report",
+    "selection",
+    "tables",
+    "training",
+)
 BOUND = re.compile(r"([A-Za-z0-9._-]+)(?:\[.*\])?>=([0-9.]+)$")
 
 

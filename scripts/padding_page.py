@@ -72,10 +72,18 @@ def line(row: Row) -> list[str]:
     """One line of a table."""
     f, config = row.figures, row.config
     return [
-        str(config["target"]), str(config["padding"]), likelihood(row), spread(f.get("joint"), fixed),
-        f"{spread(f['w1'], fixed)}", fixed(f["w1_data"].median), spread(f["w2"], fixed), fixed(f["w2_data"].median),
-        spread(f["kappa_median"]), spread(f["kappa_mean"]), number(f["kappa_mean_16"].median),
-    ]  # fmt: skip
+        str(config["target"]),
+        str(config["padding"]),
+        likelihood(row),
+        spread(f.get("joint"), fixed),
+        f"{spread(f['w1'], fixed)}",
+        fixed(f["w1_data"].median),
+        spread(f["w2"], fixed),
+        fixed(f["w2_data"].median),
+        spread(f["kappa_median"]),
+        spread(f["kappa_mean"]),
+        number(f["kappa_mean_16"].median),
+    ]
 
 
 HEAD = [
@@ -113,9 +121,13 @@ def claims(rows: list[Row]) -> str:
 
 
 def _conditions(
-    targets: dict[str, dict[str, Row]], one: str, other: str, claim: str,
-    figure: str = "kappa_median", words: str = "median κ",
-) -> str:  # fmt: skip
+    targets: dict[str, dict[str, Row]],
+    one: str,
+    other: str,
+    claim: str,
+    figure: str = "kappa_median",
+    words: str = "median κ",
+) -> str:
     """Clear: the ranges over seeds do not overlap."""
     better = one == "gaussian"
     verdicts: dict[str, list[str]] = {"holds": [], "does not": [], "overlap": []}
@@ -155,8 +167,12 @@ def _ratios(ratios: list[float]) -> str:
 
 def _likelihoods(targets: dict[str, dict[str, Row]], padding: str, claim: str) -> str:
     """Against no padding; the exact figure or the estimate of each."""
-    verdicts: dict[str, list[str]] = {"lower, ranges apart": [], "ranges overlap": [], "higher, ranges apart": [],
-                                      "not resolved": []}  # fmt: skip
+    verdicts: dict[str, list[str]] = {
+        "lower, ranges apart": [],
+        "ranges overlap": [],
+        "higher, ranges apart": [],
+        "not resolved": [],
+    }
     for target, by in targets.items():
         a, b = best(by[padding]), best(by["none"])
         if a is None or b is None or a.median is None or b.median is None:

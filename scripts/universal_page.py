@@ -18,8 +18,12 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGE, PICTURE = ROOT / "docs" / "universal.md", ROOT / "docs" / "images" / "universal.svg"
 FIGURES = ROOT / "results" / "universal.json"
 COLOURS = {
-    "checkerboard": "#2b6c99", "moons": "#d1622b", "rings": "#3c8d5a", "eight-gaussians": "#7d5ba6", "pinwheel": "#a8842a"
-}  # fmt: skip
+    "checkerboard": "#2b6c99",
+    "moons": "#d1622b",
+    "rings": "#3c8d5a",
+    "eight-gaussians": "#7d5ba6",
+    "pinwheel": "#a8842a",
+}
 LEFT, TOP, WIDTH, HEIGHT, GAP = 62, 34, 236, 220, 22
 X_ENDS, Y_ENDS = (0.4, 2.1), (1.7, 6.2)  # log10
 
@@ -36,8 +40,18 @@ def cells(row: dict[str, Any]) -> float:
 
 def table(record: dict[str, Any], points: int) -> str:
     """One line for each target, number of columns and epsilon."""
-    heads = ("sample", "columns", "ε", "bound", "measured", "atoms", "κ of a layer on cells", "largest κ, on ramps",
-             "mass of ramps", "seconds")  # fmt: skip
+    heads = (
+        "sample",
+        "columns",
+        "ε",
+        "bound",
+        "measured",
+        "atoms",
+        "κ of a layer on cells",
+        "largest κ, on ramps",
+        "mass of ramps",
+        "seconds",
+    )
     lines = ["| " + " | ".join(heads) + " |", "|---" + "|---:" * (len(heads) - 1) + "|"]
     rows = [row for row in record["rows"].values() if row["points"] == points]
     names = list(COLOURS)
@@ -57,9 +71,14 @@ def line(cells_and_row: Sequence[Any]) -> str:
     *texts, row = cells_and_row
     both = row["conditions"]["composition"]
     figures = (
-        number(row["w2_bound"]["value"]), number(row["w2_measured"]["value"]), f"{row['atoms']:,d}", number(cells(row)),
-        number(both["largest"]), number(both["mass"]), f"{row['seconds']:.1f}",
-    )  # fmt: skip
+        number(row["w2_bound"]["value"]),
+        number(row["w2_measured"]["value"]),
+        f"{row['atoms']:,d}",
+        number(cells(row)),
+        number(both["largest"]),
+        number(both["mass"]),
+        f"{row['seconds']:.1f}",
+    )
     return "| " + " | ".join([*texts, *figures]) + " |"
 
 
@@ -100,19 +119,21 @@ def generated(record: dict[str, Any]) -> str:
     few, many = record["config"]["points"]
     jax = record["versions"]["packages"]["jax"]
     where = f"`benchmarks/universal/constructions.py`, one core, JAX {jax}, seed {record['seed']}."
-    return "\n\n".join([
-        f"{where} Samples of {few:,d} and {many:,d} points; products are 4 and 16 independent copies side by side.",
-        "![κ of a layer on cells against 1 / ε](images/universal.svg)",
-        "The exponents, by least squares of log κ on log 1/ε over the four ε in the plane:",
-        slopes(record),
-        f"Samples of {many:,d} points; those of {few:,d} are in `results/universal.json`. κ on cells is that of "
-        "either layer, the largest one on ramps that of the composition; the mass is the probability of ramps and tails.",
-        table(record, many),
-        f"The smallest ε, for samples of {record['config']['reach']['points']:,d} points in the plane: the one that the "
-        "message names when less is asked for, and the bound that is then reached with it.",
-        reach(record),
-        large,
-    ])  # fmt: skip
+    return "\n\n".join(
+        [
+            f"{where} Samples of {few:,d} and {many:,d} points; products are 4 and 16 independent copies side by side.",
+            "![κ of a layer on cells against 1 / ε](images/universal.svg)",
+            "The exponents, by least squares of log κ on log 1/ε over the four ε in the plane:",
+            slopes(record),
+            f"Samples of {many:,d} points; those of {few:,d} are in `results/universal.json`. κ on cells is that of either "
+            "layer, the largest one on ramps that of the composition; the mass is the probability of ramps and tails.",
+            table(record, many),
+            f"The smallest ε, for samples of {record['config']['reach']['points']:,d} points in the plane: the one that the "
+            "message names when less is asked for, and the bound that is then reached with it.",
+            reach(record),
+            large,
+        ]
+    )
 
 
 def picture(record: dict[str, Any]) -> str:
@@ -140,8 +161,8 @@ def picture(record: dict[str, Any]) -> str:
 
 def panel(record: dict[str, Any], columns: int, few: int, x0: float, *, labels: bool) -> list[str]:
     """Frame, grid, and one line for each sample."""
-    across = lambda v: x0 + WIDTH * (v - X_ENDS[0]) / (X_ENDS[1] - X_ENDS[0])  # noqa: E731
-    up = lambda v: TOP + HEIGHT * (1 - (v - Y_ENDS[0]) / (Y_ENDS[1] - Y_ENDS[0]))  # noqa: E731
+    across = lambda v: x0 + WIDTH * (v - X_ENDS[0]) / (X_ENDS[1] - X_ENDS[0])
+    up = lambda v: TOP + HEIGHT * (1 - (v - Y_ENDS[0]) / (Y_ENDS[1] - Y_ENDS[0]))
     parts = [f'<text x="{x0}" y="{TOP - 12}" font-weight="600">{columns} columns</text>']
     for power in range(math.ceil(Y_ENDS[0]), math.floor(Y_ENDS[1]) + 1):
         y = up(power)

@@ -29,8 +29,11 @@ os.environ.setdefault(
 # Scalars and 2 x 2 blocks, in calls or closures made up to millions of times: checking annotations there would be most of
 # the time of their tests.
 _UNCHECKED = {
-    "shoal.theory.linear._shears", "shoal.theory.hardness._minimum_depth", "shoal.records._json", "shoal.report._numbers",
-}  # fmt: skip
+    "shoal.theory.linear._shears",
+    "shoal.theory.hardness._minimum_depth",
+    "shoal.records._json",
+    "shoal.report._numbers",
+}
 
 
 def _checked() -> list[str]:

@@ -111,11 +111,14 @@ def measured(
     """The trained model and its row."""
     started = time.perf_counter()
     result = fit(
-        with_actnorms_set(model, train), train, key=jr.key(SEED), validation=validation,
+        with_actnorms_set(model, train),
+        train,
+        key=jr.key(SEED),
+        validation=validation,
         settings=Settings(
             batch_size=BATCH, max_epochs=10_000, learning_rate=RATE, patience=None, time_limit=seconds
         ),
-    )  # fmt: skip
+    )
     row: dict[str, Any] = {
         "model": name,
         "seconds": time.perf_counter() - started,
@@ -146,11 +149,18 @@ def main() -> None:
         "seed": SEED,
         "versions": system_info(PACKAGES),
         "config": {
-            "rows": [len(train), len(validation), len(test)], "shape": list(shape), "levels": levels, "alpha": ALPHA,
-            "batch": BATCH, "learning_rate": RATE, "seconds": options.seconds, "draws": DRAWS,
-            "blur": BLUR, "dtype": "float32",
+            "rows": [len(train), len(validation), len(test)],
+            "shape": list(shape),
+            "levels": levels,
+            "alpha": ALPHA,
+            "batch": BATCH,
+            "learning_rate": RATE,
+            "seconds": options.seconds,
+            "draws": DRAWS,
+            "blur": BLUR,
+            "dtype": "float32",
         },
-    }  # fmt: skip
+    }
     record = Record(out, head, {"rows": []}, fresh=options.fresh)
     folder = Path(options.pictures)
     picture(test, shape, levels, folder / f"{options.data}-data.png")

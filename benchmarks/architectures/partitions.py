@@ -60,20 +60,27 @@ def main() -> None:
                     kappa = spectrum(result.flow.to_map(), test[:400]).condition_numbers
                     rows.append(
                         {
-                            "table": table, "depth": depth, "partition": partition, "seed": seed, "log_likelihood": value,
-                            "kappa_99": float(np.quantile(np.asarray(kappa), 0.99)), "seconds": seconds,
+                            "table": table,
+                            "depth": depth,
+                            "partition": partition,
+                            "seed": seed,
+                            "log_likelihood": value,
+                            "kappa_99": float(np.quantile(np.asarray(kappa), 0.99)),
+                            "seconds": seconds,
                         }
-                    )  # fmt: skip
+                    )
                     print(
                         {k: round(v, 3) if isinstance(v, float) else v for k, v in rows[-1].items()},
                         flush=True,
                     )
     record = {
-        "what": __doc__.strip().splitlines()[0], "command": "cd benchmarks && python -m architectures.partitions",
+        "what": __doc__.strip().splitlines()[0],
+        "command": "cd benchmarks && python -m architectures.partitions",
         "seed": list(SEEDS),
         "versions": system_info(("shoal", "numpy", "jax", "jaxlib", "equinox", "optax", "scikit-learn")),
-        "config": {"training": SETTINGS, "depths": list(DEPTHS), "hidden": [64, 64], "dtype": "float32"}, "rows": rows,
-    }  # fmt: skip
+        "config": {"training": SETTINGS, "depths": list(DEPTHS), "hidden": [64, 64], "dtype": "float32"},
+        "rows": rows,
+    }
     write_record(to_plain(record), options.out)
 
 

@@ -91,17 +91,22 @@ def conditions(model: Any, x: np.ndarray) -> dict[str, float]:
         *convergence(flow.bijection, tail, None, "forward"),
     )
     return {
-        "kappa_median": float(np.median(kappa)), "kappa_99": float(np.quantile(kappa, 0.99)),
-        "round_trip": float(np.max(np.abs(back - points))), "round_trip_8_sigma": float(np.max(np.abs(there - tail))),
+        "kappa_median": float(np.median(kappa)),
+        "kappa_99": float(np.quantile(kappa, 0.99)),
+        "round_trip": float(np.max(np.abs(back - points))),
+        "round_trip_8_sigma": float(np.max(np.abs(there - tail))),
         "not_converged": int(sum(c.failed for c in solved)),
-    }  # fmt: skip
+    }
 
 
 def allowed_of(family: str, seconds: float) -> dict[str, Any]:
     """Learning rate, epochs and time limit of a family."""
     return {
-        "learning_rate": RATE, "max_epochs": EPOCHS, "time_limit": SECONDS.get(family, seconds), **TRAINING.get(family, {})
-    }  # fmt: skip
+        "learning_rate": RATE,
+        "max_epochs": EPOCHS,
+        "time_limit": SECONDS.get(family, seconds),
+        **TRAINING.get(family, {}),
+    }
 
 
 def cut_short(row: dict[str, Any], allowed: dict[str, Any]) -> bool:
@@ -120,21 +125,31 @@ def row_of(
     train, validation, test = data
     model, started = FAMILIES[family](jr.key(SEED), depth), time.perf_counter()
     made = fit(
-        model, train, key=jr.key(SEED + 1), validation=validation,
+        model,
+        train,
+        key=jr.key(SEED + 1),
+        validation=validation,
         settings=Settings(batch_size=BATCH, patience=None, **allowed_of(family, seconds)),
-    )  # fmt: skip
+    )
     spent = time.perf_counter() - started
     value, kind = likelihood(made.flow, test)
     inner = made.flow if isinstance(made.flow, Flow) else made.flow.joint
     p = parameters_per_layer(inner.bijection)
     row = to_plain(
         {
-            "family": family, "target": target, "depth": depth, "log_likelihood": value, "kind": kind,
+            "family": family,
+            "target": target,
+            "depth": depth,
+            "log_likelihood": value,
+            "kind": kind,
             "allowed": allowed_of(family, seconds),
-            "status": str(made.status), "epochs": len(made.history), "seconds": spent,
-            "parameters_per_layer": max(p), **conditions(made.flow, test),
+            "status": str(made.status),
+            "epochs": len(made.history),
+            "seconds": spent,
+            "parameters_per_layer": max(p),
+            **conditions(made.flow, test),
         }
-    )  # fmt: skip
+    )
     return row, made.flow
 
 
@@ -153,10 +168,16 @@ def main() -> None:
         "seed": SEED,
         "versions": system_info(PACKAGES),
         "config": {
-            "rows": list(ROWS), "batch": BATCH, "learning_rate": RATE, "epochs": EPOCHS, "seconds": options.seconds,
-            "near": NEAR, "hidden": list(HIDDEN), "dtype": "float32",
+            "rows": list(ROWS),
+            "batch": BATCH,
+            "learning_rate": RATE,
+            "epochs": EPOCHS,
+            "seconds": options.seconds,
+            "near": NEAR,
+            "hidden": list(HIDDEN),
+            "dtype": "float32",
         },
-    }  # fmt: skip
+    }
     record = Record(options.out, head, {"rows": []}, fresh=options.fresh)
     first = ("spline", "realnvp")  # the best are known early, so that the others know when to stop
     families = sorted(options.families.split(","), key=lambda f: first.index(f) if f in first else len(first))

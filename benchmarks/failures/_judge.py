@@ -56,10 +56,18 @@ def study(case: Case, seeds: int = SEEDS) -> dict[str, Any]:
     """The whole record of a failure: the first seed in full, likelihoods and steps for the others."""
     runs = []
     record: dict[str, Any] = {
-        "library": case.library, "what": case.what, "threads": list(case.threads), "says": case.says,
-        "steps": case.steps, "every": case.every, "rate": case.rate, "batch": case.batch,
-        "remedy": case.remedy, "applied": case.applied, "noise": case.noise,
-    }  # fmt: skip
+        "library": case.library,
+        "what": case.what,
+        "threads": list(case.threads),
+        "says": case.says,
+        "steps": case.steps,
+        "every": case.every,
+        "rate": case.rate,
+        "batch": case.batch,
+        "remedy": case.remedy,
+        "applied": case.applied,
+        "noise": case.noise,
+    }
     for seed in range(seeds):
         plain = alone(case, seed)
         failed = plain["failed"]

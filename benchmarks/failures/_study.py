@@ -51,10 +51,16 @@ def fit(case: Case, seed: int, remedied: bool) -> Run:
     """The training of one seed."""
     train_rows, _ = case.rows()
     return train(
-        case.make(seed, remedied), train_rows, steps=case.steps, every=case.every, rate=case.rate, batch=case.batch,
-        seed=seed, noise=case.noise if remedied else 0.0,
+        case.make(seed, remedied),
+        train_rows,
+        steps=case.steps,
+        every=case.every,
+        rate=case.rate,
+        batch=case.batch,
+        seed=seed,
+        noise=case.noise if remedied else 0.0,
         anneal=(case.anneal[0], case.noise) if case.anneal and remedied else case.anneal,
-    )  # fmt: skip
+    )
 
 
 def latents(case: Case) -> torch.Tensor:
@@ -126,7 +132,7 @@ def bad_points(case: Case, found: dict[str, Any]) -> str:
     """The way whose failure is checked: the one that is worse."""
     if "error" in found or len(case.ways) == 1:
         return case.ways[0]
-    worth = lambda w: (found[w]["nonfinite"], found[w]["round_trip"])  # noqa: E731
+    worth = lambda w: (found[w]["nonfinite"], found[w]["round_trip"])
     return max(case.ways, key=worth)
 
 

@@ -32,9 +32,17 @@ class Run:
 
 
 def train(
-    peer: Peer, x: np.ndarray, *, steps: int, every: int, rate: float = 1e-3, batch: int = 256, seed: int = 0,
-    noise: float = 0.0, anneal: tuple[float, float] | None = None,
-) -> Run:  # fmt: skip
+    peer: Peer,
+    x: np.ndarray,
+    *,
+    steps: int,
+    every: int,
+    rate: float = 1e-3,
+    batch: int = 256,
+    seed: int = 0,
+    noise: float = 0.0,
+    anneal: tuple[float, float] | None = None,
+) -> Run:
     """Adam on batches drawn with replacement; `noise`: deviation of normal noise that is drawn anew for each batch;
     `anneal`: the noise goes geometrically from the first to the second, and the learning rate with it.
     """

@@ -36,7 +36,7 @@ def nflows_splines() -> tuple[Any, Any]:
     from nflows.transforms import CompositeTransform, PiecewiseRationalQuadraticCouplingTransform
 
     mask = torch.tensor([1.0, -1.0, 1.0, -1.0])
-    made = lambda i, o: ResidualNet(i, o, hidden_features=WIDTH, num_blocks=1)  # noqa: E731
+    made = lambda i, o: ResidualNet(i, o, hidden_features=WIDTH, num_blocks=1)
     parts = [
         PiecewiseRationalQuadraticCouplingTransform(mask * (-1) ** k, made, tails="linear", tail_bound=4.0)
         for k in range(4)

@@ -44,8 +44,11 @@ def realnvp(dim: int, *, radius: float = RADIUS) -> Architecture:
 
 
 FAMILIES: dict[str, Callable[..., Architecture]] = {
-    "planar": planar, "layerwise": layerwise, "additive": additive, "realnvp": realnvp
-}  # fmt: skip
+    "planar": planar,
+    "layerwise": layerwise,
+    "additive": additive,
+    "realnvp": realnvp,
+}
 
 
 def distance(kind: str, d: int) -> float | None:
@@ -61,9 +64,14 @@ def row(name: str, d: int, k: int, kind: str) -> dict[str, Any]:
     architecture = FAMILIES[name](d, radius=RADIUS)
     found = minimum_depth(architecture, InstanceFamily(k, d, distance=distance(kind, d)), DELTA)
     return {
-        "family": name, "d": d, "k": k, "distance_kind": kind, "parameters": architecture.parameters,
-        "k_by_p": k / architecture.parameters, **asdict(found),
-    }  # fmt: skip
+        "family": name,
+        "d": d,
+        "k": k,
+        "distance_kind": kind,
+        "parameters": architecture.parameters,
+        "k_by_p": k / architecture.parameters,
+        **asdict(found),
+    }
 
 
 def main() -> None:
@@ -80,12 +88,16 @@ def main() -> None:
         "instance_radius": "10 sqrt(d)",
     }
     record = {
-        "what": __doc__.strip().splitlines()[0], "command": "cd benchmarks && python -m hardness.bounds", "seed": None,
-        "config": config, "rows": rows,
+        "what": __doc__.strip().splitlines()[0],
+        "command": "cd benchmarks && python -m hardness.bounds",
+        "seed": None,
+        "config": config,
+        "rows": rows,
         "kinds": {"depth": "lower_bound", "kl_to_flow": "lower_bound", "kl_from_flow": "lower_bound"},
-        "status": "done", "seconds": time.perf_counter() - started,
+        "status": "done",
+        "seconds": time.perf_counter() - started,
         "versions": system_info(("shoal", "numpy", "scipy")),
-    }  # fmt: skip
+    }
     write_record(to_plain(record), options.out)
     print(
         sum(not r["vacuous"] for r in rows), "of", len(rows), "say something;", round(record["seconds"]), "s"

@@ -57,11 +57,13 @@ def counts(rows: list[dict[str, Any]]) -> dict[str, int]:
     """What the pairs come to."""
     bounded = [r for r in rows if r["variation_bound"] is not None]
     return {
-        "pairs": len(rows), "violations": sum(r["violated"] for r in rows),
-        "lower_above_zero": sum(r["lower"] > 0 for r in rows), "with_lipschitz": len(bounded),
+        "pairs": len(rows),
+        "violations": sum(r["violated"] for r in rows),
+        "lower_above_zero": sum(r["lower"] > 0 for r in rows),
+        "with_lipschitz": len(bounded),
         "variation_violations": sum(r["variation_violated"] for r in bounded),
         "variation_above_zero": sum(r["variation_bound"] > 0 for r in bounded),
-    }  # fmt: skip
+    }
 
 
 def main() -> None:
@@ -73,14 +75,29 @@ def main() -> None:
     parser.add_argument("--fresh", action="store_true", help="forget the rows of earlier runs")
     options = parser.parse_args()
     head: dict[str, Any] = {
-        "what": __doc__.strip().splitlines()[0], "command": "cd benchmarks && python -m hardness.given_pairs", "seed": SEED,
-        "config": {**TRAINING, **SIZES, "hidden": HIDDEN, "seeds": SEEDS, "depths": DEPTHS, "separation": SEPARATION,
-                   "mass": MASS, "dtype": "float32"},
+        "what": __doc__.strip().splitlines()[0],
+        "command": "cd benchmarks && python -m hardness.given_pairs",
+        "seed": SEED,
+        "config": {
+            **TRAINING,
+            **SIZES,
+            "hidden": HIDDEN,
+            "seeds": SEEDS,
+            "depths": DEPTHS,
+            "separation": SEPARATION,
+            "mass": MASS,
+            "dtype": "float32",
+        },
         "versions": system_info(("shoal", "jax", "numpy", "scipy", "POT")),
-        "kinds": {"lower": "lower_bound with probability 1 - alpha", "transported": "estimate, too large in the mean",
-                  "upper": "estimate, too large in the mean", "lipschitz": "upper_bound", "variation_bound": "lower_bound",
-                  "misplaced": "estimate, too large in the mean"},
-    }  # fmt: skip
+        "kinds": {
+            "lower": "lower_bound with probability 1 - alpha",
+            "transported": "estimate, too large in the mean",
+            "upper": "estimate, too large in the mean",
+            "lipschitz": "upper_bound",
+            "variation_bound": "lower_bound",
+            "misplaced": "estimate, too large in the mean",
+        },
+    }
     record = Record(options.out, head, {"rows": [], "status": "partial"}, fresh=options.fresh)
     for family, name, depth in groups():
         done = [r for r in record.rows if (r["family"], r["instance"]) == (family, name)]

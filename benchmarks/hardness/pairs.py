@@ -107,9 +107,11 @@ def variation(flow: Any, family: str, instance: AbstractEqualNormals, key: Any, 
     apart = instance.distance - 2 * ball(instance)
     bound = total_variation_bound(len(instance.means), apart, constant, MASS)
     return {
-        **found, "lipschitz": constant, "variation_bound": bound,
+        **found,
+        "lipschitz": constant,
+        "variation_bound": bound,
         "variation_violated": found["misplaced"] + 4 * found["misplaced_error"] < bound,
-    }  # fmt: skip
+    }
 
 
 def compared(
@@ -127,7 +129,12 @@ def compared(
     )
     other = transported(result.flow, instance, k_transport, sizes["transported"])
     return {
-        "training": str(result.status), "epochs": len(result.history), "lower": gap.lower, "witness": gap.witness,
-        "upper": gap.upper, "transported": other, "violated": gap.lower > other,
+        "training": str(result.status),
+        "epochs": len(result.history),
+        "lower": gap.lower,
+        "witness": gap.witness,
+        "upper": gap.upper,
+        "transported": other,
+        "violated": gap.lower > other,
         **variation(result.flow, family, instance, k_shares, sizes["shares"]),
-    }  # fmt: skip
+    }

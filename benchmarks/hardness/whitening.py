@@ -107,16 +107,23 @@ def run(n: int, condition: float, layers: int = LAYERS, repeats: int = REPEATS) 
     tail = max(last // 2, 1)
     each = losses[:, 1 : last + 1] / losses[:, :last]
     return {
-        "n": n, "condition": condition, "repeats": repeats, "loss": mean, "loss_low": losses.min(axis=0),
-        "loss_high": losses.max(axis=0), "bound_of_next": bound, "layers_above_floor": last,
+        "n": n,
+        "condition": condition,
+        "repeats": repeats,
+        "loss": mean,
+        "loss_low": losses.min(axis=0),
+        "loss_high": losses.max(axis=0),
+        "bound_of_next": bound,
+        "layers_above_floor": last,
         "excess_error": (losses[:, 1:] - bounds).std(axis=0, ddof=1) / repeats**0.5,
-        "bound_by_loss_of_first": loss_bound(float(mean[0]), n), "measured_of_first": float(mean[1]),
+        "bound_by_loss_of_first": loss_bound(float(mean[0]), n),
+        "measured_of_first": float(mean[1]),
         "measured_of_first_error": float(losses[:, 1].std(ddof=1) / repeats**0.5),
         "rate_first": float(each[:, 0].mean()),
         "rate_tail": float(np.exp(np.log(each[:, tail:]).mean())) if last > tail else None,
         "rate_bound_tail": 1 - 2 * (n - n // 2) * (n // 2) / ((n - 1) * (n + 2)),
         "layers_to": {f"{x:g}": next((j for j, v in enumerate(mean) if v <= x), None) for x in SMALL},
-    }  # fmt: skip
+    }
 
 
 def exact(n: int, condition: float, layers: int) -> dict[str, Any]:
@@ -133,9 +140,13 @@ def exact(n: int, condition: float, layers: int) -> dict[str, Any]:
             "seconds": time.perf_counter() - started,
         }
     return {
-        "layers": layers, "status": "done", "kl": made.kl, "residual": made.residual,
-        "condition": made.conditions.largest, "seconds": time.perf_counter() - started,
-    }  # fmt: skip
+        "layers": layers,
+        "status": "done",
+        "kl": made.kl,
+        "residual": made.residual,
+        "condition": made.conditions.largest,
+        "seconds": time.perf_counter() - started,
+    }
 
 
 def main() -> None:
@@ -147,13 +158,20 @@ def main() -> None:
     options = parser.parse_args()
     wanted = [(n, condition) for n in DIMENSIONS for condition in CONDITIONS]
     head: dict[str, Any] = {
-        "what": __doc__.strip().splitlines()[0], "command": "cd benchmarks && python -m hardness.whitening", "seed": SEED,
+        "what": __doc__.strip().splitlines()[0],
+        "command": "cd benchmarks && python -m hardness.whitening",
+        "seed": SEED,
         "config": {"layers": LAYERS, "repeats": REPEATS, "floor": FLOOR, "dtype": "float64", "exact": EXACT},
         "versions": system_info(("shoal", "numpy", "scipy")),
-        "kinds": {"loss": "estimate of the mean over rotations", "bound_of_next": "upper_bound, averaged over the same runs",
-                  "excess_error": "standard error of the mean of loss less bound",
-                  "bound_by_loss_of_first": "upper_bound", "rate_tail": "estimate", "rate_bound_tail": "limit of the bound"},
-    }  # fmt: skip
+        "kinds": {
+            "loss": "estimate of the mean over rotations",
+            "bound_of_next": "upper_bound, averaged over the same runs",
+            "excess_error": "standard error of the mean of loss less bound",
+            "bound_by_loss_of_first": "upper_bound",
+            "rate_tail": "estimate",
+            "rate_bound_tail": "limit of the bound",
+        },
+    }
     record = Record(options.out, head, {"rows": [], "status": "partial"}, fresh=options.fresh)
     for n, condition in wanted:
         if record.has(n=n, condition=condition):

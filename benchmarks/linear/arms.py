@@ -85,7 +85,7 @@ def _linear(arm: str, dim: int, rng: np.random.Generator, key: Any) -> list[Abst
         layers = factor(np.eye(dim)[order] @ lower @ upper).layers
         return [SixLinear(np.stack([a.block for a in layers]), np.stack([a.log_scale for a in layers]))]
     log_diagonal = np.log(np.diag(upper))
-    where = lambda m: (m.lower, m.upper, m.log_diagonal)  # noqa: E731
+    where = lambda m: (m.lower, m.upper, m.log_diagonal)
     values = tuple(jnp.asarray(a, jnp.float32) for a in (np.tril(lower, -1), np.triu(upper, 1), log_diagonal))
     return [eqx.tree_at(where, LULinear(dim, key=key), values), Permutation(order)]
 

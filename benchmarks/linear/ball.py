@@ -40,11 +40,21 @@ def run(folder: Path, fresh: bool, quick: bool) -> None:
     """All depths and lengths of training; a row a seed."""
     stops = STOPS[:2] if quick else STOPS
     config = {
-        "target": TARGET.tolist(), "depths": DEPTHS, "seeds": SEEDS, "radius": RADIUS, "hidden": HIDDEN, "batch": BATCH,
-        "activation": "tanh", "learning_rate": RATE, "optimizer": "Adam, the learning rate falls to 0 along a cosine",
-        "steps": stops, "points": POINTS, "initialisation": "every weight that starts at 0 is N(0, 0.09 / inputs)",
-        "dtype": "float64", "loss": "mean |f(z) - T z|^2, z uniform in the ball, new points every step",
-    }  # fmt: skip
+        "target": TARGET.tolist(),
+        "depths": DEPTHS,
+        "seeds": SEEDS,
+        "radius": RADIUS,
+        "hidden": HIDDEN,
+        "batch": BATCH,
+        "activation": "tanh",
+        "learning_rate": RATE,
+        "optimizer": "Adam, the learning rate falls to 0 along a cosine",
+        "steps": stops,
+        "points": POINTS,
+        "initialisation": "every weight that starts at 0 is N(0, 0.09 / inputs)",
+        "dtype": "float64",
+        "loss": "mean |f(z) - T z|^2, z uniform in the ball, new points every step",
+    }
     what = (
         "RealNVP fitted to T by least squares: `error` = root mean square of |f(z) - T z| over that of |T z| on new points "
         "of the ball; `layer_jacobian` = largest σmax or 1 / σmin of one layer's Jacobian at the points it is used at; "

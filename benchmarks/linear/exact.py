@@ -20,8 +20,12 @@ def run_factor(folder: Path, fresh: bool, quick: bool) -> None:
     """Six layers for every matrix: residual, worst condition number, seconds."""
     sizes = (4, 8) if quick else SIZES
     config = {
-        "kinds": KINDS, "sizes": sizes, "seeds": SEEDS, "layers": 6, "effort_steps": {str(n): STEPS[n] for n in sizes}
-    }  # fmt: skip
+        "kinds": KINDS,
+        "sizes": sizes,
+        "seeds": SEEDS,
+        "layers": 6,
+        "effort_steps": {str(n): STEPS[n] for n in sizes},
+    }
     what = (
         "shoal.linear.factor with six layers (three pairs): relative residual, worst layer condition, seconds"
     )
@@ -37,13 +41,18 @@ def run_factor(folder: Path, fresh: bool, quick: bool) -> None:
                 processor, seconds = time.process_time() - processor, time.perf_counter() - started
                 record.add(
                     {
-                        "kind": kind, "n": n, "seed": seed, "route": made.route, "seconds": seconds,
+                        "kind": kind,
+                        "n": n,
+                        "seed": seed,
+                        "route": made.route,
+                        "seconds": seconds,
                         "processor_seconds": processor,
                         "error": float(np.linalg.norm(made.matrix() - target) / np.linalg.norm(target)),
-                        "error_float32": made.residual.float32, "worst_condition": made.conditions.largest,
+                        "error_float32": made.residual.float32,
+                        "worst_condition": made.conditions.largest,
                         "condition_of_T": condition(target),
                     }
-                )  # fmt: skip
+                )
                 print(f"b: {kind} {n} {seed}: {made}, {seconds:.1f} s", flush=True)
     _summed(
         record,
@@ -72,11 +81,16 @@ def run_plu(folder: Path, fresh: bool, quick: bool) -> None:
                 error = float(np.linalg.norm(p @ l @ u - target) / np.linalg.norm(target))
                 record.add(
                     {
-                        "kind": kind, "n": n, "seed": seed, "error": error, "condition_of_L": condition(l),
-                        "condition_of_U": condition(u), "identity_permutation": bool(np.array_equal(p, np.eye(n))),
+                        "kind": kind,
+                        "n": n,
+                        "seed": seed,
+                        "error": error,
+                        "condition_of_L": condition(l),
+                        "condition_of_U": condition(u),
+                        "identity_permutation": bool(np.array_equal(p, np.eye(n))),
                         "seconds": seconds,
                     }
-                )  # fmt: skip
+                )
     _summed(
         record, ("error", "condition_of_L", "condition_of_U", "seconds"), sizes, "(c) PLU, median of seeds"
     )

@@ -28,11 +28,16 @@ def run(folder: Path, fresh: bool, quick: bool) -> None:
     """All sizes and numbers of pairs; a row a matrix and k."""
     sizes = (4, 8) if quick else SIZES
     config = {
-        "kinds": KINDS, "sizes": sizes, "seeds": SEEDS, "pairs": PAIRS, "dtype": "float64",
-        "optimizer": "Adam, the learning rate falls to 0 along a cosine", "learning_rates": RATES,
+        "kinds": KINDS,
+        "sizes": sizes,
+        "seeds": SEEDS,
+        "pairs": PAIRS,
+        "dtype": "float64",
+        "optimizer": "Adam, the learning rate falls to 0 along a cosine",
+        "learning_rates": RATES,
         "initialisation": "blocks N(0, 1 / (4 k d)), log-scales 0",
         "settings": {str(n): settings(n) for n in sizes},
-    }  # fmt: skip
+    }
     what = "relative Frobenius error of k pairs fitted by gradient descent; the best of the restarts counts"
     record = opened("a", what, config, folder=folder, fresh=fresh)
     for n in sizes:
@@ -129,7 +134,7 @@ def descend(start: Any, targets: Any, rates: Any, steps: int, loss: Any = fit_lo
             gradient = jax.vmap(jax.grad(loss))(params, targets)
             update, moments = adam.update(gradient, moments)
             rate = rates * 0.5 * (1 + jnp.cos(jnp.pi * index / steps))
-            moved = lambda p, u: p - rate.reshape(-1, *[1] * (p.ndim - 1)) * u  # noqa: E731
+            moved = lambda p, u: p - rate.reshape(-1, *[1] * (p.ndim - 1)) * u
             return (jax.tree.map(moved, params, update), moments), None
 
         return jax.lax.scan(step, (start, adam.init(start)), jnp.arange(steps))[0][0]

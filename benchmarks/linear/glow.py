@@ -29,11 +29,17 @@ def run(folder: Path, fresh: bool, quick: bool) -> None:
     """All tables, arms and seeds."""
     tables, seeds = (TABLES[1:], SEEDS[:1]) if quick else (TABLES, SEEDS)
     config = {
-        "tables": tables, "columns": {"diamonds": list(DIAMONDS), "digits": f"{AXES} principal axes"},
-        "diamonds_kept": CONSISTENT, "arms": ARMS,
-        "couplings": STEPS, "width_of_six": WIDTH, "seeds": seeds, "training": SETTINGS, "points": POINTS,
+        "tables": tables,
+        "columns": {"diamonds": list(DIAMONDS), "digits": f"{AXES} principal axes"},
+        "diamonds_kept": CONSISTENT,
+        "arms": ARMS,
+        "couplings": STEPS,
+        "width_of_six": WIDTH,
+        "seeds": seeds,
+        "training": SETTINGS,
+        "points": POINTS,
         "dtype": "float32",
-    }  # fmt: skip
+    }
     what = (
         "test log-likelihood (nats per row, standardised columns), κ of the whole map on test rows (99 % quantile), the "
         "worst condition number of a linear factor (L, U, or one coupling), seconds; about equal parameters"
@@ -59,17 +65,28 @@ def run(folder: Path, fresh: bool, quick: bool) -> None:
                 kappa = summarize(spectrum(made.flow.to_map(), test[:POINTS], dense=True).condition_numbers)
                 record.add(
                     {
-                        "table": table, "arm": arm, "seed": seed, "width": width, "parameters": parameters(flow),
+                        "table": table,
+                        "arm": arm,
+                        "seed": seed,
+                        "width": width,
+                        "parameters": parameters(flow),
                         "test_log_likelihood": float(likelihood.mean()),
                         "standard_error": float(likelihood.std(ddof=1) / np.sqrt(len(likelihood))),
-                        "validation_log_likelihood": made.best_validation, "status": made.status,
-                        "epochs": len(made.history), "best_epoch": made.best_epoch, "rollbacks": len(made.rollbacks),
-                        "kappa_median": kappa.median, "kappa_q99": kappa.q99,
-                        "linear_condition": linear_condition(made.flow), "linear_condition_before": untrained,
-                        "milliseconds_a_step": 1e3 * (made.seconds - made.compile_seconds) / max(made.steps, 1),
+                        "validation_log_likelihood": made.best_validation,
+                        "status": made.status,
+                        "epochs": len(made.history),
+                        "best_epoch": made.best_epoch,
+                        "rollbacks": len(made.rollbacks),
+                        "kappa_median": kappa.median,
+                        "kappa_q99": kappa.q99,
+                        "linear_condition": linear_condition(made.flow),
+                        "linear_condition_before": untrained,
+                        "milliseconds_a_step": 1e3
+                        * (made.seconds - made.compile_seconds)
+                        / max(made.steps, 1),
                         "seconds": time.perf_counter() - started,
                     }
-                )  # fmt: skip
+                )
                 row = record.rows[-1]
                 print(
                     f"e: {table} {arm} {seed}: {row['test_log_likelihood']:.3f}, {row['seconds']:.1f} s",

@@ -47,11 +47,19 @@ def run(folder: Path, fresh: bool, quick: bool) -> None:
     """Trained from random starts, and without training."""
     sizes = SIZES[:1] if quick else SIZES
     config = {
-        "kinds": KINDS, "sizes": sizes, "seeds": SEEDS, "pairs": PAIRS, "samples": SAMPLES, "steps": STEPS,
-        "restarts": RESTARTS, "optimizer": "Adam, all samples at once, the learning rate falls to 0 along a cosine",
-        "learning_rates": RATES, "dtype": "float64", "effort_steps": EFFORT,
+        "kinds": KINDS,
+        "sizes": sizes,
+        "seeds": SEEDS,
+        "pairs": PAIRS,
+        "samples": SAMPLES,
+        "steps": STEPS,
+        "restarts": RESTARTS,
+        "optimizer": "Adam, all samples at once, the learning rate falls to 0 along a cosine",
+        "learning_rates": RATES,
+        "dtype": "float64",
+        "effort_steps": EFFORT,
         "initialisation": "blocks N(0, 1 / (4 k d)), log-scales 0",
-    }  # fmt: skip
+    }
     what = (
         "linear flows of k pairs on samples of a Gaussian: `kl` to the samples' own Gaussian (0 at maximum likelihood), "
         "`kl_true` to the distribution, `kl_floor` that of the exact maximum-likelihood Gaussian"
@@ -69,14 +77,21 @@ def run(folder: Path, fresh: bool, quick: bool) -> None:
                 record.add(
                     *(
                         {
-                            "start": start, "kind": kind, "seed": seed, "n": n, "pairs": k, "kl": kl(sample, t),
-                            "kl_true": kl(true, t), "kl_floor": kl(true, np.linalg.cholesky(sample)),
-                            "worst_condition": worst, "condition_of_covariance": condition(true),
+                            "start": start,
+                            "kind": kind,
+                            "seed": seed,
+                            "n": n,
+                            "pairs": k,
+                            "kl": kl(sample, t),
+                            "kl_true": kl(true, t),
+                            "kl_floor": kl(true, np.linalg.cholesky(sample)),
+                            "worst_condition": worst,
+                            "condition_of_covariance": condition(true),
                             "seconds_of_all": seconds,
                         }
                         for (kind, seed, true, sample), (t, worst) in zip(cases, made, strict=True)
                     )
-                )  # fmt: skip
+                )
                 print(f"d: {start}, n = {n}, {k} pairs, {seconds:.1f} s", flush=True)
     fields = ("kl", "kl_true", "kl_floor", "worst_condition")
     summary = [

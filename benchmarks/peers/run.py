@@ -60,7 +60,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    listed = lambda text: text.split(",")  # noqa: E731
+    listed = lambda text: text.split(",")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--only", type=listed, default=list(LIBRARIES), help="libraries, comma separated")
     parser.add_argument("--tasks", type=listed, default=list(TASKS), help="tasks, comma separated")

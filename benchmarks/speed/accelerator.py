@@ -202,12 +202,16 @@ def main() -> None:
         print(rows[-1], flush=True)
     rows += flowjax(device, cpu)
     record = {
-        "what": (__doc__ or "").strip().splitlines()[0], "command": "cd benchmarks && python -m speed.accelerator",
+        "what": (__doc__ or "").strip().splitlines()[0],
+        "command": "cd benchmarks && python -m speed.accelerator",
         "seed": SEED,
-        "device": device.device_kind, "accelerator": device.platform != "cpu", "config": {"rows": ROWS, "dtype": "float32"},
+        "device": device.device_kind,
+        "accelerator": device.platform != "cpu",
+        "config": {"rows": ROWS, "dtype": "float32"},
         "versions": system_info(("shoal", "numpy", "jax", "jaxlib", "equinox", "flowjax")),
-        "errors": rows, "seconds_a_step": speeds,
-    }  # fmt: skip
+        "errors": rows,
+        "seconds_a_step": speeds,
+    }
     write_record(to_plain(record), options.out)
 
 

@@ -50,7 +50,7 @@ def task(name: str) -> Callable[[], Any]:
     flow = getattr(flows, recipe)(jr.key(0), size, depth, **settings)
     arrays, static = eqx.partition(flow, eqx.is_inexact_array)
     rng = np.random.default_rng(0)
-    noise = lambda a: a + jnp.asarray(0.05 * rng.standard_normal(a.shape), a.dtype)  # noqa: E731
+    noise = lambda a: a + jnp.asarray(0.05 * rng.standard_normal(a.shape), a.dtype)
     arrays = jax.tree.map(noise, arrays)
     if kind == "sample":
         draw = jax.jit(lambda arrays, key: eqx.combine(arrays, static).sample(key, (rows,)))
@@ -60,7 +60,7 @@ def task(name: str) -> Callable[[], Any]:
 
     def step(carry: Any, batch: Any) -> tuple[Any, Any]:
         arrays, state = carry
-        loss = lambda a: -jnp.mean(eqx.combine(a, static).log_prob(batch))  # noqa: E731
+        loss = lambda a: -jnp.mean(eqx.combine(a, static).log_prob(batch))
         value, gradient = jax.value_and_grad(loss)(arrays)
         updates, state = optimizer.update(gradient, state)
         return (optax.apply_updates(arrays, updates), state), value

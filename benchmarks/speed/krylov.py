@@ -115,10 +115,17 @@ def at_image_size(flow: Flow, noise: float, length: int, loss: float | None) -> 
         peaks[str(steps)] = tracemalloc.get_traced_memory()[1] / (8 * n)
         tracemalloc.stop()
     return {
-        "n": n, "noise": noise, "training_steps": length, "loss": loss, "cpu_seconds_a_point": seconds,
-        "kappa": found.condition_numbers, "residuals": found.residuals, "steps": found.steps,
-        "peak_vectors_by_steps": peaks, "dense_matrix_vectors": n,
-    }  # fmt: skip
+        "n": n,
+        "noise": noise,
+        "training_steps": length,
+        "loss": loss,
+        "cpu_seconds_a_point": seconds,
+        "kappa": found.condition_numbers,
+        "residuals": found.residuals,
+        "steps": found.steps,
+        "peak_vectors_by_steps": peaks,
+        "dense_matrix_vectors": n,
+    }
 
 
 def main() -> None:
@@ -129,9 +136,17 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RESULTS / "krylov.json")
     options = parser.parse_args()
     config = {
-        "depth": DEPTH, "scales": 2, "hidden": HIDDEN, "batch": BATCH, "learning_rate": RATE, "points": POINTS,
-        "steps": STEPS, "scale_map": "ExponentialScale", "training_dtype": "float32", "dtype": "float64",
-    }  # fmt: skip
+        "depth": DEPTH,
+        "scales": 2,
+        "hidden": HIDDEN,
+        "batch": BATCH,
+        "learning_rate": RATE,
+        "points": POINTS,
+        "steps": STEPS,
+        "scale_map": "ExponentialScale",
+        "training_dtype": "float32",
+        "dtype": "float64",
+    }
     head: dict[str, Any] = {
         "what": "extreme singular values of trained Glow flows without matrices: errors against dense ones, seconds, memory",
         "command": "cd benchmarks && python -m speed.krylov",

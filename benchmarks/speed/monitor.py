@@ -109,11 +109,18 @@ def main() -> None:
         record |= {
             "what": "training with a conditioning monitor against training without, seconds without compilation, in turn",
             "setting": {
-                "flow": "RealNVP", "depth": DEPTH, "hidden": HIDDEN, "batch": BATCH, "dtype": "float32", "device": "cpu",
-                "points": ConditioningMonitor().points, "cores_of_both_arms": cores, "seed": 0,
+                "flow": "RealNVP",
+                "depth": DEPTH,
+                "hidden": HIDDEN,
+                "batch": BATCH,
+                "dtype": "float32",
+                "device": "cpu",
+                "points": ConditioningMonitor().points,
+                "cores_of_both_arms": cores,
+                "seed": 0,
             },
             "versions": system_info(),
-        }  # fmt: skip
+        }
         record["dims"][str(dim)] = {**found, "load_before": busy}
         OUT.write_text(json.dumps(record, indent=1) + "\n")
 

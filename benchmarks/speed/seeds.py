@@ -169,12 +169,23 @@ def main() -> None:
         "benchmark": "seeds",
         "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "config": {
-            "flow": "realnvp", "dim": DIM, "depth": DEPTH, "hidden": list(HIDDEN), "batch": BATCH, "dtype": "float32",
-            "seeds": arguments.seeds, "data_seed": 0, "steps_per_seed": steps, "rounds": arguments.rounds,
+            "flow": "realnvp",
+            "dim": DIM,
+            "depth": DEPTH,
+            "hidden": list(HIDDEN),
+            "batch": BATCH,
+            "dtype": "float32",
+            "seeds": arguments.seeds,
+            "data_seed": 0,
+            "steps_per_seed": steps,
+            "rounds": arguments.rounds,
         },
-        "system": system_info(), "cores": cores(), "load_before": load,
-        "summary": summary, "rounds": rounds,
-    }  # fmt: skip
+        "system": system_info(),
+        "cores": cores(),
+        "load_before": load,
+        "summary": summary,
+        "rounds": rounds,
+    }
     path = ROOT / "results" / "seeds.json"
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps(result, indent=1) + "\n")

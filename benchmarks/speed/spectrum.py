@@ -86,9 +86,13 @@ def _layer(transform) -> Coupling:
     layer = dense_coupling(
         partition, Affine(SoftClip()), hidden=(WIDTH, WIDTH), activation="relu", key=jr.key(0)
     )
-    where = lambda l: (  # noqa: E731
-        l.conditioner.weights, l.conditioner.biases, l.conditioner.last, l.conditioner.bias, l.conditioner.skip
-    )  # fmt: skip
+    where = lambda l: (
+        l.conditioner.weights,
+        l.conditioner.biases,
+        l.conditioner.last,
+        l.conditioner.bias,
+        l.conditioner.skip,
+    )
     old = where(layer)
     return eqx.tree_at(
         where,
@@ -112,7 +116,7 @@ def main() -> None:
     whole = from_bijection(same_in_shoal(flow))
     x = np.random.default_rng(SEED).standard_normal((POINTS, DIM)).astype(np.float32)
     points = torch.from_numpy(x)
-    inverse = lambda v: flow.transform(None)(v)  # noqa: E731  data -> latent
+    inverse = lambda v: flow.transform(None)(v)
 
     def theirs(chunk: int) -> np.ndarray:
         jacobian = torch.func.vmap(torch.func.jacrev(inverse), chunk_size=chunk)(points)
@@ -141,7 +145,12 @@ def main() -> None:
         "seed": SEED,
         "versions": system_info(("shoal", "jax", "jaxlib", "equinox", "torch", "zuko", "numpy")),
         "config": {
-            "dim": DIM, "depth": DEPTH, "width": WIDTH, "points": POINTS, "dtype": "float32", "rounds": options.rounds,
+            "dim": DIM,
+            "depth": DEPTH,
+            "width": WIDTH,
+            "points": POINTS,
+            "dtype": "float32",
+            "rounds": options.rounds,
             "torch_threads": torch.get_num_threads(),
         },
         "rows": [
@@ -156,7 +165,7 @@ def main() -> None:
                 "ratio_high": ratios[-1],
             }
         ],
-    }  # fmt: skip
+    }
     write_record(record, Path(options.out))
     print(record["rows"][0])
     assert jax.config.jax_enable_x64 is False

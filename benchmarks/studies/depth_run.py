@@ -70,18 +70,27 @@ def run_depth(cells: tuple[Cell, ...], tell: Tell) -> list[Result]:
     entropy = np.asarray(instance.log_prob(held_out), np.float64)
     keys = [jr.split(_key(cell.words()), 3) for cell in cells]
     trained = fit_many(
-        [build(k[0], cell) for k, cell in zip(keys, cells, strict=True)], train, keys=[k[1] for k in keys],
+        [build(k[0], cell) for k, cell in zip(keys, cells, strict=True)],
+        train,
+        keys=[k[1] for k in keys],
         settings=Settings(
-            batch_size=config["batch"], max_epochs=config["epochs"], learning_rate=config["rate"], patience=None
+            batch_size=config["batch"],
+            max_epochs=config["epochs"],
+            learning_rate=config["rate"],
+            patience=None,
         ),
         callback=lambda run, epoch: tell(0.8 * epoch.epoch / config["epochs"], cells[run].name),
-    )  # fmt: skip
+    )
     if any(result.status == "interrupted" for result in trained):
         raise KeyboardInterrupt
     two = jr.split(k_gap)
     floor = wasserstein_gap(
-        _Held(instance, two[0]), instance, key=two[1], samples=config["samples"], transported=config["transported"]
-    )  # fmt: skip
+        _Held(instance, two[0]),
+        instance,
+        key=two[1],
+        samples=config["samples"],
+        transported=config["transported"],
+    )
     everything = zip(cells, trained, keys, strict=True)
     return [
         {**figures, "w1_data": floor.upper} if isinstance(figures, dict) else figures
@@ -133,5 +142,9 @@ def _figures(
     except ValueError:  # a sample is not finite: there is no distance, and the figures say so
         return {**figures, "gap_lower": None, "gap_upper": None, "gap_upper_error": None, "witness": "none"}
     return {
-        **figures, "gap_lower": gap.lower, "gap_upper": gap.upper, "gap_upper_error": gap.error, "witness": gap.witness,
-    }  # fmt: skip
+        **figures,
+        "gap_lower": gap.lower,
+        "gap_upper": gap.upper,
+        "gap_upper_error": gap.error,
+        "witness": gap.witness,
+    }

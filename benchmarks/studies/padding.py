@@ -11,20 +11,50 @@ from .targets import TARGETS
 PADDINGS = ("none", "zero", "gaussian")
 AS_PUBLISHED = ("zero-dequantized", "gaussian-clamped")  # what the public code of the paper does to images
 PLANAR: dict[str, Setting] = {
-    "rows": 4_000, "held_out": 2_000, "depth": 8, "hidden": 64, "partition": "alternating", "scale": "exponential",
-    "batch": 128, "epochs": 60, "rate": 2e-3, "looks": "", "points": 64, "draws": 64, "samples": 1_000,
-}  # fmt: skip
+    "rows": 4_000,
+    "held_out": 2_000,
+    "depth": 8,
+    "hidden": 64,
+    "partition": "alternating",
+    "scale": "exponential",
+    "batch": 128,
+    "epochs": 60,
+    "rate": 2e-3,
+    "looks": "",
+    "points": 64,
+    "draws": 64,
+    "samples": 1_000,
+}
 DIGITS: dict[str, Setting] = {
-    **PLANAR, "rows": 1_437, "held_out": 360, "hidden": 128, "partition": "random", "scale": "soft-bounded",
-    "batch": 64, "epochs": 30,
-}  # fmt: skip
+    **PLANAR,
+    "rows": 1_437,
+    "held_out": 360,
+    "hidden": 128,
+    "partition": "random",
+    "scale": "soft-bounded",
+    "batch": 64,
+    "epochs": 30,
+}
 MNIST: dict[str, Setting] = {
-    **DIGITS, "rows": 4_000, "held_out": 1_000, "hidden": 256, "epochs": 10, "looks": "1 2 5 10",
-}  # fmt: skip
+    **DIGITS,
+    "rows": 4_000,
+    "held_out": 1_000,
+    "hidden": 256,
+    "epochs": 10,
+    "looks": "1 2 5 10",
+}
 SMOKE: dict[str, Setting] = {
-    **PLANAR, "rows": 256, "held_out": 128, "depth": 2, "hidden": 8, "batch": 64, "epochs": 2, "points": 8, "draws": 4,
+    **PLANAR,
+    "rows": 256,
+    "held_out": 128,
+    "depth": 2,
+    "hidden": 8,
+    "batch": 64,
+    "epochs": 2,
+    "points": 8,
+    "draws": 4,
     "samples": 64,
-}  # fmt: skip
+}
 
 
 def grid(
@@ -57,9 +87,13 @@ ESTIMATES = (
     *(f"{name}_effective" for name in ("estimate", "marginal_estimate", "bound_weighted")),
 )
 LIKELIHOODS = {
-    "log_likelihood": "exact", "bound": "lower_bound", "estimate": "estimate", "bound_weighted": "lower_bound",
-    "joint": "joint", "marginal_estimate": "estimate",
-}  # fmt: skip
+    "log_likelihood": "exact",
+    "bound": "lower_bound",
+    "estimate": "estimate",
+    "bound_weighted": "lower_bound",
+    "joint": "joint",
+    "marginal_estimate": "estimate",
+}
 KINDS = {
     **LIKELIHOODS,
     **dict.fromkeys((f"{name}_error" for name in LIKELIHOODS), "estimate"),

@@ -41,9 +41,8 @@ def conditions(bijection: AbstractBijection, points: FloatArray) -> Figures:
     A κ above 1/eps, or of a Jacobian that is not finite, is `unresolved`: it is counted, sorts last, and makes every figure
     that depends on it None.
     """
-    map = from_bijection(bijection)  # noqa: A001  (the field's word)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        found = spectrum(map, points, dense=True)
+        found = spectrum(from_bijection(bijection), points, dense=True)
     return condition_figures(found.condition_numbers)
 
 
@@ -52,9 +51,13 @@ def condition_figures(kappa: FloatArray) -> Figures:
     known = np.where(kappa <= RESOLVED, kappa, np.inf)
     low, median, high = np.quantile(known, [0.1, 0.5, 0.9], method="higher")
     figures = {
-        "median": median, "mean": np.mean(known), "q10": low, "q90": high, "max": np.max(known),
+        "median": median,
+        "mean": np.mean(known),
+        "q10": low,
+        "q90": high,
+        "max": np.max(known),
         "mean_16": np.mean(known[:FEW]),
-    }  # fmt: skip
+    }
     plain = {name: float(v) if np.isfinite(v) else None for name, v in figures.items()}
     return {**plain, "unresolved": int(np.sum(np.isinf(known)))}
 

@@ -46,9 +46,13 @@ def build(key: Key, cell: Cell, data: Data) -> Any:
     padding = padding_of(config["padding"], data.dim)
     whole = data.dim if padding is None else 2 * data.dim
     joint = realnvp(
-        k_flow, whole, config["depth"], hidden=(config["hidden"],) * 2, scale=SCALES[config["scale"]](),
+        k_flow,
+        whole,
+        config["depth"],
+        hidden=(config["hidden"],) * 2,
+        scale=SCALES[config["scale"]](),
         partition=config["partition"],
-    )  # fmt: skip
+    )
     if data.pixels is not None:
         last = data.pixels if padding is None else OnPart(data.pixels, _padding_kept(data.dim, whole))
         joint = Flow(joint.base, Chain([joint.bijection, last]))

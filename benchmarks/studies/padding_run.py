@@ -41,11 +41,17 @@ def run_padding(cells: tuple[Cell, ...], tell: Tell) -> list[Result]:
         tell(0.95 * done, f"{cells[run].name}, epoch {epoch.epoch}/{config['epochs']}")
 
     trained = fit_many(
-        models, data.train, keys=[k[1] for k in keys], callback=look,
+        models,
+        data.train,
+        keys=[k[1] for k in keys],
+        callback=look,
         settings=Settings(
-            batch_size=config["batch"], max_epochs=config["epochs"], learning_rate=config["rate"], patience=None
+            batch_size=config["batch"],
+            max_epochs=config["epochs"],
+            learning_rate=config["rate"],
+            patience=None,
         ),
-    )  # fmt: skip
+    )
     if any(result.status == "interrupted" for result in trained):
         raise KeyboardInterrupt
     everything = zip(cells, trained, curves, keys, strict=True)

@@ -35,9 +35,12 @@ from shoal.theory.universal import construct
 DType = Literal["float32", "float64"]
 SEED = 0
 MAKERS = {
-    "checkerboard": TARGETS["checkerboard"], "moons": TARGETS["moons"], "rings": rings,
-    "eight-gaussians": eight_gaussians, "pinwheel": TARGETS["pinwheel"],
-}  # fmt: skip
+    "checkerboard": TARGETS["checkerboard"],
+    "moons": TARGETS["moons"],
+    "rings": rings,
+    "eight-gaussians": eight_gaussians,
+    "pinwheel": TARGETS["pinwheel"],
+}
 COPIES, POINTS = (1, 4, 16), (1_000, 20_000)
 EPSILONS, IN_THE_PLANE = (0.3, 0.1, 0.03), (0.3, 0.1, 0.03, 0.01)
 REACH = {"points": 1_000, "epsilon": 1e-12, "dtypes": ("float32", "float64")}
@@ -131,8 +134,11 @@ def large() -> None:
     seconds = time.perf_counter() - start
     all_peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     more = {
-        "peak_megabytes": peak, "sample_seconds": seconds, "samples_finite": finite, "peak_megabytes_sampling": all_peak
-    }  # fmt: skip
+        "peak_megabytes": peak,
+        "sample_seconds": seconds,
+        "samples_finite": finite,
+        "peak_megabytes_sampling": all_peak,
+    }
     print(json.dumps(to_plain({**LARGE, **found, **more})))
 
 
@@ -155,9 +161,17 @@ def main() -> None:
         "command": "cd benchmarks && python -m universal.constructions",
         "seed": SEED,
         "versions": system_info(PACKAGES),
-        "config": {"copies": COPIES, "points": POINTS, "epsilons": EPSILONS, "epsilons_2d": IN_THE_PLANE,
-                   "targets": list(MAKERS), "dtype": "float64", "large": LARGE, "reach": REACH},
-    }  # fmt: skip
+        "config": {
+            "copies": COPIES,
+            "points": POINTS,
+            "epsilons": EPSILONS,
+            "epsilons_2d": IN_THE_PLANE,
+            "targets": list(MAKERS),
+            "dtype": "float64",
+            "large": LARGE,
+            "reach": REACH,
+        },
+    }
     found: dict[str, Any] = {"rows": {}, "slopes": {}, "reach": {}, "large": None}
     record = Record(options.out, head, found, fresh=options.fresh)
     if record["large"] is None:
@@ -181,9 +195,12 @@ def main() -> None:
         rows = {**record["rows"], key: entry}
         record.save(rows=rows, slopes=slopes(rows))
         told = entry.get("at_least_epsilon", entry)
-        print(f"{time.perf_counter() - began:.0f} s {key}: {entry['status']} {entry.get('least_epsilon', '')} "
-              f"{told['w2_bound']['value']:.4g} {told['w2_measured']['value']:.4g} atoms {told['atoms']} "
-              f"kappa {told['conditions']['layer 1']['cells']:.3g} {told['seconds']:.1f} s", flush=True)  # fmt: skip
+        print(
+            f"{time.perf_counter() - began:.0f} s {key}: {entry['status']} {entry.get('least_epsilon', '')} "
+            f"{told['w2_bound']['value']:.4g} {told['w2_measured']['value']:.4g} atoms {told['atoms']} "
+            f"kappa {told['conditions']['layer 1']['cells']:.3g} {told['seconds']:.1f} s",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

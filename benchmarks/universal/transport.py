@@ -59,23 +59,33 @@ def row(name: str) -> dict[str, Any]:
         made = universal.construct(x, epsilon, key=jr.key(SEED), dtype="float64")
         c = made.certificate.conditions
         out["two"].append(
-            {"epsilon": epsilon, **measured(draw, made.flow, rng), "atoms": made.certificate.atoms,
-             "worst_layer_at99": max(c[f"layer {i}"].at99.value for i in (1, 2)),
-             "worst_layer_largest": max(c[f"layer {i}"].largest.value for i in (1, 2)),
-             "composition_at99": c["composition"].at99.value, "composition_largest": c["composition"].largest.value}
-        )  # fmt: skip
+            {
+                "epsilon": epsilon,
+                **measured(draw, made.flow, rng),
+                "atoms": made.certificate.atoms,
+                "worst_layer_at99": max(c[f"layer {i}"].at99.value for i in (1, 2)),
+                "worst_layer_largest": max(c[f"layer {i}"].largest.value for i in (1, 2)),
+                "composition_at99": c["composition"].at99.value,
+                "composition_largest": c["composition"].largest.value,
+            }
+        )
     for layers in (4, 8, 16):
         for bins, slices in RESOLUTIONS:
             flow = transport(x, weights, layers, bins=bins, slices=slices, dtype="float64")
             found = _conditions(flow, SEED)
             couplings = [v for k, v in found.items() if k != "composition"]
             out["deeper"].append(
-                {"layers": layers, "bins": bins, "slices": slices, **measured(draw, flow, rng),
-                 "worst_layer_at99": max(a.value for a, _ in couplings),
-                 "worst_layer_largest": max(b.value for _, b in couplings),
-                 "composition_at99": found["composition"][0].value,
-                 "composition_largest": found["composition"][1].value}
-            )  # fmt: skip
+                {
+                    "layers": layers,
+                    "bins": bins,
+                    "slices": slices,
+                    **measured(draw, flow, rng),
+                    "worst_layer_at99": max(a.value for a, _ in couplings),
+                    "worst_layer_largest": max(b.value for _, b in couplings),
+                    "composition_at99": found["composition"][0].value,
+                    "composition_largest": found["composition"][1].value,
+                }
+            )
     return out
 
 
@@ -88,10 +98,13 @@ def main() -> None:
     if record.get("config") != config:
         record = {
             "what": "kappa and W2 of constructed flows of 2, 4, 8, 16 layers",
-            "command": "cd benchmarks && python -m universal.transport", "seed": SEED,
-             "versions": system_info(), "config": config,
-            "dtype": "float64", "rows": [],
-        }  # fmt: skip
+            "command": "cd benchmarks && python -m universal.transport",
+            "seed": SEED,
+            "versions": system_info(),
+            "config": config,
+            "dtype": "float64",
+            "rows": [],
+        }
     done = {r["target"] for r in record["rows"]}
     for name in DRAWS:
         if name not in done:

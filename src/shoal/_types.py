@@ -16,6 +16,17 @@ ArrayLike: TypeAlias = Any  # NumPy, JAX, polars, pandas: checked and converted 
 Key: TypeAlias = PRNGKeyArray
 
 __all__ = [
-    "Array", "ArrayLike", "Batch", "Bool", "Context", "ContextBatch", "Float", "Int", "Key", "PRNGKeyArray",
-    "Scalar", "Shaped", "Vector",
-]  # fmt: skip
+    "Array",
+    "ArrayLike",
+    "Batch",
+    "Bool",
+    "Context",
+    "ContextBatch",
+    "Float",
+    "Int",
+    "Key",
+    "PRNGKeyArray",
+    "Scalar",
+    "Shaped",
+    "Vector",
+]

@@ -201,7 +201,7 @@ def derivatives(found: AbstractMap, c: int | None) -> None:
     The step is 1e-5, so that a difference has an error near 1e-10 times a third derivative plus eps / 1e-5: 1e-6 is asked.
     """
     points, tangents, context = draws(found.size, c)
-    matrix = lambda q: found.at(context=context).jacobian(q)  # noqa: E731
+    matrix = lambda q: found.at(context=context).jacobian(q)
     at, step = matrix(points), 1e-5
     scale = float(np.abs(at).max())
     push = np.einsum("rij,rj->ri", at, tangents)
@@ -217,7 +217,7 @@ def derivatives(found: AbstractMap, c: int | None) -> None:
     curved = found.at(context=context).curvature(points, tangents)
     np.testing.assert_allclose(curved, bend, rtol=1e-6, atol=1e-6 * max(scale, float(np.abs(bend).max())))
     logs, slopes = found.at(context=context).stretch_gradient(points, tangents)
-    norm = lambda q: np.log(np.linalg.norm(np.einsum("rij,rj->ri", matrix(q), tangents), axis=1))  # noqa: E731
+    norm = lambda q: np.log(np.linalg.norm(np.einsum("rij,rj->ri", matrix(q), tangents), axis=1))
     np.testing.assert_allclose(logs, norm(points), rtol=1e-12, atol=1e-12)
     units = np.eye(found.size)
     finite = np.stack([(norm(points + step * e) - norm(points - step * e)) / (2 * step) for e in units], 1)

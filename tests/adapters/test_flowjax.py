@@ -15,7 +15,7 @@ def moved(tree: Any) -> Any:
     import jax
 
     key = jax.random.key(1)
-    move = lambda a: a + 0.2 * jax.random.normal(key, a.shape) if eqx.is_inexact_array(a) else a  # noqa: E731
+    move = lambda a: a + 0.2 * jax.random.normal(key, a.shape) if eqx.is_inexact_array(a) else a
     return jax.tree.map(move, tree)
 
 

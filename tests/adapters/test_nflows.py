@@ -20,7 +20,7 @@ def flow() -> Any:
     from torch import nn
 
     checks.seed()
-    net = lambda i, o: ResidualNet(i, o, 8, context_features=4)  # noqa: E731
+    net = lambda i, o: ResidualNet(i, o, 8, context_features=4)
     inner = [
         transforms.PiecewiseRationalQuadraticCouplingTransform(
             [1, 0, 1], net, tails="linear", tail_bound=3.0

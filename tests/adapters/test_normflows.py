@@ -21,7 +21,7 @@ def flow() -> Any:
     import torch
 
     checks.seed()
-    net = lambda *sizes: nf.nets.MLP(list(sizes))  # noqa: E731
+    net = lambda *sizes: nf.nets.MLP(list(sizes))
     layers = [
         nf.flows.AffineCouplingBlock(net(2, 8, 2)),
         nf.flows.Permute(3, mode="swap"),

@@ -109,7 +109,7 @@ def test_stored_checks_agree_with_what_was_named() -> None:
     for name, row in stored()["failures"].items():
         check = row["check"]
         before = check["float32"]
-        lost = lambda t: float("inf") if t["nonfinite"] else float(t["round_trip"])  # noqa: E731
+        lost = lambda t: float("inf") if t["nonfinite"] else float(t["round_trip"])
         alone = [lost(t) for t in check["alone"]]
         if row["audit"]["cause"] == "layer" or name == "singular_convolution":
             assert alone[row["audit"]["worst_layer"]] < lost(before) / 100, name

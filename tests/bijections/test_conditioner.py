@@ -36,7 +36,7 @@ ACTIVATIONS = {
 
 
 def drawn(conditioner: DenseConditioner, seed: int, net: bool) -> DenseConditioner:
-    where = lambda c: (c.skip, c.bias, c.last)  # noqa: E731
+    where = lambda c: (c.skip, c.bias, c.last)
     skip, bias, last = where(conditioner)
     new = normal(seed, *skip.shape), normal(seed + 1, *bias.shape), normal(seed + 2, *last.shape)
     return eqx.tree_at(where, conditioner, (*new[:2], new[2] if net else jnp.zeros_like(last)))

@@ -37,7 +37,7 @@ Z = np.array([0.7, -1.1, 0.4])
 def affine(dtype: Any, **settings: Any) -> FFJORD:
     """dz/dt = A [z, t] + b."""
     made = FFJORD(3, hidden=(), key=jr.key(0), **settings)
-    at = lambda f: (f.velocity.skip, f.velocity.bias, f.velocity.last)  # noqa: E731
+    at = lambda f: (f.velocity.skip, f.velocity.bias, f.velocity.last)
     return eqx.tree_at(at, made, (jnp.asarray(A, dtype), jnp.asarray(B, dtype), jnp.zeros((3, 0), dtype)))
 
 
@@ -51,7 +51,7 @@ def exact() -> np.ndarray:
 def wild(seed: int = 0, size: float = 1.0, **settings: Any) -> FFJORD:
     """A velocity with normal weights, not at its start."""
     made, rng = FFJORD(2, hidden=(4,), key=jr.key(0), **settings), np.random.default_rng(seed)
-    draw = lambda a: jnp.asarray(size * rng.normal(size=a.shape), a.dtype) if eqx.is_inexact_array(a) else a  # noqa: E731
+    draw = lambda a: jnp.asarray(size * rng.normal(size=a.shape), a.dtype) if eqx.is_inexact_array(a) else a
     return jax.tree.map(draw, made)
 
 
@@ -90,8 +90,8 @@ def test_hutchinson_is_unbiased_in_value_and_gradient():
     z, count = jnp.asarray(Z, jnp.float32), 400
     keys = jr.split(jr.key(2), count)
     f = affine(jnp.float32, steps=FixedSteps(3))
-    estimated = lambda k: eqx.tree_at(lambda m: m.trace, f, HutchinsonTrace(Noise(k)))  # noqa: E731
-    log_det = lambda m: m.forward_and_log_det(z)[1]  # noqa: E731
+    estimated = lambda k: eqx.tree_at(lambda m: m.trace, f, HutchinsonTrace(Noise(k)))
+    log_det = lambda m: m.forward_and_log_det(z)[1]
 
     @eqx.filter_jit
     def sample(keys):
@@ -162,7 +162,7 @@ def test_parity_with_zuko():
     given = json.loads(PARITY.read_text(encoding="utf-8"))
     with jax.enable_x64(True):
         f = FFJORD(3, hidden=(5,), steps=AdaptiveSteps(1e-10, 1e-10), solver="dopri8", key=jr.key(0))
-        at = lambda f: (f.velocity.weights[0], f.velocity.biases[0], f.velocity.last, f.velocity.bias)  # noqa: E731
+        at = lambda f: (f.velocity.weights[0], f.velocity.biases[0], f.velocity.last, f.velocity.bias)
         f = eqx.tree_at(
             at, f, tuple(jnp.asarray(given[k]) for k in ("first", "first_bias", "last", "last_bias"))
         )

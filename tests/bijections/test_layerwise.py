@@ -143,7 +143,7 @@ def test_trained_slopes_are_those_of_the_fixed_function(x64):
 
 
 def test_numbers_per_layer():
-    count = lambda m: sum(a.size for a in jax.tree.leaves(eqx.filter(m, eqx.is_inexact_array)))  # noqa: E731
+    count = lambda m: sum(a.size for a in jax.tree.leaves(eqx.filter(m, eqx.is_inexact_array)))
     for n in (1, 2, 5, 9):
         full = Layerwise(SingularValues(n, key=jr.key(0)), key=jr.key(1))
         assert count(full) == n * (n + 1)

@@ -96,7 +96,7 @@ def test_memory_of_the_gradient_does_not_grow_with_the_terms():
     def bytes_of(terms):
         layer = Residual(8, hidden=(32,), log_det=PowerSeries(terms, Noise(jr.key(0))), key=jr.key(0))
         x = jnp.zeros((64, 8))
-        loss = lambda r, x: jnp.sum(jax.vmap(r.inverse_and_log_det)(x)[1])  # noqa: E731
+        loss = lambda r, x: jnp.sum(jax.vmap(r.inverse_and_log_det)(x)[1])
         free, rest = eqx.partition(layer, eqx.is_inexact_array)
         program = jax.jit(jax.grad(lambda free, x: loss(eqx.combine(free, rest), x)))
         analysis = program.lower(free, x).compile().memory_analysis()

@@ -30,7 +30,7 @@ def plain() -> AbstractBijection:
 def lu() -> AbstractBijection:
     upper = np.array(PEER["upper"])
     parts = (np.array(PEER["lower"]), upper, np.log(np.diagonal(upper)), np.array(PEER["bias"]))
-    where = lambda m: (m.lower, m.upper, m.log_diagonal, m.bias)  # noqa: E731
+    where = lambda m: (m.lower, m.upper, m.log_diagonal, m.bias)
     made = eqx.tree_at(where, LULinear(4, key=jr.key(0)), tuple(jnp.asarray(p) for p in parts))
     return Chain([Permutation(PEER["order"]), made])
 

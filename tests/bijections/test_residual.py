@@ -105,7 +105,7 @@ def test_tangents_of_many_coordinates_are_those_of_few(monkeypatch, x64):
     layer = drawn(Residual(3, hidden=(5,), lipschitz=0.9, tolerance=1e-14, key=jr.key(0)), 1.0)
     layer = eqx.tree_at(lambda r: (r.g.weights, r.g.last), layer, ((3 * jnp.eye(5, 3),), -3 * jnp.eye(3, 5)))
     z = jnp.array([0.4, -1.0, 0.7])
-    both = lambda: jax.jit(lambda z: (jax.jacfwd(layer.forward)(z), jax.jacrev(layer.forward)(z)))(z)  # noqa: E731
+    both = lambda: jax.jit(lambda z: (jax.jacfwd(layer.forward)(z), jax.jacrev(layer.forward)(z)))(z)
     dense = both()
     monkeypatch.setattr(fixed_point, "DENSE", 0)
     iterated = both()

@@ -19,7 +19,7 @@ def matrices(dtype):
     """Random, ill-conditioned, rank-one, flat, sparse, huge, tiny and empty ones, rounded to the dtype."""
     rng = np.random.default_rng(0)
     top, tiny = float(np.finfo(dtype).max), float(np.finfo(dtype).tiny)
-    square = lambda: rng.normal(size=(12, 12))  # noqa: E731
+    square = lambda: rng.normal(size=(12, 12))
     u = np.linalg.qr(square())[0]
     found = {
         "random": square(),

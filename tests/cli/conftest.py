@@ -130,13 +130,26 @@ class FakeLadder:
         self.calls.append((table, options))
         for epoch in (1, 2):
             options["progress"](
-                {"stage": "train", "rung": "nsf on gaussian, 2 layers", "seed": 0, "epoch": epoch, "epochs": 2,
-                 "validation": np.float32("nan"), "fraction": epoch / 2}
-            )  # fmt: skip
+                {
+                    "stage": "train",
+                    "rung": "nsf on gaussian, 2 layers",
+                    "seed": 0,
+                    "epoch": epoch,
+                    "epochs": 2,
+                    "validation": np.float32("nan"),
+                    "fraction": epoch / 2,
+                }
+            )
         options["progress"](
-            {"stage": "rung", "rung": "nsf on gaussian, 2 layers", "fraction": 1.0, "status": "finished", "seconds": 3.2,
-             "summary": {"validation": -2.5, "condition_q99": 10.0, "round_trip": 1e-6}}
-        )  # fmt: skip
+            {
+                "stage": "rung",
+                "rung": "nsf on gaussian, 2 layers",
+                "fraction": 1.0,
+                "status": "finished",
+                "seconds": 3.2,
+                "summary": {"validation": -2.5, "condition_q99": 10.0, "round_trip": 1e-6},
+            }
+        )
         self.before(options["folder"])
         return self.result
 

@@ -90,12 +90,21 @@ def test_json(odd: Path, shoal_command: Run) -> None:
 def test_a_run_names_its_own_table(tmp_path: Path, shoal_command: Run) -> None:
     values = np.random.default_rng(0).normal(size=(60, 2)).tolist()
     record = {
-        "format": 2, "kind": "fit", "run": "run", "data": {"columns": ["a", "b"], "source": "t.csv"},
+        "format": 2,
+        "kind": "fit",
+        "run": "run",
+        "data": {"columns": ["a", "b"], "source": "t.csv"},
         "rungs": [{"name": "four", "family": "nsf", "depth": 4, "status": "finished"}],
         "decision": {"chosen": 0, "kept": 0, "sentence": "Depth 4 is chosen."},
-        "points": {"columns": ["a", "b"], "data": values, "condition": [1.0] * 60, "log_prob": [0.0] * 60,
-                   "row": list(range(60)), "samples": []},
-    }  # fmt: skip
+        "points": {
+            "columns": ["a", "b"],
+            "data": values,
+            "condition": [1.0] * 60,
+            "log_prob": [0.0] * 60,
+            "row": list(range(60)),
+            "samples": [],
+        },
+    }
     run = tmp_path / "run"
     run.mkdir()
     (run / "record.json").write_text(json.dumps(record))

@@ -97,8 +97,10 @@ def make(context: tuple[str, ...] | None = None) -> Flow:
     inner = shoal.flows.realnvp(jr.key(0), 3, 2, hidden=(8,), context_dim=len(context or ()))
     leaves, structure = jax.tree.flatten(inner.bijection)
     keys = jr.split(jr.key(1), len(leaves))
-    moved = [leaf + 0.3 * jr.normal(key, leaf.shape) if leaf.dtype == np.float32 else leaf
-             for leaf, key in zip(leaves, keys, strict=True)]  # fmt: skip
+    moved = [
+        leaf + 0.3 * jr.normal(key, leaf.shape) if leaf.dtype == np.float32 else leaf
+        for leaf, key in zip(leaves, keys, strict=True)
+    ]
     last = Standardize(jax.numpy.array([1.0, -2.0, 300.0]), jax.numpy.array([0.5, 2.0, 50.0]))
     body = jax.tree.unflatten(structure, moved)
     return Flow(StandardNormal(3), Chain([body, last]), columns=COLUMNS, context_columns=context)
@@ -138,8 +140,8 @@ class FakeAudit:
         self.calls: list[tuple[Any, np.ndarray, dict[str, Any]]] = []
         self.change: Callable[[dict[str, Any]], None] = lambda record: None
 
-    def __call__(self, map: Any, x: Any, **options: Any) -> Any:  # noqa: A002
-        self.calls.append((map, x, options))
+    def __call__(self, given: Any, x: Any, **options: Any) -> Any:
+        self.calls.append((given, x, options))
         record = make_audit(points=len(x))
         self.change(record)
         empty = pl.DataFrame({"point": np.arange(len(x))})
@@ -266,7 +268,7 @@ def test_the_page_of_the_documentation(
     assert f"max {expected.max():.3g} (exact)" in result.stdout
     monkeypatch.syspath_prepend(tmp_path)
     sys.modules.pop("mine", None)
-    exec(compile(blocks[1] + blocks[2], "audit.md", "exec"), {})  # noqa: S102  (the example is the test)
+    exec(compile(blocks[1] + blocks[2], "audit.md", "exec"), {})  # noqa: S102 - the example is the test
     sys.modules.pop("mine", None)
     assert re.search(r"^1 1\d{3}\.\d+ exact$", capsys.readouterr().out, re.MULTILINE)
 
@@ -329,9 +331,15 @@ def test_context_columns(shoal_command: Run, fake: FakeAudit, module: str, tmp_p
     ],
 )
 def test_wrong_input_is_one_sentence(
-    shoal_command: Run, fake: FakeAudit, run_folder: Flow, table: Path, module: str, tmp_path: Path,
-    words: list[str], text: str,
-):  # fmt: skip
+    shoal_command: Run,
+    fake: FakeAudit,
+    run_folder: Flow,
+    table: Path,
+    module: str,
+    tmp_path: Path,
+    words: list[str],
+    text: str,
+):
     (tmp_path / "narrow.csv").write_text("a,c\n1,2\n3,4\n")
     (tmp_path / "old.html").write_text("old")
     (tmp_path / "old.layers.parquet").write_text("old")

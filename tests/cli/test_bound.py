@@ -89,10 +89,17 @@ def test_other_families_and_their_parameters(shoal_command: Run, family: str) ->
 
 @pytest.mark.parametrize(
     ("changes", "said"),
-    [({"family": "glow"}, "planar, layerwise, additive"), ({"dim": 1}, "--dim"), ({"instances": 0}, "--instances"),
-     ({"epsilon": 0.0}, "--epsilon"), ({"radius": -1.0}, "--radius"), ({"delta": 0.0}, "--delta must lie in (0, 1]"),
-     ({"delta": 1.5}, "--delta"), ({"dim": 10**7}, "at most 1000000")],
-)  # fmt: skip
+    [
+        ({"family": "glow"}, "planar, layerwise, additive"),
+        ({"dim": 1}, "--dim"),
+        ({"instances": 0}, "--instances"),
+        ({"epsilon": 0.0}, "--epsilon"),
+        ({"radius": -1.0}, "--radius"),
+        ({"delta": 0.0}, "--delta must lie in (0, 1]"),
+        ({"delta": 1.5}, "--delta"),
+        ({"dim": 10**7}, "at most 1000000"),
+    ],
+)
 def test_bad_input(shoal_command: Run, changes: dict[str, object], said: str) -> None:
     done = shoal_command(*words(**changes))
     assert done.exit_code == 2
@@ -116,11 +123,17 @@ def test_one_target_by_its_tail(shoal_command: Run) -> None:
 
 @pytest.mark.parametrize(
     ("changes", "said"),
-    [({"instances": None}, "Give --instances K"), ({"tail": 0.5}, "Give --instances K"),
-     ({"instances": None, "tail": 3.0, "epsilon": 0.5}, "--tail must lie in (0, 2]"),
-     ({"instances": None, "tail": 1.0, "epsilon": 1.5}, "a total variation in (0, 1)"),
-     ({"instances": None, "tail": 1.0, "epsilon": 0.5, "family": "additive"}, "--tail is for --family planar")],
-)  # fmt: skip
+    [
+        ({"instances": None}, "Give --instances K"),
+        ({"tail": 0.5}, "Give --instances K"),
+        ({"instances": None, "tail": 3.0, "epsilon": 0.5}, "--tail must lie in (0, 2]"),
+        ({"instances": None, "tail": 1.0, "epsilon": 1.5}, "a total variation in (0, 1)"),
+        (
+            {"instances": None, "tail": 1.0, "epsilon": 0.5, "family": "additive"},
+            "--tail is for --family planar",
+        ),
+    ],
+)
 def test_bad_input_with_a_tail(shoal_command: Run, changes: dict[str, object], said: str) -> None:
     given = {"--delta": None, **{f"--{key}": value for key, value in changes.items()}}
     merged = {**BASE, **given}

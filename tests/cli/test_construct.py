@@ -49,8 +49,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def made(folder: Path) -> Result:
     result = command(
-        "construct", folder / "t.parquet", "--epsilon", EPSILON, "-o", folder / "run", "--weights", "w", "--seed", 3
-    )  # fmt: skip
+        "construct",
+        folder / "t.parquet",
+        "--epsilon",
+        EPSILON,
+        "-o",
+        folder / "run",
+        "--weights",
+        "w",
+        "--seed",
+        3,
+    )
     assert result.exit_code == 0, result.output
     return result
 
@@ -74,15 +83,24 @@ def test_the_folder_is_whole_and_says_how_it_was_made(folder: Path, made: Result
     config = json.loads((folder / "run" / "config.json").read_text(encoding="utf-8"))
     assert record["config"] == config
     assert config == {
-        "format": 1, "command": "construct", "samples": str(folder / "t.parquet"), "epsilon": EPSILON, "seed": 3,
-        "precision": "float64", "columns": None, "drop": [], "weights": "w",
-    }  # fmt: skip
+        "format": 1,
+        "command": "construct",
+        "samples": str(folder / "t.parquet"),
+        "epsilon": EPSILON,
+        "seed": 3,
+        "precision": "float64",
+        "columns": None,
+        "drop": [],
+        "weights": "w",
+    }
     assert (record["seed"], record["columns"], record["rows"]) == (3, ["left", "right"], ROWS)
     assert record["versions"]["packages"]["shoal"] == shoal.__version__
     found = record["certificate"]
     assert [found[k]["kind"] for k in ("w2_bound", "w2_measured", "statistical")] == [
-        "upper_bound", "estimate", "estimate"
-    ]  # fmt: skip
+        "upper_bound",
+        "estimate",
+        "estimate",
+    ]
     assert found["w2_measured"]["high"] <= found["w2_bound"]["value"] <= EPSILON
     page = Parsed(folder / "run" / "report.html")
     assert record["command"] in page.words
@@ -120,8 +138,10 @@ def test_its_samples_are_the_rows_in_their_proportions(folder: Path, made: Resul
     weights = table["w"].to_numpy() / table["w"].sum()
     angle = np.arctan2(*table.select("right", "left").to_numpy().T)
     of_samples = np.arctan2(*samples.select("right", "left").to_numpy().T)
-    for name, rows, drawn in (("right half", np.abs(angle) < 1.5, np.abs(of_samples) < 1.5),
-                              ("upper half", angle > 0, of_samples > 0)):  # fmt: skip
+    for name, rows, drawn in (
+        ("right half", np.abs(angle) < 1.5, np.abs(of_samples) < 1.5),
+        ("upper half", angle > 0, of_samples > 0),
+    ):
         share = weights[rows].sum()
         slack = (
             4 * np.sqrt(share * (1 - share) / len(drawn)) + weights.max()
@@ -202,18 +222,27 @@ ERRORS: dict[str, tuple[list[str], str]] = {
     "missing value": (["gap.csv"], "gap.csv, column 'b', row 3: found a missing value"),
     "infinite value": (["infinite.csv"], "infinite.csv, column 'b', row 3: found the infinite value 'inf'"),
     "text": (["text.csv"], "text.csv, column 'b', row 2: found the text 'x' where a number is needed"),
-    "weights": (["weights.csv", "--weights", "v"], "weights.csv has no column 'v', named by --weights; its columns are a,b"),
+    "weights": (
+        ["weights.csv", "--weights", "v"],
+        "weights.csv has no column 'v', named by --weights; its columns are a,b",
+    ),
     "two weights": (["weights.csv", "--weights", "a,b"], "--weights names 2 columns; name one."),
-    "negative weight": (["weights.csv", "--weights", "w"], "row 3: found the weight -1; give weights of 0 or more"),
+    "negative weight": (
+        ["weights.csv", "--weights", "w"],
+        "row 3: found the weight -1; give weights of 0 or more",
+    ),
     "epsilon": (["t.npy", "--epsilon", "-1"], "--epsilon must be a finite number above 0; got -1."),
     "out of reach": (
         ["t.npy", "--epsilon", "1e-9", "--precision", "float32"],
         "t.npy: --epsilon 1e-09 is out of reach in float32",
     ),
-    "precision": (["t.npy", "--precision", "half"], "--precision is 'half'; it must be one of float64, float32."),
+    "precision": (
+        ["t.npy", "--precision", "half"],
+        "--precision is 'half'; it must be one of float64, float32.",
+    ),
     "seed": (["t.npy", "--seed", "-1"], "--seed must be a whole number of at least 0; got -1."),
     "place": (["t.npy", "-o", "no/run"], "--out no/run can not be made: there is no folder"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("words", "sentence"), ERRORS.values(), ids=ERRORS.keys())

@@ -58,12 +58,52 @@ def test_a_run_is_complete(shoal_command: Run, ladder: FakeLadder, table: Path, 
 
 def test_what_the_ladder_is_given(shoal_command: Run, ladder: FakeLadder, tmp_path: Path):
     (tmp_path / "t.csv").write_text(table_text(names="a,b,c,d,w").replace("-", ""))
-    options = ["--columns", "c, a", "--context", "b", "--weights", "w", "--families", "maf,spline,maf", "--depths",
-               "8,2,2", "--fronts", "gaussian,marginals", "--start", "scratch", "--margin", "0.3", "--parts", "70,20,10",
-               "--seeds", 3, "--seed", 7, "--time-limit", "1h30m", "--max-condition", "1e6",
-               "--max-round-trip", "1e-2", "--dequantize", "off", "--hidden", "32,16", "--batch-size", 64,
-               "--max-epochs", 9, "--patience", 4, "--learning-rate", "2e-3", "--weight-decay", 0,
-               "--dtype", "float64"]  # fmt: skip
+    options = [
+        "--columns",
+        "c, a",
+        "--context",
+        "b",
+        "--weights",
+        "w",
+        "--families",
+        "maf,spline,maf",
+        "--depths",
+        "8,2,2",
+        "--fronts",
+        "gaussian,marginals",
+        "--start",
+        "scratch",
+        "--margin",
+        "0.3",
+        "--parts",
+        "70,20,10",
+        "--seeds",
+        3,
+        "--seed",
+        7,
+        "--time-limit",
+        "1h30m",
+        "--max-condition",
+        "1e6",
+        "--max-round-trip",
+        "1e-2",
+        "--dequantize",
+        "off",
+        "--hidden",
+        "32,16",
+        "--batch-size",
+        64,
+        "--max-epochs",
+        9,
+        "--patience",
+        4,
+        "--learning-rate",
+        "2e-3",
+        "--weight-decay",
+        0,
+        "--dtype",
+        "float64",
+    ]
     result = shoal_command("fit", "t.csv", "--out", "run", *options)
     assert result.exit_code == 0, result.output
     ((table, given),) = ladder.calls
@@ -77,11 +117,29 @@ def test_what_the_ladder_is_given(shoal_command: Run, ladder: FakeLadder, tmp_pa
     assert callable(given.pop("progress"))
     assert isinstance(given.pop("began"), float)
     assert given == {
-        "fronts": ("gaussian", "marginals"), "families": ("maf", "spline"), "depths": (2, 8), "start": "scratch",
-        "seeds": 3, "seed": 7, "time_limit": 5400.0, "margin": 0.3, "max_condition": 1e6, "max_round_trip": 1e-2,
-        "dequantize": "off", "parts": (0.7, 0.2, 0.1), "hidden": (32, 16), "dtype": "float64", "resume": False,
-        "settings": {"batch_size": 64, "max_epochs": 9, "patience": 4, "learning_rate": 2e-3, "weight_decay": 0.0},
-    }  # fmt: skip
+        "fronts": ("gaussian", "marginals"),
+        "families": ("maf", "spline"),
+        "depths": (2, 8),
+        "start": "scratch",
+        "seeds": 3,
+        "seed": 7,
+        "time_limit": 5400.0,
+        "margin": 0.3,
+        "max_condition": 1e6,
+        "max_round_trip": 1e-2,
+        "dequantize": "off",
+        "parts": (0.7, 0.2, 0.1),
+        "hidden": (32, 16),
+        "dtype": "float64",
+        "resume": False,
+        "settings": {
+            "batch_size": 64,
+            "max_epochs": 9,
+            "patience": 4,
+            "learning_rate": 2e-3,
+            "weight_decay": 0.0,
+        },
+    }
     config = json.loads((tmp_path / "run/config.json").read_text())
     assert config["columns"] == ["c", "a"]
     assert config["time_limit"] == 5400.0
@@ -167,11 +225,21 @@ def test_looks_of_a_monitor_follow_the_epochs(
     shoal_command: Run, ladder: FakeLadder, table: Path, tmp_path: Path
 ):
     seen = {
-        "step": [0, 100], "epoch": [0, 2], "attempt": [0, 0], "sigma_max": [1.0, 3.0], "sigma_max_median": [1.0, 2.0],
-        "sigma_min": [1.0, 0.5], "sigma_min_median": [1.0, 0.6], "condition_median": [1.0, 4.0],
-        "condition_max": [1.0, "nan"], "round_trip": [0.0, 1e-6], "growth": [2.0, "inf"], "unresolved": [0, 1],
-        "kind": ["estimate", "unresolved"], "action": [None, None],
-    }  # fmt: skip
+        "step": [0, 100],
+        "epoch": [0, 2],
+        "attempt": [0, 0],
+        "sigma_max": [1.0, 3.0],
+        "sigma_max_median": [1.0, 2.0],
+        "sigma_min": [1.0, 0.5],
+        "sigma_min_median": [1.0, 0.6],
+        "condition_median": [1.0, 4.0],
+        "condition_max": [1.0, "nan"],
+        "round_trip": [0.0, 1e-6],
+        "growth": [2.0, "inf"],
+        "unresolved": [0, 1],
+        "kind": ["estimate", "unresolved"],
+        "action": [None, None],
+    }
     plain = plain_record()
     plain["rungs"][0]["seeds"][0]["conditioning"] = seen
     ladder.result.record = as_record(plain, FitRecord)

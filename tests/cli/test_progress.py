@@ -14,11 +14,31 @@ from shoal.cli._summary import print_summary
 from .conftest import record
 
 EVENTS: list[Event] = [
-    {"stage": "train", "rung": "maf on gaussian, 4 layers", "seed": 0, "epoch": 1, "epochs": 40, "fraction": 0.25},
-    {"stage": "train", "rung": "maf on gaussian, 4 layers", "seed": 1, "epoch": 1, "epochs": 40, "fraction": 0.2},
-    {"stage": "rung", "rung": "maf on gaussian, 4 layers", "fraction": 0.5, "status": "unfinished", "seconds": 61.4,
-     "summary": {"validation": np.float32(-1.25), "condition_q99": float("inf"), "round_trip": 2e-6}},
-]  # fmt: skip
+    {
+        "stage": "train",
+        "rung": "maf on gaussian, 4 layers",
+        "seed": 0,
+        "epoch": 1,
+        "epochs": 40,
+        "fraction": 0.25,
+    },
+    {
+        "stage": "train",
+        "rung": "maf on gaussian, 4 layers",
+        "seed": 1,
+        "epoch": 1,
+        "epochs": 40,
+        "fraction": 0.2,
+    },
+    {
+        "stage": "rung",
+        "rung": "maf on gaussian, 4 layers",
+        "fraction": 0.5,
+        "status": "unfinished",
+        "seconds": 61.4,
+        "summary": {"validation": np.float32(-1.25), "condition_q99": float("inf"), "round_trip": 2e-6},
+    },
+]
 LINE = "maf on gaussian, 4 layers: unfinished after 61 s, validation -1.2500 nats per row"
 
 
@@ -63,9 +83,16 @@ def test_words():
 
 def test_the_table_tolerates_what_was_not_computed(capsys: pytest.CaptureFixture[str]):
     rungs = [
-        {"name": "nsf, 8 layers", "family": "nsf", "depth": 8, "status": "diverged",
-         "validation_log_likelihood": "nan", "condition": None, "as_good": None},
-    ]  # fmt: skip
+        {
+            "name": "nsf, 8 layers",
+            "family": "nsf",
+            "depth": 8,
+            "status": "diverged",
+            "validation_log_likelihood": "nan",
+            "condition": None,
+            "as_good": None,
+        },
+    ]
     print_summary(record(rungs=rungs, decision={"chosen": None, "sentence": "[b]none[/b]"}, test=None))
     text = capsys.readouterr().out
     assert "nsf, 8 layers" in text

@@ -26,8 +26,10 @@ def make(context: tuple[str, ...] | None = None, columns: tuple[str, ...] | None
     inner = shoal.flows.realnvp(jr.key(0), 3, 2, hidden=(8,), context_dim=len(context or ()))
     leaves, structure = jax.tree.flatten(inner.bijection)
     keys = jr.split(jr.key(1), len(leaves))
-    moved = [leaf + 0.1 * jr.normal(key, leaf.shape) if leaf.dtype == np.float32 else leaf
-             for leaf, key in zip(leaves, keys, strict=True)]  # fmt: skip
+    moved = [
+        leaf + 0.1 * jr.normal(key, leaf.shape) if leaf.dtype == np.float32 else leaf
+        for leaf, key in zip(leaves, keys, strict=True)
+    ]
     body = jax.tree.unflatten(structure, moved)
     last = Standardize(jax.numpy.array([1.0, -2.0, 300.0]), jax.numpy.array([0.5, 2.0, 50.0]))
     return Flow(StandardNormal(3), Chain([body, last]), columns=columns, context_columns=context)

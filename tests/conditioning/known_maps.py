@@ -52,7 +52,7 @@ def with_spectrum(rng, sigma):
     """Q1 diag(sigma) Q2 and its inverse, as a linear map."""
     q1, q2 = rotation(rng, len(sigma)), rotation(rng, len(sigma))
     a, b = (q1 * sigma) @ q2, (q2.T / sigma) @ q1.T
-    many = lambda m: lambda p: np.broadcast_to(m, (len(p), *m.shape))  # noqa: E731
+    many = lambda m: lambda p: np.broadcast_to(m, (len(p), *m.shape))
     return KnownMap(len(sigma), lambda z: z @ a.T, many(a), many(b))
 
 
@@ -66,7 +66,7 @@ def planar(rng, n, least_slope):
     w, u, b = rng.normal(size=n), 2 * rng.normal(size=n), rng.normal()
     if w @ u < least_slope - 1:
         u = u + (least_slope - 1 - w @ u) * w / (w @ w)
-    slope = lambda z: 1 / np.cosh(z @ w + b) ** 2  # noqa: E731
+    slope = lambda z: 1 / np.cosh(z @ w + b) ** 2
     outer, eye = np.outer(u, w), np.eye(n)
     latents = {}
 

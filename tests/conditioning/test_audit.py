@@ -180,7 +180,7 @@ def test_a_log_det_that_lies_shows_as_a_gap():
 
         def to_map(self):
             real = from_bijection(self.flow.bijection)
-            forward = lambda z, c: (real.function("forward")(z, c)[0], jnp.ones((), z.dtype))  # noqa: E731
+            forward = lambda z, c: (real.function("forward")(z, c)[0], jnp.ones((), z.dtype))
             inverse = real.function("inverse")
             return type(real)(forward, inverse, N, log_dets=True)
 
@@ -306,7 +306,7 @@ def test_gradients_agree_with_the_gradient_of_the_whole_loss():
         cast = jax.tree.map(lambda a: a.astype(np.float64) if eqx.is_inexact_array(a) else a, flow)
         chain = Flow(StandardNormal(N), Chain(list(layers_of(cast.bijection))))
         points = jnp.asarray(x[rows])
-        loss = lambda f: -jnp.mean(jax.vmap(lambda v: f.log_prob_one(v))(points))  # noqa: E731
+        loss = lambda f: -jnp.mean(jax.vmap(lambda v: f.log_prob_one(v))(points))
         gradient = eqx.filter_grad(loss)(chain)
         norms = [
             float(jnp.sqrt(sum(jnp.sum(a**2) for a in jax.tree.leaves(part))))

@@ -39,7 +39,7 @@ def test_prescribed_spectra(kappa, kind):
 @pytest.mark.parametrize("n", [16, pytest.param(64, marks=pytest.mark.long)])
 def test_large_random_coupling_flows_against_dense_decompositions(n):
     flow = shaken(flows.realnvp(jr.key(n), n, depth=3, hidden=(24,)).bijection, 0.5)
-    map, z = from_bijection(flow), np.random.default_rng(2).normal(size=(6, n))  # noqa: A001
+    map, z = from_bijection(flow), np.random.default_rng(2).normal(size=(6, n))
     dense = np.linalg.svd(map.at().jacobian(z), compute_uv=False)
     kappa = dense[:, 0] / dense[:, -1]
     found = extremes(map, z)
@@ -59,7 +59,7 @@ def test_large_random_coupling_flows_against_dense_decompositions(n):
 
 def test_the_residual_tells_how_far_a_short_run_is():
     n = 200
-    map = with_spectrum(np.random.default_rng(0), np.linspace(1, 0.5, n))  # noqa: A001
+    map = with_spectrum(np.random.default_rng(0), np.linspace(1, 0.5, n))
     short, long = (extremes(map, np.zeros((1, n)), steps=k, tolerance=0.0) for k in (4, 120))
     assert short.steps.tolist() == [[4, 4]]
     assert 0.9 < short.sigma_max[0] < 1 - 1e-4
@@ -69,7 +69,7 @@ def test_the_residual_tells_how_far_a_short_run_is():
 
 
 def test_a_converged_run_stops():
-    map = with_spectrum(np.random.default_rng(0), np.geomspace(1, 1e-6, 40))  # noqa: A001
+    map = with_spectrum(np.random.default_rng(0), np.geomspace(1, 1e-6, 40))
     found = extremes(map, np.zeros((3, 40)), tolerance=0.1)
     assert map.products == found.steps[0].sum() < 20
 
@@ -78,14 +78,14 @@ def test_an_outlier_that_the_start_hardly_has_is_found():
     n = 3000
     sigma = 1 + 2e-4 * np.sin(np.arange(n))
     sigma[7], sigma[8] = 1.03, 0.97
-    slopes = lambda v: lambda p: np.broadcast_to(v, p.shape)  # noqa: E731
+    slopes = lambda v: lambda p: np.broadcast_to(v, p.shape)
     found = extremes(Diagonal(n, lambda z: sigma * z, slopes(sigma), slopes(1 / sigma)), np.ones((1, n)))
     assert found.sigma_max[0] == pytest.approx(1.03, rel=1e-4)
     assert found.sigma_min[0] == pytest.approx(0.97, rel=1e-4)
 
 
 def test_figures_of_a_point_do_not_depend_on_the_others():
-    map, _ = planar(np.random.default_rng(3), 5, 0.1)  # noqa: A001
+    map, _ = planar(np.random.default_rng(3), 5, 0.1)
     z = np.random.default_rng(4).normal(size=(7, 5))
     together = extremes(map, z, tolerance=0.0)
     alone = extremes(map, z[3:4], tolerance=0.0)
@@ -106,8 +106,8 @@ def test_what_is_not_finite_stays_so_at_its_point_alone():
 
 
 def test_a_slope_at_infinity_is_no_figure():
-    blown = lambda z: np.where(z > 1, np.inf, z)  # noqa: E731
-    eye = lambda p: np.broadcast_to(np.eye(2), (len(p), 2, 2))  # noqa: E731
+    blown = lambda z: np.where(z > 1, np.inf, z)
+    eye = lambda p: np.broadcast_to(np.eye(2), (len(p), 2, 2))
     found = extremes(KnownMap(2, blown, eye, eye), np.array([[0.0, 0.0], [2.0, 0.0]]))
     assert found.sigma_min[0] == pytest.approx(1)
     assert np.isnan(found.sigma_min[1])
@@ -124,7 +124,7 @@ def test_huge_and_tiny_maps_do_not_overflow():
 
 
 def test_no_points_and_one_coordinate():
-    map = with_spectrum(np.random.default_rng(0), np.array([3.0]))  # noqa: A001
+    map = with_spectrum(np.random.default_rng(0), np.array([3.0]))
     assert extremes(map, np.zeros((0, 1))).condition_numbers.shape == (0,)
     found = extremes(map, np.zeros((2, 1)))
     assert found.sigma_max == pytest.approx([3, 3])
@@ -132,7 +132,7 @@ def test_no_points_and_one_coordinate():
 
 
 def test_blocks_of_points_are_joined(monkeypatch):
-    map, exact = planar(np.random.default_rng(5), 4, 0.1)  # noqa: A001
+    map, exact = planar(np.random.default_rng(5), 4, 0.1)
     z = np.random.default_rng(6).normal(size=(5, 4))
     monkeypatch.setattr("shoal.conditioning._krylov._NUMBERS", 2 * 2 * 4 * 5)
     assert extremes(map, z).sigma_max == pytest.approx(exact(z)[0], rel=1e-3)
@@ -150,7 +150,7 @@ def test_blocks_of_points_are_joined(monkeypatch):
     ids=["points", "context", "scale", "steps", "tolerance"],
 )
 def test_words_on_bad_input(change, words):
-    map = with_spectrum(np.random.default_rng(0), np.ones(3))  # noqa: A001
+    map = with_spectrum(np.random.default_rng(0), np.ones(3))
     with pytest.raises(ValueError, match=words):
         extremes(**{"map": map, "points": np.zeros((2, 3)), **change})
 
@@ -182,16 +182,16 @@ def test_lower_bound_exact_upper_bound(kind, n, log_kappa, steps, seed):
     z = rng.normal(size=(2, n))
     if kind == "linear":
         sigma = np.geomspace(1, 10**-log_kappa, n) * 10 ** rng.uniform(-3, 3)
-        map, top, bottom = with_spectrum(rng, sigma), sigma.max(), sigma.min()  # noqa: A001
+        map, top, bottom = with_spectrum(rng, sigma), sigma.max(), sigma.min()
     elif kind == "planar":
-        map, exact = planar(rng, n, 10 ** -(log_kappa / 2))  # noqa: A001
+        map, exact = planar(rng, n, 10 ** -(log_kappa / 2))
         top, bottom = exact(z)
     else:
         n, z = 4, rng.normal(size=(2, 4))
         q, rates = np.linalg.qr(rng.normal(size=(4, 4)))[0], 10 ** rng.uniform(-2, 1, 4)
         slopes = rates * np.cosh(rates * z)
         module = Sinh(q, rates)
-        map, top, bottom = JaxMap(module.forward, module.inverse, 4), slopes.max(1), slopes.min(1)  # noqa: A001
+        map, top, bottom = JaxMap(module.forward, module.inverse, 4), slopes.max(1), slopes.min(1)
     found = extremes(map, z, steps=steps, tolerance=0.0)
     slack = C * n * EPS * top / bottom
     assert (found.sigma_max <= top * (1 + slack)).all()

@@ -64,10 +64,16 @@ CASES = {
     "affine silu": affine(activation="silu"),
     "affine gelu, exponential": affine(activation="gelu", scale=ExponentialScale()),
     "affine relu, sigmoid scale": affine(activation="relu", scale=SigmoidScale()),
-    "affine, knots": Coupling(Partition(N, [0, 1]), Affine(ExponentialScale()), KnotConditioner(
-            jnp.array([1.0, -2.0]), jnp.array([-1.0, 0.0, 0.5]),
-            jnp.array([[0.0, 1.0], [2.0, 1.0], [-1.0, 3.0]]), jnp.array([0.3, -0.2]),
-        )),
+    "affine, knots": Coupling(
+        Partition(N, [0, 1]),
+        Affine(ExponentialScale()),
+        KnotConditioner(
+            jnp.array([1.0, -2.0]),
+            jnp.array([-1.0, 0.0, 0.5]),
+            jnp.array([[0.0, 1.0], [2.0, 1.0], [-1.0, 3.0]]),
+            jnp.array([0.3, -0.2]),
+        ),
+    ),
     "affine, held conditioner": eqx.tree_at(
         lambda b: b.conditioner,
         affine(),
@@ -98,8 +104,10 @@ CASES = {
     "ffjord": FFJORD(N, hidden=(5,), key=KEY),
     "on part": OnPart(dense_coupling(halves(3), Affine(), hidden=(5,), key=KEY), Partition(N, [2])),
     "pixels": PixelWise(DenseLinear(2, key=KEY), (1, 2, 2)),
-    "standardized context": StandardizedContext(affine(context_dim=2), jnp.array([1.0, 2.0]), jnp.array([2.0, 3.0])),
-}  # fmt: skip
+    "standardized context": StandardizedContext(
+        affine(context_dim=2), jnp.array([1.0, 2.0]), jnp.array([2.0, 3.0])
+    ),
+}
 SIZES = {
     "residual": 1.0,
     "ffjord": 0.2,
@@ -130,7 +138,7 @@ def check(bijection, low, high, context=None):
 
 @eqx.filter_jit
 def _jacobians(layer, z, context):
-    f = lambda v: layer.forward(v, context)  # noqa: E731
+    f = lambda v: layer.forward(v, context)
     return jax.vmap(jax.jacfwd(f))(z), jax.vmap(f)(z)
 
 
@@ -160,7 +168,8 @@ def test_a_trained_flow_between_both_kinds_of_bounds():
     low, high = np.full(N, -0.5), np.full(N, 0.5)
     assert check(model.bijection, low, high).max() <= 1 + 1e-9
     whole = composed(lipschitz_bounds(model.bijection, low, high))
-    assert whole.forward is not None and whole.inverse is not None  # noqa: PT018
+    assert whole.forward is not None
+    assert whole.inverse is not None
     points = np.random.default_rng(2).uniform(low, high, size=(20, N))
     found = extremes(from_bijection(model.bijection), points)
     assert found.condition_numbers.max() > 2
@@ -173,7 +182,7 @@ def trained(flow, x):
 
     @jax.jit
     def run(arrays):
-        loss = lambda a: -jnp.mean(eqx.combine(a, static).log_prob(x))  # noqa: E731
+        loss = lambda a: -jnp.mean(eqx.combine(a, static).log_prob(x))
 
         def step(a, _):
             grad = jax.grad(loss)(a)

@@ -106,7 +106,7 @@ def test_a_padding_without_density_gives_the_joint_and_no_bound(padding):
 
 def test_paddings_draw_what_their_names_say():
     like, keys = jnp.zeros(3), jr.split(jr.key(0), 4000)
-    draws = lambda p: np.asarray(jax.vmap(lambda k: p.draw(k, like))(keys)).ravel()  # noqa: E731
+    draws = lambda p: np.asarray(jax.vmap(lambda k: p.draw(k, like))(keys)).ravel()
     assert not np.any(draws(ZeroPadding(2)))
     assert stats.kstest(draws(ZeroDequantizedPadding(2, 0.5)), "uniform", (0, 0.5)).pvalue > 1e-3
     assert stats.kstest(draws(GaussianPadding(2, 0.3)), "norm", (0, 0.3)).pvalue > 1e-3
@@ -177,7 +177,7 @@ def test_one_step_anf_is_a_variational_autoencoder():
     mean, deviation = -shift / s, 1 / s  # the encoder q(latent | x)
     latent = mean + deviation * noise
     x_mean, x_deviation = network(decoder, latent)
-    log = lambda v, m, d: stats.norm.logpdf(v, m, d).sum(1)  # noqa: E731
+    log = lambda v, m, d: stats.norm.logpdf(v, m, d).sum(1)
     elbo = log(X, x_mean, x_deviation) + log(latent, 0, 1) - log(latent, mean, deviation)
     np.testing.assert_allclose(made.log_prob(X), elbo, rtol=2e-5)
 

@@ -35,7 +35,7 @@ FAMILIES: dict[str, Callable[..., Flow]] = {"realnvp": realnvp, "spline": spline
 def noisy(flow: Flow, seed: int = 0, spread: float = 0.3) -> Flow:
     arrays, rest = eqx.partition(flow, eqx.is_inexact_array)
     rng = np.random.default_rng(seed)
-    moved = lambda a: jnp.asarray(np.asarray(a) + spread * rng.standard_normal(a.shape), a.dtype)  # noqa: E731
+    moved = lambda a: jnp.asarray(np.asarray(a) + spread * rng.standard_normal(a.shape), a.dtype)
     arrays = jax.tree.map(moved, arrays)
     return eqx.combine(arrays, rest)
 

@@ -46,7 +46,7 @@ def test_factors_become_couplings(n: int, first):
 def _flow(key) -> Flow:
     """Linear layers of every kind that is folded, alone, inverted and in a scan."""
     keys = list(jr.split(key, 8))
-    unit = lambda k: Chain(  # noqa: E731
+    unit = lambda k: Chain(
         [
             Permutation(np.random.default_rng(int(jr.randint(k, (), 0, 99))).permutation(4)),
             LULinear(4, spread=0.4, key=k),

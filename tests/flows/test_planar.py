@@ -56,7 +56,7 @@ def test_householder_is_a_gaussian_of_any_covariance() -> None:
         reflections[i] = v
         matrix = matrix - 2.0 * np.outer(v, v @ matrix) / (v @ v)
     arrays = (jnp.asarray(np.log(values) / 2, jnp.float32), jnp.asarray(reflections, jnp.float32))
-    where = lambda f: (f.bijection.bijections[0].log_scale, f.bijection.bijections[1].vectors)  # noqa: E731
+    where = lambda f: (f.bijection.bijections[0].log_scale, f.bijection.bijections[1].vectors)
     flow = eqx.tree_at(where, flow, arrays)
     x = rng.normal(size=(7, 3))
     quadratic = np.einsum("ri,ij,rj->r", x, np.linalg.inv(covariance), x)

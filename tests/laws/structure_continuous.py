@@ -14,7 +14,7 @@ def law_flow_in_time(bijection: AbstractBijection, points: Points) -> None:
     """Orientation is kept, and singular values lie in [exp(-L), exp(L)], L from the 2-norms of the weights (NumPy)."""
     n, velocity = bijection.shape[0], bijection.velocity
     (first,), last = velocity.weights, velocity.last
-    norm = lambda a: np.linalg.norm(np.asarray(a), 2)  # noqa: E731
+    norm = lambda a: np.linalg.norm(np.asarray(a), 2)
     bound = norm(velocity.skip[:, :n]) + norm(last) * norm(first[:, :n])
     for j in values_and_jacobians(bijection, points.z, data(bijection, points), points.context)[1]:
         assert np.all(np.linalg.det(j) > 0), "the orientation changes"

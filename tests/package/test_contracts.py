@@ -10,6 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 MODULES = sorted((ROOT / "src" / "shoal").rglob("*.py"))
 LAZY = {"shoal", "theory"}  # these two load their sub-packages when they are first used
+MOST_PUBLIC_NAMES = 160
 CONTENTS = [path for path in MODULES if path.name == "__init__.py" and path.parent.name not in LAZY]
 
 
@@ -45,4 +46,22 @@ def test_sub_package_is_a_contents_page(path: Path) -> None:
     for node in body:
         assert isinstance(node, ast.ImportFrom), f"line {node.lineno}: only `from ._x import X as X`"
         assert node.level == 1 or str(node.module).startswith(f"{package}."), f"line {node.lineno}"
-        assert [alias.asname for alias in node.names] == [alias.name for alias in node.names]
+        assert all(alias.asname in (None, alias.name) for alias in node.names)
+
+
+def public(path: Path) -> list[str]:
+    """The public names of a contents page: `from ._x import X as X`. A name without `as` is shared inside the house only."""
+    nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    return [
+        alias.name
+        for node in nodes
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+        if alias.asname
+    ]
+
+
+def test_public_names_are_few_and_stand_once() -> None:
+    names = [(path.parent.name, name) for path in CONTENTS for name in public(path)]
+    assert len(set(names)) == len(names)
+    assert len(names) <= MOST_PUBLIC_NAMES

@@ -50,11 +50,14 @@ def test_closing_depths_are_the_least_ones_seed_by_seed():
 
 @pytest.mark.parametrize(
     ("small", "large", "wanted", "words"),
-    [([1, 1, 1], [8, 8, 8], (8, 8, 8), "8"), ([1, 2, 2], [8, 16, 16], (4, 8, 16), "8 (4 to 16)"),
-     ([2, 2, 2], [32, INF, INF], (16, INF, INF), "beyond the grid (16 to beyond the grid)"),
-     ([2, 2, 2], [INF] * 3, (32, INF, INF), "beyond the grid (32 to beyond the grid)"),
-     ([1, 2, INF], [8] * 3, None, "unknown")],
-)  # fmt: skip
+    [
+        ([1, 1, 1], [8, 8, 8], (8, 8, 8), "8"),
+        ([1, 2, 2], [8, 16, 16], (4, 8, 16), "8 (4 to 16)"),
+        ([2, 2, 2], [32, INF, INF], (16, INF, INF), "beyond the grid (16 to beyond the grid)"),
+        ([2, 2, 2], [INF] * 3, (32, INF, INF), "beyond the grid (32 to beyond the grid)"),
+        ([1, 2, INF], [8] * 3, None, "unknown"),
+    ],
+)
 def test_factors(small, large, wanted, words: str):
     found = hardness_depth.growth(small, large, 32)
     assert found == wanted

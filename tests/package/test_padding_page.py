@@ -41,7 +41,7 @@ def test_a_joint_is_never_a_likelihood(effective: float, monkeypatch: pytest.Mon
 
     monkeypatch.syspath_prepend(ROOT / "scripts")
     script = runpy.run_path(str(ROOT / "scripts" / "padding_page.py"))
-    one = lambda v: Spread(v, v, v, 0)  # noqa: E731
+    one = lambda v: Spread(v, v, v, 0)
     figures = {
         "joint": one(7.5),
         "marginal_estimate": one(-1.25),

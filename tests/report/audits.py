@@ -16,16 +16,26 @@ def make_layers(count: int, seed: int = 0) -> list[dict[str, Any]]:
     rng = np.random.default_rng(seed)
     return [
         {
-            "index": i, "name": ("LULinear", "Coupling(Affine)")[i % 2],
-            "lipschitz": float(1 + rng.exponential()), "inverse_lipschitz": float(1 + rng.exponential()),
-            "condition_median": 1.5 + i % 5, "condition_q99": float(10 ** rng.uniform(1, 3)),
-            "condition_max": float(10 ** rng.uniform(3, 5)), "condition_worst": float(10 ** rng.uniform(2, 4)),
-            "log_det": float(rng.normal()), "log_det_share": 1 / count, "amplification_forward": 1.0 + i,
-            "amplification_reverse": 2.0 + i, "round_trip": 1e-7 * (1 + i), "gradient": None,
-            "curvature": float(rng.exponential()), "lipschitz_bound": None, "inverse_lipschitz_bound": None,
+            "index": i,
+            "name": ("LULinear", "Coupling(Affine)")[i % 2],
+            "lipschitz": float(1 + rng.exponential()),
+            "inverse_lipschitz": float(1 + rng.exponential()),
+            "condition_median": 1.5 + i % 5,
+            "condition_q99": float(10 ** rng.uniform(1, 3)),
+            "condition_max": float(10 ** rng.uniform(3, 5)),
+            "condition_worst": float(10 ** rng.uniform(2, 4)),
+            "log_det": float(rng.normal()),
+            "log_det_share": 1 / count,
+            "amplification_forward": 1.0 + i,
+            "amplification_reverse": 2.0 + i,
+            "round_trip": 1e-7 * (1 + i),
+            "gradient": None,
+            "curvature": float(rng.exponential()),
+            "lipschitz_bound": None,
+            "inverse_lipschitz_bound": None,
         }
         for i in range(count)
-    ]  # fmt: skip
+    ]
 
 
 def typed_audit(record: dict[str, Any]) -> AuditRecord:
@@ -42,36 +52,78 @@ def make_audit(
     middle = np.geomspace(20, 0.05, size) if dense else np.array([20.0, 0.05])
     ends = ("exact",) * 3 if dense else ("lower_bound", "upper_bound", "lower_bound")
     return {
-        "format": 1, "kind": "audit", "name": "Scan", "size": size, "points": points, "seed": seed, "dense": dense,
+        "format": 1,
+        "kind": "audit",
+        "name": "Scan",
+        "size": size,
+        "points": points,
+        "seed": seed,
+        "dense": dense,
         "scale": [1.0] * size,
         "kinds": {
-            "singular_values": "exact" if dense else "estimate", "sigma_max": ends[0], "sigma_min": ends[1],
-            "condition_numbers": ends[2], "residual": "estimate", "lipschitz": "lower_bound",
-            "inverse_lipschitz": "lower_bound", "lipschitz_bound": "upper_bound", "curvature": "lower_bound",
-            "gradient": "exact", "round_trip": "exact", "predicted": "estimate",
+            "singular_values": "exact" if dense else "estimate",
+            "sigma_max": ends[0],
+            "sigma_min": ends[1],
+            "condition_numbers": ends[2],
+            "residual": "estimate",
+            "lipschitz": "lower_bound",
+            "inverse_lipschitz": "lower_bound",
+            "lipschitz_bound": "upper_bound",
+            "curvature": "lower_bound",
+            "gradient": "exact",
+            "round_trip": "exact",
+            "predicted": "estimate",
         },
         "limits": {"max_condition": 1e4, "max_round_trip": 1e-3},
         "condition": {"median": 54.3, "q99": 4321.0, "max": 98765.0, "unresolved": 0},
         "condition_user_units": {"median": 5.0, "q99": 43.0, "max": 98.0, "unresolved": 0},
-        "log_det_gap": 3.3e-13 if dense else None, "residual": None if dense else 1.5e-4,
+        "log_det_gap": 3.3e-13 if dense else None,
+        "residual": None if dense else 1.5e-4,
         "spectrum": {name: (factor * middle).tolist() for name, factor in LEVELS.items()} | {"left_out": 0},
-        "layers": make_layers(count, seed), "start": make_layers(count, seed + 1),
+        "layers": make_layers(count, seed),
+        "start": make_layers(count, seed + 1),
         "round_trips": {
             name: {
-                dtype: {"median": 3 * u * 2.0**i, "max": 40 * u * 2.0**i, "nonfinite": 0, "points": 200,
-                        "predicted": 900 * u * 2.0**i, "failed": None}
+                dtype: {
+                    "median": 3 * u * 2.0**i,
+                    "max": 40 * u * 2.0**i,
+                    "nonfinite": 0,
+                    "points": 200,
+                    "predicted": 900 * u * 2.0**i,
+                    "failed": None,
+                }
                 for dtype, u in UNITS.items()
             }
             for i, name in enumerate(SETS)
         },
-        "predicted": {"data": 120.0, "latent": 340.0}, "nonfinite": [],
-        "diagnosis": {"healthy": False, "worst_layer": count - 1, "cause": "layer",
-                      "sentence": f"99 % κ is 1e+05, above 1e+04. Layer {count - 1} has most of it."},
-        "attack": {"start": x[0].tolist(), "point": (x[0] + 0.1).tolist(), "radius": 0.5, "start_error": 2e-6,
-                   "error": 4.4e-3, "start_stretch": 12.0, "stretch": 777.0, "way": "data", "precision": "float32"},
-        "shown": {"rows": list(range(points)), "x": x.tolist(), "z": x.tolist(), "condition": kappa.tolist(),
-                  "sigma_max": np.sqrt(kappa).tolist(), "sigma_min": (1 / np.sqrt(kappa)).tolist()},
-    }  # fmt: skip
+        "predicted": {"data": 120.0, "latent": 340.0},
+        "nonfinite": [],
+        "diagnosis": {
+            "healthy": False,
+            "worst_layer": count - 1,
+            "cause": "layer",
+            "sentence": f"99 % κ is 1e+05, above 1e+04. Layer {count - 1} has most of it.",
+        },
+        "attack": {
+            "start": x[0].tolist(),
+            "point": (x[0] + 0.1).tolist(),
+            "radius": 0.5,
+            "start_error": 2e-6,
+            "error": 4.4e-3,
+            "start_stretch": 12.0,
+            "stretch": 777.0,
+            "way": "data",
+            "precision": "float32",
+        },
+        "shown": {
+            "rows": list(range(points)),
+            "x": x.tolist(),
+            "z": x.tolist(),
+            "condition": kappa.tolist(),
+            "sigma_max": np.sqrt(kappa).tolist(),
+            "sigma_min": (1 / np.sqrt(kappa)).tolist(),
+        },
+    }
 
 
 def broken(record: dict[str, Any]) -> None:
@@ -91,9 +143,15 @@ def broken(record: dict[str, Any]) -> None:
     record["attack"].update(error=math.nan)
     record["start"] = None
     record["nonfinite"] = [
-        {"layer": 1, "name": "Coupling(Affine)", "direction": "forward", "precision": "float32",
-         "points": "tails x8", "rows": 17}
-    ]  # fmt: skip
+        {
+            "layer": 1,
+            "name": "Coupling(Affine)",
+            "direction": "forward",
+            "precision": "float32",
+            "points": "tails x8",
+            "rows": 17,
+        }
+    ]
 
 
 def nothing(record: dict[str, Any]) -> None:

@@ -54,30 +54,50 @@ def make_record(
         for i, rung in enumerate(rungs)
     ]
     record = {
-        "format": 2, "kind": "fit", "created": "2025-11-23T18:04:05+00:00",
+        "format": 2,
+        "kind": "fit",
+        "created": "2025-11-23T18:04:05+00:00",
         "versions": {"python": "3.11.2", "shoal": "0.1.0", "jax": "0.10.2", "numpy": "2.4.6"},
-        "device": "cpu", "dtype": "float32", "seconds": 287.4,
-        "run": "run", "command": "shoal fit tables/made-up.csv --out run --families nsf --seeds 2 --time-limit 5m",
+        "device": "cpu",
+        "dtype": "float32",
+        "seconds": 287.4,
+        "run": "run",
+        "command": "shoal fit tables/made-up.csv --out run --families nsf --seeds 2 --time-limit 5m",
         "data": {
-            "source": "tables/made-up.csv", "rows": 40000,
+            "source": "tables/made-up.csv",
+            "rows": 40000,
             "parts": {"train": 32000, "validation": 4000, "test": 4000},
-            "columns": columns, "context_columns": [], "weights_column": None,
+            "columns": columns,
+            "context_columns": [],
+            "weights_column": None,
             "lattice": [
                 {"column": columns[0], "step": 0.01, "ties": 0.994, "dequantized": True},
                 {"column": columns[-1], "step": 0.1, "ties": 0.981, "dequantized": True},
             ],
-            "means": [0.8] * len(columns), "scales": [0.47] * len(columns),
+            "means": [0.8] * len(columns),
+            "scales": [0.47] * len(columns),
         },
-        "config": {"hidden": [64, 64], "batch_size": 512, "seed": 0, "max_epochs": epochs, "time_limit": 300.0,
-                   "parts": [0.8, 0.1, 0.1], "fronts": list(ALONE), "families": ["nsf"], "start": "grow", **LIMITS},
-        "rungs": rungs, "race": race,
+        "config": {
+            "hidden": [64, 64],
+            "batch_size": 512,
+            "seed": 0,
+            "max_epochs": epochs,
+            "time_limit": 300.0,
+            "parts": [0.8, 0.1, 0.1],
+            "fronts": list(ALONE),
+            "families": ["nsf"],
+            "start": "grow",
+            **LIMITS,
+        },
+        "rungs": rungs,
+        "race": race,
         "far_rows": {"count": 0, "of": 4000, "row": [], "error": [], "log_prob": []},
         "test": {"log_likelihood": -9.8123, "standard_error": 0.0312, "winsorised": -9.8044, "rows": 4000},
         "layers": {"rows": make_layers(4), "points": 64, "kinds": {}, "note": ""},
         "spectrum": _spectrum(len(columns)),
         "condition_histogram": _histogram(rng),
         "points": _points(rng, columns, points, samples),
-    }  # fmt: skip
+    }
     best = max(range(len(rungs)), key=lambda i: rungs[i]["validation_log_likelihood"])
     decide(record, chosen=CHOSEN if depths == len(CHAINS) else best, best=best)
     return record
@@ -154,15 +174,27 @@ def _rung(
         far = (epoch % 5 == 0).astype(int) * seed
         parts.append(
             {
-                "seed": seed, "status": "finished", "message": "", "epochs": epochs, "best_epoch": epochs - 2,
-                "steps": 84 * epochs, "seconds": 4.0 + 1.3 * depth, "compile_seconds": 1.9,
-                "validation_log_likelihood": level + 0.004 * seed, "validation_mean": level + 0.004 * seed - 0.03,
+                "seed": seed,
+                "status": "finished",
+                "message": "",
+                "epochs": epochs,
+                "best_epoch": epochs - 2,
+                "steps": 84 * epochs,
+                "seconds": 4.0 + 1.3 * depth,
+                "compile_seconds": 1.9,
+                "validation_log_likelihood": level + 0.004 * seed,
+                "validation_mean": level + 0.004 * seed - 0.03,
                 "first_validation": level - 1.1,
-                "rollbacks": [{"epoch": 3, "step": 12, "layer": "layer 2: Coupling(Affine)", "learning_rate": 5e-4}]
-                if seed == 1 and depth == 4 else [],
+                "rollbacks": [
+                    {"epoch": 3, "step": 12, "layer": "layer 2: Coupling(Affine)", "learning_rate": 5e-4}
+                ]
+                if seed == 1 and depth == 4
+                else [],
                 "curve": {
-                    "epoch": epoch.tolist(), "validation": curve.tolist(),
-                    "validation_mean": (curve - 0.2 * far).tolist(), "far_rows": far.tolist(),
+                    "epoch": epoch.tolist(),
+                    "validation": curve.tolist(),
+                    "validation_mean": (curve - 0.2 * far).tolist(),
+                    "far_rows": far.tolist(),
                     "train": (curve + 0.03 + 0.01 * rng.normal(size=epochs)).tolist(),
                     "learning_rate": (1e-3 * (1 - epoch / epochs)).tolist(),
                 },
@@ -170,17 +202,31 @@ def _rung(
                 "condition_user_units": {**condition, "q99": 3.1e4 * kappa},
                 "round_trip": trips,
             }
-        )  # fmt: skip
+        )
     return {
-        "front": front, "family": family, "depth": depth,
+        "front": front,
+        "family": family,
+        "depth": depth,
         "name": f"{family}, {depth} layer{'s' * (depth > 1)}" if depth else f"{front}, no layer",
-        "parameters": 3540 * depth + 70, "status": "finished" if depth else "closed form", "seconds": 8 + 1.3 * depth,
-        "seeds": parts, "validation_log_likelihood": level + 0.002, "validation_mean": level - 0.03,
-        "difference": None, "standard_error": None, "upper": None, "state": None, "as_good": None, "dropped": "",
-        "gain": None, "condition": condition, "condition_user_units": {**condition, "q99": 3.1e4 * kappa},
-        "round_trip": trips, "well_conditioned": condition["q99"] <= LIMITS["max_condition"],
+        "parameters": 3540 * depth + 70,
+        "status": "finished" if depth else "closed form",
+        "seconds": 8 + 1.3 * depth,
+        "seeds": parts,
+        "validation_log_likelihood": level + 0.002,
+        "validation_mean": level - 0.03,
+        "difference": None,
+        "standard_error": None,
+        "upper": None,
+        "state": None,
+        "as_good": None,
+        "dropped": "",
+        "gain": None,
+        "condition": condition,
+        "condition_user_units": {**condition, "q99": 3.1e4 * kappa},
+        "round_trip": trips,
+        "well_conditioned": condition["q99"] <= LIMITS["max_condition"],
         "invertible": trips["float32"]["q999"] <= LIMITS["max_round_trip"],
-    }  # fmt: skip
+    }
 
 
 def _unfinished(rung: dict[str, Any]) -> None:

@@ -43,11 +43,24 @@ def test_it_is_self_contained_and_says_what_the_record_says(full: tuple[dict[str
     record, path = full
     parsed = self_contained(path)
     for text in (
-        record["diagnosis"]["sentence"], "not healthy (cause: layer)", "first", "t.csv", "4,320 exact",
-        "median 54.3, largest 98,800", "healthy up to 10,000", "100 exact", "0.0100 exact", "3.3 × 10⁻¹³ exact",
-        "Framed: layer 3 Coupling(Affine)", "The same before training", "12.0", "777", "0.0044",
-        "Every layer stays finite in float32", "round trips, predicted estimate",
-    ):  # fmt: skip
+        record["diagnosis"]["sentence"],
+        "not healthy (cause: layer)",
+        "first",
+        "t.csv",
+        "4,320 exact",
+        "median 54.3, largest 98,800",
+        "healthy up to 10,000",
+        "100 exact",
+        "0.0100 exact",
+        "3.3 × 10⁻¹³ exact",
+        "Framed: layer 3 Coupling(Affine)",
+        "The same before training",
+        "12.0",
+        "777",
+        "0.0044",
+        "Every layer stays finite in float32",
+        "round trips, predicted estimate",
+    ):
         assert text in parsed.words, text
     for row in (*record["layers"], *record["start"]):
         for key in ("condition_q99", "lipschitz", "log_det", "round_trip", "curvature"):
@@ -73,10 +86,17 @@ def test_figures_that_are_not_finite_are_never_numbers(tmp_path: Path) -> None:
     write_report(typed_audit(record), tmp_path / "a.html")
     words = Parsed(tmp_path / "a.html").words
     for text in (
-        "> 4.5 × 10¹⁵ unresolved", "not resolved at 7 points", "17 points not finite", "✕ 17 of 200 points not finite",
-        "0: no error at all", "No bfloat16 here.", "3 points whose Jacobian is not finite are left out.",
-        "not finite: it does not come back", "1 Coupling(Affine) forward float32 tails x8 17", "7 have a condition number",
-    ):  # fmt: skip
+        "> 4.5 × 10¹⁵ unresolved",
+        "not resolved at 7 points",
+        "17 points not finite",
+        "✕ 17 of 200 points not finite",
+        "0: no error at all",
+        "No bfloat16 here.",
+        "3 points whose Jacobian is not finite are left out.",
+        "not finite: it does not come back",
+        "1 Coupling(Affine) forward float32 tails x8 17",
+        "7 have a condition number",
+    ):
         assert text in words, text
     rows = {(r["set"], r["dtype"]): r for r in trip_rows(typed_audit(record))}
     assert rows["data", "float32"]["max"] is None
@@ -104,9 +124,18 @@ def test_the_heat_map_places_each_figure_in_its_own_logarithmic_range() -> None:
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(None, "–"), (0.0, "0"), (12.345, "12.3"), (-0.5, "−0.5"), (1.24e-7, "1.2e−7"), (2e5, "2e5"), (math.inf, "∞"),
-     (math.nan, "nan"), (999.4, "999")],
-)  # fmt: skip
+    [
+        (None, "–"),
+        (0.0, "0"),
+        (12.345, "12.3"),
+        (-0.5, "−0.5"),
+        (1.24e-7, "1.2e−7"),
+        (2e5, "2e5"),
+        (math.inf, "∞"),
+        (math.nan, "nan"),
+        (999.4, "999"),
+    ],
+)
 def test_compact_figures(value: float | None, text: str) -> None:
     assert compact(value) == text
     assert len(compact(value)) <= 7

@@ -88,10 +88,12 @@ def drag(page: Page, panel: dict[str, Any], start: tuple[float, float], end: tup
     box = canvas_box(page)
     left, top = box["x"] + panel["x"], box["y"] + panel["y"]
     places = [
-        (left + panel["width"] * (start[0] + step / 10 * (end[0] - start[0])),
-         top + panel["height"] * (start[1] + step / 10 * (end[1] - start[1])))
+        (
+            left + panel["width"] * (start[0] + step / 10 * (end[0] - start[0])),
+            top + panel["height"] * (start[1] + step / 10 * (end[1] - start[1])),
+        )
         for step in range(11)
-    ]  # fmt: skip
+    ]
     page.mouse.move(*places[0])
     page.mouse.down()
     for place in places[1:]:

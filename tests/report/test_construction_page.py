@@ -56,24 +56,46 @@ def make_construction(points: int = 200, atoms: int = 8, *, size: int = 2) -> di
     ]
     maps = ("layer 1", "layer 2", "composition")
     return {
-        "format": 1, "kind": "construction", "size": size, "padded": size % 2 == 1, "delta": 0.01, "plateau": 0.0456,
-        "source": "data/t.csv", "command": "shoal construct t.csv --epsilon 0.25 -o run", "seconds": 1.5,
+        "format": 1,
+        "kind": "construction",
+        "size": size,
+        "padded": size % 2 == 1,
+        "delta": 0.01,
+        "plateau": 0.0456,
+        "source": "data/t.csv",
+        "command": "shoal construct t.csv --epsilon 0.25 -o run",
+        "seconds": 1.5,
         "columns": [f"x{i}" for i in range(size)],
         "certificate": {
-            "epsilon": 0.25, "w2_bound": figure(0.222, "upper_bound"), "atoms": atoms, "points": 4321, "dtype": "float64",
-            "terms": terms, "statistical": figure(0.31, "estimate"),
+            "epsilon": 0.25,
+            "w2_bound": figure(0.222, "upper_bound"),
+            "atoms": atoms,
+            "points": 4321,
+            "dtype": "float64",
+            "terms": terms,
+            "statistical": figure(0.31, "estimate"),
             "w2_measured": figure(0.1415, "estimate", low=0.1401, high=0.1429),
             "conditions": {
-                name: dict(zip(names, map(figure, row), strict=True)) for name, row in zip(maps, rows, strict=True)
+                name: dict(zip(names, map(figure, row), strict=True))
+                for name, row in zip(maps, rows, strict=True)
             },
         },
         "pictures": {
-            "names": ["x0", f"x{(size + 1) // 2}"], "target": target.tolist(), "latent": z.tolist(), "first": first.tolist(),
-            "second": second.tolist(), "driver": z[:, 1].tolist(),
-            "t2": {"knots": knots.tolist(), "values": np.repeat(steps[:, 0], 2)[1:-1].tolist(), "stride": 1, "steps": atoms},
+            "names": ["x0", f"x{(size + 1) // 2}"],
+            "target": target.tolist(),
+            "latent": z.tolist(),
+            "first": first.tolist(),
+            "second": second.tolist(),
+            "driver": z[:, 1].tolist(),
+            "t2": {
+                "knots": knots.tolist(),
+                "values": np.repeat(steps[:, 0], 2)[1:-1].tolist(),
+                "stride": 1,
+                "steps": atoms,
+            },
             "t3": {"knots": [-2.0, -1.0, 1.0], "values": [0.0, 0.5, 0.5], "stride": 7, "steps": 9000},
         },
-    }  # fmt: skip
+    }
 
 
 def typed(record: dict[str, Any]) -> ConstructionRecord:
@@ -93,11 +115,20 @@ def test_it_is_self_contained_and_says_what_the_record_says(full: tuple[dict[str
     record, path = full
     parsed = self_contained(path)
     for text in (
-        "shoal construct t.csv", "are within W₂ 0.2220 of this sample of 4,321 rows", "0.2220 upper bound ε was 0.25",
-        "0.1415 estimate 99 % interval 0.1401 … 0.1429", "0.3100 estimate not part of the bound", "100.0 exact",
+        "shoal construct t.csv",
+        "are within W₂ 0.2220 of this sample of 4,321 rows",
+        "0.2220 upper bound ε was 0.25",
+        "0.1415 estimate 99 % interval 0.1401 … 0.1429",
+        "0.3100 estimate not part of the bound",
+        "100.0 exact",
         "How far the law of the flow is from the sample, not from what the sample was drawn from",
-        "push 0.04000", "borders 0.002000", "total 0.2220", "half width 0.0456", "(every 7th is drawn)", "8 atoms",
-    ):  # fmt: skip
+        "push 0.04000",
+        "borders 0.002000",
+        "total 0.2220",
+        "half width 0.0456",
+        "(every 7th is drawn)",
+        "8 atoms",
+    ):
         assert text in parsed.words, text
     for name, row in record["certificate"]["conditions"].items():
         assert f"{name} {' '.join(short(found['value']) for found in row.values())}" in parsed.words
@@ -118,8 +149,10 @@ def test_the_pictures_hold_the_points_in_one_colour_each(full: tuple[dict[str, A
         assert rows == expected
     assert charts["target"]["data"]["values"] == [{"x": x, "y": y, "c": c} for x, y, c in pictures["target"]]
     domain = {
-        (name, axis): charts[name]["layer"][0]["encoding"][axis]["scale"]["domain"] for name in charts for axis in "xy"
-    }  # fmt: skip
+        (name, axis): charts[name]["layer"][0]["encoding"][axis]["scale"]["domain"]
+        for name in charts
+        for axis in "xy"
+    }
     assert domain["target", "x"] == domain["second", "x"] == domain["first", "x"]
     assert domain["target", "y"] == domain["second", "y"]
     assert domain["latent", "y"] == domain["first", "y"]  # the first layer leaves y as it is

@@ -41,25 +41,45 @@ def make_factorization(
         product = product @ m
         layers.append(
             {
-                "kind": "lower" if lower else "upper", "additive": place < 2, "condition": float(np.linalg.cond(m)),
+                "kind": "lower" if lower else "upper",
+                "additive": place < 2,
+                "condition": float(np.linalg.cond(m)),
                 "block_norm": float(np.linalg.norm(m[rows, columns], 2)),
-                "log_scale_range": [float(logs.min()), float(logs.max())], "matrix": m.tolist(),
+                "log_scale_range": [float(logs.min()), float(logs.max())],
+                "matrix": m.tolist(),
             }
-        )  # fmt: skip
+        )
     return {
-        "kind": "factorization", "format": 1, "size": n, "kept": list(range(p)) if kept is None else kept,
-        "route": "continuation", "signs": [1.0] * (n - 1) + [-1.0], "residual": {"float64": 3.1e-16, "float32": 2.2e-7},
-        "largest_condition": max(layer["condition"] for layer in layers), "log_abs_det": 1.2345,
-        "target": (product + 1e-15).tolist(), "product": product.tolist(), "layers": layers,
-    }  # fmt: skip
+        "kind": "factorization",
+        "format": 1,
+        "size": n,
+        "kept": list(range(p)) if kept is None else kept,
+        "route": "continuation",
+        "signs": [1.0] * (n - 1) + [-1.0],
+        "residual": {"float64": 3.1e-16, "float32": 2.2e-7},
+        "largest_condition": max(layer["condition"] for layer in layers),
+        "log_abs_det": 1.2345,
+        "target": (product + 1e-15).tolist(),
+        "product": product.tolist(),
+        "layers": layers,
+    }
 
 
 def make_frontier() -> dict[str, Any]:
     rows = [
-        {"layers": m, "condition": 20.0 / m, "lower_bound": 16.0 ** (1 / m), "residual_float64": 1e-15,
-         "residual_float32": 2e-7, "first": "lower", "route": "handed on", "seconds": 1.5, "reason": ""}
+        {
+            "layers": m,
+            "condition": 20.0 / m,
+            "lower_bound": 16.0 ** (1 / m),
+            "residual_float64": 1e-15,
+            "residual_float32": 2e-7,
+            "first": "lower",
+            "route": "handed on",
+            "seconds": 1.5,
+            "reason": "",
+        }
         for m in range(6, 12)
-    ]  # fmt: skip
+    ]
     none = dict.fromkeys(("condition", "residual_float64", "residual_float32"))
     first = {
         **rows[0],
@@ -96,10 +116,20 @@ def test_it_is_self_contained_and_says_what_the_record_says(full: tuple[dict[str
     record, path = full
     parsed = self_contained(path)
     for text in (
-        "m.npy", "6 × 6", "5, 0, 3", "T = D · L1 · U2 · L3 · U4 · L5 · U6", "3.1 × 10⁻¹⁶", "2.2 × 10⁻⁷", "1.2345",
-        "the sign of det T is −", "T12 & T21 <are> singular.", "none (additive)", "shoal factor m.npy",
-        f"no 6 layers have less than {short(16 ** (1 / 6))}", short(record["largest_condition"]),
-    ):  # fmt: skip
+        "m.npy",
+        "6 × 6",
+        "5, 0, 3",
+        "T = D · L1 · U2 · L3 · U4 · L5 · U6",
+        "3.1 × 10⁻¹⁶",
+        "2.2 × 10⁻⁷",
+        "1.2345",
+        "the sign of det T is −",
+        "T12 & T21 <are> singular.",
+        "none (additive)",
+        "shoal factor m.npy",
+        f"no 6 layers have less than {short(16 ** (1 / 6))}",
+        short(record["largest_condition"]),
+    ):
         assert text in parsed.words
     for layer in record["layers"]:
         assert short(layer["condition"], 4) in parsed.words

@@ -146,14 +146,26 @@ def test_the_page_says_what_the_record_says(report: Path, record: dict[str, Any]
     assert record["decision"]["sentence"] in words
     assert record["command"] in words
     for said in (
-        "made-up.csv", "rows 40,000", "32,000 / 4,000 / 4,000", "dtype float32", "made 2025-11-23 18:04",
-        "−9.812 ± 0.031", "plain mean of 4,000 rows, used once; robust mean −9.804", f"Delivered flow {SECOND}, 4 layers",
-        "14,230 parameters", "the worst of 2 seeds; allowed 0.001", "4 min 47 s",
-        "3 in closed form; 6 of 7 others trained to their end", "mass 0.01 99.4 % yes", "unfinished",
-        "κ 99 % at most 10,000, round trip 99.9 % at most 0.001", "1 (layer 2: Coupling(Affine))",
-        "margin 0.053 nats a row", "None of 4,000 validation rows has a float32 round trip beyond 0.001.",
+        "made-up.csv",
+        "rows 40,000",
+        "32,000 / 4,000 / 4,000",
+        "dtype float32",
+        "made 2025-11-23 18:04",
+        "−9.812 ± 0.031",
+        "plain mean of 4,000 rows, used once; robust mean −9.804",
+        f"Delivered flow {SECOND}, 4 layers",
+        "14,230 parameters",
+        "the worst of 2 seeds; allowed 0.001",
+        "4 min 47 s",
+        "3 in closed form; 6 of 7 others trained to their end",
+        "mass 0.01 99.4 % yes",
+        "unfinished",
+        "κ 99 % at most 10,000, round trip 99.9 % at most 0.001",
+        "1 (layer 2: Coupling(Affine))",
+        "margin 0.053 nats a row",
+        "None of 4,000 validation rows has a float32 round trip beyond 0.001.",
         f"{FIRST}, 2 layers −10.080 −10.112 0.281 ± 0.010 0.297 worse not measured",
-    ):  # fmt: skip
+    ):
         assert said in words, said
 
 
@@ -166,10 +178,12 @@ def test_the_layer_profile_is_drawn_by_the_part_of_the_audit_page(tmp_path: Path
     drawn = heat_charts([LayerProfile(**row) for row in layers["rows"]], None, None)["layers"]
     assert parsed.payload["charts"]["layers"] == specification(drawn)
     for said in (
-        f"Layer by layer: {SECOND}, 4 layers", "Layer profile at 64 validation points", "1 Coupling(Affine)",
+        f"Layer by layer: {SECOND}, 4 layers",
+        "Layer profile at 64 validation points",
+        "1 Coupling(Affine)",
         "Not measured, out of time: gradient of the loss, curvature at least.",
         "For the whole picture, with spectra, round trips and a verdict on each layer: shoal audit run tables/made-up.csv",
-    ):  # fmt: skip
+    ):
         assert said in parsed.words, said
 
 

@@ -40,11 +40,23 @@ VENDOR = Path(shoal.report.__file__).parent / "vendor"
 @pytest.mark.parametrize(
     ("value", "text"),
     [
-        (None, "–"), (math.nan, "nan"), (math.inf, "∞"), (-math.inf, "−∞"), (0, "0"),
-        (9.0, "9.00"), (123.4, "123"), (30240.0, "30,200"), (999.9, "1,000"), (0.01234, "0.0123"),
-        (0.00012, "1.2 × 10⁻⁴"), (0.00123, "0.00123"), (1.23e-7, "1.23 × 10⁻⁷"), (1e-7, "10⁻⁷"), (-2.5e8, "−2.5 × 10⁸"),
+        (None, "–"),
+        (math.nan, "nan"),
+        (math.inf, "∞"),
+        (-math.inf, "−∞"),
+        (0, "0"),
+        (9.0, "9.00"),
+        (123.4, "123"),
+        (30240.0, "30,200"),
+        (999.9, "1,000"),
+        (0.01234, "0.0123"),
+        (0.00012, "1.2 × 10⁻⁴"),
+        (0.00123, "0.00123"),
+        (1.23e-7, "1.23 × 10⁻⁷"),
+        (1e-7, "10⁻⁷"),
+        (-2.5e8, "−2.5 × 10⁸"),
     ],
-)  # fmt: skip
+)
 def test_short(value: float | None, text: str) -> None:
     assert short(value) == text
 
@@ -71,8 +83,14 @@ def test_other_texts() -> None:
     assert [whole(53940), whole(-1), whole(math.inf)] == ["53,940", "−1", "–"]
     seconds = (0.44, 12.4, 59.7, 200, 3900, None, -1)
     assert [duration(value) for value in seconds] == [
-        "0.4 s", "12 s", "1 min 00 s", "3 min 20 s", "1 h 05 min", "–", "–",
-    ]  # fmt: skip
+        "0.4 s",
+        "12 s",
+        "1 min 00 s",
+        "3 min 20 s",
+        "1 h 05 min",
+        "–",
+        "–",
+    ]
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False, min_value=1e-250, max_value=1e250))
@@ -227,8 +245,12 @@ def test_one_far_outlier_does_not_flatten_the_panel_of_log_likelihoods(record: d
 def test_a_rung_that_was_not_started_took_no_time() -> None:
     rung = {"name": "a", "family": "nsf", "depth": 16, "status": "not started", "seconds": 0.0, "seeds": []}
     record = {
-        "format": 2, "kind": "fit", "data": {"columns": ["a"]}, "rungs": [rung], "decision": {},
-    }  # fmt: skip
+        "format": 2,
+        "kind": "fit",
+        "data": {"columns": ["a"]},
+        "rungs": [rung],
+        "decision": {},
+    }
     (row,) = race_table(typed(record))
     assert (row["seconds"], row["at"], row["end"]) == ("–", "–", "not started")
 

@@ -34,8 +34,10 @@ def flow():
     made = flows.realnvp(jr.key(0), DIM, DEPTH, hidden=(8,))
     leaves, structure = jax.tree.flatten(made)
     keys = jr.split(jr.key(1), len(leaves))
-    moved = [leaf + 0.4 * jr.normal(key, leaf.shape) if leaf.dtype == np.float32 else leaf
-             for leaf, key in zip(leaves, keys, strict=True)]  # fmt: skip
+    moved = [
+        leaf + 0.4 * jr.normal(key, leaf.shape) if leaf.dtype == np.float32 else leaf
+        for leaf, key in zip(leaves, keys, strict=True)
+    ]
     return jax.tree.unflatten(structure, moved)
 
 

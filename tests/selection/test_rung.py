@@ -12,10 +12,19 @@ def result(values: list[float], best: int | None, first: float) -> FitResult:
     seen = [first, *values]
     history = [{"epoch": i + 1, "validation": v, "seconds": 1.0} for i, v in enumerate(values)]
     return FitResult(
-        flow=None, status="finished", message="", history=history, best_epoch=best,
-        best_validation=None if best is None else seen[best], epochs=len(values), steps=10 * len(values), seconds=1.5,
-        compile_seconds=0.5, rollbacks=[{"epoch": 1, "step": 0}], first={"validation": first},
-    )  # fmt: skip
+        flow=None,
+        status="finished",
+        message="",
+        history=history,
+        best_epoch=best,
+        best_validation=None if best is None else seen[best],
+        epochs=len(values),
+        steps=10 * len(values),
+        seconds=1.5,
+        compile_seconds=0.5,
+        rollbacks=[{"epoch": 1, "step": 0}],
+        first={"validation": first},
+    )
 
 
 @pytest.mark.parametrize(

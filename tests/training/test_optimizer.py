@@ -202,14 +202,14 @@ def test_decay_of_weights_is_that_of_adamw_on_the_matrices(recipe: Any):
     state = optimizer.init(params)
     for epoch in range(6):
         order = np.asarray(order_of(KEY, np.int32(epoch), np.int32(0), 64))
-        loss = lambda p, x: -jnp.mean(eqx.combine(p, static).log_prob(x))  # noqa: E731
+        loss = lambda p, x: -jnp.mean(eqx.combine(p, static).log_prob(x))
         gradient = jax.grad(loss)(params, jnp.asarray(rows[order]))
         updates, state = optimizer.update(gradient, state, params)
         params = optax.apply_updates(params, updates)
     for ours, theirs in zip(weights_of(found.flow), jax.tree.leaves(params), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
     plain = fit(start, rows, key=KEY, settings=replace(settings, weight_decay=0.0))
-    size = lambda result: sum(float(jnp.sum(w**2)) for w in weights_of(result.flow))  # noqa: E731
+    size = lambda result: sum(float(jnp.sum(w**2)) for w in weights_of(result.flow))
     assert size(found) < 0.95 * size(plain)
 
 

@@ -94,10 +94,18 @@ def run(folder: Path | None = None, *, epochs: int | None = None, **changes: Any
             stop.set()
 
     settings: dict[str, Any] = {
-        "batch_size": 64, "max_epochs": 6, "learning_rate": 0.2, "warmup_fraction": 0.0, "checkpoint_seconds": 1e-6,
-        "penalty": JacobianPenalty(1e-2, every=4), "validation": VALID, "key": KEY, "folder": folder, "stop": stop,
+        "batch_size": 64,
+        "max_epochs": 6,
+        "learning_rate": 0.2,
+        "warmup_fraction": 0.0,
+        "checkpoint_seconds": 1e-6,
+        "penalty": JacobianPenalty(1e-2, every=4),
+        "validation": VALID,
+        "key": KEY,
+        "folder": folder,
+        "stop": stop,
         "progress": listen,
-    }  # fmt: skip
+    }
     return fit(fragile(0.3), TRAIN, **settled(**(settings | changes)))
 
 
@@ -139,8 +147,12 @@ def test_a_penalty_that_is_not_finite_is_named():
     [
         (lambda: short(penalty=1e-4), r"`penalty` must be a penalty such as"),
         (
-            lambda: fit(Mixture(jnp.zeros(2), jnp.zeros((2, 2)), jnp.zeros((2, 2))), TRAIN, key=KEY,
-                        settings=short(penalty=JacobianPenalty())),
+            lambda: fit(
+                Mixture(jnp.zeros(2), jnp.zeros((2, 2)), jnp.zeros((2, 2))),
+                TRAIN,
+                key=KEY,
+                settings=short(penalty=JacobianPenalty()),
+            ),
             "needs a flow with a bijection",
         ),
         (lambda: JacobianPenalty(0.0), "`coefficient` must be a finite number above 0"),
@@ -148,7 +160,7 @@ def test_a_penalty_that_is_not_finite_is_named():
         (lambda: JacobianPenalty(step=-1.0), "`step` must be a finite number above 0"),
     ],
     ids=["number", "mixture", "coefficient", "every", "step"],
-)  # fmt: skip
+)
 def test_errors(make: Any, message: str):
     with pytest.raises(ValueError, match=message):
         make()

@@ -59,7 +59,7 @@ def stretch(function: Function, points: Tensor, tangents: Tensor) -> tuple[Tenso
     if _custom(images):
         logs = _log_norm(torch.einsum("rij,rj->ri", _dense(images, p), tangents))
         step, units = _step(p), torch.eye(p.shape[1], dtype=p.dtype)
-        log = lambda q: _log_norm(jvp(function, q, tangents))  # noqa: E731
+        log = lambda q: _log_norm(jvp(function, q, tangents))
         slopes = [(log(p.detach() + step * e) - log(p.detach() - step * e)) / (2 * step[:, 0]) for e in units]
         return logs, torch.stack(slopes, 1)
     logs = _log_norm(_push(images, p, tangents, again=True))

@@ -76,11 +76,11 @@ def advise(
 ) -> Advice:
     r"""Measure a table, or read a finished ladder, and advise on the flow: columns, settings, reasons.
 
-    Columns: constant, repeated, linearly dependent, on a lattice. Shape: local principal components, modes, the gap D between
-    groups of rows. κ ≈ max(σ_max / σ_min of the standardised rows, the median local ratio, L / w), with L the Lipschitz
-    constant that the gap asks for and w the width of the narrowest group. The only *proven* line is on L: by the Gaussian
-    isoperimetric inequality (`shoal.hardness.least_lipschitz`), for the rows examined and every flow below that constant. No
-    depth is advised: the ladder finds it.
+    Columns: constant, repeated, linearly dependent, on a lattice. Shape: local principal components, modes, the gap D
+    between groups of rows. κ ≈ max(σ_max / σ_min of the standardised rows, the median local ratio, L / w), with L the
+    Lipschitz constant that the gap asks for and w the width of the narrowest group. The only *proven* line is on L: by the
+    Gaussian isoperimetric inequality (`shoal.hardness.least_lipschitz`), for the rows examined and every flow below that
+    constant. No depth is advised: the ladder finds it.
 
     **Arguments:**
 
@@ -97,9 +97,9 @@ def advise(
     >>> import numpy as np
     >>> x = np.random.default_rng(0).normal(size=(200, 2))
     >>> advice = advise(np.column_stack([x, x[:, 0]]))
-    >>> print(advice.lines[0])
-    [measured] Column 'x2' repeats column 'x0', up to scale and shift, so the two have no joint density: leave it out (--drop x2) and compute it from 'x0' afterwards.
-    """  # noqa: E501
+    >>> str(advice.lines[0])[:64]
+    "[measured] Column 'x2' repeats column 'x0', up to scale and shif"
+    """
     if not (isinstance(max_condition, int | float) and 1 <= max_condition < math.inf):
         raise InputError(f"`max_condition` must be a finite number of at least 1; got {max_condition}.")
     if dtype not in DTYPES:
@@ -132,9 +132,14 @@ def _table(data: Any, columns: Any, context: Any, weights: Any) -> tuple[Table, 
         if not path.is_dir():
             named = [context] if isinstance(context, str) else list(context or ())
             read = read_table(
-                path, columns=columns, context=named, weights=weights, minimum_rows=1, distinct=False,
+                path,
+                columns=columns,
+                context=named,
+                weights=weights,
+                minimum_rows=1,
+                distinct=False,
                 command=f"shoal advise {path}",
-            )  # fmt: skip
+            )
             return read, None
         _no_roles(columns, context, weights)
         record = read_run(path)

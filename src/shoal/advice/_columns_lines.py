@@ -14,18 +14,22 @@ def column_lines(found: Measured) -> list[Line]:
     lines = [
         Line(
             f"Column {name!r} is constant, so it has no density: leave it out (--drop {name}).",
-            "measured", "constant columns", {"column": name},
+            "measured",
+            "constant columns",
+            {"column": name},
         )
         for name in columns.constant
-    ]  # fmt: skip
+    ]
     lines += [
         Line(
             f"Column {second!r} repeats column {first!r}, up to scale and shift, so the two have no joint density: "
             f"leave it out (--drop {second}) and compute it from {first!r} afterwards.",
-            "measured", "duplicated columns", {"column": second, "repeats": first},
+            "measured",
+            "duplicated columns",
+            {"column": second, "repeats": first},
         )
         for first, second in columns.duplicates
-    ]  # fmt: skip
+    ]
     lines += [_dependence(d, columns) for d in columns.dependences]
     lines += _lattices(columns) + _rows(columns) + _tails(found)
     return lines
@@ -35,8 +39,10 @@ def _dependence(found: Dependence, columns: Columns) -> Line:
     terms = [f"{w:+.2g} {n}" for n, w in zip(found.columns, found.weights, strict=True)]
     sum_ = " ".join(terms[:LISTED]) + (" ..." if len(terms) > LISTED else "")
     figures = {
-        "columns": list(found.columns), "weights": list(found.weights), "deviation_exact": found.deviation,
-    }  # fmt: skip
+        "columns": list(found.columns),
+        "weights": list(found.weights),
+        "deviation_exact": found.deviation,
+    }
     name = found.columns[0]
     if name in columns.dropped:
         text = (

@@ -28,23 +28,35 @@ def shape_lines(found: Measured) -> list[Line]:
             f"Near a typical row the rows vary in {local.dimension} direction{'s' * (local.dimension != 1)}, {word} "
             f"({local.neighbours} neighbours; local deviations differ by a factor of {local.condition:.3g} in the median, "
             f"{local.condition_q90:.3g} at 90 %).",
-            "measured", "dimension",
-            {"dimension_estimate": local.dimension, "columns": width, "local_condition_estimate": local.condition,
-             "local_condition_q90_estimate": local.condition_q90, "neighbours": local.neighbours},
+            "measured",
+            "dimension",
+            {
+                "dimension_estimate": local.dimension,
+                "columns": width,
+                "local_condition_estimate": local.condition,
+                "local_condition_q90_estimate": local.condition_q90,
+                "neighbours": local.neighbours,
+            },
         )
-    ]  # fmt: skip
+    ]
     if math.isfinite(local.negentropy):
         lines.append(
             Line(
                 f"A Gaussian with the same covariance (κ {local.global_condition:.3g}) misses the rows by about "
                 f"{local.negentropy:.2f} nats a row.",
-                "measured", "shape",
+                "measured",
+                "shape",
                 {"global_condition_exact": local.global_condition, "negentropy_estimate": local.negentropy},
             )
-        )  # fmt: skip
+        )
     shares = ", ".join(f"{100 * s:.0f} %" for s in modes.shares[:6]) + (", ..." if modes.count > 6 else "")
-    figures = {"modes_estimate": modes.count, "shares_estimate": list(modes.shares), "groups": modes.groups,
-               "distance_exact": modes.distance, "width_estimate": modes.width}  # fmt: skip
+    figures = {
+        "modes_estimate": modes.count,
+        "shares_estimate": list(modes.shares),
+        "groups": modes.groups,
+        "distance_exact": modes.distance,
+        "width_estimate": modes.width,
+    }
     if is_far(found):
         text = (
             f"The rows form {modes.groups} far clusters, {modes.distance:.3g} deviations apart and {modes.width:.2g} wide "
@@ -74,8 +86,13 @@ def _proven(found: Measured) -> list[Line]:
         f"{_up(modes.mass):.3g} of its mass: the points within {_down(modes.distance / 4):.3g} of a group's rows, the "
         f"groups being {_down(modes.distance):.3g} or more apart (Gaussian isoperimetry)."
     )
-    figures = {"lipschitz_lower_bound": modes.lipschitz, "groups": modes.groups, "mass": modes.mass,
-               "distance_exact": modes.distance, "variation": VARIATION}  # fmt: skip
+    figures = {
+        "lipschitz_lower_bound": modes.lipschitz,
+        "groups": modes.groups,
+        "mass": modes.mass,
+        "distance_exact": modes.distance,
+        "variation": VARIATION,
+    }
     return [Line(text, "proven", "lipschitz", figures)]
 
 

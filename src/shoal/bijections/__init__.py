@@ -3,95 +3,75 @@
 from shoal.bijections._autoregressive import Autoregressive as Autoregressive
 from shoal.bijections._autoregressive import masked_autoregressive as masked_autoregressive
 from shoal.bijections._base import AbstractBijection as AbstractBijection
-from shoal.bijections._base import AbstractComposite as AbstractComposite
-from shoal.bijections._base import AbstractDataDependent as AbstractDataDependent
-from shoal.bijections._base import Direction as Direction
+from shoal.bijections._base import AbstractComposite, AbstractDataDependent, Direction, layer_name, layers_of
 from shoal.bijections._base import initialize as initialize
-from shoal.bijections._base import layer_name as layer_name
-from shoal.bijections._base import layers_of as layers_of
-from shoal.bijections._bounded_linear import AbstractBoundedLinear as AbstractBoundedLinear
-from shoal.bijections._bounded_linear import DiagonalPlusLowRank as DiagonalPlusLowRank
-from shoal.bijections._bounded_linear import SingularValues as SingularValues
+from shoal.bijections._bounded_linear import AbstractBoundedLinear, DiagonalPlusLowRank, SingularValues
 from shoal.bijections._compose import Chain as Chain
 from shoal.bijections._compose import Inverse as Inverse
 from shoal.bijections._compose import Scan as Scan
-from shoal.bijections._compose import first_unlike as first_unlike
-from shoal.bijections._compose import rolled as rolled
-from shoal.bijections._context import StandardizedContext as StandardizedContext
+from shoal.bijections._compose import first_unlike, rolled
+from shoal.bijections._context import StandardizedContext
 from shoal.bijections._continuous import FFJORD as FFJORD
 from shoal.bijections._coupling import Coupling as Coupling
 from shoal.bijections._coupling import convolutional_coupling as convolutional_coupling
 from shoal.bijections._coupling import dense_coupling as dense_coupling
-from shoal.bijections._dense_linear import DenseLinear as DenseLinear
-from shoal.bijections._divergence import AbstractTrace as AbstractTrace
+from shoal.bijections._dense_linear import DenseLinear
+from shoal.bijections._divergence import AbstractTrace
 from shoal.bijections._divergence import ExactTrace as ExactTrace
 from shoal.bijections._divergence import HutchinsonTrace as HutchinsonTrace
 from shoal.bijections._elementwise import ActNorm as ActNorm
-from shoal.bijections._elementwise import SignFlip as SignFlip
+from shoal.bijections._elementwise import SignFlip
 from shoal.bijections._elementwise import Standardize as Standardize
 from shoal.bijections._householder import Householder as Householder
-from shoal.bijections._iterative import AbstractIterative as AbstractIterative
-from shoal.bijections._iterative import Convergence as Convergence
-from shoal.bijections._iterative import Outcome as Outcome
-from shoal.bijections._iterative import Result as Result
+from shoal.bijections._iterative import AbstractIterative, Convergence, Outcome, Result
 from shoal.bijections._iterative import convergence as convergence
-from shoal.bijections._layerwise import Layerwise as Layerwise
-from shoal.bijections._leaky import AbstractLeaky as AbstractLeaky
+from shoal.bijections._layerwise import Layerwise
+from shoal.bijections._leaky import AbstractLeaky, SmoothLeakyReLU, TrainedLeakyReLU
 from shoal.bijections._leaky import LeakySoftsign as LeakySoftsign
-from shoal.bijections._leaky import SmoothLeakyReLU as SmoothLeakyReLU
-from shoal.bijections._leaky import TrainedLeakyReLU as TrainedLeakyReLU
 from shoal.bijections._linear import LULinear as LULinear
 from shoal.bijections._linear import Permutation as Permutation
-from shoal.bijections._linear_coupling import linear_coupling as linear_coupling
-from shoal.bijections._lipschitz import LipschitzActivation as LipschitzActivation
+from shoal.bijections._linear_coupling import linear_coupling
+from shoal.bijections._lipschitz import LipschitzActivation
 from shoal.bijections._lipschitz import LipschitzMLP as LipschitzMLP
-from shoal.bijections._log_dets import AbstractLogDet as AbstractLogDet
+from shoal.bijections._log_dets import AbstractLogDet
 from shoal.bijections._log_dets import ExactLogDet as ExactLogDet
 from shoal.bijections._log_dets import PowerSeries as PowerSeries
 from shoal.bijections._log_dets import RussianRoulette as RussianRoulette
 from shoal.bijections._logit import Logit as Logit
 from shoal.bijections._noise import Noise as Noise
 from shoal.bijections._noise import reseeded as reseeded
-from shoal.bijections._ode import AbstractAdjoint as AbstractAdjoint
-from shoal.bijections._ode import AbstractSteps as AbstractSteps
-from shoal.bijections._ode import AdaptiveSteps as AdaptiveSteps
-from shoal.bijections._ode import BacksolveAdjoint as BacksolveAdjoint
-from shoal.bijections._ode import DiscreteAdjoint as DiscreteAdjoint
-from shoal.bijections._ode import FixedSteps as FixedSteps
+from shoal.bijections._ode import (
+    AbstractAdjoint,
+    AbstractSteps,
+    AdaptiveSteps,
+    BacksolveAdjoint,
+    DiscreteAdjoint,
+    FixedSteps,
+)
 from shoal.bijections._ode import Solver as Solver
-from shoal.bijections._on_part import OnPart as OnPart
-from shoal.bijections._parameters import parameters_per_layer as parameters_per_layer
+from shoal.bijections._on_part import OnPart
+from shoal.bijections._parameters import parameters_per_layer
 from shoal.bijections._partition import AbstractPartition as AbstractPartition
-from shoal.bijections._partition import ArrayPartition as ArrayPartition
+from shoal.bijections._partition import ArrayPartition, random_halves, strided
 from shoal.bijections._partition import ChannelPartition as ChannelPartition
 from shoal.bijections._partition import Partition as Partition
 from shoal.bijections._partition import alternating as alternating
 from shoal.bijections._partition import halves as halves
-from shoal.bijections._partition import random_halves as random_halves
-from shoal.bijections._partition import strided as strided
-from shoal.bijections._pixelwise import PixelWise as PixelWise
+from shoal.bijections._pixelwise import PixelWise
 from shoal.bijections._planar import Planar as Planar
 from shoal.bijections._radial import Radial as Radial
 from shoal.bijections._residual import Residual as Residual
-from shoal.bijections._spectral import AbstractSpectralBound as AbstractSpectralBound
-from shoal.bijections._spectral import ExactNorm as ExactNorm
-from shoal.bijections._spectral import GramBound as GramBound
-from shoal.bijections._spectral import HoelderBound as HoelderBound
-from shoal.bijections._spectral import held_below as held_below
+from shoal.bijections._spectral import AbstractSpectralBound, ExactNorm, GramBound, HoelderBound, held_below
 from shoal.bijections._squeeze import Squeeze as Squeeze
 from shoal.bijections._sylvester import Sylvester as Sylvester
 from shoal.bijections.conditioners import AbstractConditioner as AbstractConditioner
-from shoal.bijections.conditioners import Activation as Activation
+from shoal.bijections.conditioners import Activation, HeldConditioner, KnotConditioner, ReLUNetwork
 from shoal.bijections.conditioners import ConvolutionalConditioner as ConvolutionalConditioner
 from shoal.bijections.conditioners import DenseConditioner as DenseConditioner
-from shoal.bijections.conditioners import HeldConditioner as HeldConditioner
-from shoal.bijections.conditioners import KnotConditioner as KnotConditioner
 from shoal.bijections.conditioners import MaskedConditioner as MaskedConditioner
-from shoal.bijections.conditioners import ReLUNetwork as ReLUNetwork
-from shoal.bijections.fronts import LogTails as LogTails
+from shoal.bijections.fronts import LogTails, identity_marginals
 from shoal.bijections.fronts import Marginals as Marginals
 from shoal.bijections.fronts import Whitening as Whitening
-from shoal.bijections.fronts import identity_marginals as identity_marginals
 from shoal.bijections.fronts import marginals as marginals
 from shoal.bijections.fronts import whitening as whitening
 from shoal.bijections.transformers import AbstractScaleMap as AbstractScaleMap

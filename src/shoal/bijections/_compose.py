@@ -205,5 +205,5 @@ def _stacked(units: Sequence[AbstractBijection]) -> AbstractBijection:
 
 def rolled(tree: Any) -> Any:
     """Any pytree with every `Scan` in it rolled: for figures that are computed once, where compiling costs most."""
-    is_scan = lambda node: isinstance(node, Scan)  # noqa: E731
+    is_scan = lambda node: isinstance(node, Scan)
     return jax.tree.map(lambda node: node.rolled() if isinstance(node, Scan) else node, tree, is_leaf=is_scan)

@@ -56,6 +56,6 @@ def value_and_divergence(
     velocity: Callable[[Vector], Vector], z: Vector, probes: Float[Array, "k n"]
 ) -> tuple[Vector, Scalar]:
     """v(z) and the sum of e^T (dv/dz) e over the probes."""
-    push = lambda e: jax.jvp(velocity, (z,), (e,))  # noqa: E731
+    push = lambda e: jax.jvp(velocity, (z,), (e,))
     value, along = jax.vmap(push, out_axes=(None, 0))(probes)
     return value, jnp.sum(probes * along)

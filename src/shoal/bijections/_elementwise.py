@@ -42,7 +42,7 @@ class ActNorm(AbstractDataDependent):
     def initialized(self, x: Batch, context: ContextBatch) -> "ActNorm":
         """The layer that standardises this batch."""
         mean, deviation = moments(x)
-        where = lambda a: (a.log_scale, a.shift)  # noqa: E731
+        where = lambda a: (a.log_scale, a.shift)
         dtype = self.shift.dtype
         return eqx.tree_at(where, self, (jnp.log(deviation).astype(dtype), mean.astype(dtype)))
 
@@ -83,7 +83,7 @@ class Standardize(AbstractDataDependent):
     def initialized(self, x: Batch, context: ContextBatch) -> "Standardize":
         """The layer that standardises this batch."""
         mean, deviation = moments(x)
-        where = lambda a: (a.mean, a.scale)  # noqa: E731
+        where = lambda a: (a.mean, a.scale)
         return eqx.tree_at(where, self, (mean.astype(self.mean.dtype), deviation.astype(self.scale.dtype)))
 
 

@@ -100,7 +100,7 @@ def _primitive(name: str, function: str, batched: Callable[..., Any]) -> Primiti
     """A primitive whose parameter `function` is what it does."""
     made = Primitive(name)
     made.multiple_results = True
-    run = lambda *arrays, **params: params[function](*arrays)  # noqa: E731
+    run = lambda *arrays, **params: params[function](*arrays)
     made.def_impl(lambda *arrays, **params: jax.jit(params[function])(*arrays))
     made.def_abstract_eval(lambda *_, out, **__: list(out))
     mlir.register_lowering(made, mlir.lower_fun(run, multiple_results=True))

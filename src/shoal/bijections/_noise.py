@@ -33,7 +33,7 @@ class Noise(eqx.Module):
 
 def reseeded(tree: Any, key: Key) -> Any:
     """Any pytree with every `Noise` in it drawn anew from `key`, each differently; without one, the tree as it is."""
-    is_noise = lambda node: isinstance(node, Noise)  # noqa: E731
+    is_noise = lambda node: isinstance(node, Noise)
     nodes, structure = jax.tree.flatten(tree, is_leaf=is_noise)
     fresh = [_drawn(n, jr.fold_in(key, i)) if is_noise(n) else n for i, n in enumerate(nodes)]
     return jax.tree.unflatten(structure, fresh)

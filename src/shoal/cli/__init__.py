@@ -1,4 +1,3 @@
 """The command `shoal` and its sub-commands. Nothing heavy loads before the input was checked."""
 
-from ._main import app as app
-from ._main import main as main
+from ._main import app, main

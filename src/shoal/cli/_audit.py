@@ -75,8 +75,11 @@ def audit(
     with exit_codes():
         check_count(points, "--points")
         check_count(seed, "--seed", 0)
-        for value, option in ((attack, "--attack"), (max_condition, "--max-condition"),
-                              (max_round_trip, "--max-round-trip")):  # fmt: skip
+        for value, option in (
+            (attack, "--attack"),
+            (max_condition, "--max-condition"),
+            (max_round_trip, "--max-round-trip"),
+        ):
             if value is not None:
                 check_above(value, option, 0.0)
         _check_outputs(output, parquet, data, overwrite=overwrite)

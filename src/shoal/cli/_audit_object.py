@@ -33,8 +33,10 @@ def object_points(data: Path, context: str | None, points: int, seed: int) -> tu
     )
     rows = chosen_rows(table.rows, points, seed)
     about = {
-        "source": str(data), "columns": list(table.names), "row_numbers": table.row_numbers()[rows].tolist()
-    }  # fmt: skip
+        "source": str(data),
+        "columns": list(table.names),
+        "row_numbers": table.row_numbers()[rows].tolist(),
+    }
     return table.values[rows], None if table.context is None else table.context[rows], about
 
 

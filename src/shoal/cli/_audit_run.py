@@ -47,8 +47,10 @@ def run_points(
         rows = chosen_rows(table.rows, points, seed)
         context = None if table.context is None else table.context[rows]
         about = {
-            "source": str(data), "columns": list(table.names), "row_numbers": table.row_numbers()[rows].tolist()
-        }  # fmt: skip
+            "source": str(data),
+            "columns": list(table.names),
+            "row_numbers": table.row_numbers()[rows].tolist(),
+        }
         yield flow, *_extended(flow, table.values[rows], context, about)
 
 

@@ -13,10 +13,16 @@ from ._console import sized, spinner
 
 MOST = 24  # layers that the terminal lists; the report and --parquet have all
 COLUMNS = {
-    "condition_median": "κ median", "condition_q99": "κ 99 %", "condition_max": "κ max", "lipschitz": "Lip, at least",
-    "inverse_lipschitz": "inverse", "log_det": "log-det", "amplification_forward": "to data",
-    "amplification_reverse": "to latent", "round_trip": "trip f32",
-}  # fmt: skip
+    "condition_median": "κ median",
+    "condition_q99": "κ 99 %",
+    "condition_max": "κ max",
+    "lipschitz": "Lip, at least",
+    "inverse_lipschitz": "inverse",
+    "log_det": "log-det",
+    "amplification_forward": "to data",
+    "amplification_reverse": "to latent",
+    "round_trip": "trip f32",
+}
 
 
 def print_audit(record: AuditRecord, console: Console | None = None) -> None:

@@ -10,9 +10,13 @@ from ..records.figures import SIGNS, Figure, kind_words
 from ._console import sized
 
 HEADS = {
-    "cells": "κ on cells", "least": "ramps, least", "median": "median", "largest": "largest", "mass": "mass of ramps",
+    "cells": "κ on cells",
+    "least": "ramps, least",
+    "median": "median",
+    "largest": "largest",
+    "mass": "mass of ramps",
     "at99": "κ 99 %",
-}  # fmt: skip
+}
 
 
 def print_construction(record: ConstructionRecord, console: Console | None = None) -> None:

@@ -3,38 +3,26 @@
 from shoal.conditioning._attack import attack as attack
 from shoal.conditioning._audit import audit as audit
 from shoal.conditioning._dense import condition_numbers as condition_numbers
-from shoal.conditioning._dense import inverse_singular_values as inverse_singular_values
-from shoal.conditioning._dense import order_statistics as order_statistics
-from shoal.conditioning._dense import singular_values as singular_values
-from shoal.conditioning._dense import summarize as summarize
-from shoal.conditioning._first_nonfinite import first_nonfinite as first_nonfinite
-from shoal.conditioning._jax_map import JaxMap as JaxMap
+from shoal.conditioning._dense import inverse_singular_values, order_statistics, singular_values, summarize
+from shoal.conditioning._first_nonfinite import first_nonfinite
+from shoal.conditioning._jax_map import JaxMap
 from shoal.conditioning._jax_map import from_bijection as from_bijection
 from shoal.conditioning._jax_map import from_callables as from_callables
-from shoal.conditioning._krylov import Extremes as Extremes
+from shoal.conditioning._krylov import Extremes
 from shoal.conditioning._krylov import extremes as extremes
-from shoal.conditioning._lipschitz import LayerBound as LayerBound
-from shoal.conditioning._lipschitz import composed as composed
+from shoal.conditioning._lipschitz import LayerBound, composed
 from shoal.conditioning._lipschitz import lipschitz_bounds as lipschitz_bounds
 from shoal.conditioning._map import AbstractMap as AbstractMap
-from shoal.conditioning._map import AbstractParametric as AbstractParametric
-from shoal.conditioning._map import MapView as MapView
-from shoal.conditioning._map import Quantity as Quantity
-from shoal.conditioning._precision import Precision as Precision
-from shoal.conditioning._precision import cast as cast
-from shoal.conditioning._precision import compute as compute
-from shoal.conditioning._precision import resolved as resolved
-from shoal.conditioning._precision import unit_roundoff as unit_roundoff
-from shoal.conditioning._profile import Profile as Profile
-from shoal.conditioning._profile import layer_kinds as layer_kinds
+from shoal.conditioning._map import AbstractParametric, MapView, Quantity
+from shoal.conditioning._precision import Precision, cast, compute, resolved, unit_roundoff
+from shoal.conditioning._profile import Profile, layer_kinds, profile_points
 from shoal.conditioning._profile import profile as profile
-from shoal.conditioning._profile import profile_points as profile_points
-from shoal.conditioning._reach import doubled as doubled
+from shoal.conditioning._reach import doubled
 from shoal.conditioning._reach import growth as growth
 from shoal.conditioning._result import Audit as Audit
 from shoal.conditioning._roundtrip import round_trip as round_trip
-from shoal.conditioning._roundtrip import summarize_round_trip as summarize_round_trip
-from shoal.conditioning._spectrum import LogDets as LogDets
+from shoal.conditioning._roundtrip import summarize_round_trip
+from shoal.conditioning._spectrum import LogDets
 from shoal.conditioning._spectrum import Spectrum as Spectrum
 from shoal.conditioning._spectrum import spectrum as spectrum
-from shoal.conditioning._units import unit_scale as unit_scale
+from shoal.conditioning._units import unit_scale

@@ -66,9 +66,16 @@ def attack(
     best_stretch = np.where(np.isfinite(best_stretch), best_stretch, found)
     i = int(np.argmax(_rank(best_error)))
     return Attack(
-        start[i].tolist(), best[i].tolist(), float(radius), float(first_error[i]), float(best_error[i]),
-        float(np.exp(found[i])), float(np.exp(best_stretch[i])), way, precision,
-    )  # fmt: skip
+        start[i].tolist(),
+        best[i].tolist(),
+        float(radius),
+        float(first_error[i]),
+        float(best_error[i]),
+        float(np.exp(found[i])),
+        float(np.exp(best_stretch[i])),
+        way,
+        precision,
+    )
 
 
 def _rank(errors: FloatArray) -> FloatArray:

@@ -123,10 +123,22 @@ def audit(
         "latent": float(np.max(walked.trip_latent, initial=0.0)),
     }
     return Audit(
-        name=whole.name, x=points, z=z, scale=units, spectrum=found, layers=rows_of_layers,
-        start=None if before is None else before.rows, round_trips=trips, nonfinite=bad, diagnosis=diagnosis,
-        attack=broken, predicted=predicted, limits=(max_condition, max_round_trip), seed=seed, reach=runaway,
-    )  # fmt: skip
+        name=whole.name,
+        x=points,
+        z=z,
+        scale=units,
+        spectrum=found,
+        layers=rows_of_layers,
+        start=None if before is None else before.rows,
+        round_trips=trips,
+        nonfinite=bad,
+        diagnosis=diagnosis,
+        attack=broken,
+        predicted=predicted,
+        limits=(max_condition, max_round_trip),
+        seed=seed,
+        reach=runaway,
+    )
 
 
 @dataclass(frozen=True)

@@ -57,10 +57,12 @@ def diagnose(
         reasons.append(f"{runaway.points} put {DOUBLED:g} times as far out {grown}")
     if not reasons and rank[0] < size:
         return Diagnosis(
-            False, None, "data",
+            False,
+            None,
+            "data",
             f"The data vary in {rank[0]} of {size} directions: the likelihood has no bound, and training will drive κ (99 % "
             f"{kappa:.3g} so far) up until digits run out. No layer is at fault.",
-        )  # fmt: skip
+        )
     if not reasons:
         return Diagnosis(
             True, None, "none", f"Healthy: 99 % κ {kappa:.3g}, float32 round trip within {trip:.3g}."
@@ -72,34 +74,44 @@ def diagnose(
     wrong = not exact_trip <= max(max_round_trip, DISAGREE * exact_predicted)
     if nonfinite is None and wrong and kappa <= max_condition:
         return Diagnosis(
-            False, _worst_trip(rows), "inverse",
+            False,
+            _worst_trip(rows),
+            "inverse",
             f"{why}. Even float64 loses {exact_trip:.3g} although κ is {kappa:.3g}: forward and inverse disagree.",
-        )  # fmt: skip
+        )
     if rank[0] < size:
         return Diagnosis(
-            False, worst, "data",
+            False,
+            worst,
+            "data",
             f"{why}. The data vary in {rank[0]} of {size} directions: any flow onto them must be near singular; "
             f"layer {worst} ({row.name}) squeezes most.",
-        )  # fmt: skip
+        )
     if runaway is not None and typical <= max_condition:
         return Diagnosis(
-            False, None, "runaway",
+            False,
+            None,
+            "runaway",
             f"{why}. No single layer: κ at the median row is {typical:.3g}; points that are far out are driven further out "
             f"through {len(rows)} layers.",
-        )  # fmt: skip
+        )
     share = own[worst] / total if total > 0 else 1.0
     steep = int((own > 0.5 * own[worst]).sum())
     if steep >= 3 and share < 0.5:
         return Diagnosis(
-            False, _or(nonfinite, worst), "product",
+            False,
+            _or(nonfinite, worst),
+            "product",
             f"{why}. No single layer: {steep} layers of mild κ (largest {row.condition_worst:.3g}, layer {worst}) multiply.",
-        )  # fmt: skip
+        )
     if nonfinite is not None and nonfinite.layer != worst and own[worst] < 4:
         return Diagnosis(False, nonfinite.layer, "non-finite", f"{why}.")
     return Diagnosis(
-        False, worst, "layer",
+        False,
+        worst,
+        "layer",
         f"{why}. Layer {worst} ({row.name}) has κ {row.condition_worst:.3g} by itself, {100 * share:.0f} % of log κ.",
-    )  # fmt: skip
+    )
 
 
 def _orders(kappa: float) -> float:

@@ -45,7 +45,7 @@ def _step(function: Callable, shape: tuple[int, ...], h, cotangents, context):
 
     def mean_loss(arrays, h):
         run = eqx.combine(arrays, static)
-        one = lambda v, c: run(v.reshape(shape), c)  # noqa: E731
+        one = lambda v, c: run(v.reshape(shape), c)
         z, log_det = jax.vmap(one, in_axes=(0, None if context is None else 0))(h, context)
         return jnp.mean(jnp.sum(z.reshape(h.shape) * cotangents, axis=1) - log_det)
 

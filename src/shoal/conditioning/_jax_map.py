@@ -133,7 +133,7 @@ def _indexed(bijection: AbstractBijection) -> AbstractBijection:
     """The same map with the index sets of a coupling as data: couplings that differ in these alone share their programs."""
     if not isinstance(bijection, Coupling):
         return bijection
-    split = lambda part: isinstance(part, Partition)  # noqa: E731
+    split = lambda part: isinstance(part, Partition)
     return jax.tree.map(lambda part: ArrayPartition(part) if split(part) else part, bijection, is_leaf=split)
 
 

@@ -181,7 +181,7 @@ def _(layer: OnPart, box: Box | None, context: FloatArray | None, turned: bool) 
         low, high = box.low.copy(), box.high.copy()
         low[moved], high[moved] = inner.box
         image = Box(low, high)
-    with_rest = lambda bound: None if bound is None else max(bound, 1.0) if len(kept) else bound  # noqa: E731
+    with_rest = lambda bound: None if bound is None else max(bound, 1.0) if len(kept) else bound
     return Piece(with_rest(inner.stretch), with_rest(inner.shrink), image)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 import shoal.conditioning._bump_bounds
 import shoal.conditioning._coupling_bounds
-import shoal.conditioning._front_bounds  # noqa: F401
+import shoal.conditioning._front_bounds  # noqa: F401 - these three register their bounds
 from shoal._scalars import FloatArray
 from shoal.bijections import AbstractBijection, layer_name, layers_of
 from shoal.conditioning._intervals import Box

@@ -21,8 +21,8 @@ def cast(tree: Any, precision: Precision) -> Any:
     Call it where that precision is on (`compute` does): JAX stores no float64 array while its switch is off.
     """
     dtype = jnp.dtype(precision)
-    floating = lambda a: isinstance(a, jax.Array | np.ndarray) and jnp.issubdtype(a.dtype, jnp.floating)  # noqa: E731
-    stays = lambda a: not floating(a) or (isinstance(a, jax.Array) and a.dtype == dtype)  # noqa: E731
+    floating = lambda a: isinstance(a, jax.Array | np.ndarray) and jnp.issubdtype(a.dtype, jnp.floating)
+    stays = lambda a: not floating(a) or (isinstance(a, jax.Array) and a.dtype == dtype)
     return jax.tree.map(lambda a: a if stays(a) else jnp.asarray(np.asarray(a).astype(dtype)), tree)
 
 

@@ -131,10 +131,17 @@ def layer_kinds(dense: bool) -> dict[str, Kind]:
     """Figure of a layer -> its kind."""
     of_way: Kind = "exact" if dense else "estimate"
     return {
-        "lipschitz": "lower_bound", "inverse_lipschitz": "lower_bound", "lipschitz_bound": "upper_bound",
-        "inverse_lipschitz_bound": "upper_bound", "curvature": "lower_bound", "gradient": "exact",
-        "round_trip": "exact", "predicted": "estimate", "amplification_forward": of_way, "amplification_reverse": of_way,
-    }  # fmt: skip
+        "lipschitz": "lower_bound",
+        "inverse_lipschitz": "lower_bound",
+        "lipschitz_bound": "upper_bound",
+        "inverse_lipschitz_bound": "upper_bound",
+        "curvature": "lower_bound",
+        "gradient": "exact",
+        "round_trip": "exact",
+        "predicted": "estimate",
+        "amplification_forward": of_way,
+        "amplification_reverse": of_way,
+    }
 
 
 def _walk(

@@ -183,8 +183,14 @@ def _layer_lines(audit: Audit) -> list[str]:
     lines = [f"{'':>3} {'layer':<24} " + " ".join(f"{n:>9}" for n in names)]
     for r in audit.layers:
         figures = (
-            r.condition_median, r.condition_q99, r.condition_max, r.lipschitz, r.inverse_lipschitz, r.log_det, r.round_trip,
-        )  # fmt: skip
+            r.condition_median,
+            r.condition_q99,
+            r.condition_max,
+            r.lipschitz,
+            r.inverse_lipschitz,
+            r.log_det,
+            r.round_trip,
+        )
         mark = "  <- worst" if r.index == audit.worst_layer else ""
         lines.append(f"{r.index:>3} {r.name[:24]:<24} " + " ".join(f"{v:>9.3g}" for v in figures) + mark)
     return lines

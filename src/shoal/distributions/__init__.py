@@ -1,25 +1,19 @@
 """Distributions on R^n: normals, mixtures, flows."""
 
 from shoal.distributions._base import AbstractDistribution as AbstractDistribution
-from shoal.distributions._dequantized import AbstractDequantization as AbstractDequantization
+from shoal.distributions._dequantized import AbstractDequantization, bits_per_dimension
 from shoal.distributions._dequantized import Dequantized as Dequantized
 from shoal.distributions._dequantized import UniformDequantization as UniformDequantization
 from shoal.distributions._dequantized import VariationalDequantization as VariationalDequantization
-from shoal.distributions._dequantized import bits_per_dimension as bits_per_dimension
-from shoal.distributions._em import Components as Components
-from shoal.distributions._em import choose_gaussian_mixture as choose_gaussian_mixture
-from shoal.distributions._em import fit_gaussian_mixture as fit_gaussian_mixture
+from shoal.distributions._em import Components, choose_gaussian_mixture, fit_gaussian_mixture
 from shoal.distributions._flow import Flow as Flow
 from shoal.distributions._gaussian_mixture import GaussianMixture as GaussianMixture
 from shoal.distributions._mixture import Mixture as Mixture
-from shoal.distributions._normal import DiagonalNormal as DiagonalNormal
+from shoal.distributions._normal import DiagonalNormal
 from shoal.distributions._normal import StandardNormal as StandardNormal
-from shoal.distributions._padded import Estimate as Estimate
+from shoal.distributions._padded import Estimate, padded_rows
 from shoal.distributions._padded import Padded as Padded
-from shoal.distributions._padded import padded_rows as padded_rows
-from shoal.distributions._paddings import AbstractPadding as AbstractPadding
-from shoal.distributions._paddings import GaussianClampedPadding as GaussianClampedPadding
+from shoal.distributions._paddings import AbstractPadding, GaussianClampedPadding, ZeroDequantizedPadding
 from shoal.distributions._paddings import GaussianPadding as GaussianPadding
-from shoal.distributions._paddings import ZeroDequantizedPadding as ZeroDequantizedPadding
 from shoal.distributions._paddings import ZeroPadding as ZeroPadding
-from shoal.distributions._wasserstein import wasserstein as wasserstein
+from shoal.distributions._wasserstein import wasserstein

@@ -71,7 +71,7 @@ class GaussianMixture(AbstractDistribution):
         which = jr.categorical(pick, self.logits, shape=(rows,))
         factors = self._factors()
         eye = jnp.eye(n, dtype=self.means.dtype)
-        solve = lambda p: jax.scipy.linalg.solve_triangular(p, eye, lower=False, trans=1)  # noqa: E731
+        solve = lambda p: jax.scipy.linalg.solve_triangular(p, eye, lower=False, trans=1)
         spread = jax.vmap(solve)(factors)
         z = jr.normal(draw, (rows, n), self.means.dtype)
         x = self.means[which] + jnp.sum(spread[which] * z[:, None, :], axis=2)

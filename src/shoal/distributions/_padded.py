@@ -162,6 +162,6 @@ def importance_weighted(
 @eqx.filter_jit
 def _weights(padded: Padded, keys: Array, x: Array, context: Array | None) -> Array:
     """log p(x, e) - log q(e), (draws, rows); the draws one after the other."""
-    one = lambda k, x, c: padded._weight(k, x, c)  # noqa: E731
+    one = lambda k, x, c: padded._weight(k, x, c)
     rows = jax.vmap(one, in_axes=(0, 0, None if context is None else 0))
     return jax.lax.map(lambda key: rows(jr.split(key, x.shape[0]), x, context), keys)

@@ -1,21 +1,17 @@
 """Ready flows, and flows on disk."""
 
 from shoal.flows._catalogue import ARCHITECTURES as ARCHITECTURES
-from shoal.flows._catalogue import Architecture as Architecture
+from shoal.flows._catalogue import Architecture
 from shoal.flows._continuous import anf as anf
 from shoal.flows._continuous import anode as anode
 from shoal.flows._continuous import ffjord as ffjord
-from shoal.flows._continuous import padded as padded
-from shoal.flows._family import FAMILIES as FAMILIES
+from shoal.flows._continuous import padded
+from shoal.flows._family import FAMILIES, family
 from shoal.flows._family import Family as Family
-from shoal.flows._family import family as family
 from shoal.flows._files import load as load
 from shoal.flows._files import save as save
-from shoal.flows._fronts import FRONTS as FRONTS
-from shoal.flows._fronts import Front as Front
+from shoal.flows._fronts import FRONTS, Front, Sample, checked
 from shoal.flows._fronts import Fronts as Fronts
-from shoal.flows._fronts import Sample as Sample
-from shoal.flows._fronts import checked as checked
 from shoal.flows._glow import glow as glow
 from shoal.flows._layerwise import layerwise as layerwise
 from shoal.flows._linear import fold_linear as fold_linear

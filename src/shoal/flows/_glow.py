@@ -127,7 +127,7 @@ def _lu(rotation: np.ndarray, key: Key) -> AbstractBijection:
     """W = P L U, P fixed, columns of the rotation turned so that U has a positive diagonal."""
     p, lower, upper = (np.asarray(m) for m in scipy.linalg.lu(rotation))  # pyright: ignore[reportAssignmentType]
     upper = upper * np.sign(np.diagonal(upper))
-    where = lambda m: (m.lower, m.upper, m.log_diagonal)  # noqa: E731
+    where = lambda m: (m.lower, m.upper, m.log_diagonal)
     made = LULinear(len(rotation), key=key)
     values = (lower, upper, np.log(np.diagonal(upper)))
     made = eqx.tree_at(where, made, tuple(jnp.asarray(v, made.bias.dtype) for v in values))

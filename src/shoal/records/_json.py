@@ -16,11 +16,32 @@ from .._errors import InputError
 # Everything under one of these keys is text (or a list of texts) and is never turned into a float.
 TEXT_KEYS = frozenset(
     {
-        "activation", "column", "columns", "command", "context", "context_columns", "created", "device", "drop",
-        "dtype", "families", "family", "kind", "layer", "message", "name", "names", "partition", "sentence",
-        "source", "status", "versions", "weights", "weights_column",
+        "activation",
+        "column",
+        "columns",
+        "command",
+        "context",
+        "context_columns",
+        "created",
+        "device",
+        "drop",
+        "dtype",
+        "families",
+        "family",
+        "kind",
+        "layer",
+        "message",
+        "name",
+        "names",
+        "partition",
+        "sentence",
+        "source",
+        "status",
+        "versions",
+        "weights",
+        "weights_column",
     }
-)  # fmt: skip
+)
 
 _NON_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 

@@ -23,7 +23,7 @@ class BoundedScale(AbstractRemedy):
     digits that these layers' growth may take away: 1 a layer, at most 7, the digits of float32.
     """
 
-    scale: AbstractScaleMap = SoftBoundedScale(1.0)  # noqa: RUF009 - a value without state
+    scale: AbstractScaleMap = SoftBoundedScale(1.0)
     name: str = "bounded scale"
 
     def why(self, evidence: Evidence) -> str | None:

@@ -15,7 +15,7 @@ class LipschitzPenalty(AbstractRemedy):
     Expected: a quarter of kappa's digits above the audit's limit, whatever the layers: it trades, it does not bound.
     """
 
-    penalty: JacobianPenalty = JacobianPenalty()  # noqa: RUF009 - a value
+    penalty: JacobianPenalty = JacobianPenalty()
     name: str = "Lipschitz penalty"
 
     def why(self, evidence: Evidence) -> str | None:

@@ -10,8 +10,16 @@ from shoal.remedies._base import Proposal
 from shoal.remedies._figures import Figures
 
 Verdict: TypeAlias = Literal[
-    "lower", "higher", "no effect", "made finite", "made non-finite", "still non-finite", "not measured", "finishes", "fails"
-]  # fmt: skip
+    "lower",
+    "higher",
+    "no effect",
+    "made finite",
+    "made non-finite",
+    "still non-finite",
+    "not measured",
+    "finishes",
+    "fails",
+]
 QUANTITIES = ("condition", "round_trip", "log_likelihood")
 
 

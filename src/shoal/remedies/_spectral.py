@@ -29,7 +29,7 @@ class SpectralNormalization(AbstractRemedy):
     """
 
     limit: float = 1.0
-    norm: AbstractSpectralBound = GramBound()  # noqa: RUF009 - a value without state
+    norm: AbstractSpectralBound = GramBound()
     name: str = "spectral norm"
 
     def why(self, evidence: Evidence) -> str | None:

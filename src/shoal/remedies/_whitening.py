@@ -66,7 +66,7 @@ def _lower_linear(size: int, mean: FloatArray, lower: FloatArray) -> AbstractBij
     scale, shift, whole = np.ones(size), np.zeros(size), np.eye(size)
     scale[:n], shift[:n], whole[:n, :n] = np.diagonal(lower), mean, lower / np.diagonal(lower)
     values = (np.tril(whole, -1), np.log(scale), shift)
-    where = lambda b: (b.lower, b.log_diagonal, b.bias)  # noqa: E731
+    where = lambda b: (b.lower, b.log_diagonal, b.bias)
     blank = LULinear(size, key=jr.key(0))
     return eqx.tree_at(where, blank, tuple(jnp.asarray(v, blank.bias.dtype) for v in values))
 

@@ -14,17 +14,22 @@ from ._charts_trips import trip_rows
 from ._numbers import MISSING, finite, setting, short, whole
 
 FIGURES = {
-    "singular_values": "singular values", "sigma_max": "largest singular value σmax",
-    "sigma_min": "smallest singular value σmin", "condition_numbers": "condition number κ",
-    "residual": "residual of the matrix-free ends", "lipschitz": "Lipschitz constant of a layer, at least",
+    "singular_values": "singular values",
+    "sigma_max": "largest singular value σmax",
+    "sigma_min": "smallest singular value σmin",
+    "condition_numbers": "condition number κ",
+    "residual": "residual of the matrix-free ends",
+    "lipschitz": "Lipschitz constant of a layer, at least",
     "inverse_lipschitz": "Lipschitz constant of a layer's inverse, at least",
     "lipschitz_bound": "Lipschitz constant of a layer, at most",
     "inverse_lipschitz_bound": "Lipschitz constant of a layer's inverse, at most",
-    "curvature": "norm of a layer's second derivative", "gradient": "gradient of the loss at these points",
-    "round_trip": "round trips, observed", "predicted": "round trips, predicted",
+    "curvature": "norm of a layer's second derivative",
+    "gradient": "gradient of the loss at these points",
+    "round_trip": "round trips, observed",
+    "predicted": "round trips, predicted",
     "amplification_forward": "round-off on its way to the data",
     "amplification_reverse": "round-off on its way to the latent",
-}  # fmt: skip
+}
 WORST = 20
 COORDINATES = 6
 
@@ -42,18 +47,38 @@ def tiles(record: AuditRecord) -> list[dict[str, str]]:
     gap = record.log_det_gap
     beyond = f"; not resolved at {whole(condition.unresolved)} points" if condition.unresolved else ""
     return [
-        _tile("Condition number κ, 99 % of points", _kappa(condition.q99), kind_of(record, "condition_numbers"),
-              f"median {_kappa(condition.median)}, largest {_kappa(condition.max)}{beyond}; "
-              f"healthy up to {setting(limits.max_condition)}"),
-        _tile("Largest stretch σmax", short(bands.max[0]) if bands.max else MISSING, kind_of(record, "sigma_max"),
-              "over all points, latent → data in deviations"),
-        _tile("Smallest stretch σmin", short(bands.min[-1]) if bands.min else MISSING, kind_of(record, "sigma_min"),
-              "over all points"),
-        _tile("Float32 round trip of the data", _trip(single), kind_of(record, "round_trip"),
-              f"predicted {short(single and single.predicted, 2)}; healthy up to {setting(limits.max_round_trip)}"),
-        _tile("log|det|, gap between ways", _or_not_finite(gap, "not finite"), "exact" if gap is not None else "",
-              "the flow's own, of the matrix, sum of log σ" if gap is not None else "not measured: matrix-free"),
-    ]  # fmt: skip
+        _tile(
+            "Condition number κ, 99 % of points",
+            _kappa(condition.q99),
+            kind_of(record, "condition_numbers"),
+            f"median {_kappa(condition.median)}, largest {_kappa(condition.max)}{beyond}; "
+            f"healthy up to {setting(limits.max_condition)}",
+        ),
+        _tile(
+            "Largest stretch σmax",
+            short(bands.max[0]) if bands.max else MISSING,
+            kind_of(record, "sigma_max"),
+            "over all points, latent → data in deviations",
+        ),
+        _tile(
+            "Smallest stretch σmin",
+            short(bands.min[-1]) if bands.min else MISSING,
+            kind_of(record, "sigma_min"),
+            "over all points",
+        ),
+        _tile(
+            "Float32 round trip of the data",
+            _trip(single),
+            kind_of(record, "round_trip"),
+            f"predicted {short(single and single.predicted, 2)}; healthy up to {setting(limits.max_round_trip)}",
+        ),
+        _tile(
+            "log|det|, gap between ways",
+            _or_not_finite(gap, "not finite"),
+            "exact" if gap is not None else "",
+            "the flow's own, of the matrix, sum of log σ" if gap is not None else "not measured: matrix-free",
+        ),
+    ]
 
 
 def _tile(title: str, value: str, kind: str, note: str) -> dict[str, str]:
@@ -97,12 +122,17 @@ def trip_table(record: AuditRecord) -> list[dict[str, str]]:
     """Every round trip, as the chart has it and with what the chart can not show."""
     return [
         {
-            "set": row["set"], "way": row["way"], "dtype": row["dtype"], "median": short(row["median"], 2),
-            "max": short(row["max"], 2), "predicted": short(row["predicted"], 2), "layers": short(row["layers"], 2),
+            "set": row["set"],
+            "way": row["way"],
+            "dtype": row["dtype"],
+            "median": short(row["median"], 2),
+            "max": short(row["max"], 2),
+            "predicted": short(row["predicted"], 2),
+            "layers": short(row["layers"], 2),
             "word": row["failed"] or row["word"],
         }
         for row in trip_rows(record)
-    ]  # fmt: skip
+    ]
 
 
 def worst_points(record: AuditRecord) -> dict[str, Any] | None:
@@ -121,11 +151,13 @@ def worst_points(record: AuditRecord) -> dict[str, Any] | None:
         columns = range(len(names)) if len(names) <= COORDINATES else np.argsort(-far[i])[:COORDINATES]
         table.append(
             {
-                "row": whole(shown.rows[i]), "condition": _kappa(kappa[i]),
-                "max": short(shown.sigma_max[i]), "min": short(shown.sigma_min[i]),
+                "row": whole(shown.rows[i]),
+                "condition": _kappa(kappa[i]),
+                "max": short(shown.sigma_max[i]),
+                "min": short(shown.sigma_min[i]),
                 "at": ", ".join(f"{names[j]} = {short(x[i][j], 4)}" for j in columns),
             }
-        )  # fmt: skip
+        )
     return {"rows": table, "all": len(names) <= COORDINATES}
 
 
@@ -141,22 +173,27 @@ def attack_words(record: AuditRecord) -> dict[str, Any] | None:
     return {
         "lead": f"Gradient search within a radius of {setting(found.radius)} of the worst points for the input that "
         f"{way} in {found.precision} loses most.",
-        "start_error": _or_not_finite(found.start_error, lost), "error": _or_not_finite(found.error, lost),
-        "start_stretch": short(found.start_stretch), "stretch": short(found.stretch),
+        "start_error": _or_not_finite(found.start_error, lost),
+        "error": _or_not_finite(found.error, lost),
+        "start_stretch": short(found.start_stretch),
+        "stretch": short(found.stretch),
         "moved": [{"name": n, "start": short(a, 5), "point": short(b, 5)} for n, a, b in moved[:COORDINATES]],
         "more": max(len(moved) - COORDINATES, 0),
-    }  # fmt: skip
+    }
 
 
 def traces(record: AuditRecord) -> list[dict[str, str]]:
     """The first non-finite layer for each set and precision that met one."""
     return [
         {
-            "layer": f"{whole(t.layer)} {t.name}", "way": t.direction, "dtype": t.precision, "set": t.points,
+            "layer": f"{whole(t.layer)} {t.name}",
+            "way": t.direction,
+            "dtype": t.precision,
+            "set": t.points,
             "rows": whole(t.rows),
         }
         for t in record.nonfinite
-    ]  # fmt: skip
+    ]
 
 
 def kinds_table(record: AuditRecord) -> list[tuple[str, str]]:

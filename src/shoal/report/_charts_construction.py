@@ -17,9 +17,12 @@ COLOURS = ["#2b3f8c", "#3f86c6", "#6fc0a5", "#d9b13b", "#d1622b", "#8c1d40"]
 DOTTED = 400  # knots up to which they have dots
 LATENT = [-4.2, 4.2]
 PARTS = {
-    "quantization": ("quantization", "#86b4d5"), "push": ("push", "#4a7fb5"), "scales": ("scales", "#6f5aa8"),
-    "ramps": ("ramps and tails", "#b0306a"), "borders": ("borders", "#6d0b22"),
-}  # fmt: skip
+    "quantization": ("quantization", "#86b4d5"),
+    "push": ("push", "#4a7fb5"),
+    "scales": ("scales", "#6f5aa8"),
+    "ramps": ("ramps and tails", "#b0306a"),
+    "borders": ("borders", "#6d0b22"),
+}
 
 
 def point_charts(pictures: Pictures) -> dict[str, alt.LayerChart]:

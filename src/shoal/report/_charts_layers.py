@@ -15,14 +15,22 @@ from ._theme import ALARM, INK
 
 # Field of a layer's row -> heading of its column; "/" breaks the line.
 QUANTITIES = {
-    "condition_median": "κ/median", "condition_q99": "κ/99 %", "condition_max": "κ/largest",
-    "condition_worst": "κ at the/worst points", "lipschitz": "Lipschitz/at least",
-    "lipschitz_bound": "Lipschitz/at most", "inverse_lipschitz": "Lipschitz of/inverse/at least",
-    "inverse_lipschitz_bound": "Lipschitz of/inverse/at most", "log_det": "log-det/mean",
-    "log_det_share": "log-det/share", "amplification_forward": "round-off/to the data",
-    "amplification_reverse": "round-off/to the latent", "round_trip": "own trip/in float32",
-    "gradient": "gradient/of the loss", "curvature": "curvature/at least",
-}  # fmt: skip
+    "condition_median": "κ/median",
+    "condition_q99": "κ/99 %",
+    "condition_max": "κ/largest",
+    "condition_worst": "κ at the/worst points",
+    "lipschitz": "Lipschitz/at least",
+    "lipschitz_bound": "Lipschitz/at most",
+    "inverse_lipschitz": "Lipschitz of/inverse/at least",
+    "inverse_lipschitz_bound": "Lipschitz of/inverse/at most",
+    "log_det": "log-det/mean",
+    "log_det_share": "log-det/share",
+    "amplification_forward": "round-off/to the data",
+    "amplification_reverse": "round-off/to the latent",
+    "round_trip": "own trip/in float32",
+    "gradient": "gradient/of the loss",
+    "curvature": "curvature/at least",
+}
 WITH_TEXT = 40  # layers up to which every cell has its figure
 TALLEST = 900
 _RANGE = ["#f4f7fa", "#c7dbea", "#86b4d5", "#6f5aa8", "#b0306a", "#6d0b22"]
@@ -92,13 +100,23 @@ def _chart(
         f"split(slice('{' /' * (lines - 1)}', 2 * (length(split(datum.label, '/')) - 1)) + datum.label, '/')"
     )
     x_axis = alt.Axis(
-        orient="top", labelAngle=0, labelExpr=fill, ticks=False, domain=False, labelOverlap=False,
-        labelLineHeight=12, labelPadding=6 + 12 * (lines - 1), grid=False,
-    )  # fmt: skip
+        orient="top",
+        labelAngle=0,
+        labelExpr=fill,
+        ticks=False,
+        domain=False,
+        labelOverlap=False,
+        labelLineHeight=12,
+        labelPadding=6 + 12 * (lines - 1),
+        grid=False,
+    )
     y = alt.Y("y:O", title=None, scale=alt.Scale(domain=labels), axis=y_axis)
     x = alt.X("x:O", title=None, scale=alt.Scale(domain=list(shown.values())), axis=x_axis)
-    tooltip = [alt.Tooltip("y:N", title="layer"), alt.Tooltip("x:N", title="quantity"),
-               alt.Tooltip("t:N", title="value")]  # fmt: skip
+    tooltip = [
+        alt.Tooltip("y:N", title="layer"),
+        alt.Tooltip("x:N", title="quantity"),
+        alt.Tooltip("t:N", title="value"),
+    ]
     colour = alt.Color("s:Q", legend=None, scale=alt.Scale(domain=[0, 1], range=_RANGE, interpolate="lab"))
     edge = {"stroke": "#ffffff", "strokeWidth": 1 if len(labels) <= WITH_TEXT else 0}
     known = alt.Chart().transform_filter("isValid(datum.s)").mark_rect(**edge)

@@ -30,13 +30,17 @@ def trip_rows(record: AuditRecord) -> list[dict[str, Any]]:
         for dtype, trip in by.items():
             rows.append(
                 {
-                    "set": name[:60], "dtype": dtype,
+                    "set": name[:60],
+                    "dtype": dtype,
                     "way": "z → x → z" if way_of(name) == "latent" else "x → z → x",
-                    "median": positive(trip.median), "max": positive(trip.max), "predicted": positive(trip.predicted),
+                    "median": positive(trip.median),
+                    "max": positive(trip.max),
+                    "predicted": positive(trip.predicted),
                     "layers": None if layers is None else positive(layers * UNITS.get(dtype, 0.0)),
-                    "word": _word(trip), "failed": trip.failed or "",
+                    "word": _word(trip),
+                    "failed": trip.failed or "",
                 }
-            )  # fmt: skip
+            )
     return rows
 
 
@@ -52,16 +56,24 @@ def trips_chart(record: AuditRecord) -> alt.LayerChart | None:
     sets, dtypes = list(dict.fromkeys(r["set"] for r in rows)), list(dict.fromkeys(r["dtype"] for r in rows))
     colours = [COLOURS.get(d, INK) for d in dtypes]
     x = alt.X("max:Q", title="round-trip error, largest coordinate", scale=scale, axis=axis)
-    y = alt.Y("set:N", title=None, sort=None, scale=alt.Scale(domain=sets, paddingInner=0.25),
-              axis=alt.Axis(labelLimit=200, ticks=False, labelPadding=6))  # fmt: skip
+    y = alt.Y(
+        "set:N",
+        title=None,
+        sort=None,
+        scale=alt.Scale(domain=sets, paddingInner=0.25),
+        axis=alt.Axis(labelLimit=200, ticks=False, labelPadding=6),
+    )
     lane = alt.YOffset("dtype:N", sort=None, scale=alt.Scale(domain=dtypes))
     colour = alt.Color("dtype:N", title="computed in", scale=alt.Scale(domain=dtypes, range=colours))
     tooltip = [
-        alt.Tooltip("set:N"), alt.Tooltip("way:N"), alt.Tooltip("dtype:N", title="computed in"),
-        alt.Tooltip("median:Q", format=".2e"), alt.Tooltip("max:Q", title="largest", format=".2e"),
+        alt.Tooltip("set:N"),
+        alt.Tooltip("way:N"),
+        alt.Tooltip("dtype:N", title="computed in"),
+        alt.Tooltip("median:Q", format=".2e"),
+        alt.Tooltip("max:Q", title="largest", format=".2e"),
         alt.Tooltip("predicted:Q", title="predicted, u κ |start|", format=".2e"),
         alt.Tooltip("layers:Q", title="predicted from the layers", format=".2e"),
-    ]  # fmt: skip
+    ]
     place = {"y": y, "yOffset": lane}
     drawn = alt.Chart().transform_filter("isValid(datum.max)")
     spread = drawn.transform_filter("isValid(datum.median)").mark_rule(strokeWidth=2, opacity=0.5)

@@ -67,9 +67,11 @@ def _figure(found: Figure, title: str, note: str) -> dict[str, str]:
     if found.low is not None and found.high is not None:
         interval = f"99 % interval {short(found.low, 4)} … {short(found.high, 4)}; "
     return {
-        "title": title, "value": short(finite(found.value), 4), "kind": kind_words(found.kind),
+        "title": title,
+        "value": short(finite(found.value), 4),
+        "kind": kind_words(found.kind),
         "note": interval + note,
-    }  # fmt: skip
+    }
 
 
 def _tiles(record: ConstructionRecord) -> list[dict[str, str]]:

@@ -35,16 +35,34 @@ CONFIG: dict[str, Any] = {
     "view": {"stroke": None},
     "padding": 4,
     "axis": {
-        "labelColor": MUTED, "titleColor": INK, "labelFontSize": 11, "titleFontSize": 12, "titleFontWeight": 500,
-        "gridColor": "#edf0f3", "domainColor": "#9aa5b1", "tickColor": "#9aa5b1", "tickSize": 4, "titlePadding": 8,
-        "labelOverlap": "greedy", "titleLimit": 400,
+        "labelColor": MUTED,
+        "titleColor": INK,
+        "labelFontSize": 11,
+        "titleFontSize": 12,
+        "titleFontWeight": 500,
+        "gridColor": "#edf0f3",
+        "domainColor": "#9aa5b1",
+        "tickColor": "#9aa5b1",
+        "tickSize": 4,
+        "titlePadding": 8,
+        "labelOverlap": "greedy",
+        "titleLimit": 400,
     },
     "legend": {
-        "labelColor": INK, "titleColor": MUTED, "labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": 400,
-        "orient": "top", "titleOrient": "left", "symbolSize": 70, "offset": 8, "titlePadding": 8, "labelLimit": 260,
+        "labelColor": INK,
+        "titleColor": MUTED,
+        "labelFontSize": 12,
+        "titleFontSize": 12,
+        "titleFontWeight": 400,
+        "orient": "top",
+        "titleOrient": "left",
+        "symbolSize": 70,
+        "offset": 8,
+        "titlePadding": 8,
+        "labelLimit": 260,
     },
     "text": {"fontSize": 11, "color": INK},
-}  # fmt: skip
+}
 
 
 def series_colour(names: Sequence[str]) -> alt.Color:

@@ -184,9 +184,17 @@ def ladder(
     }
     words = sentence(run.rungs, choice, delivery, gates.limits)
     record = build_record(
-        prepared, run, choice, delivery, flow=flow, test=test, layers=layers, words=words, config=config,
+        prepared,
+        run,
+        choice,
+        delivery,
+        flow=flow,
+        test=test,
+        layers=layers,
+        words=words,
+        config=config,
         seconds=clock.elapsed(),
-    )  # fmt: skip
+    )
     return LadderResult(flow, record, tuple(run.rungs), choice, delivery, prepared, scores, interrupted)
 
 

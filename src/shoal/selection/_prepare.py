@@ -136,9 +136,7 @@ def _middle(values: FloatArray, weights: FloatArray | None) -> tuple[FloatArray,
     ordered = np.take_along_axis(values, order, axis=0)
     w = np.ones(len(values)) if weights is None else weights
     share = np.cumsum(w[order], axis=0) - 0.5 * w[order]
-    at = lambda q: np.array(  # noqa: E731
-        [np.interp(q, s / w.sum(), v) for s, v in zip(share.T, ordered.T, strict=True)]
-    )
+    at = lambda q: np.array([np.interp(q, s / w.sum(), v) for s, v in zip(share.T, ordered.T, strict=True)])
     return at(0.5), (at(MIDDLE[1]) - at(MIDDLE[0])) / 3.29
 
 

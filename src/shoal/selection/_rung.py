@@ -172,11 +172,11 @@ def train(
 
 def _joined(old: FitResult, new: FitResult) -> FitResult:
     """The result of a training and of a second one as one, with the flow of the better one."""
-    value = lambda r: -np.inf if r.best_validation is None else r.best_validation  # noqa: E731
+    value = lambda r: -np.inf if r.best_validation is None else r.best_validation
     better = bool(new.best_epoch) and value(new) >= value(old)
     kept = new if better else old
     epochs, steps = len(old.history), old.steps
-    later = lambda rows: [{**row, "epoch": row["epoch"] + epochs} for row in rows]  # noqa: E731
+    later = lambda rows: [{**row, "epoch": row["epoch"] + epochs} for row in rows]
     looks = [{**row, "step": row["step"] + steps, "epoch": row["epoch"] + epochs} for row in new.conditioning]
     return replace(
         new,

@@ -160,6 +160,12 @@ def _reordered(table: Table, names: tuple[str, ...]) -> Table:
     check_names(source, names, "names")
     order = [table.names.index(name) for name in names]
     return Table(
-        names, table.values[:, order], table.context_names, table.context, table.weights, table.source, table.first_row,
+        names,
+        table.values[:, order],
+        table.context_names,
+        table.context,
+        table.weights,
+        table.source,
+        table.first_row,
         table.weights_name,
-    )  # fmt: skip
+    )

@@ -79,7 +79,7 @@ class JacobianPenalty(AbstractPenalty):
 def due(penalty: AbstractPenalty, flow: Any, rows: Rows, count: Array, key: Key) -> Scalar:
     """The penalty at step `count` of the run, 0 at the steps between; only the due ones pay for it."""
     dtype = rows.x.dtype
-    value: Callable[[], Scalar] = lambda: penalty.value(flow, rows, key).astype(dtype)  # noqa: E731
+    value: Callable[[], Scalar] = lambda: penalty.value(flow, rows, key).astype(dtype)
     return jax.lax.cond(count % penalty.every == 0, value, lambda: jnp.zeros((), dtype))
 
 

@@ -30,9 +30,15 @@ def test_nothing_differs_and_nothing_is_written(tmp_path: Path):
 
 @pytest.mark.parametrize(
     ("name", "value", "place"),
-    [("value", 10.51, "value"), ("curve", [1.0, None, 10.1], "curve[2]"), ("curve", [1.0, 2.0, 10.0], "curve[1]"),
-     ("curve", [1.0], "curve"), ("ended", "diverged", "ended"), ("value", None, "value")],
-)  # fmt: skip
+    [
+        ("value", 10.51, "value"),
+        ("curve", [1.0, None, 10.1], "curve[2]"),
+        ("curve", [1.0, 2.0, 10.0], "curve[1]"),
+        ("curve", [1.0], "curve"),
+        ("ended", "diverged", "ended"),
+        ("value", None, "value"),
+    ],
+)
 def test_a_changed_figure_is_seen(tmp_path: Path, name: str, value: Any, place: str):
     stored(tmp_path, name, value)
     (found,) = check(Toy().study(), tmp_path)

@@ -38,10 +38,16 @@ class Toy:
 
     def study(self, **settings: Any) -> Study:
         defaults: dict[str, Any] = {
-            "name": "toy", "title": "A toy", "cells": cells(), "smoke": cells("/smoke", size=1, seeds=1),
-            "run": self.run, "together": ("seed",), "kinds": {"value": "estimate"},
-            "bars": {"value": ErrorBar(absolute=0.5)}, "packages": ("numpy",),
-        }  # fmt: skip
+            "name": "toy",
+            "title": "A toy",
+            "cells": cells(),
+            "smoke": cells("/smoke", size=1, seeds=1),
+            "run": self.run,
+            "together": ("seed",),
+            "kinds": {"value": "estimate"},
+            "bars": {"value": ErrorBar(absolute=0.5)},
+            "packages": ("numpy",),
+        }
         return Study(**{**defaults, **settings})
 
 

@@ -75,7 +75,7 @@ def test_a_weight_counts_as_so_many_rows(make):
 )
 def test_marginals_come_near_the_density(law, scipy):
     rng = np.random.default_rng(7)
-    draw = lambda n: np.concatenate([rng.normal(-3, 0.3, n // 2), rng.normal(2, 1, n - n // 2)])  # noqa: E731
+    draw = lambda n: np.concatenate([rng.normal(-3, 0.3, n // 2), rng.normal(2, 1, n - n // 2)])
     rows, held, test = (
         draw(n) if scipy is None else scipy.rvs(n, random_state=rng) for n in (8000, 1000, 20_000)
     )

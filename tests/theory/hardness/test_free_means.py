@@ -47,9 +47,14 @@ def test_neighbours_of_the_ring_are_a_chord_apart(k: int) -> None:
 
 @pytest.mark.parametrize(
     ("means", "gamma", "words"),
-    [([[0.0, 1.0], [0.0, 1.0]], 1.0, "coincide"), ([[0.0, np.nan]], 1.0, "finite"), ([0.0, 1.0], 1.0, "shape"),
-     ([[0.0, 1.0]], 0.0, "gamma"), ([[0.0, 1.0]], np.inf, "gamma")],
-)  # fmt: skip
+    [
+        ([[0.0, 1.0], [0.0, 1.0]], 1.0, "coincide"),
+        ([[0.0, np.nan]], 1.0, "finite"),
+        ([0.0, 1.0], 1.0, "shape"),
+        ([[0.0, 1.0]], 0.0, "gamma"),
+        ([[0.0, 1.0]], np.inf, "gamma"),
+    ],
+)
 def test_bad_means(means: list, gamma: float, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         FreeMeansMixture(np.array(means), gamma)

@@ -46,7 +46,7 @@ def test_the_generator_makes_the_mixture(k: int, d: int) -> None:
     for v in rng.normal(size=(20, d)):
         test: Any = ks_2samp(made @ v, exact @ v)
         assert test.statistic < limit
-    nearest = lambda x: np.argmin(np.linalg.norm(x[:, None] - np.asarray(g.means)[None], axis=2), axis=1)  # noqa: E731
+    nearest = lambda x: np.argmin(np.linalg.norm(x[:, None] - np.asarray(g.means)[None], axis=2), axis=1)
     counts = np.bincount(nearest(made[:20_000]), minlength=k)
     assert np.abs(counts - 20_000 / k).max() < 6 * np.sqrt(20_000 / k)
 
@@ -87,7 +87,7 @@ def test_the_generator_is_a_relu_network() -> None:
     g = GaussianMixtureOnSphere(jr.key(0), 6, 4, gamma=0.3)
     net = g.generator(0.1)
     z = np.asarray(jr.normal(jr.key(1), (200, 5)), np.float64)
-    relu = lambda x: np.maximum(x, 0.0)  # noqa: E731
+    relu = lambda x: np.maximum(x, 0.0)
     bits = np.concatenate(
         [
             relu(z[:, -1:] @ n.weight.T + n.bias) @ n.last.T + n.offset

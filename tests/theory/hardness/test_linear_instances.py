@@ -18,8 +18,10 @@ INSTANCES = {
 }
 every = pytest.mark.parametrize("instance", INSTANCES.values(), ids=INSTANCES)
 six = pytest.mark.parametrize(
-    "instance", [i for i in INSTANCES.values() if i.at_least == 6], ids=[n for n in INSTANCES if n != "half turn"]
-)  # fmt: skip
+    "instance",
+    [i for i in INSTANCES.values() if i.at_least == 6],
+    ids=[n for n in INSTANCES if n != "half turn"],
+)
 
 
 @every

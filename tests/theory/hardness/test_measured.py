@@ -33,7 +33,7 @@ def made(name: str, d: int, depth: int, seed: int = 0, size: float = 0.7) -> Flo
     """A flow with random parameters of the given size, float64."""
     flow = RECIPES[name](jr.key(seed), d, depth)
     rng = np.random.default_rng([seed, d, depth])
-    move = lambda a: a + size * rng.normal(size=a.shape)  # noqa: E731
+    move = lambda a: a + size * rng.normal(size=a.shape)
     return jax.tree.map(lambda a: move(a) if eqx.is_inexact_array(a) else a, flow)
 
 
@@ -141,10 +141,11 @@ def test_no_pair_of_parameters_exceeds_the_constant(name: str, d: int, depth: in
         other = jax.tree.map(
             lambda a, i=i, s=size: (
                 a + s * rng.normal(size=a.shape) * (rng.random(a.shape) < (1.0 if i < 4 else 0.15))
-                if eqx.is_inexact_array(a) else a
+                if eqx.is_inexact_array(a)
+                else a
             ),
             flow,
-        )  # fmt: skip
+        )
         there = theta(other)
         apart = float(np.linalg.norm(there - here))
         if apart == 0:
@@ -194,12 +195,12 @@ def test_the_constant_in_the_parameters_is_nearly_reached(name: str) -> None:
     size, d, rng = 1e-3, 2, np.random.default_rng(0)
     if name == "planar":
         flow = RECIPES[name](jr.key(0), d, 1)
-        change = lambda u: eqx.tree_at(  # noqa: E731
+        change = lambda u: eqx.tree_at(
             lambda f: (f.bijection.w, f.bijection.u), flow, (jnp.asarray([40.0, 0.0]), jnp.asarray([0.0, u]))
         )
     else:
         flow = nice(jr.key(0), d, 1, hidden=())
-        change = lambda b: eqx.tree_at(lambda f: f.bijection.conditioner.bias, flow, jnp.asarray([b]))  # noqa: E731
+        change = lambda b: eqx.tree_at(lambda f: f.bijection.conditioner.bias, flow, jnp.asarray([b]))
     one, other, z = change(0.05), change(0.05 + size), rng.normal(size=(2000, d))
     moved = float(np.linalg.norm(forward(other, z) - forward(one, z), axis=1).mean()) / size
     assert float(np.linalg.norm(theta(other) - theta(one))) == pytest.approx(size, rel=1e-6)

@@ -15,11 +15,22 @@ from shoal.theory.hardness import _minimum_depth as chain
 
 POINTS = 40  # of the base sample, the same for flows and instances
 SETTINGS = [
-    *(("shift", d, k, depth, seed)
-      for d, k, depth in ((3, 1, 1), (4, 1, 1), (6, 1, 1), (4, 2, 1), (6, 2, 1), (6, 2, 2), (8, 2, 2), (8, 3, 1))
-      for seed in (0, 1)),
+    *(
+        ("shift", d, k, depth, seed)
+        for d, k, depth in (
+            (3, 1, 1),
+            (4, 1, 1),
+            (6, 1, 1),
+            (4, 2, 1),
+            (6, 2, 1),
+            (6, 2, 2),
+            (8, 2, 2),
+            (8, 3, 1),
+        )
+        for seed in (0, 1)
+    ),
     *(("bend", d, k, 1, seed) for d, k in ((4, 2), (6, 2), (8, 2), (8, 3)) for seed in (0, 1, 2, 3)),
-]  # fmt: skip
+]
 
 
 def instances(rng: np.random.Generator, d: int, k: int, radius: float) -> tuple[np.ndarray, float, float]:
@@ -114,7 +125,7 @@ def test_the_depth_is_where_the_inequality_turns() -> None:
     found = minimum_depth(a, family, 0.5)
     gap = chain.separation(64, family.r, 1.0, found.angle, found.overlap, family.ramps) - 2 * 8.0
     goal = found.log_instances + math.log(0.5)
-    served = lambda l: chain.log_served(l * a.parameters, a.log_radius(l), a.log_lipschitz(l), gap)  # noqa: E731
+    served = lambda l: chain.log_served(l * a.parameters, a.log_radius(l), a.log_lipschitz(l), gap)
     assert served(found.depth - 1) <= goal < served(found.depth)
 
 

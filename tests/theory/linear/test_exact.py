@@ -123,9 +123,17 @@ def toeplitz(draw) -> np.ndarray:
 STRUCTURES = {
     s.__name__: s
     for s in (
-        couplings, orthogonal, jordan, unimodular, small_integers, monomial, zero_block, companion, toeplitz
+        couplings,
+        orthogonal,
+        jordan,
+        unimodular,
+        small_integers,
+        monomial,
+        zero_block,
+        companion,
+        toeplitz,
     )
-}  # fmt: skip
+}
 
 
 ORDERS = st.sampled_from(["lower", "upper"])

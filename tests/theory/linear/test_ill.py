@@ -184,7 +184,11 @@ def test_nearly_singular_in_six_is_answered_or_refused(condition: float, first):
         (np.eye(2, dtype=complex), {}, "real numbers; got dtype complex128"),
         (np.array([["a", "b"], ["c", "d"]]), {}, "real numbers; got dtype <U1"),
         (zeroed((0, 1)), {"layers": 5}, 'invertible block T12; .* Use first="upper" or layers=6'),
-        (zeroed((1, 0)), {"layers": 5, "first": "upper"}, 'invertible block T21; .* Use first="lower" or layers=6'),
+        (
+            zeroed((1, 0)),
+            {"layers": 5, "first": "upper"},
+            'invertible block T21; .* Use first="lower" or layers=6',
+        ),
         (np.eye(4), {"layers": 5}, "invertible block T12"),
         (NORMAL, {"layers": 4}, "must be 5 ... 11 for even n"),
         (NORMAL, {"layers": 12}, "must be 5 ... 11 for even n"),
@@ -199,7 +203,7 @@ def test_nearly_singular_in_six_is_answered_or_refused(condition: float, first):
         (NORMAL, {"layers": "auto", "max_condition": np.nan}, "needs `max_condition` of at least 1; got nan"),
     ],
     ids=str,
-)  # fmt: skip
+)
 def test_refused_with_one_sentence(t, options, text: str, unchecked):
     with pytest.raises(ValueError, match=text) as caught:
         factor(t, **options)
@@ -227,12 +231,12 @@ def altered(path, **changes) -> None:
         ({"about": {"format": None}}, "its format is None"),
         ({"about": {"kinds": ["lower"] * 7}}, "block_6"),
         ({"about": {"kinds": []}}, "do not fit together"),
-        ({"about": {"kinds": ["left"] * 6}}, "is \"lower\" or \"upper\""),
+        ({"about": {"kinds": ["left"] * 6}}, 'is "lower" or "upper"'),
         ({"kept": np.array([0, 9])}, "do not fit together"),
         ({"target": np.eye(5)}, "do not fit together"),
         ({"block_2": np.zeros((3, 2))}, "needs a block"),
     ],
-)  # fmt: skip
+)
 def test_altered_files_are_refused(tmp_path, changes, text: str, unchecked):
     path = tmp_path / "f.npz"
     factor(np.roll(np.eye(4), 1, axis=0)).save(path)

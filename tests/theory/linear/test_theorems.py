@@ -54,8 +54,15 @@ def equal(a: np.ndarray, b: np.ndarray) -> bool:
 def test_normal_form(d: int, seed: int):
     r = Draw(d, seed)
     x, w, y, z, a, right, b, c = (
-        r.invertible(), r.invertible(), r.block(), r.block(), r.block(), r.block(), r.diagonal(), r.diagonal()
-    )  # fmt: skip
+        r.invertible(),
+        r.invertible(),
+        r.block(),
+        r.block(),
+        r.block(),
+        r.block(),
+        r.diagonal(),
+        r.diagonal(),
+    )
     six = (r.lower(-y), r.upper(-x), r.lower(a, b), r.upper(right, c), r.lower(-w), r.upper(-z))
     t = six[0] @ six[1] @ six[2] @ six[3] @ six[4] @ six[5]
     u, v = y + inverse(x), z + inverse(w)
@@ -107,9 +114,12 @@ def test_theorem_b_five_layers(d: int, seed: int):
     whitehead = r.upper(-a @ vi) @ r.lower(v @ (inverse(a) - r.eye)) @ r.upper(vi) @ r.lower(v @ (a - r.eye))
     assert equal(whitehead, np.block([[a, r.zero], [r.zero, scaled]]))
     five = (
-        r.lower(m) @ r.upper(t12 @ inverse(s) - a @ vi) @ r.lower(v @ (inverse(a) - r.eye))
-        @ r.upper(vi) @ r.lower(v @ (a - r.eye) - c * k, c * r.eye)
-    )  # fmt: skip
+        r.lower(m)
+        @ r.upper(t12 @ inverse(s) - a @ vi)
+        @ r.lower(v @ (inverse(a) - r.eye))
+        @ r.upper(vi)
+        @ r.lower(v @ (a - r.eye) - c * k, c * r.eye)
+    )
     assert equal(five, t)
 
 

@@ -54,7 +54,7 @@ def test_one_dimension_by_quadrature(sigma: float) -> None:
     direct = quad(lambda x: p(x) * (log_p(x) - norm.logpdf(x)), -ends, ends, epsabs=1e-11)[0]
     gap = universal.volume_preserving_gap(np.array([[sigma**2]])).kl.value
     assert gap == pytest.approx(direct, abs=1e-9)
-    moved = lambda x: norm.logpdf(1.5 - x if 0 < x < 1.5 else x)  # noqa: E731  [0, 1.5] turned round
+    moved = lambda x: norm.logpdf(1.5 - x if 0 < x < 1.5 else x)
     extra = {"points": [0, 1.5], "epsabs": 1e-9, "limit": 200}
     assert quad(lambda x: p(x) * (log_p(x) - moved(x)), -ends, ends, **extra)[0] > gap + 1e-4
 

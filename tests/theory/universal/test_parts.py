@@ -33,8 +33,17 @@ def staircase(d: int, seed: int, delta: float = 0.2) -> Staircase:
     a = a[np.argsort(a @ v)]
     gap = np.diff(a @ v).min()
     return Staircase(
-        a, rng.normal(size=(3, d)), w, np.arange(3), v, cell_borders(w), np.array([0.1, 0.15]), a @ v, gap / 4, delta
-    )  # fmt: skip
+        a,
+        rng.normal(size=(3, d)),
+        w,
+        np.arange(3),
+        v,
+        cell_borders(w),
+        np.array([0.1, 0.15]),
+        a @ v,
+        gap / 4,
+        delta,
+    )
 
 
 def _net(direction, steps, logs) -> KnotConditioner:

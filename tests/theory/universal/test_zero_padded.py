@@ -14,8 +14,8 @@ from shoal.distributions import Padded, ZeroPadding
 from shoal.theory import universal
 
 KEY = jr.key(2)
-LOGISTIC = lambda x: np.tanh(x / 2)  # noqa: E731
-QUARTIC = lambda x: x**3  # noqa: E731
+LOGISTIC = lambda x: np.tanh(x / 2)
+QUARTIC = lambda x: x**3
 CONTRACTIONS = (0.1, 0.01, 0.001)
 
 

@@ -56,7 +56,7 @@ class HeldConditioner(AbstractConditioner):
 
     def held(self) -> DenseConditioner:
         """The conditioner with the weights as they act."""
-        where = lambda c: (c.skip, *c.weights, c.last)  # noqa: E731
+        where = lambda c: (c.skip, *c.weights, c.last)
         acting = tuple(held_below(w, self.limit, self.norm) for w in where(self.conditioner))
         return eqx.tree_at(where, self.conditioner, acting)
 

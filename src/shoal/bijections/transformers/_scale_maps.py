@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from shoal._errors import InputError
 from shoal._types import Array, Float
 
 
@@ -96,7 +97,7 @@ def scale_or(given: AbstractScaleMap | None, bound: float) -> AbstractScaleMap:
     if given is None:
         return SoftBoundedScale(bound)
     if not isinstance(given, AbstractScaleMap):
-        raise ValueError(  # noqa: TRY004 - bad input is a ValueError everywhere
+        raise InputError(
             f"`scale` must be a scale map, such as ExponentialScale() or SoftBoundedScale(3.0); got {given!r}."
         )
     return given

@@ -50,10 +50,11 @@ class Architecture:
         size = np.logaddexp(
             before * log_m + 0.5 * math.log(self.dim),
             np.where(
-                np.isfinite(geometric), np.log(np.maximum(geometric * self.offset, 1e-300)),
+                np.isfinite(geometric),
+                np.log(np.maximum(geometric * self.offset, 1e-300)),
                 before * log_m + math.log(max(self.offset, 1e-300)) - math.log(max(m - 1, 1e-300)),
             ),
-        )  # fmt: skip
+        )
         terms = (depth - 1 - before) * log_m + math.log(self.parameter_lipschitz) + np.logaddexp(0.0, size)
         return float(0.5 * np.logaddexp.reduce(2 * terms))
 
@@ -90,8 +91,14 @@ def additive(dim: int, *, width: int = 16, radius: float = 2.0) -> Architecture:
     half = -(-dim // 2)
     root = math.sqrt(width)
     return Architecture(
-        "additive", dim, 2 * width * half + width + half, radius, 1 + radius**2 / 2, root + radius + 1, radius * (1 + root)
-    )  # fmt: skip
+        "additive",
+        dim,
+        2 * width * half + width + half,
+        radius,
+        1 + radius**2 / 2,
+        root + radius + 1,
+        radius * (1 + root),
+    )
 
 
 def coupling(

@@ -83,21 +83,26 @@ def _witnesses(centres: FloatArray, reach: float) -> dict[str, tuple[Any, float]
         ranges.insert(0, 0.5 * float(pdist(centres).min()))
     for c in ranges:
         found[f"distance to the nearest mean, up to {c:.3g}"] = (
-            lambda x, c=c: np.minimum(cdist(x, centres).min(axis=1), c), c,
-        )  # fmt: skip
+            lambda x, c=c: np.minimum(cdist(x, centres).min(axis=1), c),
+            c,
+        )
     axes = np.linalg.svd(centres - middle, full_matrices=False)[2][:3]
     for i, v in enumerate(axes):
         found[f"position on axis {i}"] = (
-            lambda x, v=v: np.clip((x - middle) @ v, -reach, reach), 2 * reach,
-        )  # fmt: skip
+            lambda x, v=v: np.clip((x - middle) @ v, -reach, reach),
+            2 * reach,
+        )
         found[f"distance from the middle of axis {i}"] = (
-            lambda x, v=v: np.minimum(np.abs((x - middle) @ v), reach), reach,
-        )  # fmt: skip
+            lambda x, v=v: np.minimum(np.abs((x - middle) @ v), reach),
+            reach,
+        )
     found["distance to the centre"] = (
-        lambda x: np.minimum(np.linalg.norm(x - middle, axis=1), 2 * reach), 2 * reach,
-    )  # fmt: skip
+        lambda x: np.minimum(np.linalg.norm(x - middle, axis=1), 2 * reach),
+        2 * reach,
+    )
     for i in range(min(len(centres), 4)):
         found[f"distance to mean {i}"] = (
-            lambda x, m=centres[i]: np.minimum(np.linalg.norm(x - m, axis=1), reach), reach,
-        )  # fmt: skip
+            lambda x, m=centres[i]: np.minimum(np.linalg.norm(x - m, axis=1), reach),
+            reach,
+        )
     return found

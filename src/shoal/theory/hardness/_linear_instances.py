@@ -49,9 +49,12 @@ def quarter_turns(d: int) -> LinearInstance:
         raise InputError(f"`quarter_turns` needs an even d of at least 2; got {d}.")
     turns = np.kron(np.eye(d // 2), [[0.0, -1.0], [1.0, 0.0]])
     return LinearInstance(
-        "quarter turns", _blocks(np.eye(d), turns), 6, 6,
+        "quarter turns",
+        _blocks(np.eye(d), turns),
+        6,
+        6,
         THEOREM_C + "with X = I one is positive and the other imaginary.",
-    )  # fmt: skip
+    )
 
 
 def cycle(d: int) -> LinearInstance:
@@ -68,9 +71,13 @@ def cycle(d: int) -> LinearInstance:
     shift = np.roll(np.eye(d), 1, axis=0)
     shift[0] *= (-1.0) ** (d - 1)
     return LinearInstance(
-        "cycle", _blocks(shift, np.eye(d)), 6, 6,
-        THEOREM_C + "with W = I one is real and the other all d-th roots of a real number, diagonals of any sign.",
-    )  # fmt: skip
+        "cycle",
+        _blocks(shift, np.eye(d)),
+        6,
+        6,
+        THEOREM_C
+        + "with W = I one is real and the other all d-th roots of a real number, diagonals of any sign.",
+    )
 
 
 def half_turn() -> LinearInstance:

@@ -220,9 +220,14 @@ def measured(flow: Any) -> MeasuredClass:
         raise InputError("A parameter of the flow is not finite: there are no constants to read off.")
     stretch, d = max(found.stretches), flow.shape[0]
     architecture = Architecture(
-        f"{known.name}, measured", d, found.parameters, max(found.sizes) * UP, stretch * max(scale, 1.0) * UP,
-        found.parameter_lipschitz * scale * UP, found.offset * UP,
-    )  # fmt: skip
+        f"{known.name}, measured",
+        d,
+        found.parameters,
+        max(found.sizes) * UP,
+        stretch * max(scale, 1.0) * UP,
+        found.parameter_lipschitz * scale * UP,
+        found.offset * UP,
+    )
     return MeasuredClass(architecture, len(layers), float(np.prod(found.stretches)) * scale * UP)
 
 

@@ -169,10 +169,17 @@ def minimum_depth(architecture: Architecture, family: InstanceFamily, delta: flo
         term = "counting"
     below = max(depth - 1, 1)
     return DepthBound(
-        depth, depth == 1, term, delta, family.epsilon, angle, overlap, log_i,
+        depth,
+        depth == 1,
+        term,
+        delta,
+        family.epsilon,
+        angle,
+        overlap,
+        log_i,
         kl_to_flow(family.epsilon, math.exp(min(architecture.log_input_lipschitz(below), 300.0))),
         kl_from_flow(family.epsilon, family.r, family.gamma),
-    )  # fmt: skip
+    )
 
 
 def _deepest(architecture: Architecture, gap: float, goal: float) -> int:
@@ -200,6 +207,14 @@ def _deepest(architecture: Architecture, gap: float, goal: float) -> int:
 
 def _nothing(term: Term, family: InstanceFamily, delta: float) -> DepthBound:
     return DepthBound(
-        1, True, term, delta, family.epsilon, math.nan, math.nan, -math.inf, math.nan,
+        1,
+        True,
+        term,
+        delta,
+        family.epsilon,
+        math.nan,
+        math.nan,
+        -math.inf,
+        math.nan,
         kl_from_flow(family.epsilon, family.r, family.gamma),
-    )  # fmt: skip
+    )

@@ -7,18 +7,15 @@ NumPy and SciPy in float64; nothing here loads JAX.
 
 from shoal.theory.linear._factor import factor as factor
 from shoal.theory.linear._factorization import Factorization as Factorization
-from shoal.theory.linear._factorization import LayerConditions as LayerConditions
-from shoal.theory.linear._fewest import FewestLayers as FewestLayers
+from shoal.theory.linear._factorization import LayerConditions
+from shoal.theory.linear._fewest import FewestLayers
 from shoal.theory.linear._fewest import fewest_layers as fewest_layers
-from shoal.theory.linear._frontier import Frontier as Frontier
-from shoal.theory.linear._frontier import FrontierRow as FrontierRow
+from shoal.theory.linear._frontier import Frontier, FrontierRow
 from shoal.theory.linear._frontier import frontier as frontier
 from shoal.theory.linear._layer import Layer as Layer
-from shoal.theory.linear._obstruction import Obstruction as Obstruction
-from shoal.theory.linear._search import Effort as Effort
+from shoal.theory.linear._obstruction import Obstruction
+from shoal.theory.linear._search import Effort
 from shoal.theory.linear.certify import FactorizationCertificate as FactorizationCertificate
 from shoal.theory.linear.gaussians import GaussianFactors as GaussianFactors
-from shoal.theory.linear.gaussians import GaussianFrontier as GaussianFrontier
-from shoal.theory.linear.gaussians import GaussianFrontierRow as GaussianFrontierRow
+from shoal.theory.linear.gaussians import GaussianFrontier, GaussianFrontierRow, gaussian_frontier
 from shoal.theory.linear.gaussians import gaussian as gaussian
-from shoal.theory.linear.gaussians import gaussian_frontier as gaussian_frontier

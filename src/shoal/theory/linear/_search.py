@@ -47,7 +47,7 @@ class Point:
 
     def moved(self, step: "Point", size: float) -> "Point":
         """This point plus size * step."""
-        add = lambda a, b: [x + size * y for x, y in zip(a, b, strict=True)]  # noqa: E731
+        add = lambda a, b: [x + size * y for x, y in zip(a, b, strict=True)]
         return Point(add(self.blocks, step.blocks), add(self.scales, step.scales))
 
     def vector(self) -> FloatArray:

@@ -10,11 +10,10 @@ from shoal.theory.universal._construct import Construction as Construction
 from shoal.theory.universal._construct import construct as construct
 from shoal.theory.universal._langevin import LangevinFlow as LangevinFlow
 from shoal.theory.universal._langevin import langevin as langevin
-from shoal.theory.universal._langevin_figures import LangevinConditions as LangevinConditions
+from shoal.theory.universal._langevin_figures import LangevinConditions
 from shoal.theory.universal._record import construction_record as construction_record
-from shoal.theory.universal._transport import TransportFigures as TransportFigures
-from shoal.theory.universal._transport import TransportFlow as TransportFlow
-from shoal.theory.universal._volume import VolumePreservingGap as VolumePreservingGap
+from shoal.theory.universal._transport import TransportFigures, TransportFlow
+from shoal.theory.universal._volume import VolumePreservingGap
 from shoal.theory.universal._volume import volume_preserving_gap as volume_preserving_gap
 from shoal.theory.universal._zero_padded import ZeroPaddedFlow as ZeroPaddedFlow
 from shoal.theory.universal._zero_padded import zero_padded as zero_padded

@@ -47,7 +47,7 @@ def _summary(cells: float, ramps: FloatArray, masses: FloatArray) -> StaircaseCo
     above = np.cumsum(masses[order][::-1])[::-1]  # mass at this kappa or more
     worse = order[above >= 0.01]
     at99 = float(cells if len(worse) == 0 else max(cells, ramps[worse[-1]]))
-    exact = lambda value: Figure(float(value), "exact")  # noqa: E731
+    exact = lambda value: Figure(float(value), "exact")
     return StaircaseConditions(
         exact(cells),
         exact(ramps.min()),

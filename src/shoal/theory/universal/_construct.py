@@ -133,7 +133,7 @@ def construct(
 def _flow(found: Found, extra: int, dtype: DType) -> Flow | Padded:
     made = found.made
     d = made.a.shape[1]
-    as_array = lambda a: jnp.asarray(np.asarray(a), dtype)  # noqa: E731
+    as_array = lambda a: jnp.asarray(np.asarray(a), dtype)
     driver = np.eye(d)[0]
     first = _coupling(2 * d, range(d, 2 * d), driver, made.knots_of_first(), made.delta, as_array)
     second = _coupling(2 * d, range(d), made.direction, made.knots_of_second(), made.delta, as_array)

@@ -66,7 +66,7 @@ class Kick:
 
 def kicks(target: LogConcave, steps: int, time: float, knots: int, dtype: DType = "float64") -> list[Kick]:
     """The exact flows of dv/dt = A v + B over h at the steps' middle times, in deviations, as `dtype` holds them."""
-    stored = lambda a: a.astype(dtype).astype(np.float64)  # noqa: E731
+    stored = lambda a: a.astype(dtype).astype(np.float64)
     z = np.linspace(-REACH, REACH, knots)
     x, first, second = target.transport_slopes(z)
     t, t1, t2 = (x - target.mean) / target.deviation, first / target.deviation, second / target.deviation
@@ -87,7 +87,7 @@ def kicks(target: LogConcave, steps: int, time: float, knots: int, dtype: DType 
 def langevin_flow(targets: list[LogConcave], layers: list[list[Kick]], h: float, dtype: DType) -> Padded:
     """One `Kick` a target and step, drifts between them, and the units of the data."""
     d, steps = len(targets), len(layers[0])
-    as_array = lambda a: jnp.asarray(np.asarray(a), dtype)  # noqa: E731
+    as_array = lambda a: jnp.asarray(np.asarray(a), dtype)
     units = [
         Chain(
             [

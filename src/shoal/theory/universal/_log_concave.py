@@ -101,7 +101,7 @@ def _checked(gradient: Any, name: str) -> Callable[[FloatArray], FloatArray]:
 
 def _mode(slope: Callable[[FloatArray], FloatArray], name: str) -> float:
     """Where U' changes sign, by doubling and bisection."""
-    one = lambda x: float(slope(np.array([x]))[0])  # noqa: E731
+    one = lambda x: float(slope(np.array([x]))[0])
     low, high = -1.0, 1.0
     while one(low) > 0 and low > -FARTHEST:
         low *= 2
@@ -118,7 +118,7 @@ def _mode(slope: Callable[[FloatArray], FloatArray], name: str) -> float:
 def _end(slope: Callable[[FloatArray], FloatArray], mode: float, side: float, name: str) -> float:
     """About where U is `DEPTH` above its least value."""
     part = np.linspace(0.0, 1.0, 501)
-    rise = lambda w: float(np.trapezoid(np.abs(slope(mode + side * w * part)), w * part))  # noqa: E731
+    rise = lambda w: float(np.trapezoid(np.abs(slope(mode + side * w * part)), w * part))
     width = 1.0
     while rise(width) > DEPTH and width > 1.0 / FARTHEST:
         width /= 2

@@ -98,7 +98,7 @@ def transport_within(
             f"`layers={layers}` needs samples of 2 columns, got {x.shape[1]}; `layers=2` takes 2 to 64."
         )
     rng = np.random.default_rng(seed)
-    draw = lambda: x[rng.choice(len(x), min(POINTS, len(x)), replace=len(x) < 2 * POINTS, p=weights)]  # noqa: E731
+    draw = lambda: x[rng.choice(len(x), min(POINTS, len(x)), replace=len(x) < 2 * POINTS, p=weights)]
     floor = _mean_w2([(draw(), draw()) for _ in range(REPEATS)])
     seen: list[float] = []
     for bins, slices in RESOLUTIONS:
@@ -155,7 +155,7 @@ def transport(
         layer = _layer(points, weights, moved, 1 / left, bins, slices, dtype)
         points = compute(lambda b, p: jax.vmap(b.inverse)(p), layer, points, precision=dtype).astype(float)
         made.append(layer)
-    array = lambda a: jnp.asarray(a, dtype)  # noqa: E731
+    array = lambda a: jnp.asarray(a, dtype)
     data = Standardize(array(mean), array(scale))
     return Flow(StandardNormal(2), Chain([*made[::-1], data]))
 
@@ -239,5 +239,5 @@ def _free_slopes(widths: FloatArray, heights: FloatArray) -> FloatArray:
     s = heights / widths
     mean = (widths[:-1] + widths[1:]) / (widths[:-1] / s[:-1] + widths[1:] / s[1:])
     free = np.maximum(mean, 2 * MIN_DERIVATIVE) - MIN_DERIVATIVE
-    softplus_inverse = lambda y: y + np.log(-np.expm1(-y))  # noqa: E731
+    softplus_inverse = lambda y: y + np.log(-np.expm1(-y))
     return softplus_inverse(free) - np.log(np.expm1(1 - MIN_DERIVATIVE))

@@ -50,9 +50,13 @@ def terms(made: Staircase, atoms: Atoms, extra: int, dtype: str) -> Terms:
     tails = np.sqrt(2 * ndtr(-z)) * box_diameter(made.b[:, : n - d])
     up = 1 + 1e-9
     return Terms(
-        atoms.quantization * up, float(push) * up, float(scales) * up, float(ramps) * up, float(tails) * up,
+        atoms.quantization * up,
+        float(push) * up,
+        float(scales) * up,
+        float(ramps) * up,
+        float(tails) * up,
         _border_term(made, np.sqrt(first + second)) * up,
-    )  # fmt: skip
+    )
 
 
 def _border_term(made: Staircase, jumps: FloatArray) -> float:

@@ -122,7 +122,7 @@ def _flow(
     targets: list[LogConcave], z: FloatArray, maps: Sequence[FloatArray], delta: float, dtype: DType
 ) -> Padded:
     d, knots = len(targets), len(z)
-    as_array = lambda a: jnp.asarray(np.asarray(a), dtype)  # noqa: E731
+    as_array = lambda a: jnp.asarray(np.asarray(a), dtype)
     affine = Affine(ExponentialScale())
     data, padding = Partition(2 * d, range(d)), Partition(2 * d, range(d, 2 * d))
     layers: list[Any] = []
