@@ -38,7 +38,7 @@ from shoal.bijections._log_dets import ExactLogDet as ExactLogDet
 from shoal.bijections._log_dets import PowerSeries as PowerSeries
 from shoal.bijections._log_dets import RussianRoulette as RussianRoulette
 from shoal.bijections._logit import Logit as Logit
-from shoal.bijections._noise import Noise as Noise
+from shoal.bijections._noise import Noise
 from shoal.bijections._noise import reseeded as reseeded
 from shoal.bijections._ode import (
     AbstractAdjoint,
@@ -51,9 +51,13 @@ from shoal.bijections._ode import (
 from shoal.bijections._ode import Solver as Solver
 from shoal.bijections._on_part import OnPart
 from shoal.bijections._parameters import parameters_per_layer
-from shoal.bijections._partition import AbstractPartition as AbstractPartition
-from shoal.bijections._partition import ArrayPartition, random_halves, strided
-from shoal.bijections._partition import ChannelPartition as ChannelPartition
+from shoal.bijections._partition import (
+    AbstractPartition,
+    ArrayPartition,
+    ChannelPartition,
+    random_halves,
+    strided,
+)
 from shoal.bijections._partition import Partition as Partition
 from shoal.bijections._partition import alternating as alternating
 from shoal.bijections._partition import halves as halves
@@ -62,7 +66,7 @@ from shoal.bijections._planar import Planar as Planar
 from shoal.bijections._radial import Radial as Radial
 from shoal.bijections._residual import Residual as Residual
 from shoal.bijections._spectral import AbstractSpectralBound, ExactNorm, GramBound, HoelderBound, held_below
-from shoal.bijections._squeeze import Squeeze as Squeeze
+from shoal.bijections._squeeze import Squeeze
 from shoal.bijections._sylvester import Sylvester as Sylvester
 from shoal.bijections.conditioners import AbstractConditioner as AbstractConditioner
 from shoal.bijections.conditioners import Activation, HeldConditioner, KnotConditioner, ReLUNetwork

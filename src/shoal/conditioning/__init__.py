@@ -1,6 +1,6 @@
 """Conditioning of maps: exact spectra, condition numbers, round trips, in a stated precision."""
 
-from shoal.conditioning._attack import attack as attack
+from shoal.conditioning._attack import attack
 from shoal.conditioning._audit import audit as audit
 from shoal.conditioning._dense import condition_numbers as condition_numbers
 from shoal.conditioning._dense import inverse_singular_values, order_statistics, singular_values, summarize

@@ -3,7 +3,11 @@
 Where to look: the bound, `_minimum_depth.py`; its instances, `_mixtures.py`; the constants of a given flow, `_measured.py`.
 """
 
-from shoal.theory.hardness._architectures import Architecture, additive, coupling, layerwise, planar
+from shoal.theory.hardness._architectures import Architecture
+from shoal.theory.hardness._architectures import additive as additive
+from shoal.theory.hardness._architectures import coupling as coupling
+from shoal.theory.hardness._architectures import layerwise as layerwise
+from shoal.theory.hardness._architectures import planar as planar
 from shoal.theory.hardness._gap import Gap
 from shoal.theory.hardness._gap import wasserstein_gap as wasserstein_gap
 from shoal.theory.hardness._linear_instances import LinearInstance
@@ -15,7 +19,8 @@ from shoal.theory.hardness._local_planar import LocalPlanarBound, planar_gap
 from shoal.theory.hardness._local_planar import local_planar_depth as local_planar_depth
 from shoal.theory.hardness._measured import MeasuredClass
 from shoal.theory.hardness._measured import measured as measured
-from shoal.theory.hardness._minimum_depth import DepthBound, InstanceFamily
+from shoal.theory.hardness._minimum_depth import DepthBound
+from shoal.theory.hardness._minimum_depth import InstanceFamily as InstanceFamily
 from shoal.theory.hardness._minimum_depth import minimum_depth as minimum_depth
 from shoal.theory.hardness._mixtures import AbstractEqualNormals, ShallowGenerator
 from shoal.theory.hardness._mixtures import FreeMeansMixture as FreeMeansMixture
