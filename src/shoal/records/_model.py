@@ -7,14 +7,13 @@ carries the checksum of the weights and one of itself, so that a change of eithe
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from shoal._errors import InputError
-from shoal.records._files import sync_folder
+from shoal.records._files import replace_file
 
 FORMAT = 1
 MODEL = "model.json"
@@ -44,8 +43,8 @@ def write_document(folder: Path, content: Mapping[str, Any], weights: bytes) -> 
         name = WEIGHTS if old != WEIGHTS else f"weights-{checksum[:12]}.safetensors"
         document = {"format": FORMAT, **content, "weights": name, "weights_sha256": checksum}
         document["sha256"] = seal(document)
-        _replace(folder / name, weights)
-        _replace(folder / MODEL, (json.dumps(document, allow_nan=False, indent=1) + "\n").encode())
+        replace_file(folder / name, weights)
+        replace_file(folder / MODEL, (json.dumps(document, allow_nan=False, indent=1) + "\n").encode())
         if old is not None and old != name:
             (folder / old).unlink(missing_ok=True)
     except OSError as error:
@@ -155,20 +154,6 @@ def _read(file: Path, folder: Path) -> bytes:
         return file.read_bytes()
     except OSError as error:
         raise InputError(f"{file} can not be read: {error.strerror or error}.") from error
-
-
-def _replace(file: Path, data: bytes) -> None:
-    """Temporary name, fsync, rename, fsync of the folder."""
-    temporary = file.with_name(f".{file.name}.{os.getpid()}.unfinished")
-    try:
-        with open(temporary, "wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, file)
-    finally:
-        temporary.unlink(missing_ok=True)
-    sync_folder(file.parent)
 
 
 def _refuse_constant(name: str) -> Any:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, TypeAlias
 from msgspec import Meta, Struct
 
 from .._names import Direction, Precision, Way
-from ._typed import Record, check_lengths
+from ._json import Record, check_lengths
 from .figures import ConditionSummary, Kind, LayerProfile
 
 Cause: TypeAlias = Literal["none", "layer", "product", "data", "non-finite", "inverse", "runaway"]

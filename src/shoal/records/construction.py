@@ -5,7 +5,7 @@ from typing import Annotated, Any, TypeAlias
 
 from msgspec import Meta, Struct
 
-from ._typed import Record, check_lengths
+from ._json import Record, check_lengths
 from .figures import Figure
 
 Pair: TypeAlias = tuple[float, float]

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from msgspec import Meta, Struct
 
-from ._typed import Record
+from ._json import Record
 
 Matrix: TypeAlias = list[list[float]]
 Size: TypeAlias = Annotated[int, Meta(ge=1)]

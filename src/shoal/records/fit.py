@@ -3,13 +3,16 @@
 Log-likelihoods are means in nats per row, in the units of the table. None: not measured.
 """
 
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 import msgspec
 from msgspec import Struct
 
-from ._typed import Record, check_lengths
+from ._json import Record, check_lengths, read_record
 from .figures import ConditionSummary, Kind, LayerProfile, RoundTripSummary
+
+RECORD = "record.json"
 
 Trained: TypeAlias = Literal[
     "finished", "stopped early", "unfinished", "interrupted", "diverged", "ill-conditioned"
@@ -302,3 +305,9 @@ class FitRecord(Record, frozen=True, kw_only=True, tag="fit"):
         """The seed of it; None for a front alone."""
         seeds = [] if self.delivered is None else self.delivered.seeds
         return next((seed for seed in seeds if seed.seed == self.decision.seed), None)
+
+
+def read_run(folder: Path) -> FitRecord | None:
+    """The record of a run of the ladder; None where the folder has none. **Raises:** `InputError` for a damaged one."""
+    path = folder / RECORD
+    return read_record(path, FitRecord) if path.is_file() else None
