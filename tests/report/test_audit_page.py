@@ -13,11 +13,11 @@ import shoal.report._write as writing
 from shoal._errors import InputError
 from shoal.records.figures import LayerProfile
 from shoal.report import write_report
-from shoal.report._audit_points import audit_points, principal
-from shoal.report._charts_layers import compact, heat_charts
-from shoal.report._charts_spectrum import bands_chart
-from shoal.report._charts_trips import trip_rows
+from shoal.report._audit import trip_rows
+from shoal.report._layers import compact, heat_charts
 from shoal.report._numbers import short
+from shoal.report._points import audit_points, principal
+from shoal.report._spectra import audit_spectrum_chart
 from tests.report.audits import UNITS, broken, hostile, make_audit, make_layers, nothing, typed_audit
 from tests.report.conftest import Opened
 from tests.report.test_browser import PANELS, drag
@@ -143,13 +143,13 @@ def test_compact_figures(value: float | None, text: str) -> None:
 
 def test_bands_and_predictions_are_those_of_the_record() -> None:
     record = make_audit(size=20)
-    chart = bands_chart(typed_audit(record))
+    chart = audit_spectrum_chart(typed_audit(record))
     assert chart is not None
     rows = chart.to_dict()["data"]["values"]
     for name in ("min", "q25", "median", "max"):
         assert [row[name] for row in rows] == record["spectrum"][name]
     record = make_audit(size=20, dense=False)
-    chart = bands_chart(typed_audit(record))
+    chart = audit_spectrum_chart(typed_audit(record))
     assert chart is not None
     assert [row["name"] for row in chart.to_dict()["data"]["values"]] == ["largest", "smallest"]
     for row in trip_rows(typed_audit(record)):

@@ -10,8 +10,8 @@ import pytest
 from playwright.sync_api import FloatRect, Locator, Page
 
 from shoal.report import write_report
+from shoal.report._charts import log_domain
 from shoal.report._numbers import short
-from shoal.report._theme import log_domain
 from tests.report.conftest import Opened
 from tests.report.synthetic import BEST, CHOSEN, COLUMNS, FIRST, SECOND, decide, make_record, typed
 

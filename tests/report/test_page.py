@@ -14,8 +14,8 @@ import shoal.report._write as writing
 from shoal._errors import InputError
 from shoal.records.figures import LayerProfile
 from shoal.report import write_report
-from shoal.report._charts_layers import heat_charts
-from shoal.report._embed import specification
+from shoal.report._layers import heat_charts
+from shoal.report._page import specification
 from tests.report.audits import make_layers
 from tests.report.synthetic import BEST, CHOSEN, FIRST, SECOND, decide, make_record, typed
 
@@ -142,7 +142,8 @@ def test_the_same_record_gives_the_same_bytes_and_is_left_alone(tmp_path: Path) 
 
 
 def test_the_page_says_what_the_record_says(report: Path, record: dict[str, Any]) -> None:
-    words = Parsed(report).words
+    words, rungs = Parsed(report).words, record["rungs"]
+    gain = rungs[3]["validation_log_likelihood"] - rungs[0]["validation_log_likelihood"]
     assert record["decision"]["sentence"] in words
     assert record["command"] in words
     for said in (
@@ -165,6 +166,8 @@ def test_the_page_says_what_the_record_says(report: Path, record: dict[str, Any]
         "margin 0.053 nats a row",
         "None of 4,000 validation rows has a float32 round trip beyond 0.001.",
         f"{FIRST}, 2 layers −10.080 −10.112 0.281 ± 0.010 0.297 worse not measured",
+        "gaussian, no layer – 8.0 s 4.0 s",
+        f"{FIRST}, 1 layer {gain:.3f} ± ",
     ):
         assert said in words, said
 
@@ -301,6 +304,18 @@ def test_a_delivered_rung_that_was_not_trained_to_its_end_is_pointed_out(
         f"The delivered flow, {rung['name']}, was not trained to its end {says}"
         in written(record, tmp_path).words
     )
+
+
+def test_a_rung_that_was_not_started_took_no_time(tmp_path: Path) -> None:
+    rung = {"name": "a", "family": "nsf", "depth": 16, "status": "not started", "seconds": 0.0, "seeds": []}
+    record = {
+        "format": 2,
+        "kind": "fit",
+        "data": {"columns": ["a"]},
+        "rungs": [rung],
+        "decision": {},
+    }
+    assert "Then a – – – not started Gain:" in written(record, tmp_path).words
 
 
 def test_a_record_of_another_kind_is_refused_and_the_old_page_stays(tmp_path: Path) -> None:
