@@ -36,7 +36,7 @@ def same(a: Any, b: Any) -> bool:
 def test_numbers_come_back_bit_for_bit(
     record: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    path = tmp_path_factory.mktemp("record") / "record.json"
+    path = tmp_path_factory.getbasetemp() / "numbers.json"
     write_record({"numbers": record}, path)
     assert same(read_record(path), {"numbers": record})
 

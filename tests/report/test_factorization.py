@@ -134,13 +134,13 @@ def test_it_is_self_contained_and_says_what_the_record_says(full: tuple[dict[str
         assert short(layer["block_norm"]) in parsed.words
 
 
-def test_the_same_records_give_the_same_bytes_and_are_left_alone(tmp_path: Path) -> None:
-    record, frontier = make_factorization(), make_frontier()
-    before = copy.deepcopy((record, frontier))
-    for name in ("a.html", "b.html"):
-        write_report(typed(record, frontier), tmp_path / name)
-    assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
-    assert (record, frontier) == before
+def test_the_same_records_give_the_same_bytes_and_are_left_alone(
+    full: tuple[dict[str, Any], Path], tmp_path: Path
+) -> None:
+    record, before = full[0], copy.deepcopy(full[0])
+    write_report(typed(record, make_frontier()), tmp_path / "b.html")
+    assert (tmp_path / "b.html").read_bytes() == full[1].read_bytes()
+    assert record == before
 
 
 def test_pictures_hold_every_entry_in_one_scale() -> None:
@@ -274,11 +274,6 @@ def test_it_draws_without_network_and_without_a_word(
     for entry, (red, _, blue) in shades.items():
         assert (red > blue, red < blue) == (entry > 0, entry < 0)
     assert shades[0] == [255, 255, 255]
-
-
-def test_the_entry_under_the_pointer_is_told(full: tuple[dict[str, Any], Path], open_page: Open) -> None:
-    record, path = full
-    page = open_page(path).page
     canvas = page.locator("#picture-2 canvas")
     canvas.scroll_into_view_if_needed()
     box = canvas.bounding_box()
@@ -299,6 +294,7 @@ def extreme(record: dict[str, Any]) -> None:
 
 
 def hostile(record: dict[str, Any]) -> None:
+    extreme(record)
     record.update(
         source="</script><img src=x onerror=alert(1)>",
         route="<b>x</b>",
@@ -314,9 +310,7 @@ def zero(record: dict[str, Any]) -> None:
         layer["condition"] = 1.0
 
 
-@pytest.mark.parametrize(
-    ("n", "change"), [(2, extreme), (6, hostile), (4, zero), (1, lambda r: None), (6, extreme)]
-)
+@pytest.mark.parametrize(("n", "change"), [(2, extreme), (6, hostile), (4, zero), (1, lambda r: None)])
 def test_unusual_records_draw_in_silence(
     n: int, change: Callable[[dict[str, Any]], object], tmp_path: Path, open_page: Open
 ) -> None:
