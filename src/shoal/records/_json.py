@@ -37,15 +37,19 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
 T = TypeVar("T", bound=Record)
 
 
-def check_lengths(columns: msgspec.Struct) -> None:
-    """**Raises:** ValueError where two lists among the fields, empty ones aside, differ in length."""
-    fields = msgspec.structs.asdict(columns)
-    lengths = {name: len(values) for name, values in fields.items() if isinstance(values, list) and values}
-    if len(set(lengths.values())) > 1:
-        raise ValueError(f"its lists differ in length: {lengths}")
+class Columns(msgspec.Struct, frozen=True):
+    """Fields that are lists of one length; one that was not measured may be empty."""
+
+    def __post_init__(self) -> None:
+        fields = msgspec.structs.asdict(self)
+        lengths = {
+            name: len(values) for name, values in fields.items() if isinstance(values, list) and values
+        }
+        if len(set(lengths.values())) > 1:
+            raise InputError(f"its lists differ in length: {lengths}")
 
 
-def as_record(value: Any, kind: type[T], where: str = "The record") -> T:
+def as_record(value: object, kind: type[T], where: str = "The record") -> T:
     """Returns plain values as a record of `kind`, such as `FitRecord`.
 
     **Arguments:** `value`: a dictionary, as `json.loads` gives it; or a record, which is returned as it is. `where`: what
@@ -72,7 +76,7 @@ def as_record(value: Any, kind: type[T], where: str = "The record") -> T:
         raise InputError(f"{where} is damaged: {str(error).replace('$.', '')}.") from error
 
 
-def write_record(record: Record | Mapping[str, Any], path: str | os.PathLike[str]) -> None:
+def write_record(record: Record | Mapping[str, object], path: str | os.PathLike[str]) -> None:
     """Writes `record` to `path` as strict JSON; non-finite floats become the strings "nan", "inf", "-inf".
 
     **Arguments:** `record`: a record, or a dictionary (NumPy and JAX scalars and arrays are converted). `path`: the

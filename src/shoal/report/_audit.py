@@ -100,40 +100,27 @@ def tiles(record: AuditRecord) -> list[Tile]:
     single, gap = record.round_trips.get("data", {}).get("float32"), record.log_det_gap
     beyond = f"; not resolved at {whole(condition.unresolved)} points" if condition.unresolved else ""
     said = f"median {_kappa(condition.median)}, largest {_kappa(condition.max)}{beyond}"
-    healthy = f"healthy up to {setting(limits.max_condition)}"
-    predicted = f"predicted {short(single and single.predicted, 2)}"
-    trips = f"{predicted}; healthy up to {setting(limits.max_round_trip)}"
     largest = short(bands.max[0]) if bands.max else MISSING
     smallest = short(bands.min[-1]) if bands.min else MISSING
-    ways, kind = "not measured: matrix-free", ""
-    if gap is not None:
-        ways = "the flow's own, of the matrix, sum of log σ"
-        kind = "exact" if math.isfinite(gap) else ""
-    return [
-        _tile(
-            record,
-            "Condition number κ, 99 % of points",
-            _kappa(condition.q99),
-            "condition_numbers",
-            f"{said}; {healthy}",
+    rows = [
+        (
+            *("Condition number κ, 99 % of points", _kappa(condition.q99), "condition_numbers"),
+            f"{said}; healthy up to {setting(limits.max_condition)}",
         ),
-        _tile(
-            record,
-            "Largest stretch σmax",
-            largest,
-            "sigma_max",
-            "over all points, latent → data in deviations",
+        ("Largest stretch σmax", largest, "sigma_max", "over all points, latent → data in deviations"),
+        ("Smallest stretch σmin", smallest, "sigma_min", "over all points"),
+        (
+            *("Float32 round trip of the data", _trip(single), "round_trip"),
+            f"predicted {short(single and single.predicted, 2)}; healthy up to {setting(limits.max_round_trip)}",
         ),
-        _tile(record, "Smallest stretch σmin", smallest, "sigma_min", "over all points"),
-        _tile(record, "Float32 round trip of the data", _trip(single), "round_trip", trips),
-        Tile("log|det|, gap between ways", _finite(gap, "not finite"), ways, kind=kind),
     ]
-
-
-def _tile(record: AuditRecord, title: str, value: str, figure: str, note: str) -> Tile:
-    """A tile with the kind of its figure, where there is a figure."""
-    none = value == MISSING or "not" in value or "nan" in value or figure not in record.kinds
-    return Tile(title, value, note, kind="" if none else kind_words(record.kinds[figure]))
+    found = []
+    for title, value, figure, note in rows:
+        known = value != MISSING and "not" not in value and "nan" not in value and figure in record.kinds
+        found.append(Tile(title, value, note, kind=kind_words(record.kinds[figure]) if known else ""))
+    ways = "not measured: matrix-free" if gap is None else "the flow's own, of the matrix, sum of log σ"
+    exact = "exact" if finite(gap) is not None else ""
+    return [*found, Tile("log|det|, gap between ways", _finite(gap, "not finite"), ways, kind=exact)]
 
 
 def _kappa(value: float) -> str:

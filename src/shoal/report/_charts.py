@@ -28,7 +28,7 @@ def known(*fields: str) -> alt.Chart:
     return alt.Chart().transform_filter(" && ".join(f"isValid(datum.{field})" for field in fields))
 
 
-def of(*rows: Mapping[str, Any]) -> alt.Chart:
+def of(*rows: Mapping[str, object]) -> alt.Chart:
     """A layer with rows of its own."""
     return alt.Chart(alt.Data(values=list(rows)))
 
@@ -56,12 +56,12 @@ def dashed(
     return [rule, text.encode(where, start)] if words else [rule]
 
 
-def linear_domain(values: Sequence[float], *, padding: float = 0.06) -> list[float]:
+def linear_domain(values: Sequence[float]) -> list[float]:
     """The ends of a linear axis that holds all `values` with a little room."""
     if not values:
         return [0.0, 1.0]
     low, high = min(values), max(values)
-    room = (high - low) * padding or abs(low) * 0.05 or 0.5
+    room = (high - low) * 0.06 or abs(low) * 0.05 or 0.5
     return [low - room, high + room]
 
 

@@ -74,7 +74,6 @@ def render_construction(record: ConstructionRecord) -> str:
         remark=padding if record.padded else "",
         tiles=_tiles(found),
         record=record,
-        finite=finite,
         dotted=len(pictures.t2.knots) < DOTTED,
         terms=TERMS,
     )

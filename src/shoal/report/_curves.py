@@ -41,18 +41,6 @@ def curve_rows(record: FitRecord) -> Rows:
     return rows
 
 
-def any_far_mean(rows: Rows) -> bool:
-    """Whether some plain mean differs from the robust one and lies too far below to be drawn."""
-    return any(_differs(row) and row["plain mean"] is None for row in rows)
-
-
-def any_below_floor(rows: Rows) -> bool:
-    """Whether some value is left out of the chart of one rung."""
-    return any(
-        min(_values([row]), default=math.inf) < row["floor"] for row in rows if row["floor"] is not None
-    )
-
-
 def overview_chart(record: FitRecord, rows: Rows) -> alt.LayerChart | None:
     """Validation log-likelihood by epoch, one line for each rung and seed; a click on a chain shows it alone."""
     values = [row["validation"] for row in rows if row["validation"] is not None]
@@ -131,7 +119,7 @@ def _axes(field: str, rows: Rows) -> tuple[alt.X, alt.Y]:
     return x, alt.Y(f"{field}:Q", title="log-likelihood (nats per row)", scale=scale)
 
 
-def _seed_rows(seed: SeedRecord, about: dict[str, Any]) -> Rows:
+def _seed_rows(seed: SeedRecord, about: dict[str, object]) -> Rows:
     curve, before = seed.curve, _rounded(seed.first_validation)
     rows: Rows = []
     if curve.epoch and before is not None:

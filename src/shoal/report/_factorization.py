@@ -55,7 +55,6 @@ def render_factorization(record: FactorizationRecord) -> str:
         rows=rows,
         pictures=[(name, title) for name, title, _ in found],
         colours=KINDS,
-        finite=finite,
         ratio=_ratio,
     )
 

@@ -2,14 +2,13 @@
 
 import shlex
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from ..records import FitRecord
 from ..records.fit import LayersRecord, RungRecord, SeedRecord
-from ._curves import any_below_floor, any_far_mean, curve_rows, overview_chart, rung_curve_chart
+from ._curves import curve_rows, overview_chart, rung_curve_chart
 from ._ladder import condition_chart, likelihood_chart, round_trip_chart, rung_rows, trade_off_chart
 from ._layers import QUANTITIES, heat_charts, shown_quantities
-from ._numbers import MISSING, duration, finite, fixed, positive, setting, short, whole
+from ._numbers import MISSING, duration, fixed, positive, setting, short, whole
 from ._page import Tile, last_part, rendered
 from ._points import points_of
 from ._race import outcome, race_chart
@@ -59,10 +58,6 @@ def render_fit(record: FitRecord) -> str:
         remark=remark,
         tiles=tiles(record),
         record=record,
-        rungs=rungs,
-        decision=decision,
-        kept=kept,
-        name=kept.name if kept else "",
         chosen=chosen,
         series=series,
         legend=dict(zip(names, zip(series_colours(names), series_glyphs(names), strict=True), strict=True)),
@@ -71,16 +66,10 @@ def render_fit(record: FitRecord) -> str:
         outcome=outcome,
         condition=delivered_condition(record),
         margin=setting(margin and float(f"{margin:.3g}")),
-        limit=setting(finite(decision.max_condition)),
-        trip=setting(decision.max_round_trip),
         off_axis=_off_axis(record),
-        far_mean=any_far_mean(curves),
-        floored=any_below_floor(curves),
         seeds=seeds,
         rollbacks=_rollbacks,
-        rolled_back=any(seed.rollbacks for _, seed in seeds),
         layers=layers.rows or [],
-        layer_points=layers.points,
         layers_note=_layers_note(record, layers),
         audit=f"shoal audit {shlex.join([record.run, record.data.source] if record.run else ['RUN', 'DATA'])}",
         points=points,
@@ -233,7 +222,7 @@ def _rollbacks(seed: SeedRecord) -> str:
     return f"{len(seed.rollbacks)} ({_listed(layers, 2)})" if layers else str(len(seed.rollbacks))
 
 
-def _flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+def _flat(values: Mapping[str, object], prefix: str = "") -> list[tuple[str, str]]:
     pairs: list[tuple[str, str]] = []
     for name, value in values.items():
         if isinstance(value, Mapping):

@@ -124,18 +124,14 @@ def round_trip_chart(record: FitRecord) -> alt.LayerChart | None:
     names = series_of(record.rungs)
     rows: Rows = [
         {
-            "rung": rung.name,
-            "series": series(rung),
-            "depth": rung.depth,
-            "x": depth_place(names, series(rung), rung.depth),
+            **{key: row[key] for key in ("rung", "series", "depth", "x", "status")},
             "dtype": dtype,
-            "status": rung.status,
             "median": positive(errors.median),
             "q999": errors.q999,
             "max": positive(errors.max),
             "line": f"{rung.family} {dtype}",
         }
-        for rung in record.rungs
+        for rung, row in zip(record.rungs, rung_rows(record), strict=True)
         for dtype, errors in rung.round_trip.items()
         if positive(errors.q999) is not None
     ]

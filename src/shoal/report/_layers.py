@@ -125,7 +125,7 @@ def _chart(
     return layered(parts, 24 * len(labels) if few else max(TALLEST, len(labels)), cells)
 
 
-def _cell(value: float | None, ends: tuple[float, float]) -> dict[str, Any]:
+def _cell(value: float | None, ends: tuple[float, float]) -> dict[str, object]:
     """s: the place in the range, null where there is none; f: 1 where a value is there and not finite; t: its text."""
     lost = value is not None and not math.isfinite(value)
     if value is None or lost:

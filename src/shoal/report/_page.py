@@ -15,7 +15,7 @@ import altair as alt
 import jinja2
 
 from ._layers import TABLE, WITH_TEXT, layer_label, shown_quantities
-from ._numbers import duration, fixed, setting, short, whole
+from ._numbers import duration, finite, fixed, setting, short, whole
 from ._theme import CONFIG
 
 _PAGE = Path(__file__).parent / "page"
@@ -28,10 +28,9 @@ _ENVIRONMENT = jinja2.Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_ENVIRONMENT.globals.update(duration=duration, fixed=fixed, setting=setting, short=short, whole=whole)
-_ENVIRONMENT.globals.update(
-    shown_quantities=shown_quantities, layer_label=layer_label, table_limit=TABLE, with_text=WITH_TEXT
-)
+_NUMBERS = (duration, finite, fixed, setting, short, whole)
+_ENVIRONMENT.globals.update({f.__name__: f for f in (*_NUMBERS, layer_label, shown_quantities)})
+_ENVIRONMENT.globals.update(table_limit=TABLE, with_text=WITH_TEXT)
 
 
 @dataclass(frozen=True)
@@ -50,12 +49,12 @@ def rendered(
     template: str,
     *,
     charts: Mapping[str, alt.TopLevelMixin | None],
-    datasets: Mapping[str, Any] | None = None,
-    scatter: Mapping[str, Any] | None = None,
+    datasets: Mapping[str, object] | None = None,
+    scatter: Mapping[str, object] | None = None,
     empty: str = "The record has no figures for this chart.",
     mood: str = "",
     remark: str = "",
-    **parts: Any,
+    **parts: object,
 ) -> str:
     """The whole page as text.
 
@@ -92,7 +91,7 @@ def specification(chart: alt.TopLevelMixin) -> dict[str, Any]:
     return spec
 
 
-def script_json(value: Any) -> str:
+def script_json(value: object) -> str:
     """Strict JSON that is safe inside a script element."""
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     for character, escape in _ESCAPES.items():

@@ -41,16 +41,6 @@ class Points:
     level_name: str
 
     @property
-    def count(self) -> int:
-        """Number of data points."""
-        return len(self.row)
-
-    @property
-    def sample_count(self) -> int:
-        """Number of samples."""
-        return len(self.samples[0])
-
-    @property
     def unresolved(self) -> int:
         """Number of data points without a condition number."""
         return self.condition.count(None)

@@ -3,12 +3,11 @@
 Two charts of the same layout lie upon each other, because drawing takes the time: the back one has the samples, the
 data in pale, and the axes, and is drawn once; the front one has the selected points and follows the drag.
 All panels read the named datasets "points" and "samples". The fields are c0, c1, ... by slot; the page fills in the data,
-titles and domains of the columns that the slots show, and the sizes of the panels.
+titles and domains of the columns that the slots show, and lays out the panels, as large as there is room.
 Selections: `brush` (an interval in any panel) and `band` (an interval of condition numbers); points inside both stay
 coloured in every panel.
 """
 
-import copy
 from typing import Any
 
 import altair as alt
@@ -27,14 +26,14 @@ BRUSH = {"fill": INK, "fillOpacity": 0.06, "stroke": INK, "strokeOpacity": 0.7, 
 SIZE = 180
 
 
-def scatter_payload(points: Points) -> dict[str, Any]:
+def scatter_payload(points: Points) -> dict[str, object]:
     """Points and samples by column, once; the two specifications, in which the page exchanges the columns."""
-    sets = column_sets(len(points.names))
     return {
         "names": points.names,
         "domains": points.domains,
-        "sets": sets,
-        "specs": scatter_specifications(points, len(sets[0])),
+        "sets": column_sets(len(points.names)),
+        "specs": scatter_specifications(points),
+        "brush": BRUSH,
         "data": points.data,
         "samples": points.samples,
         "condition": points.condition,
@@ -46,49 +45,20 @@ def scatter_payload(points: Points) -> dict[str, Any]:
     }
 
 
-def scatter_specifications(points: Points, slots: int) -> dict[str, dict[str, Any]]:
-    """The specifications of both charts for 1 to 6 columns.
+def scatter_specifications(points: Points) -> dict[str, dict[str, Any]]:
+    """The panels of both charts: of two columns or of one alone, and of condition numbers, if there are any.
 
-    Altair makes one panel of each kind; the panels of all pairs are copies of it with other fields and axes, which
-    is many times faster than making each by Altair. The front chart has the two selections declared on top.
+    The page makes the panels of all pairs of columns from the one that is here.
     """
-    pairs = [f"panel_{up}_{across}" for up in range(1, slots) for across in range(up)]
-    params = [_selection("brush", ["x", "y"] if pairs else ["x"], pairs or ["panel_0"])]
-    if _has_condition(points):
-        params.append(_selection("band", ["x"], ["condition"]))
-    back, front = (_layout(points, slots, front) for front in (False, True))
-    return {"back": back, "front": {**front, "params": params}}
-
-
-def _layout(points: Points, slots: int, front: bool) -> dict[str, Any]:
-    wide = [specification(_condition_panel(points, front))] if _has_condition(points) else []
-    if slots == 1:
-        return {"hconcat": [specification(_marginal(points, front)), *wide], "spacing": GAP + 20}
-    panel = specification(_panel(points, front))
-    rows = []
-    for up in range(1, slots):
-        panels = [_placed(panel, across, up, bottom=up == slots - 1) for across in range(up)]
-        rows.append({"hconcat": panels + (wide if up == 1 else []), "spacing": GAP})
-    return {"vconcat": rows, "spacing": GAP}
-
-
-def _placed(panel: dict[str, Any], across: int, up: int, *, bottom: bool) -> dict[str, Any]:
-    """A copy of the panel for slot `across` against slot `up`, with axes only at the left and at the bottom."""
-    placed = copy.deepcopy(panel)
-    for layer in placed["layer"]:
-        if "name" in layer:
-            layer["name"] = f"panel_{up}_{across}"
-        for channel, slot, outer in (("x", across, bottom), ("y", up, across == 0)):
-            encoding = layer["encoding"][channel]
-            encoding["field"] = f"c{slot}"
-            if not outer:
-                encoding["axis"] = None
-    return placed
-
-
-def _selection(name: str, encodings: list[str], views: list[str]) -> dict[str, Any]:
-    select = {"type": "interval", "resolve": "global", "encodings": encodings, "mark": BRUSH}
-    return {"name": name, "select": select, "views": views}
+    one = len(points.names) == 1
+    return {
+        side: {
+            "panel": specification((_marginal if one else _panel)(points, front)),
+            "wide": specification(_condition_panel(points, front)) if _has_condition(points) else None,
+            "brushes": _selections(points) if front else [],
+        }
+        for side, front in (("back", False), ("front", True))
+    }
 
 
 def _panel(points: Points, front: bool) -> alt.LayerChart:
@@ -150,7 +120,7 @@ def _square(layers: list[alt.Chart], front: bool, **properties: Any) -> alt.Laye
 def _marginal(points: Points, front: bool) -> alt.LayerChart:
     """One column: shares of the selected points (bars, in front) and of the samples (line) in forty bins."""
     title, (low, high) = points.names[0], points.domains[0]
-    name, total = ("points", points.count) if front else ("samples", points.sample_count)
+    name, total = ("points", len(points.row)) if front else ("samples", len(points.samples[0]))
     shares = alt.Chart(alt.NamedData(name))
     if front:
         shares = shares.transform_filter(_selected(points))
