@@ -235,6 +235,6 @@ def trips_chart(record: AuditRecord) -> alt.LayerChart | None:
         guess.encode(x=alt.X("predicted:Q"), **shown),
         sums.encode(x=alt.X("layers:Q"), **shown),
         known("max").mark_point(filled=True, size=52, opacity=1).encode(x=x, **shown),
-        words.encode(x=alt.value(0), text=alt.Text("word:N"), **place),
+        words.encode(x=alt.XValue(0), text=alt.Text("word:N"), **place),
     ]
     return layered([*parts, *dashed("x", limit)], 46 * len(sets), rows)

@@ -182,7 +182,7 @@ def parts_chart(certificate: W2Certificate) -> alt.LayerChart | None:
                 base.mark_rule(color=INK, strokeWidth=2.5).encode(x=alt.X("low:Q"), x2=alt.X2("high:Q"), y=y)
             )
     word = of({"at": epsilon}).mark_text(dx=6, fontSize=14, color=INK, align="left", text="ε")
-    parts += [*dashed("x", epsilon, INK), word.encode(x=alt.X("at:Q"), y=alt.value(12))]
+    parts += [*dashed("x", epsilon, INK), word.encode(x=alt.X("at:Q"), y=alt.YValue(12))]
     return layered(parts, 130, rows)
 
 

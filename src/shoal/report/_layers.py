@@ -121,7 +121,7 @@ def _chart(
         parts.append(text.encode(x=x, y=y, text=alt.Text("t:N"), color=ink, tooltip=tooltip))
     if worst is not None and 0 <= worst < len(labels):
         frame = of({"y": labels[worst]}).mark_rect(fill=None, stroke=ALARM, strokeWidth=2)
-        parts.append(frame.encode(y=y, x=alt.value(0), x2=alt.value("width")))
+        parts.append(frame.encode(y=y, x=alt.XValue(0), x2=alt.X2Value("width")))
     return layered(parts, 24 * len(labels) if few else max(TALLEST, len(labels)), cells)
 
 

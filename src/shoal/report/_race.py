@@ -8,7 +8,7 @@ from typing import Any
 import altair as alt
 
 from ..records import FitRecord
-from ._charts import NATS, Rows, known, layered, nats_axis, nats_scale, of, tips
+from ._charts import NATS, Rows, dashed, known, layered, nats_axis, nats_scale, of, tips
 from ._ladder import UNIT
 from ._numbers import finite, finite_values, fixed, positive
 from ._theme import INK, MUTED, series, series_colour, series_of, series_shape
@@ -28,8 +28,7 @@ def race_chart(record: FitRecord) -> alt.LayerChart | None:
     x = alt.X("gain:Q", title="gain over the chain's rung before (nats per row)", scale=scale, axis=axis)
     places = alt.Scale(domain=[row["place"] for row in rows], padding=0)
     y = alt.Y("place:O", title=None, axis=None, scale=places)
-    edges = of({"at": 0.0, "kind": "zero"}, {"at": unit, "kind": "margin"}).mark_rule(color=MUTED)
-    dash = alt.when("datum.kind === 'margin'").then(alt.value([4, 3])).otherwise(alt.value([1, 0]))
+    zero = of({"at": 0.0}).mark_rule(color=MUTED)
     heads = [row for row in rows if row["head"] and row["place"]]
     parts = of(*heads).mark_rule(color="#d9dfe5", yOffset=-ROW / 2)
     style: dict[str, Any] = {"fontSize": 11.5, "dy": -9}
@@ -42,10 +41,11 @@ def race_chart(record: FitRecord) -> alt.LayerChart | None:
     bars = known("gain", "low").mark_rule(strokeWidth=2.2, yOffset=6)
     colour = series_colour(names)
     layers: list[alt.Chart] = [
-        edges.encode(x=alt.X("at:Q"), strokeDash=dash),
+        zero.encode(x=alt.X("at:Q")),
+        *dashed("x", unit),
         parts.encode(y=y),
-        *(words.encode(x=alt.value(2), y=y, text=alt.Text("said:N")) for words in (halo, text)),
-        mark.encode(x=alt.value("width"), y=y, text=alt.Text("mark:N")),
+        *(words.encode(x=alt.XValue(2), y=y, text=alt.Text("said:N")) for words in (halo, text)),
+        mark.encode(x=alt.XValue("width"), y=y, text=alt.Text("mark:N")),
         bars.encode(x=alt.X("low:Q"), x2=alt.X2("high:Q"), y=y, color=colour),
         points.encode(x=x, y=y, shape=series_shape(names), tooltip=tooltip, color=colour),
     ]

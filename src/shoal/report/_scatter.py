@@ -156,10 +156,10 @@ def _selected(points: Points) -> alt.LogicalAndPredicate:
     return alt.LogicalAndPredicate(**{"and": [{"param": name} for name in _selections(points)]})
 
 
-def _size(points: Points) -> dict[str, Any]:
+def _size(points: Points) -> alt.SizeValue:
     """Points are larger while something is selected."""
     active = {"or": [{"param": name, "empty": False} for name in _selections(points)]}
-    return {"condition": {"test": active, "value": 20}, "value": 8}
+    return alt.SizeValue(8, condition={"test": active, "value": 20})
 
 
 def _selections(points: Points) -> list[str]:
