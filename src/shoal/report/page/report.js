@@ -61,9 +61,8 @@
   let selections = [];
 
   // A panel of its own size; encodings of the fields c0 and c1 go to two slots, whose columns give title and domain.
-  function panel(spec, size, columns, slots, axes) {
+  function panel(spec, name, size, columns, slots, axes) {
     const made = { ...structuredClone(spec), ...size };
-    const name = ["panel", ...slots].join("_");
     for (const layer of made.layer) {
       if (layer.name) layer.name = name;
       for (const encoding of Object.values(layer.encoding)) {
@@ -95,7 +94,7 @@
     const names = [];
     const made = (slots, axes) => {
       names.push(["panel", ...slots].join("_"));
-      return panel(parts.panel, size, columns, slots, axes);
+      return panel(parts.panel, names.at(-1), size, columns, slots, axes);
     };
     const rows = [];
     for (let up = 1; up <= last; up += 1) {
