@@ -174,7 +174,7 @@ def picture(data: Sequence[Mapping[str, Any]], title: str) -> Any:
     """One panel a family and figure: the certified gap above, KL below; a colour a k."""
     import altair as alt
 
-    from shoal.report._theme import CONFIG
+    from shoal.report import CONFIG
 
     shown = sorted({row["k"] for row in data})
     colour = alt.Color(

@@ -284,7 +284,7 @@ def picture() -> None:
     import altair as alt
     import vl_convert
 
-    from shoal.report._theme import CONFIG
+    from shoal.report import CONFIG
 
     records = read_records(STUDY, ROOT / "results")
     values: dict[tuple[str, str, int], list[float]] = {}

@@ -293,7 +293,7 @@ def picture() -> None:
     import altair as alt
     import vl_convert
 
-    from shoal.report._theme import CONFIG
+    from shoal.report import CONFIG
 
     data = []
     for name in drawn():

@@ -371,7 +371,7 @@ class TestWholeAtEveryMoment:
             if count - 1 == stop:
                 raise KeyboardInterrupt
 
-        monkeypatch.setattr(_document.os, "replace", replace)
+        monkeypatch.setattr(os, "replace", replace)
         with pytest.raises(KeyboardInterrupt):
             save(small(2), tmp_path)
         monkeypatch.undo()

@@ -1,4 +1,4 @@
-"""Records on disk: what comes back, what a crash leaves, and what is refused."""
+"""Records on disk: what comes back, what a crash leaves, what is refused, and a lock with one holder at a time."""
 
 import json
 import math
@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shoal._errors import InputError
-from shoal.records import read_record, to_plain, write_record
+from shoal.records import _files, held, read_record, to_plain, write_record
 
 KEYS = st.text(max_size=8)
 FIGURES = st.one_of(st.none(), st.booleans(), st.integers(-(2**70), 2**70), st.floats())
@@ -36,7 +36,7 @@ def same(a: Any, b: Any) -> bool:
 def test_numbers_come_back_bit_for_bit(
     record: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    path = tmp_path_factory.mktemp("record") / "record.json"
+    path = tmp_path_factory.getbasetemp() / "numbers.json"
     write_record({"numbers": record}, path)
     assert same(read_record(path), {"numbers": record})
 
@@ -160,3 +160,20 @@ def test_a_folder_is_not_a_record(tmp_path: Path) -> None:
         write_record({}, tmp_path)
     with pytest.raises(InputError, match="can not be written"):
         write_record({}, tmp_path / "absent" / "record.json")
+
+
+def test_one_at_a_time_and_let_go_again(tmp_path: Path) -> None:
+    path = tmp_path / "records"
+    path.write_bytes(b"kept")
+    with held(path, "busy"):
+        with pytest.raises(InputError, match="busy"), held(path, "busy"):
+            pass
+        assert path.read_bytes() == b"kept"
+    with held(path, "busy"):
+        pass
+
+
+def test_where_locks_are_unknown_no_file_is_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_files, "fcntl", None)
+    with held(tmp_path / "lock", "busy"), held(tmp_path / "lock", "busy"):
+        assert list(tmp_path.iterdir()) == []

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from altair.utils.schemapi import debug_mode
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from shoal.report import write_report
@@ -38,6 +39,13 @@ class Opened:
         """Whatever a clean page does not have: messages, errors, dialogs, requests to anywhere."""
         outside = [url for url in self.requests if not url.startswith(("file:", "data:", "blob:"))]
         return [*self.console, *self.errors, *self.dialogs, *outside]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def unchecked() -> Iterator[None]:
+    """Altair's check of every part as it is made takes half the time of a page; `test_parts` checks whole charts."""
+    with debug_mode(False):
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -105,6 +113,7 @@ def opened(_shared: Opened) -> Opened:
     page = _shared.page
     if page.locator("#columns").input_value() != "0":
         page.select_option("#columns", index=0)
-    page.click("#clear")
+    if not page.inner_text("#selected").startswith("Nothing"):
+        page.click("#clear")
     page.evaluate("() => window.shoalReady")
     return _shared

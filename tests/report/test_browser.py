@@ -10,8 +10,8 @@ import pytest
 from playwright.sync_api import FloatRect, Locator, Page
 
 from shoal.report import write_report
+from shoal.report._charts import log_domain
 from shoal.report._numbers import short
-from shoal.report._theme import log_domain
 from tests.report.conftest import Opened
 from tests.report.synthetic import BEST, CHOSEN, COLUMNS, FIRST, SECOND, decide, make_record, typed
 
@@ -288,13 +288,11 @@ def constant(record: dict[str, Any]) -> None:
 
 VARIANTS: dict[str, tuple[int, Callable[[dict[str, Any]], object]]] = {
     "one column": (1, lambda _: None),
-    "two columns": (2, lambda _: None),
-    "thirty columns": (30, lambda _: None),
-    "not one rung": (
-        3,
+    "thirty columns and not one rung": (
+        30,
         lambda r: r.update(rungs=[], decision={"chosen": None, "sentence": "Nothing was trained."}),
     ),
-    "no condition numbers": (3, no_condition),
+    "no condition numbers": (2, no_condition),
     "unresolved points": (3, some_unresolved),
     "constant column": (3, constant),
 }

@@ -16,7 +16,7 @@ from shoal._errors import InputError
 from shoal.records import ConstructionRecord, as_record
 from shoal.records.construction import Pictures, Steps, W2Certificate
 from shoal.report import write_report
-from shoal.report._charts_construction import parts_chart, point_charts, staircase_chart
+from shoal.report._construction import parts_chart, point_charts, staircase_chart
 from shoal.report._numbers import short
 from tests.report.conftest import Opened
 from tests.report.test_page import Parsed, self_contained

@@ -2,7 +2,6 @@
 
 import copy
 import math
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,8 @@ import shoal.report._write as writing
 from shoal._errors import InputError
 from shoal.records import FactorizationRecord, FrontierRecord, as_record
 from shoal.report import write_report
-from shoal.report._charts_factorization import frontier_chart, layer_chart
+from shoal.report._factorization import entries, frontier_chart, layer_chart, picture_charts, pictures
 from shoal.report._numbers import short
-from shoal.report._pictures import pictures
 from tests.report.conftest import Opened
 from tests.report.test_page import Parsed, self_contained
 
@@ -136,33 +134,34 @@ def test_it_is_self_contained_and_says_what_the_record_says(full: tuple[dict[str
         assert short(layer["block_norm"]) in parsed.words
 
 
-def test_the_same_records_give_the_same_bytes_and_are_left_alone(tmp_path: Path) -> None:
-    record, frontier = make_factorization(), make_frontier()
-    before = copy.deepcopy((record, frontier))
-    for name in ("a.html", "b.html"):
-        write_report(typed(record, frontier), tmp_path / name)
-    assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
-    assert (record, frontier) == before
+def test_the_same_records_give_the_same_bytes_and_are_left_alone(
+    full: tuple[dict[str, Any], Path], tmp_path: Path
+) -> None:
+    record, before = full[0], copy.deepcopy(full[0])
+    write_report(typed(record, make_frontier()), tmp_path / "b.html")
+    assert (tmp_path / "b.html").read_bytes() == full[1].read_bytes()
+    assert record == before
 
 
 def test_pictures_hold_every_entry_in_one_scale() -> None:
     record = make_factorization(n=5, count=8, kept=[4, 1])
     drawn = pictures(typed(record))
-    assert drawn is not None
-    assert [item["name"] for item in drawn["items"]] == ["T", "product", *(f"layer {i}" for i in range(1, 9))]
+    kinds = ("lower", "upper") * 4
+    titles = ["T", "product of the layers", *(f"layer {i}, {kind}" for i, kind in enumerate(kinds, 1))]
+    assert [title for _, title, _ in drawn] == titles
     sources = [record["target"], record["product"], *(layer["matrix"] for layer in record["layers"])]
-    for item, source in zip(drawn["items"], sources, strict=True):
-        np.testing.assert_allclose(item["rows"], source, rtol=5.1e-4)
-    entries = np.abs(np.concatenate([np.ravel(item["rows"]) for item in drawn["items"]]))
-    assert drawn["limit"] == entries.max()
-    assert drawn["centre"] == pytest.approx(np.median(entries[(entries != 0) & (entries != 1)]), rel=1e-12)
-    assert drawn["split"] == 2
-    assert drawn["order"] == [4, 1, 0, 2, 3]
-    places = [place for place, _ in drawn["ticks"]]
-    assert places[0] == -1
-    assert places[-1] == 1
-    assert places == sorted(places)
-    assert places == [-place for place in reversed(places)]
+    values = [np.array(entries(matrix), float) for _, _, matrix in drawn]
+    np.testing.assert_allclose(values, [np.ravel(source) for source in sources], rtol=5.1e-4)
+    sizes = np.abs(np.concatenate(values))
+    charts = {name: chart.to_dict() for name, chart in picture_charts(typed(record), drawn).items()}
+    scales = [charts[name]["layer"][0]["encoding"]["fill"]["scale"] for name, _, _ in drawn]
+    assert all(scale == scales[0] for scale in scales)
+    assert scales[0]["domain"] == [-sizes.max(), sizes.max()]
+    assert scales[0]["constant"] == pytest.approx(np.median(sizes[(sizes != 0) & (sizes != 1)]), rel=1e-12)
+    ticks = charts["scale"]["layer"][0]["encoding"]["x"]["axis"]["values"]
+    assert ticks == sorted(ticks)
+    assert ticks == [-tick for tick in reversed(ticks)]
+    assert ticks[-1] == sizes.max()
 
 
 def test_a_page_of_64_is_below_the_limit_and_a_larger_one_has_no_pictures(tmp_path: Path) -> None:
@@ -235,11 +234,18 @@ def test_charts_hold_the_figures_of_the_record() -> None:
     assert layer_chart([replace(layer, condition=math.inf) for layer in record.layers]) is None
 
 
-# The colour in the middle of a cell of a picture.
-CELL = """([index, i, j, size]) => {
-  const canvas = document.querySelectorAll("canvas[data-picture]")[index], cell = canvas.width / size;
-  const data = canvas.getContext("2d").getImageData((j + 0.5) * cell - 1, (i + 0.5) * cell - 1, 1, 1).data;
-  return [data[0], data[1], data[2]];
+# What each cell of a picture shows: both coordinates, the entry, and the colour as three numbers.
+CELLS = """(name) => {
+  const found = [];
+  (function visit(mark) {
+    for (const item of mark.items || []) {
+      if (mark.marktype === "rect" && item.datum?.n && item.fill)
+        found.push([item.datum.i, item.datum.j, item.datum.row, item.datum.column, item.datum.entry,
+          item.fill.match(/\\d+/g).map(Number)]);
+      if (item.items) item.items.forEach(visit);
+    }
+  })(window.shoalViews[name].scenegraph().root);
+  return found;
 }"""
 
 
@@ -251,40 +257,33 @@ def test_it_draws_without_network_and_without_a_word(
     page = opened.page
     assert opened.complaints == []
     assert page.locator(".failed").count() == 0
-    assert sorted(page.evaluate("Object.keys(window.shoalViews)")) == ["frontier", "layers"]
-    assert page.evaluate("window.shoalPictures.names") == [
-        "T",
-        "product",
-        *(f"layer {i}" for i in range(1, 7)),
-    ]
+    names = [f"picture-{i}" for i in range(8)]
+    assert sorted(page.evaluate("Object.keys(window.shoalViews)")) == ["frontier", "layers", *names, "scale"]
     stack = np.array([record["target"], record["product"], *(layer["matrix"] for layer in record["layers"])])
-    place = np.unravel_index(np.argmax(np.abs(stack)), stack.shape)
-    found = page.evaluate(CELL, [*map(int, place), 6])
-    assert found == ([140, 38, 12] if stack[place] > 0 else [11, 60, 93])
-    first = np.array(record["layers"][0]["matrix"])
-    for i in range(6):
-        for j in range(6):
-            red, green, blue = page.evaluate(CELL, [2, i, j, 6])
-            if first[i, j] == 0:
-                assert (red, green, blue) == (255, 255, 255)
-            else:
-                assert (red > blue) == (first[i, j] > 0), (i, j, first[i, j], green)
-
-
-def test_the_entry_under_the_pointer_is_told(full: tuple[dict[str, Any], Path], open_page: Open) -> None:
-    record, path = full
-    page = open_page(path).page
-    canvas = page.locator("canvas[data-picture]").nth(2)
+    order = [5, 0, 3, 1, 2, 4]
+    shades = {}
+    for name, matrix in zip(names, stack, strict=True):
+        cells = page.evaluate(CELLS, name)
+        assert len(cells) == 36
+        for i, j, row, column, entry, colour in cells:
+            assert (row, column) == (order[i], order[j])
+            assert entry == pytest.approx(matrix[i, j], rel=5.1e-4)
+            shades[entry] = colour
+    largest = max(shades, key=abs)
+    assert shades[largest] == ([140, 38, 12] if largest > 0 else [11, 60, 93])
+    for entry, (red, _, blue) in shades.items():
+        assert (red > blue, red < blue) == (entry > 0, entry < 0)
+    assert shades[0] == [255, 255, 255]
+    canvas = page.locator("#picture-2 canvas")
     canvas.scroll_into_view_if_needed()
     box = canvas.bounding_box()
     assert box is not None
     page.mouse.move(box["x"] + box["width"] * 1.5 / 6, box["y"] + box["height"] * 4.5 / 6)
-    text = page.inner_text("#entry")
-    match = re.fullmatch(r"layer 1, coordinates \((\d), (\d)\): (.*)", text)
-    assert match
-    order = [5, 0, 3, 1, 2, 4]
-    assert [int(match[1]), int(match[2])] == [order[4], order[1]]
-    assert float(match[3].replace("−", "-")) == pytest.approx(record["layers"][0]["matrix"][4][1], rel=5.1e-4)
+    page.wait_for_selector("#vg-tooltip-element.visible")
+    text = page.inner_text("#vg-tooltip-element").split()
+    assert text[:4] == ["row", "2", "column", "0"]
+    entry = float(text[5].replace("−", "-"))
+    assert entry == pytest.approx(record["layers"][0]["matrix"][4][1], rel=5.1e-4)
 
 
 def extreme(record: dict[str, Any]) -> None:
@@ -295,6 +294,7 @@ def extreme(record: dict[str, Any]) -> None:
 
 
 def hostile(record: dict[str, Any]) -> None:
+    extreme(record)
     record.update(
         source="</script><img src=x onerror=alert(1)>",
         route="<b>x</b>",
@@ -310,9 +310,7 @@ def zero(record: dict[str, Any]) -> None:
         layer["condition"] = 1.0
 
 
-@pytest.mark.parametrize(
-    ("n", "change"), [(2, extreme), (6, hostile), (4, zero), (1, lambda r: None), (6, extreme)]
-)
+@pytest.mark.parametrize(("n", "change"), [(2, extreme), (6, hostile), (4, zero), (1, lambda r: None)])
 def test_unusual_records_draw_in_silence(
     n: int, change: Callable[[dict[str, Any]], object], tmp_path: Path, open_page: Open
 ) -> None:
@@ -326,7 +324,7 @@ def test_unusual_records_draw_in_silence(
     opened = open_page(tmp_path / "r.html")
     assert opened.complaints == []
     assert opened.page.locator(".failed, img").count() == 0
-    assert opened.page.locator("canvas[data-picture]").count() == 8
+    assert opened.page.locator(".pictures canvas").count() == 8
 
 
 def test_a_narrow_window_does_not_scroll_the_page(full: tuple[dict[str, Any], Path], open_page: Open) -> None:

@@ -1,36 +1,20 @@
-"""Reading and writing one record as a JSON file.
+"""Files that are replaced in one step, and a lock that one process at a time holds.
 
 A file is written under a temporary name beside its place, flushed to the disk, and renamed, so that whoever reads
-the path sees the old record or the new one and never a part of either.
+the path sees the old content or the new one and never a part of either.
 """
 
-import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, overload
 
 from .._errors import InputError
-from ._json import from_plain, to_plain
-from ._typed import Record, T, as_record
-from .fit import FitRecord
 
-RECORD = "record.json"
-
-
-def write_record(record: Record | Mapping[str, Any], path: str | os.PathLike[str]) -> None:
-    """Writes `record` to `path` as strict JSON; non-finite floats become the strings "nan", "inf", "-inf".
-
-    **Arguments:** `record`: a record, or a dictionary (NumPy and JAX scalars and arrays are converted). `path`: the
-    file; it is replaced if it exists, in one step.
-
-    **Raises:** `InputError` if the record holds something that JSON has no word for, or the folder can not be
-    written.
-    """
-    plain = to_plain(record)
-    if not isinstance(plain, dict):
-        raise InputError(f"A record is a dictionary, got a {type(record).__name__}.")
-    write_text(json.dumps(plain, ensure_ascii=False, allow_nan=False, indent=1) + "\n", path)
+try:
+    import fcntl
+except ImportError:  # not on Windows, where two processes at one file are then not told apart
+    fcntl = None
 
 
 def write_text(text: str, path: str | os.PathLike[str]) -> None:
@@ -39,11 +23,21 @@ def write_text(text: str, path: str | os.PathLike[str]) -> None:
 
 
 def write_bytes(data: bytes, path: str | os.PathLike[str]) -> None:
-    """Writes `data` to `path`: temporary name, fsync of file and folder, rename.
+    """Writes `data` to `path` in one step.
 
     **Raises:** `InputError` if the folder is missing or can not be written, or `path` is a folder.
     """
-    path = Path(path)
+    try:
+        replace_file(Path(path), data)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise InputError(
+            f"{path} can not be written: {reason}; choose a folder that exists and is writable."
+        ) from error
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Temporary name, fsync of the file, rename, fsync of the folder. **Raises:** `OSError`."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
     try:
         with open(temporary, "wb") as file:
@@ -51,52 +45,9 @@ def write_bytes(data: bytes, path: str | os.PathLike[str]) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-        sync_folder(path.parent)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise InputError(
-            f"{path} can not be written: {reason}; choose a folder that exists and is writable."
-        ) from error
     finally:
         temporary.unlink(missing_ok=True)
-
-
-@overload
-def read_record(path: str | os.PathLike[str]) -> dict[str, Any]: ...
-@overload
-def read_record(path: str | os.PathLike[str], kind: type[T]) -> T: ...
-def read_record(path: str | os.PathLike[str], kind: type[T] | None = None) -> T | dict[str, Any]:
-    """Returns the record in `path`; "nan", "inf", "-inf" come back as floats where the field is numeric.
-
-    **Arguments:** `kind`: what it must be, such as `FitRecord`, which is then returned; None: any dictionary.
-
-    **Raises:** `InputError` if the file is missing, is not UTF-8 JSON, does not hold a dictionary, or not one of `kind`.
-    """
-    path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise InputError(
-            f"{path} can not be read: {reason}; name a record.json that `shoal fit` wrote."
-        ) from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not a record: byte {error.start} is not UTF-8 text.") from error
-    try:
-        value = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise InputError(f"{path} is not a record: line {error.lineno} is not JSON ({error.msg}).") from error
-    except RecursionError as error:
-        raise InputError(f"{path} is not a record: it is nested too deeply.") from error
-    if not isinstance(value, dict):
-        raise InputError(f"{path} is not a record: it holds a {type(value).__name__}, not a dictionary.")
-    return from_plain(value) if kind is None else as_record(value, kind, f"The record {path}")
-
-
-def read_run(folder: Path) -> FitRecord | None:
-    """The record of a run of the ladder; None where the folder has none. **Raises:** `InputError` for a damaged one."""
-    path = folder / RECORD
-    return read_record(path, FitRecord) if path.is_file() else None
+    sync_folder(path.parent)
 
 
 def sync_folder(folder: Path) -> None:
@@ -108,3 +59,20 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def held(path: str | os.PathLike[str], refusal: str) -> Iterator[None]:
+    """Locks the file at `path` within the context, without waiting; it is made if it is missing, and never written.
+
+    **Raises:** `InputError` with the sentence `refusal` where another holds it.
+    """
+    if fcntl is None:  # nothing is opened: Windows renames and deletes no folder with an open file in it
+        yield
+        return
+    with open(path, "ab") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise InputError(refusal) from error
+        yield

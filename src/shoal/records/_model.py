@@ -1,4 +1,4 @@
-"""A model folder as bytes: `model.json` and the weights file that it names. Standard library only, no JAX.
+"""A model folder as bytes: `model.json` and the weights file that it names. No JAX.
 
 A folder holds a whole model at every moment, also while a new model is saved over an old one: the new weights are
 written beside the old ones, `model.json` is replaced in one step, then the old weights are removed. `model.json`
@@ -7,32 +7,35 @@ carries the checksum of the weights and one of itself, so that a change of eithe
 
 import hashlib
 import json
-import os
-import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, NoReturn
+
+import msgspec
 
 from shoal._errors import InputError
-from shoal.records._files import sync_folder
+from shoal.records._files import replace_file
 
 FORMAT = 1
 MODEL = "model.json"
 WEIGHTS = "weights.safetensors"
 MAX_DEPTH = 100  # levels of the tree
-_WEIGHTS_NAME = re.compile(r"weights(-[0-9a-f]{12})?\.safetensors")
-_KINDS = {
-    "format": int,
-    "shoal": str,
-    "dtype": str | None,
-    "weights": str,
-    "weights_sha256": str,
-    "tree": dict,
-}
 _TRIES = 20  # of a reader whose folder is saved into again and again
 
 
-def write_document(folder: Path, content: Mapping[str, Any], weights: bytes) -> None:
+class _Document(msgspec.Struct, forbid_unknown_fields=True):
+    """What `model.json` holds."""
+
+    format: Annotated[int, msgspec.Meta(ge=1)]
+    shoal: str
+    dtype: str | None
+    weights: Annotated[str, msgspec.Meta(pattern=r"^weights(-[0-9a-f]{12})?\.safetensors\Z")]
+    weights_sha256: str
+    tree: dict[str, Any]
+    sha256: str
+
+
+def write_document(folder: Path, content: Mapping[str, object], weights: bytes) -> None:
     """Writes a model: `content` has the keys `shoal`, `dtype` and `tree`, `weights` is a safetensors file.
 
     **Raises:** `InputError` where the folder can not be made or written.
@@ -44,8 +47,8 @@ def write_document(folder: Path, content: Mapping[str, Any], weights: bytes) -> 
         name = WEIGHTS if old != WEIGHTS else f"weights-{checksum[:12]}.safetensors"
         document = {"format": FORMAT, **content, "weights": name, "weights_sha256": checksum}
         document["sha256"] = seal(document)
-        _replace(folder / name, weights)
-        _replace(folder / MODEL, (json.dumps(document, allow_nan=False, indent=1) + "\n").encode())
+        replace_file(folder / name, weights)
+        replace_file(folder / MODEL, (json.dumps(document, allow_nan=False, indent=1) + "\n").encode())
         if old is not None and old != name:
             (folder / old).unlink(missing_ok=True)
     except OSError as error:
@@ -70,7 +73,7 @@ def read_document(folder: Path) -> tuple[dict[str, Any], bytes]:
     return _whole(folder, text)
 
 
-def seal(document: Mapping[str, Any]) -> str:
+def seal(document: Mapping[str, object]) -> str:
     """The checksum of everything in `model.json` but the checksum itself, whatever the layout of the text."""
     rest = {key: value for key, value in document.items() if key != "sha256"}
     return hashlib.sha256(json.dumps(rest, allow_nan=False, sort_keys=True).encode()).hexdigest()
@@ -95,15 +98,15 @@ def _whole(folder: Path, text: bytes) -> tuple[dict[str, Any], bytes]:
 def _checked(file: Path, text: bytes) -> dict[str, Any]:
     try:
         document = json.loads(text.decode(), parse_constant=_refuse_constant, object_pairs_hook=_no_repeats)
-        if not isinstance(document, dict):
-            raise damaged(file, f"it holds a {type(document).__name__}, not an object")
-        _check_format(file, document.get("format"))
-        _check_keys(file, document)
+        _refuse_later(file, document)
+        msgspec.convert(document, _Document)
         checksum = seal(document)
     except InputError:
         raise
     except RecursionError as error:
         raise damaged(file, f"it is nested deeper than {MAX_DEPTH} levels") from error
+    except msgspec.ValidationError as error:
+        raise damaged(file, str(error).replace("$.", "")) from error
     except ValueError as error:  # not UTF-8, not JSON, a repeated key, a number without end
         raise damaged(file, f"it is not JSON ({' '.join(str(error).split())})") from error
     if document["sha256"] != checksum:
@@ -111,27 +114,12 @@ def _checked(file: Path, text: bytes) -> dict[str, Any]:
     return document
 
 
-def _check_format(file: Path, number: Any) -> None:
-    if type(number) is not int or number < 1:
-        raise damaged(file, f"`format` must be a whole number, found {number!r:.40}")
-    if number > FORMAT:
+def _refuse_later(file: Path, document: object) -> None:
+    number = document.get("format") if isinstance(document, dict) else None
+    if type(number) is int and number > FORMAT:
         raise InputError(
             f"{file} has format {number}, this version of Shoal reads {FORMAT}; "
             "upgrade with `pip install --upgrade shoal`."
-        )
-
-
-def _check_keys(file: Path, document: Mapping[str, Any]) -> None:
-    kinds = _KINDS | {"sha256": str}
-    wrong = sorted(set(document) ^ set(kinds))
-    if wrong:
-        raise damaged(file, f"the key {wrong[0]!r:.60} is {'unknown' if wrong[0] in document else 'missing'}")
-    for key, kind in kinds.items():
-        if not isinstance(document[key], kind):
-            raise damaged(file, f"`{key}` holds a {type(document[key]).__name__}")
-    if not _WEIGHTS_NAME.fullmatch(document["weights"]):
-        raise damaged(
-            file, f"`weights` must be a name such as {WEIGHTS!r}, found {document['weights']!r:.60}"
         )
 
 
@@ -157,25 +145,11 @@ def _read(file: Path, folder: Path) -> bytes:
         raise InputError(f"{file} can not be read: {error.strerror or error}.") from error
 
 
-def _replace(file: Path, data: bytes) -> None:
-    """Temporary name, fsync, rename, fsync of the folder."""
-    temporary = file.with_name(f".{file.name}.{os.getpid()}.unfinished")
-    try:
-        with open(temporary, "wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, file)
-    finally:
-        temporary.unlink(missing_ok=True)
-    sync_folder(file.parent)
-
-
-def _refuse_constant(name: str) -> Any:
+def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"the constant {name}")
 
 
-def _no_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _no_repeats(pairs: list[tuple[str, object]]) -> dict[str, object]:
     content = dict(pairs)
     if len(content) != len(pairs):
         raise ValueError("a key that is there twice")

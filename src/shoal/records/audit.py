@@ -4,8 +4,9 @@ from typing import Annotated, Literal, TypeAlias
 
 from msgspec import Meta, Struct
 
+from .._errors import InputError
 from .._names import Direction, Precision, Way
-from ._typed import Record, check_lengths
+from ._json import Columns, Record
 from .figures import ConditionSummary, Kind, LayerProfile
 
 Cause: TypeAlias = Literal["none", "layer", "product", "data", "non-finite", "inverse", "runaway"]
@@ -105,7 +106,7 @@ class Limits(Struct, frozen=True):
     max_round_trip: float
 
 
-class Bands(Struct, frozen=True):
+class Bands(Columns, frozen=True):
     """Quantiles over points of each singular value, the largest first; `left_out`: points whose Jacobian is not finite.
 
     A matrix-free audit has the two ends only. The lists are empty where no point is finite.
@@ -120,11 +121,8 @@ class Bands(Struct, frozen=True):
     q95: list[float] = []
     max: list[float] = []
 
-    def __post_init__(self) -> None:
-        check_lengths(self)
 
-
-class Shown(Struct, frozen=True):
+class Shown(Columns, frozen=True):
     """The points that the report draws: their rows, coordinates in data and latent space, kappa and both ends."""
 
     rows: list[int]
@@ -133,9 +131,6 @@ class Shown(Struct, frozen=True):
     condition: list[float]
     sigma_max: list[float]
     sigma_min: list[float]
-
-    def __post_init__(self) -> None:
-        check_lengths(self)
 
 
 class AuditRecord(Record, frozen=True, kw_only=True, tag="audit"):
@@ -175,7 +170,7 @@ class AuditRecord(Record, frozen=True, kw_only=True, tag="audit"):
 
     def __post_init__(self) -> None:
         if len(self.columns) not in (0, self.size) or any(len(row) != self.size for row in self.shown.x):
-            raise ValueError(f"its columns and points must have {self.size} coordinates")
+            raise InputError(f"its columns and points must have {self.size} coordinates")
         worst = self.diagnosis.worst_layer
         if worst is not None and not 0 <= worst < len(self.layers):
-            raise ValueError(f"diagnosis.worst_layer is {worst}, but there are {len(self.layers)} layers")
+            raise InputError(f"diagnosis.worst_layer is {worst}, but there are {len(self.layers)} layers")

@@ -5,7 +5,8 @@ from typing import Annotated, Any, TypeAlias
 
 from msgspec import Meta, Struct
 
-from ._typed import Record, check_lengths
+from .._errors import InputError
+from ._json import Columns, Record
 from .figures import Figure
 
 Pair: TypeAlias = tuple[float, float]
@@ -83,16 +84,13 @@ class W2Certificate(Struct, frozen=True):
         return "\n".join(lines)
 
 
-class Steps(Struct, frozen=True):
+class Steps(Columns, frozen=True):
     """A staircase of `steps` steps: its first output at `knots`, of many steps every `stride`-th."""
 
     knots: list[float]
     values: list[float]
     stride: int
     steps: int
-
-    def __post_init__(self) -> None:
-        check_lengths(self)
 
 
 class Pictures(Struct, frozen=True):
@@ -112,7 +110,7 @@ class Pictures(Struct, frozen=True):
 
     def __post_init__(self) -> None:
         if {len(points) for points in (self.latent, self.first, self.second)} != {len(self.driver)}:
-            raise ValueError("its points and their drivers differ in number")
+            raise InputError("its points and their drivers differ in number")
 
 
 class ConstructionRecord(Record, frozen=True, kw_only=True, tag="construction"):

@@ -4,7 +4,8 @@ from typing import Annotated, Literal, TypeAlias
 
 from msgspec import Meta, Struct
 
-from ._typed import Record
+from .._errors import InputError
+from ._json import Record
 
 Matrix: TypeAlias = list[list[float]]
 Size: TypeAlias = Annotated[int, Meta(ge=1)]
@@ -74,4 +75,4 @@ class FactorizationRecord(Record, frozen=True, kw_only=True, tag="factorization"
     def __post_init__(self) -> None:
         for matrix in (self.target, self.product, *(layer.matrix for layer in self.layers)):
             if matrix is not None and {len(matrix), *map(len, matrix)} != {self.size}:
-                raise ValueError(f"its matrices must be {self.size} by {self.size}")
+                raise InputError(f"its matrices must be {self.size} by {self.size}")

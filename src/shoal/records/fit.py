@@ -3,13 +3,17 @@
 Log-likelihoods are means in nats per row, in the units of the table. None: not measured.
 """
 
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 import msgspec
 from msgspec import Struct
 
-from ._typed import Record, check_lengths
+from .._errors import InputError
+from ._json import Columns, Record, read_record
 from .figures import ConditionSummary, Kind, LayerProfile, RoundTripSummary
+
+RECORD = "record.json"
 
 Trained: TypeAlias = Literal[
     "finished", "stopped early", "unfinished", "interrupted", "diverged", "ill-conditioned"
@@ -42,7 +46,7 @@ class TableRecord(Struct, frozen=True, kw_only=True):
     scales: list[float] = []
 
 
-class Curve(Struct, frozen=True, kw_only=True):
+class Curve(Columns, frozen=True, kw_only=True):
     """One entry an epoch, from 1. `validation`: the robust mean, `validation_mean` the plain one."""
 
     epoch: list[int] = []
@@ -52,11 +56,8 @@ class Curve(Struct, frozen=True, kw_only=True):
     far_rows: list[int | None] = []
     learning_rate: Numbers = []
 
-    def __post_init__(self) -> None:
-        check_lengths(self)
 
-
-class Looks(Struct, frozen=True):
+class Looks(Columns, frozen=True):
     """One entry a look of a monitor: the fields of `shoal.training.FitResult.conditioning`."""
 
     step: list[int]
@@ -73,9 +74,6 @@ class Looks(Struct, frozen=True):
     unresolved: list[int]
     kind: list[str]
     action: list[str | None]
-
-    def __post_init__(self) -> None:
-        check_lengths(self)
 
 
 class Rollback(Struct, frozen=True):
@@ -219,16 +217,13 @@ class LayersRecord(Struct, frozen=True, kw_only=True):
     note: str = ""
 
 
-class SpectrumRecord(Struct, frozen=True):
+class SpectrumRecord(Columns, frozen=True):
     """Singular values, the largest first: quantiles over validation points."""
 
     index: list[int]
     q01: list[float]
     median: list[float]
     q99: list[float]
-
-    def __post_init__(self) -> None:
-        check_lengths(self)
 
 
 class Histogram(Struct, frozen=True):
@@ -239,7 +234,7 @@ class Histogram(Struct, frozen=True):
 
     def __post_init__(self) -> None:
         if len(self.log10_edges) != len(self.counts) + 1:
-            raise ValueError(f"{len(self.counts)} counts lie between {len(self.log10_edges)} edges")
+            raise InputError(f"{len(self.counts)} counts lie between {len(self.log10_edges)} edges")
 
 
 class PointsRecord(Struct, frozen=True):
@@ -254,9 +249,9 @@ class PointsRecord(Struct, frozen=True):
 
     def __post_init__(self) -> None:
         if any(len(row) != len(self.columns) for row in (*self.data, *self.samples)):
-            raise ValueError("a point has another number of coordinates than there are columns")
+            raise InputError("a point has another number of coordinates than there are columns")
         if not len(self.data) == len(self.condition) == len(self.log_prob) == len(self.row):
-            raise ValueError("points, condition numbers, log-densities and rows differ in number")
+            raise InputError("points, condition numbers, log-densities and rows differ in number")
 
 
 class FitRecord(Record, frozen=True, kw_only=True, tag="fit"):
@@ -288,7 +283,7 @@ class FitRecord(Record, frozen=True, kw_only=True, tag="fit"):
         for name in ("chosen", "best", "kept"):
             place = getattr(self.decision, name)
             if place is not None and not 0 <= place < len(self.rungs):
-                raise ValueError(
+                raise InputError(
                     f"decision.{name} is {place}, but there are {len(self.rungs)} rungs (counted from 0)"
                 )
 
@@ -302,3 +297,9 @@ class FitRecord(Record, frozen=True, kw_only=True, tag="fit"):
         """The seed of it; None for a front alone."""
         seeds = [] if self.delivered is None else self.delivered.seeds
         return next((seed for seed in seeds if seed.seed == self.decision.seed), None)
+
+
+def read_run(folder: Path) -> FitRecord | None:
+    """The record of a run of the ladder; None where the folder has none. **Raises:** `InputError` for a damaged one."""
+    path = folder / RECORD
+    return read_record(path, FitRecord) if path.is_file() else None

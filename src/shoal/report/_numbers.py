@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterable
 
 MISSING = "–"
+RESOLVED = 2.0**52
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -24,6 +25,11 @@ def positive(value: float | None) -> float | None:
     """Returns `value` if it is finite and above 0, else `None`: for logarithmic axes."""
     found = finite(value)
     return found if found is not None and found > 0 else None
+
+
+def resolved(kappa: float) -> float | None:
+    """κ where it is a figure, None where it is above 1/eps of float64 or not finite."""
+    return kappa if kappa <= RESOLVED else None
 
 
 def power_of_ten(exponent: int) -> str:
@@ -90,15 +96,6 @@ def duration(seconds: float | None) -> str:
     if total < 3600:
         return f"{total // 60} min {total % 60:02d} s"
     return f"{total // 3600} h {total % 3600 // 60:02d} min"
-
-
-def quantile(values: list[float], share: float) -> float:
-    """Returns the quantile of non-empty `values` by linear interpolation."""
-    ordered = sorted(values)
-    place = share * (len(ordered) - 1)
-    below = math.floor(place)
-    above = min(below + 1, len(ordered) - 1)
-    return ordered[below] + (place - below) * (ordered[above] - ordered[below])
 
 
 def _minus(text: str) -> str:

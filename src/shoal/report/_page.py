@@ -1,135 +1,125 @@
-"""A run record into one HTML page: charts, tables and words, put into the template.
+"""What every page shares: the template, the payload of chart specifications, vendored JavaScript, licences.
 
-The template escapes every text by itself (Jinja2 autoescape); chart data goes through `script_json`.
+The templates escape every text by themselves (Jinja2 autoescape). JSON inside a script element escapes <, > and &, so that
+no text of a record can end the element. A specification carries no address: nothing is looked up.
 """
 
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any
 
-from ..records import FitRecord
-from ._charts_conditioning import delivered_condition, histogram_chart, spectrum_chart
-from ._charts_curves import any_below_floor, any_far_mean, curve_rows, overview_chart, rung_curve_chart
-from ._charts_frontier import condition_chart, frontier_rows, likelihood_chart, trade_off_chart
-from ._charts_layers import WITH_TEXT, heat_charts
-from ._charts_race import race_chart, race_table
-from ._charts_round_trip import round_trip_chart
-from ._charts_scatter import AXIS, GAP, scatter_specifications
-from ._layers import layer_section
-from ._numbers import finite, positive, setting, short, whole
-from ._points import Points, column_sets, points_of
-from ._shell import last_part, rendered
-from ._tables import (
-    caution,
-    facts,
-    far_rows,
-    heading,
-    lattice_rows,
-    legend,
-    rung_rows,
-    seed_rows,
-    settings,
-    tiles,
+import altair as alt
+import jinja2
+
+from ._layers import TABLE, WITH_TEXT, layer_label, shown_quantities
+from ._numbers import duration, finite, fixed, setting, short, whole
+from ._theme import CONFIG
+
+_PAGE = Path(__file__).parent / "page"
+_VENDOR = Path(__file__).parent / "vendor"
+_ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
+_ENVIRONMENT = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(_PAGE),
+    autoescape=True,
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
 )
+_NUMBERS = (duration, finite, fixed, setting, short, whole)
+_ENVIRONMENT.globals.update({f.__name__: f for f in (*_NUMBERS, layer_label, shown_quantities)})
+_ENVIRONMENT.globals.update(table_limit=TABLE, with_text=WITH_TEXT)
 
 
-def render(record: FitRecord) -> str:
-    """Returns the whole page of a record as text."""
-    rungs, decision, kept = record.rungs, record.decision, record.delivered
-    curves = curve_rows(record)
-    points = points_of(record.points)
-    condition = delivered_condition(record)
-    margin = positive(decision.margin)
-    layers = layer_section(record)
-    charts = {
-        "likelihood": likelihood_chart(record),
-        "condition": condition_chart(record),
-        "trade-off": trade_off_chart(record),
-        "gains": race_chart(record),
-        "histogram": histogram_chart(record),
-        "spectrum": spectrum_chart(record),
-        "round-trip": round_trip_chart(record),
-        "overview": overview_chart(record, curves),
-        "rung-curve": rung_curve_chart(record, curves),
-        **heat_charts(layers.rows, None, None),
-    }
-    return rendered(
-        "fit",
-        ["layers.html", "report.html"],
-        charts=charts,
-        styles=["report.css", "layers.css"],
-        datasets={"curves": _by_column(curves)},
-        scatter=None if points is None else scatter_payload(points),
-        title=last_part(record.data.source or "table"),
-        facts=facts(record),
-        command=record.command,
-        sentence=decision.sentence or "No sentence was recorded.",
-        heading=heading(record),
-        chosen=kept is not None and decision.kept == decision.chosen,
-        caution=caution(record),
-        tiles=tiles(record),
-        rungs=rung_rows(record),
-        legend=legend(rungs),
-        unmeasured=_unmeasured(record),
-        race=race_table(record),
-        kept=kept.name if kept else "",
-        untrained=kept is not None and not kept.depth,
-        unresolved=whole(condition.unresolved) if condition and condition.unresolved else "",
-        far=far_rows(record),
-        margin=setting(margin and float(f"{margin:.3g}")),
-        far_mean=any_far_mean(curves),
-        exact_zero=_exact_zero(record),
-        floored=any_below_floor(curves),
-        rollbacks=any(seed.rollbacks for rung in rungs for seed in rung.seeds),
-        seeds=seed_rows(rungs),
-        lattice=lattice_rows(record),
-        layers=layers,
-        with_text=len(layers.rows) <= WITH_TEXT,
-        points=points,
-        sets=len(column_sets(len(points.names))) if points else 0,
-        settings=settings(record),
-        limit=setting(finite(decision.max_condition)),
-        trip=setting(decision.max_round_trip),
+@dataclass(frozen=True)
+class Tile:
+    """A headline figure; `of` names the flow that has it, `kind` says what kind of figure it is."""
+
+    title: str
+    value: str
+    note: str
+    of: str = ""
+    kind: str = ""
+
+
+def rendered(
+    program: str,
+    template: str,
+    *,
+    charts: Mapping[str, alt.TopLevelMixin | None],
+    datasets: Mapping[str, object] | None = None,
+    scatter: Mapping[str, object] | None = None,
+    empty: str = "The record has no figures for this chart.",
+    mood: str = "",
+    remark: str = "",
+    **parts: object,
+) -> str:
+    """The whole page as text.
+
+    **Arguments:** `program`: the command that made it; `template`: a file that extends page.html; `charts`: those that are
+    None are left out, and `empty` stands in their place; `datasets`, `scatter`: of the payload; `mood`: "warning" or
+    "healthy" colours the box with the sentence, which `remark` ends; `parts`: what the templates need.
+    """
+    specs = {name: specification(chart) for name, chart in charts.items() if chart is not None}
+    # Vega-Lite writes texts unescaped into expressions for screen readers, which a canvas has no use for
+    config = CONFIG | {"aria": False}
+    payload = {"config": config, "charts": specs, "datasets": datasets or {}, "scatter": scatter}
+    versions = _versions()
+    return _ENVIRONMENT.get_template(template).render(
+        program=program,
+        charts=set(specs),
+        empty=empty,
+        mood=mood,
+        remark=remark,
+        style=_page_file("report.css"),
+        script=_page_file("report.js"),
+        payload=script_json(payload),
+        libraries=[_vendored(entry["file"]) for entry in versions.values()],
+        library_versions=", ".join(f"{name} {entry['version']}" for name, entry in versions.items()),
+        licences=_licences().replace("</", "<\\/"),
+        **parts,
     )
 
 
-def scatter_payload(points: Points) -> dict[str, Any]:
-    """Points and samples by column, once; one specification, in which the page exchanges the columns."""
-    sets = column_sets(len(points.names))
-    return {
-        "names": points.names,
-        "domains": points.domains,
-        "sets": sets,
-        "specs": scatter_specifications(points, sets[0]),
-        "data": points.data,
-        "samples": points.samples,
-        "condition": points.condition,
-        "logProb": points.log_prob,
-        "row": points.row,
-        "level": points.level_name,
-        "axis": AXIS,
-        "gap": GAP,
-    }
+def specification(chart: alt.TopLevelMixin) -> dict[str, Any]:
+    """The Vega-Lite specification of a chart, without its schema address and view settings."""
+    spec: dict[str, Any] = chart.to_dict(validate=False)  # half of a page's time; a test validates
+    for key in ("$schema", "config", "usermeta"):
+        spec.pop(key, None)
+    return spec
 
 
-def _by_column(rows: list[dict[str, Any]]) -> dict[str, list[Any]]:
-    return {key: [row[key] for row in rows] for key in rows[0]} if rows else {}
+def script_json(value: object) -> str:
+    """Strict JSON that is safe inside a script element."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    for character, escape in _ESCAPES.items():
+        text = text.replace(character, escape)
+    return text
 
 
-def _unmeasured(record: FitRecord) -> str:
-    """The rungs that a frontier chart can not show, in words."""
-    absent = [
-        rung.name if rung.complete else f"{rung.name} ({rung.status})"
-        for rung, row in zip(record.rungs, frontier_rows(record), strict=True)
-        if row["loss"] is None or row["q99"] is None
-    ]
-    return "; ".join(absent[:40])
+def last_part(place: str) -> str:
+    """The last part of a path of either kind; the text itself where there is none."""
+    return place.replace("\\", "/").rstrip("/").rsplit("/", 1)[-1] or place
 
 
-def _exact_zero(record: FitRecord) -> str:
-    """The rungs whose round-trip error is not on the logarithmic chart (0 or not finite)."""
-    absent = [
-        f"{rung.name} in {dtype}: {short(errors.q999)}"
-        for rung in record.rungs
-        for dtype, errors in rung.round_trip.items()
-        if positive(errors.q999) is None
-    ]
-    return "; ".join(absent[:40])
+@cache
+def _page_file(name: str) -> str:
+    return (_PAGE / name).read_text(encoding="utf-8")
+
+
+@cache
+def _vendored(name: str) -> str:
+    return (_VENDOR / name).read_text(encoding="utf-8")
+
+
+def _versions() -> dict[str, dict[str, str]]:
+    """Version, file, checksum and licence file of Vega, Vega-Lite and Vega-Embed, in the order they must be loaded."""
+    found = json.loads(_vendored("versions.json"))
+    return {name: found[name] for name in ("vega", "vega-lite", "vega-embed")}
+
+
+def _licences() -> str:
+    own = [f"{name} {e['version']}\n\n{_vendored(e['licence'])}" for name, e in _versions().items()]
+    return "\n\n".join([*own, _vendored("LICENSE.third-party.txt")])

@@ -4,23 +4,15 @@ The page works offline: charts are Altair specifications, and the JavaScript tha
 """
 
 import os
-from collections.abc import Callable
-from typing import Any
 
 from .._errors import InputError
-from ..records import AuditRecord, ConstructionRecord, FactorizationRecord, FitRecord, Record, write_text
+from ..records import AuditRecord, ConstructionRecord, FactorizationRecord, FitRecord, write_text
 from ._audit import render_audit
 from ._construction import render_construction
 from ._factorization import render_factorization
-from ._page import render
+from ._fit import render_fit
 
 MAX_BYTES = 5_000_000
-_PAGES: dict[type[Record], tuple[Callable[[Any], str], str]] = {  # and what makes a page too large
-    FitRecord: (render, "rungs"),
-    AuditRecord: (render_audit, "layers"),
-    ConstructionRecord: (render_construction, "points"),
-    FactorizationRecord: (render_factorization, "entries of matrices"),
-}
 
 
 def write_report(
@@ -41,11 +33,18 @@ def write_report(
     shoal.report.write_report(shoal.conditioning.audit(flow, x).to_record(), "audit.html")
     ```
     """
-    if type(record) not in _PAGES:
-        names = ", ".join(kind.__name__ for kind in _PAGES)
-        raise InputError(f"A report is drawn from one of {names}; got a {type(record).__name__}.")
-    draw, what = _PAGES[type(record)]
-    page = draw(record)
+    match record:  # the page, and what makes one too large
+        case FitRecord():
+            page, what = render_fit(record), "rungs"
+        case AuditRecord():
+            page, what = render_audit(record), "layers"
+        case ConstructionRecord():
+            page, what = render_construction(record), "points"
+        case FactorizationRecord():
+            page, what = render_factorization(record), "entries of matrices"
+        case _:
+            kinds = "FitRecord, AuditRecord, ConstructionRecord, FactorizationRecord"
+            raise InputError(f"A report is drawn from one of {kinds}; got a {type(record).__name__}.")
     size = len(page.encode("utf-8", errors="backslashreplace"))
     if size > MAX_BYTES:
         raise InputError(

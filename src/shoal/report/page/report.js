@@ -53,45 +53,63 @@
   // Two charts of one layout: the back one is drawn once, the front one, see-through, holds what is selected.
   const scatter = payload.scatter;
   const clear = "transparent";
-  // Vega-Lite writes titles into expressions for screen readers without escaping them; column names may hold anything.
-  const back = { actions: false, config: { ...payload.config, aria: false } };
+  const back = { actions: false };
   const axis = { labelColor: clear, titleColor: clear, domainColor: clear, tickColor: clear };
-  const front = { actions: false, config: { ...back.config, background: clear, axis: { ...payload.config.axis, ...axis } } };
+  const front = { actions: false, config: { ...payload.config, background: clear, axis: { ...payload.config.axis, ...axis } } };
   let current = { set: 0, band: null };
   let rows = [];
   let selections = [];
 
-  // Every encoding of field c<slot> gets that column's title and domain.
-  function fillSlots(node, columns) {
-    if (Array.isArray(node)) return node.forEach((item) => fillSlots(item, columns));
-    if (node === null || typeof node !== "object") return;
-    const slot = /^c(\d)$/.exec(node.field || "");
-    if (slot && node.scale) {
-      node.title = scatter.names[columns[Number(slot[1])]];
-      node.scale.domain = scatter.domains[columns[Number(slot[1])]];
+  // A panel of its own size; encodings of the fields c0 and c1 go to two slots, whose columns give title and domain.
+  function panel(spec, name, size, columns, slots, axes) {
+    const made = { ...structuredClone(spec), ...size };
+    for (const layer of made.layer) {
+      if (layer.name) layer.name = name;
+      for (const encoding of Object.values(layer.encoding)) {
+        const place = /^c(\d)$/.exec(encoding.field || "");
+        if (!place || !encoding.scale) continue;
+        const slot = slots[Number(place[1])];
+        encoding.field = "c" + slot;
+        encoding.title = scatter.names[columns[slot]];
+        encoding.scale.domain = scatter.domains[columns[slot]];
+        if (!axes[Number(place[1])]) encoding.axis = null;
+      }
     }
-    Object.values(node).forEach((item) => fillSlots(item, columns));
+    return made;
   }
 
-  // Panels as large as the page allows; the panel of condition numbers takes what is left of the first row.
-  function setSizes(spec, panels) {
+  // A lower triangle of panels, as large as the page allows, with axes only at the left and at the bottom; the panel of
+  // condition numbers takes what is left of the first row.
+  function layout(parts, columns) {
     const room = document.querySelector(".stack").clientWidth - 12;
     const margin = scatter.axis + 34;
-    const single = panels === 0;
-    const across = Math.max(panels, 2);
+    const last = columns.length - 1;
+    const across = Math.max(last, 2);
     const width = Math.max(84, Math.min(300, Math.floor((room - margin - scatter.gap * (across - 1)) / across)));
-    const height = Math.max(84, Math.round(width * (panels > 3 ? 0.78 : 0.85)));
-    const first = single ? Math.min(380, width * 1.3) : width;
-    const wide = Math.max(200, Math.min(room - margin - first - scatter.gap - (single ? 100 : 70), 760));
-    (function visit(node) {
-      if (Array.isArray(node)) return node.forEach(visit);
-      if (node === null || typeof node !== "object") return;
-      if (typeof node.width === "number" && typeof node.height === "number") {
-        node.width = /^wide/.test(node.name) ? wide : first;
-        node.height = height;
-      }
-      Object.values(node).forEach(visit);
-    })(spec);
+    const height = Math.max(84, Math.round(width * (last > 3 ? 0.78 : 0.85)));
+    const first = last ? width : Math.min(380, width * 1.3);
+    const left = Math.max(200, Math.min(room - margin - first - scatter.gap - (last ? 70 : 100), 760));
+    const wide = parts.wide ? [{ ...structuredClone(parts.wide), width: left, height }] : [];
+    const size = { width: first, height };
+    const names = [];
+    const made = (slots, axes) => {
+      names.push(["panel", ...slots].join("_"));
+      return panel(parts.panel, names.at(-1), size, columns, slots, axes);
+    };
+    const rows = [];
+    for (let up = 1; up <= last; up += 1) {
+      const panels = Array.from({ length: up }, (_, slot) => made([slot, up], [up === last, slot === 0]));
+      rows.push({ hconcat: [...panels, ...(up === 1 ? wide : [])], spacing: scatter.gap });
+    }
+    const spec = last
+      ? { vconcat: rows, spacing: scatter.gap }
+      : { hconcat: [made([0], [true]), ...wide], spacing: scatter.gap + 20 };
+    spec.params = parts.brushes.map((name) => {
+      const views = name === "brush" ? names : ["condition"];
+      const encodings = name === "brush" && last ? ["x", "y"] : ["x"];
+      return { name, select: { type: "interval", resolve: "global", encodings, mark: scatter.brush }, views };
+    });
+    return spec;
   }
 
   function pick(source, columns) {
@@ -147,11 +165,10 @@
     const columns = scatter.sets[current.set];
     const own = { k: scatter.condition, l: scatter.logProb, r: scatter.row };
     rows = toRows({ ...own, ...pick(scatter.data, columns) });
-    const specs = structuredClone(scatter.specs);
-    for (const spec of Object.values(specs)) {
-      fillSlots(spec, columns);
-      setSizes(spec, columns.length - 1);
-      spec.datasets = { points: rows, samples: toRows(pick(scatter.samples, columns)) };
+    const specs = {};
+    for (const side of ["back", "front"]) {
+      specs[side] = layout(scatter.specs[side], columns);
+      specs[side].datasets = { points: rows, samples: toRows(pick(scatter.samples, columns)) };
     }
     for (const param of specs.front.params) {
       if (param.name === "band" && current.band) param.value = { x: current.band };
