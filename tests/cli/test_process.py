@@ -21,13 +21,12 @@ atexit.register(lambda: print("loaded", *sorted({HEAVY} & set(sys.modules))))
 WITH_LADDER = f"""
 import json, signal, sys, time
 from types import SimpleNamespace
-import shoal
 def ladder(table, *, folder, progress, **options):
     folder.mkdir(exist_ok=True)
     (folder / "state.json").write_text("{{}}")
     print("training", flush=True)
     time.sleep(60)
-shoal.selection = SimpleNamespace(ladder=ladder, settings_for=lambda rows, **given: None)
+sys.modules["shoal.selection"] = SimpleNamespace(ladder=ladder)
 {START}
 """
 

@@ -4,6 +4,8 @@ theta ~ N(0, I_2), y = A theta + e, e ~ N(0, s^2 I_3). Posterior: N(m(y), S), S 
 m = S A^T y / s^2. Calibration: the rank of the true theta among posterior samples is uniform.
 """
 
+from typing import Any
+
 import jax.random as jr
 import numpy as np
 import pytest
@@ -28,9 +30,8 @@ def simulate(rows, seed):
 def fitted():
     theta, y = simulate(10_000, 1)
     settings = Settings(max_epochs=30, batch_size=256, learning_rate=3e-3)
-    return ladder(
-        theta, context=y, families=("realnvp",), depths=(2,), hidden=(32,), seeds=1, settings=settings
-    )
+    one: dict[str, Any] = {"fronts": ("gaussian",), "depths": (2,), "hidden": (32,), "seeds": 1}
+    return ladder(theta, context=y, families=("realnvp",), settings=settings, **one)
 
 
 def test_the_density_is_the_closed_form(fitted):

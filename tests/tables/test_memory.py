@@ -59,9 +59,9 @@ def test_frames_by_name(make: Any):
     np.testing.assert_array_equal(table.context[:, 0], VALUES[:, 0])
     with pytest.raises(InputError, match=r"column 'cut', row 0 \(counted from 0\): found the text 'Ideal'"):
         as_table(frame)
-    with pytest.raises(InputError, match=r"use `data\[\['a', 'b', 'c'\]\]`"):
+    with pytest.raises(InputError, match=r"use `columns=\['a', 'b', 'c'\]`"):
         as_table(frame, distinct=True)
-    with pytest.raises(InputError, match="has no column 'A', named by names; did you mean 'a'"):
+    with pytest.raises(InputError, match="has no column 'A', named by `columns`; did you mean 'a'"):
         as_table(frame, ["A"])
 
 
@@ -96,7 +96,7 @@ BAD: dict[str, tuple[Any, dict[str, Any], str]] = {
     "number": (3.0, {}, "The data are a float"),
     "lazy": (pl.DataFrame({"a": [1]}).lazy(), {}, r"give `data\.collect\(\)`"),
     "no columns at all": (pl.DataFrame(), {}, "no columns"),
-    "names": (VALUES, {"names": ["a"]}, "has 3 columns where 1 names are given"),
+    "names": (VALUES, {"columns": ["a"]}, "has 3 columns where 1 names are given"),
     "nan": (np.where(VALUES[7, 1] == VALUES, np.nan, VALUES), {}, r"column 'x1', row 7 \(counted from 0\)"),
     "constant": (VALUES * [1, 0, 1], {"distinct": True}, "column 'x1': found 0 in every row"),
     "few": (VALUES[:9], {"minimum_rows": 10}, "has 9 rows; at least 10 are needed"),

@@ -7,14 +7,15 @@ renamed to `RUN.replaced`, the new one to `RUN`, and the old one deleted: at eve
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .._errors import InputError
-from ..records import Record, held, sync_folder, write_record
+from shoal._errors import InputError
+from shoal.cli._settings import FitSettings
+from shoal.records import held, sync_folder, write_record
 
 LOCK = ".lock"
 MARKS = ("record.json", "config.json", "model.json")  # a folder with one of these holds a run
@@ -75,22 +76,14 @@ def check_places(places: Places, *, overwrite: bool, resume: bool, resumable: bo
 
 
 @contextmanager
-def claimed(
-    places: Places,
-    config: Record | dict[str, Any],
-    differences: Callable[[Path], list[str]] | None = None,
-    *,
-    resume: bool = False,
-) -> Iterator[bool]:
-    """Holds the unfinished folder for this process: a new one with `config`, or the one to resume.
-
-    **Arguments:** `differences`: from the file of an earlier config to the options that differ; not for a new folder.
+def claimed(places: Places, config: FitSettings | dict[str, Any], *, resume: bool = False) -> Iterator[bool]:
+    """Holds the unfinished folder for this process: a new one with `config`, or the one to resume, if it has the same.
 
     **Yields:** whether the folder is new.
     """
     new = not (resume and places.unfinished.exists())
-    if not new and differences is not None:
-        _check_config(places, differences)
+    if not new and isinstance(config, FitSettings):
+        _check_config(places, config)
     elif places.unfinished.exists():
         with _locked(places):
             shutil.rmtree(places.unfinished)
@@ -159,10 +152,10 @@ def _holds_a_run(folder: Path, marks: tuple[str, ...] = MARKS) -> bool:
     return not found or not found.isdisjoint(marks)
 
 
-def _check_config(places: Places, differences: Callable[[Path], list[str]]) -> None:
+def _check_config(places: Places, config: FitSettings) -> None:
     path = places.unfinished / "config.json"
     try:
-        different = differences(path)
+        different = config.differences(path)
     except InputError as error:
         raise InputError(f"{path} can not be read; start again by --overwrite.") from error
     if different:

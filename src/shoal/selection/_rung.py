@@ -4,8 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import jax.random as jr
 import numpy as np
@@ -15,27 +14,11 @@ from shoal._types import Key
 from shoal.distributions import Flow, Padded
 from shoal.flows import Family, Front
 from shoal.records.fit import Status
-from shoal.selection._evaluate import Figures, log_likelihoods, measure
+from shoal.selection._measure import Figures, log_likelihoods, measure
+from shoal.selection._options import BASE_SLOWER, Options
 from shoal.selection._prepare import Part, Prepared
-from shoal.selection._rates import BASE_SLOWER
 from shoal.selection._rule import Candidate, winsorised
-from shoal.training import ConditioningMonitor, FitResult, Settings, fit_many
-
-Start = Literal["grow", "scratch"]
-
-
-@dataclass(frozen=True)
-class Training:
-    """What every rung shares."""
-
-    seeds: int
-    seed: int
-    hidden: tuple[int, ...] | None
-    settings: Settings
-    folder: Path | None
-    resume: bool
-    start: Start = "grow"
-    monitor: ConditioningMonitor | None = None
+from shoal.training import FitResult, fit_many
 
 
 @dataclass
@@ -111,7 +94,7 @@ def train(
     rung: Rung,
     front: Front,
     prepared: Prepared,
-    shared: Training,
+    options: Options,
     *,
     before: Rung | None,
     time_limit: float | None,
@@ -128,13 +111,13 @@ def train(
     started, on = time.monotonic(), before is rung
     part, validation = prepared.parts["train"], prepared.parts["validation"]
     context_dim = 0 if part.context is None else part.context.shape[1]
-    keys = [rung_key(shared.seed, rung, s) for s in range(shared.seeds)]
+    keys = [rung_key(options.seed, rung, s) for s in range(options.seeds)]
     if on:
         keys = [jr.fold_in(k, len(rung.results[0].history)) for k in keys]
     begin = [jr.split(k) for k in keys]
-    build = partial(rung.family.build, hidden=shared.hidden, context_dim=context_dim)
+    build = partial(rung.family.build, hidden=options.hidden, context_dim=context_dim)
     start = [front.around(build(k[0], part.x.shape[1], rung.depth)) for k in begin]
-    if shared.start == "grow" and before is not None:
+    if options.start == "grow" and before is not None:
         start = [front.grown(flow, old) for flow, old in zip(start, before.flows, strict=True)]
     name = f"{rung.chain}, {rung.depth}{' on' if on else ''}".replace(" ", "-")
     trained = partial(
@@ -146,10 +129,10 @@ def train(
         validation_context=validation.context,
         validation_weights=validation.weights,
         optimizer=BASE_SLOWER,
-        monitor=shared.monitor,
+        monitor=options.monitor,
     )
     if time_limit is not None and compile_first:
-        least = replace(shared.settings, time_limit=1e-3)
+        least = replace(options.settings, time_limit=1e-3)
         compiled = trained(start[:1], keys=[begin[0][1]], settings=least)[0]
         if compiled.status == "interrupted":
             raise KeyboardInterrupt  # what was asked of the compiling is meant for the ladder
@@ -157,9 +140,9 @@ def train(
     results = trained(
         start,
         keys=[k[1] for k in begin],
-        settings=replace(shared.settings, time_limit=time_limit),
-        folder=None if shared.folder is None else shared.folder / name,
-        resume=shared.resume,
+        settings=replace(options.settings, time_limit=time_limit),
+        folder=None if options.folder is None else options.folder / name,
+        resume=options.resume,
         progress=progress,
     )
     rung.results = [_joined(*both) for both in zip(rung.results, results, strict=True)] if on else results
