@@ -95,7 +95,7 @@ EPS = float(np.finfo(np.float64).eps)
 
 def make(context: tuple[str, ...] | None = None) -> Flow:
     """A flow in units of its own, with weights that are not those of a start."""
-    inner = shoal.flows.realnvp(jr.key(0), 3, 2, hidden=(8,), context_dim=len(context or ()))
+    inner = shoal.flows.realnvp(jr.key(0), 3, 1, hidden=(8,), context_dim=len(context or ()))
     leaves, structure = jax.tree.flatten(inner.bijection)
     keys = jr.split(jr.key(1), len(leaves))
     moved = [
@@ -174,7 +174,7 @@ def test_a_run_at_a_table(shoal_command: Run, run_folder: Flow, table: Path, tmp
     expected = np.linalg.cond(jacobian / np.array([0.5, 2.0, 50.0])[:, None])
     np.testing.assert_allclose(points["condition"], expected, rtol=1e-8)
     layers = pl.read_parquet(tmp_path / "p.layers.parquet")
-    assert layers["name"].to_list() == ["Coupling(Affine)", "Coupling(Affine)", "Standardize"]
+    assert layers["name"].to_list() == ["Coupling(Affine)", "Standardize"]
     words = Parsed(tmp_path / "a.html").words
     assert "shoal audit run t.csv --points 30" in words
     worst = picked[int(points["condition"].arg_max())]  # type: ignore[arg-type]

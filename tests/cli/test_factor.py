@@ -273,8 +273,6 @@ def run(*words: str) -> subprocess.CompletedProcess[str]:
     [
         (["--help"], []),
         (["m.npy", "-o", "f.txt"], []),
-        (["cell.csv"], ["numpy", "polars"]),
-        (["m.npy", "-o", "f.npz"], ["numpy", "polars"]),
         (["m.npy", "--layers", "11", "--report", "r.html"], ["altair", "numpy", "polars"]),
     ],
 )

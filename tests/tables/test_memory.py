@@ -1,7 +1,5 @@
 """Arrays and data frames as tables."""
 
-import subprocess
-import sys
 from typing import Any
 
 import numpy as np
@@ -157,15 +155,6 @@ def test_the_caller_can_not_change_a_table():
     table = as_table(array)
     array[0, 0] = 99
     assert table.values[0, 0] == VALUES[0, 0]
-
-
-def test_neither_jax_nor_pandas_is_imported():
-    code = (
-        "import sys, numpy; from shoal.tables import as_table; as_table(numpy.ones((3, 2)));"
-        "print(sorted({'jax', 'jaxlib', 'equinox', 'jaxtyping', 'pandas'} & set(sys.modules)))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
 
 
 def test_match_columns_by_name(tmp_path: Any):
