@@ -8,7 +8,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import jax
@@ -25,8 +24,9 @@ from shoal.bijections import Chain, Standardize
 from shoal.cli import _model
 from shoal.cli._audit_summary import layers_table, print_audit
 from shoal.cli._session import spinner
+from shoal.conditioning import Audit
 from shoal.distributions import Flow, StandardNormal
-from shoal.records import FitRecord, write_record
+from shoal.records import AuditRecord, FitRecord, write_record
 from shoal.records.fit import Decision, TableRecord
 from tests.report.audits import broken, make_audit, make_layers, nothing, typed_audit
 from tests.report.test_page import Parsed
@@ -134,6 +134,21 @@ def module(tmp_path: Path) -> Iterator[str]:
     sys.modules.pop(name, None)
 
 
+class MadeUp(Audit):
+    """An audit that measured nothing."""
+
+    given: tuple[AuditRecord, int]
+
+    def to_record(self) -> AuditRecord:
+        return self.given[0]
+
+    def points_table(self) -> pl.DataFrame:
+        return pl.DataFrame({"point": np.arange(self.given[1])})
+
+    def layers_table(self) -> pl.DataFrame:
+        return pl.DataFrame({"index": [0]})
+
+
 class FakeAudit:
     """Stands for `shoal.conditioning.audit`; remembers what it was called with."""
 
@@ -145,12 +160,9 @@ class FakeAudit:
         self.calls.append((given, x, options))
         record = make_audit(points=len(x))
         self.change(record)
-        empty = pl.DataFrame({"point": np.arange(len(x))})
-        return SimpleNamespace(
-            to_record=lambda: typed_audit(record),
-            points_table=lambda: empty,
-            layers_table=lambda: pl.DataFrame({"index": [0]}),
-        )
+        made = object.__new__(MadeUp)
+        object.__setattr__(made, "given", (typed_audit(record), len(x)))
+        return made
 
 
 @pytest.fixture

@@ -190,24 +190,6 @@ def test_lattice_columns_get_noise_in_all_parts_alike_or_none():
     assert not plain.dequantized
 
 
-def test_context_and_weights_go_through():
-    rng = np.random.default_rng(3)
-    c = rng.normal(size=(1500, 1)) * 50 + 300
-    x = 0.1 * (c - 300) + rng.normal(size=(1500, 1))
-    x = np.hstack([x, rng.normal(size=(1500, 1))])
-    weights = np.where(x[:, 1] > 0, 2.0, 1.0)
-    events: list[dict] = []
-    out = ladder(x, context=c, weights=weights, progress=events.append, **ONE)
-    assert out.flow is not None
-    told = [event["summary"].get("validation") for event in events if event["stage"] == "rung"]
-    recorded = [rung.validation_log_likelihood for rung in out.record.rungs]
-    assert told == [None if v is None else pytest.approx(v, abs=1e-9) for v in recorded]
-    with_context = np.asarray(out.flow.log_prob(x, c)).mean()
-    wrong = np.asarray(out.flow.log_prob(x, c[::-1])).mean()
-    assert with_context > wrong + 1
-    assert out.flow.sample(jr.key(0), (), c[:7]).shape == (7, 2)
-
-
 def test_a_row_of_weight_0_is_as_if_it_were_not_there():
     x, weights = banana(), np.tile([1.0, 2.0, 3.0], 400)
     masked = np.insert(x, np.arange(0, 1200, 6), [-999_999.125, 1e30, 1e38], axis=0)  # 1e38: beyond float32

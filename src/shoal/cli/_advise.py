@@ -8,7 +8,6 @@ from typing import Annotated, Any
 import typer
 
 from shoal._errors import InputError
-from shoal.cli._data import column_options, read_data
 from shoal.cli._parse import COLUMN_OPTIONS, check_above, parse_choice, parse_columns
 from shoal.cli._session import Call, command, say, sized
 from shoal.records import read_run, to_plain
@@ -57,7 +56,9 @@ def advise(
             raise InputError(f"A run knows its own columns; leave out {', '.join(used)}.")
         source: Any = data
     else:
-        source = read_data(call, data, named, minimum_rows=1, distinct=False)
+        from shoal.cli._data import read_data  # here and not above: `shoal --help` must not wait for it
+
+        source = read_data(call, data, named, trained=False)
     from shoal.advice import advise as advised  # here: bad input is told before JAX loads
 
     found = advised(source, max_condition=max_condition, dtype=kind)
@@ -85,6 +86,8 @@ def _source(data: Path) -> str | None:
 
 def _confirm(found: Any, data: str, named: dict[str, Any]) -> str:
     """The ladder as a command line."""
+    from shoal.cli._data import column_options
+
     words = ["shoal", "fit", data, "--out", "RUN", "--families", ",".join(found.families)]
     columns = {"columns": found.columns} if named["columns"] else {"drop": (*named["drop"], *found.drop)}
     weights = () if named["weights"] is None else (named["weights"],)

@@ -1,6 +1,7 @@
 """`shoal audit`: how close a flow comes to singular, which layer is at fault, and what a round trip loses."""
 
 import io
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,10 +10,13 @@ from msgspec.structs import replace
 
 from shoal._errors import InputError
 from shoal.cli._audit_summary import print_audit
-from shoal.cli._audit_target import HEALTHY, Target, is_object, object_target, own_limit, run_target
 from shoal.cli._parse import check_above, check_count, check_output
-from shoal.cli._session import NUMERICAL_FAILURE, Call, command, spinner, stop
-from shoal.records import AuditRecord, write_bytes
+from shoal.cli._run_folder import find_model
+from shoal.cli._session import NUMERICAL_FAILURE, Call, command, stop
+from shoal.records import AuditRecord, read_run, write_bytes
+
+HEALTHY = 1e4  # the largest κ of a healthy flow, where nothing else is said
+OBJECT = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 
 
 @command
@@ -76,8 +80,8 @@ def audit(
     _check_outputs(output, parquet, data, overwrite=overwrite)
     if data is not None and not data.exists():
         raise InputError(f"{data} does not exist; name a CSV, Parquet, NPY or NPZ file.")
-    named = is_object(target)
-    limit = max_condition or (HEALTHY if named else own_limit(Path(target)))
+    named = OBJECT.fullmatch(target) is not None and not Path(target).exists()
+    limit = max_condition or (HEALTHY if named else _own_limit(Path(target)))
     options = {
         "attack_radius": attack,
         "max_condition": limit,
@@ -85,12 +89,9 @@ def audit(
         "seed": seed,
     }
     if named:
-        found, record = _measured(object_target(target, data, context, points, seed), options)
+        found, record = _of_object(target, data, context, points, options)
     else:
-        if context is not None:
-            raise InputError("--context goes with MODULE:OBJECT; a run knows its own context columns.")
-        with run_target(Path(target), data, points, seed) as made:
-            found, record = _measured(made, options)
+        found, record = _of_run(Path(target), data, context, points, options)
     line = call.line("output", "parquet", "overwrite")
     record = replace(record, target=target, command=line)
     if parquet is not None:
@@ -110,22 +111,40 @@ def audit(
         )
 
 
-def _measured(target: Target, options: dict[str, Any]) -> tuple[Any, AuditRecord]:
-    """The audit and its record; what the map itself says it can not do is one sentence."""
-    from shoal.conditioning import audit as audited  # here: wrong input is told before JAX loads
+def _own_limit(run: Path) -> float:
+    """The largest κ that the run was chosen with; `HEALTHY` for a model that the ladder did not make."""
+    record = read_run(run)
+    limit = None if record is None else record.decision.max_condition
+    return HEALTHY if limit is None else limit
 
-    count, size = target.x.shape
-    try:
-        with spinner(f"auditing {count} points of {size} coordinates", line=True):
-            found = audited(target.whole, target.x, **target.arguments, **options)
-    except InputError:
-        raise
-    except (ValueError, TypeError, AttributeError, RuntimeError) as error:  # NotImplementedError is the last
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(f"The map can not be audited on these points: {reason}") from error
-    record, rows = found.to_record(), target.rows
-    shown = record.shown if rows is None else replace(record.shown, rows=[rows[i] for i in record.shown.rows])
-    return found, replace(record, shown=shown, **target.about)
+
+def _of_run(
+    run: Path, data: Path | None, context: str | None, points: int, options: dict[str, Any]
+) -> tuple[Any, AuditRecord]:
+    if context is not None:
+        raise InputError("--context goes with MODULE:OBJECT; a run knows its own context columns.")
+    from shoal.tables import (  # here and not above: `shoal --help` must not wait for it
+        join_names,
+        open_source,
+    )
+
+    folder = find_model(run)
+    source = None if data is None else open_source(data)
+    if source is None and folder.context_columns:
+        names = join_names(folder.context_columns)
+        raise InputError(f"The model in {run} is conditioned on {names}: give DATA with these columns.")
+    from shoal.cli._audit_target import measured, run_target  # here: a wrong folder is told before JAX loads
+
+    with run_target(folder, source, points, options["seed"]) as made:
+        return measured(made, options)
+
+
+def _of_object(
+    target: str, data: Path | None, context: str | None, points: int, options: dict[str, Any]
+) -> tuple[Any, AuditRecord]:
+    from shoal.cli._audit_target import measured, object_target
+
+    return measured(object_target(target, data, context, points, options["seed"]), options)
 
 
 def _check_outputs(output: Path | None, parquet: Path | None, data: Path | None, *, overwrite: bool) -> None:

@@ -6,7 +6,6 @@ attributes `forward` and `inverse`), or a callable without arguments that return
 
 import importlib
 import math
-import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,15 +13,24 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from shoal._errors import InputError, NumericalFailure
-from shoal.cli import _model
-from shoal.cli._data import chosen_rows
-from shoal.cli._model import find_model, loaded, matched
-from shoal.cli._parse import parse_names
-from shoal.records import read_run
+import jax.numpy as jnp
+import numpy as np
+from msgspec.structs import replace
 
-HEALTHY = 1e4  # the largest κ of a healthy flow, where nothing else is said
-OBJECT = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
+import shoal.conditioning
+from shoal._errors import InputError, NumericalFailure
+from shoal._scalars import FloatArray
+from shoal.bijections import AbstractBijection
+from shoal.cli import _model
+from shoal.cli._data import chosen_rows, matched_by_name
+from shoal.cli._parse import parse_names
+from shoal.cli._run_folder import ModelFolder
+from shoal.cli._session import spinner
+from shoal.conditioning import AbstractMap, Audit
+from shoal.distributions import Flow, Padded, padded_rows
+from shoal.records import AuditRecord
+from shoal.tables import Source, Table, match_columns, open_source
+
 FOREIGN = ("zuko", "normflows", "nflows", "FrEIA", "flowjax", "distrax")
 _NEEDS = (
     "it must be a flow of Shoal, the value of shoal.adapters.<library>(flow), a pair (forward, inverse) of JAX callables, "
@@ -38,48 +46,25 @@ class Target:
     """
 
     whole: Any
-    x: Any
+    x: FloatArray
     arguments: dict[str, Any]
     about: dict[str, Any] = field(default_factory=dict)
     rows: list[int] | None = None
 
 
-def is_object(target: str) -> bool:
-    """Whether `target` names an object of a module, not a folder."""
-    return OBJECT.fullmatch(target) is not None and not Path(target).exists()
-
-
-def own_limit(run: Path) -> float:
-    """The largest κ that the run was chosen with; `HEALTHY` for a model that the ladder did not make."""
-    record = read_run(run)
-    limit = None if record is None else record.decision.max_condition
-    return HEALTHY if limit is None else limit
-
-
 @contextmanager
-def run_target(run: Path, data: Path | None, points: int, seed: int) -> Iterator[Target]:
-    """Yields the flow of a run at rows of `data`, or at samples of its own; its precision is that of the scope."""
-    from shoal.tables import (  # here and not above: `shoal --help` must not wait for it
-        join_names,
-        open_source,
-    )
-
-    folder = find_model(run)
-    source = None if data is None else open_source(data)
-    table = None if source is None else matched(folder, None, source)
-    if source is None and folder.context_columns:
-        raise InputError(
-            f"The model in {run} is conditioned on {join_names(folder.context_columns)}: give DATA with these columns."
-        )
-    with loaded(folder) as flow:
+def run_target(folder: ModelFolder, source: Source | None, points: int, seed: int) -> Iterator[Target]:
+    """Yields the flow of a run at rows of a table, or at samples of its own; its precision is that of the scope."""
+    table = None if source is None else matched_by_name(folder, source)
+    with _model.loaded(folder) as flow:
         if not hasattr(flow, "to_map"):
             raise InputError(
-                f"The model in {run} is a {type(flow).__name__}, which is no invertible map of points."
+                f"The model in {folder.path} is a {type(flow).__name__}, which is no invertible map of points."
             )
         if source is None:
-            target = _at_samples(flow, run, points, seed)
+            target = _at_samples(flow, folder.path, points, seed)
         else:
-            target = _at_rows(flow, table or matched(folder, flow, source), str(data), points, seed)
+            target = _at_rows(flow, table or _model.matched(folder, flow, source), points, seed)
         yield _with_padding(target)
 
 
@@ -89,30 +74,42 @@ def object_target(target: str, data: Path | None, context: str | None, points: i
     **Raises:** `InputError` if the module can not be imported, the object is not there, is nothing that can be audited, or
     has another number of coordinates than there are columns.
     """
-    from shoal.tables import match_columns, open_source
-
     if data is None:
         raise InputError(f"{target} needs DATA: a table of the points at which it is audited.")
     source = open_source(data)
     context_names = parse_names(context, "--context")
     names = [name for name in source.names if name not in context_names]
-    made = _at_rows(None, match_columns(source, names, context_names), str(data), points, seed)
+    made = _at_rows(None, match_columns(source, names, context_names), points, seed)
     made.whole, arguments = _find(target)
     made.arguments.update(arguments)
     _check_size(target, made.whole, made.x.shape[1])
     return made
 
 
-def _at_rows(whole: Any, table: Any, label: str, points: int, seed: int) -> Target:
+def measured(target: Target, options: dict[str, Any]) -> tuple[Audit, AuditRecord]:
+    """The audit and its record; what the map itself says it can not do is one sentence."""
+    count, size = target.x.shape
+    try:
+        with spinner(f"auditing {count} points of {size} coordinates", line=True):
+            found = shoal.conditioning.audit(target.whole, target.x, **target.arguments, **options)
+    except InputError:
+        raise
+    except (ValueError, TypeError, AttributeError, RuntimeError) as error:  # NotImplementedError is the last
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(f"The map can not be audited on these points: {reason}") from error
+    record, rows = found.to_record(), target.rows
+    shown = record.shown if rows is None else replace(record.shown, rows=[rows[i] for i in record.shown.rows])
+    return found, replace(record, shown=shown, **target.about)
+
+
+def _at_rows(whole: Any, table: Table, points: int, seed: int) -> Target:
     rows = chosen_rows(table.rows, points, seed)
     context = None if table.context is None else table.context[rows]
-    about = {"source": label, "columns": list(table.names)}
+    about = {"source": table.source, "columns": list(table.names)}
     return Target(whole, table.values[rows], {"context": context}, about, table.row_numbers()[rows].tolist())
 
 
-def _at_samples(flow: Any, run: Path, points: int, seed: int) -> Target:
-    import numpy as np
-
+def _at_samples(flow: Flow | Padded, run: Path, points: int, seed: int) -> Target:
     if flow.context_shape is not None:
         raise InputError(f"The model in {run} is conditioned: give DATA with its context columns.")
     values = np.asarray(_model.sample(flow, seed, points), np.float64)
@@ -128,14 +125,9 @@ def _at_samples(flow: Any, run: Path, points: int, seed: int) -> Target:
 
 def _with_padding(target: Target) -> Target:
     """A `Padded` is a map of rows with their padding, whose coordinates come last."""
-    from shoal.distributions import Padded, padded_rows
-
     flow, about = target.whole, target.about
     if not isinstance(flow, Padded):
         return target
-    import jax.numpy as jnp
-    import numpy as np
-
     width = target.x.shape[1]
     target.x = np.asarray(padded_rows(flow, jnp.asarray(target.x, flow.dtype)), np.float64)
     extra = target.x.shape[1] - width
@@ -204,9 +196,6 @@ def _refuse_foreign(target: str, found: Any) -> None:
 
 def _as_auditable(found: Any) -> tuple[Any, dict[str, Any]] | None:
     """The first argument of `audit` and the others; None for what it can not take as it is."""
-    from shoal.bijections import AbstractBijection
-    from shoal.conditioning import AbstractMap
-
     if isinstance(found, type):
         return None
     if hasattr(found, "to_map") or isinstance(found, (AbstractMap, AbstractBijection)):
@@ -221,8 +210,6 @@ def _as_auditable(found: Any) -> tuple[Any, dict[str, Any]] | None:
 
 
 def _check_size(target: str, found: Any, size: int) -> None:
-    from shoal.bijections import AbstractBijection
-
     whole = found.to_map() if hasattr(found, "to_map") else found
     known = math.prod(whole.shape) if isinstance(whole, AbstractBijection) else getattr(whole, "size", None)
     if isinstance(known, int) and known != size:

@@ -15,7 +15,6 @@ from rich.console import Console
 from rich.table import Table
 
 from shoal._errors import InputError
-from shoal.cli._data import read_data
 from shoal.cli._fit_output import write_page
 from shoal.cli._parse import check_above, check_count, parse_choice, parse_columns
 from shoal.cli._run_folder import check_places, claimed, discard, find_places, publish
@@ -72,7 +71,9 @@ def construct(
     named = parse_columns(call.given)
     places = find_places(out)
     check_places(places, overwrite=overwrite, resume=False, resumable=False)
-    table = read_data(call, samples, named, minimum_rows=1, distinct=False)
+    from shoal.cli._data import read_data  # here and not above: `shoal --help` must not wait for it
+
+    table = read_data(call, samples, named, trained=False)
     width = len(table.names)
     if not 2 <= width <= MOST_COLUMNS:
         count = "1 column" if width == 1 else f"{width} columns"

@@ -8,7 +8,6 @@ import typer
 
 from shoal._errors import InputError, NumericalFailure
 from shoal._names import FAMILY_NAMES, FRONT_NAMES
-from shoal.cli._data import read_data
 from shoal.cli._fit_output import print_summary, write_run
 from shoal.cli._parse import parse_columns
 from shoal.cli._progress import shown_progress
@@ -110,6 +109,8 @@ def fit(
     settings = parse_settings(data, call.given)
     places = find_places(out)
     check_places(places, overwrite=overwrite, resume=resume)
+    from shoal.cli._data import read_data  # here and not above: `shoal --help` must not wait for it
+
     table = read_data(call, data, parse_columns(call.given))
     with claimed(places, settings, resume=resume) as new:
         options = {"began": began, "resume": resume and not new}

@@ -6,9 +6,8 @@ from typing import Annotated, Any
 import typer
 
 from shoal._errors import InputError
-from shoal.cli import _model
-from shoal.cli._model import ModelFolder, find_model, loaded, matched
 from shoal.cli._parse import check_count, check_output
+from shoal.cli._run_folder import ModelFolder, find_model
 from shoal.cli._session import NUMERICAL_FAILURE, command, stop
 
 COLUMN = "log_prob"
@@ -49,7 +48,9 @@ def sample(
 
     names = folder.context_columns
     table = match_columns(context_file, names) if context_file is not None and names else None
-    with loaded(folder) as flow:
+    from shoal.cli import _model  # here: wrong columns are told before JAX loads
+
+    with _model.loaded(folder) as flow:
         columns = flow.columns or tuple(f"x{i}" for i in range(flow.shape[0]))
         size = 0 if flow.context_shape is None else flow.context_shape[0]
         context_names = flow.context_columns or tuple(f"c{i}" for i in range(size))
@@ -76,6 +77,7 @@ def score(
     """
     folder = find_model(run)
     check_output(output, "-o", TABLES, data)
+    from shoal.cli._data import matched_by_name
     from shoal.tables import append_column, open_source
 
     source = open_source(data)
@@ -83,9 +85,11 @@ def score(
         raise InputError(
             f"{data} has a column {COLUMN!r} already; rename it, so that it is not taken for the new one."
         )
-    table = matched(folder, None, source)
-    with loaded(folder) as flow:
-        table = table or matched(folder, flow, source)
+    table = matched_by_name(folder, source)
+    from shoal.cli import _model
+
+    with _model.loaded(folder) as flow:
+        table = table or _model.matched(folder, flow, source)
         values = _model.log_prob(flow, table.values, table.context)
     append_column(output, source, COLUMN, values)
     _finish(output, values, f"{COLUMN} of {{bad}} of {{all}} rows is not a number", table.first_row)

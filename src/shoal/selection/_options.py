@@ -69,11 +69,6 @@ class Options:
             raise InputError(
                 '`dtype="float64"` needs JAX\'s 64-bit switch: jax.config.update("jax_enable_x64", True).'
             )
-        gates = self.gates
-        if not 0 < gates.margin < np.inf:
-            raise InputError(f"`margin` must be a finite number of nats above 0; got {gates.margin}.")
-        if not (gates.max_condition >= 1 and gates.max_round_trip > 0):
-            raise InputError("`max_condition` must be at least 1 and `max_round_trip` above 0.")
 
     def config(self) -> dict[str, Any]:
         """The options as the record holds them."""

@@ -174,11 +174,6 @@ def _handed_on(fronts: list[Front], few: int, weights: FloatArray | None) -> lis
     return [*plain[: few - 1], *mixed][:few]
 
 
-def _programs(chains: list[Chain]) -> int:
-    """How many programs one depth of the chains takes."""
-    return len({_program(c, 0) for c in chains})
-
-
 def _program(chain: Chain, depth: int) -> tuple[str, int, str]:
     """What tells the training program of a rung from others."""
     return chain.family.name, depth, chain.front.name if chain.front.is_mixture else ""
@@ -186,7 +181,7 @@ def _program(chain: Chain, depth: int) -> tuple[str, int, str]:
 
 def _affordable(fronts: list[Front], families: Sequence[Family], clock: Clock) -> bool:
     """Whether there is time to train all of them before most of it goes to the best."""
-    programs = _programs([Chain(f, k) for f in fronts for k in families])
+    programs = len({_program(Chain(f, k), 0) for f in fronts for k in families})
     return programs == 1 or (SEVERAL + WORTH * programs) * clock.fixed <= clock.left()
 
 

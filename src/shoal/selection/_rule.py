@@ -14,6 +14,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from shoal._errors import InputError
 from shoal._scalars import FloatArray
 from shoal.training import winsorised_mean
 
@@ -28,6 +29,13 @@ class Gates:
     margin: float
     max_condition: float
     max_round_trip: float
+
+    def __post_init__(self) -> None:
+        """**Raises:** `InputError` for a margin that is no finite number above 0, and limits that nothing passes."""
+        if not 0 < self.margin < np.inf:
+            raise InputError(f"`margin` must be a finite number of nats above 0; got {self.margin}.")
+        if not (self.max_condition >= 1 and self.max_round_trip > 0):
+            raise InputError("`max_condition` must be at least 1 and `max_round_trip` above 0.")
 
     @property
     def limits(self) -> str:

@@ -107,18 +107,9 @@ def train(
     share a program. `before`: the chain's shallower rung, from whose weights "grow" begins; or the rung
     itself, which is then trained on.
     """
-    assert rung.family is not None
     started, on = time.monotonic(), before is rung
     part, validation = prepared.parts["train"], prepared.parts["validation"]
-    context_dim = 0 if part.context is None else part.context.shape[1]
-    keys = [rung_key(options.seed, rung, s) for s in range(options.seeds)]
-    if on:
-        keys = [jr.fold_in(k, len(rung.results[0].history)) for k in keys]
-    begin = [jr.split(k) for k in keys]
-    build = partial(rung.family.build, hidden=options.hidden, context_dim=context_dim)
-    start = [front.around(build(k[0], part.x.shape[1], rung.depth)) for k in begin]
-    if options.start == "grow" and before is not None:
-        start = [front.grown(flow, old) for flow, old in zip(start, before.flows, strict=True)]
+    start, keys = _begun(rung, front, part, options, before)
     name = f"{rung.chain}, {rung.depth}{' on' if on else ''}".replace(" ", "-")
     trained = partial(
         fit_many,
@@ -133,13 +124,13 @@ def train(
     )
     if time_limit is not None and compile_first:
         least = replace(options.settings, time_limit=1e-3)
-        compiled = trained(start[:1], keys=[begin[0][1]], settings=least)[0]
+        compiled = trained(start[:1], keys=keys[:1], settings=least)[0]
         if compiled.status == "interrupted":
             raise KeyboardInterrupt  # what was asked of the compiling is meant for the ladder
         rung.compile_seconds = compiled.compile_seconds
     results = trained(
         start,
-        keys=[k[1] for k in begin],
+        keys=keys,
         settings=replace(options.settings, time_limit=time_limit),
         folder=None if options.folder is None else options.folder / name,
         resume=options.resume,
@@ -151,6 +142,24 @@ def train(
         rung.flows = [r.flow for r in results]
         rung.log_likelihoods = [_scores(r, validation) for r in results]
     rung.seconds += time.monotonic() - started
+
+
+def _begun(
+    rung: Rung, front: Front, part: Part, options: Options, before: Rung | None
+) -> tuple[list[Flow | Padded], list[Key]]:
+    """The flows that the seeds begin from, and the keys of their steps, which do not depend on what else is trained."""
+    assert rung.family is not None
+    key = jr.fold_in(jr.fold_in(jr.key(options.seed), rung.family.number), rung.depth)
+    keys = [jr.fold_in(key, index) for index in range(options.seeds)]
+    if before is rung:
+        keys = [jr.fold_in(k, len(rung.results[0].history)) for k in keys]
+    begin = [jr.split(k) for k in keys]
+    context_dim = 0 if part.context is None else part.context.shape[1]
+    build = partial(rung.family.build, hidden=options.hidden, context_dim=context_dim)
+    start = [front.around(build(k[0], part.x.shape[1], rung.depth)) for k in begin]
+    if options.start == "grow" and before is not None:
+        start = [front.grown(flow, old) for flow, old in zip(start, before.flows, strict=True)]
+    return start, [k[1] for k in begin]
 
 
 def _joined(old: FitResult, new: FitResult) -> FitResult:
@@ -193,12 +202,3 @@ def measure_rung(rung: Rung, prepared: Prepared, *, whole: bool) -> None:
         for flow, logs in zip(rung.flows, rung.log_likelihoods, strict=True)
     ]
     rung.measuring_seconds = time.monotonic() - started
-
-
-def rung_key(seed: int, rung: Rung, index: int) -> Key:
-    """The random key of one seed of one rung; it does not depend on which other rungs are trained."""
-    key = jr.key(seed)
-    number = 0 if rung.family is None else rung.family.number
-    for word in (number, rung.depth, index):
-        key = jr.fold_in(key, word)
-    return key

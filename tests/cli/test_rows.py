@@ -13,6 +13,7 @@ import pytest
 from typer.testing import Result
 
 import shoal
+from shoal._pieces import in_pieces
 from shoal.bijections import Chain, Standardize
 from shoal.cli import _model
 from shoal.distributions import Flow, StandardNormal
@@ -307,7 +308,7 @@ def test_wrong_columns_are_told_before_the_model_loads(
     shoal_command: Run, model: Flow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     (tmp_path / "t.csv").write_text("a,b\n1,2\n")
-    monkeypatch.setattr(shoal.flows, "load", None)
+    monkeypatch.setattr(_model, "load", None)
     result = shoal_command("score", "run", "t.csv", "-o", "s.csv")
     assert result.exit_code == 2
     assert "t.csv has no column 'c'" in result.stderr
@@ -326,7 +327,7 @@ def test_the_record_has_no_say_in_what_the_model_is(shoal_command: Run, tmp_path
 def test_a_context_file_for_a_model_without_context_is_told_before_the_model_loads(
     shoal_command: Run, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(shoal.flows, "load", None)
+    monkeypatch.setattr(_model, "load", None)
     result = shoal_command("sample", "run", "--context-file", "t.csv", "-o", "s.csv")
     assert result.exit_code == 2
     assert "The model in run has no context columns; leave out --context-file" in result.stderr
@@ -344,5 +345,6 @@ def test_pieces_cover_every_row_once(rows: int):
 
     values = np.random.default_rng(0).normal(size=(rows, 2))
     flow = Counting()
-    np.testing.assert_array_equal(_model.log_prob(flow, values, None), values.sum(axis=1))
+    (found,) = in_pieces(flow.log_prob, 64, values, None)
+    np.testing.assert_array_equal(found, values.sum(axis=1))
     assert flow.shapes == {(64, 2)}
