@@ -24,14 +24,6 @@ from shoal.cli._session import say
 from shoal.records import to_plain
 
 Event = dict[str, Any]
-COLUMNS = (
-    TextColumn("{task.description}"),
-    BarColumn(),
-    TaskProgressColumn(),
-    TimeElapsedColumn(),
-    TextColumn("left"),
-    TimeRemainingColumn(),
-)
 
 
 @contextmanager
@@ -40,8 +32,18 @@ def shown_progress(
 ) -> Iterator[Callable[[Event], None]]:
     """Yields what `shoal.selection.ladder` calls with its events."""
     console = console or Console(stderr=True)
-    hidden = quiet or not console.is_terminal
-    bar = Progress(*COLUMNS, console=console, transient=True, speed_estimate_period=120, disable=hidden)
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        speed_estimate_period=120,
+        disable=quiet or not console.is_terminal,
+    )
     with open(log, "a", encoding="utf-8", buffering=1) as file, bar:
         task, furthest = bar.add_task("starting", total=1.0), 0.0
 
