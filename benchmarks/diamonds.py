@@ -21,8 +21,7 @@ from resume import RESULTS, Record
 from tables.arms import mixture
 
 from shoal.records import system_info
-from shoal.selection import LadderResult, ladder
-from shoal.selection._evaluate import log_likelihoods
+from shoal.selection import LadderResult, ladder, log_likelihoods
 from shoal.tables import Table, read_table
 
 DATA = "data/diamonds.csv"

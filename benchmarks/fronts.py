@@ -36,8 +36,7 @@ from shoal.distributions import Flow
 from shoal.flows import Fronts, Sample, nsf
 from shoal.flows._common import restacked
 from shoal.records import system_info
-from shoal.selection import settings_for
-from shoal.selection._rates import BASE_SLOWER
+from shoal.selection import BASE_SLOWER, settings_for
 from shoal.training import FitResult, fit
 
 TARGETS = ("diamonds", "magic", "weather", "phoneme", "flights", "wdbc", "eeg", "mixture-8")

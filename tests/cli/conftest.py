@@ -11,10 +11,9 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
-import shoal
+from shoal import flows, report, selection
 from shoal.cli import app
 from shoal.records import FitRecord, as_record
-from shoal.selection import settings_for
 
 
 @pytest.fixture(autouse=True)
@@ -167,11 +166,9 @@ def fake_report(record: FitRecord, path: Path) -> None:
 @pytest.fixture
 def ladder(monkeypatch: pytest.MonkeyPatch) -> FakeLadder:
     fake = FakeLadder()
-    monkeypatch.setattr(
-        shoal, "selection", SimpleNamespace(ladder=fake, settings_for=settings_for), raising=False
-    )
-    monkeypatch.setattr(shoal, "save", fake_save, raising=False)
-    monkeypatch.setattr(shoal, "report", SimpleNamespace(write_report=fake_report), raising=False)
+    monkeypatch.setattr(selection, "ladder", fake)
+    monkeypatch.setattr(flows, "save", fake_save)
+    monkeypatch.setattr(report, "write_report", fake_report)
     return fake
 
 

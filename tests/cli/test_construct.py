@@ -17,8 +17,10 @@ from typer.testing import CliRunner, Result
 
 import shoal
 from shoal.cli import app
-from shoal.cli._audit_run import run_points
+from shoal.cli._audit_target import run_target
 from shoal.cli._construct import _interruptible
+from shoal.cli._run_folder import find_model
+from shoal.tables import open_source
 from tests.report.test_page import Parsed
 
 Run = Callable[..., Result]
@@ -177,9 +179,10 @@ def test_an_odd_number_of_columns_is_padded(folder: Path, odd: Result) -> None:
 
 
 def test_an_audit_of_a_padded_run_is_of_rows_with_their_padding(folder: Path, odd: Result) -> None:
-    with run_points(folder / "odd", folder / "odd.npy", 5, 0) as (flow, x, context, about):
-        assert (x.shape, context, about["columns"]) == ((5, 4), None, ["x0", "x1", "x2", "padding 0"])
-        rows = np.load(folder / "odd.npy").astype(np.float32)[np.array(about["row_numbers"]) - 1]
+    with run_target(find_model(folder / "odd"), open_source(folder / "odd.npy"), 5, 0) as target:
+        flow, x, context = target.whole, target.x, target.arguments["context"]
+        assert (x.shape, context, target.about["columns"]) == ((5, 4), None, ["x0", "x1", "x2", "padding 0"])
+        rows = np.load(folder / "odd.npy").astype(np.float32)[np.array(target.rows) - 1]
         np.testing.assert_array_equal(x[:, :3], rows)
         assert 0 < np.abs(x[:, 3]).max() < 6 * certificate(folder / "odd")["delta"]  # Gaussian of deviation δ
         assert np.isfinite(np.asarray(flow.joint.inverse(x.astype(np.float32)))).all()

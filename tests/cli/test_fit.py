@@ -11,9 +11,9 @@ import pytest
 from rich.console import Console
 from typer.testing import Result
 
+from shoal import report
 from shoal._errors import InputError, NumericalFailure
-from shoal.cli._artifacts import write_far_rows
-from shoal.cli._summary import print_summary
+from shoal.cli._fit_output import print_summary, write_far_rows
 from shoal.records import FitRecord, as_record
 
 from .conftest import FakeLadder, checkpoint, plain_record, record, table_text
@@ -533,12 +533,10 @@ def test_two_processes_do_not_share_a_run(
 def test_a_report_that_fails_keeps_the_run(
     shoal_command: Run, ladder: FakeLadder, table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    import shoal
-
     def refuse(record: Any, path: Path) -> None:
         raise InputError("The report would be 6 MB.")
 
-    monkeypatch.setattr(shoal.report, "write_report", refuse)
+    monkeypatch.setattr(report, "write_report", refuse)
     result = shoal_command("fit", table, "--out", "run")
     assert result.exit_code == 0
     assert "No report was written: The report would be 6 MB." in result.stderr

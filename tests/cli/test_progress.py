@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from shoal.cli._fit_output import print_summary
 from shoal.cli._progress import Event, describe, finished, shown_progress
-from shoal.cli._summary import print_summary
 
 from .conftest import record
 

@@ -11,8 +11,7 @@ import pytest
 from shoal.bijections import AdaptiveSteps, FixedSteps, HutchinsonTrace, Noise, convergence
 from shoal.distributions import GaussianPadding, Padded
 from shoal.flows import anf, anode, ffjord, load, save
-from shoal.selection import ladder
-from shoal.selection._ladder import in_user_units
+from shoal.selection import in_user_units, ladder
 from shoal.training import Settings, fit
 
 RECIPES = {

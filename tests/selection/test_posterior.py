@@ -1,8 +1,11 @@
 """A conditional flow on a linear-Gaussian simulator, whose posterior has a closed form.
 
 theta ~ N(0, I_2), y = A theta + e, e ~ N(0, s^2 I_3). Posterior: N(m(y), S), S = (I + A^T A / s^2)^{-1},
-m = S A^T y / s^2. Calibration: the rank of the true theta among posterior samples is uniform.
+m = S A^T y / s^2. Calibration: the rank of the true theta among posterior samples is uniform. Rows have weights that do
+not depend on them, so the posterior is the same.
 """
+
+from typing import Any
 
 import jax.random as jr
 import numpy as np
@@ -25,12 +28,26 @@ def simulate(rows, seed):
 
 
 @pytest.fixture(scope="module")
-def fitted():
+def run():
     theta, y = simulate(10_000, 1)
+    weights = np.random.default_rng(5).choice([1.0, 2.0], size=len(y))
     settings = Settings(max_epochs=30, batch_size=256, learning_rate=3e-3)
-    return ladder(
-        theta, context=y, families=("realnvp",), depths=(2,), hidden=(32,), seeds=1, settings=settings
-    )
+    one: dict[str, Any] = {"fronts": ("gaussian",), "depths": (2,), "hidden": (32,), "seeds": 1}
+    events: list[dict[str, Any]] = []
+    listened = {"weights": weights, "progress": events.append}
+    return ladder(theta, context=y, families=("realnvp",), settings=settings, **one, **listened), events
+
+
+@pytest.fixture(scope="module")
+def fitted(run):
+    return run[0]
+
+
+def test_a_listener_is_told_what_the_record_says(run):
+    result, events = run
+    told = [event["summary"].get("validation") for event in events if event["stage"] == "rung"]
+    recorded = [rung.validation_log_likelihood for rung in result.record.rungs]
+    assert told == [None if v is None else pytest.approx(v, abs=1e-9) for v in recorded]
 
 
 def test_the_density_is_the_closed_form(fitted):

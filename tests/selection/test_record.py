@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from shoal.conditioning import summarize
-from shoal.selection._evaluate import Figures
+from shoal.selection._measure import Figures
 from shoal.selection._record import _histogram
 
 

@@ -7,16 +7,16 @@ import pytest
 
 from shoal import selection
 from shoal.flows import FAMILIES
-from shoal.selection import Candidate, Choice, Delivery, paired_difference
+from shoal.selection import Candidate, Choice, Delivery, Gates, paired_difference
+from shoal.selection._delivery import sentence
 from shoal.selection._rung import Rung
-from shoal.selection._sentence import sentence
 
 POINTS = 400
 NOISE = np.random.default_rng(0).normal(size=POINTS)
 
 
 def choose(rungs: Sequence[Candidate | None], margin: float = 0.1) -> Choice:
-    return selection.choose(rungs, margin=margin, max_condition=1e4, max_round_trip=1e-3)
+    return selection.choose(rungs, Gates(margin, 1e4, 1e-3))
 
 
 def rung(depth, mean, *, spread=0.0, wobble=0.0, q99=10.0, trip=1e-5, seeds=2, seed=0):

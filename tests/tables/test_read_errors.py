@@ -1,9 +1,10 @@
 """What is wrong with a file is told in one sentence: file, column, row, what was found, and what to type instead."""
 
+import ast
 import io
 import os
 import pickle
-import shlex
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import polars as pl
 import pytest
 
 from shoal._errors import InputError
-from shoal.tables import read_table
+from shoal.tables import Argument, Columns, ColumnsError, read_table
 
 ROWS = 150
 
@@ -78,11 +79,14 @@ FILES: dict[str, tuple[Callable[[], list[str] | bytes], str]] = {
         lambda: lines()[1:],
         "t.csv, row 1: found only numbers where the header with the column names must",
     ),
-    "short row": (lambda: row(17, "1,2"), "t.csv, row 17: found 2 fields where the header has 3 columns"),
-    "long row": (lambda: row(17, "1,2,3,4"), "t.csv, row 17: found 4 fields where the header has 3 columns"),
+    "short row": (lambda: row(17, "1,2"), "t.csv, row 17: found 2 fields where the first row has 3 columns"),
+    "long row": (
+        lambda: row(17, "1,2,3,4"),
+        "t.csv, row 17: found 4 fields where the first row has 3 columns",
+    ),
     "all rows long": (
         lambda: [lines()[0], *(line + ",1" for line in lines()[1:])],
-        "t.csv, row 2: found 4 fields where the header has 3 columns",
+        "t.csv, row 2: found 4 fields where the first row has 3 columns",
     ),
     "empty row": (
         lambda: row(17, ""),
@@ -95,8 +99,7 @@ FILES: dict[str, tuple[Callable[[], list[str] | bytes], str]] = {
     "open quote": (lambda: row(17, '1,"2,3'), "t.csv, row 17: a quote is opened and not closed"),
     "missing": (
         lambda: row(17, "1,,2"),
-        "t.csv, column 'b', row 17: found a missing value; remove such rows, or use "
-        "`shoal fit t.csv --out RUN --drop b`.",
+        "t.csv, column 'b', row 17: found a missing value; remove such rows, or use `drop=['b']`.",
     ),
     "missing at the end": (lambda: row(151, "1,2,"), "t.csv, column 'c', row 151: found a missing value"),
     "NA": (lambda: row(17, "1,NA,2"), "t.csv, column 'b', row 17: found the missing value 'NA'"),
@@ -110,7 +113,7 @@ FILES: dict[str, tuple[Callable[[], list[str] | bytes], str]] = {
     "text": (
         lambda: row(17, "1,Ideal,2"),
         "t.csv, column 'b', row 17: found the text 'Ideal' where a number is needed; use "
-        "`shoal fit t.csv --out RUN --columns a,c`.",
+        "`columns=['a', 'c']`.",
     ),
     "decimal comma": (
         lambda: row(17, '1,"2,5",2'),
@@ -120,20 +123,20 @@ FILES: dict[str, tuple[Callable[[], list[str] | bytes], str]] = {
     "text is told before a gap": (lambda: [*row(17, "1,,2"), "1,Ideal,3"], "row 152: found the text 'Ideal'"),
     "constant": (
         lambda: last(lambda cells: "3"),
-        "t.csv, column 'c': found 3 in every row, a constant; use `shoal fit t.csv --out RUN --drop c`.",
+        "t.csv, column 'c': found 3 in every row, a constant; use `drop=['c']`.",
     ),
     "identical": (
         lambda: last(lambda cells: cells[0]),
-        "t.csv: columns 'a' and 'c' are identical in every row; use `shoal fit t.csv --out RUN --drop c`.",
+        "t.csv: columns 'a' and 'c' are identical in every row; use `drop=['c']`.",
     ),
     "duplicate name": (
         lambda: ["a,b,a", *lines()[1:]],
-        "t.csv: columns 1 and 3 are both called 'a'; rename one, or use `shoal fit t.csv --out RUN --columns b`.",
+        "t.csv: columns 1 and 3 are both called 'a'; rename one, or use `columns=['b']`.",
     ),
     "no name": (
         lambda: [",b,c", *lines()[1:]],
         "t.csv: column 1 has no name, as an index saved with the table; name it, or use "
-        "`shoal fit t.csv --out RUN --columns b,c`.",
+        "`columns=['b', 'c']`.",
     ),
     "too few rows": (lambda: lines()[:100], "t.csv has 99 rows; at least 100 are needed"),
     "too few distinct rows": (
@@ -153,37 +156,37 @@ def test_csv(content: Callable[[], list[str] | bytes], expected: str):
     [
         name
         for name in FILES
-        if "`shoal fit" in FILES[name][1] or name in ("NA", "nan", "infinite", "overflow")
+        if re.search("`(columns|drop)=", FILES[name][1]) or name in ("NA", "nan", "infinite", "overflow")
     ],
 )
-def test_the_printed_command_would_work(case: str):
+def test_the_columns_that_are_named_would_work(case: str):
     write(FILES[case][0]())
-    words = shlex.split(message("t.csv").split("`")[1])
-    assert words[:5] == ["shoal", "fit", "t.csv", "--out", "RUN"]
-    options: dict[str, Any] = {
-        words[i].removeprefix("--"): words[i + 1].split(",") for i in range(5, len(words), 2)
-    }
-    assert (
-        read_table("t.csv", columns=options.pop("columns", None), **options).rows
-        == len(Path("t.csv").read_text().splitlines()) - 1
-    )
+    call: Any = ast.parse(f"read_table({message('t.csv').split('`')[1]})", mode="eval").body
+    options = {word.arg: ast.literal_eval(word.value) for word in call.keywords}
+    assert read_table("t.csv", **options).rows == len(Path("t.csv").read_text().splitlines()) - 1
 
 
-def test_the_printed_command_leaves_out_every_column_at_fault():
+def test_every_column_at_fault_is_left_out():
     rows = [f"{line},Ideal,,7" for line in lines()[1:]]
     write(["a,b,c,cut,gap,same", *rows])
-    assert message("t.csv").endswith("`shoal fit t.csv --out RUN --columns a,b,c`.")
-    assert message("t.csv", drop=["cut"]).endswith("`shoal fit t.csv --out RUN --drop cut,gap,same`.")
-    assert message("t.csv", context=["cut"], drop=["gap", "same"]).endswith(
-        "`shoal fit t.csv --out RUN --drop gap,same`."
-    )
+    assert message("t.csv").endswith("use `columns=['a', 'b', 'c']`.")
+    assert message("t.csv", drop=["cut"]).endswith("use `drop=['cut', 'gap', 'same']`.")
+    assert message("t.csv", context=["cut"], drop=["gap", "same"]).endswith("use `drop=['gap', 'same']`.")
+    assert message("t.csv", weights="gap", drop=["same", "cut"]).endswith("use `drop=['same', 'cut']`.")
 
 
-def test_the_printed_command_repeats_the_other_options_and_quotes():
-    write(row(17, "1,Ideal,2"), "my table.csv")
-    assert message("my table.csv").endswith("use `shoal fit 'my table.csv' --out RUN --columns a,c`.")
-    assert message("my table.csv", command="shoal fit x --out y --seeds 3").endswith(
-        "use `shoal fit x --out y --seeds 3 --columns a,c`."
+def test_a_sentence_can_be_worded_as_a_command():
+    def words(part: Argument | Columns) -> str:
+        return f"--{part.name}" if isinstance(part, Argument) else repr(part.named())
+
+    write(row(17, "1,Ideal,2"))
+    with pytest.raises(ColumnsError) as caught:
+        read_table("t.csv", context=["a"])
+    assert caught.value.worded(words).endswith("use {'columns': ('c',), 'context': ('a',)}.")
+    with pytest.raises(ColumnsError) as caught:
+        read_table("t.csv", drop=["a"], context=["a"])
+    assert (
+        caught.value.worded(words) == "t.csv: column 'a' is named by --drop and by --context; name it once."
     )
 
 
@@ -198,31 +201,30 @@ def test_nothing_left_to_model():
 OPTIONS: dict[str, tuple[dict[str, Any], str]] = {
     "unknown column": (
         {"columns": ["Alpha"]},
-        "t.csv has no column 'Alpha', named by --columns; did you mean 'alpha', as in "
-        "`shoal fit t.csv --out RUN --columns alpha`?",
+        "t.csv has no column 'Alpha', named by `columns`; did you mean 'alpha', as in `columns=['alpha']`?",
     ),
     "unknown drop": (
         {"drop": ["zzz"]},
-        "has no column 'zzz', named by --drop; its columns are alpha,beta,gamma.",
+        "has no column 'zzz', named by `drop`; its columns are alpha,beta,gamma.",
     ),
     "unknown context": (
         {"context": ["gama"]},
-        "has no column 'gama', named by --context; did you mean 'gamma'",
+        "has no column 'gama', named by `context`; did you mean 'gamma'",
     ),
-    "unknown weights": ({"weights": "bet"}, "has no column 'bet', named by --weights; did you mean 'beta'"),
+    "unknown weights": ({"weights": "bet"}, "has no column 'bet', named by `weights`; did you mean 'beta'"),
     "nothing left": (
         {"drop": ["alpha", "beta", "gamma"]},
         "no column is left to model out of alpha,beta,gamma",
     ),
     "two roles": (
         {"columns": ["alpha"], "context": ["alpha"]},
-        "column 'alpha' is named by --columns and by --context; name it once.",
+        "column 'alpha' is named by `columns` and by `context`; name it once.",
     ),
-    "named twice": ({"columns": ["alpha", "alpha"]}, "column 'alpha' is named twice by --columns"),
+    "named twice": ({"columns": ["alpha", "alpha"]}, "column 'alpha' is named twice by `columns`"),
     "negative weight": (
         {"weights": "beta", "drop": ["gamma"]},
         "t.csv, column 'beta', row 3: found the weight -0.5; give weights of 0 or more, or use "
-        "`shoal fit t.csv --out RUN --drop gamma`.",
+        "`drop=['gamma']`.",
     ),
     "zero weights": (
         {"weights": "gamma"},
@@ -243,7 +245,7 @@ def test_a_column_that_is_constant_in_all_rows_of_a_weight_is_refused():
     write(["a,b,c,same,w", *table])
     assert message("t.csv", weights="w", minimum_rows=50) == (
         "t.csv, column 'same': found 7 in every row of a weight above 0, a constant; "
-        "use `shoal fit t.csv --out RUN --drop same --weights w`."
+        "use `drop=['same'], weights='w'`."
     )
     assert read_table("t.csv").names == ("a", "b", "c", "same", "w")
 

@@ -5,12 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+import pytest
 
 from shoal.tables import read_table, split
 
 ROWS = 200_000
 
 
+@pytest.mark.long
 def test_a_large_table_is_read_and_split_in_seconds(tmp_path: Path):
     path = tmp_path / "t.csv"
     pl.DataFrame(np.random.default_rng(0).normal(size=(ROWS, 7))).write_csv(path)

@@ -138,7 +138,6 @@ def _table(data: Any, columns: Any, context: Any, weights: Any) -> tuple[Table, 
                 weights=weights,
                 minimum_rows=1,
                 distinct=False,
-                command=f"shoal advise {path}",
             )
             return read, None
         _no_roles(columns, context, weights)

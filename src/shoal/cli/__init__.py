@@ -1,3 +1,3 @@
 """The command `shoal` and its sub-commands. Nothing heavy loads before the input was checked."""
 
-from ._main import app, main
+from shoal.cli._main import app, main

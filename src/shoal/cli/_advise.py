@@ -7,19 +7,18 @@ from typing import Annotated, Any
 
 import typer
 
-import shoal
-
-from .._errors import InputError
-from ._console import sized
-from ._exit import exit_codes
-from ._parse import check_above, parse_choice, parse_names, single_name
+from shoal._errors import InputError
+from shoal.cli._parse import COLUMN_OPTIONS, check_above, parse_choice, parse_columns
+from shoal.cli._session import Call, command, say, sized
+from shoal.records import read_run, to_plain
 
 DTYPES = ("float32", "float64")
 FIT_CONDITION = 1e5  # the default of `shoal fit`
-COLUMN_OPTIONS = ("columns", "drop", "context", "weights")
 
 
+@command
 def advise(
+    call: Call,
     data: Annotated[
         Path,
         typer.Argument(
@@ -44,72 +43,55 @@ def advise(
 
     Each sentence is proven, measured or heuristic. Exit codes: 0 done, 2 bad input, 130 interrupted.
     """
-    given = dict(locals())
-    with exit_codes():
-        check_above(max_condition, "--max-condition", 0.0)
-        if max_condition < 1:
-            raise InputError(
-                f"--max-condition must be at least 1, as every condition number is; got {max_condition:g}."
-            )
-        kind = parse_choice(dtype, "--dtype", DTYPES)
-        named = {name: parse_names(given[name], f"--{name}") for name in COLUMN_OPTIONS}
-        weight = single_name(named["weights"], "--weights")
-        if data.is_dir():
-            used = [f"--{name}" for name in COLUMN_OPTIONS if given[name] is not None]
-            if used:
-                raise InputError(f"A run knows its own columns; leave out {', '.join(used)}.")
-            source: Any = data
-        else:
-            source = shoal.tables.read_table(
-                data,
-                columns=named["columns"] or None,
-                drop=named["drop"],
-                context=named["context"],
-                weights=weight,
-                minimum_rows=1,
-                distinct=False,
-                command=f"shoal advise {shlex.quote(str(data))}",
-            )
-        found = shoal.advise(source, max_condition=max_condition, dtype=kind)
-        table = _source(data)
-        command = None if table is None else _confirm(found, table, named)
-        if as_json:
-            record = {**found.to_record(), "source": str(data), "command": command}
-            typer.echo(json.dumps(shoal.records.to_plain(record), ensure_ascii=False))
-        else:
-            _print(found, command)
+    check_above(max_condition, "--max-condition")
+    if max_condition < 1:
+        raise InputError(
+            f"--max-condition must be at least 1, as every condition number is; got {max_condition:g}."
+        )
+    kind = parse_choice(dtype, "--dtype", DTYPES)
+    named = parse_columns(call.given)
+    if data.is_dir():
+        used = [f"--{name}" for name in COLUMN_OPTIONS if call.given[name] is not None]
+        if used:
+            raise InputError(f"A run knows its own columns; leave out {', '.join(used)}.")
+        source: Any = data
+    else:
+        from shoal.cli._data import read_data  # here and not above: `shoal --help` must not wait for it
 
+        source = read_data(call, data, named, trained=False)
+    from shoal.advice import advise as advised  # here: bad input is told before JAX loads
 
-def _print(found: Any, command: str | None) -> None:
-    """One line a sentence, its status first; then the command."""
+    found = advised(source, max_condition=max_condition, dtype=kind)
+    table = _source(data)
+    line = None if table is None else _confirm(found, table, named)
+    if as_json:
+        record = {**found.to_record(), "source": str(data), "command": line}
+        typer.echo(json.dumps(to_plain(record), ensure_ascii=False))
+        return
     console = sized(None)
-    for line in found.lines:
-        if line.about == "confirm" and command is not None:
-            continue
-        console.print(f"{line.status:<9}  {line.text}", markup=False, highlight=False, soft_wrap=True)
-    if command is not None:
-        console.print(f"\nTo confirm: {command}", markup=False, highlight=False, soft_wrap=True)
+    for one in found.lines:
+        if one.about != "confirm" or line is None:
+            say(console, f"{one.status:<9}  {one.text}")
+    if line is not None:
+        say(console, f"\nTo confirm: {line}")
 
 
 def _source(data: Path) -> str | None:
     """The table: DATA itself, or the one that the run says it was fitted to by `shoal fit`."""
     if not data.is_dir():
         return str(data)
-    record = shoal.records.read_run(data)
+    record = read_run(data)
     return record.data.source if record is not None and record.run else None
 
 
-def _confirm(found: Any, data: str, named: dict[str, tuple[str, ...]]) -> str:
+def _confirm(found: Any, data: str, named: dict[str, Any]) -> str:
     """The ladder as a command line."""
-    join = shoal.tables.join_names
+    from shoal.cli._data import column_options
+
     words = ["shoal", "fit", data, "--out", "RUN", "--families", ",".join(found.families)]
-    if named["columns"]:
-        words += ["--columns", join(found.columns)]
-    elif named["drop"] or found.drop:
-        words += ["--drop", join((*named["drop"], *found.drop))]
-    for name in ("context", "weights"):
-        if named[name]:
-            words += [f"--{name}", join(named[name])]
+    columns = {"columns": found.columns} if named["columns"] else {"drop": (*named["drop"], *found.drop)}
+    weights = () if named["weights"] is None else (named["weights"],)
+    words += column_options({**columns, "context": named["context"], "weights": weights})
     if found.max_condition != FIT_CONDITION:
         words += ["--max-condition", f"{found.max_condition:g}"]
     if found.dtype != "float32":

@@ -1,26 +1,27 @@
 """`shoal audit`: how close a flow comes to singular, which layer is at fault, and what a round trip loses."""
 
 import io
-import shlex
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from msgspec.structs import replace
 
-import shoal
+from shoal._errors import InputError
+from shoal.cli._audit_summary import print_audit
+from shoal.cli._parse import check_above, check_count, check_output
+from shoal.cli._run_folder import find_model
+from shoal.cli._session import NUMERICAL_FAILURE, Call, command, stop
+from shoal.records import AuditRecord, read_run, write_bytes
 
-from .._errors import InputError
-from ..records import AuditRecord
-from ._audit_object import OBJECT, find_object, object_points
-from ._audit_run import HEALTHY, own_limit, run_points
-from ._audit_summary import print_audit, shown_audit
-from ._exit import NUMERICAL_FAILURE, exit_codes, stop
-from ._matrix import check_place
-from ._parse import check_above, check_count
+HEALTHY = 1e4  # the largest κ of a healthy flow, where nothing else is said
+OBJECT = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 
 
+@command
 def audit(
+    call: Call,
     target: Annotated[
         str,
         typer.Argument(
@@ -71,79 +72,79 @@ def audit(
 
     Exit codes: 0 done, whatever the verdict; 2 bad input, 3 nothing could be measured, 130 interrupted.
     """
-    given = dict(locals())
-    with exit_codes():
-        check_count(points, "--points")
-        check_count(seed, "--seed", 0)
-        for value, option in (
-            (attack, "--attack"),
-            (max_condition, "--max-condition"),
-            (max_round_trip, "--max-round-trip"),
-        ):
-            if value is not None:
-                check_above(value, option, 0.0)
-        _check_outputs(output, parquet, data, overwrite=overwrite)
-        if data is not None and not data.exists():
-            raise InputError(f"{data} does not exist; name a CSV, Parquet, NPY or NPZ file.")
-        is_object = OBJECT.fullmatch(target) and not Path(target).exists()
-        options = {
-            "attack_radius": attack,
-            "max_condition": max_condition or (HEALTHY if is_object else own_limit(Path(target))),
-            "max_round_trip": max_round_trip,
-            "seed": seed,
-        }
-        if is_object:
-            found, record = _audited_object(target, data, context, points, options)
-        else:
-            if context is not None:
-                raise InputError("--context goes with MODULE:OBJECT; a run knows its own context columns.")
-            found, record = _audited_run(Path(target), data, points, options)
-        record = replace(record, target=target, command=_command(given))
-        if parquet is not None:
-            _write_parquet(found, parquet)
-        if output is not None:
-            shoal.report.write_report(record, output)
-        print_audit(record)
-        for path, what in ((output, "The report lies at"), (parquet, "The points are in")):
-            if path is not None:
-                typer.echo(f"{what} {path}")
-        if _nothing_measured(record):
-            raise stop(
-                f"Numerical failure: nothing of {target} could be measured: no spectrum and no round trip is finite.",
-                NUMERICAL_FAILURE,
-            )
+    check_count(points, "--points")
+    check_count(seed, "--seed", 0)
+    for name in ("attack", "max_condition", "max_round_trip"):
+        if call.given[name] is not None:
+            check_above(call.given[name], f"--{name.replace('_', '-')}")
+    _check_outputs(output, parquet, data, overwrite=overwrite)
+    if data is not None and not data.exists():
+        raise InputError(f"{data} does not exist; name a CSV, Parquet, NPY or NPZ file.")
+    named = OBJECT.fullmatch(target) is not None and not Path(target).exists()
+    limit = max_condition or (HEALTHY if named else _own_limit(Path(target)))
+    options = {
+        "attack_radius": attack,
+        "max_condition": limit,
+        "max_round_trip": max_round_trip,
+        "seed": seed,
+    }
+    if named:
+        found, record = _of_object(target, data, context, points, options)
+    else:
+        found, record = _of_run(Path(target), data, context, points, options)
+    line = call.line("output", "parquet", "overwrite")
+    record = replace(record, target=target, command=line)
+    if parquet is not None:
+        _write_parquet(found, parquet)
+    if output is not None:
+        from shoal.report import write_report
+
+        write_report(record, output)
+    print_audit(record)
+    for path, what in ((output, "The report lies at"), (parquet, "The points are in")):
+        if path is not None:
+            typer.echo(f"{what} {path}")
+    if _nothing_measured(record):
+        raise stop(
+            f"Numerical failure: nothing of {target} could be measured: no spectrum and no round trip is finite.",
+            NUMERICAL_FAILURE,
+        )
 
 
-def _audited_run(
-    run: Path, data: Path | None, points: int, options: dict[str, Any]
+def _own_limit(run: Path) -> float:
+    """The largest κ that the run was chosen with; `HEALTHY` for a model that the ladder did not make."""
+    record = read_run(run)
+    limit = None if record is None else record.decision.max_condition
+    return HEALTHY if limit is None else limit
+
+
+def _of_run(
+    run: Path, data: Path | None, context: str | None, points: int, options: dict[str, Any]
 ) -> tuple[Any, AuditRecord]:
-    with run_points(run, data, points, options["seed"]) as (flow, x, context, about):
-        return _measured(flow, x, {"context": context, **options}, about)
+    if context is not None:
+        raise InputError("--context goes with MODULE:OBJECT; a run knows its own context columns.")
+    from shoal.tables import (  # here and not above: `shoal --help` must not wait for it
+        join_names,
+        open_source,
+    )
+
+    folder = find_model(run)
+    source = None if data is None else open_source(data)
+    if source is None and folder.context_columns:
+        names = join_names(folder.context_columns)
+        raise InputError(f"The model in {run} is conditioned on {names}: give DATA with these columns.")
+    from shoal.cli._audit_target import measured, run_target  # here: a wrong folder is told before JAX loads
+
+    with run_target(folder, source, points, options["seed"]) as made:
+        return measured(made, options)
 
 
-def _audited_object(
+def _of_object(
     target: str, data: Path | None, context: str | None, points: int, options: dict[str, Any]
 ) -> tuple[Any, AuditRecord]:
-    if data is None:
-        raise InputError(f"{target} needs DATA: a table of the points at which it is audited.")
-    x, c, about = object_points(data, context, points, options["seed"])
-    whole, arguments = find_object(target, x.shape[1])
-    return _measured(whole, x, {"context": c, **arguments, **options}, about)
+    from shoal.cli._audit_target import measured, object_target
 
-
-def _measured(whole: Any, x: Any, options: dict[str, Any], about: dict[str, Any]) -> tuple[Any, AuditRecord]:
-    """The audit and its record; what the map itself says it can not do is one sentence."""
-    try:
-        with shown_audit(len(x), x.shape[1]):
-            found = shoal.conditioning.audit(whole, x, **options)
-    except InputError:
-        raise
-    except (ValueError, TypeError, AttributeError, RuntimeError) as error:  # NotImplementedError is the last
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(f"The map can not be audited on these points: {reason}") from error
-    record, rows = found.to_record(), about.pop("row_numbers", None)
-    shown = record.shown if rows is None else replace(record.shown, rows=[rows[i] for i in record.shown.rows])
-    return found, replace(record, shown=shown, **about)
+    return measured(object_target(target, data, context, points, options["seed"]), options)
 
 
 def _check_outputs(output: Path | None, parquet: Path | None, data: Path | None, *, overwrite: bool) -> None:
@@ -153,7 +154,7 @@ def _check_outputs(output: Path | None, parquet: Path | None, data: Path | None,
     for place, option, suffix in places:
         if place is None:
             continue
-        check_place(place, option, suffix, data or Path())
+        check_output(place, option, (suffix,), data)
         if place.exists() and not overwrite:
             raise InputError(
                 f"{option} {place} exists already; name another file, or replace it by --overwrite."
@@ -170,21 +171,10 @@ def _write_parquet(found: Any, path: Path) -> None:
     for table, place in ((found.layers_table(), layers_path(path)), (found.points_table(), path)):
         data = io.BytesIO()
         table.write_parquet(data)
-        shoal.records.write_bytes(data.getvalue(), place)
+        write_bytes(data.getvalue(), place)
 
 
 def _nothing_measured(record: AuditRecord) -> bool:
     """No singular value at any point, and no round trip of any set in any precision, is finite."""
     trips = [trip for by in record.round_trips.values() for trip in by.values()]
     return not record.spectrum.median and all(t.failed or t.nonfinite == t.points for t in trips)
-
-
-def _command(given: dict[str, Any]) -> str:
-    """The command line, without the outputs."""
-    defaults = {"points": 1000, "seed": 0, "max_round_trip": 1e-3}
-    words = ["shoal", "audit", given["target"], *([] if given["data"] is None else [str(given["data"])])]
-    for name in ("points", "seed", "attack", "context", "max_condition", "max_round_trip"):
-        value = given[name]
-        if value is not None and value != defaults.get(name):
-            words += [f"--{name.replace('_', '-')}", f"{value:g}" if isinstance(value, float) else str(value)]
-    return shlex.join(words)

@@ -1,15 +1,15 @@
 """What `shoal audit` prints: the layers, the round trips, the key figures with their kinds, and the verdict."""
 
 import math
-from contextlib import AbstractContextManager
 
 from rich.console import Console
 from rich.table import Table
 
-from ..records import AuditRecord
-from ..records.audit import Trip
-from ..records.figures import kind_words
-from ._console import sized, spinner
+from shoal.cli._session import say, sized
+from shoal.cli._session import table as empty_table
+from shoal.records import AuditRecord
+from shoal.records.audit import Trip
+from shoal.records.figures import kind_words
 
 MOST = 24  # layers that the terminal lists; the report and --parquet have all
 COLUMNS = {
@@ -30,9 +30,7 @@ def print_audit(record: AuditRecord, console: Console | None = None) -> None:
     console = sized(console)
     console.print(layers_table(record))
     console.print(trips_table(record))
-    for line in (*figures(record), record.note, record.diagnosis.sentence):
-        if line:
-            console.print(line, markup=False, highlight=False, soft_wrap=True)
+    say(console, *filter(None, (*figures(record), record.note, record.diagnosis.sentence)))
 
 
 def layers_table(record: AuditRecord) -> Table:
@@ -43,9 +41,7 @@ def layers_table(record: AuditRecord) -> Table:
         badness = [_badness(row.condition_worst) for row in layers]
         shown = sorted(sorted(shown, key=lambda i: (i != worst, -badness[i]))[:MOST])
     title = "Layers, latent to data" + (f" (the {MOST} worst of {len(layers)})" if len(layers) > MOST else "")
-    table = Table(title=title, title_justify="left")
-    for name in ("", "layer", *COLUMNS.values()):
-        table.add_column(name, justify="left" if name in ("", "layer") else "right")
+    table = empty_table(title, "", "layer", *COLUMNS.values(), left=("", "layer"))
     for i in shown:
         table.add_row(
             "worst" if i == worst else "",
@@ -59,9 +55,7 @@ def trips_table(record: AuditRecord) -> Table:
     """The largest error of every set in every precision; predicted (u κ |start|) in brackets."""
     sets = record.round_trips
     precisions = list(dict.fromkeys(p for by in sets.values() for p in by))
-    table = Table(title="Round trips: largest error (predicted)", title_justify="left")
-    for name in ("points", *precisions):
-        table.add_column(name, justify="left" if name == "points" else "right")
+    table = empty_table("Round trips: largest error (predicted)", "points", *precisions, left=("points",))
     for name, by in sets.items():
         table.add_row(name, *(_trip(by[p]) if p in by else "" for p in precisions))
     return table
@@ -88,11 +82,6 @@ def figures(record: AuditRecord) -> list[str]:
             f"stretch {number(found.start_stretch)} -> {number(found.stretch)} (lower bound)."
         )
     return lines
-
-
-def shown_audit(points: int, size: int, console: Console | None = None) -> AbstractContextManager[None]:
-    """A spinner on a terminal, otherwise one line, on stderr."""
-    return spinner(f"auditing {points} points of {size} coordinates", line=True, console=console)
 
 
 def number(value: float | None) -> str:

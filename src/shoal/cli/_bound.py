@@ -5,11 +5,9 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-import shoal
-
-from .._errors import InputError
-from ._exit import exit_codes
-from ._parse import check_above, check_count, parse_choice
+from shoal._errors import InputError
+from shoal.cli._parse import check_above, check_count, parse_choice
+from shoal.cli._session import command
 
 FAMILIES: tuple[Literal["planar", "layerwise", "additive"], ...] = ("planar", "layerwise", "additive")
 MOST = 1_000_000  # dimensions, and normals in an instance
@@ -24,6 +22,7 @@ BINDING = {
 }
 
 
+@command
 def bound(
     family: Annotated[
         str,
@@ -75,35 +74,40 @@ def bound(
 
     Exit codes: 0 done, also where the bound is vacuous, which is said; 2 bad input.
     """
-    with exit_codes():
-        kind = parse_choice(family, "--family", FAMILIES)
-        _count(dim, "--dim", 2)
-        check_above(radius, "--radius", 0.0)
-        if (modes is None) == (tail is None):
-            raise InputError("Give --instances K, for a family of mixtures, or --tail T, for one target.")
-        if tail is not None:
-            for line in _of_one_target(kind, dim, tail, 0.25 if epsilon is None else epsilon, radius):
-                typer.echo(line)
-            return
-        assert modes is not None
-        _count(modes, "--instances", 1)
-        if epsilon is not None:
-            check_above(epsilon, "--epsilon", 0.0)
-        if not 0 < delta <= 1:
-            raise InputError(f"--delta must lie in (0, 1]; got {delta:g}.")
-        hardness = shoal.hardness
-        make = {"planar": hardness.planar, "layerwise": hardness.layerwise, "additive": hardness.additive}
-        architecture = make[kind](dim, radius=radius)
-        instances = hardness.InstanceFamily(modes, dim, distance=epsilon)
-        found = hardness.minimum_depth(architecture, instances, delta)
-        for line in sentences(architecture, instances, found):
-            typer.echo(line)
+    kind = parse_choice(family, "--family", FAMILIES)
+    _count(dim, "--dim", 2)
+    check_above(radius, "--radius")
+    if (modes is None) == (tail is None):
+        raise InputError("Give --instances K, for a family of mixtures, or --tail T, for one target.")
+    if modes is not None:
+        lines = _of_a_family(kind, dim, modes, epsilon, radius, delta)
+    else:
+        lines = _of_one_target(kind, dim, tail or 0.0, 0.25 if epsilon is None else epsilon, radius)
+    for line in lines:
+        typer.echo(line)
 
 
 def _count(value: int, option: str, least: int) -> None:
     check_count(value, option, least)
     if value > MOST:
         raise InputError(f"{option} must be at most {MOST}; got {value}.")
+
+
+def _of_a_family(
+    kind: str, dim: int, modes: int, epsilon: float | None, radius: float, delta: float
+) -> list[str]:
+    """The bound for a fraction of the mixtures of `modes` normals."""
+    _count(modes, "--instances", 1)
+    if epsilon is not None:
+        check_above(epsilon, "--epsilon")
+    if not 0 < delta <= 1:
+        raise InputError(f"--delta must lie in (0, 1]; got {delta:g}.")
+    from shoal.theory import hardness  # here and not above: `shoal --help` must not wait for it
+
+    make = {"planar": hardness.planar, "layerwise": hardness.layerwise, "additive": hardness.additive}
+    architecture = make[kind](dim, radius=radius)
+    instances = hardness.InstanceFamily(modes, dim, distance=epsilon)
+    return sentences(architecture, instances, hardness.minimum_depth(architecture, instances, delta))
 
 
 def _of_one_target(kind: str, dim: int, tail: float, epsilon: float, radius: float) -> list[str]:
@@ -114,7 +118,8 @@ def _of_one_target(kind: str, dim: int, tail: float, epsilon: float, radius: flo
         raise InputError(f"--tail must lie in (0, 2]; got {tail:g}.")
     if not 0 < epsilon < 1:
         raise InputError(f"With --tail, --epsilon is a total variation in (0, 1); got {epsilon:g}.")
-    hardness = shoal.hardness
+    from shoal.theory import hardness
+
     found = hardness.local_planar_depth(hardness.HeavyTails(dim, tail), radius=radius, distance=epsilon)
     depth = (
         f"at least {found.depth}: fewer layers stay at a total variation of more than {epsilon:g}."
@@ -152,8 +157,8 @@ def sentences(architecture: Any, instances: Any, found: Any) -> list[str]:
         lines += [
             f"Depth:     at least {found.depth} for more than {found.delta:.0%} of the instances: {less} at least {share} "
             f"of them at W1 > {found.distance:.4g}.",
-            f"KL:        of each pair that is left, KL(instance || flow) >= {_number(found.kl_to_flow)} and "
-            f"KL(flow || instance) >= {_number(found.kl_from_flow)}.",
+            f"KL:        of each pair that is left, KL(instance || flow) >= {found.kl_to_flow:.3g} and "
+            f"KL(flow || instance) >= {found.kl_from_flow:.3g}.",
             f"Binds:     {BINDING[found.binding_term]}.",
             f"Counted:   e^{found.log_instances:.4g} instances, angle {math.degrees(found.angle):.0f} degrees, overlap "
             f"{found.overlap:g}.",
@@ -163,7 +168,3 @@ def sentences(architecture: Any, instances: Any, found: Any) -> list[str]:
         "This speaks of a fraction of the instances of a family. Of any one instance it says nothing: which ones are left "
         "is not known.",
     ]
-
-
-def _number(value: float) -> str:
-    return f"{value:.3g}"

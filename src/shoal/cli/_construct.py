@@ -1,7 +1,6 @@
 """`shoal construct`: a sample and a distance in, a flow of two couplings and its certificate out, without training."""
 
-import inspect
-import shlex
+import math
 import signal
 import threading
 import time
@@ -12,26 +11,34 @@ from typing import Annotated, Any, Literal
 
 import typer
 from msgspec.structs import replace
+from rich.console import Console
+from rich.table import Table
 
-import shoal
-
-from .._errors import InputError
-from ..records import ConstructionRecord
-from ._artifacts import write_page
-from ._console import spinner
-from ._construct_summary import print_construction
-from ._exit import exit_codes
-from ._parse import check_above, check_count, parse_choice, parse_names, single_name
-from ._precision import float64
-from ._run_folder import check_places, claimed, discard, find_places, publish
+from shoal._errors import InputError
+from shoal.cli._fit_output import write_page
+from shoal.cli._parse import check_above, check_count, parse_choice, parse_columns
+from shoal.cli._run_folder import check_places, claimed, discard, find_places, publish
+from shoal.cli._session import Call, command, float64, say, sized, spinner
+from shoal.cli._session import table as empty_table
+from shoal.records import ConstructionRecord, system_info, write_record
+from shoal.records.figures import SIGNS, Figure, kind_words
 
 MOST_COLUMNS = 64
 PRECISIONS: tuple[Literal["float64", "float32"], ...] = ("float64", "float32")
-COLUMN_OPTIONS = ("columns", "drop", "weights")
 PACKAGES = ("shoal", "numpy", "scipy", "scikit-learn", "jax", "jaxlib", "equinox")
+HEADS = {
+    "cells": "κ on cells",
+    "least": "ramps, least",
+    "median": "median",
+    "largest": "largest",
+    "mass": "mass of ramps",
+    "at99": "κ 99 %",
+}
 
 
+@command
 def construct(
+    call: Call,
     samples: Annotated[
         Path, typer.Argument(metavar="SAMPLES", help="A CSV, Parquet, NPY or NPZ file.", show_default=False)
     ],
@@ -58,64 +65,69 @@ def construct(
 
     Exit codes: 0 done, 2 bad input or an E that is out of reach, 130 interrupted; RUN is made whole or not at all.
     """
-    given = dict(locals())
-    with exit_codes():
-        check_above(epsilon, "--epsilon", 0.0)
-        check_count(seed, "--seed", 0)
-        kind = parse_choice(precision, "--precision", PRECISIONS)
-        named = {name: parse_names(given[name], f"--{name}") for name in COLUMN_OPTIONS}
-        weight = single_name(named["weights"], "--weights")
-        places = find_places(out)
-        check_places(places, overwrite=overwrite, resume=False, resumable=False)
-        table = shoal.tables.read_table(
-            samples,
-            columns=named["columns"] or None,
-            drop=named["drop"],
-            weights=weight,
-            minimum_rows=1,
-            distinct=False,
-            command=_command(given, COLUMN_OPTIONS),
-        )
-        _check_width(table, str(samples))
-        config = _config(given, named, weight)
-        with claimed(places, config):
-            try:
-                with (
-                    _interruptible(),
-                    float64(kind == "float64"),
-                    spinner(f"constructing from {table.rows:,d} rows of {len(table.names)} columns"),
-                ):
-                    record = _constructed(table, epsilon, kind, seed, places.unfinished)
-                record = replace(record, config=config, seed=seed, command=_command(given))
-                shoal.records.write_record(record, places.unfinished / "certificate.json")
-                write_page(record, places.unfinished / "report.html")
-                print_construction(record)
-                publish(places)
-            except BaseException:
-                discard(places)
-                raise
-        typer.echo(f"The model, its certificate and the report lie in {places.label}")
+    check_above(epsilon, "--epsilon")
+    check_count(seed, "--seed", 0)
+    kind = parse_choice(precision, "--precision", PRECISIONS)
+    named = parse_columns(call.given)
+    places = find_places(out)
+    check_places(places, overwrite=overwrite, resume=False, resumable=False)
+    from shoal.cli._data import read_data  # here and not above: `shoal --help` must not wait for it
+
+    table = read_data(call, samples, named, trained=False)
+    width = len(table.names)
+    if not 2 <= width <= MOST_COLUMNS:
+        count = "1 column" if width == 1 else f"{width} columns"
+        raise InputError(f"{samples}: {count} to construct from; give 2 to {MOST_COLUMNS} columns.")
+    config = {
+        "format": 1,
+        "command": "construct",
+        "samples": str(samples),
+        "epsilon": epsilon,
+        "seed": seed,
+        "precision": precision,
+        **{name: named[name] for name in ("columns", "drop", "weights")},
+    }
+    with claimed(places, config):
+        try:
+            with (
+                _interruptible(),
+                float64(kind == "float64"),
+                spinner(f"constructing from {table.rows:,d} rows of {width} columns"),
+            ):
+                record = _constructed(table, epsilon, kind, seed, places.unfinished)
+            record = replace(record, config=config, seed=seed, command=call.line())
+            write_record(record, places.unfinished / "certificate.json")
+            write_page(record, places.unfinished / "report.html")
+            print_construction(record)
+            publish(places)
+        except BaseException:
+            discard(places)
+            raise
+    typer.echo(f"The model, its certificate and the report lie in {places.label}")
 
 
 def _constructed(
     table: Any, epsilon: float, precision: Literal["float64", "float32"], seed: int, folder: Path
 ) -> ConstructionRecord:
     """Saves the model and returns the record."""
-    import jax  # here and not above: `shoal --help` must not wait for it
+    import jax  # here: bad input is told before JAX loads
+
+    from shoal.flows import save
+    from shoal.theory import universal
 
     start = time.perf_counter()
     try:
-        made = shoal.universal.construct(
+        made = universal.construct(
             table.values, epsilon, key=jax.random.key(seed), weights=table.weights, dtype=precision
         )
     except InputError as error:
         raise InputError(f"{table.source}: {str(error).replace('`epsilon`', '--epsilon')}") from error
     seconds = time.perf_counter() - start
-    shoal.save(_with_columns(made.flow, table.names), folder)
-    record = shoal.universal.construction_record(
+    save(_with_columns(made.flow, table.names), folder)
+    record = universal.construction_record(
         made, table.values, weights=table.weights, columns=table.names, seed=seed
     )
-    versions = shoal.records.system_info(PACKAGES)
+    versions = system_info(PACKAGES)
     return replace(record, source=str(table.source), rows=table.rows, seconds=seconds, versions=versions)
 
 
@@ -123,47 +135,12 @@ def _with_columns(flow: Any, names: tuple[str, ...]) -> Any:
     """The same flow, which knows the names of its columns."""
     import jax
 
-    distributions = shoal.distributions
-    if isinstance(flow, distributions.Padded):
+    from shoal.distributions import Flow, Padded
+
+    if isinstance(flow, Padded):
         key = jax.random.wrap_key_data(flow.noise.words)
-        return distributions.Padded(flow.joint, flow.padding, columns=names, key=key)
-    return distributions.Flow(flow.base, flow.bijection, columns=names)
-
-
-def _check_width(table: Any, label: str) -> None:
-    width = len(table.names)
-    if not 2 <= width <= MOST_COLUMNS:
-        count = "1 column" if width == 1 else f"{width} columns"
-        raise InputError(f"{label}: {count} to construct from; give 2 to {MOST_COLUMNS} columns.")
-
-
-def _config(given: dict[str, Any], named: dict[str, tuple[str, ...]], weight: str | None) -> dict[str, Any]:
-    plain = {key: given[key] for key in ("epsilon", "seed", "precision")}
-    chosen = {
-        "columns": list(named["columns"]) or None,
-        "drop": list(named["drop"]),
-        "weights": weight,
-    }
-    return {"format": 1, "command": "construct", "samples": str(given["samples"]), **plain, **chosen}
-
-
-def _command(given: dict[str, Any], without: tuple[str, ...] = ()) -> str:
-    """The command line with the options that are not at their default, but those named in `without`."""
-    words = [
-        "shoal",
-        "construct",
-        str(given["samples"]),
-        "--epsilon",
-        f"{given['epsilon']:g}",
-        "-o",
-        given["out"],
-    ]
-    for name, parameter in inspect.signature(construct).parameters.items():
-        value = given[name]
-        if name in ("samples", "epsilon", "out", *without) or value == parameter.default:
-            continue
-        words += [f"--{name}"] if value is True else [f"--{name}", str(value)]
-    return shlex.join(words)
+        return Padded(flow.joint, flow.padding, columns=names, key=key)
+    return Flow(flow.base, flow.bijection, columns=names)
 
 
 @contextmanager
@@ -186,3 +163,50 @@ def _interruptible() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
     if asked:
         raise KeyboardInterrupt
+
+
+def print_construction(record: ConstructionRecord, console: Console | None = None) -> None:
+    """Prints a construction's record: one line a distance, and the table of condition numbers."""
+    console = sized(console)
+    say(console, *distances(record))
+    console.print(conditions_table(record))
+    if record.padded:
+        say(console, padding_sentence(record))
+
+
+def distances(record: ConstructionRecord) -> list[str]:
+    """The lines of distances, each about the sample unless it says otherwise."""
+    found, terms = record.certificate, record.certificate.terms
+    parts = ", ".join(f"{name} {getattr(terms, name):.3g}" for name in terms.__struct_fields__)
+    return [
+        f"W2 to the sample of {found.points:,d} rows, bound: {figure(found.w2_bound)}; epsilon {found.epsilon:g}",
+        f"W2 to the sample, measured by an explicit coupling: {figure(found.w2_measured)}",
+        f"W2 of the sample to its population: {figure(found.statistical)}; not part of the bound",
+        f"{found.atoms:,d} atoms, {found.dtype}; parts of the bound: {parts}",
+    ]
+
+
+def figure(found: Figure) -> str:
+    """A figure with the sign and the name of its kind, and its interval."""
+    value = f"{found.value:.4g}" if math.isfinite(found.value) else "not a number"
+    known = found.low is not None and found.high is not None
+    interval = f", 99 % interval {found.low:.4g} ... {found.high:.4g}" if known else ""
+    return f"{SIGNS[found.kind]}{value} ({kind_words(found.kind)}{interval})"
+
+
+def conditions_table(record: ConstructionRecord) -> Table:
+    """One row for each layer and for the composition; every figure is exact."""
+    table = empty_table("Condition numbers κ over the latent Gaussian, all exact (=)", "", *HEADS.values())
+    for name, row in record.certificate.conditions.items():
+        found = [getattr(row, key) for key in HEADS]
+        table.add_row(name, *(f"{SIGNS[f.kind]}{f.value:.4g}" for f in found))
+    return table
+
+
+def padding_sentence(record: ConstructionRecord) -> str:
+    """What the odd number of columns means."""
+    return (
+        f"{record.size} columns are odd: the flow has one more coordinate, Gaussian padding of deviation "
+        f"{record.delta:.3g} that is independent of the "
+        "columns; samples leave it out, and log-densities do not depend on it."
+    )

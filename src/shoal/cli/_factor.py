@@ -1,26 +1,28 @@
 """`shoal factor`: a square matrix as few linear couplings, with the price in conditioning."""
 
-import shlex
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 from msgspec.structs import replace
+from rich.console import Console
+from rich.table import Table
 
-import shoal
-
-from .._errors import InputError, NumericalFailure
-from ._exit import exit_codes
-from ._factor_summary import print_factorization, shown_work
-from ._matrix import check_matrix_file, check_place, read_matrix
-from ._parse import parse_choice
+from shoal._errors import InputError, NumericalFailure
+from shoal.cli._parse import check_output, parse_choice
+from shoal.cli._session import Call, command, say, sized, table
+from shoal.records import FactorizationRecord
 
 FEWEST, MOST = 5, 11
 Layers = int | Literal["auto"] | None
 KINDS: tuple[Literal["lower", "upper"], ...] = ("lower", "upper")
 
 
+@command
 def factor(
+    call: Call,
     matrix: Annotated[
         Path,
         typer.Argument(
@@ -60,47 +62,44 @@ def factor(
 
     Exit codes: 0 done, 2 bad input, 3 no factorization within the tolerance or the budget, 130 interrupted.
     """
-    with exit_codes():
-        count = _count(layers, max_condition)
-        kind, indices = parse_choice(first, "--first", KINDS), _indices(kept)
-        check_matrix_file(matrix)
-        for place, option, suffix in ((output, "-o", ".npz"), (report, "--report", ".html")):
-            if place is not None:
-                check_place(place, option, suffix, matrix)
-        array = read_matrix(matrix)
-        options = {"first": kind, "kept": indices}
-        made, found = _computed(array, str(matrix), count, max_condition, options, frontier=frontier)
-        if output is not None:
-            made.save(output)
-        if report is not None:
-            named = {
-                "matrix": matrix,
-                "layers": layers,
-                "max-condition": max_condition,
-                "first": first,
-                "kept": kept,
-            }
-            about = {"source": str(matrix), "command": _command(named, frontier)}
-            rows = found and found.to_record()
-            shoal.report.write_report(replace(made.to_record(), frontier=rows, **about), report)
-        print_factorization(made, found)
-        if output is not None:
-            typer.echo(f"The factors are in {output}")
-        if report is not None:
-            typer.echo(f"The report lies at {report}")
+    count = _count(layers, max_condition)
+    kind, indices = parse_choice(first, "--first", KINDS), _indices(kept)
+    for place, option, suffix in ((output, "-o", ".npz"), (report, "--report", ".html")):
+        if place is not None:
+            check_output(place, option, (suffix,), matrix)
+    from shoal.tables import read_matrix  # here and not above: `shoal --help` must not wait for it
+
+    array = read_matrix(matrix)
+    options = {"first": kind, "kept": indices}
+    made, found = _computed(array, str(matrix), count, max_condition, options, frontier=frontier)
+    if output is not None:
+        made.save(output)
+    if report is not None:
+        from shoal.report import write_report
+
+        about = {"source": str(matrix), "command": call.line("output", "report")}
+        rows = found and found.to_record()
+        write_report(replace(made.to_record(), frontier=rows, **about), report)
+    print_factorization(made, found)
+    if output is not None:
+        typer.echo(f"The factors are in {output}")
+    if report is not None:
+        typer.echo(f"The report lies at {report}")
 
 
 def _computed(
     array: Any, label: str, count: Layers, budget: float | None, options: dict[str, Any], *, frontier: bool
 ) -> tuple[Any, Any]:
     """The factorization, from the frontier where that has it, and the frontier."""
-    import numpy as np  # here and not above: `shoal --help` must not wait for it
+    import numpy as np
+
+    from shoal.theory import linear
 
     try:
         with shown_work(len(array) if array.ndim else 0) as show:
-            found = shoal.linear.frontier(array, **options, progress=show) if frontier else None
+            found = linear.frontier(array, **options, progress=show) if frontier else None
             made = found and _from_frontier(found, count, budget, options["first"])
-            return made or shoal.linear.factor(array, count, max_condition=budget, **options), found
+            return made or linear.factor(array, count, max_condition=budget, **options), found
     except np.linalg.LinAlgError as error:
         raise NumericalFailure(f"{label}: {error}.") from error
     except InputError:
@@ -138,10 +137,64 @@ def _indices(text: str | None) -> tuple[int, ...] | None:
     return tuple(int(word) for word in words)
 
 
-def _command(named: dict[str, Any], frontier: bool) -> str:
-    """The command line, without the outputs."""
-    words = ["shoal", "factor", str(named.pop("matrix"))]
-    for name, value in named.items():
-        if value is not None and (name, value) != ("first", "lower"):
-            words += [f"--{name}", f"{value:g}" if isinstance(value, float) else str(value)]
-    return shlex.join([*words, *(["--frontier"] if frontier else [])])
+def print_factorization(made: Any, found: Any | None, console: Console | None = None) -> None:
+    """Prints the tables of a `Factorization` and, if there is one, of its `Frontier`, and one line of figures."""
+    console = sized(console)
+    if found is not None:
+        console.print(frontier_table(found, len(made.layers)))
+    console.print(layers_table(made.to_record()))
+    say(console, figures(made))
+
+
+def layers_table(record: FactorizationRecord) -> Table:
+    """One row for each layer, from left to right."""
+    size, count = record.size, len(record.layers)
+    title = f"T ({size} x {size}) as {count} layers, the last acts first"
+    rows = table(title, "layer", "kind", "block norm", "log-scales", "condition", left=("kind",))
+    for place, layer in enumerate(record.layers, 1):
+        low, high = layer.log_scale_range
+        scales = "additive" if layer.additive else f"{low:.3g} ... {high:.3g}"
+        rows.add_row(str(place), layer.kind, f"{layer.block_norm:.4g}", scales, f"{layer.condition:.4g}")
+    return rows
+
+
+def frontier_table(found: Any, shown: int) -> Table:
+    """One row for each number of layers; where nothing was found the reason stands in its place."""
+    heads = ("", "layers", "worst condition", "at least", "residual", "route", "seconds")
+    rows = table("Depth against conditioning", *heads, left=("", "route"))
+    for row in found.rows:
+        if row.factors is None:
+            rows.add_row("", str(row.layers), "", f"{row.lower_bound:.4g}", "", row.reason, "")
+            continue
+        route = row.route if row.first == found.rows[-1].first else f"{row.route}, {row.first} first"
+        rows.add_row(
+            "shown" if row.layers == shown else "",
+            str(row.layers),
+            f"{row.condition:.4g}",
+            f"{row.lower_bound:.4g}",
+            f"{row.residual_float64:.1e}",
+            route,
+            f"{row.seconds:.1f}",
+        )
+    return rows
+
+
+def figures(made: Any) -> str:
+    """Residuals, determinant and route in one line."""
+    sign = "-" if (made.signs < 0).any() else "+"
+    return (
+        f"Largest condition {made.conditions.largest:.4g}; residual {made.residual.float64:.1e} in float64, "
+        f"{made.residual.float32:.1e} in float32; log|det| {made.log_abs_det:.6g}, sign {sign}; route: {made.route}."
+    )
+
+
+@contextmanager
+def shown_work(size: int, console: Console | None = None) -> Iterator[Callable[[Any], None]]:
+    """Yields what `frontier` calls with its rows: a spinner on a terminal, otherwise one line for each row."""
+    console = console or Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda row: say(console, str(row))
+        return
+    words = f"factoring {size} x {size}"
+    with console.status(words) as status:
+        yield lambda row: status.update(f"{words}, {row.layers} layers are done")

@@ -1,26 +1,20 @@
 """`shoal fit`: a table in, the shallowest well-conditioned flow out."""
 
-import inspect
-import shlex
 import time
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-import shoal
+from shoal._errors import InputError, NumericalFailure
+from shoal._names import FAMILY_NAMES, FRONT_NAMES
+from shoal.cli._fit_output import print_summary, write_run
+from shoal.cli._parse import parse_columns
+from shoal.cli._progress import shown_progress
+from shoal.cli._run_folder import Places, check_places, claimed, discard, find_places, publish
+from shoal.cli._session import INTERRUPTED, NUMERICAL_FAILURE, Call, command, float64, stop
+from shoal.cli._settings import FitSettings, parse_settings
 
-from .._errors import InputError, NumericalFailure
-from .._names import FAMILY_NAMES, FRONT_NAMES
-from ._artifacts import write_run
-from ._exit import INTERRUPTED, NUMERICAL_FAILURE, exit_codes, stop
-from ._precision import float64
-from ._progress import shown_progress
-from ._run_folder import Places, check_places, claimed, discard, find_places, publish
-from ._settings import TRAINING, FitSettings, parse_settings
-from ._summary import print_summary
-
-COLUMN_OPTIONS = ("columns", "drop", "context", "weights")
 OUT_OF_TIME = ("not started", "unfinished")  # statuses of rungs that time, not numbers, ended
 _TABLE, _LADDER, _TRAINING, _RUN = "Columns", "Ladder and choice", "Training", "Run"
 
@@ -29,7 +23,9 @@ def _option(text: str, panel: str, *names: str, metavar: str | None = None) -> A
     return typer.Option(*names, help=text, rich_help_panel=panel, metavar=metavar)
 
 
+@command
 def fit(
+    call: Call,
     data: Annotated[
         Path, typer.Argument(metavar="DATA", help="A CSV, Parquet, NPY or NPZ file.", show_default=False)
     ],
@@ -109,35 +105,27 @@ def fit(
 
     Exit codes: 0 done, 2 bad input, 3 no usable flow, 130 interrupted; what was done by then lies in RUN.unfinished.
     """
-    given, began = dict(locals()), time.monotonic()
-    with exit_codes():
-        settings = parse_settings(data, given)
-        places = find_places(out)
-        check_places(places, overwrite=overwrite, resume=resume)
-        table = shoal.tables.read_table(
-            data,
-            columns=settings.columns,
-            drop=settings.drop,
-            context=settings.context,
-            weights=settings.weights,
-            command=_command(given, COLUMN_OPTIONS),
-        )
-        with claimed(places, settings, settings.differences, resume=resume) as new:
-            _train(
-                table, settings, places, began, new=new, resume=resume, quiet=quiet, command=_command(given)
-            )
+    began = time.monotonic()
+    settings = parse_settings(data, call.given)
+    places = find_places(out)
+    check_places(places, overwrite=overwrite, resume=resume)
+    from shoal.cli._data import read_data  # here and not above: `shoal --help` must not wait for it
+
+    table = read_data(call, data, parse_columns(call.given))
+    with claimed(places, settings, resume=resume) as new:
+        options = {"began": began, "resume": resume and not new}
+        _train(table, settings, options, places, new=new, quiet=quiet, line=call.line())
 
 
 def _train(
     table: Any,
     settings: FitSettings,
+    options: dict[str, Any],
     places: Places,
-    began: float,
     *,
     new: bool,
-    resume: bool,
     quiet: bool,
-    command: str,
+    line: str,
 ) -> None:
     folder = places.unfinished
     try:
@@ -145,29 +133,11 @@ def _train(
             float64(settings.dtype == "float64"),
             shown_progress(folder / "log.jsonl", quiet=quiet) as progress,
         ):
-            result = shoal.selection.ladder(
-                table,
-                fronts=settings.fronts,
-                families=settings.families,
-                depths=settings.depths,
-                start=settings.start,
-                seeds=settings.seeds,
-                seed=settings.seed,
-                time_limit=settings.time_limit,
-                began=began,
-                margin=settings.margin,
-                max_condition=settings.max_condition,
-                max_round_trip=settings.max_round_trip,
-                dequantize=settings.dequantize,
-                parts=settings.parts,
-                hidden=settings.hidden,
-                settings={name: getattr(settings, name) for name in TRAINING},
-                dtype=settings.dtype,
-                folder=folder / "checkpoints",
-                resume=resume and not new,
-                progress=progress,
-            )
-            record = write_run(result, folder, places.label, command)
+            from shoal.selection import ladder  # here: bad input is told before JAX loads
+
+            checkpoints = folder / "checkpoints"
+            result = ladder(table, **settings.for_ladder(), **options, folder=checkpoints, progress=progress)
+            record = write_run(result, folder, places.label, line)
     except InputError:
         if new and not _has_checkpoints(places):
             discard(places)
@@ -179,7 +149,7 @@ def _train(
         raise stop(
             f"Interrupted: {_kept(places, result)}; go on with the same command and --resume.", INTERRUPTED
         )
-    if result.failed or result.flow is None:
+    if result.flow is None:
         if all(rung.status in OUT_OF_TIME for rung in record.rungs):
             raise stop(
                 f"Out of time: no flow is kept, {_kept(places, result)}; go on with the same command, a longer "
@@ -214,16 +184,3 @@ def _kept(places: Places, result: Any) -> str:
     folder = f"{places.label}.unfinished"
     model = "the best flow so far, " if result.flow is not None else ""
     return f"{model}the record and the report ({folder}/report.html) are kept in {folder}"
-
-
-def _command(given: dict[str, Any], without: tuple[str, ...] = ()) -> str:
-    """The command line with the options that are not at their default, but those named in `without`."""
-    words = ["shoal", "fit", str(given["data"]), "--out", given["out"]]
-    for name, parameter in inspect.signature(fit).parameters.items():
-        value = given[name]
-        if name in ("data", "out", *without) or value == parameter.default:
-            continue
-        words.append(f"--{name.replace('_', '-')}")
-        if value is not True:
-            words.append(f"{value:g}" if isinstance(value, float) else str(value))
-    return shlex.join(words)

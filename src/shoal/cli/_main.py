@@ -5,17 +5,15 @@ from typing import Annotated
 
 import typer
 
-import shoal
-
-from ._advise import advise
-from ._audit import audit
-from ._bound import bound
-from ._construct import construct
-from ._exit import BAD_INPUT
-from ._factor import factor
-from ._fit import fit
-from ._sample import sample
-from ._score import score
+from shoal import __version__
+from shoal.cli._advise import advise
+from shoal.cli._audit import audit
+from shoal.cli._bound import bound
+from shoal.cli._construct import construct
+from shoal.cli._factor import factor
+from shoal.cli._fit import fit
+from shoal.cli._rows import sample, score
+from shoal.cli._session import BAD_INPUT
 
 app = typer.Typer(
     name="shoal",
@@ -25,19 +23,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command()(fit)
-app.command()(sample)
-app.command()(score)
-app.command()(factor)
-app.command()(audit)
-app.command()(construct)
-app.command()(bound)
-app.command()(advise)
+for each in (fit, sample, score, factor, audit, construct, bound, advise):
+    app.command()(each)
 
 
 def _version(value: bool) -> bool:
     if value:
-        typer.echo(f"shoal {shoal.__version__}")
+        typer.echo(f"shoal {__version__}")
         raise typer.Exit
     return value
 

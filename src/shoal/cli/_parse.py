@@ -2,13 +2,16 @@
 
 import csv
 import math
+import os
 import re
-from collections.abc import Sequence
-from typing import TypeVar
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
 
-from .._errors import InputError
+from shoal._errors import InputError
 
 Choice = TypeVar("Choice", bound=str)
+COLUMN_OPTIONS = ("columns", "drop", "context", "weights")
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0}
 
 
@@ -25,11 +28,17 @@ def parse_names(text: str | None, option: str) -> tuple[str, ...]:
     return names
 
 
-def single_name(names: tuple[str, ...], option: str) -> str | None:
-    """The one column that was named, or None. **Raises:** `InputError` for more than one."""
-    if len(names) > 1:
-        raise InputError(f"{option} names {len(names)} columns; name one.")
-    return names[0] if names else None
+def parse_columns(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that choose columns, as arguments of `shoal.tables.read_table`."""
+    columns, drop, context, weights = (parse_names(given.get(name), f"--{name}") for name in COLUMN_OPTIONS)
+    if len(weights) > 1:
+        raise InputError(f"--weights names {len(weights)} columns; name one.")
+    return {
+        "columns": columns or None,
+        "drop": drop,
+        "context": context,
+        "weights": weights[0] if weights else None,
+    }
 
 
 def parse_choices(text: str, option: str, known: Sequence[str]) -> tuple[str, ...]:
@@ -73,10 +82,8 @@ def parse_shares(text: str, option: str) -> tuple[float, float, float]:
     return train, validation, test
 
 
-def parse_seconds(text: str | None, option: str) -> float | None:
+def parse_seconds(text: str, option: str) -> float:
     """A time such as 90s, 5m, 1h or 1h30m, in seconds."""
-    if text is None:
-        return None
     number = r"(\d+(?:\.\d*)?)"
     match = re.fullmatch(f"(?:{number}h)?(?:{number}m)?(?:{number}s)?", text.strip().lower())
     parts = match.groups() if match else (None, None, None)
@@ -102,8 +109,25 @@ def check_at_least(value: float, option: str, bound: float) -> float:
     return value
 
 
-def check_above(value: float, option: str, bound: float) -> float:
+def check_above(value: float, option: str, bound: float = 0.0) -> float:
     """Returns `value` if it is finite and above `bound`."""
     if not (math.isfinite(value) and value > bound):
         raise InputError(f"{option} must be a finite number above {bound:g}; got {value:g}.")
     return value
+
+
+def check_output(path: Path, option: str, suffixes: Sequence[str], data: Path | None) -> None:
+    """**Raises:** `InputError` unless `path` has one of `suffixes`, its folder takes files, and it is not the input."""
+    if path.suffix.lower() not in suffixes:
+        found = f"the suffix {path.suffix}" if path.suffix else "no suffix"
+        raise InputError(f"{option} {path} has {found}; name a file that ends in {' or '.join(suffixes)}.")
+    if path.is_dir():
+        raise InputError(f"{option} {path} is a folder; name a file to write.")
+    if not path.parent.is_dir():
+        raise InputError(
+            f"{option} {path} can not be written: there is no folder {path.parent}; make it first."
+        )
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise InputError(f"{option} {path} can not be written: the folder {path.parent} is not writable.")
+    if data is not None and path.exists() and data.exists() and path.samefile(data):
+        raise InputError(f"{option} {path} is the input itself; name another file.")

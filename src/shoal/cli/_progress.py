@@ -4,7 +4,6 @@ Every event of a fit is also a line of `log.jsonl`.
 """
 
 import json
-import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +20,9 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from shoal.cli._session import say
+from shoal.records import to_plain
+
 Event = dict[str, Any]
 
 
@@ -30,46 +32,30 @@ def shown_progress(
 ) -> Iterator[Callable[[Event], None]]:
     """Yields what `shoal.selection.ladder` calls with its events."""
     console = console or Console(stderr=True)
-    show = _bar(console) if console.is_terminal and not quiet else _lines(console)
-    with open(log, "a", encoding="utf-8", buffering=1) as file, show as draw:
-
-        def report(event: Event) -> None:
-            file.write(json.dumps({"time": round(time.time(), 3), **_plain(event)}) + "\n")
-            draw(event)
-
-        yield report
-
-
-@contextmanager
-def _bar(console: Console) -> Iterator[Callable[[Event], None]]:
-    columns = (
+    bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         TaskProgressColumn(),
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        speed_estimate_period=120,
+        disable=quiet or not console.is_terminal,
     )
-    with Progress(*columns, console=console, transient=True, speed_estimate_period=120) as progress:
-        task, furthest = progress.add_task("starting", total=1.0), 0.0
+    with open(log, "a", encoding="utf-8", buffering=1) as file, bar:
+        task, furthest = bar.add_task("starting", total=1.0), 0.0
 
-        def draw(event: Event) -> None:
+        def report(event: Event) -> None:
             nonlocal furthest  # models that train side by side report in turn
+            file.write(json.dumps({"time": round(time.time(), 3), **to_plain(event)}) + "\n")
             furthest = max(furthest, float(event.get("fraction") or 0.0))
-            progress.update(task, completed=furthest, description=describe(event))
+            bar.update(task, completed=furthest, description=describe(event))
             if event.get("stage") == "rung":
-                progress.console.print(finished(event), markup=False, highlight=False, soft_wrap=True)
+                say(console, finished(event))
 
-        yield draw
-
-
-@contextmanager
-def _lines(console: Console) -> Iterator[Callable[[Event], None]]:
-    def draw(event: Event) -> None:
-        if event.get("stage") == "rung":
-            console.print(finished(event), markup=False, highlight=False, soft_wrap=True)
-
-    yield draw
+        yield report
 
 
 def describe(event: Event) -> str:
@@ -91,16 +77,3 @@ def finished(event: Event) -> str:
     if figures.get("validation") is not None:
         words.append(f"validation {figures['validation']:.4f} nats per row")
     return ", ".join(words)
-
-
-def _plain(value: Any) -> Any:
-    """As strict JSON holds it; a number that is not finite becomes its name."""
-    if hasattr(value, "tolist"):
-        value = value.tolist()
-    if isinstance(value, dict):
-        return {str(key): _plain(entry) for key, entry in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(entry) for entry in value]
-    if isinstance(value, float):
-        return value if math.isfinite(value) else str(value)
-    return value if value is None or isinstance(value, (str, bool, int)) else str(value)

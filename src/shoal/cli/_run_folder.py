@@ -1,4 +1,4 @@
-"""Where a run grows and how it takes its place.
+"""Folders of runs: where one grows and how it takes its place, and what can be known of its model without loading it.
 
 A run is made in the sibling folder `RUN.unfinished`, which survives a kill so that `--resume` can go on with it, and is
 renamed to `RUN` when it is complete. With `--overwrite` the new run is complete on the disk first; then the old one is
@@ -7,14 +7,15 @@ renamed to `RUN.replaced`, the new one to `RUN`, and the old one deleted: at eve
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .._errors import InputError
-from ..records import Record, held, sync_folder, write_record
+from shoal._errors import InputError
+from shoal.cli._settings import FitSettings
+from shoal.records import MODEL, held, read_document, sync_folder, write_record
 
 LOCK = ".lock"
 MARKS = ("record.json", "config.json", "model.json")  # a folder with one of these holds a run
@@ -75,22 +76,14 @@ def check_places(places: Places, *, overwrite: bool, resume: bool, resumable: bo
 
 
 @contextmanager
-def claimed(
-    places: Places,
-    config: Record | dict[str, Any],
-    differences: Callable[[Path], list[str]] | None = None,
-    *,
-    resume: bool = False,
-) -> Iterator[bool]:
-    """Holds the unfinished folder for this process: a new one with `config`, or the one to resume.
-
-    **Arguments:** `differences`: from the file of an earlier config to the options that differ; not for a new folder.
+def claimed(places: Places, config: FitSettings | dict[str, Any], *, resume: bool = False) -> Iterator[bool]:
+    """Holds the unfinished folder for this process: a new one with `config`, or the one to resume, if it has the same.
 
     **Yields:** whether the folder is new.
     """
     new = not (resume and places.unfinished.exists())
-    if not new and differences is not None:
-        _check_config(places, differences)
+    if not new and isinstance(config, FitSettings):
+        _check_config(places, config)
     elif places.unfinished.exists():
         with _locked(places):
             shutil.rmtree(places.unfinished)
@@ -159,10 +152,10 @@ def _holds_a_run(folder: Path, marks: tuple[str, ...] = MARKS) -> bool:
     return not found or not found.isdisjoint(marks)
 
 
-def _check_config(places: Places, differences: Callable[[Path], list[str]]) -> None:
+def _check_config(places: Places, config: FitSettings) -> None:
     path = places.unfinished / "config.json"
     try:
-        different = differences(path)
+        different = config.differences(path)
     except InputError as error:
         raise InputError(f"{path} can not be read; start again by --overwrite.") from error
     if different:
@@ -195,3 +188,40 @@ def _sync(folder: Path) -> None:
             with open(path, "rb") as file:
                 os.fsync(file.fileno())
     sync_folder(folder)
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """A folder that holds a model, and what can be known of it without loading it."""
+
+    path: Path
+    columns: tuple[str, ...] | None  # None where the folder does not say
+    context_columns: tuple[str, ...] | None
+    float64: bool
+
+
+def find_model(run: Path) -> ModelFolder:
+    """Checks that `run` is a folder with a model whose files are whole.
+
+    **Raises:** `InputError` if it is not.
+    """
+    hint = "name a folder that `shoal fit` made"
+    if not run.exists():
+        beside = run.with_name(f"{run.name}.unfinished")
+        hint = f"an unfinished run lies in {beside}" if beside.is_dir() else hint
+        raise InputError(f"RUN {run} does not exist; {hint}.")
+    if not run.is_dir():
+        raise InputError(f"RUN {run} is a file; name the folder that `shoal fit` made.")
+    if not (run / MODEL).is_file():
+        raise InputError(f"RUN {run} holds no model: there is no {MODEL} in it; {hint}.")
+    model, _ = read_document(run)
+    fields = model["tree"].get("fields")
+    flow = fields if isinstance(fields, dict) else {}
+    columns, context = (_names(flow.get(key)) for key in ("columns", "context_columns"))
+    if context is None and flow.get("context_shape", ()) is None:
+        context = ()
+    return ModelFolder(run, columns, context, model.get("dtype") == "float64")
+
+
+def _names(value: Any) -> tuple[str, ...] | None:
+    return tuple(value) if isinstance(value, list) and all(isinstance(name, str) for name in value) else None

@@ -1,29 +1,28 @@
 """`FitSettings`: what `shoal fit` was asked to do, checked, and as `config.json` holds it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from .._names import FAMILY_NAMES, FRONT_NAMES
-from ..records import Record, read_record
-from ._parse import (
+from msgspec.structs import asdict
+
+from shoal._names import FAMILY_NAMES, FRONT_NAMES
+from shoal.cli._parse import (
     check_above,
     check_at_least,
     check_count,
     parse_choice,
     parse_choices,
+    parse_columns,
     parse_counts,
-    parse_names,
     parse_seconds,
     parse_shares,
-    single_name,
 )
+from shoal.records import Record, read_record
 
 TRAINING = ("batch_size", "max_epochs", "patience", "learning_rate", "weight_decay")  # None: by the rows
-FREE = (
-    "data",
-    "time_limit",
-)  # may differ when a run is resumed: neither changes what is computed in an epoch
+FREE = ("data", "time_limit")  # may differ when a run is resumed: neither changes what an epoch computes
 
 
 class FitSettings(Record, frozen=True, kw_only=True, tag="fit settings"):
@@ -56,46 +55,49 @@ class FitSettings(Record, frozen=True, kw_only=True, tag="fit settings"):
 
     def differences(self, config: Path) -> list[str]:
         """The options in which `config`, the file of an earlier run, differs."""
-        earlier = read_record(config, FitSettings)
-        names = [name for name in self.__struct_fields__ if name not in FREE]
-        return [
-            f"--{name.replace('_', '-')}" for name in names if getattr(self, name) != getattr(earlier, name)
-        ]
+        ours, earlier = asdict(self), asdict(read_record(config, FitSettings))
+        return [_option(name) for name in ours if name not in FREE and ours[name] != earlier[name]]
+
+    def for_ladder(self) -> dict[str, Any]:
+        """The arguments of `shoal.ladder` beside the table; those of training are one of them."""
+        options = {name: getattr(self, name) for name in PARSERS}
+        return options | {"settings": {name: options.pop(name) for name in TRAINING}}
 
 
-def _optional(check: Callable[..., Any], value: Any, *words: Any) -> Any:
-    return None if value is None else check(value, *words)
+PARSERS: dict[str, Callable[[Any, str], Any]] = {
+    "fronts": partial(parse_choices, known=FRONT_NAMES),
+    "families": partial(parse_choices, known=FAMILY_NAMES),
+    "depths": lambda text, option: tuple(sorted(set(parse_counts(text, option)))),
+    "start": partial(parse_choice, known=("grow", "scratch")),
+    "seeds": check_count,
+    "seed": partial(check_count, least=0),
+    "time_limit": parse_seconds,
+    "margin": check_above,
+    "max_condition": partial(check_above, bound=1.0),
+    "max_round_trip": check_above,
+    "dequantize": partial(parse_choice, known=("auto", "off")),
+    "parts": parse_shares,
+    "hidden": parse_counts,
+    "batch_size": check_count,
+    "max_epochs": check_count,
+    "patience": check_count,
+    "learning_rate": check_above,
+    "weight_decay": partial(check_at_least, bound=0.0),
+    "dtype": partial(parse_choice, known=("float32", "float64")),
+}
 
 
-def parse_settings(data: Path, given: dict[str, Any]) -> FitSettings:
+def parse_settings(data: Path, given: Mapping[str, Any]) -> FitSettings:
     """Checks the options of `shoal fit`, given under their names, as text where the command line has text.
 
     **Raises:** `InputError` naming the option, the value seen and what it may be.
     """
-    weight = single_name(parse_names(given["weights"], "--weights"), "--weights")
-    return FitSettings(
-        data=str(data),
-        columns=parse_names(given["columns"], "--columns") or None,
-        drop=parse_names(given["drop"], "--drop"),
-        context=parse_names(given["context"], "--context"),
-        weights=weight,
-        fronts=parse_choices(given["fronts"], "--fronts", FRONT_NAMES) if given["fronts"] else None,
-        families=parse_choices(given["families"], "--families", FAMILY_NAMES),
-        depths=tuple(sorted(set(parse_counts(given["depths"], "--depths")))),
-        start=parse_choice(given["start"], "--start", ("grow", "scratch")),
-        seeds=check_count(given["seeds"], "--seeds"),
-        seed=check_count(given["seed"], "--seed", 0),
-        time_limit=parse_seconds(given["time_limit"], "--time-limit"),
-        margin=_optional(check_above, given["margin"], "--margin", 0.0),
-        max_condition=check_above(given["max_condition"], "--max-condition", 1.0),
-        max_round_trip=check_above(given["max_round_trip"], "--max-round-trip", 0.0),
-        dequantize=parse_choice(given["dequantize"], "--dequantize", ("auto", "off")),
-        parts=parse_shares(given["parts"], "--parts"),
-        hidden=parse_counts(given["hidden"], "--hidden") if given["hidden"] else None,
-        batch_size=_optional(check_count, given["batch_size"], "--batch-size"),
-        max_epochs=_optional(check_count, given["max_epochs"], "--max-epochs"),
-        patience=_optional(check_count, given["patience"], "--patience"),
-        learning_rate=_optional(check_above, given["learning_rate"], "--learning-rate", 0.0),
-        weight_decay=_optional(check_at_least, given["weight_decay"], "--weight-decay", 0.0),
-        dtype=parse_choice(given["dtype"], "--dtype", ("float32", "float64")),
-    )
+    values: dict[str, Any] = {
+        name: None if given[name] is None else parse(given[name], _option(name))
+        for name, parse in PARSERS.items()
+    }
+    return FitSettings(data=str(data), **parse_columns(given), **values)
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"

@@ -5,35 +5,31 @@ those of latent -> standardised data. The test part is read once, after the choi
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 
-from shoal._errors import InputError
 from shoal._scalars import FloatArray
 from shoal._types import ArrayLike
 from shoal.bijections import Chain, Standardize, StandardizedContext
 from shoal.distributions import Flow, Padded
-from shoal.flows import Family, checked, family
+from shoal.flows import Family, family
 from shoal.records import FitRecord
 from shoal.records.fit import HeldOut, LayersRecord
-from shoal.selection._choice import Delivery, Gates, decide
-from shoal.selection._evaluate import log_likelihoods
-from shoal.selection._layers import allowed_seconds, layer_record, unmeasured
+from shoal.selection._delivery import Delivery, decide, sentence
+from shoal.selection._measure import allowed_seconds, layer_record, log_likelihoods, unmeasured
+from shoal.selection._options import Options, Start, depths_of, settings_for
 from shoal.selection._prepare import Prepared, prepare
-from shoal.selection._race import Clock, race
+from shoal.selection._race import Clock, Listener, race
 from shoal.selection._record import build_record
-from shoal.selection._rule import Choice, winsorised
-from shoal.selection._rung import Rung, Start, Training
-from shoal.selection._sentence import sentence
-from shoal.selection._settings import settings_for
-from shoal.tables import FRACTIONS, as_table
+from shoal.selection._rule import Choice, Gates, winsorised
+from shoal.selection._rung import Rung
+from shoal.tables import FRACTIONS, MINIMUM_ROWS, as_table
 from shoal.training import ConditioningMonitor, Settings
 
 DEPTHS = (1, 2, 3, 4, 6)
@@ -128,72 +124,69 @@ def ladder(
     **Raises:** `InputError` (a ValueError) for bad input, before anything is trained.
     """
     clock = Clock(time_limit) if began is None else Clock(time_limit, began)
-    table = as_table(data, columns, context=context, weights=weights, minimum_rows=100, distinct=True)
-    kinds = [family(f) for f in ([families] if isinstance(families, (str, Family)) else families)]
-    depths = sorted({int(d) for d in _depths(depths)})
+    table = as_table(
+        data, columns, context=context, weights=weights, minimum_rows=MINIMUM_ROWS, distinct=True
+    )
     if fronts is None:
         named, few = (WITH_CONTEXT if table.context is not None else DEFAULT_FRONTS), HANDED_ON
     else:
         named, few = ((fronts,) if isinstance(fronts, str) else tuple(fronts)), None
-    for name in named:
-        checked(name)
+    each = [families] if isinstance(families, (str, Family)) else families
     allowed = MARGIN * float(np.sqrt(table.values.shape[1])) if margin is None else float(margin)
-    gates = Gates(allowed, max_condition, max_round_trip)
-    _check(kinds, named, seeds, seed, time_limit, dtype, dequantize, start, gates)
+    options = Options(
+        families=tuple(family(f) for f in each),
+        fronts=named,
+        depths=depths_of(depths),
+        gates=Gates(allowed, max_condition, max_round_trip),
+        settings=settings if isinstance(settings, Settings) else Settings(),
+        start=start,
+        seeds=seeds,
+        seed=seed,
+        time_limit=time_limit,
+        dequantize=dequantize,
+        parts=parts,
+        hidden=None if hidden is None else tuple(hidden),
+        dtype=dtype,
+        few=few,
+        folder=None if folder is None else Path(folder),
+        resume=resume,
+        monitor=monitor,
+    )
     prepared = prepare(table, seed=seed, dequantize_columns=dequantize == "auto", dtype=dtype, parts=parts)
     if not isinstance(settings, Settings):
         rows = len(prepared.parts["train"].x)
-        settings = settings_for(rows, limited=time_limit is not None, **(settings or {}))
-    wide = None if hidden is None else tuple(hidden)
-    place = None if folder is None else Path(folder)
-    shared = Training(seeds, seed, wide, settings, place, resume, start, monitor)
-    run = race(prepared, named, kinds, depths, shared, clock, margin=gates.margin, few=few, listen=progress)
-    interrupted = run.interrupted
-    if progress is not None:
-        progress({"stage": "measuring", "fraction": 1.0})
-    choice, delivery = decide(
-        run.rungs,
-        prepared,
-        gates,
-        lambda: not interrupted and _has_time(clock, run.rungs),
-        limited=time_limit is not None,
-    )
+        chosen = settings_for(rows, limited=time_limit is not None, **(settings or {}))
+        options = replace(options, settings=chosen)
+    return _climbed(prepared, options, clock, progress)
+
+
+def _climbed(prepared: Prepared, options: Options, clock: Clock, listen: Listener) -> LadderResult:
+    """The race, the choice, and what is measured of the delivered flow."""
+    run = race(prepared, options, clock, listen)
+    interrupted, limited = run.interrupted, clock.limit is not None
+    if listen is not None:
+        listen({"stage": "measuring", "fraction": 1.0})
+    more = lambda: not interrupted and _has_time(clock, run.rungs)
+    choice, delivery = decide(run.rungs, prepared, options.gates, more, limited=limited)
     flow = scores = test = layers = None
     if delivery is not None:
         rung = run.rungs[delivery.rung]
         inner = rung.flows[delivery.seed]
         flow = in_user_units(inner, prepared)
         scores, test = _test(inner, prepared)
-        layers, interrupted = _layers(rung, delivery.seed, prepared, clock, seed, interrupted, progress)
-    config = {
-        "families": [k.name for k in kinds],
-        "fronts": list(named),
-        "depths": depths,
-        "start": start,
-        "seeds": seeds,
-        "seed": seed,
-        "time_limit": time_limit,
-        "margin": gates.margin,
-        "max_condition": max_condition,
-        "max_round_trip": max_round_trip,
-        "dequantize": dequantize,
-        "parts": list(parts),
-        "hidden": None if hidden is None else list(hidden),
-        "dtype": dtype,
-        **settings.fingerprint(),
-    }
-    words = sentence(run.rungs, choice, delivery, gates.limits)
+        if not interrupted and listen is not None:
+            listen({"stage": "layer profile", "fraction": 1.0})
+        layers, interrupted = _layers(rung, delivery.seed, prepared, clock, options.seed, interrupted)
     record = build_record(
         prepared,
         run,
         choice,
         delivery,
+        options.config(),
         flow=flow,
         test=test,
         layers=layers,
-        words=words,
-        config=config,
-        seconds=clock.elapsed(),
+        words=sentence(run.rungs, choice, delivery, options.gates.limits),
     )
     return LadderResult(flow, record, tuple(run.rungs), choice, delivery, prepared, scores, interrupted)
 
@@ -208,29 +201,20 @@ def _has_time(clock: Clock, rungs: Sequence[Rung]) -> bool:
 
 def in_user_units(inner: Flow | Padded, prepared: Prepared) -> Flow | Padded:
     """The flow on standardised rows as a flow in the user's units, with column names."""
-    body, table = inner.bijection, prepared.table
-    if (
-        body.context_shape is not None
-        and prepared.context_mean is not None
-        and prepared.context_scale is not None
-    ):
-        body = StandardizedContext(
-            body,
-            jnp.asarray(prepared.context_mean, inner.dtype),
-            jnp.asarray(prepared.context_scale, inner.dtype),
-        )
-    mean, scale = prepared.mean, prepared.scale
-    if isinstance(inner, Padded):  # the padding keeps its units
-        mean = np.concatenate([mean, np.zeros(inner.padding.size)])
-        scale = np.concatenate([scale, np.ones(inner.padding.size)])
-    last = Standardize(jnp.asarray(mean, inner.dtype), jnp.asarray(scale, inner.dtype))
+    body, table, dtype = inner.bijection, prepared.table, inner.dtype
+    center, spread = prepared.context_mean, prepared.context_scale
+    if body.context_shape is not None and center is not None and spread is not None:
+        body = StandardizedContext(body, jnp.asarray(center, dtype), jnp.asarray(spread, dtype))
+    extra = inner.padding.size if isinstance(inner, Padded) else 0  # the padding keeps its units
+    mean = np.concatenate([prepared.mean, np.zeros(extra)])
+    scale = np.concatenate([prepared.scale, np.ones(extra)])
+    whole = Chain([body, Standardize(jnp.asarray(mean, dtype), jnp.asarray(scale, dtype))])
+    names = table.context_names or None
     if isinstance(inner, Padded):
-        joint = Flow(inner.joint.base, Chain([body, last]), context_columns=table.context_names or None)
+        joint = Flow(inner.joint.base, whole, context_columns=names)
         made = Padded(joint, inner.padding, columns=table.names, key=jr.key(0))
         return eqx.tree_at(lambda p: p.noise, made, inner.noise)
-    return Flow(
-        inner.base, Chain([body, last]), columns=table.names, context_columns=table.context_names or None
-    )
+    return Flow(inner.base, whole, columns=table.names, context_columns=names)
 
 
 def _test(inner: Flow | Padded, prepared: Prepared) -> tuple[FloatArray | None, HeldOut | None]:
@@ -246,70 +230,15 @@ def _test(inner: Flow | Padded, prepared: Prepared) -> tuple[FloatArray | None, 
 
 
 def _layers(
-    rung: Rung,
-    index: int,
-    prepared: Prepared,
-    clock: Clock,
-    seed: int,
-    interrupted: bool,
-    progress: Callable[[dict[str, Any]], None] | None,
+    rung: Rung, index: int, prepared: Prepared, clock: Clock, seed: int, interrupted: bool
 ) -> tuple[LayersRecord, bool]:
     """The layer profile of the kept flow for the record, and whether Ctrl-C came, now or before."""
     if interrupted:
         return unmeasured("interrupted"), True
-    if progress is not None:
-        progress({"stage": "layer profile", "fraction": 1.0})
-    flow, figures = rung.flows[index], rung.figures[index]
+    flow, figures, part = rung.flows[index], rung.figures[index], prepared.parts["validation"]
     seconds = allowed_seconds(clock.limit, clock.elapsed())
+    measuring = rung.measuring_seconds
     try:
-        part = prepared.parts["validation"]
-        found = layer_record(
-            flow, part, figures, seed=seed, seconds=seconds, measuring=rung.measuring_seconds
-        )
+        return layer_record(flow, part, figures, seed=seed, seconds=seconds, measuring=measuring), False
     except KeyboardInterrupt:
         return unmeasured("interrupted"), True
-    return found, False
-
-
-def _depths(depths: Sequence[int] | int) -> Sequence[int]:
-    given = [depths] if isinstance(depths, int) else list(depths)
-    if any(not isinstance(d, (int, np.integer)) or isinstance(d, bool) or d < 1 for d in given):
-        raise InputError(f"`depths` must be whole numbers of at least 1; got {given}.")
-    return given
-
-
-def _check(
-    kinds: Sequence[Family],
-    fronts: Sequence[str],
-    seeds: int,
-    seed: int,
-    time_limit: float | None,
-    dtype: str,
-    dequantize: str,
-    start: str,
-    gates: Gates,
-) -> None:
-    if not fronts:
-        raise InputError("`fronts` must name at least one.")
-    if seeds < 1:
-        raise InputError(f"`seeds` must be at least 1; got {seeds}.")
-    if seed < 0:
-        raise InputError(f"`seed` must be at least 0; got {seed}.")
-    if time_limit is not None and not 0 < time_limit < np.inf:
-        raise InputError(
-            f"`time_limit` must be a finite number of seconds above 0, or None; got {time_limit}."
-        )
-    if dtype not in ("float32", "float64"):
-        raise InputError(f'`dtype` must be "float32" or "float64"; got {dtype!r}.')
-    if dtype == "float64" and not jax.config.read("jax_enable_x64"):
-        raise InputError(
-            '`dtype="float64"` needs JAX\'s 64-bit switch: jax.config.update("jax_enable_x64", True).'
-        )
-    if dequantize not in ("auto", "off"):
-        raise InputError(f'`dequantize` must be "auto" or "off"; got {dequantize!r}.')
-    if start not in get_args(Start):
-        raise InputError(f'`start` must be "grow" or "scratch"; got {start!r}.')
-    if not 0 < gates.margin < np.inf:
-        raise InputError(f"`margin` must be a finite number of nats above 0; got {gates.margin}.")
-    if not (gates.max_condition >= 1 and gates.max_round_trip > 0):
-        raise InputError("`max_condition` must be at least 1 and `max_round_trip` above 0.")

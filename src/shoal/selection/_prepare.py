@@ -52,10 +52,6 @@ class Prepared:
         """sum log scale: log p in the user's units is log p of the standardised row minus this."""
         return float(np.sum(np.log(self.scale)))
 
-    def user_units(self, x: FloatArray) -> FloatArray:
-        """Standardised rows in the user's units."""
-        return x * self.scale + self.mean
-
 
 def prepare(
     table: Table,
@@ -69,46 +65,38 @@ def prepare(
     that `dtype` can not hold or resolve, and for too few distinct rows.
     """
     used = np.arange(table.rows) if table.weights is None else np.flatnonzero(table.weights)
-    whole = table.values if table.context is None else np.hstack([table.values, table.context])
-    _check_range(whole[used], table, dtype)
-    index = {
-        name: used[rows]
-        for name, rows in zip(PARTS, split(whole[used], seed, parts, label=table.source), strict=True)
-    }
+    beside = np.empty((table.rows, 0)) if table.context is None else table.context
+    names, k = (*table.names, *table.context_names), len(table.names)
+    whole = np.hstack([table.values, beside])
+    _check_range(whole[used], names, table.source, dtype)
+    chosen = split(whole[used], seed, parts, label=table.source)
+    index = {name: used[rows] for name, rows in zip(PARTS, chosen, strict=True)}
     lattices = detect_lattice(table.values[used], table.names)
-    values = table.values
     if dequantize_columns and lattices:
-        values = dequantize(values, lattices, np.random.SeedSequence([seed, 1]))
+        whole = dequantize(whole, lattices, np.random.SeedSequence([seed, 1]))
     train_weights = None if table.weights is None else table.weights[index["train"]]
-    mean, scale = _moments(values[index["train"]], train_weights, table.names, table.source)
-    _check_resolution(values[used], scale, table.names, table.source, dtype)
-    context_mean = context_scale = context = None
-    if table.context is not None:
-        context_mean, context_scale = _moments(
-            table.context[index["train"]], train_weights, table.context_names, table.source
-        )
-        _check_resolution(table.context[used], context_scale, table.context_names, table.source, dtype)
-        context = (table.context - context_mean) / context_scale
-    x = (values - mean) / scale
+    mean, scale = _moments(whole[index["train"]], train_weights, names, table.source)
+    _check_resolution(whole[used], scale, names, table.source, dtype)
+    standard = (whole - mean) / scale
     made = {
         name: Part(
-            x[rows],
-            None if context is None else context[rows],
+            standard[rows, :k],
+            None if table.context is None else standard[rows, k:],
             None if table.weights is None else table.weights[rows],
             rows,
         )
         for name, rows in index.items()
     }
     return Prepared(
-        table,
-        values,
-        lattices,
-        dequantize_columns and bool(lattices),
-        made,
-        mean,
-        scale,
-        context_mean,
-        context_scale,
+        table=table,
+        values=whole[:, :k],
+        lattices=lattices,
+        dequantized=dequantize_columns and bool(lattices),
+        parts=made,
+        mean=mean[:k],
+        scale=scale[:k],
+        context_mean=None if table.context is None else mean[k:],
+        context_scale=None if table.context is None else scale[k:],
     )
 
 
@@ -122,9 +110,7 @@ def _moments(
     flat = (np.ptp(values, axis=0) == 0) | ~(scale > 0)  # rounding can give a constant a deviation
     if flat.any():
         name = names[int(np.argmax(flat))]
-        raise InputError(
-            f"{source}: column {name!r} is constant in the training part; drop it with --drop {name}."
-        )
+        raise InputError(f"{source}: column {name!r} is constant in the training part; leave it out.")
     middle, size = _middle(values, weights)
     heavy = (size > 0) & (scale > HEAVY * size)
     return np.where(heavy, middle, mean), np.where(heavy, size, scale)
@@ -140,17 +126,16 @@ def _middle(values: FloatArray, weights: FloatArray | None) -> tuple[FloatArray,
     return at(0.5), (at(MIDDLE[1]) - at(MIDDLE[0])) / 3.29
 
 
-def _check_range(values: FloatArray, table: Table, dtype: str) -> None:
+def _check_range(values: FloatArray, names: tuple[str, ...], source: str, dtype: str) -> None:
     least, largest = LIMITS[dtype]
     size, spread = np.abs(values).max(axis=0), np.ptp(values, axis=0)
     beyond = (size > largest) | ((spread < least) & (spread > 0))
     if beyond.any():
         i = int(np.argmax(beyond))
         found = f"reaches {size[i]:.6g}" if size[i] > largest else f"varies by no more than {spread[i]:.3g}"
-        wider = ", or use --dtype float64" if dtype == "float32" and LIMITS["float64"][0] < spread[i] else ""
+        wider = ", or use dtype float64" if dtype == "float32" and LIMITS["float64"][0] < spread[i] else ""
         raise InputError(
-            f"{table.source}: column {(*table.names, *table.context_names)[i]!r} {found}, beyond what {dtype} can hold; "
-            f"give it in another unit{wider}."
+            f"{source}: column {names[i]!r} {found}, beyond what {dtype} can hold; give it in another unit{wider}."
         )
 
 
@@ -165,5 +150,5 @@ def _check_resolution(
         i = int(np.argmax(coarse))
         raise InputError(
             f"{source}: column {names[i]!r} varies by {scale[i]:.3g} around values up to {largest[i]:.6g}, "
-            "which float32 can not tell apart; subtract an offset, or use --dtype float64."
+            "which float32 can not tell apart; subtract an offset, or use dtype float64."
         )

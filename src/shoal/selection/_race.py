@@ -15,9 +15,10 @@ import numpy as np
 from shoal._scalars import FloatArray
 from shoal.flows import Family, Front, Fronts, Sample
 from shoal.records.fit import RaceEvent
+from shoal.selection._options import Options
 from shoal.selection._prepare import Prepared
 from shoal.selection._rule import ONE_SIDED, paired_difference, winsorised
-from shoal.selection._rung import Rung, Training, close, train
+from shoal.selection._rung import Rung, close, train
 
 RESERVE = 0.12  # share of a limit for measuring and writing, between the two
 MEASURING = 1.3  # fixed costs of a rung: what measuring and writing take at least
@@ -84,75 +85,57 @@ class Race:
         self.events.append(RaceEvent(event=event, rung=place, at=self.clock.elapsed(), **more))
 
 
-def race(
-    prepared: Prepared,
-    fronts: Sequence[str],
-    families: Sequence[Family],
-    depths: Sequence[int],
-    shared: Training,
-    clock: Clock,
-    *,
-    margin: float,
-    few: int | None,
-    listen: Listener,
-) -> Race:
-    """Run the race on the parts of `prepared`. Ctrl-C ends it with what is done.
-
-    `few`: how many of the fronts get layers (None: all), see `_handed_on`.
-    """
+def race(prepared: Prepared, options: Options, clock: Clock, listen: Listener) -> Race:
+    """Run the race on the parts of `prepared`. Ctrl-C ends it with what is done."""
     result = Race([], [], clock)
     weights = prepared.parts["validation"].weights
     try:
-        begun = _zero(prepared, fronts, shared.seed, clock, result, listen)
-        handed = begun if few is None else _handed_on(begun, few, weights)
-        while few is not None and len(handed) > 1 and not _affordable(handed, families, clock):
-            handed = _handed_on(begun, len(handed) - 1, weights)
-        chains = [Chain(front, family) for front in handed for family in families]
-        plan = _plan(list(depths), chains, clock)
+        begun = _zero(prepared, options, clock, result, listen)
+        handed = _with_layers(begun, options, clock, weights)
+        chains = [Chain(front, family) for front in handed for family in options.families]
+        plan = _plan(list(options.depths), chains, clock)
         number = 0
         while number < len(plan):
             depth, alive = plan[number], [c for c in chains if not c.dropped]
             for place, chain in enumerate(alive):
                 share = _share(clock, alive, place, plan[number:])
                 rung = _rung_of(chain, depth, result)
-                before = chain.rungs[-1] if chain.rungs else None
                 if share is not None and share < LEAST:
                     continue
-                heard = _heard(listen, rung, len(result.rungs), len(plan) * len(chains) + len(fronts))
+                total = len(plan) * len(chains) + len(begun)
                 train(
                     rung,
                     chain.front,
                     prepared,
-                    shared,
-                    before=before,
+                    options,
+                    before=chain.rungs[-1] if chain.rungs else None,
                     time_limit=share,
                     compile_first=not clock.has(chain, depth),
-                    progress=heard,
+                    progress=_heard(listen, rung, len(result.rungs), total),
                 )
                 _after(rung, chain, clock, prepared, result, listen)
                 if any(r.status == "interrupted" for r in rung.results):
                     result.interrupted = True
                     return result
-            _drop(alive, clock.limit is not None, margin, weights, result)
+            _drop(alive, clock.limit is not None, options.gates.margin, weights, result)
             number += 1
             if number == len(plan):
-                plan += _deeper(depths, depth, [c for c in chains if not c.dropped], clock)
+                plan += _deeper(options.depths, depth, [c for c in chains if not c.dropped], clock)
     except KeyboardInterrupt:
         result.interrupted = True
     return result
 
 
-def _zero(
-    prepared: Prepared, names: Sequence[str], seed: int, clock: Clock, result: Race, listen: Listener
-) -> list[Front]:
+def _zero(prepared: Prepared, options: Options, clock: Clock, result: Race, listen: Listener) -> list[Front]:
     """Set the fronts, each with its rung 0."""
     rows, held = (
         Sample(part.x, part.context, part.weights)
         for part in (prepared.parts["train"], prepared.parts["validation"])
     )
+    names = options.fronts
     mixtures = max(sum("mixture" in name for name in names), 1)
     seconds = np.inf if clock.limit is None else FRONT_SHARE * clock.limit / mixtures
-    setter, made = Fronts(rows, held, seed=seed, seconds=seconds), []
+    setter, made = Fronts(rows, held, seed=options.seed, seconds=seconds), []
     for name in names:
         rung = Rung(name)
         front = setter.set(name)
@@ -161,6 +144,19 @@ def _zero(
         made.append(front)
         _tell(rung, prepared, result, listen)
     return made
+
+
+def _with_layers(
+    fronts: list[Front], options: Options, clock: Clock, weights: FloatArray | None
+) -> list[Front]:
+    """The fronts that get layers: at most `options.few`, and fewer where the time is too short for their programs."""
+    few = options.few
+    while few is not None:
+        handed = _handed_on(fronts, few, weights)
+        if len(handed) == 1 or _affordable(handed, options.families, clock):
+            return handed
+        few = len(handed) - 1
+    return fronts
 
 
 def _handed_on(fronts: list[Front], few: int, weights: FloatArray | None) -> list[Front]:
@@ -178,11 +174,6 @@ def _handed_on(fronts: list[Front], few: int, weights: FloatArray | None) -> lis
     return [*plain[: few - 1], *mixed][:few]
 
 
-def _programs(chains: list[Chain]) -> int:
-    """How many programs one depth of the chains takes."""
-    return len({_program(c, 0) for c in chains})
-
-
 def _program(chain: Chain, depth: int) -> tuple[str, int, str]:
     """What tells the training program of a rung from others."""
     return chain.family.name, depth, chain.front.name if chain.front.is_mixture else ""
@@ -190,7 +181,7 @@ def _program(chain: Chain, depth: int) -> tuple[str, int, str]:
 
 def _affordable(fronts: list[Front], families: Sequence[Family], clock: Clock) -> bool:
     """Whether there is time to train all of them before most of it goes to the best."""
-    programs = _programs([Chain(f, k) for f in fronts for k in families])
+    programs = len({_program(Chain(f, k), 0) for f in fronts for k in families})
     return programs == 1 or (SEVERAL + WORTH * programs) * clock.fixed <= clock.left()
 
 

@@ -27,13 +27,14 @@ from shoal.records.fit import (
     SpectrumRecord,
     TableRecord,
 )
-from shoal.selection._choice import Delivery
-from shoal.selection._evaluate import POINTS, Figures
+from shoal.selection._delivery import Delivery
+from shoal.selection._measure import POINTS, Figures
 from shoal.selection._prepare import Prepared
 from shoal.selection._race import Race
 from shoal.selection._rule import ONE_SIDED, Choice, paired_difference, winsorised
 from shoal.selection._rung import Rung
 
+JUDGED = ("difference", "standard_error", "upper", "state", "as_good", "well_conditioned", "invertible")
 SHOWN = 1500  # data points and samples that the report draws
 NARROWEST = 1e-6  # of the histogram, in powers of ten
 WORST = 200  # the worst-conditioned ones among them
@@ -44,13 +45,12 @@ def build_record(
     run: Race,
     choice: Choice,
     delivery: Delivery | None,
+    config: dict[str, Any],
     *,
     flow: Flow | Padded | None,
     test: HeldOut | None,
     layers: LayersRecord | None,
     words: str,
-    config: dict[str, Any],
-    seconds: float,
 ) -> FitRecord:
     """The whole record; `flow` is the delivered flow in user units."""
     rungs = run.rungs
@@ -61,7 +61,7 @@ def build_record(
         versions=system_info(),
         device=jax.devices()[0].platform,
         dtype=config["dtype"],
-        seconds=seconds,
+        seconds=run.clock.elapsed(),
         data=_data(prepared),
         config=config,
         rungs=[_rung(rungs, i, choice, prepared) for i in range(len(rungs))],
@@ -106,16 +106,8 @@ def _rung(rungs: Sequence[Rung], index: int, choice: Choice, prepared: Prepared)
     figures = rung.figures
     judged = {}
     if verdict is not None:
-        judged = {
-            "validation_log_likelihood": verdict.mean - prepared.log_volume,
-            "difference": verdict.difference,
-            "standard_error": verdict.standard_error,
-            "upper": verdict.upper,
-            "state": verdict.state,
-            "as_good": verdict.as_good,
-            "well_conditioned": verdict.well_conditioned,
-            "invertible": verdict.invertible,
-        }
+        judged = {name: getattr(verdict, name) for name in JUDGED}
+        judged["validation_log_likelihood"] = verdict.mean - prepared.log_volume
     return RungRecord(
         front=rung.front,
         family=rung.chain,

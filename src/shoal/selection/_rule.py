@@ -14,11 +14,33 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from shoal._errors import InputError
 from shoal._scalars import FloatArray
 from shoal.training import winsorised_mean
 
 ONE_SIDED = 1.645  # standard errors of a one-sided 95 % interval
 State = Literal["as good", "undecided", "worse"]
+
+
+@dataclass(frozen=True)
+class Gates:
+    """What a rung must pass: the margin in nats, the largest 99 % κ and 99.9 % float32 round trip."""
+
+    margin: float
+    max_condition: float
+    max_round_trip: float
+
+    def __post_init__(self) -> None:
+        """**Raises:** `InputError` for a margin that is no finite number above 0, and limits that nothing passes."""
+        if not 0 < self.margin < np.inf:
+            raise InputError(f"`margin` must be a finite number of nats above 0; got {self.margin}.")
+        if not (self.max_condition >= 1 and self.max_round_trip > 0):
+            raise InputError("`max_condition` must be at least 1 and `max_round_trip` above 0.")
+
+    @property
+    def limits(self) -> str:
+        """The two limits in words."""
+        return f"99 % κ at most {self.max_condition:.6g} and 99.9 % of float32 round trips within {self.max_round_trip:.3g}"
 
 
 @dataclass(frozen=True)
@@ -82,14 +104,7 @@ class Loss(NamedTuple):
     standard_error: float
 
 
-def choose(
-    candidates: Sequence[Candidate | None],
-    *,
-    margin: float,
-    max_condition: float,
-    max_round_trip: float,
-    weights: FloatArray | None = None,
-) -> Choice:
+def choose(candidates: Sequence[Candidate | None], gates: Gates, weights: FloatArray | None = None) -> Choice:
     """Apply the rule. A candidate that is None, or whose mean log-likelihood is not finite, takes no part."""
     means = [-np.inf if c is None else winsorised(c.log_likelihoods, weights) for c in candidates]
     finite = [i for i, m in enumerate(means) if np.isfinite(m)]
@@ -110,9 +125,9 @@ def choose(
                 mean=means[i],
                 difference=loss.mean,
                 standard_error=loss.standard_error,
-                state="as good" if i == best else _state(loss, margin),
-                well_conditioned=None if c.condition_q99 is None else bool(c.condition_q99 <= max_condition),
-                invertible=None if c.round_trip is None else bool(c.round_trip <= max_round_trip),
+                state="as good" if i == best else _state(loss, gates.margin),
+                well_conditioned=_within(c.condition_q99, gates.max_condition),
+                invertible=_within(c.round_trip, gates.max_round_trip),
             )
         )
     floor = max((means[i] for i in finite if _depth(candidates[i]) == 0), default=-np.inf)
@@ -157,6 +172,10 @@ def _held(difference: FloatArray) -> FloatArray:
         return difference
     ordered = np.sort(difference)
     return np.clip(difference, ordered[few], ordered[-1 - few])
+
+
+def _within(figure: float | None, limit: float) -> bool | None:
+    return None if figure is None else bool(figure <= limit)
 
 
 def _state(loss: Loss, margin: float) -> State:

@@ -4,8 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import jax.random as jr
 import numpy as np
@@ -15,27 +14,11 @@ from shoal._types import Key
 from shoal.distributions import Flow, Padded
 from shoal.flows import Family, Front
 from shoal.records.fit import Status
-from shoal.selection._evaluate import Figures, log_likelihoods, measure
+from shoal.selection._measure import Figures, log_likelihoods, measure
+from shoal.selection._options import BASE_SLOWER, Options
 from shoal.selection._prepare import Part, Prepared
-from shoal.selection._rates import BASE_SLOWER
 from shoal.selection._rule import Candidate, winsorised
-from shoal.training import ConditioningMonitor, FitResult, Settings, fit_many
-
-Start = Literal["grow", "scratch"]
-
-
-@dataclass(frozen=True)
-class Training:
-    """What every rung shares."""
-
-    seeds: int
-    seed: int
-    hidden: tuple[int, ...] | None
-    settings: Settings
-    folder: Path | None
-    resume: bool
-    start: Start = "grow"
-    monitor: ConditioningMonitor | None = None
+from shoal.training import FitResult, fit_many
 
 
 @dataclass
@@ -111,7 +94,7 @@ def train(
     rung: Rung,
     front: Front,
     prepared: Prepared,
-    shared: Training,
+    options: Options,
     *,
     before: Rung | None,
     time_limit: float | None,
@@ -124,18 +107,9 @@ def train(
     share a program. `before`: the chain's shallower rung, from whose weights "grow" begins; or the rung
     itself, which is then trained on.
     """
-    assert rung.family is not None
     started, on = time.monotonic(), before is rung
     part, validation = prepared.parts["train"], prepared.parts["validation"]
-    context_dim = 0 if part.context is None else part.context.shape[1]
-    keys = [rung_key(shared.seed, rung, s) for s in range(shared.seeds)]
-    if on:
-        keys = [jr.fold_in(k, len(rung.results[0].history)) for k in keys]
-    begin = [jr.split(k) for k in keys]
-    build = partial(rung.family.build, hidden=shared.hidden, context_dim=context_dim)
-    start = [front.around(build(k[0], part.x.shape[1], rung.depth)) for k in begin]
-    if shared.start == "grow" and before is not None:
-        start = [front.grown(flow, old) for flow, old in zip(start, before.flows, strict=True)]
+    start, keys = _begun(rung, front, part, options, before)
     name = f"{rung.chain}, {rung.depth}{' on' if on else ''}".replace(" ", "-")
     trained = partial(
         fit_many,
@@ -146,20 +120,20 @@ def train(
         validation_context=validation.context,
         validation_weights=validation.weights,
         optimizer=BASE_SLOWER,
-        monitor=shared.monitor,
+        monitor=options.monitor,
     )
     if time_limit is not None and compile_first:
-        least = replace(shared.settings, time_limit=1e-3)
-        compiled = trained(start[:1], keys=[begin[0][1]], settings=least)[0]
+        least = replace(options.settings, time_limit=1e-3)
+        compiled = trained(start[:1], keys=keys[:1], settings=least)[0]
         if compiled.status == "interrupted":
             raise KeyboardInterrupt  # what was asked of the compiling is meant for the ladder
         rung.compile_seconds = compiled.compile_seconds
     results = trained(
         start,
-        keys=[k[1] for k in begin],
-        settings=replace(shared.settings, time_limit=time_limit),
-        folder=None if shared.folder is None else shared.folder / name,
-        resume=shared.resume,
+        keys=keys,
+        settings=replace(options.settings, time_limit=time_limit),
+        folder=None if options.folder is None else options.folder / name,
+        resume=options.resume,
         progress=progress,
     )
     rung.results = [_joined(*both) for both in zip(rung.results, results, strict=True)] if on else results
@@ -168,6 +142,24 @@ def train(
         rung.flows = [r.flow for r in results]
         rung.log_likelihoods = [_scores(r, validation) for r in results]
     rung.seconds += time.monotonic() - started
+
+
+def _begun(
+    rung: Rung, front: Front, part: Part, options: Options, before: Rung | None
+) -> tuple[list[Flow | Padded], list[Key]]:
+    """The flows that the seeds begin from, and the keys of their steps, which do not depend on what else is trained."""
+    assert rung.family is not None
+    key = jr.fold_in(jr.fold_in(jr.key(options.seed), rung.family.number), rung.depth)
+    keys = [jr.fold_in(key, index) for index in range(options.seeds)]
+    if before is rung:
+        keys = [jr.fold_in(k, len(rung.results[0].history)) for k in keys]
+    begin = [jr.split(k) for k in keys]
+    context_dim = 0 if part.context is None else part.context.shape[1]
+    build = partial(rung.family.build, hidden=options.hidden, context_dim=context_dim)
+    start = [front.around(build(k[0], part.x.shape[1], rung.depth)) for k in begin]
+    if options.start == "grow" and before is not None:
+        start = [front.grown(flow, old) for flow, old in zip(start, before.flows, strict=True)]
+    return start, [k[1] for k in begin]
 
 
 def _joined(old: FitResult, new: FitResult) -> FitResult:
@@ -210,12 +202,3 @@ def measure_rung(rung: Rung, prepared: Prepared, *, whole: bool) -> None:
         for flow, logs in zip(rung.flows, rung.log_likelihoods, strict=True)
     ]
     rung.measuring_seconds = time.monotonic() - started
-
-
-def rung_key(seed: int, rung: Rung, index: int) -> Key:
-    """The random key of one seed of one rung; it does not depend on which other rungs are trained."""
-    key = jr.key(seed)
-    number = 0 if rung.family is None else rung.family.number
-    for word in (number, rung.depth, index):
-        key = jr.fold_in(key, word)
-    return key

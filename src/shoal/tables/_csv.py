@@ -1,4 +1,4 @@
-"""Reads a CSV file: UTF-8 text, one header row, one record a row; comma, semicolon or tab between the fields.
+"""Reads a CSV file: UTF-8 text, a header row, one record a row; comma, semicolon or tab between the fields.
 
 Cells are kept as text, so that whatever is wrong can be quoted as it stands. A byte-order mark, quotes, CRLF and
 spaces around names are allowed. Rows are numbered as a spreadsheet does: the header is row 1.
@@ -11,8 +11,8 @@ from typing import Any
 
 import polars as pl
 
-from .._errors import InputError
-from ._source import Source
+from shoal._errors import InputError
+from shoal.tables._table import Source
 
 _MAGIC = {
     b"PAR1": "a Parquet file",
@@ -27,40 +27,33 @@ _MAGIC = {
 _CONTROL = bytes({*range(32), 127} - {*b"\t\n\r\f"})
 
 
-def read_csv(path: Path, label: str) -> Source:
+def read_csv(path: Path, label: str, *, header: bool = True) -> Source:
     """Reads the CSV file at `path`.
+
+    **Arguments:** `header`: it must have a header row; else a first row of numbers counts as one of the rows.
 
     **Raises:** `InputError` for an empty or binary file, text that is not UTF-8, a missing header, and rows with too
     few or too many fields.
     """
     data = _text_bytes(path.read_bytes(), label)
     separator = _separator(data)
-    header, header_row, lines = _header(data, separator, label)
+    names, row, lines = _header(data, separator, label, needed=header)
     start = 0
     for _ in range(lines):
         start = data.find(b"\n", start) + 1 or len(data)
     body = data[start:].rstrip(b"\r\n ")
-    schema = [f"c{i}" for i in range(len(header))]
+    schema = {f"c{i}": pl.String() for i in range(len(names))}
     if not body:
-        return Source(
-            label, "file", header, pl.DataFrame(schema=dict.fromkeys(schema, pl.String)), header_row + 1
-        )
+        return Source(label, "file", names, pl.DataFrame(schema=schema), row)
     try:
-        frame = pl.read_csv(
-            body + b"\n",
-            has_header=False,
-            separator=separator,
-            schema=dict.fromkeys(schema, pl.String),
-            glob=False,
-        )
+        frame = pl.read_csv(body + b"\n", has_header=False, separator=separator, schema=schema, glob=False)
     except pl.exceptions.PolarsError as error:
-        _raise_ragged(data, separator, header_row, len(header), label)
-        raise InputError(
-            f"{label} is not a CSV file that can be read: {str(error).splitlines()[0]}."
-        ) from error
+        _raise_ragged(data, separator, row, len(names), label)
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{label} is not a CSV file that can be read: {reason}.") from error
     if frame.height == 0 or frame.to_series(-1).null_count():
-        _raise_ragged(data, separator, header_row, len(header), label)
-    return Source(label, "file", header, frame, header_row + 1)
+        _raise_ragged(data, separator, row, len(names), label)
+    return Source(label, "file", names, frame, row)
 
 
 def _text_bytes(data: bytes, label: str) -> bytes:
@@ -106,24 +99,29 @@ def _records(data: bytes, separator: str) -> Any:
     return csv.reader(text, delimiter=separator, skipinitialspace=True)
 
 
-def _header(data: bytes, separator: str, label: str) -> tuple[tuple[str, ...], int, int]:
-    """The column names, the row they stand in, and the number of lines down to the end of that row."""
-    reader = _records(data, separator)
+def _header(data: bytes, separator: str, label: str, *, needed: bool) -> tuple[tuple[str, ...], int, int]:
+    """The column names, the number of the first row of cells, and how many lines stand above it."""
+    reader, above, row, cells = _records(data, separator), 0, 0, list[str]()
     try:
-        row, cells = next((row, cells) for row, cells in enumerate(reader, 1) if "".join(cells).strip())
+        while not "".join(cells).strip():
+            above, row, cells = reader.line_num, row + 1, next(reader)
     except (csv.Error, StopIteration) as error:
         raise InputError(
             f"{label}, row 1: the header can not be read; it must hold the column names."
         ) from error
     names = tuple(cell.strip() for cell in cells)
+    if not all(_is_number(name) for name in names):
+        return names, row + 1, reader.line_num
+    if not needed:
+        return tuple(f"x{i}" for i in range(len(names))), row, above
     counted = [str(i) for i in range(len(names) + 1)]
-    if all(_is_number(name) for name in names) and list(names) not in (counted[:-1], counted[1:]):
+    if list(names) not in (counted[:-1], counted[1:]):
         example = ",".join(f"x{i}" for i in range(min(len(names), 3))) + (",..." if len(names) > 3 else "")
         raise InputError(
             f"{label}, row {row}: found only numbers where the header with the column names must stand; "
             f"put a first line such as `{example}` into the file."
         )
-    return names, row, reader.line_num
+    return names, row + 1, reader.line_num
 
 
 def _is_number(text: str) -> bool:
@@ -134,18 +132,14 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _raise_ragged(data: bytes, separator: str, header_row: int, width: int, label: str) -> None:
-    """Raises for the first row with another number of fields than the header; returns if there is none."""
-    row, cells = header_row, list[str]()
-    records = enumerate(_records(data.rstrip(b"\r\n "), separator), 1)
+def _raise_ragged(data: bytes, separator: str, first: int, width: int, label: str) -> None:
+    """Raises for the first row, from `first` on, with another number of fields than the header; returns if there is none."""
+    row, cells = 0, list[str]()
     try:
-        for row, cells in records:
-            if row < header_row or len(cells) == width or (width == 1 and not cells):
-                continue
-            raise InputError(_ragged(row, cells, width, label))
-        if any(
-            "\n" in cell for cell in cells
-        ):  # a quote that is open takes all rows to the end into the last cell
+        for row, cells in enumerate(_records(data.rstrip(b"\r\n "), separator), 1):
+            if row >= first and len(cells) != width and not (width == 1 and not cells):
+                raise InputError(_ragged(row, cells, width, label))
+        if any("\n" in cell for cell in cells):  # an open quote takes all rows to the end into the last cell
             raise InputError(_ragged(row, cells, width, label))
     except csv.Error as error:
         raise InputError(
@@ -160,4 +154,4 @@ def _ragged(row: int, cells: list[str], width: int, label: str) -> str:
         return f"{label}, row {row}: a quote is opened and not closed in that row; close or remove it."
     fields = "1 field" if len(cells) == 1 else f"{len(cells)} fields"
     names = "1 column" if width == 1 else f"{width} columns"
-    return f"{label}, row {row}: found {fields} where the header has {names}; complete or remove that row."
+    return f"{label}, row {row}: found {fields} where the first row has {names}; complete or remove that row."

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .._errors import InputError
-from .._scalars import FloatArray
+from shoal._errors import InputError
+from shoal._scalars import FloatArray
 
 TIES = 0.05  # a column with a smaller share of repeated values is left as it is
 TOLERANCE = 0.01  # of one step: how far a value may lie off the lattice, by rounding

@@ -5,36 +5,35 @@ do; neither JAX nor pandas is imported here.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from .._errors import InputError
-from .._scalars import FloatArray
-from ._arrays import array_source, numeric_matrix
-from ._checks import build_table, check_weights
-from ._request import Request
-from ._roles import check_names, choose_roles
-from ._source import Source
-from ._table import Table
+from shoal._errors import InputError
+from shoal._scalars import FloatArray
+from shoal.tables._checks import build_table, check_weights
+from shoal.tables._columns import Columns, check_names, choose_roles
+from shoal.tables._numpy_files import array_source
+from shoal.tables._table import Source, Table
 
 
 def as_table(
     data: Any,
-    names: Sequence[str] | None = None,
+    columns: Sequence[str] | None = None,
     *,
     context: Any = None,
     weights: Any = None,
     minimum_rows: int = 1,
     distinct: bool = False,
 ) -> Table:
-    """Turns `data` into a `Table`; a `Table` is returned as it is, or with its columns in the order of `names`.
+    """Turns `data` into a `Table`; a `Table` is returned as it is, or with its columns in the order of `columns`.
 
     **Arguments:**
 
     - `data`: a real array of shape (rows, columns), or a polars or pandas data frame.
-    - `names`: for a data frame, the columns to take, by name; for an array, what to call its columns (x0, x1, ...
+    - `columns`: for a data frame, the columns to take, by name; for an array, what to call its columns (x0, x1, ...
         without).
     - `context`: names of context columns of a data frame, or an array or data frame of them with the same rows.
     - `weights`: the name of a column of a data frame, or an array of shape (rows,).
@@ -45,47 +44,38 @@ def as_table(
 
     **Raises:** `InputError`, one sentence that names column and row (counted from 0) and says what was found.
     """
+    listed = None if columns is None else tuple(columns)
     if isinstance(data, Table):
         if context is not None or weights is not None:
             raise InputError(
                 "The data are a `Table`, which has its own context and weights: "
                 "leave out `context` and `weights`, or give them to the call that made the table."
             )
-        return data if names is None else _reordered(data, tuple(names))
-    source = _source(data, names)
+        return data if listed is None else _reordered(data, listed)
+    source = _source(data, listed)
     by_name = source.kind == "frame"
-    request = Request(
-        label=source.label,
-        kind=source.kind,
-        columns=tuple(names) if names is not None and by_name else None,
+    asked = Columns(
+        columns=listed if by_name else None,
         context=_column_names(context) if by_name else (),
         weights=weights if by_name and isinstance(weights, str) else None,
     )
-    roles = choose_roles(source, request)
+    roles = choose_roles(source, asked)
     table = build_table(
-        source, roles, request if distinct else None, minimum_rows=minimum_rows, distinct=distinct
+        source, roles, asked if distinct else None, minimum_rows=minimum_rows, distinct=distinct
     )
-    beside = None if context is None or request.context else as_table(context, distinct=distinct)
-    if beside is not None and beside.rows != table.rows:
-        raise InputError(
-            f"The context has {beside.rows} rows where the data have {table.rows}; give one for each row."
-        )
-    loose = None if weights is None or request.weights else _weights(weights, source, minimum_rows)
-    return Table(
-        names=table.names,
-        values=table.values,
-        context_names=beside.names if beside is not None else table.context_names,
-        context=beside.values if beside is not None else table.context,
-        weights=loose if loose is not None else table.weights,
-        source=table.source,
-        first_row=table.first_row,
-        weights_name=table.weights_name,
-    )
+    if context is not None and not asked.context:
+        beside = as_table(context, distinct=distinct)
+        if beside.rows != table.rows:
+            raise InputError(
+                f"The context has {beside.rows} rows where the data have {table.rows}; give one for each row."
+            )
+        table = replace(table, context_names=beside.names, context=beside.values)
+    if weights is not None and not asked.weights:
+        table = replace(table, weights=_weights(weights, source, minimum_rows))
+    return table
 
 
 def _source(data: Any, names: Sequence[str] | None) -> Source:
-    if isinstance(data, Source):
-        return data
     if isinstance(data, pl.LazyFrame):
         raise InputError("The data are a polars LazyFrame: give `data.collect()`.")
     if isinstance(data, pl.DataFrame):
@@ -104,12 +94,13 @@ def _source(data: Any, names: Sequence[str] | None) -> Source:
         raise InputError(
             "The data are a list of rows of unequal length: give every row the same length."
         ) from error
-    matrix = numeric_matrix(array, "The array")
-    if names is not None and len(names) != matrix.shape[1]:
-        raise InputError(
-            f"The array has {matrix.shape[1]} columns where {len(names)} names are given; name each one."
-        )
-    return array_source(matrix, names, "The array", "array", 0)
+    source = array_source(array, None, "The array", "array", 0)
+    if names is None:
+        return source
+    width = len(source.names)
+    if len(names) != width:
+        raise InputError(f"The array has {width} columns where {len(names)} names are given; name each one.")
+    return replace(source, names=tuple(names))
 
 
 def _frame_source(names: tuple[str, ...], frame: pl.DataFrame) -> Source:
@@ -119,17 +110,11 @@ def _frame_source(names: tuple[str, ...], frame: pl.DataFrame) -> Source:
 
 
 def _pandas_series(column: Any) -> pl.Series:
-    kind = getattr(column.dtype, "kind", "O")
-    if kind in "iuf":
+    if getattr(column.dtype, "kind", "O") in "iuf":
         return pl.Series(column.to_numpy(dtype=float, na_value=np.nan))
     missing = column.isna().to_numpy()
-    return pl.Series(
-        [None if gone else _plain(value) for value, gone in zip(column.tolist(), missing, strict=True)]
-    )
-
-
-def _plain(value: Any) -> str:
-    return value if isinstance(value, str) else str(value)
+    cells = zip(column.tolist(), missing, strict=True)
+    return pl.Series([None if gone else str(value) for value, gone in cells])
 
 
 def _column_names(context: Any) -> tuple[str, ...]:
@@ -155,17 +140,8 @@ def _weights(weights: Any, source: Source, minimum_rows: int) -> FloatArray:
 
 
 def _reordered(table: Table, names: tuple[str, ...]) -> Table:
-    frame = pl.DataFrame({f"c{i}": table.values[:, i] for i in range(len(table.names))})
-    source = Source(table.source, "frame", table.names, frame, table.first_row)
-    check_names(source, names, "names")
-    order = [table.names.index(name) for name in names]
-    return Table(
-        names,
-        table.values[:, order],
-        table.context_names,
-        table.context,
-        table.weights,
-        table.source,
-        table.first_row,
-        table.weights_name,
+    check_names(
+        Source(table.source, "frame", table.names, pl.DataFrame(), table.first_row), names, "`columns`"
     )
+    order = [table.names.index(name) for name in names]
+    return replace(table, names=names, values=table.values[:, order])

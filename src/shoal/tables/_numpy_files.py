@@ -1,82 +1,126 @@
-"""Reads NPY and NPZ files. Pickled objects are never loaded. The first row is row 1, columns are x0, x1, ...
+"""Arrays: of NPY and NPZ files, and from arrays to a `Source`. Pickled objects are never loaded.
 
-An NPZ file holds one two-dimensional array, or one called `data`; an array `columns` of names may stand beside it.
+The first row of a file is row 1, columns are x0, x1, ... An NPZ file holds one two-dimensional array, or one called
+`data`; an array `columns` of names may stand beside it.
 """
 
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import numpy as np
+import polars as pl
 
-from .._errors import InputError
-from ._arrays import array_source, numeric_matrix
-from ._source import Source
+from shoal._errors import InputError
+from shoal._scalars import FloatArray
+from shoal.tables._table import Source
 
 _UNREADABLE = (ValueError, OSError, EOFError, KeyError, MemoryError, SyntaxError, zipfile.BadZipFile)
+_KINDS = {
+    "c": "complex numbers",
+    "O": "Python objects",
+    "b": "truth values",
+    "V": "records with named fields",
+}
 
 
 def read_npy(path: Path, label: str) -> Source:
-    """Reads the array in the NPY file at `path`.
+    """Reads the table in the NPY file at `path`.
 
     **Raises:** `InputError` if it is not an NPY file, or not a real two-dimensional array.
     """
-    _check_magic(path, b"\x93NUMPY", label, "an NPY file")
-    try:
-        with open(path, "rb") as file:
-            array = np.load(file, allow_pickle=False)
-    except _UNREADABLE as error:
-        raise InputError(_unreadable(label, error)) from error
-    return array_source(numeric_matrix(array, label), None, label, "file", 1)
+    return array_source(load_array(path, label)[0], None, label, "file", 1)
 
 
 def read_npz(path: Path, label: str) -> Source:
-    """Reads the array in the NPZ file at `path`.
+    """Reads the table in the NPZ file at `path`.
 
     **Raises:** `InputError` if it is not an NPZ file, or holds no, or no single, real two-dimensional array.
     """
-    _check_magic(path, b"PK", label, "an NPZ file")
-    try:
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
-            arrays = {key: archive[key] for key in archive.files if key in ("data", "columns")}
-            if "data" not in arrays:
-                arrays |= {key: archive[key] for key in archive.files}
-    except _UNREADABLE as error:
-        raise InputError(_unreadable(label, error)) from error
-    names = arrays.pop("columns", None)
-    key = _pick(arrays, label)
-    matrix = numeric_matrix(arrays[key], f"{label}, array {key!r}")
-    return array_source(
-        matrix, None if names is None else _names(names, matrix.shape[1], label), label, "file", 1
-    )
-
-
-def _pick(arrays: dict[str, np.ndarray], label: str) -> str:
-    if "data" in arrays:
-        return "data"
-    tables = [key for key, value in arrays.items() if value.ndim == 2]
-    if len(tables) == 1:
-        return tables[0]
-    if len(arrays) == 1:
-        return next(iter(arrays))
-    found = ", ".join(f"{key} {value.shape}" for key, value in arrays.items()) or "no array"
-    raise InputError(f"{label} must hold one two-dimensional array, or one called 'data'; found {found}.")
-
-
-def _names(names: np.ndarray, width: int, label: str) -> tuple[str, ...]:
-    if names.dtype.kind != "U" or names.shape != (width,):
+    array, name, names = load_array(path, label)
+    matrix = numeric_matrix(array, f"{label}, array {name!r}")
+    if names is not None and (names.dtype.kind != "U" or names.shape != matrix.shape[1:]):
         raise InputError(
-            f"{label}: the array 'columns' must hold one name for each of the {width} columns; "
+            f"{label}: the array 'columns' must hold one name for each of the {matrix.shape[1]} columns; "
             f"found shape {names.shape}, type {names.dtype}."
         )
-    return tuple(str(name).strip() for name in names)
+    given = None if names is None else [str(name).strip() for name in names]
+    return array_source(matrix, given, label, "file", 1)
 
 
-def _check_magic(path: Path, magic: bytes, label: str, what: str) -> None:
+def load_array(
+    path: Path, label: str, called: Sequence[str] = ("data",)
+) -> tuple[np.ndarray, str, np.ndarray | None]:
+    """The array in an NPY or NPZ file as it is, and of the latter its name and the array `columns`.
+
+    **Arguments:** `called`: the names of the array that is taken out of an NPZ file, whatever else is in it; without it the
+    only array that is two-dimensional, or the only one.
+
+    **Raises:** `InputError` if the file can not be read, or it is not clear which array is meant.
+    """
+    packed = path.suffix.lower() == ".npz"
+    _check_magic(path, label, *((b"PK", "an NPZ file") if packed else (b"\x93NUMPY", "an NPY file")))
+    try:
+        with open(path, "rb") as file:
+            loaded = np.load(file, allow_pickle=False)
+            if not packed:
+                return loaded, "", None
+            with loaded as archive:
+                known = [name for name in called if name in archive.files]
+                arrays = {name: archive[name] for name in known[:1] or archive.files if name != "columns"}
+                names = archive["columns"] if "columns" in archive.files else None
+    except _UNREADABLE as error:
+        raise InputError(_unreadable(label, error)) from error
+    name = _pick(arrays, label, called[0])
+    return arrays[name], name, names
+
+
+def numeric_matrix(array: np.ndarray, label: str) -> FloatArray:
+    """Returns `array` as float64 of shape (rows, columns).
+
+    **Raises:** `InputError` if it is not two-dimensional, has no column, or does not hold real numbers.
+    """
+    if array.dtype.kind not in "iuf":
+        found = _KINDS.get(array.dtype.kind, f"values of type {array.dtype}")
+        cure = "split off the imaginary parts" if array.dtype.kind == "c" else "convert with `.astype(float)`"
+        raise InputError(f"{label} holds {found} where real numbers are needed: {cure}.")
+    if array.ndim != 2:
+        cure = ": use `array.reshape(-1, 1)` for a single column" if array.ndim == 1 else ""
+        raise InputError(f"{label} must be two-dimensional (rows, columns); found shape {array.shape}{cure}.")
+    if array.shape[1] == 0:
+        raise InputError(f"{label} has no columns; found shape {array.shape}.")
+    return np.asarray(array, dtype=np.float64)
+
+
+def array_source(
+    array: np.ndarray,
+    names: Sequence[str] | None,
+    label: str,
+    kind: Literal["file", "array"],
+    first_row: int,
+) -> Source:
+    """The columns of an array of real numbers, called `names`, or x0, x1, ... without."""
+    matrix = numeric_matrix(array, label)
+    names = tuple(names) if names is not None else tuple(f"x{i}" for i in range(matrix.shape[1]))
+    columns = {f"c{i}": np.ascontiguousarray(matrix[:, i]) for i in range(matrix.shape[1])}
+    return Source(label, kind, names, pl.DataFrame(columns), first_row)
+
+
+def _pick(arrays: dict[str, np.ndarray], label: str, called: str) -> str:
+    tables = [key for key, value in arrays.items() if value.ndim == 2]
+    for only in (arrays, tables):
+        if len(only) == 1:
+            return next(iter(only))
+    found = ", ".join(f"{key} {value.shape}" for key, value in arrays.items()) or "no array"
+    raise InputError(f"{label} must hold one two-dimensional array, or one called {called!r}; found {found}.")
+
+
+def _check_magic(path: Path, label: str, magic: bytes, what: str) -> None:
     with open(path, "rb") as file:
         start = file.read(len(magic))
     if not start:
-        raise InputError(f"{label} is empty: write the table again with `numpy.save`.")
+        raise InputError(f"{label} is empty: write the array again with `numpy.save`.")
     if start != magic:
         raise InputError(
             f"{label} is not {what} (it starts with {start!r}): give it its own suffix or write it again."
@@ -84,7 +128,7 @@ def _check_magic(path: Path, magic: bytes, label: str, what: str) -> None:
 
 
 def _unreadable(label: str, error: Exception) -> str:
-    words: Any = str(error)
+    words = str(error)
     if "allow_pickle" in words or "Object arrays" in words:
         return (
             f"{label} holds an array of Python objects, which is not loaded because that could run code: "

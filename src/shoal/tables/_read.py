@@ -1,14 +1,22 @@
-"""`read_table`: from a file to a checked `Table`."""
+"""Files: opened by their suffix as they are, read as checked tables, or as the matrix of a linear map."""
 
+import difflib
 import os
-import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
 
-from ._checks import MINIMUM_DISTINCT, MINIMUM_ROWS, build_table, check_distinct_rows
-from ._open import open_source
-from ._request import Request
-from ._roles import choose_roles
-from ._table import Table
+import numpy as np
+import polars as pl
+
+from shoal._errors import InputError
+from shoal.tables._checks import MINIMUM_DISTINCT, MINIMUM_ROWS, build_table, check_distinct_rows
+from shoal.tables._columns import Columns, Roles, check_names, choose_roles, join_names
+from shoal.tables._csv import read_csv
+from shoal.tables._numpy_files import load_array, read_npy, read_npz
+from shoal.tables._table import Source, Table
+
+Found = TypeVar("Found")
 
 
 def read_table(
@@ -20,7 +28,6 @@ def read_table(
     weights: str | None = None,
     minimum_rows: int = MINIMUM_ROWS,
     distinct: bool = True,
-    command: str | None = None,
 ) -> Table:
     """Reads a CSV, Parquet, NPY or NPZ file and checks that a flow can be trained on it.
 
@@ -34,27 +41,139 @@ def read_table(
     - `weights`: name of the column of row weights.
     - `minimum_rows`: fewer rows are an error.
     - `distinct`: constant and identical columns are an error, as no density exists on them.
-    - `command`: the command line, up to the column options, that messages repeat with options that would work.
 
     **Returns:** a `Table` of finite float64 values.
 
     **Raises:** `InputError`, one sentence that names file, column and row (as in the file: a CSV header is row 1), says
-    what was found and what to type instead: a missing, unreadable or empty file; rows of unequal length; unknown or
+    what was found and what would work instead: a missing, unreadable or empty file; rows of unequal length; unknown or
     repeated names; text, missing or infinite values; constant or identical columns; bad weights; too few rows, or too
     few that differ.
     """
-    request = Request(
-        label=os.fspath(path),
-        kind="file",
-        command=f"shoal fit {shlex.quote(os.fspath(path))} --out RUN" if command is None else command,
-        columns=None if columns is None else tuple(columns),
-        drop=tuple(drop or ()),
-        context=tuple(context or ()),
-        weights=weights,
-    )
+    listed = None if columns is None else tuple(columns)
+    asked = Columns(listed, tuple(drop or ()), tuple(context or ()), weights)
     source = open_source(path)
-    table = build_table(
-        source, choose_roles(source, request), request, minimum_rows=minimum_rows, distinct=distinct
-    )
+    roles = choose_roles(source, asked)
+    table = build_table(source, roles, asked, minimum_rows=minimum_rows, distinct=distinct)
     check_distinct_rows(table, min(MINIMUM_DISTINCT, minimum_rows))
     return table
+
+
+def match_columns(
+    data: str | os.PathLike[str] | Source, names: Sequence[str], context_names: Sequence[str] = ()
+) -> Table:
+    """Finds the columns `names` and `context_names` in `data`, whatever their order; further columns are left aside.
+
+    **Arguments:** `data`: a path, or a `Source` that `open_source` read. `names`, `context_names`: as the model has
+    them.
+
+    **Returns:** a `Table` whose columns stand in the order of `names`.
+
+    **Raises:** `InputError` naming the columns that are not there, or the first cell that is not a finite number.
+    """
+    source = data if isinstance(data, Source) else open_source(data)
+    missing = [name for name in dict.fromkeys((*names, *context_names)) if name not in source.names]
+    if len(missing) > 1:
+        raise InputError(
+            f"{source.label} has no columns {join_names(missing)}, which the model needs; "
+            f"its columns are {join_names(source.names)}."
+        )
+    check_names(source, (*names, *context_names), "the model")
+    where = {name: i for i, name in enumerate(source.names)}
+    roles = Roles(tuple(where[name] for name in names), tuple(where[name] for name in context_names), None)
+    return build_table(source, roles, None, minimum_rows=1, distinct=False)
+
+
+def read_matrix(path: str | os.PathLike[str]) -> np.ndarray:
+    """The array in `path`: NPY; NPZ with one two-dimensional array, or one called T or target; CSV with or without header.
+
+    **Raises:** `InputError` if there is no such file or it can not be read, or a cell of a CSV file is no finite number;
+    whether an array of NumPy is a matrix is not looked at.
+    """
+    return _opened(path, MATRICES)
+
+
+def open_source(path: str | os.PathLike[str]) -> Source:
+    """Reads the CSV, Parquet, NPY or NPZ file at `path` as it is, no column chosen and no value checked.
+
+    **Raises:** `InputError` if there is no such file or it can not be read.
+    """
+    return _opened(path, READERS)
+
+
+def read_parquet(path: Path, label: str) -> Source:
+    """Reads the Parquet file at `path`. Columns keep their type; the first row is row 1.
+
+    **Raises:** `InputError` if it is not a Parquet file that can be read.
+    """
+    with open(path, "rb") as file:
+        if file.read(4) != b"PAR1":
+            raise InputError(
+                f"{label} is not a Parquet file (it does not start with PAR1): give it its own suffix."
+            )
+        file.seek(0)
+        try:
+            frame = pl.read_parquet(file)
+        except (pl.exceptions.PolarsError, OSError) as error:
+            reason = (str(error).splitlines() or ["it is damaged"])[0]
+            raise InputError(f"{label} is not a Parquet file that can be read: {reason}.") from error
+    names = tuple(frame.columns)
+    frame.columns = [f"c{i}" for i in range(len(names))]
+    return Source(label, "file", names, frame, 1)
+
+
+READERS: dict[str, Callable[[Path, str], Source]] = {
+    ".csv": read_csv,
+    ".tsv": read_csv,
+    ".txt": read_csv,
+    ".parquet": read_parquet,
+    ".pq": read_parquet,
+    ".npy": read_npy,
+    ".npz": read_npz,
+}
+
+
+def _matrix(path: Path, label: str) -> np.ndarray:
+    if path.suffix.lower() != ".csv":
+        return load_array(path, label, ("T", "target"))[0]
+    source = read_csv(path, label, header=False)
+    roles = Roles(tuple(range(len(source.names))), (), None)
+    return build_table(source, roles, None, minimum_rows=1, distinct=False).values
+
+
+MATRICES: dict[str, Callable[[Path, str], np.ndarray]] = dict.fromkeys((".npy", ".npz", ".csv"), _matrix)
+
+
+def _opened(path: str | os.PathLike[str], readers: Mapping[str, Callable[[Path, str], Found]]) -> Found:
+    """What the reader of the file's suffix makes of it. **Raises:** `InputError` for what is no file, or of another kind."""
+    label, path = os.fspath(path), Path(path)
+    *most, last = readers
+    listed = f"{', '.join(most)} or {last}"
+    try:
+        if path.is_dir():
+            raise InputError(f"{label} is a folder: name one file in it{_example(path, readers, listed)}.")
+        if not path.exists():
+            raise InputError(f"{label} does not exist{_similar(path, readers)}")
+        if not path.is_file():
+            raise InputError(f"{label} is not a file; name a {listed} file.")
+        reader = readers.get(path.suffix.lower())
+        if reader is None:
+            found = f"the suffix {path.suffix}" if path.suffix else "no suffix"
+            raise InputError(f"{label} has {found}: the format is read off the suffix, one of {listed}.")
+        return reader(path, label)
+    except OSError as error:
+        raise InputError(f"{label} can not be read: {error.strerror or error}.") from error
+
+
+def _example(folder: Path, suffixes: Container[str], listed: str) -> str:
+    files = sorted(file.name for file in folder.iterdir() if file.suffix.lower() in suffixes)
+    return f", such as {folder / files[0]}" if files else f" (a {listed} file)"
+
+
+def _similar(path: Path, suffixes: Container[str]) -> str:
+    if not path.parent.is_dir():
+        return f": there is no folder {path.parent}."
+    files = [file.name for file in path.parent.iterdir() if file.suffix.lower() in suffixes]
+    close = difflib.get_close_matches(path.name, files, 1)
+    return (
+        f"; did you mean {path.parent / close[0]}?" if close else f": it is not in {path.parent.resolve()}."
+    )

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from .._errors import InputError
-from .._scalars import FloatArray, IntArray
+from shoal._errors import InputError
+from shoal._scalars import FloatArray, IntArray
 
 FRACTIONS = (0.8, 0.1, 0.1)
 

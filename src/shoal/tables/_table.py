@@ -1,14 +1,31 @@
-"""`Table`: named columns of finite float64 numbers, the one form in which data reach the rest of the library.
+"""A table as it was found, `Source`, and as it reaches the rest of the library, `Table`: finite float64 numbers.
 
 Rows are numbered as in the file: with a CSV header in row 1 the first data row is 2, in the other file formats it
 is 1, and for data in memory it is 0.
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
+import polars as pl
 
-from .._scalars import FloatArray
+from shoal._scalars import FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """Columns `c0`, `c1`, ... of `frame`, named by `names` (which may repeat); CSV cells are kept as text."""
+
+    label: str
+    kind: Literal["file", "frame", "array"]
+    names: tuple[str, ...]
+    frame: pl.DataFrame
+    first_row: int
+
+    def row(self, index: int) -> str:
+        """A row named as in the file."""
+        return f"row {self.first_row + index}" if self.kind == "file" else f"row {index} (counted from 0)"
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,6 +1,8 @@
-"""The figures of one trained flow at given points: log-likelihoods, singular values, condition numbers, round trips.
+"""The figures of one trained flow at given points: log-likelihoods, spectra, round trips, and the profile of its layers.
 
-Everything is measured between latent space and *standardised* data; the user-unit condition numbers stand beside.
+Everything is measured between latent space and *standardised* data; the user-unit condition numbers stand beside. The
+profile is of the delivered flow alone: a whole audit would take as long as a short fit, the profile fits into a stated
+share of the time.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +21,9 @@ from shoal.conditioning import (
     JaxMap,
     Precision,
     condition_numbers,
+    layer_kinds,
+    profile,
+    profile_points,
     round_trip,
     spectrum,
     summarize,
@@ -26,11 +31,15 @@ from shoal.conditioning import (
 )
 from shoal.distributions import Flow, Padded, padded_rows
 from shoal.records.figures import ConditionSummary, RoundTripSummary
+from shoal.records.fit import LayersRecord
 from shoal.selection._prepare import Part
 
 POINTS = 10_000  # condition numbers and round trips are measured at no more points than this
 CHUNK = 8192
 ONE_HALF = 1e12  # kappa up to which dz/dx alone is measured: it then has four digits or more
+LARGEST = 256  # coordinates up to which the layers are profiled, by whole Jacobians
+LEAST, SHARE = 5.0, 0.05  # seconds, or this share of the time limit if that is more
+PART = 0.5  # of what measuring the rung took: what the profile takes at least
 
 
 @dataclass(frozen=True)
@@ -99,3 +108,36 @@ def log_likelihoods(flow: Flow | Padded, x: FloatArray, context: FloatArray | No
 @quickly
 def _log_prob(flow: Flow | Padded, x: Any, context: Any) -> Any:
     return flow.log_prob(x, context)
+
+
+def allowed_seconds(limit: float | None, elapsed: float) -> float:
+    """Seconds that the profile may take: max(5, 5 % of the limit), and no more than is left; inf without a limit."""
+    return np.inf if limit is None else min(max(LEAST, SHARE * limit), limit - elapsed)
+
+
+def layer_record(
+    flow: Flow | Padded, part: Part, figures: Figures, *, seed: int, seconds: float, measuring: float
+) -> LayersRecord:
+    """The profile of `flow`, a flow on standardised rows, at the worst conditioned and some typical rows of `part`.
+
+    **Arguments:** `figures`: those of the flow at the part; `seconds`: the limit of time; `measuring`: what such figures
+    took, by which the cost is foreseen.
+
+    **Returns:** `rows`, one a layer, or None and a `note` that says why; `points`, `kinds`.
+    """
+    if flow.bijection.shape[0] > LARGEST:
+        return unmeasured(f"more than {LARGEST} coordinates")
+    if seconds < PART * measuring:
+        return unmeasured("out of time")
+    rows, worst = profile_points(figures.condition_numbers, seed)
+    x = np.asarray(with_padding(flow, part.x[:POINTS][rows]), np.float64)
+    context = None if part.context is None else np.asarray(part.context[:POINTS][rows], np.float64)
+    layers, units = flow.to_map().layers(), np.ones(x.shape[1])
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        found = profile(layers, x, context, units, worst, dense=True, seed=seed, seconds=seconds)
+    return LayersRecord(rows=list(found.rows), points=len(rows), kinds=layer_kinds(dense=True))
+
+
+def unmeasured(why: str) -> LayersRecord:
+    """What the record holds where there is no profile."""
+    return LayersRecord(note=f"Not measured: {why}.")

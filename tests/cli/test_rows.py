@@ -13,8 +13,9 @@ import pytest
 from typer.testing import Result
 
 import shoal
+from shoal._pieces import in_pieces
 from shoal.bijections import Chain, Standardize
-from shoal.cli import _chunks
+from shoal.cli import _model
 from shoal.distributions import Flow, StandardNormal
 
 Run = Callable[..., Result]
@@ -51,7 +52,7 @@ def conditional(tmp_path: Path) -> Flow:
 
 @pytest.fixture(autouse=True)
 def _small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_chunks, "ROWS", 64)
+    monkeypatch.setattr(_model, "ROWS", 64)
 
 
 def test_score(shoal_command: Run, model: Flow, tmp_path: Path):
@@ -158,7 +159,7 @@ def test_not_a_number_is_written_and_told(shoal_command: Run, model: Flow, tmp_p
     def broken(flow: Any, values: np.ndarray, context: Any) -> np.ndarray:
         return np.where(np.arange(len(values)) == 3, np.nan, 1.0)
 
-    monkeypatch.setattr(_chunks, "log_prob", broken)
+    monkeypatch.setattr(_model, "log_prob", broken)
     (tmp_path / "t.csv").write_text("a,b,c\n" + "1,2,3\n" * 6)
     result = shoal_command("score", "run", "t.csv", "-o", "s.csv")
     assert result.exit_code == 3
@@ -202,12 +203,12 @@ SCORE_ERRORS: dict[str, tuple[str, list[str], str]] = {
     "suffix": (
         "a,b,c\n1,2,3\n",
         ["run", "t.csv", "-o", "s.txt"],
-        "s.txt has the suffix .txt; name an output file",
+        "-o s.txt has the suffix .txt; name a file that ends in .csv or .parquet.",
     ),
     "output folder": (
         "a,b,c\n1,2,3\n",
         ["run", "t.csv", "-o", "no/s.csv"],
-        "no/s.csv can not be written: there is no",
+        "-o no/s.csv can not be written: there is no",
     ),
     "onto itself": ("a,b,c\n1,2,3\n", ["run", "t.csv", "-o", "t.csv"], "-o t.csv is the input itself"),
     "no run": (
@@ -307,7 +308,7 @@ def test_wrong_columns_are_told_before_the_model_loads(
     shoal_command: Run, model: Flow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     (tmp_path / "t.csv").write_text("a,b\n1,2\n")
-    monkeypatch.setattr(shoal, "load", None, raising=False)
+    monkeypatch.setattr(_model, "load", None)
     result = shoal_command("score", "run", "t.csv", "-o", "s.csv")
     assert result.exit_code == 2
     assert "t.csv has no column 'c'" in result.stderr
@@ -326,7 +327,7 @@ def test_the_record_has_no_say_in_what_the_model_is(shoal_command: Run, tmp_path
 def test_a_context_file_for_a_model_without_context_is_told_before_the_model_loads(
     shoal_command: Run, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(shoal, "load", None, raising=False)
+    monkeypatch.setattr(_model, "load", None)
     result = shoal_command("sample", "run", "--context-file", "t.csv", "-o", "s.csv")
     assert result.exit_code == 2
     assert "The model in run has no context columns; leave out --context-file" in result.stderr
@@ -344,5 +345,6 @@ def test_pieces_cover_every_row_once(rows: int):
 
     values = np.random.default_rng(0).normal(size=(rows, 2))
     flow = Counting()
-    np.testing.assert_array_equal(_chunks.log_prob(flow, values, None), values.sum(axis=1))
+    (found,) = in_pieces(flow.log_prob, 64, values, None)
+    np.testing.assert_array_equal(found, values.sum(axis=1))
     assert flow.shapes == {(64, 2)}

@@ -19,14 +19,13 @@ from shoal.conditioning import cast, summarize
 from shoal.flows import FAMILIES
 from shoal.records.fit import LayersRecord
 from shoal.selection import _ladder
-from shoal.selection._evaluate import Figures
-from shoal.selection._layers import PART, allowed_seconds, layer_record
+from shoal.selection._measure import PART, Figures, allowed_seconds, layer_record
 from shoal.selection._prepare import Part
 from shoal.selection._race import Clock
 from shoal.selection._rung import Rung
 
 EPS = float(np.finfo(np.float64).eps)
-DIM, DEPTH = 4, 3
+DIM, DEPTH = 3, 2
 
 
 @pytest.fixture(scope="module")
@@ -113,6 +112,6 @@ def test_an_interrupt_keeps_the_rest(before: bool, flow, monkeypatch: pytest.Mon
     one: Any = SimpleNamespace(flow=flow)
     rung.figures = [one]
     prepared: Any = SimpleNamespace(parts={"validation": None})
-    found, interrupted = _ladder._layers(rung, 0, prepared, Clock(None), 0, before, None)
+    found, interrupted = _ladder._layers(rung, 0, prepared, Clock(None), 0, before)
     assert found.note == "Not measured: interrupted."
     assert interrupted

@@ -1,15 +1,20 @@
-"""Writes the files of a run: model, metrics, far rows, record and report."""
+"""What `shoal fit` leaves and says at its end.
+
+The files of a run: model, metrics, far rows, record and report. On the terminal: the rungs, the decision, and the figure
+to quote, in the words of the report.
+"""
 
 from pathlib import Path
 from typing import Any
 
 import typer
 from msgspec.structs import asdict, replace
+from rich.console import Console
+from rich.table import Table
 
-import shoal
-
-from .._errors import InputError
-from ..records import FitRecord
+from shoal._errors import InputError
+from shoal.cli._session import say, sized
+from shoal.records import RECORD, ConstructionRecord, FitRecord, write_record
 
 _SIGMAS = ("sigma_max", "sigma_max_median", "sigma_min", "sigma_min_median")
 
@@ -21,18 +26,22 @@ def write_run(result: Any, folder: Path, run: str, command: str) -> FitRecord:
     """
     record = replace(result.record, run=run, command=command)
     if result.flow is not None:
-        shoal.save(result.flow, folder)
+        from shoal.flows import save
+
+        save(result.flow, folder)
     write_metrics(record, folder / "metrics.parquet")
     write_far_rows(record, folder / "rows.parquet")
-    shoal.records.write_record(record, folder / shoal.records.RECORD)
+    write_record(record, folder / RECORD)
     write_page(record, folder / "report.html")
     return record
 
 
-def write_page(record: Any, path: Path) -> None:
+def write_page(record: FitRecord | ConstructionRecord, path: Path) -> None:
     """Writes a report; one that can not be made is told on stderr and keeps nothing else back."""
+    from shoal.report import write_report
+
     try:
-        shoal.report.write_report(record, path)
+        write_report(record, path)
     except InputError as error:
         typer.echo(f"No report was written: {error}", err=True)
 
@@ -83,3 +92,53 @@ def write_far_rows(record: FitRecord, path: Path) -> None:
         columns = {"row": found.row, "error": found.error, "log_prob": found.log_prob}
         kinds = {"row": pl.Int64, "error": pl.Float64, "log_prob": pl.Float64}
         pl.DataFrame(columns, schema=kinds).write_parquet(path)
+
+
+def print_summary(record: FitRecord, console: Console | None = None) -> None:
+    """Prints the table of rungs, the sentence of the decision, and the test log-likelihood of the delivered flow."""
+    console = sized(console)
+    console.print(rungs_table(record))
+    decision, test, rung = record.decision, record.test, record.delivered
+    if decision.margin is not None:
+        say(console, f"As good: behind the best by at most {decision.margin:.3g}, with 95 % confidence.")
+    if decision.sentence:
+        say(console, decision.sentence)
+    if test is None or rung is None:
+        return
+    error = "" if test.standard_error is None else f" ± {_number(test.standard_error)}"
+    rows = f" (plain mean of {test.rows} rows" if test.rows else " (plain mean"
+    robust = _number(test.winsorised)
+    if robust and robust != _number(test.log_likelihood):
+        rows += f"; robust mean {robust}"
+    line = f"Test log-likelihood of {rung.name}: {_number(test.log_likelihood)}{error}"
+    say(console, f"{line} nats per row{rows}).")
+
+
+def rungs_table(record: FitRecord) -> Table:
+    """One row for each rung. At most 100 columns wide, so its times and parameters stand in the report only."""
+    title = "Rungs: validation in nats per row, and how far behind the best"
+    table = Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column("")
+    table.add_column("flow", overflow="fold")
+    for name in ("validation", "behind", "at most"):
+        table.add_column(name, justify="right")
+    table.add_column("state")
+    for name in ("κ\n99 %", "round trip\n99.9 %"):
+        table.add_column(name, justify="right")
+    for place, rung in enumerate(record.rungs):
+        trip, kappa = rung.round_trip.get("float32"), rung.condition
+        table.add_row(
+            next(iter(record.decision.marks(place)), ""),
+            rung.name,
+            _number(rung.validation_log_likelihood),
+            _number(rung.difference),
+            _number(rung.upper),
+            rung.state or rung.status,
+            _number(kappa and kappa.q99, ".3g"),
+            _number(trip and trip.q999, ".1e") or ("not measured" if kappa is None and rung.state else ""),
+        )
+    return table
+
+
+def _number(value: float | None, form: str = ".3f") -> str:
+    return "" if value is None else format(value, form)

@@ -1,0 +1,216 @@
+"""What `shoal audit` audits: the flow of a run, or an object of a module in the current directory; and at which points.
+
+An object may be a flow or bijection of Shoal, what an adapter returned, a pair of JAX callables (as a tuple, or as the
+attributes `forward` and `inverse`), or a callable without arguments that returns one of these.
+"""
+
+import importlib
+import math
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from msgspec.structs import replace
+
+import shoal.conditioning
+from shoal._errors import InputError, NumericalFailure
+from shoal._scalars import FloatArray
+from shoal.bijections import AbstractBijection
+from shoal.cli import _model
+from shoal.cli._data import chosen_rows, matched_by_name
+from shoal.cli._parse import parse_names
+from shoal.cli._run_folder import ModelFolder
+from shoal.cli._session import spinner
+from shoal.conditioning import AbstractMap, Audit
+from shoal.distributions import Flow, Padded, padded_rows
+from shoal.records import AuditRecord
+from shoal.tables import Source, Table, match_columns, open_source
+
+FOREIGN = ("zuko", "normflows", "nflows", "FrEIA", "flowjax", "distrax")
+_NEEDS = (
+    "it must be a flow of Shoal, the value of shoal.adapters.<library>(flow), a pair (forward, inverse) of JAX callables, "
+    "an object with these two methods, or a callable without arguments that returns one of these"
+)
+
+
+@dataclass
+class Target:
+    """What is audited: the first argument of `audit`, the points (rows, n), and the further `arguments`.
+
+    `about`: what to add to the record; `rows`: numbers of the points in their file, None for samples.
+    """
+
+    whole: Any
+    x: FloatArray
+    arguments: dict[str, Any]
+    about: dict[str, Any] = field(default_factory=dict)
+    rows: list[int] | None = None
+
+
+@contextmanager
+def run_target(folder: ModelFolder, source: Source | None, points: int, seed: int) -> Iterator[Target]:
+    """Yields the flow of a run at rows of a table, or at samples of its own; its precision is that of the scope."""
+    table = None if source is None else matched_by_name(folder, source)
+    with _model.loaded(folder) as flow:
+        if not hasattr(flow, "to_map"):
+            raise InputError(
+                f"The model in {folder.path} is a {type(flow).__name__}, which is no invertible map of points."
+            )
+        if source is None:
+            target = _at_samples(flow, folder.path, points, seed)
+        else:
+            target = _at_rows(flow, table or _model.matched(folder, flow, source), points, seed)
+        yield _with_padding(target)
+
+
+def object_target(target: str, data: Path | None, context: str | None, points: int, seed: int) -> Target:
+    """The object, at rows of `data`; `context`: the names of the columns that are its context.
+
+    **Raises:** `InputError` if the module can not be imported, the object is not there, is nothing that can be audited, or
+    has another number of coordinates than there are columns.
+    """
+    if data is None:
+        raise InputError(f"{target} needs DATA: a table of the points at which it is audited.")
+    source = open_source(data)
+    context_names = parse_names(context, "--context")
+    names = [name for name in source.names if name not in context_names]
+    made = _at_rows(None, match_columns(source, names, context_names), points, seed)
+    made.whole, arguments = _find(target)
+    made.arguments.update(arguments)
+    _check_size(target, made.whole, made.x.shape[1])
+    return made
+
+
+def measured(target: Target, options: dict[str, Any]) -> tuple[Audit, AuditRecord]:
+    """The audit and its record; what the map itself says it can not do is one sentence."""
+    count, size = target.x.shape
+    try:
+        with spinner(f"auditing {count} points of {size} coordinates", line=True):
+            found = shoal.conditioning.audit(target.whole, target.x, **target.arguments, **options)
+    except InputError:
+        raise
+    except (ValueError, TypeError, AttributeError, RuntimeError) as error:  # NotImplementedError is the last
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(f"The map can not be audited on these points: {reason}") from error
+    record, rows = found.to_record(), target.rows
+    shown = record.shown if rows is None else replace(record.shown, rows=[rows[i] for i in record.shown.rows])
+    return found, replace(record, shown=shown, **target.about)
+
+
+def _at_rows(whole: Any, table: Table, points: int, seed: int) -> Target:
+    rows = chosen_rows(table.rows, points, seed)
+    context = None if table.context is None else table.context[rows]
+    about = {"source": table.source, "columns": list(table.names)}
+    return Target(whole, table.values[rows], {"context": context}, about, table.row_numbers()[rows].tolist())
+
+
+def _at_samples(flow: Flow | Padded, run: Path, points: int, seed: int) -> Target:
+    if flow.context_shape is not None:
+        raise InputError(f"The model in {run} is conditioned: give DATA with its context columns.")
+    values = np.asarray(_model.sample(flow, seed, points), np.float64)
+    values = values[np.isfinite(values).all(axis=1)]
+    kept = len(values)
+    if not kept:
+        raise NumericalFailure(f"No sample of the model in {run} is finite; give DATA to audit it there.")
+    lost = f" ({points - kept:,d} more were not finite)" if kept < points else ""
+    words = f"No DATA was given: {kept:,d} samples of the model itself were audited{lost}, not the data that it is for."
+    names = {} if not flow.columns else {"columns": list(flow.columns)}
+    return Target(flow, values, {"context": None}, {"source": "samples of the model", "note": words, **names})
+
+
+def _with_padding(target: Target) -> Target:
+    """A `Padded` is a map of rows with their padding, whose coordinates come last."""
+    flow, about = target.whole, target.about
+    if not isinstance(flow, Padded):
+        return target
+    width = target.x.shape[1]
+    target.x = np.asarray(padded_rows(flow, jnp.asarray(target.x, flow.dtype)), np.float64)
+    extra = target.x.shape[1] - width
+    if "columns" in about:
+        about["columns"] = [*about["columns"], *(f"padding {i}" for i in range(extra))]
+    count = "1 coordinate" if extra == 1 else f"{extra} coordinates"
+    words = f"The flow has {count} of padding besides, in which each row has its own noise."
+    about["note"] = " ".join(filter(None, (about.get("note"), words)))
+    return target
+
+
+def _find(target: str) -> tuple[Any, dict[str, Any]]:
+    """What `audit` takes for the object, and its further arguments."""
+    found = _imported(target)
+    _refuse_foreign(target, found)
+    made = _as_auditable(found)
+    if made is None and callable(found):
+        try:
+            found = found()
+        except Exception as error:
+            raise InputError(
+                f"{target} was called without arguments and failed: {type(error).__name__}: {error}."
+            ) from error
+        _refuse_foreign(target, found)
+        made = _as_auditable(found)
+    if made is None:
+        raise InputError(f"{target} is a {type(found).__name__}; {_NEEDS}.")
+    return made
+
+
+def _imported(target: str) -> Any:
+    module_name, _, names = target.partition(":")
+    here = str(Path.cwd())
+    added = here not in sys.path
+    if added:
+        sys.path.insert(0, here)
+    try:
+        found = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is not None and (module_name == error.name or module_name.startswith(f"{error.name}.")):
+            raise InputError(
+                f"There is no module {module_name!r} in the current directory or among those installed."
+            ) from error
+        raise InputError(f"{module_name} can not be imported: {error}.") from error
+    except Exception as error:
+        raise InputError(f"{module_name} can not be imported: {type(error).__name__}: {error}.") from error
+    finally:
+        if added and here in sys.path:
+            sys.path.remove(here)
+    for name in names.split("."):
+        if not hasattr(found, name):
+            raise InputError(f"{module_name} has no object {names!r}; write MODULE:OBJECT.")
+        found = getattr(found, name)
+    return found
+
+
+def _refuse_foreign(target: str, found: Any) -> None:
+    """A flow of another library has methods of these names too, and they mean something else."""
+    roots = [kind.__module__.partition(".")[0] for kind in type(found).__mro__]
+    library = next((root for root in roots if root in FOREIGN), None)
+    if library is not None and not hasattr(found, "to_map"):
+        raise InputError(
+            f"{target} is a flow of {library}: name the value of shoal.adapters.{library.lower()}(flow) instead."
+        )
+
+
+def _as_auditable(found: Any) -> tuple[Any, dict[str, Any]] | None:
+    """The first argument of `audit` and the others; None for what it can not take as it is."""
+    if isinstance(found, type):
+        return None
+    if hasattr(found, "to_map") or isinstance(found, (AbstractMap, AbstractBijection)):
+        return found, {}
+    if isinstance(found, tuple) and len(found) == 2 and all(map(callable, found)):
+        return found[0], {"inverse": found[1]}
+    pair = [getattr(found, name, None) for name in ("forward", "inverse")]
+    if all(map(callable, pair)):
+        layers = getattr(found, "layers", None)
+        return pair[0], {"inverse": pair[1], "layers": layers if isinstance(layers, (list, tuple)) else None}
+    return None
+
+
+def _check_size(target: str, found: Any, size: int) -> None:
+    whole = found.to_map() if hasattr(found, "to_map") else found
+    known = math.prod(whole.shape) if isinstance(whole, AbstractBijection) else getattr(whole, "size", None)
+    if isinstance(known, int) and known != size:
+        raise InputError(f"{target} maps {known} coordinates, but DATA has {size} columns.")

@@ -1,0 +1,65 @@
+"""Tables that a command is given, read as its options say; what is wrong with one is told in words of the command line.
+
+It loads NumPy and polars.
+"""
+
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from shoal._errors import InputError
+from shoal._scalars import IntArray
+from shoal.cli._parse import COLUMN_OPTIONS
+from shoal.cli._run_folder import ModelFolder
+from shoal.cli._session import Call
+from shoal.tables import (
+    MINIMUM_ROWS,
+    Argument,
+    Columns,
+    ColumnsError,
+    Source,
+    Table,
+    join_names,
+    match_columns,
+    read_table,
+)
+
+
+def read_data(call: Call, data: Path, columns: Mapping[str, Any], *, trained: bool = True) -> Table:
+    """The checked table of the file `data`.
+
+    **Arguments:** `columns`: from `parse_columns`; `trained`: a flow is to be trained on it, which asks for many rows and
+    for columns that vary.
+
+    **Raises:** `InputError`, which repeats the command with columns that would work.
+    """
+
+    def words(part: Argument | Columns) -> str:
+        if isinstance(part, Argument):
+            return f"--{part.name}"
+        options = shlex.join(column_options(part.named()))
+        return f"`{' '.join([call.line(*COLUMN_OPTIONS), options]).strip()}`"
+
+    try:
+        rows = MINIMUM_ROWS if trained else 1
+        return read_table(data, **columns, minimum_rows=rows, distinct=trained)
+    except ColumnsError as error:
+        raise InputError(error.worded(words)) from error
+
+
+def column_options(named: Mapping[str, Sequence[str]]) -> list[str]:
+    """Names of columns as options of the command line."""
+    return [word for name, names in named.items() if names for word in (f"--{name}", join_names(names))]
+
+
+def matched_by_name(folder: ModelFolder, source: Source) -> Table | None:
+    """The columns of a model in a table; None where its folder does not say which they are."""
+    return match_columns(source, folder.columns, folder.context_columns or ()) if folder.columns else None
+
+
+def chosen_rows(count: int, points: int, seed: int) -> IntArray:
+    """At most `points` of `count` rows, in their order."""
+    return np.sort(np.random.default_rng(seed).permutation(count)[:points])

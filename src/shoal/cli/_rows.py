@@ -1,0 +1,124 @@
+"""`shoal sample`: rows drawn from a fitted flow; `shoal score`: the log-density of each row of a table under it."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from shoal._errors import InputError
+from shoal.cli._parse import check_count, check_output
+from shoal.cli._run_folder import ModelFolder, find_model
+from shoal.cli._session import NUMERICAL_FAILURE, command, stop
+
+COLUMN = "log_prob"
+TABLES = (".csv", ".parquet")
+Run = Annotated[
+    Path, typer.Argument(metavar="RUN", help="A folder that `shoal fit` made.", show_default=False)
+]
+Output = Annotated[
+    Path, typer.Option("-o", "--output", metavar="FILE", help="A .csv or .parquet file to write.")
+]
+
+
+@command
+def sample(
+    run: Run,
+    output: Output,
+    rows: Annotated[int | None, typer.Option("-n", "--rows", metavar="N", help="Number of rows.")] = None,
+    context_file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="A table of the context columns; one row is drawn for each of its rows."
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same rows.")] = 0,
+) -> None:
+    """Draw N rows from the flow in RUN."""
+    check_count(seed, "--seed", 0)
+    if rows is not None:
+        check_count(rows, "-n")
+    if (rows is None) == (context_file is None):
+        raise InputError(
+            "Give the number of rows by -n N or, for a model with context, a table by --context-file."
+        )
+    folder = find_model(run)
+    _check_context(folder.context_columns, folder, context_file)
+    check_output(output, "-o", TABLES, None)
+    from shoal.tables import match_columns, write_table  # here: `shoal --help` must not wait for it
+
+    names = folder.context_columns
+    table = match_columns(context_file, names) if context_file is not None and names else None
+    from shoal.cli import _model  # here: wrong columns are told before JAX loads
+
+    with _model.loaded(folder) as flow:
+        columns = flow.columns or tuple(f"x{i}" for i in range(flow.shape[0]))
+        size = 0 if flow.context_shape is None else flow.context_shape[0]
+        context_names = flow.context_columns or tuple(f"c{i}" for i in range(size))
+        _check_context(context_names, folder, context_file)
+        if context_file is not None and table is None:
+            table = match_columns(context_file, context_names)
+        count = rows or 0 if table is None else table.rows
+        values = _model.sample(flow, seed, count, None if table is None else table.values)
+    write_table(output, columns, values)
+    _finish(output, values, "{bad} of {all} samples are not finite", 1)
+
+
+@command
+def score(
+    run: Run,
+    data: Annotated[
+        Path, typer.Argument(metavar="DATA", help="A CSV, Parquet, NPY or NPZ file.", show_default=False)
+    ],
+    output: Output,
+) -> None:
+    """Write DATA with one more column, log_prob: nats, in the units of the table.
+
+    Columns are found by name, in any order; further columns are kept.
+    """
+    folder = find_model(run)
+    check_output(output, "-o", TABLES, data)
+    from shoal.cli._data import matched_by_name
+    from shoal.tables import append_column, open_source
+
+    source = open_source(data)
+    if COLUMN in source.names:
+        raise InputError(
+            f"{data} has a column {COLUMN!r} already; rename it, so that it is not taken for the new one."
+        )
+    table = matched_by_name(folder, source)
+    from shoal.cli import _model
+
+    with _model.loaded(folder) as flow:
+        table = table or _model.matched(folder, flow, source)
+        values = _model.log_prob(flow, table.values, table.context)
+    append_column(output, source, COLUMN, values)
+    _finish(output, values, f"{COLUMN} of {{bad}} of {{all}} rows is not a number", table.first_row)
+
+
+def _check_context(names: tuple[str, ...] | None, folder: ModelFolder, context_file: Path | None) -> None:
+    if names and context_file is None:
+        from shoal.tables import join_names
+
+        raise InputError(
+            f"The model in {folder.path} is conditioned on {join_names(names)}: give a table of these "
+            "columns by --context-file."
+        )
+    if names == () and context_file is not None:
+        raise InputError(
+            f"The model in {folder.path} has no context columns; leave out --context-file and give -n N."
+        )
+
+
+def _finish(output: Path, values: Any, words: str, first_row: int) -> None:
+    """Says how many rows were written, or that numbers among them failed: -inf is a log-density, but no sample."""
+    import numpy as np
+
+    wrong = np.isnan(values) if values.ndim == 1 else ~np.isfinite(values).all(axis=1)
+    bad = np.flatnonzero(wrong)
+    if bad.size:
+        found = words.format(bad=bad.size, all=len(values))
+        raise stop(
+            f"Numerical failure: {found}, the first in row {first_row + bad[0]}; {output} holds them as they are.",
+            NUMERICAL_FAILURE,
+        )
+    typer.echo(f"{len(values)} rows are in {output}")
