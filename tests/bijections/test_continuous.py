@@ -174,7 +174,7 @@ def test_parity_with_zuko():
 @pytest.mark.parametrize(
     ("make", "text"),
     [
-        (lambda: FFJORD(0, key=jr.key(0)), r"dim=...\)` must be at least 1; got 0"),
+        (lambda: FFJORD(0, key=jr.key(0)), r"dim=...\)` must be a whole number of at least 1; got 0"),
         (lambda: check_method("euler"), "tsit5, dopri5, dopri8; got 'euler'"),
         (lambda: FFJORD(2, activation="relu", key=jr.key(0)), 'smooth activation.*got "relu"'),
         (lambda: AdaptiveSteps(0.0), "0 < rtol < 1"),
