@@ -26,6 +26,7 @@ _QUICK: dict[str, bool | int | str] = (
         "xla_backend_optimization_level": 0,
         "xla_llvm_disable_expensive_passes": True,
         "xla_cpu_use_fusion_emitters": False,
+        "xla_cpu_parallel_codegen_split_count": 1,
     }
     if jax.default_backend() == "cpu"
     else {}

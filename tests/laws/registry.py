@@ -182,7 +182,7 @@ CASES = (
     Case(
         "nsf-context-reverse",
         lambda k: masked_autoregressive(
-            3, RationalQuadratic(4, 4.0, _WIDE), hidden=(5,), context_dim=2, reverse=True, key=k
+            3, RationalQuadratic(3, 4.0, _WIDE), hidden=(5,), context_dim=2, reverse=True, key=k
         ),
     ),
     Case("additive-autoregressive", lambda k: masked_autoregressive(3, Additive(), hidden=(6,), key=k)),

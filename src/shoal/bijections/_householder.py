@@ -83,24 +83,17 @@ class Householder(AbstractBijection):
     def inverse_and_log_det(self, x: Vector, context: Context = None) -> tuple[Vector, Scalar]:
         """z and 0."""
         check_input(self, x, context)
-        return reflected_back(self._vectors(context), x), jnp.zeros((), x.dtype)
+        return reflected(self._vectors(context), x, back=True), jnp.zeros((), x.dtype)
 
     def _vectors(self, context: Context) -> Float[Array, "k n"]:
         return moved(self.conditioner, context, (self.vectors,))[0]
 
 
-def reflected(vectors: Float[Array, "k n"], z: Vector) -> Vector:
-    """H_1 ... H_k z = z - V S^{-1} V^T z. A vector of length 0 has no reflection: NaN."""
+def reflected(vectors: Float[Array, "k n"], z: Vector, *, back: bool = False) -> Vector:
+    """H_1 ... H_k z = z - V T V^T z; `back`: H_k ... H_1 z, with T^T. A vector of length 0 has no reflection: NaN."""
     unit, upper = _triangle(vectors)
-    return z - matmul(unit.T, jax.scipy.linalg.solve_triangular(upper, matmul(unit, z), lower=False))
-
-
-def reflected_back(vectors: Float[Array, "k n"], x: Vector) -> Vector:
-    """H_k ... H_1 x = x - V S^{-T} V^T x."""
-    unit, upper = _triangle(vectors)
-    return x - matmul(
-        unit.T, jax.scipy.linalg.solve_triangular(upper, matmul(unit, x), trans="T", lower=False)
-    )
+    inner = jax.scipy.linalg.solve_triangular(upper, matmul(unit, z), trans=int(back), lower=False)
+    return z - matmul(unit.T, inner)
 
 
 def _triangle(vectors: Float[Array, "k n"]) -> tuple[Float[Array, "k n"], Float[Array, "k k"]]:

@@ -15,7 +15,7 @@ from shoal._errors import InputError
 from shoal._products import matmul
 from shoal._types import Array, Context, Float, Key, Scalar, Vector
 from shoal.bijections._base import between, check_input, whole
-from shoal.bijections._householder import reflected, reflected_back
+from shoal.bijections._householder import reflected
 from shoal.bijections._iterative import AbstractIterative, Outcome, check_solver, closed_form
 from shoal.bijections._monotone import outcome, projected, slope_of_tanh, solve
 from shoal.bijections.conditioners import Activation, DenseConditioner
@@ -117,7 +117,7 @@ class Sylvester(AbstractIterative):
         return y, solved, steps
 
     def _to_small(self, vectors: Array, z: Vector) -> Array:
-        return reflected_back(vectors, z)[: self.b.shape[0]]
+        return reflected(vectors, z, back=True)[: self.b.shape[0]]
 
     def _from_small(self, vectors: Array, y: Array) -> Vector:
         return reflected(vectors, jnp.pad(y, (0, self.shape[0] - y.shape[0])))
