@@ -17,6 +17,8 @@ from shoal.bijections.conditioners import Activation, MaskedConditioner
 from shoal.bijections.conditioners._dense import activation_function, column, product
 from shoal.bijections.transformers import AbstractTransformer
 
+IN_LINE_TO = 32  # parameters: up to here the steps are written out, beyond it (longer to compile) they are one `lax.scan`
+
 
 class Autoregressive(AbstractBijection):
     """x_i = f(z_i; raw_i), raw_i from x_1 ... x_{i-1} and c; `reverse=True` takes the coordinates in the order n, ..., 1.
@@ -86,9 +88,6 @@ def masked_autoregressive(
         dim, transformer.parameters, hidden=hidden, context=context_dim, activation=activation, key=key
     )
     return Autoregressive(transformer, net, reverse)
-
-
-IN_LINE_TO = 32  # parameters: up to here the steps are written out, beyond it (longer to compile) they are one `lax.scan`
 
 
 def sequential(

@@ -69,7 +69,8 @@ class Householder(AbstractBijection):
         activation: Activation = "tanh",
         key: Key,
     ):
-        whole("Householder(dim)", dim), whole("Householder(reflections)", reflections)
+        whole("Householder(dim)", dim)
+        whole("Householder(reflections)", reflections)
         kv, kc = jr.split(key)
         self.vectors = jr.normal(kv, (reflections, dim))
         self.conditioner = amortizer((self.vectors,), context_dim, hidden, activation, kc)

@@ -15,14 +15,7 @@ import jax.numpy as jnp
 from shoal._errors import InputError
 from shoal._names import Direction
 from shoal._types import Array, Batch, Context, ContextBatch, Int, Scalar, Vector
-from shoal.bijections._base import (
-    AbstractBijection,
-    layer_name,
-    layers_of,
-    over_batch,
-    positive,
-    whole,
-)
+from shoal.bijections._base import AbstractBijection, layer_name, layers_of, over_batch, positive, whole
 from shoal.bijections._compose import Inverse
 
 

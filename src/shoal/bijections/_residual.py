@@ -19,6 +19,8 @@ from shoal.bijections._lipschitz import LipschitzActivation, LipschitzMLP, Plain
 from shoal.bijections._spectral import AbstractSpectralBound
 from shoal.bijections._traces import AbstractLogDet, ExactLogDet
 
+DENSE = 64  # up to this n, tangents are solved for with the dense matrix
+
 
 class Residual(AbstractIterative):
     r"""inverse: $z = x + g(x, c)$; forward: the x that solves it. g is a `LipschitzMLP`, |g(x, c) - g(y, c)| <= L |x - y|.
@@ -103,9 +105,6 @@ class Residual(AbstractIterative):
 
 def _call(net: PlainMLP, context: Context, x: Vector) -> Vector:
     return net(x, context)
-
-
-DENSE = 64  # up to this n, tangents are solved for with the dense matrix
 
 
 def solve_residual(

@@ -22,6 +22,8 @@ from shoal._types import Array, Context, Float, Key, Vector
 from shoal.bijections._base import positive
 from shoal.bijections._spectral import AbstractSpectralBound, GramBound, held_below
 
+Activation: TypeAlias = Literal["relu", "silu", "tanh", "gelu"]
+
 
 class AbstractConditioner(eqx.Module):
     """(x, c) -> raw parameters: a vector of `inputs` numbers and a context of length `context` (0: none) to `outputs`.
@@ -44,9 +46,6 @@ class AbstractConditioner(eqx.Module):
     @abc.abstractmethod
     def __call__(self, x: Vector, context: Context = None) -> Float[Array, "o"]:
         """The outputs for one vector."""
-
-
-Activation: TypeAlias = Literal["relu", "silu", "tanh", "gelu"]
 
 
 def activation_function(name: Activation):

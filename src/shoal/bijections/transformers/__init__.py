@@ -9,4 +9,9 @@ from shoal.bijections.transformers._affine import (
     SoftBoundedScale,
 )
 from shoal.bijections.transformers._base import AbstractTransformer
-from shoal.bijections.transformers._rational_quadratic import RationalQuadratic
+from shoal.bijections.transformers._rational_quadratic import (
+    MIN_BIN,
+    MIN_DERIVATIVE,
+    RAW_ONE,
+    RationalQuadratic,
+)
