@@ -7,9 +7,12 @@ from shoal.bijections._base import (
     AbstractComposite,
     AbstractDataDependent,
     Direction,
+    between,
     check_input,
     layer_name,
     layers_of,
+    positive,
+    whole,
 )
 from shoal.bijections._base import initialize as initialize
 from shoal.bijections._bounded_linear import AbstractBoundedLinear, DiagonalPlusLowRank, SingularValues
