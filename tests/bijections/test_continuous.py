@@ -55,8 +55,14 @@ def wild(seed: int = 0, size: float = 1.0, **settings: Any) -> FFJORD:
     return jax.tree.map(draw, made)
 
 
-@pytest.mark.parametrize("solver", ["tsit5", "dopri5", "dopri8"])
-@pytest.mark.parametrize("steps", [AdaptiveSteps(1e-9, 1e-9), FixedSteps(40)], ids=["adaptive", "fixed"])
+@pytest.mark.parametrize(
+    ("solver", "steps"),
+    [
+        pytest.param("tsit5", AdaptiveSteps(1e-9, 1e-9), id="tsit5-adaptive"),
+        pytest.param("dopri5", AdaptiveSteps(1e-9, 1e-9), id="dopri5-adaptive"),
+        pytest.param("dopri8", FixedSteps(40), id="dopri8-fixed"),
+    ],
+)
 def test_affine_velocity_and_the_count_of_evaluations(solver, steps, monkeypatch):
     calls, rates = [], _continuous._rates
 

@@ -38,7 +38,7 @@ def test_values(partition, kept, moved):
         lambda n: st.tuples(st.just(n), st.permutations(range(n)), st.integers(0, n - 1))
     )
 )
-@hypothesis.settings(max_examples=15)
+@hypothesis.settings(max_examples=8)
 def test_split_and_join_of_any_set(drawn):
     n, order, size = drawn
     kept = order[:size]
