@@ -23,13 +23,14 @@ from PIL import Image
 from resume import RESULTS, ROOT, Record
 from targets import TARGETS
 
-from shoal.bijections import convergence, parameters_per_layer
+from shoal.bijections import convergence
 from shoal.conditioning import spectrum
 from shoal.distributions import Flow
 from shoal.records import system_info, to_plain
 from shoal.training import Settings, fit
 
 from .families import DEFAULT_DEPTHS, DEPTHS, FAMILIES, HIDDEN, SECONDS, TRAINING
+from .parameters import parameters_per_layer
 
 SEED, NEAR, BATCH, RATE, EPOCHS = 0, 0.1, 256, 2e-3, 100
 ROWS = (8_000, 2_000, 10_000)

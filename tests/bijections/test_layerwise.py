@@ -172,15 +172,15 @@ def test_a_deep_stack_starts_without_growth(settings):
     [
         (lambda: SingularValues(3, 2.0, 1.0, key=jr.key(0)), "needs 0 < low < high; got 2.0 and 1.0"),
         (lambda: SingularValues(3, reflections=3, key=jr.key(0)), "from 0 to dim - 1 = 2; got 3"),
-        (lambda: SingularValues(0, key=jr.key(0)), "must be at least 1; got 0"),
+        (lambda: SingularValues(0, key=jr.key(0)), "at least 1; got 0"),
         (
             lambda: SingularValues(3, 0.1, 2.0, start=2.0, key=jr.key(0)),
-            "must lie between 0.1 and 2.0; got 2.0",
+            "must lie between 0.1 and 2; got 2",
         ),
-        (lambda: DiagonalPlusLowRank(3, rank=0, key=jr.key(0)), "must be at least 1; got 0"),
+        (lambda: DiagonalPlusLowRank(3, rank=0, key=jr.key(0)), "at least 1; got 0"),
         (
             lambda: DiagonalPlusLowRank(3, 0.1, 10.0, start=9.0, key=jr.key(0)),
-            r"must lie in \(0.55, 5.5\); got 9",
+            "must lie between 0.55 and 5.5; got 9",
         ),
         (lambda: SmoothLeakyReLU(0.0), "above 0 and at most 1; got 0.0"),
         (lambda: TrainedLeakyReLU(2, 0.95), "needs 0 < slope < start < 1; got 0.95 and 0.5"),

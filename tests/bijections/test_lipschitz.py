@@ -67,11 +67,11 @@ def test_starts_at_zero_and_can_leave_it():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"lipschitz": 0.0}, "`lipschitz` must be a positive number; got 0.0"),
-        ({"lipschitz": float("inf")}, "`lipschitz` must be a positive number"),
+        ({"lipschitz": 0.0}, r"`LipschitzMLP\(lipschitz\)` must be positive and finite; got 0.0"),
+        ({"lipschitz": float("inf")}, r"must be positive and finite; got inf"),
         ({"hidden": (0,)}, "`hidden` must be a tuple of positive integers"),
         ({"activation": "relu"}, "`activation` must be one of lipswish, elu, tanh; got 'relu'"),
-        ({"context": -1}, "needs sizes of at least 1; got 3, 3, context -1"),
+        ({"context": -1}, r"`LipschitzMLP\(context\)` must be a whole number of at least 0; got -1"),
     ],
 )
 def test_errors(change, message, unchecked):

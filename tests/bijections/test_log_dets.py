@@ -109,8 +109,8 @@ def test_memory_of_the_gradient_does_not_grow_with_the_terms():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: PowerSeries(0), "terms >= 1 and probes >= 1; got 0 and 1"),
-        (lambda: RussianRoulette(Noise(jr.key(0)), 1.0), "must lie between 0 and 1; got 1.0"),
+        (lambda: PowerSeries(0), r"`PowerSeries\(terms\)` must be a whole number of at least 1; got 0"),
+        (lambda: RussianRoulette(Noise(jr.key(0)), 1.0), "must lie between 0 and 1; got 1"),
         (lambda: RussianRoulette(Noise(jr.key(0)), exact_terms=0), "at least 1; got 0"),
         (
             lambda: Residual(2, lipschitz=0.9, log_det=RussianRoulette(Noise(jr.key(0)), 0.5), key=jr.key(0)),

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from shoal import flows
-from shoal.bijections import ArrayPartition, Partition, alternating, halves, random_halves, strided
+from shoal.bijections import ArrayPartition, Partition, alternating, halves, random_halves
 
 
 @pytest.mark.parametrize(
@@ -22,9 +22,6 @@ from shoal.bijections import ArrayPartition, Partition, alternating, halves, ran
         pytest.param(alternating(4), (1, 3), (0, 2), id="alternating-4"),
         pytest.param(alternating(5), (1, 3), (0, 2, 4), id="alternating-5"),
         pytest.param(alternating(1), (), (0,), id="alternating-1"),
-        pytest.param(strided(5, 1), (1, 3), (0, 2, 4), id="strided-5-1"),
-        pytest.param(strided(6, 2), (2, 3), (0, 1, 4, 5), id="strided-6-2"),
-        pytest.param(strided(8, 3), (3, 4, 5), (0, 1, 2, 6, 7), id="strided-8-3"),
         pytest.param(Partition(4, [3, 0]), (3, 0), (1, 2), id="any-set-in-its-order"),
         pytest.param(Partition(3, []), (), (0, 1, 2), id="nothing-kept"),
         pytest.param(halves(5).swapped(), (2, 3, 4), (0, 1), id="halves-5-swapped"),
@@ -41,7 +38,7 @@ def test_values(partition, kept, moved):
         lambda n: st.tuples(st.just(n), st.permutations(range(n)), st.integers(0, n - 1))
     )
 )
-@hypothesis.settings(max_examples=15)
+@hypothesis.settings(max_examples=8)
 def test_split_and_join_of_any_set(drawn):
     n, order, size = drawn
     kept = order[:size]
@@ -86,15 +83,13 @@ def test_random_halves():
 @pytest.mark.parametrize(
     ("make", "text"),
     [
-        pytest.param(lambda: Partition(0, []), "must be at least 1; got 0", id="dim-0"),
+        pytest.param(lambda: Partition(0, []), "at least 1; got 0", id="dim-0"),
         pytest.param(lambda: Partition(3, [1, 1]), "distinct indices in 0 ... 2; got (1, 1)", id="twice"),
         pytest.param(lambda: Partition(3, [3]), "distinct indices in 0 ... 2; got (3,)", id="too-large"),
         pytest.param(lambda: Partition(3, [-1]), "distinct indices in 0 ... 2; got (-1,)", id="negative"),
         pytest.param(
             lambda: Partition(2, [0, 1]), "holds all 2 coordinates; a coupling must move", id="all-kept"
         ),
-        pytest.param(lambda: strided(4, 0), "needs 1 <= stride < 4 for dim 4; got 0", id="stride-0"),
-        pytest.param(lambda: strided(4, 4), "needs 1 <= stride < 4 for dim 4; got 4", id="stride-4"),
     ],
 )
 def test_bad_input(make, text):

@@ -13,14 +13,12 @@ import numpy as np
 import pytest
 
 from shoal.bijections import (
-    Chain,
     ExponentialScale,
     Householder,
     Planar,
     Radial,
     Sylvester,
     convergence,
-    parameters_per_layer,
 )
 from shoal.bijections._monotone import above, solve
 
@@ -207,13 +205,6 @@ class TestSylvester:
             np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-13)
 
 
-def test_parameters_per_layer() -> None:
-    """As the classes' documentation states them."""
-    layers = [Planar(5, key=jr.key(0)), Radial(5, key=jr.key(0)), Householder(5, 3, key=jr.key(0))]
-    chain = Chain([*layers, Sylvester(5, 3, reflections=4, key=jr.key(0))])
-    assert parameters_per_layer(chain) == (2 * 5 + 1, 5 + 2, 3 * 5, 3 * 4 + 3 + 4 * 5)
-
-
 class TestHouseholder:
     @pytest.mark.parametrize("count", [1, 96])
     def test_orthogonal_whatever_the_vectors(self, count: int) -> None:
@@ -295,20 +286,26 @@ def test_same_numbers_as_other_libraries(record: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("build", "text"),
     [
-        (lambda k: Planar(0, key=k), "`Planar\\(dim\\)` must be at least 1; got 0"),
+        (lambda k: Planar(0, key=k), "`Planar\\(dim\\)` must be a whole number of at least 1; got 0"),
         (
             lambda k: Planar(2, least_slope=1.0, key=k),
             "`Planar\\(least_slope=...\\)` must lie between 0 and 1",
         ),
         (lambda k: Planar(2, tolerance=0.0, key=k), "`Planar\\(tolerance=...\\)` must be positive"),
-        (lambda k: Sylvester(2, 1, max_steps=0, key=k), "`Sylvester\\(max_steps=...\\)` must be at least 1"),
+        (
+            lambda k: Sylvester(2, 1, max_steps=0, key=k),
+            "`Sylvester\\(max_steps=...\\)` must be a whole number of at least 1",
+        ),
         (lambda k: Sylvester(2, 3, key=k), "needs 1 <= rank <= dim; got 2 and 3"),
         (
             lambda k: Sylvester(2, 1, reflections=0, key=k),
-            "`Sylvester\\(reflections=...\\)` must be at least 1",
+            "`Sylvester\\(reflections=...\\)` must be a whole number of at least 1",
         ),
-        (lambda k: Householder(2, 0, key=k), "needs both at least 1; got 2 and 0"),
-        (lambda k: Radial(0, key=k), "`Radial\\(dim\\)` must be at least 1; got 0"),
+        (
+            lambda k: Householder(2, 0, key=k),
+            "`Householder\\(reflections\\)` must be a whole number of at least 1; got 0",
+        ),
+        (lambda k: Radial(0, key=k), "`Radial\\(dim\\)` must be a whole number of at least 1; got 0"),
     ],
 )
 def test_bad_settings(build: Any, text: str) -> None:

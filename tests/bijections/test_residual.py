@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from shoal.bijections import Noise, Residual, Result, RussianRoulette, convergence, layers_of
-from shoal.bijections import _fixed_point as fixed_point
+from shoal.bijections import _residual as module
 from shoal.flows import load, residual, save
 from tests.bijections.test_lipschitz import drawn
 from tests.laws.saving import same
@@ -107,7 +107,7 @@ def test_tangents_of_many_coordinates_are_those_of_few(monkeypatch, x64):
     z = jnp.array([0.4, -1.0, 0.7])
     both = lambda: jax.jit(lambda z: (jax.jacfwd(layer.forward)(z), jax.jacrev(layer.forward)(z)))(z)
     dense = both()
-    monkeypatch.setattr(fixed_point, "DENSE", 0)
+    monkeypatch.setattr(module, "DENSE", 0)
     iterated = both()
     for a, b in zip(dense, iterated, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-14)
@@ -135,9 +135,9 @@ def test_noise_is_saved(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"lipschitz": 1.0}, r"`Residual\(lipschitz\)` must lie between 0 and 1; got 1.0"),
-        ({"tolerance": 0.0}, r"`Residual\(tolerance\)` must be positive; got 0.0"),
-        ({"max_steps": 0}, r"`Residual\(max_steps\)` must be at least 1; got 0"),
+        ({"lipschitz": 1.0}, r"`Residual\(lipschitz\)` must lie between 0 and 1; got 1"),
+        ({"tolerance": 0.0}, r"`Residual\(tolerance=...\)` must be positive and finite; got 0.0"),
+        ({"max_steps": 0}, r"`Residual\(max_steps=...\)` must be a whole number of at least 1; got 0"),
     ],
 )
 def test_errors(change, message):

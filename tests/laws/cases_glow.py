@@ -45,7 +45,6 @@ def _glow(key: jax.Array) -> Chain:
 
 CASES: tuple[Case, ...] = (
     Case("dense", lambda k: DenseLinear(4, key=k)),
-    Case("pixelwise-lu", lambda k: PixelWise(LULinear(2, key=k), (2, 1, 2))),
     Case(
         "pixelwise-chain-context",
         lambda k: PixelWise(
@@ -54,10 +53,8 @@ CASES: tuple[Case, ...] = (
         ),
     ),
     Case("squeeze", lambda k: Squeeze((4, 2, 1)), fixed_kappa=_SQUEEZE),
-    Case("lu-squeeze-lu", lambda k: _between(Squeeze((2, 2, 1)), k)),
     Case("logit", lambda k: Logit(1, low=-1.0, high=2.0, alpha=0.05), fixed_kappa=_LOGIT),
     Case("lu-logit-lu", lambda k: _between(Logit(3, low=0.0, high=4.0, alpha=0.01), k)),
-    Case("on-part", lambda k: OnPart(LULinear(3, key=k), Partition(5, (0, 3)))),
     Case(
         "on-part-context",
         lambda k: OnPart(

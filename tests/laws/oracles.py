@@ -8,6 +8,7 @@ in float64. Precision is scoped here, so that a law can use float32 and float64 
 # pyright: reportAttributeAccessIssue=false, reportArgumentType=false, reportOptionalMemberAccess=false
 # pyright: reportCallIssue=false, reportIncompatibleVariableOverride=false, reportIncompatibleMethodOverride=false
 
+import os
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -25,10 +26,15 @@ _QUICK: dict[str, bool | int | str] = (
         "xla_backend_optimization_level": 0,
         "xla_llvm_disable_expensive_passes": True,
         "xla_cpu_use_fusion_emitters": False,
+        "xla_cpu_parallel_codegen_split_count": 1,
     }
     if jax.default_backend() == "cpu"
     else {}
 )
+
+
+# The float32 evaluations too, but in `make test-long`, which compiles them as users do.
+_SUITE = "--xla_backend_optimization_level=0" in os.environ.get("XLA_FLAGS", "")
 
 
 class Points(NamedTuple):
@@ -65,7 +71,7 @@ class Gradients(NamedTuple):
 
 
 def values(bijection: AbstractBijection, z: np.ndarray, x: np.ndarray, context: np.ndarray | None) -> Values:
-    """Both directions, compiled as users compile them, in the dtype of z (float32 with float64 switched off)."""
+    """Both directions in the dtype of z (float32 with float64 switched off)."""
     with jax.enable_x64(z.dtype == np.float64):
         return Values(*_numpy(_values(cast(bijection, z.dtype), *_arrays(z, x, context))))
 
@@ -112,7 +118,7 @@ def _batched(function, context: Array | None):
     return jax.vmap(function, in_axes=(0, None if context is None else 0))
 
 
-@eqx.filter_jit
+@eqx.filter_jit(compiler_options=_QUICK if _SUITE else {})
 def _values(bijection: AbstractBijection, z: Array, x: Array, context: Array | None):
     forward = _batched(bijection.forward_and_log_det, context)(z, context)
     return *forward, *_batched(bijection.inverse_and_log_det, context)(x, context)

@@ -6,10 +6,13 @@ natural logarithm, so the two cancel. Classes are abstract or final.
 """
 
 import abc
+import math
+import numbers
 
 import equinox as eqx
 import jax
 
+from shoal._errors import InputError
 from shoal._names import Direction as Direction
 from shoal._types import Batch, Context, ContextBatch, Scalar, Vector
 
@@ -65,10 +68,10 @@ def initialize(bijection: AbstractBijection, x: Batch, context: ContextBatch = N
     """The same bijection with every data-dependent layer set from the batch `x` of data; a pure function.
 
     **Arguments:** `x`: array of shape (rows, n), in data space; `context`: (rows, c) or None.
-    **Returns:** a new bijection of the same structure. **Raises:** ValueError if `x` is not (rows, n).
+    **Returns:** a new bijection of the same structure. **Raises:** InputError if `x` is not (rows, n).
     """
     if x.ndim != 2 or x.shape[1:] != bijection.shape or x.shape[0] == 0:
-        raise ValueError(
+        raise InputError(
             f"`initialize` needs a non-empty batch of shape (rows, {bijection.shape[0]}); got {x.shape}."
         )
     return initialize_part(bijection, x, context)
@@ -102,20 +105,39 @@ def over_batch(function, x: Batch, context: ContextBatch):
 
 
 def check_input(bijection: AbstractBijection, x: jax.Array, context: jax.Array | None) -> None:
-    """Raise a ValueError unless `x` and `context` have the shapes that the bijection states."""
-    name = layer_name(bijection)
+    """Raise an InputError unless `x` and `context` have the shapes that the bijection states: every layer's first line."""
+    shape = bijection.context_shape
     if x.shape != bijection.shape:
-        raise ValueError(
-            f"`{name}` acts on one vector of shape {bijection.shape}; got shape {x.shape}. Use `jax.vmap` for batches."
+        raise InputError(
+            f"`{layer_name(bijection)}` acts on one vector of shape {bijection.shape}; got shape {x.shape}. "
+            "Use `jax.vmap` for batches."
         )
-    check_context(name, bijection.context_shape, context)
+    if shape is not None and context is None:
+        raise InputError(
+            f"`{layer_name(bijection)}` was built for a context of shape {shape}; none was given."
+        )
+    if shape is not None and context is not None and context.shape != shape:
+        raise InputError(
+            f"`{layer_name(bijection)}` needs a context of shape {shape}; got shape {context.shape}."
+        )
 
 
-def check_context(name: str, context_shape: tuple[int, ...] | None, context: jax.Array | None) -> None:
-    """Raise a ValueError unless the context of one vector has shape `context_shape` (None: anything goes)."""
-    if context_shape is None:
-        return
-    if context is None:
-        raise ValueError(f"`{name}` was built for a context of shape {context_shape}; none was given.")
-    if context.shape != context_shape:
-        raise ValueError(f"`{name}` needs a context of shape {context_shape}; got shape {context.shape}.")
+def whole(what: str, value: int, least: int = 1) -> int:
+    """The number. **Raises:** InputError, naming `what`, unless it is a whole one of at least `least`."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:
+        raise InputError(f"`{what}` must be a whole number of at least {least}; got {value!r}.")
+    return int(value)
+
+
+def positive(what: str, value: float) -> float:
+    """The number. **Raises:** InputError, naming `what`, unless it is positive and finite."""
+    if not 0.0 < value < math.inf:
+        raise InputError(f"`{what}` must be positive and finite; got {value}.")
+    return float(value)
+
+
+def between(what: str, value: float, low: float = 0.0, high: float = 1.0) -> float:
+    """The number. **Raises:** InputError, naming `what`, unless low < value < high."""
+    if not low < value < high:
+        raise InputError(f"`{what}` must lie between {low:g} and {high:g}; got {value:g}.")
+    return float(value)

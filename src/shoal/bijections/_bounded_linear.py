@@ -12,9 +12,11 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 
+from shoal._errors import InputError
 from shoal._products import matmul
 from shoal._types import Array, Float, Key, Scalar, Vector
-from shoal.bijections._reflections import coordinates, orthogonal
+from shoal.bijections._base import between, whole
+from shoal.bijections._householder import coordinates, orthogonal
 from shoal.bijections._spectral import AbstractSpectralBound, ExactNorm, held_below
 
 
@@ -70,7 +72,7 @@ class SingularValues(AbstractBoundedLinear):
         start = check_interval("SingularValues", dim, low, high, start)
         k = dim - 1 if reflections is None else reflections
         if not 0 <= k < dim:
-            raise ValueError(f"`SingularValues(reflections)` must be from 0 to dim - 1 = {dim - 1}; got {k}.")
+            raise InputError(f"`SingularValues(reflections)` must be from 0 to dim - 1 = {dim - 1}; got {k}.")
         share = math.log(start / low) / math.log(high / low)
         k_left, k_right = jr.split(key)
         self.left = jr.normal(k_left, (coordinates(dim, k),))
@@ -132,14 +134,10 @@ class DiagonalPlusLowRank(AbstractBoundedLinear):
         key: Key,
     ):
         start = check_interval("DiagonalPlusLowRank", dim, low, high, start)
-        if rank < 1:
-            raise ValueError(f"`DiagonalPlusLowRank(rank)` must be at least 1; got {rank}.")
+        whole("DiagonalPlusLowRank(rank)", rank)
         self.dim, self.low, self.high = dim, float(low), float(high)
         bottom, top = self._diagonal_range()
-        if not bottom < start < top:
-            raise ValueError(
-                f"`DiagonalPlusLowRank(start)` must lie in ({bottom:g}, {top:g}); got {start:g}."
-            )
+        between("DiagonalPlusLowRank(start)", start, bottom, top)
         share = math.log(start / bottom) / math.log(top / bottom)
         self.left = jnp.zeros((dim, rank))
         self.right = jr.normal(key, (dim, rank)) / dim**0.5
@@ -179,15 +177,11 @@ class DiagonalPlusLowRank(AbstractBoundedLinear):
 
 
 def check_interval(name: str, dim: int, low: float, high: float, start: float | None) -> float:
-    """The start, sqrt(low high) for None. **Raises:** ValueError for bad sizes or a start outside (low, high)."""
-    if dim < 1:
-        raise ValueError(f"`{name}(dim)` must be at least 1; got {dim}.")
+    """The start, sqrt(low high) for None. **Raises:** InputError for bad sizes or a start outside (low, high)."""
+    whole(f"{name}(dim)", dim)
     if not 0.0 < low < high < math.inf:
-        raise ValueError(f"`{name}` needs 0 < low < high; got {low} and {high}.")
-    start = math.sqrt(low * high) if start is None else start
-    if not low < start < high:
-        raise ValueError(f"`{name}(start)` must lie between {low} and {high}; got {start}.")
-    return start
+        raise InputError(f"`{name}` needs 0 < low < high; got {low} and {high}.")
+    return between(f"{name}(start)", math.sqrt(low * high) if start is None else start, low, high)
 
 
 def _small(p: Float[Array, "n r"], q: Float[Array, "n r"]) -> Float[Array, "r r"]:

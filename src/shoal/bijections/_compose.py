@@ -6,12 +6,13 @@ axis over the repetitions and runs it by `jax.lax.scan`, so that compile time do
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
+from typing import TypeVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from shoal._errors import InputError
 from shoal._types import Batch, Context, ContextBatch, Scalar, Vector
 from shoal.bijections._base import (
     AbstractBijection,
@@ -21,7 +22,10 @@ from shoal.bijections._base import (
     initialize_part,
     layers_of,
     over_batch,
+    whole,
 )
+
+Tree = TypeVar("Tree")
 
 
 class Chain(AbstractComposite):
@@ -34,14 +38,14 @@ class Chain(AbstractComposite):
     def __init__(self, bijections: Sequence[AbstractBijection]):
         self.bijections = tuple(bijections)
         if not self.bijections:
-            raise ValueError("`Chain` needs at least one bijection.")
+            raise InputError("`Chain` needs at least one bijection.")
         self.shape = self.bijections[0].shape
         contexts = {b.context_shape for b in self.bijections} - {None}
         if len(contexts) > 1:
-            raise ValueError(f"`Chain` needs one context shape; its parts have {sorted(map(str, contexts))}.")
+            raise InputError(f"`Chain` needs one context shape; its parts have {sorted(map(str, contexts))}.")
         for i, b in enumerate(self.bijections):
             if b.shape != self.shape:
-                raise ValueError(f"`Chain`: part {i} has shape {b.shape}, part 0 has {self.shape}.")
+                raise InputError(f"`Chain`: part {i} has shape {b.shape}, part 0 has {self.shape}.")
         self.context_shape = contexts.pop() if contexts else None
 
     def forward_and_log_det(self, z: Vector, context: Context = None) -> tuple[Vector, Scalar]:
@@ -89,9 +93,8 @@ class Scan(AbstractComposite):
 
     def __init__(self, units: Sequence[AbstractBijection], *, unroll: int = 1):
         if not units:
-            raise ValueError("`Scan` needs at least one unit.")
-        if unroll < 1:
-            raise ValueError(f"`Scan(unroll=...)` must be at least 1; got {unroll}.")
+            raise InputError("`Scan` needs at least one unit.")
+        whole("Scan(unroll=...)", unroll)
         self.unit = _stacked(units)
         self.length, self.unroll = len(units), min(int(unroll), len(units))
         self.shape, self.context_shape = units[0].shape, units[0].context_shape
@@ -170,10 +173,10 @@ class Inverse(AbstractComposite):
         return tuple(Inverse(layer) for layer in reversed(self.bijection.layers()))
 
     def initialized(self, x: Batch, context: ContextBatch) -> "Inverse":
-        """Data-dependent layers can not be set through an inverse. **Raises:** ValueError where there is one."""
+        """Data-dependent layers can not be set through an inverse. **Raises:** InputError where there is one."""
         from_data = [b for b in layers_of(self.bijection) if isinstance(b, AbstractDataDependent)]
         if from_data:
-            raise ValueError(
+            raise InputError(
                 f"`Inverse` holds {type(from_data[0]).__name__}, which is set from data; initialise it before wrapping."
             )
         return self
@@ -196,14 +199,14 @@ def first_unlike(units: Sequence[AbstractBijection]) -> int | None:
 def _stacked(units: Sequence[AbstractBijection]) -> AbstractBijection:
     i = first_unlike(units)
     if i is not None:
-        raise ValueError(
+        raise InputError(
             f"`Scan` needs identical units (same classes, sizes and static values); unit {i} differs from unit 0. "
             "Use `Chain` for mixed layers."
         )
     return jax.tree.map(lambda *a: jnp.stack(a) if eqx.is_array(a[0]) else a[0], *units)
 
 
-def rolled(tree: Any) -> Any:
+def rolled(tree: Tree) -> Tree:
     """Any pytree with every `Scan` in it rolled: for figures that are computed once, where compiling costs most."""
     is_scan = lambda node: isinstance(node, Scan)
     return jax.tree.map(lambda node: node.rolled() if isinstance(node, Scan) else node, tree, is_leaf=is_scan)

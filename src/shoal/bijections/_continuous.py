@@ -3,16 +3,16 @@
 dz/dt = v(z, t, c) from the latent at t = 0 to the data at t = 1; d log|det dz(t)/dz(0)| / dt = tr dv/dz.
 """
 
-from typing import Any
+from typing import TypeAlias
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from shoal._types import Array, Context, Key, Scalar, Vector
-from shoal.bijections._base import check_input
-from shoal.bijections._divergence import AbstractTrace, ExactTrace, value_and_divergence
-from shoal.bijections._iterative import AbstractIterative, Outcome, Result
+from shoal._errors import InputError
+from shoal._types import Array, Context, Float, Key, Scalar, Vector
+from shoal.bijections._base import check_input, whole
+from shoal.bijections._iterative import AbstractIterative, Outcome, result_of
 from shoal.bijections._ode import (
     AbstractAdjoint,
     AbstractSteps,
@@ -23,7 +23,10 @@ from shoal.bijections._ode import (
     check_method,
     integrate,
 )
+from shoal.bijections._traces import AbstractTrace, ExactTrace, value_and_divergence
 from shoal.bijections.conditioners import Activation, DenseConditioner
+
+Arguments: TypeAlias = tuple[DenseConditioner, Context, Float[Array, "k n"]]  # velocity, context, probes
 
 
 class FFJORD(AbstractIterative):
@@ -46,7 +49,7 @@ class FFJORD(AbstractIterative):
 
     **Arguments:** `dim`: n; `hidden`: widths of the net; `context_dim`: c; `trace`, `steps`, `adjoint`: values; `solver`:
     "tsit5", "dopri5" or "dopri8"; `activation`: "tanh", "silu" or "gelu". Time and tolerances have the input's dtype.
-    **Raises:** ValueError for a bad size, solver or activation.
+    **Raises:** InputError for a bad size, solver or activation.
     """
 
     velocity: DenseConditioner
@@ -70,8 +73,7 @@ class FFJORD(AbstractIterative):
         activation: Activation = "tanh",
         key: Key,
     ):
-        if dim < 1:
-            raise ValueError(f"`FFJORD(dim=...)` must be at least 1; got {dim}.")
+        whole("FFJORD(dim=...)", dim)
         self.velocity = DenseConditioner(
             dim + 1, dim, hidden=hidden, context=context_dim, activation=activation, key=key
         )
@@ -85,7 +87,7 @@ class FFJORD(AbstractIterative):
     def __check_init__(self) -> None:
         check_method(self.solver)
         if self.velocity.activation == "relu":
-            raise ValueError('`FFJORD` needs a smooth activation, "tanh", "silu" or "gelu"; got "relu".')
+            raise InputError('`FFJORD` needs a smooth activation, "tanh", "silu" or "gelu"; got "relu".')
 
     @property
     def tolerance(self) -> float:  # pyright: ignore[reportIncompatibleVariableOverride]  (it follows `steps`)
@@ -118,13 +120,11 @@ class FFJORD(AbstractIterative):
 
     def _outcome(self, solution: Solution, end: Vector, log_det: Scalar) -> Outcome:
         finite = jnp.all(jnp.isfinite(end)) & jnp.isfinite(log_det)
-        stopped = Result.where(solution.reached, Result.successful, Result.max_steps)
-        result = Result.where(finite, stopped, Result.not_finite)
         error = jnp.max(self.steps.allowed(jax.lax.stop_gradient(end)))
-        return Outcome(result, solution.evaluations, error)
+        return Outcome(result_of(solution.reached, finite), solution.evaluations, error)
 
 
-def _rates(t: Scalar, state: tuple[Vector, Scalar], arguments: Any) -> tuple[Vector, Scalar]:
+def _rates(t: Scalar, state: tuple[Vector, Scalar], arguments: Arguments) -> tuple[Vector, Scalar]:
     velocity, context, probes = arguments
     time: Array = t.astype(state[0].dtype)[None]
     return value_and_divergence(lambda z: velocity(jnp.concatenate([z, time]), context), state[0], probes)

@@ -1,11 +1,15 @@
 """Coupling layers (Dinh et al. 2015, 2017; Durkan et al. 2019): what is kept says how the rest is moved.
 
-forward: x_kept = z_kept, x_moved = f(z_moved; raw(z_kept, c)). log|det dx/dz| = sum log f'.
+forward: x_kept = z_kept, x_moved = f(z_moved; raw(z_kept, c)). log|det dx/dz| = sum log f'. Linear couplings are members of
+every family: the conditioner's affine part is the matrix, its net is zero.
 """
 
+import equinox as eqx
+import jax
 import jax.numpy as jnp
 
-from shoal._types import Context, Key, Scalar, Vector
+from shoal._errors import InputError
+from shoal._types import Array, Context, Float, Key, Scalar, Vector
 from shoal.bijections._base import AbstractBijection, check_input
 from shoal.bijections._partition import AbstractPartition, ChannelPartition
 from shoal.bijections.conditioners import (
@@ -22,7 +26,7 @@ class Coupling(AbstractBijection):
 
     **Arguments:** `partition`: which coordinates are kept and moved; `transformer`: f; `conditioner`: of as many inputs as
     are kept and `transformer.parameters` outputs for each that is moved. All three are values.
-    Cost of both directions: one conditioner and the transformer. **Raises:** ValueError where the sizes do not fit.
+    Cost of both directions: one conditioner and the transformer. **Raises:** InputError where the sizes do not fit.
     """
 
     partition: AbstractPartition
@@ -38,7 +42,7 @@ class Coupling(AbstractBijection):
         kept, moved = self.partition.kept_size, self.partition.dim - self.partition.kept_size
         outputs = self.transformer.parameters * moved
         if (self.conditioner.inputs, self.conditioner.outputs) != (kept, outputs):
-            raise ValueError(
+            raise InputError(
                 f"`Coupling` needs a conditioner of {kept} inputs and {outputs} outputs; "
                 f"got {self.conditioner.inputs} and {self.conditioner.outputs}."
             )
@@ -105,7 +109,7 @@ def convolutional_coupling(
 
     **Arguments:** `image_shape`: (height, width, channels); `partition`: of the channels; the others as in
     `ConvolutionalConditioner`. One coupling sees kernel x kernel pixels around each.
-    **Raises:** ValueError for a partition of another number of channels, or bad sizes.
+    **Raises:** InputError for a partition of another number of channels, or bad sizes.
     """
     at_pixels = ChannelPartition(image_shape, partition)
     net = ConvolutionalConditioner(
@@ -119,3 +123,40 @@ def convolutional_coupling(
         key=key,
     )
     return Coupling(at_pixels, transformer, net)
+
+
+def linear_coupling(
+    partition: AbstractPartition,
+    transformer: AbstractTransformer,
+    block: Float[Array, "m k"],
+    log_scale: Float[Array, "m"],
+    shift: Float[Array, "m"] | None = None,
+    *,
+    layer: str = "this layer",
+    hidden: tuple[int, ...] = (),
+    context_dim: int = 0,
+    activation: Activation = "tanh",
+    key: Key,
+) -> Coupling:
+    """The dense coupling that is x_moved = exp(log_scale) * z_moved + block @ z_kept + shift.
+
+    Theorem 2 of Koehler, Mehta and Risteski (2021) uses such layers.
+
+    Exact for every transformer with a linear member of that scale; the net and its part of the context are zero.
+    **Raises:** InputError that names `layer` if the transformer does not reach `log_scale` or a shape is wrong.
+    """
+    moved = partition.dim - partition.kept_size
+    if block.shape != (moved, partition.kept_size) or log_scale.shape != (moved,):
+        raise InputError(
+            f"{layer}: needs a block of shape {(moved, partition.kept_size)} and {moved} log-scales; "
+            f"got {block.shape} and {log_scale.shape}."
+        )
+    coupling = dense_coupling(
+        partition, transformer, hidden=hidden, context_dim=context_dim, activation=activation, key=key
+    )
+    start = jnp.zeros_like(log_scale) if shift is None else shift
+    bias, by_shift = jax.linearize(lambda t: transformer.linear(log_scale, t, layer=layer), start)
+    skip = jnp.pad(jax.vmap(by_shift, in_axes=1, out_axes=1)(block), ((0, 0), (0, context_dim)))
+    dtype = jax.tree.leaves(coupling.conditioner)[0].dtype
+    arrays = skip.astype(dtype), bias.astype(dtype)
+    return eqx.tree_at(lambda c: (c.conditioner.skip, c.conditioner.bias), coupling, arrays)

@@ -6,22 +6,16 @@ Inside a compiled program nothing raises: a direction that did not converge give
 """
 
 import abc
-import math
 from dataclasses import dataclass
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from shoal._errors import InputError
 from shoal._names import Direction
 from shoal._types import Array, Batch, Context, ContextBatch, Int, Scalar, Vector
-from shoal.bijections._base import (
-    AbstractBijection,
-    check_input,
-    layer_name,
-    layers_of,
-    over_batch,
-)
+from shoal.bijections._base import AbstractBijection, layer_name, layers_of, over_batch, positive, whole
 from shoal.bijections._compose import Inverse
 
 
@@ -51,24 +45,26 @@ class Outcome(eqx.Module):
         return self.result == Result.successful
 
 
+def result_of(met: Array, finite: Array) -> Result:
+    """Why an iteration ended that met its tolerance or not, and whose values are finite or not."""
+    return Result.where(finite, Result.where(met, Result.successful, Result.max_steps), Result.not_finite)
+
+
 def closed_form(like: Vector) -> Outcome:
     """The outcome of a direction that needs no iteration."""
     return Outcome(Result.successful, jnp.zeros((), jnp.int32), jnp.zeros((), like.dtype))
 
 
 def check_solver(name: str, tolerance: float, max_steps: int) -> tuple[float, int]:
-    """Tolerance and largest number of steps. **Raises:** ValueError unless both are positive and finite."""
-    if not (tolerance > 0 and math.isfinite(tolerance)):
-        raise ValueError(f"`{name}(tolerance=...)` must be positive and finite; got {tolerance}.")
-    if max_steps < 1:
-        raise ValueError(f"`{name}(max_steps=...)` must be at least 1; got {max_steps}.")
-    return float(tolerance), int(max_steps)
+    """Tolerance and largest number of steps. **Raises:** InputError unless both are positive and finite."""
+    return positive(f"{name}(tolerance=...)", tolerance), whole(f"{name}(max_steps=...)", max_steps)
 
 
 class AbstractIterative(AbstractBijection):
     """A layer with a direction that is solved for; `tolerance` is the stated absolute error of that direction's output.
 
     A tolerance is met in the precision that the input has: a layer documents what it does below the dtype's resolution.
+    `solve_forward` and `solve_inverse` check their input (`check_input`).
     """
 
     tolerance: eqx.AbstractVar[float]
@@ -83,20 +79,16 @@ class AbstractIterative(AbstractBijection):
 
     def forward_and_log_det(self, z: Vector, context: Context = None) -> tuple[Vector, Scalar]:
         """x and log|det dx/dz|; NaN where the iteration did not converge."""
-        check_input(self, z, context)
         return _or_nan(*self.solve_forward(z, context))
 
     def inverse_and_log_det(self, x: Vector, context: Context = None) -> tuple[Vector, Scalar]:
         """z and log|det dz/dx|; NaN where the iteration did not converge."""
-        check_input(self, x, context)
         return _or_nan(*self.solve_inverse(x, context))
 
 
 def _or_nan(value: Vector, log_det: Scalar, outcome: Outcome) -> tuple[Vector, Scalar]:
-    failed = ~outcome.converged
-    return jnp.where(failed, jnp.full_like(value, jnp.nan), value), jnp.where(
-        failed, jnp.full_like(log_det, jnp.nan), log_det
-    )
+    kept = lambda a: jnp.where(outcome.converged, a, jnp.full_like(a, jnp.nan))
+    return kept(value), kept(log_det)
 
 
 @dataclass(frozen=True)
@@ -133,10 +125,10 @@ def convergence(
     Layers pass their last iterates on, so that one that failed does not hide those behind it.
     **Arguments:** `x`: (rows, n), data for "inverse", latents for "forward"; `context`: (rows, c) or None.
     **Returns:** one `Convergence` a layer that iterates; empty where none does.
-    **Raises:** ValueError for any other `direction`.
+    **Raises:** InputError for any other `direction`.
     """
     if direction not in ("forward", "inverse"):
-        raise ValueError(f'`direction` must be "forward" or "inverse"; got {direction!r}.')
+        raise InputError(f'`direction` must be "forward" or "inverse"; got {direction!r}.')
     layers = list(enumerate(layers_of(bijection)))
     found = []
     for i, layer in layers if direction == "forward" else reversed(layers):

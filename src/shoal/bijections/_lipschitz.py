@@ -4,7 +4,6 @@ The constant is in x alone, certified by upper bounds of the spectral norms (see
 lipschitz |x - y| for all x, y, c. The context enters freely.
 """
 
-import math
 from typing import Literal, TypeAlias, get_args
 
 import equinox as eqx
@@ -12,8 +11,10 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 
+from shoal._errors import InputError
 from shoal._products import matmul
 from shoal._types import Array, Context, Float, Key
+from shoal.bijections._base import positive, whole
 from shoal.bijections._spectral import AbstractSpectralBound, ExactNorm, held_below
 from shoal.bijections.conditioners._dense import check_hidden, hidden_layers
 
@@ -49,7 +50,7 @@ class LipschitzMLP(eqx.Module):
     `activation`: "lipswish" (t sigmoid(t) / 1.1, Chen et al. 2019), "elu" or "tanh", all with slopes of at most 1.
     Each hidden layer has a trained sharpness beta = exp(log_sharpness): act(beta t) / beta has the slopes of act. The last
     weight is zero at the start. A weight below its limit is used as it is.
-    **Raises:** ValueError for bad sizes, an unknown activation or a constant that is not positive.
+    **Raises:** InputError for bad sizes, an unknown activation or a constant that is not positive.
     """
 
     weights: tuple[Float[Array, "_o _i"], ...]
@@ -77,13 +78,9 @@ class LipschitzMLP(eqx.Module):
         check_hidden(hidden)
         if activation not in _ACTIVATIONS:
             names = ", ".join(get_args(LipschitzActivation))
-            raise ValueError(f"`activation` must be one of {names}; got {activation!r}.")
-        if not (lipschitz > 0 and math.isfinite(lipschitz)):
-            raise ValueError(f"`lipschitz` must be a positive number; got {lipschitz}.")
-        if inputs < 1 or outputs < 1 or context < 0:
-            raise ValueError(
-                f"`LipschitzMLP` needs sizes of at least 1; got {inputs}, {outputs}, context {context}."
-            )
+            raise InputError(f"`activation` must be one of {names}; got {activation!r}.")
+        for what, size, least in (("inputs", inputs, 1), ("outputs", outputs, 1), ("context", context, 0)):
+            whole(f"LipschitzMLP({what})", size, least)
         k_hidden, k_context = jr.split(key)
         self.weights, self.biases, width = hidden_layers(k_hidden, inputs, hidden)
         self.last, self.bias = jnp.zeros((outputs, width)), jnp.zeros(outputs)
@@ -94,7 +91,7 @@ class LipschitzMLP(eqx.Module):
         )
         self.log_sharpness = jnp.zeros(len(hidden))
         self.norm = ExactNorm() if norm is None else norm
-        self.activation, self.lipschitz = activation, float(lipschitz)
+        self.activation, self.lipschitz = activation, positive("LipschitzMLP(lipschitz)", lipschitz)
 
     def net(self) -> PlainMLP:
         """The map with its weights as they act: what is worth doing once for many evaluations."""

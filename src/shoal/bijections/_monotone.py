@@ -15,7 +15,7 @@ import optimistix as optx
 
 from shoal._products import matmul
 from shoal._types import Array, Bool, Float, Int, Scalar
-from shoal.bijections._iterative import Outcome, Result
+from shoal.bijections._iterative import Outcome, result_of
 
 _ROUNDINGS = 4.0  # the residual of a root, in roundings of the terms that it is the sum of
 
@@ -88,22 +88,13 @@ def solve(p: Scalar, q: Scalar, s: Scalar, t: Scalar, *, max_steps: int) -> Root
 
 def outcome(solved: Bool[Array, ""], error: Scalar, steps: Int[Array, ""], tolerance: float) -> Outcome:
     """Successful where the error estimate is within the tolerance, or the dtype resolves no more."""
-    finite = jnp.isfinite(error)
-    short = Result.where(finite, Result.max_steps, Result.not_finite)
-    met = finite & (solved | (error <= tolerance))
-    return Outcome(Result.where(met, Result.successful, short), steps, jax.lax.stop_gradient(error))
+    met = solved | (error <= tolerance)
+    return Outcome(result_of(met, jnp.isfinite(error)), steps, jax.lax.stop_gradient(error))
 
 
 def slope_of_tanh(a: Float[Array, "*any"]) -> Float[Array, "*any"]:
     """tanh'(a) = 4 / (e^a + e^-a)^2, to rounding in the tails too."""
     return 4.0 * jax.nn.sigmoid(2.0 * a) * jax.nn.sigmoid(-2.0 * a)
-
-
-def check_least_slope(name: str, value: float) -> float:
-    """The number as a float. **Raises:** ValueError unless 0 < value < 1."""
-    if not 0.0 < value < 1.0:
-        raise ValueError(f"`{name}(least_slope=...)` must lie between 0 and 1; got {value}.")
-    return float(value)
 
 
 def above(s: Float[Array, "*any"], least: float) -> Float[Array, "*any"]:
@@ -130,7 +121,7 @@ def _implicit(y: Scalar, p: Scalar, q: Scalar, s: Scalar, t: Scalar) -> Scalar:
 
 
 @_implicit.defjvp
-def _implicit_jvp(primals: Any, tangents: Any) -> tuple[Scalar, Scalar]:
+def _implicit_jvp(primals: tuple[Scalar, ...], tangents: tuple[Scalar, ...]) -> tuple[Scalar, Scalar]:
     _, p, q, s, _ = primals
     _, dp, dq, ds, dt = tangents
     y = _implicit(*primals)

@@ -9,23 +9,28 @@ state, the times and the results have one dtype, that of the start.
 import abc
 import contextlib
 from collections.abc import Callable, Iterator
-from typing import Any, Literal, NamedTuple, TypeAlias, get_args
+from typing import Literal, NamedTuple, TypeAlias, get_args
 
 import diffrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jaxtyping import PyTree
 
+from shoal._errors import InputError
 from shoal._types import Array, Scalar
+from shoal.bijections._base import whole
 from shoal.bijections._linearized import linearized
 
 Solver: TypeAlias = Literal["tsit5", "dopri5", "dopri8"]
-_METHODS: dict[str, Any] = {"tsit5": diffrax.Tsit5, "dopri5": diffrax.Dopri5, "dopri8": diffrax.Dopri8}
-_STAGES = {
-    "tsit5": 6,
-    "dopri5": 6,
-    "dopri8": 13,
-}  # new evaluations of the velocity that a step needs: one is kept
+_METHODS: dict[str, type[diffrax.AbstractSolver]] = {
+    "tsit5": diffrax.Tsit5,
+    "dopri5": diffrax.Dopri5,
+    "dopri8": diffrax.Dopri8,
+}
+_STAGES = {"tsit5": 6, "dopri5": 6, "dopri8": 13}  # new evaluations of the velocity in a step: one is kept
+DType: TypeAlias = np.dtype | type  # of floats
 RESOLUTION = 4.0  # times eps: tolerances below are raised to it
 
 
@@ -34,17 +39,22 @@ class AbstractSteps(eqx.Module):
 
     max_steps: eqx.AbstractVar[int]
 
+    @abc.abstractmethod
+    def tolerances(self, dtype: DType) -> tuple[float, float]:
+        """rtol and atol of a step in that dtype; 0 and inf where its error is not controlled."""
+
     @property
-    @abc.abstractmethod
     def tolerance(self) -> float:
-        """The error that a step is allowed in a coordinate of size 1; inf where it is not controlled."""
+        """The error that a step is allowed in a coordinate of size 1."""
+        return sum(self.tolerances(jnp.float64))
 
-    @abc.abstractmethod
     def allowed(self, y: Array) -> Array:
-        """The error that a step is allowed in each coordinate of y."""
+        """The error that a step is allowed in each coordinate of y: atol + rtol |y|."""
+        rtol, atol = (jnp.asarray(t, y.dtype) for t in self.tolerances(y.dtype))
+        return atol + rtol * jnp.abs(y)
 
     @abc.abstractmethod
-    def controller(self, dtype: Any) -> tuple[diffrax.AbstractStepSizeController, float]:
+    def controller(self, dtype: DType) -> tuple[diffrax.AbstractStepSizeController, float]:
         """The controller, and the first step."""
 
 
@@ -65,27 +75,18 @@ class AdaptiveSteps(AbstractSteps):
 
     def __check_init__(self) -> None:
         if not (0 < self.rtol < 1 and 0 < self.atol < float("inf")):
-            raise ValueError(
+            raise InputError(
                 f"`AdaptiveSteps` needs 0 < rtol < 1 and a positive, finite atol; got {self.rtol}, {self.atol}."
             )
-        _check_count("AdaptiveSteps(max_steps=...)", self.max_steps)
+        whole("AdaptiveSteps(max_steps=...)", self.max_steps)
 
-    @property
-    def tolerance(self) -> float:
-        """The sum of the two."""
-        return self.rtol + self.atol
-
-    def allowed(self, y: Array) -> Array:
-        """atol + rtol |y|."""
-        rtol, atol = self._in(y.dtype)
-        return jnp.asarray(atol, y.dtype) + jnp.asarray(rtol, y.dtype) * jnp.abs(y)
-
-    def controller(self, dtype: Any) -> tuple[diffrax.AbstractStepSizeController, float]:
+    def controller(self, dtype: DType) -> tuple[diffrax.AbstractStepSizeController, float]:
         """Diffrax's PID controller with its defaults, from a step of 0.01 on."""
-        rtol, atol = self._in(dtype)
+        rtol, atol = self.tolerances(dtype)
         return diffrax.PIDController(rtol=rtol, atol=atol), 0.01
 
-    def _in(self, dtype: Any) -> tuple[float, float]:
+    def tolerances(self, dtype: DType) -> tuple[float, float]:
+        """Both, or 4 eps."""
         least = RESOLUTION * float(jnp.finfo(dtype).eps)
         return max(self.rtol, least), max(self.atol, least)
 
@@ -97,28 +98,21 @@ class FixedSteps(AbstractSteps):
     """
 
     count: int = eqx.field(static=True)
-    max_steps: int = eqx.field(
-        static=True
-    )  # one more than `count`, for a last step that rounding leaves over
+    max_steps: int = eqx.field(static=True)  # `count` + 1, for a last step that rounding leaves over
 
     def __init__(self, count: int):
-        _check_count("FixedSteps(count=...)", count)
+        whole("FixedSteps(count=...)", count)
         self.count, self.max_steps = count, count + 1
 
     def __check_init__(self) -> None:
         if self.max_steps != self.count + 1:
-            raise ValueError(f"`FixedSteps`: {self.count} steps, and max_steps {self.max_steps}.")
+            raise InputError(f"`FixedSteps`: {self.count} steps, and max_steps {self.max_steps}.")
 
-    @property
-    def tolerance(self) -> float:
-        """inf: no error is known."""
-        return float("inf")
+    def tolerances(self, dtype: DType) -> tuple[float, float]:
+        """No error is known."""
+        return 0.0, float("inf")
 
-    def allowed(self, y: Array) -> Array:
-        """inf."""
-        return jnp.full_like(y, jnp.inf)
-
-    def controller(self, dtype: Any) -> tuple[diffrax.AbstractStepSizeController, float]:
+    def controller(self, dtype: DType) -> tuple[diffrax.AbstractStepSizeController, float]:
         """Constant steps."""
         return diffrax.ConstantStepSize(), 1.0 / self.count
 
@@ -140,7 +134,7 @@ class DiscreteAdjoint(AbstractAdjoint):
 
     def __check_init__(self) -> None:
         if self.checkpoints is not None:
-            _check_count("DiscreteAdjoint(checkpoints=...)", self.checkpoints)
+            whole("DiscreteAdjoint(checkpoints=...)", self.checkpoints)
 
     def reverse(self) -> diffrax.AbstractAdjoint:
         """Recursive checkpointing."""
@@ -161,21 +155,21 @@ class BacksolveAdjoint(AbstractAdjoint):
 class Solution(NamedTuple):
     """The end state, whether it was reached, and the evaluations of the velocity that it took."""
 
-    y: Any
-    reached: Any  # one boolean
-    evaluations: Any  # int32
+    y: PyTree
+    reached: PyTree  # one boolean
+    evaluations: PyTree  # int32
 
 
 def check_method(method: str) -> None:
-    """Raise a ValueError for a method that is none of `Solver`."""
+    """Raise an InputError for a method that is none of `Solver`."""
     if method not in _METHODS:
-        raise ValueError(f"`solver` must be one of {', '.join(get_args(Solver))}; got {method!r}.")
+        raise InputError(f"`solver` must be one of {', '.join(get_args(Solver))}; got {method!r}.")
 
 
 def integrate(
-    field: Callable[[Scalar, Any, Any], Any],
-    y: Any,
-    arguments: Any,
+    field: Callable[[Scalar, PyTree, PyTree], PyTree],
+    y: PyTree,
+    arguments: PyTree,
     *,
     backward: bool,
     method: Solver,
@@ -189,15 +183,15 @@ def integrate(
     """
     forward = diffrax.ForwardMode()
 
-    def run(y: Any, arguments: Any, through: diffrax.AbstractAdjoint) -> Solution:
+    def run(y: PyTree, arguments: PyTree, through: diffrax.AbstractAdjoint) -> Solution:
         return _solve(field, y, arguments, through, backward, method, steps)
 
     @eqx.filter_custom_jvp
-    def solved(y: Any, arguments: Any) -> Solution:
+    def solved(y: PyTree, arguments: PyTree) -> Solution:
         return run(y, arguments, forward)
 
     @solved.def_jvp
-    def _(primals: Any, tangents: Any) -> Any:
+    def _(primals: PyTree, tangents: PyTree) -> PyTree:
         out = run(primals[0], primals[1], forward)
         moved = jax.tree.map(lambda t: t is not None, tangents, is_leaf=lambda t: t is None)
         free, fixed = eqx.partition(primals, moved)
@@ -206,8 +200,8 @@ def integrate(
         fixed, fixed_tree = jax.tree.flatten(fixed)
         values, values_tree = jax.tree.flatten(out.y)
 
-        def program(through: diffrax.AbstractAdjoint) -> Callable[..., Any]:
-            def end(*arrays: Any) -> Any:
+        def program(through: diffrax.AbstractAdjoint) -> Callable[..., list[Array]]:
+            def end(*arrays: Array) -> list[Array]:
                 parts = jax.tree.unflatten(free_tree, arrays[: len(free)])
                 rest = jax.tree.unflatten(fixed_tree, arrays[len(free) :])
                 y, given = eqx.combine(parts, rest, static)
@@ -224,8 +218,8 @@ def integrate(
 
 def _solve(
     field: Callable,
-    y: Any,
-    arguments: Any,
+    y: PyTree,
+    arguments: PyTree,
     through: diffrax.AbstractAdjoint,
     backward: bool,
     method: Solver,
@@ -257,8 +251,3 @@ def _solve(
 def _lenient() -> Iterator[None]:
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
         yield
-
-
-def _check_count(what: str, count: Any) -> None:
-    if not isinstance(count, int) or isinstance(count, bool) or count < 1:
-        raise ValueError(f"`{what}` must be a whole number of at least 1; got {count!r}.")

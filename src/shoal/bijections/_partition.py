@@ -14,7 +14,9 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 
+from shoal._errors import InputError
 from shoal._types import Array, Float, Int, Key, Vector
+from shoal.bijections._base import whole
 from shoal.bijections._images import checked_image_shape
 
 
@@ -49,12 +51,11 @@ class Partition(AbstractPartition):
         self.kept_size = len(self.kept)
 
     def __check_init__(self) -> None:
-        if self.dim < 1:
-            raise ValueError(f"`Partition(dim=...)` must be at least 1; got {self.dim}.")
+        whole("Partition(dim=...)", self.dim)
         if len(set(self.kept)) != len(self.kept) or any(not 0 <= i < self.dim for i in self.kept):
-            raise ValueError(f"`kept` must be distinct indices in 0 ... {self.dim - 1}; got {self.kept}.")
+            raise InputError(f"`kept` must be distinct indices in 0 ... {self.dim - 1}; got {self.kept}.")
         if self.kept_size == self.dim:
-            raise ValueError(f"`kept` holds all {self.dim} coordinates; a coupling must move at least one.")
+            raise InputError(f"`kept` holds all {self.dim} coordinates; a coupling must move at least one.")
 
     @property
     def moved(self) -> tuple[int, ...]:
@@ -114,7 +115,7 @@ class ChannelPartition(AbstractPartition):
     """The same partition of the channels at every pixel of an image (height, width, channels).
 
     Both parts are images, (height, width, kept) and (height, width, moved), as vectors.
-    **Raises:** ValueError for a partition of another number of channels.
+    **Raises:** InputError for a partition of another number of channels.
     """
 
     channels: AbstractPartition
@@ -125,7 +126,7 @@ class ChannelPartition(AbstractPartition):
 
     def __check_init__(self) -> None:
         if self.channels.dim != self.image_shape[2]:
-            raise ValueError(
+            raise InputError(
                 f"`ChannelPartition`: a partition of {self.channels.dim} channels for an image of shape {self.image_shape}."
             )
 
@@ -170,13 +171,6 @@ def halves(dim: int) -> Partition:
 def alternating(dim: int) -> Partition:
     """Keeps the odd-numbered coordinates 1, 3, 5, ... and moves 0, 2, 4, ..."""
     return Partition(dim, range(1, dim, 2))
-
-
-def strided(dim: int, stride: int) -> Partition:
-    """Keeps every other block of `stride` coordinates: i with floor(i / stride) odd; stride 1 is `alternating`."""
-    if stride < 1 or stride >= max(dim, 2):
-        raise ValueError(f"`strided` needs 1 <= stride < {max(dim, 2)} for dim {dim}; got {stride}.")
-    return Partition(dim, [i for i in range(dim) if (i // stride) % 2 == 1])
 
 
 def random_halves(key: Key, dim: int) -> Partition:

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 
 from shoal._products import matmul
 from shoal._types import Array, Float, Scalar
+from shoal.bijections._base import whole
 
 Matrix = Float[Array, "o i"]
 
@@ -72,11 +73,8 @@ class GramBound(AbstractSpectralBound):
     squarings: int = eqx.field(static=True, default=6)
 
     def __check_init__(self):
-        """Raise a ValueError for a number of squarings that is not a whole one from 0."""
-        if not isinstance(self.squarings, int) or self.squarings < 0:
-            raise ValueError(
-                f"`GramBound(squarings)` must be a whole number of at least 0; got {self.squarings!r}."
-            )
+        """Raise an InputError for a number of squarings that is not a whole one from 0."""
+        whole("GramBound(squarings)", self.squarings, 0)
 
     def scaled_bound(self, weight: Matrix) -> Scalar:
         """The iteration, its norms taken back through the square roots."""

@@ -11,14 +11,15 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 
+from shoal._errors import InputError
 from shoal._products import matmul
 from shoal._types import Array, Context, Float, Key, Scalar, Vector
-from shoal.bijections._amortized import amortizer, moved
-from shoal.bijections._base import check_input
-from shoal.bijections._householder import reflected, reflected_back
+from shoal.bijections._base import between, check_input, whole
+from shoal.bijections._householder import reflected
 from shoal.bijections._iterative import AbstractIterative, Outcome, check_solver, closed_form
-from shoal.bijections._monotone import check_least_slope, outcome, projected, slope_of_tanh, solve
+from shoal.bijections._monotone import outcome, projected, slope_of_tanh, solve
 from shoal.bijections.conditioners import Activation, DenseConditioner
+from shoal.bijections.conditioners._dense import amortizer, moved
 
 
 class Sylvester(AbstractIterative):
@@ -34,7 +35,7 @@ class Sylvester(AbstractIterative):
     **Parameters:** m(m + 1) + m + kn, k reflections.
     **Arguments:** `rank`: m <= n; `reflections`: k (default m: with it every Q is reached); `context_dim`, `hidden`,
     `activation`: of the net by which a context moves all parameters (0: none); `least_slope`, `tolerance`, `max_steps`: as
-    in `Planar`. **Raises:** ValueError for a rank outside 1 ... n and numbers out of range.
+    in `Planar`. **Raises:** InputError for a rank outside 1 ... n and numbers out of range.
     Van den Berg et al. use it as the posterior of a VAE with parameters from the encoder; on the image sets they
     try it does better than planar layers. **Can not:** act outside the m directions of Q.
     """
@@ -65,17 +66,16 @@ class Sylvester(AbstractIterative):
         key: Key,
     ):
         if not 1 <= rank <= dim:
-            raise ValueError(f"`Sylvester(dim, rank)` needs 1 <= rank <= dim; got {dim} and {rank}.")
+            raise InputError(f"`Sylvester(dim, rank)` needs 1 <= rank <= dim; got {dim} and {rank}.")
         count = rank if reflections is None else reflections
-        if count < 1:
-            raise ValueError(f"`Sylvester(reflections=...)` must be at least 1; got {count}.")
+        whole("Sylvester(reflections=...)", count)
         kv, ku, kt, kc = jr.split(key, 4)
         self.vectors = jr.normal(kv, (count, dim))
         size = rank * (rank + 1) // 2
         self.upper, self.upper_tilde = 0.01 * jr.normal(ku, (size,)), jr.normal(kt, (size,)) / rank**0.5
         self.b = jnp.zeros(rank)
         self.conditioner = amortizer(self._arrays(), context_dim, hidden, activation, kc)
-        self.least_slope = check_least_slope("Sylvester", least_slope)
+        self.least_slope = between("Sylvester(least_slope=...)", least_slope)
         self.tolerance, self.max_steps = check_solver("Sylvester", tolerance, max_steps)
         self.shape, self.context_shape = (dim,), (context_dim,) if context_dim else None
 
@@ -117,7 +117,7 @@ class Sylvester(AbstractIterative):
         return y, solved, steps
 
     def _to_small(self, vectors: Array, z: Vector) -> Array:
-        return reflected_back(vectors, z)[: self.b.shape[0]]
+        return reflected(vectors, z, back=True)[: self.b.shape[0]]
 
     def _from_small(self, vectors: Array, y: Array) -> Vector:
         return reflected(vectors, jnp.pad(y, (0, self.shape[0] - y.shape[0])))
@@ -126,8 +126,7 @@ class Sylvester(AbstractIterative):
         return self.vectors, self.upper, self.upper_tilde, self.b
 
     def _parameters(self, context: Context) -> tuple[Array, Array, Array, Array]:
-        given = context if self.context_shape else None
-        vectors, upper, tilde, b = moved(self.conditioner, given, self._arrays())
+        vectors, upper, tilde, b = moved(self.conditioner, context, self._arrays())
         upper, tilde = _triangular(upper, len(b)), _triangular(tilde, len(b))
         own = jax.vmap(lambda u, w: projected(u[None], w[None], self.least_slope)[0][0])
         diagonal = own(jnp.diag(upper), jnp.diag(tilde))

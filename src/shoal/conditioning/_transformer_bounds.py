@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from shoal.bijections import AbstractTransformer, Additive, Affine, RationalQuadratic
-from shoal.bijections.transformers._rational_quadratic import MIN_BIN, MIN_DERIVATIVE, RAW_ONE
+from shoal.bijections.transformers import MIN_BIN, MIN_DERIVATIVE, RAW_ONE
 from shoal.conditioning._intervals import Box, product, total
 from shoal.conditioning._slopes import scale_ranges
 

@@ -4,13 +4,18 @@ import math
 
 import equinox as eqx
 import jax.numpy as jnp
-import jax.random as jr
 
+from shoal._errors import InputError
 from shoal._products import matmul
 from shoal._types import Array, Context, Float, Key, Vector
 from shoal.bijections._images import checked_image_shape
-from shoal.bijections.conditioners._base import AbstractConditioner
-from shoal.bijections.conditioners._dense import Activation, activation_function, check_hidden
+from shoal.bijections.conditioners._dense import (
+    AbstractConditioner,
+    Activation,
+    activation_function,
+    check_hidden,
+    hidden_layers,
+)
 
 
 class ConvolutionalConditioner(AbstractConditioner):
@@ -53,21 +58,14 @@ class ConvolutionalConditioner(AbstractConditioner):
         check_hidden(hidden)
         activation_function(activation)
         if kernel < 1 or kernel % 2 == 0:
-            raise ValueError(f"`kernel` must be odd and at least 1; got {kernel}.")
+            raise InputError(f"`kernel` must be odd and at least 1; got {kernel}.")
         self.image_shape = checked_image_shape("ConvolutionalConditioner", image_shape)
         self.parameters, self.context = int(parameters), int(context)
         self.kernel, self.activation = int(kernel), activation
         total, outputs = self.image_shape[2] + context, parameters * moved
         self.skip, self.bias = jnp.zeros((outputs, total)), jnp.zeros(outputs)
-        weights, biases, fan = [], [], kernel**2 * total
-        for width, k in zip(hidden, jr.split(key, max(len(hidden), 1)), strict=False):
-            kw, kb = jr.split(k)
-            bound = fan**-0.5
-            weights.append(jr.uniform(kw, (width, fan), minval=-bound, maxval=bound))
-            biases.append(jr.uniform(kb, (width,), minval=-bound, maxval=bound))
-            fan = width
-        self.weights, self.biases = tuple(weights), tuple(biases)
-        self.last = jnp.zeros((outputs, kernel**2 * fan if hidden else 0))
+        self.weights, self.biases, width = hidden_layers(key, kernel**2 * total, hidden)
+        self.last = jnp.zeros((outputs, kernel**2 * width if hidden else 0))
 
     @property
     def inputs(self) -> int:

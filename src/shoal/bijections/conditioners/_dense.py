@@ -1,9 +1,14 @@
-"""The dense conditioner: affine(x, c) + net(x, c), the net's last layer zero at the start.
+"""Conditioners, what gives a layer its transformer's parameters, and the dense one: affine(x, c) + net(x, c).
 
-A conditioner whose net is zero is an affine map, so linear couplings are members of every family, exactly.
-Weights are stored (outputs, inputs) and act as W x; see `column` on how biases are added.
+The net's last layer is zero at the start. A conditioner whose net is zero is an affine map, so linear couplings are members
+of every family, exactly. Weights are stored (outputs, inputs) and act as W x; see `column` on how biases are added.
+
+`HeldConditioner` is spectral normalisation with a certified bound (Miyato et al. 2018 divide by a power iteration's
+estimate, which lies below the norm; the bounds here lie above it). An `amortizer` moves a layer's own arrays by a context.
 """
 
+import abc
+import math
 from typing import Literal, TypeAlias, get_args
 
 import equinox as eqx
@@ -11,17 +16,42 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 
+from shoal._errors import InputError
 from shoal._products import matmul
 from shoal._types import Array, Context, Float, Key, Vector
-from shoal.bijections.conditioners._base import AbstractConditioner
+from shoal.bijections._base import positive
+from shoal.bijections._spectral import AbstractSpectralBound, GramBound, held_below
 
 Activation: TypeAlias = Literal["relu", "silu", "tanh", "gelu"]
 
 
+class AbstractConditioner(eqx.Module):
+    """(x, c) -> raw parameters: a vector of `inputs` numbers and a context of length `context` (0: none) to `outputs`.
+
+    A conditioner without a context ignores one that it is given.
+    """
+
+    context: eqx.AbstractVar[int]
+
+    @property
+    @abc.abstractmethod
+    def inputs(self) -> int:
+        """The length of x."""
+
+    @property
+    @abc.abstractmethod
+    def outputs(self) -> int:
+        """The length of what it gives."""
+
+    @abc.abstractmethod
+    def __call__(self, x: Vector, context: Context = None) -> Float[Array, "o"]:
+        """The outputs for one vector."""
+
+
 def activation_function(name: Activation):
-    """The elementwise function of that name. **Raises:** ValueError for any other name."""
+    """The elementwise function of that name. **Raises:** InputError for any other name."""
     if name not in _ACTIVATIONS:
-        raise ValueError(f"`activation` must be one of {', '.join(get_args(Activation))}; got {name!r}.")
+        raise InputError(f"`activation` must be one of {', '.join(get_args(Activation))}; got {name!r}.")
     return _ACTIVATIONS[name]
 
 
@@ -30,7 +60,7 @@ class DenseConditioner(AbstractConditioner):
 
     `skip` is A, shape (outputs, inputs + context); `bias` is b; `weights[i]`, `biases[i]` are the hidden layers;
     `last` is the net's last layer, zero at the start. Zero inputs are allowed: y is then b (plus the context's part).
-    **Raises:** ValueError for widths that are not positive integers and for an unknown activation.
+    **Raises:** InputError for widths that are not positive integers and for an unknown activation.
     """
 
     skip: Float[Array, "o i"]
@@ -102,9 +132,9 @@ def hidden_layers(
 
 
 def check_hidden(hidden: tuple[int, ...]) -> None:
-    """Raise a ValueError unless `hidden` is a tuple of positive widths (empty: an affine conditioner)."""
+    """Raise an InputError unless `hidden` is a tuple of positive widths (empty: an affine conditioner)."""
     if not isinstance(hidden, tuple) or any(not isinstance(h, int) or h < 1 for h in hidden):
-        raise ValueError(f"`hidden` must be a tuple of positive integers, such as (64, 64); got {hidden!r}.")
+        raise InputError(f"`hidden` must be a tuple of positive integers, such as (64, 64); got {hidden!r}.")
 
 
 def product(x: Float[Array, "i"], w: Float[Array, "o i"]) -> Float[Array, "o"]:
@@ -128,3 +158,77 @@ def _relu(x: Array) -> Array:
 
 
 _ACTIVATIONS = {"relu": _relu, "silu": jax.nn.silu, "tanh": jnp.tanh, "gelu": jax.nn.gelu}
+
+
+class HeldConditioner(AbstractConditioner):
+    """A `DenseConditioner` with every matrix W (`skip`, hidden weights, `last`) used as W min(1, limit / bound(W)).
+
+    Then Lip <= limit + limit^k for k matrices of the net and an activation of slopes of at most 1 (tanh, ReLU), rounding
+    included. The free weights are those of `conditioner`; a matrix below the limit is used as it is.
+    **Raises:** InputError for a limit that is not positive and finite.
+    """
+
+    conditioner: DenseConditioner
+    norm: AbstractSpectralBound
+    limit: float = eqx.field(static=True)
+
+    def __init__(
+        self, conditioner: DenseConditioner, limit: float = 1.0, *, norm: AbstractSpectralBound | None = None
+    ):
+        self.conditioner, self.limit = conditioner, positive("HeldConditioner(limit=...)", limit)
+        self.norm = GramBound() if norm is None else norm
+
+    @property
+    def inputs(self) -> int:
+        """Of the conditioner that is held."""
+        return self.conditioner.inputs
+
+    @property
+    def outputs(self) -> int:
+        """Of the conditioner that is held."""
+        return self.conditioner.outputs
+
+    @property
+    def context(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Of the conditioner that is held."""
+        return self.conditioner.context
+
+    @property
+    def lipschitz(self) -> float:
+        """limit + limit^k, an upper bound of the Lipschitz constant for activations of slopes of at most 1."""
+        layers = len(self.conditioner.weights) + 1
+        return self.limit + (self.limit**layers if layers > 1 else 0.0)
+
+    def held(self) -> DenseConditioner:
+        """The conditioner with the weights as they act."""
+        where = lambda c: (c.skip, *c.weights, c.last)
+        acting = tuple(held_below(w, self.limit, self.norm) for w in where(self.conditioner))
+        return eqx.tree_at(where, self.conditioner, acting)
+
+    def __call__(self, x: Vector, context: Context = None) -> Float[Array, "o"]:
+        """The outputs for one vector."""
+        return self.held()(x, context)
+
+
+def amortizer(
+    arrays: tuple[Array, ...], context_dim: int, hidden: tuple[int, ...], activation: Activation, key: Key
+) -> DenseConditioner | None:
+    """The conditioner that moves these arrays, or None where there is no context."""
+    if not context_dim:
+        return None
+    outputs = sum(a.size for a in arrays)
+    return DenseConditioner(0, outputs, hidden=hidden, context=context_dim, activation=activation, key=key)
+
+
+def moved(
+    conditioner: DenseConditioner | None, context: Context, arrays: tuple[Array, ...]
+) -> tuple[Array, ...]:
+    """The arrays, each plus its part of the conditioner's outputs for this context; as they are without one."""
+    if conditioner is None or context is None:
+        return arrays
+    out, parts, start = conditioner(context[:0], context), [], 0
+    for a in arrays:
+        end = start + math.prod(a.shape)
+        parts.append(a + jnp.reshape(out[start:end], a.shape))
+        start = end
+    return tuple(parts)

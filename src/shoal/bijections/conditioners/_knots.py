@@ -10,8 +10,9 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
+from shoal._errors import InputError
 from shoal._types import Array, Context, Float, Vector
-from shoal.bijections.conditioners._base import AbstractConditioner
+from shoal.bijections.conditioners._dense import AbstractConditioner
 
 
 class ReLUNetwork(NamedTuple):
@@ -31,7 +32,7 @@ class KnotConditioner(AbstractConditioner):
     Between two knots of equal values the output is exactly that value. Takes no context.
     Training moves all four; knots that change places make the function another one, so constructions are best kept as
     they are.
-    **Raises:** ValueError for shapes that do not fit and for knots that do not ascend.
+    **Raises:** InputError for shapes that do not fit and for knots that do not ascend.
     """
 
     direction: Float[Array, "i"]
@@ -48,11 +49,11 @@ class KnotConditioner(AbstractConditioner):
     ):
         given = np.asarray(knots)
         if given.ndim != 1 or len(given) < 1 or values.ndim != 2 or len(values) != len(given):
-            raise ValueError(
+            raise InputError(
                 f"`KnotConditioner` needs (K,) knots and (K, o) values, K >= 1; got {given.shape} and {values.shape}."
             )
         if not (np.diff(given) > 0).all():
-            raise ValueError("`KnotConditioner(knots=...)` must ascend strictly, in their own dtype.")
+            raise InputError("`KnotConditioner(knots=...)` must ascend strictly, in their own dtype.")
         self.direction, self.knots, self.values = direction, knots, values
         self.constant = jnp.zeros(0, values.dtype) if constant is None else constant
 

@@ -12,8 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from shoal._types import Array, Context, Float, Key, Vector
-from shoal.bijections.conditioners._base import AbstractConditioner
 from shoal.bijections.conditioners._dense import (
+    AbstractConditioner,
     Activation,
     activation_function,
     check_hidden,

@@ -1,17 +1,94 @@
-"""A monotone map of each column to a standard normal one: a rational-quadratic spline at given knots, and log tails.
+"""Elementwise fronts: `LogTails`, and `Marginals`, a monotone map of each column to a standard normal one.
 
-Between the knots as in Gregory and Delbourgo 1982 (Durkan et al. 2019, equations 4 to 8); beyond the outer knots as
-`LogTails`, with the slope of the outer knot (tail layers in place of heavy-tailed bases: Hickling and Prangle 2025).
+Tails that grow like a logarithm keep rows far out from driving conditioners, and overflow out of sampling. With λ > 0 and
+a = λ e, e the distance beyond a border, data -> latent takes e to log1p(a) / λ; latent -> data takes t to expm1(λ t) / λ up
+to λ t = `REACH`, and goes on along the tangent there, so that no latent overflows. Both directions are once continuously
+differentiable. A tail of this form turns a Pareto law of index 1 / λ into an exponential one.
+
+`Marginals` is a rational-quadratic spline at given knots, as in Gregory and Delbourgo 1982 (Durkan et al. 2019, equations 4
+to 8); beyond the outer knots as `LogTails`, with the slope of the outer knot (tail layers in place of heavy-tailed bases:
+Hickling and Prangle 2025).
 """
+
+import math
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from shoal._errors import InputError
 from shoal._types import Array, Context, Float, Scalar, Vector
-from shoal.bijections._base import AbstractBijection, check_input
-from shoal.bijections.fronts._tails import lengthened, shortened, tail_index
-from shoal.bijections.transformers._rational_quadratic import place_in_bin, value_in_bin
+from shoal.bijections._base import AbstractBijection, between, check_input, positive, whole
+from shoal.bijections.transformers._rational_quadratic import one_hot, place_in_bin, value_in_bin
+
+REACH = 20.0  # λ t up to which the exponential is followed: e^20 = 5e8 borders away
+LEAST = 1e-3  # of λ: below it the logarithm is the identity to rounding
+
+
+def tail_index(raw: Float[Array, "*m"]) -> Float[Array, "*m"]:
+    """λ = LEAST + softplus(raw), positive."""
+    return LEAST + jax.nn.softplus(raw)
+
+
+def raw_index(index: float) -> float:
+    """The free value whose λ is `index`."""
+    return math.log(math.expm1(index - LEAST))
+
+
+def shortened(e: Float[Array, "*m"], index: Float[Array, "*m"]) -> tuple[Array, Array]:
+    """(t, log dt/de) of distances e >= 0: t = log1p(λ e) / λ, along the tangent beyond λ t = REACH."""
+    end = math.expm1(REACH)
+    a = index * e
+    beyond = a > end
+    safe = jnp.where(beyond, 0.0, a)
+    straight = REACH + (jnp.where(beyond, a, end) - end) * math.exp(-REACH)
+    t = jnp.where(beyond, straight, jnp.log1p(safe)) / index
+    return t, jnp.where(beyond, -REACH, -jnp.log1p(safe))
+
+
+def lengthened(t: Float[Array, "*m"], index: Float[Array, "*m"]) -> tuple[Array, Array]:
+    """(e, log de/dt) of t >= 0: the inverse of `shortened`."""
+    a = index * t
+    beyond = a > REACH
+    safe = jnp.where(beyond, 0.0, a)
+    straight = math.expm1(REACH) + (jnp.where(beyond, a, REACH) - REACH) * math.exp(REACH)
+    return jnp.where(beyond, straight, jnp.expm1(safe)) / index, jnp.where(beyond, REACH, safe)
+
+
+class LogTails(AbstractBijection):
+    """z_i = x_i for |x_i| <= `start`, beyond it sign(x_i) (start + log1p(λ (|x_i| - start)) / λ); one trained λ a side.
+
+    **Arguments:** `dim`: n; `start`: where the tails begin, in deviations of the column; `index`: λ at the start.
+    log|det dz/dx| = - sum log1p(λ (|x_i| - start)) over the coordinates beyond. Slopes dx/dz lie in [1, e^20].
+    Both directions are closed forms. **Raises:** InputError for sizes that are not positive and finite.
+    """
+
+    raw: Float[Array, "2 n"]
+    start: float = eqx.field(static=True)
+    shape: tuple[int, ...] = eqx.field(static=True)
+    context_shape: tuple[int, ...] | None = eqx.field(static=True)
+
+    def __init__(self, dim: int, *, start: float = 4.0, index: float = 1.0):
+        whole("LogTails(dim)", dim)
+        between("LogTails(index=...)", index, LEAST, math.inf)
+        self.raw = jnp.full((2, dim), raw_index(index), jnp.result_type(float))
+        self.start, self.shape, self.context_shape = positive("LogTails(start=...)", start), (dim,), None
+
+    def forward_and_log_det(self, z: Vector, context: Context = None) -> tuple[Vector, Scalar]:
+        """x and sum log dx/dz."""
+        check_input(self, z, context)
+        return self._bent(z, lengthened)
+
+    def inverse_and_log_det(self, x: Vector, context: Context = None) -> tuple[Vector, Scalar]:
+        """z and sum log dz/dx."""
+        check_input(self, x, context)
+        return self._bent(x, shortened)
+
+    def _bent(self, v: Vector, bend) -> tuple[Vector, Scalar]:
+        index = tail_index(self.raw)
+        size = jnp.abs(v)
+        far, log_slope = bend(jnp.maximum(size - self.start, 0.0), jnp.where(v < 0, index[0], index[1]))
+        return jnp.sign(v) * (jnp.minimum(size, self.start) + far), jnp.sum(log_slope)
 
 
 class Marginals(AbstractBijection):
@@ -21,7 +98,7 @@ class Marginals(AbstractBijection):
     of the bins in z; `log_slopes` (n, K + 1): dz/dx at the knots; `raw_tails` (n, 2): of the tail indices λ, lower and
     upper. A tail goes on from its knot with distance e and slope d as z = z_K + log1p(λ d e) / λ. `marginals` sets all of it
     from rows. log|det dz/dx| = sum log m_i'. Both directions are closed forms (the inverse of a bin solves one quadratic).
-    **Raises:** ValueError for shapes that do not fit and knots that do not ascend.
+    **Raises:** InputError for shapes that do not fit and knots that do not ascend.
     """
 
     knots: Float[Array, "n k"]
@@ -32,22 +109,15 @@ class Marginals(AbstractBijection):
     shape: tuple[int, ...] = eqx.field(static=True)
     context_shape: tuple[int, ...] | None = eqx.field(static=True)
 
-    def __init__(
-        self,
-        knots: Array,
-        first: Array,
-        log_heights: Array,
-        log_slopes: Array,
-        raw_tails: Array,
-    ):
+    def __init__(self, knots: Array, first: Array, log_heights: Array, log_slopes: Array, raw_tails: Array):
         n, k = jnp.shape(knots)
         shapes = [jnp.shape(a) for a in (first, log_heights, log_slopes, raw_tails)]
         if n < 1 or k < 2 or shapes != [(n,), (n, k - 1), (n, k), (n, 2)]:
-            raise ValueError(
+            raise InputError(
                 f"`Marginals` needs (n, K + 1) knots and (n,), (n, K), (n, K + 1), (n, 2); got {(n, k)}, {shapes}."
             )
         if not bool(jnp.all(jnp.diff(knots, axis=1) > 0)):
-            raise ValueError("`Marginals(knots=...)` must ascend strictly in every column.")
+            raise InputError("`Marginals(knots=...)` must ascend strictly in every column.")
         self.knots, self.first, self.raw_tails = (
             jnp.asarray(knots),
             jnp.asarray(first),
@@ -99,10 +169,8 @@ class Marginals(AbstractBijection):
 def _bins(u: Array, v: Array, d: Array, edges: Float[Array, "n k"], at: Vector) -> tuple[Array, ...]:
     """(u0, w, v0, h, d0, d1) of each coordinate's bin: the one of `edges` that holds `at`.
 
-    By sums over a mask with one True a coordinate, which have no gathers, and no scatters in their gradient.
+    By sums over the mask, which have no gathers, and no scatters in their gradient.
     """
-    above = at[:, None] >= edges[:, 1:-1]
-    yes = jnp.ones((at.shape[0], 1), bool)
-    hot = jnp.concatenate([yes, above], 1) & ~jnp.concatenate([above, ~yes], 1)
+    hot = one_hot(at, edges)
     parts = (u[:, :-1], jnp.diff(u, axis=1), v[:, :-1], jnp.diff(v, axis=1), d[:, :-1], d[:, 1:])
     return tuple(jnp.sum(jnp.where(hot, part, 0.0), axis=1) for part in parts)

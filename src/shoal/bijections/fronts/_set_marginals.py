@@ -7,8 +7,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from shoal._scalars import FloatArray
-from shoal.bijections.fronts._marginals import Marginals
-from shoal.bijections.fronts._tails import raw_index
+from shoal.bijections.fronts._marginals import Marginals, raw_index
 
 BINS = (4, 8, 16, 32, 64)
 ROWS_PER_BIN = 12  # of the training rows, so that a bin is an average of several

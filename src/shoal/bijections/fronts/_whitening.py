@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.linalg import solve_triangular
 
+from shoal._errors import InputError
 from shoal._products import matmul
 from shoal._scalars import FloatArray
 from shoal._types import Array, Context, Float, Scalar, Vector
@@ -23,7 +24,7 @@ class Whitening(AbstractBijection):
     there is a context c, else None. All are trained.
     log|det dz/dx| = sum log_diagonal. Data -> latent is two products, latent -> data two triangular solves. With
     U = I and L^{-1} the Cholesky factor of a covariance, the flow on a standard normal base is that Gaussian, exactly.
-    **Raises:** ValueError for shapes that do not fit.
+    **Raises:** InputError for shapes that do not fit.
     """
 
     mean: Float[Array, "n"]
@@ -34,25 +35,19 @@ class Whitening(AbstractBijection):
     shape: tuple[int, ...] = eqx.field(static=True)
     context_shape: tuple[int, ...] | None = eqx.field(static=True)
 
-    def __init__(
-        self,
-        mean: Array,
-        lower: Array,
-        log_diagonal: Array,
-        slopes: Array | None = None,
-    ):
+    def __init__(self, mean: Array, lower: Array, log_diagonal: Array, slopes: Array | None = None):
         self.mean, self.lower = jnp.asarray(mean), jnp.asarray(lower)
         self.log_diagonal = jnp.asarray(log_diagonal)
         n = self.mean.size
         if n < 1 or (self.mean.shape, self.lower.shape, self.log_diagonal.shape) != ((n,), (n, n), (n,)):
-            raise ValueError(
+            raise InputError(
                 f"`Whitening` needs (n,), (n, n), (n,); got {self.mean.shape}, {self.lower.shape}, "
                 f"{self.log_diagonal.shape}."
             )
         self.upper = jnp.zeros_like(self.lower)
         self.slopes = None if slopes is None else jnp.asarray(slopes)
         if self.slopes is not None and (self.slopes.ndim != 2 or len(self.slopes) != n):
-            raise ValueError(f"`Whitening(slopes=...)` must be ({n}, c); got {self.slopes.shape}.")
+            raise InputError(f"`Whitening(slopes=...)` must be ({n}, c); got {self.slopes.shape}.")
         self.shape = (n,)
         self.context_shape = None if self.slopes is None else self.slopes.shape[1:]
 
@@ -88,11 +83,8 @@ def whitening(
     middle of a column are held at the next row, or at that distance: no single cell decides a covariance.
     """
     x = _held(np.asarray(x, np.float64))
-    w = (
-        np.full(len(x), 1.0 / len(x))
-        if weights is None
-        else np.asarray(weights, np.float64) / np.sum(weights)
-    )
+    w = np.ones(len(x)) if weights is None else np.asarray(weights, np.float64)
+    w = w / w.sum()
     ones = np.ones((len(x), 1))
     features = ones if context is None else np.hstack([ones, np.asarray(context, np.float64)])
     root = np.sqrt(w)[:, None]

@@ -33,5 +33,5 @@ class AbstractTransformer(eqx.Module):
     def linear(self, log_scale: Vector, shift: Vector, *, layer: str = "this layer") -> Raw:
         """The raw values with which f is x = exp(log_scale) z + shift, exactly; affine in `shift`.
 
-        **Raises:** ValueError, naming `layer`, for a log-scale that the transformer does not reach.
+        **Raises:** InputError, naming `layer`, for a log-scale that the transformer does not reach.
         """

@@ -12,9 +12,11 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from shoal._types import Array, Float, Vector
+from shoal._errors import InputError
+from shoal._types import Array, Bool, Float, Vector
+from shoal.bijections._base import positive
+from shoal.bijections.transformers._affine import AbstractScaleMap, scale_or
 from shoal.bijections.transformers._base import AbstractTransformer, Raw
-from shoal.bijections.transformers._scale_maps import AbstractScaleMap, scale_or
 
 MIN_BIN = 1e-3  # least bin width and height, as a share of the box
 MIN_DERIVATIVE = 1e-3
@@ -28,7 +30,7 @@ class RationalQuadratic(AbstractTransformer):
     latent, the direction that training uses; the other direction solves one quadratic.
     **Arguments:** `bins`: K; `bound`: B, half the box, in units of standardised data; `scale`: the scale map, by default
     |log s| < 1 (narrow peaks are the knots' part, which leaves the tails as wide as the data). Knot derivatives are >= 1e-3,
-    bins >= 1e-3 of the box. **Raises:** ValueError for fewer than 2 or more than 500 bins and for a bound out of range.
+    bins >= 1e-3 of the box. **Raises:** InputError for fewer than 2 or more than 500 bins and for a bound out of range.
     """
 
     scale: AbstractScaleMap
@@ -40,9 +42,8 @@ class RationalQuadratic(AbstractTransformer):
 
     def __check_init__(self) -> None:
         if not 2 <= self.bins <= 500:
-            raise ValueError(f"`RationalQuadratic(bins=...)` must lie in 2 ... 500; got {self.bins}.")
-        if not 0 < self.bound < math.inf:
-            raise ValueError(f"`RationalQuadratic(bound=...)` must be positive and finite; got {self.bound}.")
+            raise InputError(f"`RationalQuadratic(bins=...)` must lie in 2 ... 500; got {self.bins}.")
+        positive("RationalQuadratic(bound=...)", self.bound)
 
     @property
     def parameters(self) -> int:
@@ -62,7 +63,7 @@ class RationalQuadratic(AbstractTransformer):
         return z, log_slope - log_scale
 
     def linear(self, log_scale: Vector, shift: Vector, *, layer: str = "this layer") -> Raw:
-        """The affine part's values, zero for the knots. **Raises:** ValueError, naming `layer`, outside its range."""
+        """The affine part's values, zero for the knots. **Raises:** InputError, naming `layer`, outside its range."""
         knots = jnp.zeros((self.parameters - 2) * shift.shape[0], shift.dtype)
         return jnp.concatenate([self.scale.raw(log_scale, layer=layer), shift, knots])
 
@@ -111,14 +112,19 @@ def invert(k: Knots, y: Float[Array, "m"], bound: float) -> tuple[Float[Array, "
     return jnp.where(inside, u0 + t * w, y), jnp.where(inside, log_slope, 0.0)
 
 
+def one_hot(x: Float[Array, "m"], edges: Float[Array, "m k"]) -> Bool[Array, "m _bins"]:
+    """True at the bin, between ascending edges, that holds x: once a row, in an outer bin where x lies outside."""
+    above = x[:, None] >= edges[:, 1:-1]  # True up to the bin
+    yes = jnp.ones((x.shape[0], 1), bool)
+    return jnp.concatenate([yes, above], 1) & ~jnp.concatenate([above, ~yes], 1)
+
+
 def _bin(k: Knots, x: Float[Array, "m"], axis: int) -> tuple[Array, ...]:
     """(u0, w, v0, h, d0, d1) of the bin that holds x along `axis` (0: u, 1: v).
 
     By one sum over a one-hot mask, which `vmap` keeps free of gathers and which compiles to one loop.
     """
-    above = x[:, None] >= k.edges[:, axis, 1:-1]  # (m, K - 1), True up to the bin
-    yes = jnp.ones((x.shape[0], 1), bool)
-    hot = jnp.concatenate([yes, above], 1) & ~jnp.concatenate([above, ~yes], 1)  # one True per row
+    hot = one_hot(x, k.edges[:, axis])
     low, size = k.edges[:, :, :-1], jnp.diff(k.edges, axis=2)
     d = k.derivatives[:, None, :]
     table = jnp.concatenate([low, size, d[:, :, :-1], d[:, :, 1:]], axis=1)  # (m, 6, K)

@@ -6,19 +6,23 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import pytest
+from architectures.parameters import parameters_per_layer
 
 from shoal.bijections import (
     Affine,
     Chain,
+    Householder,
     LULinear,
     Permutation,
+    Planar,
+    Radial,
     Scan,
     Standardize,
     StandardizedContext,
+    Sylvester,
     dense_coupling,
     halves,
     masked_autoregressive,
-    parameters_per_layer,
 )
 
 
@@ -35,6 +39,13 @@ def test_layers_of_a_chain():
     wrapped = StandardizedContext(coupling, jnp.zeros(2), jnp.ones(2))
     assert parameters_per_layer(wrapped) == (affine + net,)
     assert parameters_per_layer(Scan([coupling, coupling])) == (affine + net,) * 2
+
+
+def test_the_planar_family() -> None:
+    """As the classes' documentation states them."""
+    layers = [Planar(5, key=jr.key(0)), Radial(5, key=jr.key(0)), Householder(5, 3, key=jr.key(0))]
+    chain = Chain([*layers, Sylvester(5, 3, reflections=4, key=jr.key(0))])
+    assert parameters_per_layer(chain) == (2 * 5 + 1, 5 + 2, 3 * 5, 3 * 4 + 3 + 4 * 5)
 
 
 @pytest.mark.parametrize(("hidden", "context"), [((), 0), ((6,), 0), ((6, 5), 2)])

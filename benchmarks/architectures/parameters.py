@@ -6,11 +6,14 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from shoal.bijections._base import AbstractBijection, layers_of
-from shoal.bijections._context import StandardizedContext
-from shoal.bijections._elementwise import Standardize
-from shoal.bijections._linear import LULinear
-from shoal.bijections.conditioners import MaskedConditioner
+from shoal.bijections import (
+    AbstractBijection,
+    LULinear,
+    MaskedConditioner,
+    Standardize,
+    StandardizedContext,
+    layers_of,
+)
 
 _SPECIAL = LULinear | MaskedConditioner | Standardize | StandardizedContext
 
