@@ -1,7 +1,5 @@
 """Ready flows, and flows on disk."""
 
-from shoal.flows._catalogue import ARCHITECTURES as ARCHITECTURES
-from shoal.flows._catalogue import Architecture
 from shoal.flows._continuous import anf as anf
 from shoal.flows._continuous import anode as anode
 from shoal.flows._continuous import ffjord as ffjord
