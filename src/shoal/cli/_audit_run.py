@@ -55,21 +55,17 @@ def run_points(
 
 
 def _extended(flow: Any, values: Any, context: Any, about: dict[str, Any]) -> tuple[Any, Any, dict[str, Any]]:
-    """Values, context and record; a `Padded` is a map of rows with their padding, whose coordinates come last."""
-    if not isinstance(flow, shoal.distributions.Padded):
+    """Values, context and record; a padded flow is a map of rows with their padding, whose coordinates come last."""
+    extra = getattr(flow, "extra", 0)
+    if extra == 0:
         return values, context, about
-    import jax.numpy as jnp
-    import numpy as np
-
-    padded = np.asarray(shoal.distributions.padded_rows(flow, jnp.asarray(values, flow.dtype)), np.float64)
-    extra = padded.shape[1] - values.shape[1]
     names = about.get("columns")
     if names is not None:
         about["columns"] = [*names, *(f"padding {i}" for i in range(extra))]
     count = "1 coordinate" if extra == 1 else f"{extra} coordinates"
     words = f"The flow has {count} of padding besides, in which each row has its own noise."
     about["note"] = " ".join(filter(None, (about.get("note"), words)))
-    return padded, context, about
+    return flow.extended_rows(values), context, about
 
 
 def chosen_rows(count: int, points: int, seed: int) -> Any:

@@ -121,13 +121,7 @@ def _constructed(
 
 def _with_columns(flow: Any, names: tuple[str, ...]) -> Any:
     """The same flow, which knows the names of its columns."""
-    import jax
-
-    distributions = shoal.distributions
-    if isinstance(flow, distributions.Padded):
-        key = jax.random.wrap_key_data(flow.noise.words)
-        return distributions.Padded(flow.joint, flow.padding, columns=names, key=key)
-    return distributions.Flow(flow.base, flow.bijection, columns=names)
+    return flow.with_joint(flow.joint, names)
 
 
 def _check_width(table: Any, label: str) -> None:

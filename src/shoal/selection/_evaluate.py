@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 
 from shoal._compiling import quickly
@@ -24,7 +23,7 @@ from shoal.conditioning import (
     summarize,
     summarize_round_trip,
 )
-from shoal.distributions import Flow, Padded, padded_rows
+from shoal.distributions import AbstractFlow
 from shoal.records.figures import ConditionSummary, RoundTripSummary
 from shoal.selection._prepare import Part
 
@@ -51,7 +50,7 @@ class Figures:
 
 
 def measure(
-    flow: Flow | Padded,
+    flow: AbstractFlow,
     part: Part,
     scale: FloatArray,
     log_likelihoods: FloatArray,
@@ -62,7 +61,7 @@ def measure(
     `trips`: the precisions of round trips, float32 first. The map of a `Padded` one is that of its joint, at the rows with
     their own padding.
     """
-    x = with_padding(flow, part.x[:POINTS])
+    x = flow.extended_rows(part.x[:POINTS])
     context = None if part.context is None else part.context[:POINTS]
     user = 1.0 / np.concatenate([scale, np.ones(x.shape[1] - len(scale))])
     body = rolled(flow.bijection)
@@ -83,19 +82,11 @@ def measure(
     )
 
 
-def with_padding(flow: Flow | Padded, x: FloatArray) -> FloatArray:
-    """Rows of the space that the bijection works on: those of a `Padded` flow with their own padding."""
-    if not isinstance(flow, Padded):
-        return x
-    padding = padded_rows(flow, jnp.asarray(x))[:, x.shape[1] :]
-    return np.hstack([x, np.asarray(padding, x.dtype)])
-
-
-def log_likelihoods(flow: Flow | Padded, x: FloatArray, context: FloatArray | None) -> FloatArray:
+def log_likelihoods(flow: AbstractFlow, x: FloatArray, context: FloatArray | None) -> FloatArray:
     """log_prob of every row in float64 NumPy, in chunks of one size so that one program serves all."""
     return in_pieces(partial(_log_prob, flow), max(min(CHUNK, len(x)), 1), x, context)[0].astype(np.float64)
 
 
 @quickly
-def _log_prob(flow: Flow | Padded, x: Any, context: Any) -> Any:
+def _log_prob(flow: AbstractFlow, x: Any, context: Any) -> Any:
     return flow.log_prob(x, context)

@@ -9,17 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
-import jax.random as jr
 import numpy as np
 
 from shoal._errors import InputError
 from shoal._scalars import FloatArray
 from shoal._types import ArrayLike
 from shoal.bijections import Chain, Standardize, StandardizedContext
-from shoal.distributions import Flow, Padded
+from shoal.distributions import AbstractFlow, Flow
 from shoal.flows import Family, checked, family
 from shoal.records import FitRecord
 from shoal.records.fit import HeldOut, LayersRecord
@@ -55,7 +53,7 @@ class LadderResult:
     `test_log_likelihoods`: nats per test row.
     """
 
-    flow: Flow | Padded | None
+    flow: AbstractFlow | None
     record: FitRecord
     rungs: tuple[Rung, ...]
     choice: Choice
@@ -206,7 +204,7 @@ def _has_time(clock: Clock, rungs: Sequence[Rung]) -> bool:
     return clock.limit - clock.elapsed() > longest + allowed_seconds(clock.limit, 0.0) + 2.0
 
 
-def in_user_units(inner: Flow | Padded, prepared: Prepared) -> Flow | Padded:
+def in_user_units(inner: AbstractFlow, prepared: Prepared) -> AbstractFlow:
     """The flow on standardised rows as a flow in the user's units, with column names."""
     body, table = inner.bijection, prepared.table
     if (
@@ -220,20 +218,15 @@ def in_user_units(inner: Flow | Padded, prepared: Prepared) -> Flow | Padded:
             jnp.asarray(prepared.context_scale, inner.dtype),
         )
     mean, scale = prepared.mean, prepared.scale
-    if isinstance(inner, Padded):  # the padding keeps its units
-        mean = np.concatenate([mean, np.zeros(inner.padding.size)])
-        scale = np.concatenate([scale, np.ones(inner.padding.size)])
-    last = Standardize(jnp.asarray(mean, inner.dtype), jnp.asarray(scale, inner.dtype))
-    if isinstance(inner, Padded):
-        joint = Flow(inner.joint.base, Chain([body, last]), context_columns=table.context_names or None)
-        made = Padded(joint, inner.padding, columns=table.names, key=jr.key(0))
-        return eqx.tree_at(lambda p: p.noise, made, inner.noise)
-    return Flow(
-        inner.base, Chain([body, last]), columns=table.names, context_columns=table.context_names or None
+    mean, scale = (  # what the flow adds to the data keeps its units
+        np.concatenate([own, np.full(inner.extra, added)]) for own, added in ((mean, 0.0), (scale, 1.0))
     )
+    last = Standardize(jnp.asarray(mean, inner.dtype), jnp.asarray(scale, inner.dtype))
+    joint = Flow(inner.joint.base, Chain([body, last]), context_columns=table.context_names or None)
+    return inner.with_joint(joint, table.names)
 
 
-def _test(inner: Flow | Padded, prepared: Prepared) -> tuple[FloatArray | None, HeldOut | None]:
+def _test(inner: AbstractFlow, prepared: Prepared) -> tuple[FloatArray | None, HeldOut | None]:
     part = prepared.parts["test"]
     if len(part.rows) == 0:
         return None, None

@@ -9,10 +9,10 @@ import numpy as np
 
 from shoal._scalars import FloatArray
 from shoal.conditioning import layer_kinds, profile, profile_points
-from shoal.distributions import Flow, Padded
+from shoal.distributions import AbstractFlow
 from shoal.records.figures import LayerProfile
 from shoal.records.fit import LayersRecord
-from shoal.selection._evaluate import POINTS, Figures, with_padding
+from shoal.selection._evaluate import POINTS, Figures
 from shoal.selection._prepare import Part
 
 LARGEST = 256  # coordinates up to which Jacobians are computed whole
@@ -26,7 +26,7 @@ def allowed_seconds(limit: float | None, elapsed: float) -> float:
 
 
 def layer_record(
-    flow: Flow | Padded, part: Part, figures: Figures, *, seed: int, seconds: float, measuring: float
+    flow: AbstractFlow, part: Part, figures: Figures, *, seed: int, seconds: float, measuring: float
 ) -> LayersRecord:
     """The profile of `flow`, a flow on standardised rows, at the worst conditioned and some typical rows of `part`.
 
@@ -40,7 +40,7 @@ def layer_record(
     if seconds < PART * measuring:
         return unmeasured("out of time")
     rows, worst = profile_points(figures.condition_numbers, seed)
-    x = with_padding(flow, part.x[:POINTS][rows])
+    x = flow.extended_rows(part.x[:POINTS][rows])
     context = None if part.context is None else np.asarray(part.context[:POINTS][rows], np.float64)
     found = _profiled(flow, np.asarray(x, np.float64), context, worst, seed, seconds)
     return LayersRecord(rows=found, points=len(rows), kinds=layer_kinds(dense=True))
@@ -52,7 +52,7 @@ def unmeasured(why: str) -> LayersRecord:
 
 
 def _profiled(
-    flow: Flow | Padded, x: FloatArray, context: FloatArray | None, worst: Any, seed: int, seconds: float
+    flow: AbstractFlow, x: FloatArray, context: FloatArray | None, worst: Any, seed: int, seconds: float
 ) -> list[LayerProfile]:
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         units = np.ones(x.shape[1])

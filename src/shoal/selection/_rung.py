@@ -12,7 +12,7 @@ import numpy as np
 
 from shoal._scalars import FloatArray
 from shoal._types import Key
-from shoal.distributions import Flow, Padded
+from shoal.distributions import AbstractFlow
 from shoal.flows import Family, Front
 from shoal.records.fit import Status
 from shoal.selection._evaluate import Figures, log_likelihoods, measure
@@ -49,7 +49,7 @@ class Rung:
     front: str
     family: Family | None = None
     depth: int = 0
-    flows: list[Flow | Padded] = field(default_factory=list)
+    flows: list[AbstractFlow] = field(default_factory=list)
     log_likelihoods: list[FloatArray] = field(default_factory=list)
     results: list[FitResult] = field(default_factory=list)
     figures: list[Figures] = field(default_factory=list)

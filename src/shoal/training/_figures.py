@@ -25,7 +25,6 @@ from shoal.conditioning import (
     growth,
     inverse_singular_values,
 )
-from shoal.distributions import padded_rows
 
 from ._data import Rows
 from ._monitor import DENSE
@@ -79,7 +78,7 @@ def _look(
 ) -> tuple[Array | None, Array, Array, Array]:
     """dz/dx (None unless `dense`), z, the latents of points twice as far from their mean, and |f(z) - x|."""
     flow = rolled(eqx.combine(params, buffers, form.flow))
-    body, x, axes = flow.bijection, padded_rows(flow, x), (0, None if context is None else 0)
+    body, x, axes = flow.bijection, jax.vmap(flow.extended)(x), (0, None if context is None else 0)
 
     def to_latent(v: Array, c: Array | None) -> tuple[Array, Array]:
         z = body.inverse(v, c)

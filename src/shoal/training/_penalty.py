@@ -15,7 +15,6 @@ import jax.random as jr
 
 from shoal._errors import InputError
 from shoal._types import Array, Key, Scalar, Vector
-from shoal.distributions import padded_rows
 
 from ._checks import positive, whole_number
 from ._data import Rows
@@ -54,7 +53,7 @@ class JacobianPenalty(AbstractPenalty):
 
     def value(self, flow: Any, rows: Rows, key: Key) -> Scalar:
         """The weighted mean over the batch."""
-        points = padded_rows(flow, rows.x)
+        points = jax.vmap(flow.extended)(rows.x)
         directions = jr.normal(key, (2, *points.shape), points.dtype)
         directions = directions / jnp.linalg.norm(directions, axis=-1, keepdims=True)
 

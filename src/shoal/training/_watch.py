@@ -14,7 +14,6 @@ from shoal._errors import InputError
 from shoal._scalars import FloatArray
 from shoal.bijections import Chain, Standardize
 from shoal.conditioning import unit_scale
-from shoal.distributions import Padded
 
 from ._data import Rows
 from ._figures import conditioning_row
@@ -113,5 +112,4 @@ def _scale(flow: Any, x: FloatArray) -> FloatArray:
         last = last.bijections[-1]
     if isinstance(last, Standardize):
         return np.asarray(last.scale, np.float64)
-    units = unit_scale(x)
-    return np.concatenate([units, np.ones(flow.padding.size)]) if isinstance(flow, Padded) else units
+    return np.concatenate([unit_scale(x), np.ones(flow.extra)])
