@@ -1,11 +1,10 @@
-"""Distributions of whole numbers from densities, by dequantization: what bits per dimension are measured with.
+"""Distributions of whole numbers from densities, by dequantization: with it `-log_prob / (n log 2)` are bits per dimension.
 
 A density p on R^n gives P(x) = integral of p over x + [0, 1)^n for x in {0, ..., levels - 1}^n. It is bounded below by
 log P(x) >= E_q[log p(x + u) - log q(u | x)], u ~ q(. | x) on [0, 1)^n (Theis et al. 2016 for uniform q; Ho et al.
 2019 for a flow q).
 """
 
-import math
 from typing import ClassVar
 
 import equinox as eqx
@@ -14,7 +13,7 @@ import jax.numpy as jnp
 import jax.random as jr
 
 from shoal._errors import InputError
-from shoal._types import Array, ArrayLike, Context, ContextBatch, Float, Key, Scalar, Vector
+from shoal._types import Array, Context, ContextBatch, Float, Key, Scalar, Vector
 from shoal.bijections import Noise
 from shoal.distributions._base import AbstractDistribution
 from shoal.distributions._estimates import AbstractBound, AbstractLaw, Support
@@ -118,15 +117,3 @@ class Dequantized(AbstractBound):
         """Samples of the density, rounded down and clipped."""
         x, _ = self.density.sample_rows(key, rows, context)
         return jnp.clip(jnp.floor(x), 0.0, self.levels - 1.0)
-
-
-def bits_per_dimension(
-    distribution: AbstractDistribution, x: ArrayLike, context: ArrayLike | None = None
-) -> Float[Array, "..."]:
-    """- log_prob(x) / (n log 2) of each row: bits that a code of the row needs, per entry.
-
-    A code length only where x are whole numbers and `distribution` is one of whole numbers (`Dequantized`), whose
-    densities are in units of one step: then no constant is missing. An upper bound in expectation, since log_prob is
-    a lower bound.
-    """
-    return -distribution.log_prob(x, context) / (distribution.shape[0] * math.log(2.0))

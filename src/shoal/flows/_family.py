@@ -8,12 +8,9 @@ from typing import Any
 from shoal._errors import InputError
 from shoal._types import Key
 from shoal.distributions import AbstractFlow
-from shoal.flows._continuous import anf, anode, ffjord
-from shoal.flows._layerwise import layerwise
-from shoal.flows._planar import planar, radial, sylvester
-from shoal.flows._recipes import iaf, maf, nice, nsf, realnvp, spline
-from shoal.flows._residual import residual
-from shoal.flows._single_coordinate import single_coordinate
+from shoal.flows._augmented import anf, anode
+from shoal.flows._recipes import iaf, maf, nice, nsf, realnvp, single_coordinate, spline
+from shoal.flows._repeated import ffjord, layerwise, planar, radial, residual, sylvester
 
 
 @dataclass(frozen=True)
