@@ -1,7 +1,8 @@
 """Distributions on R^n: normals, mixtures, flows."""
 
 from shoal.distributions._base import AbstractDistribution as AbstractDistribution
-from shoal.distributions._dequantized import AbstractDequantization, bits_per_dimension
+from shoal.distributions._base import named_columns
+from shoal.distributions._dequantized import AbstractDequantization
 from shoal.distributions._dequantized import Dequantized as Dequantized
 from shoal.distributions._dequantized import UniformDequantization as UniformDequantization
 from shoal.distributions._dequantized import VariationalDequantization as VariationalDequantization

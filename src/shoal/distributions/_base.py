@@ -137,8 +137,7 @@ def _as_context(distribution: AbstractDistribution, context: ArrayLike | None) -
 
 def _as_array(x: ArrayLike, names: tuple[str, ...] | None, dim: int, dtype: np.dtype, what: str) -> Array:
     """`x` as an array of shape (..., dim). A table gives the columns `names`, in that order, whatever its own order."""
-    if hasattr(x, "columns") and hasattr(x, "to_numpy"):
-        x = _from_table(x, names, what)
+    x = named_columns(x, names, what)
     if not hasattr(x, "dtype"):
         x = np.asarray(x)
     if x.dtype == object or not (jnp.issubdtype(x.dtype, np.number) or x.dtype == bool) or np.iscomplexobj(x):
@@ -148,11 +147,15 @@ def _as_array(x: ArrayLike, names: tuple[str, ...] | None, dim: int, dtype: np.d
     return jnp.asarray(x, dtype)
 
 
-def _from_table(table: ArrayLike, names: tuple[str, ...] | None, what: str) -> np.ndarray:
-    present = [str(c) for c in table.columns]
-    if names is None:
-        return table.to_numpy()
-    missing = [n for n in names if n not in present]
+def named_columns(x: ArrayLike, names: tuple[str, ...] | None, what: str) -> ArrayLike:
+    """A data frame's columns `names` (None: all), in that order, as an array; anything else as it is.
+
+    **Raises:** `InputError` for a column that is not there; it calls the data frame `what`.
+    """
+    if not (hasattr(x, "columns") and hasattr(x, "to_numpy")):
+        return x
+    labels = {str(label): label for label in x.columns}
+    missing = [name for name in names or () if name not in labels]
     if missing:
-        raise InputError(f"`{what}` has no column {missing[0]!r}; it has {', '.join(present)}.")
-    return table[list(names)].to_numpy()
+        raise InputError(f"`{what}` has no column {missing[0]!r}; it has {', '.join(labels)}.")
+    return (x if names is None else x[[labels[name] for name in names]]).to_numpy()

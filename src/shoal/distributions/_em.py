@@ -161,12 +161,7 @@ def _raised(logs: FloatArray) -> FloatArray:
 
 
 def _climbed(
-    found: Components,
-    x: FloatArray,
-    w: FloatArray,
-    steps: int,
-    deadline: float | None,
-    prior: _Prior | None,
+    found: Components, x: FloatArray, w: FloatArray, steps: int, deadline: float | None, prior: _Prior | None
 ) -> Components:
     old, table = -np.inf, _Table(x)
     for _ in range(steps):

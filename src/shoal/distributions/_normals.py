@@ -137,13 +137,7 @@ class GaussianMixture(AbstractDistribution):
     columns: tuple[str, ...] | None = eqx.field(static=True)
     context_columns: tuple[str, ...] | None = eqx.field(static=True)
 
-    def __init__(
-        self,
-        logits: Array,
-        means: Array,
-        uppers: Array,
-        log_diagonals: Array,
-    ):
+    def __init__(self, logits: Array, means: Array, uppers: Array, log_diagonals: Array):
         self.logits, self.means = jnp.asarray(logits), jnp.asarray(means)
         self.uppers, self.log_diagonals = jnp.asarray(uppers), jnp.asarray(log_diagonals)
         k, n = self.means.shape

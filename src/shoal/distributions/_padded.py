@@ -116,12 +116,7 @@ class Padded(AbstractBound, AbstractFlow):
     context_columns: tuple[str, ...] | None = eqx.field(static=True)
 
     def __init__(
-        self,
-        joint: Flow,
-        padding: AbstractPadding,
-        *,
-        columns: tuple[str, ...] | None = None,
-        key: Key,
+        self, joint: Flow, padding: AbstractPadding, *, columns: tuple[str, ...] | None = None, key: Key
     ):
         dim = joint.shape[0] - padding.size
         if dim < 1:

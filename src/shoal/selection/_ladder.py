@@ -217,10 +217,9 @@ def in_user_units(inner: AbstractFlow, prepared: Prepared) -> AbstractFlow:
             jnp.asarray(prepared.context_mean, inner.dtype),
             jnp.asarray(prepared.context_scale, inner.dtype),
         )
-    mean, scale = prepared.mean, prepared.scale
-    mean, scale = (  # what the flow adds to the data keeps its units
-        np.concatenate([own, np.full(inner.extra, added)]) for own, added in ((mean, 0.0), (scale, 1.0))
-    )
+    # What the flow adds to the data keeps its units.
+    mean = np.concatenate([prepared.mean, np.zeros(inner.extra)])
+    scale = np.concatenate([prepared.scale, np.ones(inner.extra)])
     last = Standardize(jnp.asarray(mean, inner.dtype), jnp.asarray(scale, inner.dtype))
     joint = Flow(inner.joint.base, Chain([body, last]), context_columns=table.context_names or None)
     return inner.with_joint(joint, table.names)

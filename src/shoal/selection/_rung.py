@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import jax.random as jr
+import msgspec
 import numpy as np
 
 from shoal._scalars import FloatArray
@@ -176,8 +177,8 @@ def _joined(old: FitResult, new: FitResult) -> FitResult:
     better = bool(new.best_epoch) and value(new) >= value(old)
     kept = new if better else old
     epochs, steps = len(old.history), old.steps
-    later = lambda rows: [{**row, "epoch": row["epoch"] + epochs} for row in rows]
-    looks = [{**row, "step": row["step"] + steps, "epoch": row["epoch"] + epochs} for row in new.conditioning]
+    later = lambda rows: [msgspec.structs.replace(row, epoch=row.epoch + epochs) for row in rows]
+    looks = [msgspec.structs.replace(row, step=row.step + steps) for row in later(new.conditioning)]
     return replace(
         new,
         first=old.first,
@@ -191,7 +192,7 @@ def _joined(old: FitResult, new: FitResult) -> FitResult:
         seconds=old.seconds + new.seconds,
         compile_seconds=old.compile_seconds + new.compile_seconds,
         rollbacks=old.rollbacks + later(new.rollbacks),
-        conditioning=(*old.conditioning, *looks),
+        conditioning=old.conditioning + looks,
     )
 
 
