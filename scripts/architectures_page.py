@@ -1,4 +1,4 @@
-"""Writes docs/architectures.md from the catalogue in `shoal.flows` and the figures in results/.
+"""Writes docs/architectures.md from the catalogue in `_architectures.py` and the figures in results/.
 
     python scripts/architectures_page.py [--check]
 
@@ -11,9 +11,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from _architectures import ARCHITECTURES
 from _pages import filled, table, write_or_check
-
-from shoal.flows import ARCHITECTURES
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "architectures.md"

@@ -28,7 +28,7 @@ from shoal import bijections as b
 from shoal import distributions as d
 from shoal import flows
 from shoal.flows._files import save
-from shoal.flows._registry import _CLASSES
+from shoal.flows._tree import _CLASSES
 
 TARGET = Path(__file__).resolve().parent.parent / "tests" / "flows" / "models"
 DIM, ROWS, HIDDEN = 3, 6, (4,)

@@ -78,7 +78,7 @@ def run(
     kappa = spectrum(done.flow.to_map(), parts["test"]).condition_numbers
     return {
         "status": done.status,
-        "validation": [untrained, *(row["validation"] for row in done.history)],
+        "validation": [untrained, *(row.validation for row in done.history)],
         "best_epoch": done.best_epoch,
         "test": float(np.mean(done.flow.log_prob(parts["test"].astype(np.float32)))),
         "condition_q99": summarize(kappa).q99,

@@ -154,7 +154,7 @@ def _shoal_fit(task: Task, epochs: int) -> dict[str, Any]:
         key=jax.random.key(1),
         settings=shoal.training.Settings(batch_size=BATCH, max_epochs=epochs, learning_rate=LEARNING_RATE),
     )
-    seconds = [epoch["seconds"] for epoch in result.history[1:]]
+    seconds = [epoch.seconds for epoch in result.history[1:]]
     return {"fit_step_ms": 1e3 * median(seconds) / BATCHES, "first_fit_s": result.compile_seconds}
 
 

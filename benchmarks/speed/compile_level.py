@@ -84,7 +84,7 @@ def once(family: str, depth: int, level: str) -> dict[str, float]:
     settings = shoal.training.Settings(batch_size=BATCH, max_epochs=EPOCHS)
     started = time.process_time()
     found = shoal.training.fit(flow, rows, validation=rows[:2000], key=jax.random.key(1), settings=settings)
-    fastest = min(row["seconds"] for row in found.history)
+    fastest = min(row.seconds for row in found.history)
     return {
         "compile_seconds": found.compile_seconds,
         "step_milliseconds": 1e3 * fastest / (ROWS // BATCH),

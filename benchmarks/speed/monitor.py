@@ -28,6 +28,7 @@ LOOKS = 2  # beside the one before the first step
 def measure(dim: int, rounds: int) -> dict[str, Any]:
     """Seconds of each round, and what compiling took."""
     import jax
+    import msgspec
     import numpy as np
 
     from shoal.flows import realnvp
@@ -77,7 +78,7 @@ def measure(dim: int, rounds: int) -> dict[str, Any]:
             "training": first["without"].compile_seconds,
             "monitor": first["with"].compile_seconds,
         },
-        "last_look": results["with"].conditioning[-1],
+        "last_look": msgspec.to_builtins(results["with"].conditioning[-1]),
     }
 
 

@@ -31,7 +31,7 @@ def condition_points(key: Key, model: Any, data: Data, points: int) -> FloatArra
     density = density_of(model)
     if isinstance(density, Padded):
         keys = jr.split(k_padding, len(rows))
-        rows = jnp.concatenate([rows, jax.vmap(density.padding.draw)(keys, rows)], axis=1)
+        rows = jnp.concatenate([rows, jax.vmap(density.padding.draw)(keys, rows)[0]], axis=1)
     return np.asarray(rows, np.float64)
 
 

@@ -94,5 +94,5 @@ def _figures(
         **{f"kappa_{name}": last[name] for name in BY_EPOCH},
         "kappa_epochs": epochs,
         **{f"kappa_{name}_by_epoch": [curve[e][name] for e in epochs] for name in BY_EPOCH},
-        "train_by_epoch": [float(row["train"]) / data.dim for row in result.history],
+        "train_by_epoch": [float(row.train) / data.dim for row in result.history],
     }

@@ -1,6 +1,6 @@
 """Padded distributions against closed forms: a linear-Gaussian joint, and a variational autoencoder in NumPy."""
 
-# pyright: reportAttributeAccessIssue=false, reportArgumentType=false
+# pyright: reportAttributeAccessIssue=false, reportArgumentType=false, reportCallIssue=false
 
 from typing import Any
 
@@ -74,12 +74,12 @@ def test_the_bound_is_below_by_the_divergence_and_the_estimate_closes_it():
     assert np.all(np.abs(np.asarray(bound.value) - want) < 4 * np.asarray(bound.error))
     assert np.all(bound.value < exact(covariance))
     assert np.all(gap(covariance) > 0.02)
-    found = [made.log_prob_estimate(jr.key(1), X, samples=n) for n in (1, 20, 4000)]
+    found = [made.log_prob_estimate(jr.key(1), X, samples=n) for n in (1, 4000)]
     assert {f.kind for f in found} == {"estimate"}
     errors = [np.mean(np.abs(np.asarray(f.value) - exact(covariance))) for f in found]
-    assert errors[2] < 0.1
-    assert np.all(np.abs(np.asarray(found[2].value) - exact(covariance)) < 5 * np.asarray(found[2].error))
-    assert errors[2] < errors[0] / 5
+    assert errors[1] < 0.1
+    assert np.all(np.abs(np.asarray(found[1].value) - exact(covariance)) < 5 * np.asarray(found[1].error))
+    assert errors[1] < errors[0] / 5
     assert np.all(np.isnan(np.asarray(found[0].error)))
 
 
@@ -104,21 +104,40 @@ def test_a_padding_without_density_gives_the_joint_and_no_bound(padding):
             method(jr.key(0), X, samples=2)
 
 
+def test_what_a_flow_and_a_padded_one_have_in_common():
+    """The joint, the points of its space, the same flow on another joint, and an estimate of log p."""
+    made, _ = linear(1.0)
+    rows = np.random.default_rng(4).normal(size=(5, M))  # float64: the data's columns keep all digits
+    whole = made.extended_rows(rows)
+    assert np.array_equal(whole[:, :M], rows)
+    assert np.array_equal(whole[:, M:], np.asarray(jax.vmap(made.extended)(jnp.asarray(rows)))[:, M:])
+    assert (made.extra, made.joint.extra) == (K, 0)
+    named = made.with_joint(made.joint, ("a", "b"))
+    assert named.columns == ("a", "b")
+    assert np.array_equal(named.log_prob(X), made.log_prob(X))
+    plain = made.joint
+    assert plain.joint is plain
+    assert plain.extended_rows(whole) is whole
+    assert plain.with_joint(plain, tuple("abcd")).columns == ("a", "b", "c", "d")
+    found = plain.log_prob_estimate(jr.key(0), whole, samples=3)
+    assert (found.kind, float(jnp.max(found.error))) == ("exact", 0.0)
+    assert np.array_equal(found.value, plain.log_prob(whole))
+
+
 def test_paddings_draw_what_their_names_say():
     like, keys = jnp.zeros(3), jr.split(jr.key(0), 4000)
-    draws = lambda p: np.asarray(jax.vmap(lambda k: p.draw(k, like))(keys)).ravel()
+    draws = lambda p: np.asarray(jax.vmap(lambda k: p.draw(k, like)[0])(keys)).ravel()
     assert not np.any(draws(ZeroPadding(2)))
     assert stats.kstest(draws(ZeroDequantizedPadding(2, 0.5)), "uniform", (0, 0.5)).pvalue > 1e-3
     assert stats.kstest(draws(GaussianPadding(2, 0.3)), "norm", (0, 0.3)).pvalue > 1e-3
     clamped = draws(GaussianClampedPadding(2))
     assert abs(np.mean(clamped == 0.0) - 0.5) < 0.03
     assert abs(np.mean(clamped == 1.0) - stats.norm.sf(1)) < 0.03
-    e = np.array([0.1, -0.2], np.float32)
-    given = jnp.asarray(e)
+    e, log_q = GaussianPadding(2, 0.3).draw(keys[0], like)
+    np.testing.assert_allclose(log_q, stats.norm.logpdf(np.asarray(e), 0, 0.3).sum(), rtol=1e-5)
     np.testing.assert_allclose(
-        GaussianPadding(2, 0.3).log_density(given), stats.norm.logpdf(e, 0, 0.3).sum(), rtol=1e-5
+        ZeroDequantizedPadding(2, 0.5).draw(keys[0], like)[1], -2 * np.log(0.5), rtol=1e-6
     )
-    np.testing.assert_allclose(ZeroDequantizedPadding(2, 0.5).log_density(given), -2 * np.log(0.5), rtol=1e-6)
 
 
 def test_rows_keep_their_noise_samples_are_the_joints_and_training_draws_anew():
@@ -144,15 +163,13 @@ def test_fit_draws_the_padding_anew_at_every_step_and_evaluates_with_one_draw():
         "settings": Settings(max_epochs=6, batch_size=32, learning_rate=1e-30, patience=None),
     }
     found = fit(made, rows, key=jr.key(5), **settings)
-    train = [row["train"] for row in found.history]
+    train = [row.train for row in found.history]
     assert len(set(train)) == 6
-    assert len({row["validation"] for row in found.history}) == 1
+    assert len({row.validation for row in found.history}) == 1
     deviation = (
         np.std(np.asarray(made.log_prob_bound(jr.key(6), rows, samples=6).value)) / 8
     )  # of a mean of 64 rows
     assert 0 < np.std(train) < 4 * deviation
-    zeros = fit(linear(1.0, ZeroPadding(K))[0], rows, key=jr.key(5), **settings)
-    np.testing.assert_allclose([r["train"] for r in zeros.history], zeros.history[0]["train"], rtol=1e-5)
 
 
 def test_one_step_anf_is_a_variational_autoencoder():

@@ -16,7 +16,7 @@ from shoal.training import Settings, fit
 
 RECIPES = {
     "ffjord": lambda: ffjord(
-        jr.key(0), 2, 1, hidden=(8,), steps=FixedSteps(4), trace=HutchinsonTrace(Noise(jr.key(5)))
+        jr.key(0), 2, 1, hidden=(8,), steps=FixedSteps(2), trace=HutchinsonTrace(Noise(jr.key(5)))
     ),
     "anode": lambda: anode(jr.key(0), 2, 1, padding=GaussianPadding(1), hidden=(8,), steps=FixedSteps(4)),
     "anf": lambda: anf(jr.key(0), 2, 3, hidden=(8,)),

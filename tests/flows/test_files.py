@@ -22,10 +22,8 @@ from shoal._types import Array, Context, Scalar, Vector
 from shoal.bijections import AbstractBijection, ArrayPartition, Chain, Partition, Permutation, Standardize
 from shoal.distributions import Flow, StandardNormal
 from shoal.flows import realnvp, spline
-from shoal.flows._files import load, save
-from shoal.flows._precision import to_jax
-from shoal.flows._registry import name_of, register
-from shoal.flows._tree import encode
+from shoal.flows._files import load, save, to_jax
+from shoal.flows._tree import encode, name_of, register
 from shoal.records import _model as _document
 from tests.laws.saving import bits, same
 

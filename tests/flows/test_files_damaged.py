@@ -37,7 +37,7 @@ from shoal.bijections import (
 )
 from shoal.distributions import Flow, StandardNormal
 from shoal.flows._files import load, save
-from shoal.flows._registry import register
+from shoal.flows._tree import register
 from shoal.records import _model as _document
 from shoal.records._model import read_document, seal
 

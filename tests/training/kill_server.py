@@ -13,12 +13,11 @@ import sys
 import time
 import traceback
 import warnings
-from pathlib import Path
 
 import jax
 import numpy as np
 
-from shoal.training import Settings, _checkpoint, fit
+from shoal.training import Settings, fit
 from tests.training.cases import VALID, fragile, weights_of
 
 SETTINGS = Settings(
@@ -37,13 +36,13 @@ def train(folder: str | None, log: str, slow: bool, compiled: str | None) -> Non
         jax.config.update("jax_compilation_cache_dir", compiled)
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     if slow:
-        sync = _checkpoint.sync
+        flush = os.fsync
 
-        def slow_sync(path: Path) -> None:
-            time.sleep(0.02)
-            sync(path)
+        def slow_flush(descriptor: int) -> None:
+            time.sleep(0.012)
+            flush(descriptor)
 
-        _checkpoint.sync = slow_sync
+        os.fsync = slow_flush
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
     def listen(event: dict) -> None:

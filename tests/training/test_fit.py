@@ -1,5 +1,8 @@
 """`fit`: what it computes, against a loop written out by hand and against closed forms; how it ends."""
 
+# A value that is not there fails its test by itself.
+# pyright: reportArgumentType=false, reportCallIssue=false, reportOperatorIssue=false, reportOptionalOperand=false
+
 import math
 import signal
 import threading
@@ -68,28 +71,28 @@ def test_agrees_with_a_loop_written_by_hand(plain: FitResult):
             params, moments, loss = step(params, moments, TRAIN[order[i * batch : (i + 1) * batch]])
             losses.append(float(loss))
         row = plain.history[epoch]
-        assert row["train"] == pytest.approx(-np.mean(losses), rel=1e-5)
+        assert row.train == pytest.approx(-np.mean(losses), rel=1e-5)
         flow = eqx.combine(params, static)
-        assert row["validation"] == pytest.approx(float(np.mean(flow.log_prob(VALID))), rel=1e-5)
-        assert row["learning_rate"] == pytest.approx(float(rate(epoch * steps + steps - 1)), rel=1e-4)
+        assert row.validation == pytest.approx(float(np.mean(flow.log_prob(VALID))), rel=1e-5)
+        assert row.learning_rate == pytest.approx(float(rate(epoch * steps + steps - 1)), rel=1e-4)
     for ours, by_hand in zip(weights_of(plain.flow), jax.tree.leaves(params), strict=True):
         np.testing.assert_allclose(ours, by_hand, rtol=2e-4, atol=2e-5)
 
 
 def test_result(plain: FitResult):
     assert plain.status == "finished"
-    assert [row["epoch"] for row in plain.history] == [1, 2, 3, 4, 5, 6]
+    assert [row.epoch for row in plain.history] == [1, 2, 3, 4, 5, 6]
     assert plain.epochs == 6
     assert plain.steps == 60
-    assert plain.best_validation == max(row["validation"] for row in plain.history)
-    assert plain.best_validation > plain.history[0]["validation"]
+    assert plain.best_validation == max(row.validation for row in plain.history)
+    assert plain.best_validation > plain.history[0].validation
     assert plain.seconds >= plain.compile_seconds > 0
     record = plain.to_record()
-    assert record.curve.validation == [row["validation"] for row in plain.history]
+    assert record.curve.validation == [row.validation for row in plain.history]
     assert not hasattr(record, "flow")
 
 
-@pytest.mark.parametrize("lengths", [[1], [50], [3, 1, 7]], ids=["one", "fifty", "mixed"])
+@pytest.mark.parametrize("lengths", [[1], [3, 1, 7]], ids=["one", "mixed"])
 def test_chunks_never_change_a_bit(plain: FitResult, lengths: list[int]):
     with chunks_of(lengths):
         assert same_bits(plain, fit(realnvp(), TRAIN, validation=VALID, key=KEY, settings=SHORT))
@@ -146,7 +149,7 @@ def test_fewer_rows_than_a_batch_is_one_batch():
     assert result.steps == 3
     assert result.best_epoch == 3
     assert result.best_validation is None
-    assert [row["validation"] for row in result.history] == [None] * 3
+    assert [row.validation for row in result.history] == [None] * 3
 
 
 def test_weights_count_like_repeated_rows():
@@ -157,7 +160,7 @@ def test_weights_count_like_repeated_rows():
     weighted = fit(scales(), rows, weights=half, key=KEY, settings=settings)
     same = fit(scales(), repeated, key=KEY, settings=settings)
     unweighted = fit(scales(), rows, key=KEY, settings=settings)
-    curves = [np.array([row["train"] for row in r.history]) for r in (weighted, same, unweighted)]
+    curves = [np.array([row.train for row in r.history]) for r in (weighted, same, unweighted)]
     np.testing.assert_allclose(curves[0], curves[1], rtol=1e-4)
     assert np.abs(curves[0] - curves[2]).max() > 1e-3
 
@@ -183,13 +186,15 @@ def test_a_row_of_weight_0_is_left_out_whatever_it_holds():
 
 def test_only_ratios_of_weights_matter():
     weights = np.random.default_rng(0).uniform(0.5, 2.0, ROWS)
-    runs = [fit(scales(), TRAIN, weights=weights * c, key=KEY, settings=SHORT) for c in (1.0, 1024.0)]
+    seen = {"validation": VALID, "validation_weights": np.ones(len(VALID))}
+    runs = [fit(scales(), TRAIN, weights=weights * c, key=KEY, settings=SHORT, **seen) for c in (1.0, 1024.0)]
     assert same_bits(*runs)
 
 
 def test_weighted_validation_is_the_weighted_mean():
     weights = np.abs(VALID[:, 1])  # heavy where the density is low
-    result = fit(scales(), TRAIN, validation=VALID, validation_weights=weights, key=KEY, settings=SHORT)
+    seen = {"validation": VALID, "validation_weights": weights}
+    result = fit(scales(), TRAIN, weights=np.ones(ROWS), key=KEY, settings=SHORT, **seen)
     log_prob = np.asarray(result.flow.log_prob(VALID), np.float64)
     assert result.best_validation == pytest.approx(np.average(log_prob, weights=weights), rel=1e-5)
     assert result.best_validation != pytest.approx(log_prob.mean(), rel=0.05)
@@ -207,11 +212,11 @@ def test_validation_in_several_batches_counts_every_row_once():
         log_prob = np.asarray(result.flow.log_prob(rows), np.float64)
         assert result.best_epoch is not None
         row = result.history[result.best_epoch - 1]
-        assert row["validation_mean"] == pytest.approx(np.average(log_prob, weights=w), rel=1e-5)
+        assert row.validation_mean == pytest.approx(np.average(log_prob, weights=w), rel=1e-5)
         by_hand = winsorised_mean(log_prob, w)
-        assert row["validation"] == pytest.approx(by_hand.value, rel=1e-5)
-        assert row["validation"] > row["validation_mean"] + 0.1
-        assert (row["far_rows"], row["non_finite_rows"]) == (by_hand.far_rows, 0)
+        assert row.validation == pytest.approx(by_hand.value, rel=1e-5)
+        assert row.validation > row.validation_mean + 0.1
+        assert (row.far_rows, row.non_finite_rows) == (by_hand.far_rows, 0)
 
 
 def test_context_is_learned():
@@ -246,27 +251,27 @@ def test_early_stopping_keeps_the_best():
     assert result.status == "stopped early"
     assert result.best_epoch is not None
     assert len(result.history) == result.best_epoch + 12
-    values = [row["validation"] for row in result.history]
+    values = [row.validation for row in result.history]
     assert int(np.argmax(values)) + 1 == result.best_epoch
     assert float(np.mean(result.flow.log_prob(VALID))) == pytest.approx(max(values), rel=1e-5)
     assert "No improvement in 12 epochs" in result.message
 
 
 @pytest.mark.usefixtures("x64")
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_dtype_of_the_flow_is_kept(dtype: str):
-    flow = jax.tree.map(lambda a: a.astype(dtype) if eqx.is_inexact_array(a) else a, scales())
+def test_float32_is_kept_while_float64_is_on():
+    """`test_many` has a flow in float64."""
+    flow = jax.tree.map(lambda a: a.astype(jnp.float32) if eqx.is_inexact_array(a) else a, scales())
     result = fit(flow, TRAIN.astype(np.float64), key=KEY, settings=SHORT)
-    assert {str(leaf.dtype) for leaf in weights_of(result.flow)} == {dtype}
-    digits = result.history[-1]["train"]
-    assert (float(np.float32(digits)) == digits) == (dtype == "float32")
+    assert {str(leaf.dtype) for leaf in weights_of(result.flow)} == {"float32"}
+    digits = result.history[-1].train
+    assert float(np.float32(digits)) == digits
 
 
 def test_callback_sees_the_flow_of_its_epoch():
     seen: list[tuple[int, float, float]] = []
 
     def look(epoch: Epoch) -> None:
-        seen.append((epoch.epoch, float(np.mean(epoch.flow.log_prob(VALID))), epoch.row["validation"]))
+        seen.append((epoch.epoch, float(np.mean(epoch.flow.log_prob(VALID))), epoch.row.validation))
 
     fit(realnvp(), TRAIN, validation=VALID, key=KEY, callback=look, settings=SHORT)
     assert [epoch for epoch, _, _ in seen] == [1, 2, 3, 4, 5, 6]
@@ -350,8 +355,8 @@ def test_non_finite_validation_stays_as_it_is():
     bad = VALID.copy()
     bad[:2] = 1e30  # of 200 rows one would be held, and counted
     result = fit(realnvp(), TRAIN, validation=bad, key=KEY, settings=SHORT)
-    assert [row["validation"] for row in result.history] == [-math.inf] * 6
-    assert [row["non_finite_rows"] for row in result.history] == [2] * 6
+    assert [row.validation for row in result.history] == [-math.inf] * 6
+    assert [row.non_finite_rows for row in result.history] == [2] * 6
     assert result.first_validation == -math.inf
     assert (result.status, result.best_epoch, result.best_validation) == ("finished", None, None)
     assert "no epoch had a finite validation value" in result.message

@@ -1,4 +1,4 @@
-"""Twenty SIGKILLs at random moments, half of them during a save: every later loss equals the uninterrupted run's."""
+"""SIGKILLs at random moments, half of them during a save: every later loss equals the uninterrupted run's."""
 
 import json
 import os
@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[2]
-KILLS = 20
 
 
 class Server:
@@ -69,7 +68,8 @@ def saving(folder: Path) -> bool:
     return any(path.name.startswith(".unfinished-") for path in folder.iterdir())
 
 
-def test_twenty_kills(server: Server, tmp_path: Path):
+@pytest.mark.parametrize("kills", [6, pytest.param(20, marks=pytest.mark.long)])
+def test_kills(server: Server, tmp_path: Path, kills: int):
     whole = tmp_path / "whole.log"
     server.start(None, whole)
     assert server.status() == 0
@@ -80,7 +80,7 @@ def test_twenty_kills(server: Server, tmp_path: Path):
     folder, log, dice = tmp_path / "run", tmp_path / "killed.log", random.Random(0)
     folder.mkdir()
     in_save, first_epochs = 0, []
-    for kill in range(KILLS):
+    for kill in range(kills):
         seen = len(entries(log))
         compiled = None if kill % 5 == 0 else tmp_path / "compiled"
         child = server.start(folder, log, slow=kill % 2 == 1, compiled=compiled)
@@ -101,6 +101,6 @@ def test_twenty_kills(server: Server, tmp_path: Path):
     assert {row[0] for row in found} == {row[0] for row in expected}
     by_epoch = {row[0]: row for row in expected}
     assert [row for row in found if row != by_epoch[row[0]]] == []
-    assert in_save >= 5
+    assert in_save >= kills // 4
     assert first_epochs == sorted(first_epochs)
-    assert first_epochs[-1] > KILLS, "resumed runs went on from where the killed ones were"
+    assert first_epochs[-1] >= kills // 2, "resumed runs went on from where the killed ones were"

@@ -1,5 +1,8 @@
 """Plans, the learning rate, and time limits."""
 
+# A value that is not there fails its test by itself.
+# pyright: reportArgumentType=false, reportCallIssue=false, reportOperatorIssue=false, reportOptionalOperand=false
+
 import math
 import time
 from collections.abc import Callable
@@ -11,10 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from shoal.training import Epoch, FitResult, _chunks, _fit, _run, fit
+from shoal.training import Epoch, FitResult, _fit, _run, _schedule, fit
 from shoal.training._checkpoint import Checkpoints
-from shoal.training._chunks import AIM, Chunks
-from shoal.training._schedule import Plan, epochs_that_fit, learning_rate, revise
+from shoal.training._schedule import AIM, Chunks, Plan, epochs_that_fit, learning_rate, revise
 from shoal.training._step import advance
 from tests.training.cases import SHORT, TRAIN, VALID, same_bits, scales, settled, short
 
@@ -41,7 +43,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock(lambda _: 1e-3)
-    for module in (_fit, _run, _chunks):
+    for module in (_fit, _run, _schedule):
         monkeypatch.setattr(module, "time", clock)
     monkeypatch.setattr(_run, "advance", clock.advance)
     return clock
@@ -53,7 +55,8 @@ def limited(seconds: float, **changes: Any) -> FitResult:
 
 def rate_by(plan: Plan, epoch: int) -> float:
     """The learning rate of the last of the ten steps of this epoch (from 1)."""
-    u = plan.at(epoch - 1)[0] + 0.95 * plan.per_epoch
+    done, per_epoch = plan.at(epoch - 1)
+    u = done + 0.95 * per_epoch
     return float(learning_rate(jnp.float32(u), jnp.float32(1e-2), jnp.float32(0.05)))
 
 
@@ -73,7 +76,7 @@ def test_the_rate_falls_to_zero_just_in_time(clock: Clock, cost: Callable[[float
     assert result.status == "finished"
     assert 8.0 < clock.now - 1000.0 <= 10.0
     assert len(result.history) == result.epochs < 10**6
-    rates = [row["learning_rate"] for row in result.history]
+    rates = [row.learning_rate for row in result.history]
     assert max(rates) > 0.99e-2
     assert rates[-1] < 1e-2 * max(rates)
     falling = rates[rates.index(max(rates)) :]
@@ -88,8 +91,8 @@ def test_enough_time_is_no_limit():
 def test_the_real_clock():
     limited(0.5)  # compiles
     began = time.perf_counter()
-    result = limited(2.0)
-    assert time.perf_counter() - began < 4.0  # the bound is for a busy machine
+    result = limited(1.0)
+    assert time.perf_counter() - began < 3.0  # the bound is for a busy machine
     assert result.best_epoch is not None
     assert 1 < result.best_epoch <= len(result.history) <= result.epochs < 10**6
 
@@ -131,7 +134,7 @@ def test_the_stored_plan_is_followed_without_measuring(
     rows = rest.history[done:]
     assert rows
     for row in rows:
-        assert row["learning_rate"] == pytest.approx(rate_by(plan, row["epoch"]), rel=1e-3)
+        assert row.learning_rate == pytest.approx(rate_by(plan, row.epoch), rel=1e-3)
 
 
 class AfterCalls:
@@ -159,7 +162,7 @@ def test_a_changed_plan_is_stored_before_it_is_used(clock: Clock, tmp_path: Path
     assert result.status == "finished"
     assert len({p.epochs for p in plans}) > 1
     for row, plan in zip(result.history, plans, strict=True):
-        assert row["learning_rate"] == pytest.approx(rate_by(plan, row["epoch"]), rel=1e-3, abs=1e-9)
+        assert row.learning_rate == pytest.approx(rate_by(plan, row.epoch), rel=1e-3, abs=1e-9)
 
 
 @pytest.mark.parametrize("warmup", [0.0, 0.05, 0.5])

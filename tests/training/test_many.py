@@ -34,7 +34,7 @@ def single() -> list[FitResult]:
     return [fit(flow, TRAIN, validation=VALID, key=key, settings=SHORT) for flow, key in pairs]
 
 
-@pytest.mark.parametrize("workers", [None, 1, 4])
+@pytest.mark.parametrize("workers", [None, 1])
 def test_same_bits_as_single_runs(single: list[FitResult], workers: int | None):
     together = fit_many(FLOWS, TRAIN, validation=VALID, keys=KEYS, workers=workers, settings=SHORT)
     assert len(together) == 5

@@ -1,9 +1,10 @@
 """The conditioning monitor: what it sees, that it disturbs nothing, and what it does beyond a budget."""
 
 # A figure that is not there fails its test by itself.
-# pyright: reportOptionalMemberAccess=false
+# pyright: reportOptionalMemberAccess=false, reportOptionalOperand=false
 
 import threading
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from shoal.bijections import AbstractBijection, LULinear
 from shoal.conditioning import from_bijection, round_trip, spectrum
 from shoal.distributions import Flow, GaussianPadding, Padded, StandardNormal
 from shoal.training import ConditioningMonitor, FitResult, fit, fit_many
+from shoal.training._result import Look
 from tests.training.cases import (
     TRAIN,
     Fragile,
@@ -61,7 +63,12 @@ def on_a_line(monitor: ConditioningMonitor | None, **changes: Any) -> FitResult:
     )
 
 
-def watched(flow: Any, data: np.ndarray = TRAIN, **changes: Any) -> tuple[dict[str, Any], ...]:
+@cache
+def uninterrupted(monitor: ConditioningMonitor) -> FitResult:
+    return on_a_line(monitor)
+
+
+def watched(flow: Any, data: np.ndarray = TRAIN, **changes: Any) -> list[Look]:
     """The looks at a training that hardly moves the weights."""
     given = short(max_epochs=1, learning_rate=1e-12)
     return fit(
@@ -75,10 +82,10 @@ def trained() -> FitResult:
 
 
 def test_looks_at_every_so_many_steps_inside_epochs(trained: FitResult):
-    assert [row["step"] for row in trained.conditioning] == [0, 15, 30, 45, 60]
-    assert [row["epoch"] for row in trained.conditioning] == [0, 2, 3, 5, 6]  # ten steps an epoch
-    assert {row["kind"] for row in trained.conditioning} == {"estimate"}
-    assert trained.conditioning[-1]["condition_max"] > 1.5  # training has moved it
+    assert [row.step for row in trained.conditioning] == [0, 15, 30, 45, 60]
+    assert [row.epoch for row in trained.conditioning] == [0, 2, 3, 5, 6]  # ten steps an epoch
+    assert {row.kind for row in trained.conditioning} == {"estimate"}
+    assert trained.conditioning[-1].condition_max > 1.5  # training has moved it
 
 
 def test_the_same_bits_without_it(trained: FitResult):
@@ -87,12 +94,11 @@ def test_the_same_bits_without_it(trained: FitResult):
 
 def test_chunks_do_not_change_what_is_seen():
     seen = []
-    for lengths in ([1], [50], [3, 11]):
+    for lengths in ([1], [3, 11]):
         with chunks_of(lengths):
             seen.append(on_a_line(ConditioningMonitor(every=7, max_condition=BUDGET, action="rescale")))
-    assert seen[0].conditioning == seen[1].conditioning == seen[2].conditioning
+    assert seen[0].conditioning == seen[1].conditioning
     assert same_bits(seen[0], seen[1])
-    assert same_bits(seen[0], seen[2])
 
 
 def test_figures_are_those_of_the_weights(trained: FitResult):
@@ -104,15 +110,15 @@ def test_figures_are_those_of_the_weights(trained: FitResult):
     row = trained.conditioning[-1]
     kappa = exact.condition_numbers
     slack = 200 * EPS32 * float(kappa.max())
-    assert row["sigma_max"] == pytest.approx(exact.values[:, 0].max(), rel=slack)
-    assert row["sigma_max_median"] == pytest.approx(np.median(exact.values[:, 0]), rel=slack)
-    assert row["sigma_min"] == pytest.approx(exact.values[:, -1].min(), rel=slack)
-    assert row["sigma_min_median"] == pytest.approx(np.median(exact.values[:, -1]), rel=slack)
-    assert row["condition_max"] == pytest.approx(kappa.max(), rel=slack)
-    assert row["condition_median"] == pytest.approx(np.median(kappa), rel=slack)
+    assert row.sigma_max == pytest.approx(exact.values[:, 0].max(), rel=slack)
+    assert row.sigma_max_median == pytest.approx(np.median(exact.values[:, 0]), rel=slack)
+    assert row.sigma_min == pytest.approx(exact.values[:, -1].min(), rel=slack)
+    assert row.sigma_min_median == pytest.approx(np.median(exact.values[:, -1]), rel=slack)
+    assert row.condition_max == pytest.approx(kappa.max(), rel=slack)
+    assert row.condition_median == pytest.approx(np.median(kappa), rel=slack)
     errors = round_trip(whole, x, precision="float32")
     limit = 20 * EPS32 * float(kappa.max()) * float(np.abs(x).max())
-    assert 0 < row["round_trip"] <= limit
+    assert 0 < row.round_trip <= limit
     assert errors.max() <= limit
 
 
@@ -122,8 +128,8 @@ def test_growth_is_that_of_points_twice_as_far_out(trained: FitResult):
     z, far = (np.asarray(trained.flow.inverse(p), np.float64) for p in (x, 2 * x - centre))
     sizes = [np.abs(p).max(axis=1) for p in (z, far)]
     row = trained.conditioning[-1]
-    assert row["growth"] == pytest.approx(sizes[1].max() / np.median(sizes[0]), rel=1e-4)
-    assert row["growth"] > 1.5
+    assert row.growth == pytest.approx(sizes[1].max() / np.median(sizes[0]), rel=1e-4)
+    assert row.growth > 1.5
 
 
 class RunsAway(AbstractBijection):
@@ -147,7 +153,7 @@ class RunsAway(AbstractBijection):
 def test_a_flow_that_runs_away_shows_in_the_growth():
     flow = Flow(StandardNormal(2), RunsAway(2))
     rows = np.random.default_rng(0).uniform(-1.0, 1.0, (640, 2)).astype(np.float32)
-    found = [watched(f, rows)[0]["growth"] for f in (diagonal(0.0, 0.0), flow)]
+    found = [watched(f, rows)[0].growth for f in (diagonal(0.0, 0.0), flow)]
     assert found[0] < 10
     assert found[1] > 2**24
 
@@ -160,27 +166,27 @@ def test_a_crossed_budget_stops_and_keeps_what_was_within_it():
     assert len(result.history) < len(free.history)
     assert kappa_of(result.flow) <= BUDGET
     *before, last = result.conditioning
-    assert last["action"] == "stop"
-    assert last["condition_max"] > BUDGET
-    assert all(row["action"] is None and row["condition_max"] <= BUDGET for row in before)
-    assert f"budget was crossed at step {last['step']}" in result.message
+    assert last.action == "stop"
+    assert last.condition_max > BUDGET
+    assert all(row.action is None and row.condition_max <= BUDGET for row in before)
+    assert f"budget was crossed at step {last.step}" in result.message
     assert "are kept" in result.message
-    assert result.to_record().conditioning.step == [row["step"] for row in result.conditioning]
+    assert result.to_record().conditioning.step == [row.step for row in result.conditioning]
 
 
 def test_re_scaling_goes_back_and_halves_the_rate_and_stops_in_the_end():
     monitor = ConditioningMonitor(every=5, max_condition=BUDGET, action="rescale", max_rescales=2)
     result = on_a_line(monitor, max_epochs=40)
     assert result.status == "ill-conditioned"
-    assert [row["action"] for row in result.conditioning if row["action"]] == ["rescale", "rescale", "stop"]
+    assert [row.action for row in result.conditioning if row.action] == ["rescale", "rescale", "stop"]
     assert kappa_of(result.flow) <= BUDGET
     assert "after going back 2 times" in result.message
     assert not result.rollbacks
-    crossed = [i for i, row in enumerate(result.conditioning) if row["action"] == "rescale"]
+    crossed = [i for i, row in enumerate(result.conditioning) if row.action == "rescale"]
     for number, i in enumerate(crossed):
         again = result.conditioning[i + 1]
-        assert again["attempt"] == number + 1
-        assert again["epoch"] == result.conditioning[i]["epoch"]
+        assert again.attempt == number + 1
+        assert again.epoch == result.conditioning[i].epoch
 
 
 def test_re_scaling_goes_on_with_the_smaller_rate():
@@ -189,17 +195,17 @@ def test_re_scaling_goes_on_with_the_smaller_rate():
     result = on_a_line(monitor)
     assert result.status == "finished"
     assert kappa_of(result.flow) <= BUDGET * (1 + 100 * EPS32 * BUDGET)
-    attempts = {row["epoch"]: row["attempt"] for row in result.conditioning}
+    attempts = {row.epoch: row.attempt for row in result.conditioning}
     assert attempts[len(result.history)] > 1
     for row in result.history:
-        assert row["learning_rate"] <= 0.3 * 0.5 ** attempts[row["epoch"]]
-    assert [row["action"] for row in result.conditioning].count("rescale") == attempts[len(result.history)]
+        assert row.learning_rate <= 0.3 * 0.5 ** attempts[row.epoch]
+    assert [row.action for row in result.conditioning].count("rescale") == attempts[len(result.history)]
 
 
 def test_best_weights_between_looks_are_looked_at_in_the_end():
     result = on_a_line(ConditioningMonitor(every=1000, max_condition=BUDGET))
     assert result.status == "ill-conditioned"
-    assert [row["action"] for row in result.conditioning] == [None, "stop"]
+    assert [row.action for row in result.conditioning] == [None, "stop"]
     assert (result.best_epoch, result.best_validation) == (None, None)
     assert all((a == b).all() for a, b in zip(weights_of(linear()), weights_of(result.flow), strict=True))
     assert "the weights of step 0, the last ones within it, are kept" in result.message
@@ -208,14 +214,13 @@ def test_best_weights_between_looks_are_looked_at_in_the_end():
 def test_the_round_trip_has_a_budget_of_its_own():
     result = on_a_line(ConditioningMonitor(every=5, max_round_trip=1e-12))
     assert result.status == "ill-conditioned"
-    assert result.conditioning[-1]["round_trip"] > 1e-12
+    assert result.conditioning[-1].round_trip > 1e-12
 
 
-@pytest.mark.parametrize("epochs", [1, 2, 4])
-@pytest.mark.parametrize("action", ["stop", "rescale"])
+@pytest.mark.parametrize(("action", "epochs"), [("stop", 1), ("rescale", 2), ("rescale", 4)])
 def test_resumed_bit_for_bit(tmp_path: Path, action: Any, epochs: int):
     monitor = ConditioningMonitor(every=7, max_condition=BUDGET, action=action)
-    whole = on_a_line(monitor)
+    whole = uninterrupted(monitor)
     stop = threading.Event()
 
     def listen(event: dict) -> None:
@@ -246,8 +251,8 @@ def test_interrupted_inside_an_epoch(tmp_path: Path):
     with chunks_of([1]):
         part = on_a_line(monitor, stop=AfterSomeChunks(), **kept)
     assert part.status == "interrupted"
-    assert part.conditioning[-1]["epoch"] == len(part.history) + 1
-    rest, whole = on_a_line(monitor, resume=True, **kept), on_a_line(monitor)
+    assert part.conditioning[-1].epoch == len(part.history) + 1
+    rest, whole = on_a_line(monitor, resume=True, **kept), uninterrupted(monitor)
     assert same_bits(whole, rest)
     assert rest.conditioning == whole.conditioning
 
@@ -273,15 +278,15 @@ def test_nan_stays_nan_and_is_beyond_a_budget():
     result = fit(broken, TRAIN, key=KEY, settings=short(), monitor=ConditioningMonitor(max_condition=1e30))
     (row,) = result.conditioning
     assert result.status == "ill-conditioned"
-    assert all(np.isnan(row[name]) for name in FIGURES)
-    assert (row["unresolved"], row["kind"], row["action"]) == (16, "unresolved", "stop")
+    assert all(np.isnan(getattr(row, name)) for name in FIGURES)
+    assert (row.unresolved, row.kind, row.action) == (16, "unresolved", "stop")
     assert "no weights were within it, and the first ones are kept" in result.message
 
 
 def test_beyond_the_dtype_is_unresolved_and_its_figure_stays():
     row = watched(diagonal(0.0, -20.0))[0]
-    assert (row["unresolved"], row["kind"], row["action"]) == (16, "unresolved", None)
-    assert row["condition_max"] == pytest.approx(np.exp(20.0), rel=100 * EPS32)
+    assert (row.unresolved, row.kind, row.action) == (16, "unresolved", None)
+    assert row.condition_max == pytest.approx(np.exp(20.0), rel=100 * EPS32)
 
 
 def test_units_are_deviations_of_the_data():
@@ -289,21 +294,19 @@ def test_units_are_deviations_of_the_data():
     x = TRAIN / TRAIN.std(axis=0)
     flows = [diagonal(0.0, 1.0), diagonal(np.log(1000.0), 1.0)]
     seen = [watched(flow, data)[0] for flow, data in zip(flows, (x, x * [1000.0, 1.0]), strict=True)]
-    assert seen[0]["condition_max"] == pytest.approx(np.e, rel=100 * EPS32)
-    assert seen[1]["condition_max"] == pytest.approx(
-        np.e, rel=1e-4
-    )  # of the deviations, as computed in float32
+    assert seen[0].condition_max == pytest.approx(np.e, rel=100 * EPS32)
+    assert seen[1].condition_max == pytest.approx(np.e, rel=1e-4)  # of the deviations, as computed in float32
 
 
 def test_many_coordinates_give_bounds():
     logarithms = np.linspace(0.0, np.log(30.0), 70)
     x = np.random.default_rng(0).normal(size=(640, 70)).astype(np.float32)
     row = watched(diagonal(*logarithms), x)[0]
-    assert row["kind"] == "lower_bound"
+    assert row.kind == "lower_bound"
     slack = 1 + 100 * EPS32
-    assert 0.9 * 30.0 <= row["sigma_max"] <= 30.0 * slack
-    assert 1.0 / slack <= row["sigma_min"] <= 1.2
-    assert 0.8 * 30.0 <= row["condition_max"] <= 30.0 * slack
+    assert 0.9 * 30.0 <= row.sigma_max <= 30.0 * slack
+    assert 1.0 / slack <= row.sigma_min <= 1.2
+    assert 0.8 * 30.0 <= row.condition_max <= 30.0 * slack
 
 
 @pytest.mark.parametrize(
@@ -317,23 +320,23 @@ def test_looks_are_rarer_beyond_64_coordinates_unless_said_otherwise(
     assert ConditioningMonitor(every).points == 16
 
 
-@pytest.mark.parametrize(("size", "steps"), [(64, [*range(0, 801, 100)]), (65, [0, 800])])
+@pytest.mark.parametrize(("size", "steps"), [(2, [*range(0, 801, 100)]), (70, [0, 800])])
 def test_a_training_looks_at_its_intervals(size: int, steps: list[int]):
     x = np.random.default_rng(0).normal(size=(640, size)).astype(np.float32)
     given = short(max_epochs=81, learning_rate=1e-12, patience=None)
     result = fit(diagonal(*np.zeros(size)), x, key=KEY, settings=given, monitor=ConditioningMonitor())
-    assert [row["step"] for row in result.conditioning] == steps
+    assert [row.step for row in result.conditioning] == steps
 
 
 def test_a_padded_flow_is_watched_with_its_padding():
     joint = diagonal(0.0, 1.0, 3.0)
     row = watched(Padded(joint, GaussianPadding(1), key=jax.random.key(2)))[0]
-    assert row["condition_max"] == pytest.approx(np.exp(3.0), rel=100 * EPS32)
+    assert row.condition_max == pytest.approx(np.exp(3.0), rel=100 * EPS32)
 
 
 def test_fewer_rows_than_points():
     row = watched(diagonal(0.0, -20.0), points=10_000)[0]
-    assert row["unresolved"] == len(TRAIN)
+    assert row.unresolved == len(TRAIN)
 
 
 ERRORS: dict[str, tuple[dict[str, Any], str]] = {
@@ -365,5 +368,5 @@ def test_a_density_without_a_bijection_can_not_be_watched():
 def test_validation_rows_are_the_points_where_there_are_some():
     monitor = ConditioningMonitor(every=1000)
     near, far = (on_a_line(monitor, validation=v).conditioning[0] for v in (LINE[:100], 100 * LINE[:100]))
-    assert near["condition_max"] == pytest.approx(far["condition_max"], rel=100 * EPS32)
-    assert far["round_trip"] > 10 * near["round_trip"]
+    assert near.condition_max == pytest.approx(far.condition_max, rel=100 * EPS32)
+    assert far.round_trip > 10 * near.round_trip

@@ -1,6 +1,7 @@
 """Checkpoints: what is on the disk, resuming, damage, and runs that do not match."""
 
 import json
+import os
 import shutil
 import threading
 from pathlib import Path
@@ -10,7 +11,7 @@ import jax
 import numpy as np
 import pytest
 
-from shoal.training import FitResult, Settings, _checkpoint, fit
+from shoal.training import FitResult, Settings, fit
 from shoal.training._checkpoint import Checkpoints
 from tests.training.cases import TRAIN, VALID, Fragile, chained, fragile, same_bits, scales, settled
 
@@ -59,7 +60,7 @@ def test_an_interrupted_run_goes_on_bit_for_bit(whole: FitResult, tmp_path: Path
     assert folders(tmp_path) == sorted(p.name for p in Checkpoints(tmp_path).whole)
     rest = run(tmp_path, resume=True)
     assert same_bits(whole, rest)
-    assert rest.seconds > sum(row["seconds"] for row in part.history)  # of both parts together
+    assert rest.seconds > sum(row.seconds for row in part.history)  # of both parts together
 
 
 def test_many_interruptions(whole: FitResult, tmp_path: Path):
@@ -152,10 +153,17 @@ def test_left_over_temporary_folders_are_removed(tmp_path: Path):
 
 def test_every_file_and_folder_is_flushed_before_the_rename(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     flushed: list[str] = []
-    sync = _checkpoint.sync
-    monkeypatch.setattr(_checkpoint, "sync", lambda path: (flushed.append(path.name), sync(path))[1])
+    fsync = os.fsync
+
+    def flush(descriptor: int) -> None:
+        flushed.append(Path(f"/proc/self/fd/{descriptor}").readlink().name)
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", flush)
     Checkpoints(tmp_path / "run").save({"a": np.zeros(3)}, {"b": 1.0})
-    assert flushed == ["arrays.safetensors", ".unfinished-checkpoint-00000001", "run"]
+    files = [f".{name}.{os.getpid()}.unfinished" for name in ("arrays.safetensors", "state.json")]
+    folder = ".unfinished-checkpoint-00000001"
+    assert flushed == [files[0], folder, files[1], folder, "run"]
 
 
 def test_values_come_back_as_they_were(tmp_path: Path):

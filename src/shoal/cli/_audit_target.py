@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 from msgspec.structs import replace
 
@@ -27,7 +26,7 @@ from shoal.cli._parse import parse_names
 from shoal.cli._run_folder import ModelFolder
 from shoal.cli._session import spinner
 from shoal.conditioning import AbstractMap, Audit
-from shoal.distributions import Flow, Padded, padded_rows
+from shoal.distributions import AbstractFlow
 from shoal.records import AuditRecord
 from shoal.tables import Source, Table, match_columns, open_source
 
@@ -109,7 +108,7 @@ def _at_rows(whole: Any, table: Table, points: int, seed: int) -> Target:
     return Target(whole, table.values[rows], {"context": context}, about, table.row_numbers()[rows].tolist())
 
 
-def _at_samples(flow: Flow | Padded, run: Path, points: int, seed: int) -> Target:
+def _at_samples(flow: AbstractFlow, run: Path, points: int, seed: int) -> Target:
     if flow.context_shape is not None:
         raise InputError(f"The model in {run} is conditioned: give DATA with its context columns.")
     values = np.asarray(_model.sample(flow, seed, points), np.float64)
@@ -124,13 +123,11 @@ def _at_samples(flow: Flow | Padded, run: Path, points: int, seed: int) -> Targe
 
 
 def _with_padding(target: Target) -> Target:
-    """A `Padded` is a map of rows with their padding, whose coordinates come last."""
+    """A padded flow is a map of rows with their padding, whose coordinates come last."""
     flow, about = target.whole, target.about
-    if not isinstance(flow, Padded):
+    if not isinstance(flow, AbstractFlow) or flow.extra == 0:
         return target
-    width = target.x.shape[1]
-    target.x = np.asarray(padded_rows(flow, jnp.asarray(target.x, flow.dtype)), np.float64)
-    extra = target.x.shape[1] - width
+    target.x, extra = flow.extended_rows(target.x), flow.extra
     if "columns" in about:
         about["columns"] = [*about["columns"], *(f"padding {i}" for i in range(extra))]
     count = "1 coordinate" if extra == 1 else f"{extra} coordinates"

@@ -133,14 +133,7 @@ def _constructed(
 
 def _with_columns(flow: Any, names: tuple[str, ...]) -> Any:
     """The same flow, which knows the names of its columns."""
-    import jax
-
-    from shoal.distributions import Flow, Padded
-
-    if isinstance(flow, Padded):
-        key = jax.random.wrap_key_data(flow.noise.words)
-        return Padded(flow.joint, flow.padding, columns=names, key=key)
-    return Flow(flow.base, flow.bijection, columns=names)
+    return flow.with_joint(flow.joint, names)
 
 
 @contextmanager

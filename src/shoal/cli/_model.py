@@ -11,7 +11,7 @@ from shoal._pieces import in_pieces, pieces
 from shoal._scalars import FloatArray
 from shoal.cli._run_folder import ModelFolder
 from shoal.cli._session import float64
-from shoal.distributions import Flow, Padded
+from shoal.distributions import AbstractFlow
 from shoal.flows import load
 from shoal.tables import Source, Table, match_columns
 
@@ -19,13 +19,13 @@ ROWS = 4096  # of a piece
 
 
 @contextmanager
-def loaded(folder: ModelFolder) -> Iterator[Flow | Padded]:
+def loaded(folder: ModelFolder) -> Iterator[AbstractFlow]:
     """Yields the flow; a model with float64 weights computes in float64 within the scope."""
     with float64(folder.float64):
         yield load(folder.path)
 
 
-def matched(folder: ModelFolder, flow: Flow | Padded, source: Source) -> Table:
+def matched(folder: ModelFolder, flow: AbstractFlow, source: Source) -> Table:
     """The columns of the flow in a table; by their place where a model without names has as many as there are."""
     size = flow.shape[0]
     names = flow.columns or (source.names if len(source.names) == size else ())
@@ -34,12 +34,12 @@ def matched(folder: ModelFolder, flow: Flow | Padded, source: Source) -> Table:
     return match_columns(source, names, flow.context_columns or ())
 
 
-def log_prob(flow: Flow | Padded, values: FloatArray, context: FloatArray | None) -> FloatArray:
+def log_prob(flow: AbstractFlow, values: FloatArray, context: FloatArray | None) -> FloatArray:
     """log p of each row of `values`."""
     return in_pieces(flow.log_prob, ROWS, values, context)[0]
 
 
-def sample(flow: Flow | Padded, seed: int, rows: int, context: FloatArray | None = None) -> FloatArray:
+def sample(flow: AbstractFlow, seed: int, rows: int, context: FloatArray | None = None) -> FloatArray:
     """`rows` samples, one for each row of `context`; a smaller number of rows gives the first ones of a larger number."""
     key, parts = jax.random.key(seed), []
     for i, (index, _) in enumerate(pieces(rows, ROWS)):

@@ -1,19 +1,21 @@
 """Distributions on R^n: normals, mixtures, flows."""
 
 from shoal.distributions._base import AbstractDistribution as AbstractDistribution
-from shoal.distributions._dequantized import AbstractDequantization, bits_per_dimension
+from shoal.distributions._base import named_columns
+from shoal.distributions._dequantized import AbstractDequantization
 from shoal.distributions._dequantized import Dequantized as Dequantized
 from shoal.distributions._dequantized import UniformDequantization as UniformDequantization
 from shoal.distributions._dequantized import VariationalDequantization as VariationalDequantization
 from shoal.distributions._em import Components, choose_gaussian_mixture, fit_gaussian_mixture
+from shoal.distributions._estimates import Estimate
+from shoal.distributions._flow import AbstractFlow
 from shoal.distributions._flow import Flow as Flow
-from shoal.distributions._gaussian_mixture import GaussianMixture as GaussianMixture
-from shoal.distributions._mixture import Mixture as Mixture
-from shoal.distributions._normal import DiagonalNormal
-from shoal.distributions._normal import StandardNormal as StandardNormal
-from shoal.distributions._padded import Estimate, padded_rows
+from shoal.distributions._normals import DiagonalNormal
+from shoal.distributions._normals import GaussianMixture as GaussianMixture
+from shoal.distributions._normals import Mixture as Mixture
+from shoal.distributions._normals import StandardNormal as StandardNormal
+from shoal.distributions._padded import AbstractPadding, GaussianClampedPadding, ZeroDequantizedPadding
+from shoal.distributions._padded import GaussianPadding as GaussianPadding
 from shoal.distributions._padded import Padded as Padded
-from shoal.distributions._paddings import AbstractPadding, GaussianClampedPadding, ZeroDequantizedPadding
-from shoal.distributions._paddings import GaussianPadding as GaussianPadding
-from shoal.distributions._paddings import ZeroPadding as ZeroPadding
+from shoal.distributions._padded import ZeroPadding as ZeroPadding
 from shoal.distributions._wasserstein import wasserstein

@@ -1,10 +1,12 @@
-"""The interface of every distribution. Public methods take any leading batch shape, batch 0 and 1 included, and are
-compiled inside; the abstract ones below are what a distribution writes down.
+"""The interface of every distribution, and what it accepts: NumPy and JAX arrays, polars and pandas tables.
+
+Public methods take any leading batch shape, batch 0 and 1 included, and are compiled inside; the abstract ones below are
+what a distribution writes down.
 """
 
 import abc
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -12,8 +14,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from shoal._errors import InputError
 from shoal._types import Array, ArrayLike, Context, ContextBatch, Float, Key, Scalar, Vector
-from shoal.distributions._inputs import as_array
 
 
 class AbstractDistribution(eqx.Module):
@@ -47,18 +49,16 @@ class AbstractDistribution(eqx.Module):
         """log p(x | c) in nats.
 
         **Arguments:** `x`: (..., n), an array or a table; `context`: (..., c) or (c,), where the flow has one.
-        **Returns:** shape (...). **Raises:** ValueError for a wrong last axis, missing columns or a missing context.
+        **Returns:** shape (...). **Raises:** `InputError` for a wrong last axis, missing columns or a missing context.
         """
-        x = as_array(x, self.columns, self.shape[0], self.dtype, "x")
-        c = given_context(self, context, x.shape[:-1])
-        return _log_prob(self, x, c)
+        return each_row(self.log_prob_one, *given(self, x, context))
 
     def sample(
         self, key: Key, shape: int | tuple[int, ...] = (), context: ArrayLike | None = None
     ) -> Float[Array, "... n"]:
         """Samples of shape `shape + (n,)`; with a context of shape (..., c): `shape + (...) + (n,)`.
 
-        **Raises:** ValueError for a negative or fractional `shape`, or a missing context.
+        **Raises:** `InputError` for a negative or fractional `shape`, or a missing context.
         """
         return self.sample_and_log_prob(key, shape, context)[0]
 
@@ -75,23 +75,44 @@ class AbstractDistribution(eqx.Module):
         return _sample(self, key, batch, c)
 
 
+def given(
+    distribution: AbstractDistribution, x: ArrayLike, context: ArrayLike | None, *, what: str = "x"
+) -> tuple[Array, Array | None]:
+    """Points (..., n) and their context (..., c) in the distribution's dtype; None where it has no context.
+
+    **Raises:** `InputError` where they do not fit; it calls the points `what`.
+    """
+    names = distribution.columns if what == "x" else None
+    x = _as_array(x, names, distribution.shape[0], distribution.dtype, what)
+    if distribution.context_shape is None:
+        return x, None
+    c, batch = _as_context(distribution, context), x.shape[:-1]
+    try:
+        return x, jnp.broadcast_to(c, batch + distribution.context_shape)
+    except ValueError:
+        raise InputError(f"`context` of shape {c.shape} does not fit a batch of shape {batch}.") from None
+
+
 @eqx.filter_jit
-def _log_prob(distribution: AbstractDistribution, x: Array, context: Array | None) -> Array:
+def each_row(function: Callable[[Vector, Context], Any], x: Array, context: Array | None) -> Any:
+    """`function(row, context)` of every row of x (..., n), with the leading shape of x."""
     batch = x.shape[:-1]
-    x = x.reshape((int(np.prod(batch)), *distribution.shape))
-    c = None if context is None else context.reshape((x.shape[0], context.shape[-1]))
-    axes = (0, None if c is None else 0)
-    return jax.vmap(distribution.log_prob_one, in_axes=axes)(x, c).reshape(batch)
+    rows, c = _flat(x, batch), None if context is None else _flat(context, batch)
+    found = jax.vmap(function, in_axes=(0, None if c is None else 0))(rows, c)
+    return found.reshape(batch + found.shape[1:])
 
 
 @eqx.filter_jit
 def _sample(
     distribution: AbstractDistribution, key: Key, batch: tuple[int, ...], context: Array | None
 ) -> tuple[Array, Array]:
-    rows = int(np.prod(batch))
-    c = None if context is None else context.reshape((rows, context.shape[-1]))
-    x, log_prob = distribution.sample_rows(key, rows, c)
+    c = None if context is None else _flat(context, batch)
+    x, log_prob = distribution.sample_rows(key, int(np.prod(batch)), c)
     return x.reshape(batch + distribution.shape), log_prob.reshape(batch)
+
+
+def _flat(x: Array, batch: tuple[int, ...]) -> Array:
+    return x.reshape((int(np.prod(batch)), x.shape[-1]))
 
 
 def _sample_shape(shape: Any) -> tuple[int, ...]:
@@ -101,27 +122,40 @@ def _sample_shape(shape: Any) -> tuple[int, ...]:
     except TypeError:
         sizes = (-1,)
     if any(n < 0 for n in sizes):
-        raise ValueError(f"`shape` must be a whole number of at least 0 or a tuple of them; got {shape!r}.")
+        raise InputError(f"`shape` must be a whole number of at least 0 or a tuple of them; got {shape!r}.")
     return sizes
 
 
 def _as_context(distribution: AbstractDistribution, context: ArrayLike | None) -> Array:
     (size,) = distribution.context_shape or (0,)
     if context is None:
-        raise ValueError(
+        raise InputError(
             f"This {type(distribution).__name__} needs a context of shape (..., {size}); none was given."
         )
-    return as_array(context, distribution.context_columns, size, distribution.dtype, "context")
+    return _as_array(context, distribution.context_columns, size, distribution.dtype, "context")
 
 
-def given_context(
-    distribution: AbstractDistribution, context: ArrayLike | None, batch: tuple[int, ...]
-) -> Array | None:
-    """The context for a batch of that shape, or None where there is none. **Raises:** ValueError if it does not fit."""
-    if distribution.context_shape is None:
-        return None
-    c = _as_context(distribution, context)
-    try:
-        return jnp.broadcast_to(c, batch + distribution.context_shape)
-    except ValueError:
-        raise ValueError(f"`context` of shape {c.shape} does not fit a batch of shape {batch}.") from None
+def _as_array(x: ArrayLike, names: tuple[str, ...] | None, dim: int, dtype: np.dtype, what: str) -> Array:
+    """`x` as an array of shape (..., dim). A table gives the columns `names`, in that order, whatever its own order."""
+    x = named_columns(x, names, what)
+    if not hasattr(x, "dtype"):
+        x = np.asarray(x)
+    if x.dtype == object or not (jnp.issubdtype(x.dtype, np.number) or x.dtype == bool) or np.iscomplexobj(x):
+        raise InputError(f"`{what}` must hold real numbers; got dtype {x.dtype}.")
+    if x.ndim == 0 or x.shape[-1] != dim:
+        raise InputError(f"`{what}` must have shape (..., {dim}); got {x.shape}.")
+    return jnp.asarray(x, dtype)
+
+
+def named_columns(x: ArrayLike, names: tuple[str, ...] | None, what: str) -> ArrayLike:
+    """A data frame's columns `names` (None: all), in that order, as an array; anything else as it is.
+
+    **Raises:** `InputError` for a column that is not there; it calls the data frame `what`.
+    """
+    if not (hasattr(x, "columns") and hasattr(x, "to_numpy")):
+        return x
+    labels = {str(label): label for label in x.columns}
+    missing = [name for name in names or () if name not in labels]
+    if missing:
+        raise InputError(f"`{what}` has no column {missing[0]!r}; it has {', '.join(labels)}.")
+    return (x if names is None else x[[labels[name] for name in names]]).to_numpy()

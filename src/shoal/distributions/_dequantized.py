@@ -1,36 +1,33 @@
-"""Distributions of whole numbers from densities, by dequantization: what bits per dimension are measured with.
+"""Distributions of whole numbers from densities, by dequantization: with it `-log_prob / (n log 2)` are bits per dimension.
 
 A density p on R^n gives P(x) = integral of p over x + [0, 1)^n for x in {0, ..., levels - 1}^n. It is bounded below by
 log P(x) >= E_q[log p(x + u) - log q(u | x)], u ~ q(. | x) on [0, 1)^n (Theis et al. 2016 for uniform q; Ho et al.
 2019 for a flow q).
 """
 
-import abc
-import math
-from typing import Any
+from typing import ClassVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
 
-from shoal._types import Array, ArrayLike, Context, ContextBatch, Float, Key, Scalar, Vector
+from shoal._errors import InputError
+from shoal._types import Array, Context, ContextBatch, Float, Key, Scalar, Vector
 from shoal.bijections import Noise
 from shoal.distributions._base import AbstractDistribution
+from shoal.distributions._estimates import AbstractBound, AbstractLaw, Support
 from shoal.distributions._flow import Flow
-from shoal.distributions._padded import Estimate, importance_weighted
 
 
-class AbstractDequantization(eqx.Module):
+class AbstractDequantization(AbstractLaw):
     """How the noise u in [0, 1)^n is drawn for a row x of whole numbers."""
-
-    @abc.abstractmethod
-    def draw(self, key: Key, x: Vector) -> tuple[Vector, Scalar]:
-        """u and log q(u | x)."""
 
 
 class UniformDequantization(AbstractDequantization):
     """u uniform in [0, 1)^n: log q = 0."""
+
+    support: ClassVar[Support] = "everywhere"
 
     def draw(self, key: Key, x: Vector) -> tuple[Vector, Scalar]:
         """u and 0."""
@@ -45,10 +42,11 @@ class VariationalDequantization(AbstractDequantization):
 
     flow: Flow
     levels: int = eqx.field(static=True)
+    support: ClassVar[Support] = "everywhere"
 
     def __check_init__(self) -> None:
         if self.flow.context_shape != self.flow.shape:
-            raise ValueError(
+            raise InputError(
                 f"`VariationalDequantization` needs a flow on R^n with a context of n entries, the row; got shape "
                 f"{self.flow.shape} and context {self.flow.context_shape}."
             )
@@ -61,7 +59,7 @@ class VariationalDequantization(AbstractDequantization):
         return jax.nn.sigmoid(v[0]), log_q[0] - slope
 
 
-class Dequantized(AbstractDistribution):
+class Dequantized(AbstractBound):
     """Whole numbers x in {0, ..., levels - 1}^n with P(x) = integral of the density over x + [0, 1)^n.
 
     `log_prob` is a **lower bound in expectation**: log p(x + u) - log q(u | x) with one u a row, drawn from the row's
@@ -91,11 +89,11 @@ class Dequantized(AbstractDistribution):
         key: Key,
     ):
         if levels < 2:
-            raise ValueError(f"`Dequantized(levels=...)` must be at least 2; got {levels}.")
+            raise InputError(f"`Dequantized(levels=...)` must be at least 2; got {levels}.")
         if isinstance(dequantization, VariationalDequantization) and (
             dequantization.flow.shape != density.shape or dequantization.levels != levels
         ):
-            raise ValueError(
+            raise InputError(
                 f"`Dequantized`: the dequantization is for {dequantization.flow.shape} and {dequantization.levels} levels, "
                 f"the density has shape {density.shape} and {levels} levels."
             )
@@ -105,44 +103,17 @@ class Dequantized(AbstractDistribution):
         self.shape, self.context_shape = density.shape, density.context_shape
         self.columns, self.context_columns = density.columns, density.context_columns
 
-    def log_prob_one(self, x: Vector, context: Context = None) -> Scalar:
-        """log p(x + u) - log q(u | x), u from the row's own noise: a lower bound of log P(x) in expectation."""
-        return self._bound(self.noise.key_for(x), x, context)
+    @property
+    def law(self) -> AbstractDequantization:
+        """The dequantization."""
+        return self.dequantization
 
-    def log_prob_estimate(
-        self, key: Key, x: ArrayLike, context: ArrayLike | None = None, *, samples: int
-    ) -> Estimate:
-        """log of the mean over K = `samples` draws of p(x + u) / q(u | x): tends to log P(x), from below in expectation.
-
-        (Importance weighting, Burda et al. 2016; the error is by the delta method, NaN for one draw.)
-        **Raises:** ValueError for `samples` < 1.
-        """
-        if samples < 1:
-            raise ValueError(f"`samples` must be a whole number of at least 1; got {samples}.")
-        seeded = [eqx.tree_at(lambda d: d.noise, self, Noise(k)) for k in jr.split(key, samples)]
-        return importance_weighted(jnp.stack([d.log_prob(x, context) for d in seeded]), "estimate")
-
-    def sample_rows(
-        self, key: Key, rows: int, context: ContextBatch
-    ) -> tuple[Float[Array, "rows n"], Float[Array, "rows"]]:
-        """Samples of the density, rounded down and clipped, and their `log_prob`."""
-        x, _ = self.density.sample_rows(key, rows, context)
-        x = jnp.clip(jnp.floor(x), 0.0, self.levels - 1.0)
-        axes: Any = (0, None if context is None else 0)
-        return x, jax.vmap(self.log_prob_one, in_axes=axes)(x, context)
-
-    def _bound(self, key: Key, x: Vector, context: Context) -> Scalar:
+    def log_weight(self, key: Key, x: Vector, context: Context) -> Scalar:
+        """log p(x + u) - log q(u | x), u drawn by `key`."""
         u, log_q = self.dequantization.draw(key, x)
         return self.density.log_prob_one(x + u, context) - log_q
 
-
-def bits_per_dimension(
-    distribution: AbstractDistribution, x: ArrayLike, context: ArrayLike | None = None
-) -> Float[Array, "..."]:
-    """- log_prob(x) / (n log 2) of each row: bits that a code of the row needs, per entry.
-
-    A code length only where x are whole numbers and `distribution` is one of whole numbers (`Dequantized`), whose
-    densities are in units of one step: then no constant is missing. An upper bound in expectation, since log_prob is
-    a lower bound.
-    """
-    return -distribution.log_prob(x, context) / (distribution.shape[0] * math.log(2.0))
+    def samples(self, key: Key, rows: int, context: ContextBatch) -> Float[Array, "rows n"]:
+        """Samples of the density, rounded down and clipped."""
+        x, _ = self.density.sample_rows(key, rows, context)
+        return jnp.clip(jnp.floor(x), 0.0, self.levels - 1.0)

@@ -18,7 +18,7 @@ import numpy as np
 from scipy.linalg import solve_triangular
 
 from shoal._scalars import FloatArray
-from shoal.distributions._gaussian_mixture import GaussianMixture
+from shoal.distributions._normals import GaussianMixture
 
 FLOOR = 1e-6  # added to every variance, of columns in units of their deviation
 TOLERANCE = 1e-3  # nats a row: EM ends where a step gains less
@@ -161,12 +161,7 @@ def _raised(logs: FloatArray) -> FloatArray:
 
 
 def _climbed(
-    found: Components,
-    x: FloatArray,
-    w: FloatArray,
-    steps: int,
-    deadline: float | None,
-    prior: _Prior | None,
+    found: Components, x: FloatArray, w: FloatArray, steps: int, deadline: float | None, prior: _Prior | None
 ) -> Components:
     old, table = -np.inf, _Table(x)
     for _ in range(steps):

@@ -1,17 +1,62 @@
-"""A flow: the image of a base distribution under a bijection."""
+"""Flows: the image of a base distribution under a bijection."""
+
+import abc
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 
+from shoal._errors import InputError
+from shoal._scalars import FloatArray
 from shoal._types import Array, ArrayLike, Context, ContextBatch, Float, Key, Scalar, Vector
 from shoal.bijections import AbstractBijection
 from shoal.conditioning import JaxMap, from_bijection
-from shoal.distributions._base import AbstractDistribution, given_context
-from shoal.distributions._inputs import as_array
+from shoal.distributions._base import AbstractDistribution, each_row, given
+from shoal.distributions._estimates import Estimate
 
 
-class Flow(AbstractDistribution):
+class AbstractFlow(AbstractDistribution):
+    """A distribution with a bijection: a `Flow`, or a `Padded` one, whose bijection works on more coordinates than the data.
+
+    `joint`: the flow on the space of the bijection, the data's coordinates first; a `Flow` is its own.
+    """
+
+    joint: eqx.AbstractVar["Flow"]
+    bijection: eqx.AbstractVar[AbstractBijection]
+
+    @abc.abstractmethod
+    def extended(self, x: Vector) -> Float[Array, "whole"]:
+        """The point of the bijection's space that belongs to x: the data first, then what the flow adds."""
+
+    @abc.abstractmethod
+    def with_joint(self, joint: "Flow", columns: tuple[str, ...] | None) -> "AbstractFlow":
+        """A flow like this one in everything but its joint and the names of its columns."""
+
+    @abc.abstractmethod
+    def log_prob_estimate(
+        self, key: Key, x: ArrayLike, context: ArrayLike | None = None, *, samples: int
+    ) -> Estimate:
+        """log p(x | c) from `samples` draws of what the flow adds to the data; exact where it adds nothing."""
+
+    @property
+    def extra(self) -> int:
+        """How many coordinates the bijection has beyond the data's."""
+        return self.joint.shape[0] - self.shape[0]
+
+    def extended_rows(self, x: FloatArray) -> FloatArray:
+        """`extended` for rows (rows, n) in NumPy; the data's columns stay as they are, to the last bit."""
+        if self.extra == 0:
+            return x
+        added = jax.vmap(self.extended)(jnp.asarray(x, self.dtype))[:, x.shape[1] :]
+        return np.hstack([x, np.asarray(added, x.dtype)])
+
+    def to_map(self) -> JaxMap:
+        """The bijection with its layers, as `shoal.conditioning` measures it; its points are `extended_rows(x)`."""
+        return from_bijection(self.bijection)
+
+
+class Flow(AbstractFlow):
     """x = f(z), z ~ base: log p(x) = log base(f^{-1}(x)) + log|det df^{-1}/dx|.
 
     **Arguments:** `base`: the latent distribution; `bijection`: f, latent -> data; `columns`, `context_columns`:
@@ -35,14 +80,14 @@ class Flow(AbstractDistribution):
         context_columns: tuple[str, ...] | None = None,
     ):
         if base.shape != bijection.shape:
-            raise ValueError(f"`Flow`: base has shape {base.shape}, bijection {bijection.shape}.")
+            raise InputError(f"`Flow`: base has shape {base.shape}, bijection {bijection.shape}.")
         if base.context_shape is not None:
-            raise ValueError("`Flow`: the base must not need a context; give the context to the bijection.")
+            raise InputError("`Flow`: the base must not need a context; give the context to the bijection.")
         if columns is not None and len(columns) != base.shape[0]:
-            raise ValueError(f"`Flow`: {len(columns)} column names for {base.shape[0]} coordinates.")
+            raise InputError(f"`Flow`: {len(columns)} column names for {base.shape[0]} coordinates.")
         context_shape = bijection.context_shape
         if context_columns is not None and (len(context_columns),) != (context_shape or (0,)):
-            raise ValueError(
+            raise InputError(
                 f"`Flow`: {len(context_columns)} context columns for a context of shape {context_shape}."
             )
         self.base, self.bijection = base, bijection
@@ -50,10 +95,30 @@ class Flow(AbstractDistribution):
         self.columns = None if columns is None else tuple(columns)
         self.context_columns = None if context_columns is None else tuple(context_columns)
 
+    @property
+    def joint(self) -> "Flow":  # pyright: ignore[reportIncompatibleVariableOverride]  (a field of padded ones)
+        """The flow itself."""
+        return self
+
+    def extended(self, x: Vector) -> Float[Array, "whole"]:
+        """x: nothing is added."""
+        return x
+
+    def with_joint(self, joint: "Flow", columns: tuple[str, ...] | None) -> "Flow":
+        """`joint`, with these names of its columns."""
+        return Flow(joint.base, joint.bijection, columns=columns, context_columns=joint.context_columns)
+
     def log_prob_one(self, x: Vector, context: Context = None) -> Scalar:
         """log p(x | c) of one vector."""
         z, log_det = self.bijection.inverse_and_log_det(x, context)
         return self.base.log_prob_one(z, None) + log_det
+
+    def log_prob_estimate(
+        self, key: Key, x: ArrayLike, context: ArrayLike | None = None, *, samples: int
+    ) -> Estimate:
+        """`log_prob`, which needs no draws."""
+        value = self.log_prob(x, context)
+        return Estimate(value, jnp.zeros_like(value), "exact")
 
     def sample_rows(
         self, key: Key, rows: int, context: ContextBatch = None
@@ -64,19 +129,13 @@ class Flow(AbstractDistribution):
         x, log_det = jax.vmap(self.bijection.forward_and_log_det, in_axes=axes)(z.astype(self.dtype), context)
         return x, log_base.astype(x.dtype) - log_det
 
-    def to_map(self) -> JaxMap:
-        """The bijection with its layers, as `shoal.conditioning` measures it."""
-        return from_bijection(self.bijection)
-
     def forward(self, z: ArrayLike, context: ArrayLike | None = None) -> Float[Array, "... n"]:
         """x = f(z), latent -> data, for any leading batch shape."""
-        z = as_array(z, None, self.shape[0], self.dtype, "z")
-        return _transform(self, z, given_context(self, context, z.shape[:-1]), True)
+        return each_row(self.bijection.forward, *given(self, z, context, what="z"))
 
     def inverse(self, x: ArrayLike, context: ArrayLike | None = None) -> Float[Array, "... n"]:
         """z = f^{-1}(x), data -> latent, for any leading batch shape."""
-        x = as_array(x, self.columns, self.shape[0], self.dtype, "x")
-        return _transform(self, x, given_context(self, context, x.shape[:-1]), False)
+        return each_row(self.bijection.inverse, *given(self, x, context))
 
     def to_data(self, z: ArrayLike, context: ArrayLike | None = None) -> Float[Array, "... n"]:
         """The same as `forward`: latent -> data."""
@@ -85,13 +144,3 @@ class Flow(AbstractDistribution):
     def to_latent(self, x: ArrayLike, context: ArrayLike | None = None) -> Float[Array, "... n"]:
         """The same as `inverse`: data -> latent."""
         return self.inverse(x, context)
-
-
-@eqx.filter_jit
-def _transform(flow: Flow, v: Array, context: Array | None, forward: bool) -> Array:
-    batch = v.shape[:-1]
-    v = v.reshape((int(np.prod(batch)), *flow.shape))
-    c = None if context is None else context.reshape((v.shape[0], context.shape[-1]))
-    function = flow.bijection.forward if forward else flow.bijection.inverse
-    out = jax.vmap(function, in_axes=(0, None if c is None else 0))(v, c)
-    return out.reshape(batch + flow.shape)

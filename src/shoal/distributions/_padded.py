@@ -1,39 +1,101 @@
 """Distributions of data x in R^m from a flow on (x, e) in R^{m+k}: padding, augmented flows, augmented neural ODEs.
 
-log p(x) >= E_q[log p(x, e) - log q(e)] for a law q of e that has a density; the gap is KL(q(e) || p(e | x)), which many
-draws close (importance weighting, Burda et al. 2016).
+Koehler, Mehta and Risteski (2021) pad images before the flow; their public code clamps the "Gaussian" padding and
+dequantizes the zero padding. Each of the four laws of e has its own name here. None of them looks at the data.
 """
 
-from typing import Any, Literal
+import math
+from typing import ClassVar
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import jax.random as jr
 
-from shoal._types import Array, ArrayLike, Context, ContextBatch, Float, Key, Scalar, Vector
+from shoal._errors import InputError
+from shoal._types import Array, Context, ContextBatch, Float, Key, Scalar, Vector
 from shoal.bijections import AbstractBijection, Noise
-from shoal.conditioning import JaxMap, from_bijection
-from shoal.distributions._base import AbstractDistribution, given_context
-from shoal.distributions._flow import Flow
-from shoal.distributions._inputs import as_array
-from shoal.distributions._paddings import AbstractPadding
+from shoal.distributions._estimates import AbstractBound, AbstractLaw, Support
+from shoal.distributions._flow import AbstractFlow, Flow
 
 
-class Estimate(eqx.Module):
-    """Figures that are computed from random draws, and what they are.
+class AbstractPadding(AbstractLaw):
+    """A law of e in R^k, k = `size`, that is put behind the data."""
 
-    `value`: one figure a row. `kind`: "lower_bound": its expectation is at most log p(x), however many draws were made (a
-    single value may lie above); "estimate": so too, and it tends to log p(x) as the draws grow in number. `error`: the
-    standard error of `value` over the draws, NaN for one draw.
+    size: eqx.AbstractVar[int]
+
+
+class ZeroPadding(AbstractPadding):
+    """e = 0, exactly. q has no density: the data with it lie on a plane, on which a density in R^{m+k} is unbounded."""
+
+    size: int = eqx.field(static=True)
+    support: ClassVar[Support] = "none"
+
+    def __check_init__(self) -> None:
+        _check_size(self)
+
+    def draw(self, key: Key, x: Vector) -> tuple[Float[Array, "k"], Scalar]:
+        """0, and 0: the log-density of the point mass to itself."""
+        return jnp.zeros(self.size, x.dtype), jnp.zeros((), x.dtype)
+
+
+class ZeroDequantizedPadding(AbstractPadding):
+    """e uniform in [0, step)^k, as if the zeros were whole numbers of that step: log q = -k log step."""
+
+    size: int = eqx.field(static=True)
+    step: float = eqx.field(static=True, converter=float)
+    support: ClassVar[Support] = "box"
+
+    def __check_init__(self) -> None:
+        _check_size(self)
+        _check_positive(self, "step", self.step)
+
+    def draw(self, key: Key, x: Vector) -> tuple[Float[Array, "k"], Scalar]:
+        """Uniform numbers, and -k log step."""
+        e = jr.uniform(key, (self.size,), x.dtype) * jnp.asarray(self.step, x.dtype)
+        return e, jnp.full((), -self.size * math.log(self.step), x.dtype)
+
+
+class GaussianPadding(AbstractPadding):
+    """e ~ N(0, scale^2 I_k), exactly."""
+
+    size: int = eqx.field(static=True)
+    scale: float = eqx.field(static=True, converter=float, default=1.0)
+    support: ClassVar[Support] = "everywhere"
+
+    def __check_init__(self) -> None:
+        _check_size(self)
+        _check_positive(self, "scale", self.scale)
+
+    def draw(self, key: Key, x: Vector) -> tuple[Float[Array, "k"], Scalar]:
+        """Normal numbers and their density."""
+        e = jr.normal(key, (self.size,), x.dtype) * jnp.asarray(self.scale, x.dtype)
+        constant = jnp.asarray(self.size * (math.log(self.scale) + 0.5 * math.log(2 * math.pi)), e.dtype)
+        return e, -0.5 * jnp.sum(jnp.square(e / jnp.asarray(self.scale, e.dtype))) - constant
+
+
+class GaussianClampedPadding(AbstractPadding):
+    """e ~ N(0, I_k) clamped to [low, high], as the public code of Koehler, Mehta and Risteski (2021) has it with [0, 1].
+
+    Half of the entries are then exactly 0 and a sixth exactly 1: q has no density, as with zeros.
     """
 
-    value: Float[Array, "..."]
-    error: Float[Array, "..."]
-    kind: Literal["lower_bound", "estimate"] = eqx.field(static=True)
+    size: int = eqx.field(static=True)
+    low: float = eqx.field(static=True, converter=float, default=0.0)
+    high: float = eqx.field(static=True, converter=float, default=1.0)
+    support: ClassVar[Support] = "none"
+
+    def __check_init__(self) -> None:
+        _check_size(self)
+        if not self.low < self.high:
+            raise InputError(f"`GaussianClampedPadding` needs low < high; got {self.low}, {self.high}.")
+
+    def draw(self, key: Key, x: Vector) -> tuple[Float[Array, "k"], Scalar]:
+        """Clamped normal numbers, and 0."""
+        low, high = (jnp.asarray(a, x.dtype) for a in (self.low, self.high))
+        return jnp.clip(jr.normal(key, (self.size,), x.dtype), low, high), jnp.zeros((), x.dtype)
 
 
-class Padded(AbstractDistribution):
+class Padded(AbstractBound, AbstractFlow):
     r"""p(x) = \int p(x, e) de, where p(x, e) is a flow `joint` on R^{m+k} and e the last k coordinates.
 
     `log_prob(x)` is log p(x, e) - log q(e) with one e a row, drawn from the row's own noise (`Noise`: evaluations repeat,
@@ -54,114 +116,56 @@ class Padded(AbstractDistribution):
     context_columns: tuple[str, ...] | None = eqx.field(static=True)
 
     def __init__(
-        self,
-        joint: Flow,
-        padding: AbstractPadding,
-        *,
-        columns: tuple[str, ...] | None = None,
-        key: Key,
+        self, joint: Flow, padding: AbstractPadding, *, columns: tuple[str, ...] | None = None, key: Key
     ):
         dim = joint.shape[0] - padding.size
         if dim < 1:
-            raise ValueError(
+            raise InputError(
                 f"`Padded`: a padding of size {padding.size} leaves no data of {joint.shape[0]} coordinates."
             )
         if columns is not None and len(columns) != dim:
-            raise ValueError(f"`Padded`: {len(columns)} column names for {dim} coordinates.")
+            raise InputError(f"`Padded`: {len(columns)} column names for {dim} coordinates.")
         self.joint, self.padding, self.noise = joint, padding, Noise(key)
         self.shape, self.context_shape = (dim,), joint.context_shape
         self.columns = None if columns is None else tuple(columns)
         self.context_columns = joint.context_columns
 
     @property
-    def bijection(self) -> AbstractBijection:
+    def bijection(self) -> AbstractBijection:  # pyright: ignore[reportIncompatibleVariableOverride]
         """The joint's, on R^{m+k}."""
         return self.joint.bijection
 
-    def to_map(self) -> JaxMap:
-        """The joint's bijection on R^{m+k}: its points are data with their padding, `jax.vmap(extended)(x)`."""
-        return from_bijection(self.bijection)
+    @property
+    def law(self) -> AbstractPadding:
+        """The padding."""
+        return self.padding
 
     def extended(self, x: Vector) -> Float[Array, "whole"]:
         """(x, e) with the row's own padding."""
-        return jnp.concatenate([x, self.padding.draw(self.noise.key_for(x), x)])
+        return jnp.concatenate([x, self.padding.draw(self.noise.key_for(x), x)[0]])
 
-    def log_prob_one(self, x: Vector, context: Context = None) -> Scalar:
-        """log p(x, e) - log q(e), e from the row's own noise."""
-        return self._weight(self.noise.key_for(x), x, context)
+    def with_joint(self, joint: Flow, columns: tuple[str, ...] | None) -> "Padded":
+        """`joint` with the padding and the noise of this one."""
+        return Padded(joint, self.padding, columns=columns, key=jr.wrap_key_data(self.noise.words))
 
-    def sample_rows(
-        self, key: Key, rows: int, context: ContextBatch = None
-    ) -> tuple[Float[Array, "rows n"], Float[Array, "rows"]]:
-        """Samples of the joint without e, and their `log_prob`, one more pass through the flow."""
-        x = self.joint.sample_rows(key, rows, context)[0][:, : self.shape[0]]
-        axes: Any = (0, None if context is None else 0)
-        return x, jax.vmap(self.log_prob_one, in_axes=axes)(x, context)
+    def log_weight(self, key: Key, x: Vector, context: Context) -> Scalar:
+        """log p(x, e) - log q(e), e drawn by `key`."""
+        e, log_q = self.padding.draw(key, x)
+        joint = self.joint.log_prob_one(jnp.concatenate([x, e]), context)
+        return joint - log_q.astype(joint.dtype)
 
-    def log_prob_bound(
-        self, key: Key, x: ArrayLike, context: ArrayLike | None = None, *, samples: int
-    ) -> Estimate:
-        """The mean of log p(x, e) - log q(e) over `samples` draws of e: kind "lower_bound", whatever their number.
+    def samples(self, key: Key, rows: int, context: ContextBatch) -> Float[Array, "rows n"]:
+        """Samples of the joint without e."""
+        return self.joint.sample_rows(key, rows, context)[0][:, : self.shape[0]]
 
-        **Raises:** ValueError for a padding without density, and for less than one sample.
-        """
-        weights = self._weights(key, x, context, samples)
-        error = jnp.std(weights, axis=0, ddof=1) / samples**0.5 if samples > 1 else jnp.nan * weights[0]
-        return Estimate(jnp.mean(weights, axis=0), error, "lower_bound")
 
-    def log_prob_estimate(
-        self, key: Key, x: ArrayLike, context: ArrayLike | None = None, *, samples: int
-    ) -> Estimate:
-        """log of the mean of p(x, e) / q(e) over `samples` draws of e: its expectation grows with their number.
-
-        Kind "estimate" for a q that is positive everywhere: it tends to log p(x). For a q on a box it tends to the log of
-        the part of p(x) whose e lies in the box, and stays a "lower_bound". The error is by the delta method.
-        **Raises:** as `log_prob_bound`.
-        """
-        weights = self._weights(key, x, context, samples)
-        return importance_weighted(
-            weights, "estimate" if self.padding.support == "everywhere" else "lower_bound"
+def _check_size(padding: AbstractPadding) -> None:
+    if not isinstance(padding.size, int) or padding.size < 1:
+        raise InputError(
+            f"`{type(padding).__name__}(size=...)` must be a whole number of at least 1; got {padding.size!r}."
         )
 
-    def _weights(self, key: Key, x: ArrayLike, context: ArrayLike | None, samples: int) -> Array:
-        if self.padding.support == "none":
-            raise ValueError(
-                f"`{type(self.padding).__name__}` has no density, so there is no bound of the data's log-likelihood."
-            )
-        if not isinstance(samples, int) or samples < 1:
-            raise ValueError(f"`samples` must be a whole number of at least 1; got {samples!r}.")
-        x = as_array(x, self.columns, self.shape[0], self.dtype, "x")
-        c = given_context(self, context, x.shape[:-1])
-        rows = x.reshape(-1, x.shape[-1])
-        c = None if c is None else c.reshape(-1, c.shape[-1])
-        return _weights(self, jr.split(key, samples), rows, c).reshape((samples, *x.shape[:-1]))
 
-    def _weight(self, key: Key, x: Vector, context: Context) -> Scalar:
-        e = self.padding.draw(key, x)
-        joint = self.joint.log_prob_one(jnp.concatenate([x, e]), context)
-        return joint - self.padding.log_density(e).astype(joint.dtype)
-
-
-def padded_rows(distribution: AbstractDistribution, x: Float[Array, "rows m"]) -> Float[Array, "rows n"]:
-    """Rows of the space that the bijection works on: those of a `Padded` flow with their own padding, others as they are."""
-    return jax.vmap(distribution.extended)(x) if isinstance(distribution, Padded) else x
-
-
-def importance_weighted(
-    weights: Float[Array, "draws ..."], kind: Literal["lower_bound", "estimate"]
-) -> Estimate:
-    """log of the mean of exp over the draws, with its error by the delta method (NaN for one draw)."""
-    samples, top = len(weights), jnp.max(weights, axis=0)
-    ratios = jnp.exp(weights - jnp.where(jnp.isfinite(top), top, 0.0))
-    mean = jnp.mean(ratios, axis=0)
-    error = jnp.std(ratios, axis=0, ddof=1) / (samples**0.5 * mean) if samples > 1 else jnp.nan * mean
-    value = jax.scipy.special.logsumexp(weights, axis=0) - jnp.log(jnp.asarray(samples, weights.dtype))
-    return Estimate(value, error, kind)
-
-
-@eqx.filter_jit
-def _weights(padded: Padded, keys: Array, x: Array, context: Array | None) -> Array:
-    """log p(x, e) - log q(e), (draws, rows); the draws one after the other."""
-    one = lambda k, x, c: padded._weight(k, x, c)
-    rows = jax.vmap(one, in_axes=(0, 0, None if context is None else 0))
-    return jax.lax.map(lambda key: rows(jr.split(key, x.shape[0]), x, context), keys)
+def _check_positive(padding: AbstractPadding, name: str, value: float) -> None:
+    if not 0 < value < math.inf:
+        raise InputError(f"`{type(padding).__name__}({name}=...)` must be positive and finite; got {value}.")

@@ -12,7 +12,7 @@ def wasserstein(x: FloatArray, y: FloatArray, p: int = 2) -> float:
 
     **Arguments:** `x`, `y`: (N, n) each; `p`: 1 or 2.
     **Returns:** the exact distance between the two samples (not between their populations). Cost N^2 memory, about N^3 time.
-    **Raises:** ValueError for other shapes or another p.
+    **Raises:** `InputError` for other shapes or another p.
     """
     x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
     if x.ndim != 2 or x.shape != y.shape:

@@ -5,6 +5,7 @@ from typing import Literal, TypeAlias
 
 import jax.random as jr
 
+from shoal._errors import InputError
 from shoal._types import Key
 from shoal.bijections import (
     AbstractBijection,
@@ -20,17 +21,18 @@ from shoal.bijections import (
 from shoal.distributions import Flow, StandardNormal
 
 PartitionLike: TypeAlias = Partition | Sequence[Partition] | Literal["halves", "alternating", "random"]
+NAMED = {"halves": halves, "alternating": alternating}
 UNROLL_TO = 8  # layers: up to this depth a Scan is compiled whole
 
 
 def check_sizes(dim: int, depth: int, context_dim: int) -> None:
-    """Raise a ValueError unless the sizes make a flow."""
+    """Raise `InputError` unless the sizes make a flow."""
     if dim < 1:
-        raise ValueError(f"`dim` must be at least 1; got {dim}.")
+        raise InputError(f"`dim` must be at least 1; got {dim}.")
     if depth < 1:
-        raise ValueError(f"`depth` (the number of layers) must be at least 1; got {depth}.")
+        raise InputError(f"`depth` (the number of layers) must be at least 1; got {depth}.")
     if context_dim < 0:
-        raise ValueError(f"`context_dim` must be 0 or more; got {context_dim}.")
+        raise InputError(f"`context_dim` must be 0 or more; got {context_dim}.")
 
 
 def stack(units: Sequence[AbstractBijection], layers_per_unit: int = 1) -> AbstractBijection:
@@ -39,11 +41,6 @@ def stack(units: Sequence[AbstractBijection], layers_per_unit: int = 1) -> Abstr
         return units[0]
     short = len(units) * layers_per_unit <= UNROLL_TO
     return Scan(units, unroll=len(units) if short else 1)
-
-
-def in_pairs(keys: Sequence[Key], layer: Callable[[int, Key], AbstractBijection]) -> AbstractBijection:
-    """`layer(i, key)` for i = 0, 1, ..., where layers 0 and 1 alternate: pairs stacked, an odd one at the end."""
-    return paired([layer(i % 2, key) for i, key in enumerate(keys)])
 
 
 def paired(layers: Sequence[AbstractBijection]) -> AbstractBijection:
@@ -86,21 +83,20 @@ def couplings(
             else [random_halves(k, dim) for k in jr.split(k_partition, depth)]
         )
     if isinstance(partition, str):
-        named = {"halves": halves, "alternating": alternating}
-        if partition not in named:
-            raise ValueError(
+        if partition not in NAMED:
+            raise InputError(
                 f'`partition` must be a Partition, several, "halves", "alternating" or "random"; got {partition!r}.'
             )
-        partition = named[partition](dim)
+        partition = NAMED[partition](dim)
     given = [partition] if isinstance(partition, Partition) else list(partition)
     if not given:
-        raise ValueError("`partition` is empty; give at least one Partition.")
+        raise InputError("`partition` is empty; give at least one Partition.")
     for p in given:
         if not isinstance(p, Partition) or p.dim != dim:
-            raise ValueError(f"`partition` must be Partitions of {dim} coordinates; got {p!r}.")
+            raise InputError(f"`partition` must be Partitions of {dim} coordinates; got {p!r}.")
     if len(given) == 1:
         both = (given[0], given[0].swapped())
-        return in_pairs(keys, lambda i, k: layer(both[i], k))
+        return paired([layer(both[i % 2], k) for i, k in enumerate(keys)])
     cycle = [given[i % len(given)] for i in range(depth)]
     if len({p.kept_size for p in cycle}) > 1:
         return Chain([layer(p, k) for p, k in zip(cycle, keys, strict=True)])
@@ -110,3 +106,17 @@ def couplings(
 def flow(bijection: AbstractBijection) -> Flow:
     """The flow with a standard normal base."""
     return Flow(StandardNormal(bijection.shape[0]), bijection)
+
+
+def repeated(
+    key: Key,
+    dim: int,
+    depth: int,
+    context_dim: int,
+    unit: Callable[[Key], AbstractBijection],
+    *,
+    layers: int = 1,
+) -> Flow:
+    """The flow of `depth` units, of `layers` layers each, one after the other."""
+    check_sizes(dim, depth, context_dim)
+    return flow(stack([unit(k) for k in jr.split(key, depth)], layers))

@@ -25,12 +25,12 @@ from shoal.bijections import (
     Standardize,
     StandardizedContext,
 )
-from shoal.distributions import Dequantized, Flow, Padded
+from shoal.distributions import AbstractFlow, Dequantized, Flow, Padded
 from shoal.flows._tree import one_line
 from shoal.records import damaged
 
 
-def check_flow(flow: Flow | Padded | Dequantized, file: Path) -> None:
+def check_flow(flow: AbstractFlow | Dequantized, file: Path) -> None:
     """**Raises:** `InputError`, naming `file`, unless the parts of the flow fit together."""
     for module, stacked in _modules(flow, 0):
         holds = _LAWS.get(type(module))
@@ -52,7 +52,7 @@ def check_flow(flow: Flow | Padded | Dequantized, file: Path) -> None:
         raise damaged(file, f"log_prob and samples of the flow have shapes {shapes}")
 
 
-def _evaluate(flow: Flow | Padded | Dequantized) -> Any:
+def _evaluate(flow: AbstractFlow | Dequantized) -> Any:
     x = jnp.zeros(flow.shape, flow.dtype)
     c = None if flow.context_shape is None else jnp.zeros((2, *flow.context_shape), flow.dtype)
     log_prob = flow.log_prob_one(x, None if c is None else c[0])
@@ -72,19 +72,20 @@ def _modules(value: Any, stacked: int) -> Iterator[tuple[eqx.Module, int]]:
 
 
 def _flow(flow: Flow, stacked: int) -> bool:
-    (n,), (c,) = flow.shape, flow.context_shape or (0,)
-    named = flow.columns is None or _names(flow.columns, n)
-    context_named = flow.context_columns is None or _names(flow.context_columns, c)
     same = (flow.base.shape, flow.base.context_shape) == (flow.shape, None)
-    return named and context_named and same and flow.context_shape == flow.bijection.context_shape
+    return _named(flow) and same and flow.context_shape == flow.bijection.context_shape
 
 
 def _padded(padded: Padded, stacked: int) -> bool:
-    (m,), (c,) = padded.shape, padded.context_shape or (0,)
-    named = padded.columns is None or _names(padded.columns, m)
-    context_named = padded.context_columns is None or _names(padded.context_columns, c)
+    (m,) = padded.shape
     fits = m >= 1 and padded.joint.shape == (m + padded.padding.size,)
-    return named and context_named and fits and padded.context_shape == padded.joint.context_shape
+    return _named(padded) and fits and padded.context_shape == padded.joint.context_shape
+
+
+def _named(flow: AbstractFlow) -> bool:
+    (n,), (c,) = flow.shape, flow.context_shape or (0,)
+    both = ((flow.columns, n), (flow.context_columns, c))
+    return all(names is None or _names(names, count) for names, count in both)
 
 
 def _dequantized(made: Dequantized, stacked: int) -> bool:

@@ -7,28 +7,25 @@ from typing import Any
 
 from shoal._errors import InputError
 from shoal._types import Key
-from shoal.distributions import Flow, Padded
-from shoal.flows._continuous import anf, anode, ffjord
-from shoal.flows._layerwise import layerwise
-from shoal.flows._planar import planar, radial, sylvester
-from shoal.flows._recipes import iaf, maf, nice, nsf, realnvp, spline
-from shoal.flows._residual import residual
-from shoal.flows._single_coordinate import single_coordinate
+from shoal.distributions import AbstractFlow
+from shoal.flows._augmented import anf, anode
+from shoal.flows._recipes import iaf, maf, nice, nsf, realnvp, single_coordinate, spline
+from shoal.flows._repeated import ffjord, layerwise, planar, radial, residual, sylvester
 
 
 @dataclass(frozen=True)
 class Family:
     """A recipe and its settings: `Family(nsf, bins=16)` is `nsf(key, dim, depth, bins=16)` at every depth.
 
-    **Arguments:** `recipe`: `recipe(key, dim, depth, *, hidden, context_dim, ...) -> Flow | Padded`; `name`: what tables and
+    **Arguments:** `recipe`: `recipe(key, dim, depth, *, hidden, context_dim, ...) -> AbstractFlow`; `name`: what tables and
     pages call it (default: the recipe's name and its settings); `settings`: arguments of the recipe.
     """
 
-    recipe: Callable[..., Flow | Padded]
+    recipe: Callable[..., AbstractFlow]
     name: str
     settings: Mapping[str, Any]
 
-    def __init__(self, recipe: Callable[..., Flow | Padded], *, name: str | None = None, **settings: Any):
+    def __init__(self, recipe: Callable[..., AbstractFlow], *, name: str | None = None, **settings: Any):
         words = ",".join(f"{key}={_short(value)}" for key, value in settings.items())
         plain = getattr(recipe, "__name__", type(recipe).__name__)
         object.__setattr__(self, "recipe", recipe)
@@ -42,7 +39,7 @@ class Family:
 
     def build(
         self, key: Key, dim: int, depth: int, *, context_dim: int = 0, hidden: tuple[int, ...] | None = None
-    ) -> Flow | Padded:
+    ) -> AbstractFlow:
         """The flow; `hidden` None: as the family or its recipe has it."""
         settings = dict(self.settings) if hidden is None else {**self.settings, "hidden": hidden}
         return self.recipe(key, dim, depth, context_dim=context_dim, **settings)

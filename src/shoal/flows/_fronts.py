@@ -29,8 +29,8 @@ from shoal.bijections import (
 )
 from shoal.distributions import (
     AbstractDistribution,
+    AbstractFlow,
     Flow,
-    Padded,
     StandardNormal,
     choose_gaussian_mixture,
 )
@@ -72,20 +72,20 @@ class Front:
         """Rung 0: the front alone."""
         return Flow(self.base, Chain(self.parts[::-1]))
 
-    def around(self, flow: Flow | Padded) -> Flow | Padded:
+    def around(self, flow: AbstractFlow) -> AbstractFlow:
         """The flow with the front between its layers and the data. Flows that change the space stay as they are."""
-        if isinstance(flow, Padded):
+        if flow.extra:
             return flow
         return Flow(self.base, Chain([flow.bijection, *self.parts[::-1]]))
 
-    def grown(self, flow: Flow | Padded, shallow: Flow | Padded) -> Flow | Padded:
+    def grown(self, flow: AbstractFlow, shallow: AbstractFlow) -> AbstractFlow:
         """`flow`, made by `around`, with the layers, front and base of a trained shallower one of the same recipe.
 
         The layers that `shallow` does not have stay as they are made, at the identity: on the latent side where their number
         is even, on the data side where it is odd, so that layers of two kinds still take turns. Where layers do not have one
         structure (a recipe whose layers depend on the depth), `flow` is returned as it is.
         """
-        if isinstance(flow, Padded) or isinstance(shallow, Padded):
+        if flow.extra or shallow.extra:
             return flow
         ours, theirs = flow.bijection.bijections, shallow.bijection.bijections  # type: ignore[attr-defined]
         new, old = list(layers_of(ours[0])), list(layers_of(theirs[0]))
@@ -93,7 +93,7 @@ class Front:
         joined = new[:more] + old if more % 2 == 0 else old + new[len(old) :]
         if more < 0 or any(first_unlike([a, b]) is not None for a, b in zip(new, joined, strict=True)):
             return flow
-        return Flow(shallow.base, Chain([restacked(ours[0], joined), *theirs[1:]]))
+        return Flow(shallow.joint.base, Chain([restacked(ours[0], joined), *theirs[1:]]))
 
 
 _Reached: TypeAlias = tuple[tuple[AbstractBijection, ...], FloatArray, FloatArray, FloatArray]

@@ -8,6 +8,7 @@ import jax.random as jr
 import numpy as np
 import scipy.linalg
 
+from shoal._errors import InputError
 from shoal._types import Key
 from shoal.bijections import (
     AbstractBijection,
@@ -62,20 +63,20 @@ def glow(
     as six "couplings" (of a random rotation; never singular, all layers volume preserving at the start);
     `hidden`, `kernel`, `scale`, `activation`: of the couplings' conditioners; `levels`: pixel values are dequantized
     integers 0 ... levels - 1, in (0, levels); `alpha`: of the `Logit`. `initialize` sets the actnorms from a batch.
-    **Raises:** ValueError where 2^scales does not divide height and width, or for bad sizes.
+    **Raises:** `InputError` where 2^scales does not divide height and width, or for bad sizes.
     """
     check_sizes(int(np.prod(image_shape)), depth, context_dim)
     if scales < 1:
-        raise ValueError(f"`scales` must be at least 1; got {scales}.")
+        raise InputError(f"`scales` must be at least 1; got {scales}.")
     if mixing not in get_args(Mixing):
-        raise ValueError(f"`mixing` must be one of {', '.join(get_args(Mixing))}; got {mixing!r}.")
+        raise InputError(f"`mixing` must be one of {', '.join(get_args(Mixing))}; got {mixing!r}.")
     settings = {"hidden": hidden, "kernel": kernel, "context_dim": context_dim, "activation": activation}
     settings["transformer"] = Affine(SoftBoundedScale(2.0) if scale is None else scale)
     body = _scale(key, image_shape, depth, scales, mixing, settings)
     if levels is None:
         return flow(body)
     if levels < 2:
-        raise ValueError(f"`levels` must be at least 2; got {levels}.")
+        raise InputError(f"`levels` must be at least 2; got {levels}.")
     return flow(Chain([body, Logit(body.shape[0], low=0.0, high=float(levels), alpha=alpha)]))
 
 

@@ -1,9 +1,11 @@
-"""Linear maps inside flows as ordinary affine couplings: `from_factors` and `fold_linear`.
+"""Linear maps inside flows as ordinary couplings: `from_factors`, `fold_linear` and `realnvp(..., initial=...)`.
 
 A coupling's conditioner is affine + net with the net zero, so a linear coupling is a member, exactly; what
-`shoal.linear` computes therefore becomes layers like any others, trained, saved and audited in the same way.
+`shoal.linear` computes therefore becomes layers like any others, trained, saved and audited in the same way. The
+rightmost factor acts first, so factors become couplings in reverse order.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import equinox as eqx
@@ -12,6 +14,8 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 
+from shoal._errors import InputError
+from shoal._types import Key
 from shoal.bijections import (
     AbstractBijection,
     AbstractTransformer,
@@ -31,8 +35,9 @@ from shoal.bijections import (
     linear_coupling,
 )
 from shoal.distributions import Flow
+from shoal.flows._common import NAMED, PartitionLike, paired
 from shoal.theory import linear
-from shoal.theory.linear import Factorization
+from shoal.theory.linear import Factorization, GaussianFactors, Layer
 
 LINEAR = Permutation | LULinear | DenseLinear  # what `fold_linear` replaces
 
@@ -46,23 +51,54 @@ def from_factors(
     couplings; `hidden`: widths of the conditioners' nets, which are zero at the start (default: none); `dtype`:
     default float64 where it is switched on, else float32.
     **Returns:** a `Chain`, forward order: the rightmost factor first.
-    **Raises:** ValueError for a shift of another length.
+    **Raises:** `InputError` for a shift of another length.
     """
     n = len(factors.target)
     offset = np.zeros(n) if shift is None else np.asarray(shift, np.float64)
     if offset.shape != (n,):
-        raise ValueError(f"`shift` must have length {n}; got shape {offset.shape}.")
-    order = factors.order
-    shifts = biases(factors, (offset * factors.signs)[order])
-    parts: list[AbstractBijection] = []
-    for i, (layer, bias) in enumerate(zip(factors.layers, shifts, strict=True)):
-        settings: Any = {"hidden": hidden, "key": jr.key(0)}
-        scaled = Affine(ExponentialScale())
-        parts.append(coupling(layer, bias, order, scaled, f"layer {i}", dtype=dtype, **settings))
-    parts = parts[::-1]
-    if np.any(factors.signs < 0):
-        parts.append(SignFlip(n, np.flatnonzero(factors.signs < 0).tolist()))
-    return Chain(parts)
+        raise InputError(f"`shift` must have length {n}; got shape {offset.shape}.")
+    keys = [jr.key(0)] * len(factors.layers)
+    settings: dict[str, Any] = {"hidden": hidden, "dtype": dtype}
+    return Chain([*_product(factors, offset, keys, Affine(ExponentialScale()), **settings), *_signs(factors)])
+
+
+def started(
+    key: Key,
+    dim: int,
+    depth: int,
+    partition: PartitionLike,
+    initial: GaussianFactors | Factorization,
+    transformer: AbstractTransformer,
+    settings: dict[str, Any],
+) -> AbstractBijection:
+    """`depth` couplings of one transformer whose product is the linear map, with the settings of `dense_coupling`.
+
+    The factors are the last couplings. Those before them, on the latent side, where coordinates are standardised, start at
+    the identity. All of them have their nets, zero at first.
+    **Raises:** `InputError`: another dimension or partition than the map's, fewer couplings than it has layers, or a
+    log-scale that the transformer does not reach.
+    """
+    factors = initial.factors if isinstance(initial, GaussianFactors) else initial
+    mean = initial.mean if isinstance(initial, GaussianFactors) else np.zeros(len(factors.target))
+    count = len(factors.layers)
+    if len(mean) != dim:
+        raise InputError(f"`initial` is a map of {len(mean)} coordinates; the flow has `dim` {dim}.")
+    if dim < 2:
+        raise InputError(
+            "`initial` needs `dim` of at least 2; fit a single coordinate's scale and shift instead."
+        )
+    if depth < count:
+        raise InputError(f"`depth` must be at least the {count} layers of `initial`; got {depth}.")
+    given = NAMED[partition](dim) if isinstance(partition, str) and partition in NAMED else partition
+    both = [set(factors.kept), set(range(dim)) - set(factors.kept)]
+    if not isinstance(given, Partition) or given.dim != dim or set(given.kept) not in both:
+        raise InputError(
+            f"`initial` is for couplings that keep {factors.kept} and the others in turn; `partition` is {partition!r}. "
+            f"Pass `partition=Partition({dim}, {factors.kept})`, or make `initial` with another `kept`."
+        )
+    keys = list(jr.split(key, depth)[::-1])
+    parts = _product(factors, mean, keys, transformer, of=" of `initial`", **settings)
+    return Chain([paired(parts), *_signs(factors)]) if _signs(factors) else paired(parts)
 
 
 def fold_linear(flow: Flow | AbstractBijection, **settings: Any) -> Any:
@@ -73,7 +109,7 @@ def fold_linear(flow: Flow | AbstractBijection, **settings: Any) -> Any:
     **Arguments:** `flow`: a flow or a bijection; `settings` go to `shoal.linear.factor` (such as `kept`, `layers`).
     **Returns:** a flow or bijection like the one given. Repetitions of a `Scan` stay stacked where their folded forms
     have one shape, else they become a `Chain`.
-    **Raises:** ValueError where a layer can not be factored; the message names it.
+    **Raises:** `InputError` where a layer can not be factored; the message names it.
     """
     if isinstance(flow, Flow):
         return eqx.tree_at(lambda f: f.bijection, flow, _folded(flow.bijection, settings, "bijection"))
@@ -108,7 +144,7 @@ def _couplings(
     try:
         return from_factors(linear.factor(matrix, **settings), shift, dtype=dtype)
     except (ValueError, ArithmeticError) as error:
-        raise ValueError(f"{where}: {error}") from error
+        raise InputError(f"{where}: {error}") from error
 
 
 def _affine(b: Permutation | LULinear | DenseLinear) -> tuple[np.ndarray, np.ndarray, Any]:
@@ -125,7 +161,41 @@ def _affine(b: Permutation | LULinear | DenseLinear) -> tuple[np.ndarray, np.nda
     return lower @ upper, np.asarray(b.bias, np.float64), b.bias.dtype
 
 
-def biases(factors: Factorization, offset: np.ndarray) -> list[np.ndarray]:
+def _product(
+    factors: Factorization,
+    offset: np.ndarray,
+    keys: Sequence[Key],
+    transformer: AbstractTransformer,
+    *,
+    of: str = "",
+    **settings: Any,
+) -> list[AbstractBijection]:
+    """A coupling a key, in forward order, whose product with the signs is x = T z + offset.
+
+    The first key is that of the coupling next to the data. Couplings beyond the layers of T are the identity.
+    """
+    shifts = _biases(factors, (offset * factors.signs)[factors.order])
+    parts: list[AbstractBijection] = []
+    for i, key in enumerate(keys):  # from the data side, as the product is written
+        if i < len(factors.layers):
+            layer, bias = factors.layers[i], shifts[i]
+        else:
+            like = factors.layers[i % 2]
+            layer = Layer(like.kind, np.zeros_like(like.block), np.zeros_like(like.log_scale))
+            bias = np.zeros(len(like.block))
+        parts.append(
+            _coupling(layer, bias, factors.order, transformer, f"layer {i}{of}", key=key, **settings)
+        )
+    return parts[::-1]
+
+
+def _signs(factors: Factorization) -> list[AbstractBijection]:
+    """The layer of signs, where there is one."""
+    negative = np.flatnonzero(factors.signs < 0).tolist()
+    return [SignFlip(len(factors.target), negative)] if negative else []
+
+
+def _biases(factors: Factorization, offset: np.ndarray) -> list[np.ndarray]:
     """A bias for every layer, zero but for the two that act last, so that the sum of effects is `offset`."""
     out: list[Any] = [np.zeros(len(layer.block)) for layer in factors.layers]
     last = factors.layers[0]
@@ -137,8 +207,8 @@ def biases(factors: Factorization, offset: np.ndarray) -> list[np.ndarray]:
     return out
 
 
-def coupling(
-    layer: linear.Layer,
+def _coupling(
+    layer: Layer,
     bias: np.ndarray,
     order: np.ndarray,
     transformer: AbstractTransformer,

@@ -1,10 +1,12 @@
-"""Recipes: named flows with sensible settings. Every one starts at the identity (up to the scale map's value at 0).
+"""Recipes of couplings and autoregressive flows, with sensible settings.
+
+Every one starts at the identity (up to the scale map's value at 0).
 
 Common arguments: `key`: a JAX random key; `dim`: n; `depth`: the number of layers; `hidden`: widths of the
 conditioners; `context_dim`: length of the context (0: none); `scale`: a scale map; `partition`: a `Partition` (it and
 its complement are used in turn), a sequence of them (one a layer, in turn), or "halves", "alternating", "random";
 `activation`: "tanh" (bounded: a row far off moves the conditioner only linearly), "relu" (fastest), "silu" or "gelu".
-Returns a `Flow` with a standard normal base. Bad sizes: ValueError.
+Returns a `Flow` with a standard normal base. Bad sizes: `InputError`.
 """
 
 from typing import Any
@@ -19,7 +21,9 @@ from shoal.bijections import (
     Activation,
     Additive,
     Affine,
+    ArrayPartition,
     Inverse,
+    Partition,
     RationalQuadratic,
     SoftBoundedScale,
     dense_coupling,
@@ -27,7 +31,7 @@ from shoal.bijections import (
 )
 from shoal.distributions import Flow
 from shoal.flows._common import PartitionLike, check_sizes, couplings, flow, stack
-from shoal.flows._initial import started
+from shoal.flows._linear import started
 from shoal.theory.linear import Factorization, GaussianFactors
 
 
@@ -63,7 +67,7 @@ def realnvp(
     `initial`: the linear map to start from, such as `shoal.linear.gaussian(mean, covariance, layers)`: its layers become
     the last couplings (those next to the data), the rest are the identity, so that the untrained flow is that Gaussian,
     exactly. `depth` is then at least its number of layers and `partition` the one that it was made for (either part of it
-    as the kept one); a log-scale outside the scale map's range is a ValueError that names the layer.
+    as the kept one); a log-scale outside the scale map's range is an `InputError` that names the layer.
     """
     settings = {"hidden": hidden, "context_dim": context_dim, "activation": activation}
     if initial is None:
@@ -154,6 +158,35 @@ def nsf(
     return flow(_masked(key, dim, depth, transformer, settings))
 
 
+def single_coordinate(
+    key: Key,
+    dim: int,
+    depth: int,
+    *,
+    hidden: tuple[int, ...] = (64, 64),
+    context_dim: int = 0,
+    scale: AbstractScaleMap | None = None,
+    activation: Activation = "tanh",
+) -> Flow:
+    """Single-coordinate affine couplings: layer i moves the coordinate with number i mod n and keeps the other n - 1.
+
+    Moving the coordinates in turn is the same as moving the last one and permuting coordinates between the layers, the form
+    of Teshima et al. 2020: flows of such couplings with invertible linear maps between them approximate every
+    diffeomorphism of a large class on compact sets, in L^p for affine couplings. n layers move every coordinate once; a
+    layer has n - 1 inputs and 2 outputs, so p is that of one conditioner of that size.
+    Arguments as in `realnvp`; default scale map `SoftBoundedScale(3)`. **Raises:** ValueError for bad sizes.
+    """
+    check_sizes(dim, depth, context_dim)
+    moved = [i % dim for i in range(depth)]
+    partitions = [ArrayPartition(Partition(dim, [j for j in range(dim) if j != i])) for i in moved]
+    settings = {"hidden": hidden, "context_dim": context_dim, "activation": activation}
+    keys = jr.split(key, depth)
+    layers = [
+        dense_coupling(p, Affine(scale), key=k, **settings) for p, k in zip(partitions, keys, strict=True)
+    ]
+    return flow(stack(layers, 1))
+
+
 def _dense(
     key: Key,
     dim: int,
@@ -169,11 +202,7 @@ def _dense(
 
 
 def _masked(
-    key: Key,
-    dim: int,
-    depth: int,
-    transformer: AbstractTransformer,
-    settings: dict[str, Any],
+    key: Key, dim: int, depth: int, transformer: AbstractTransformer, settings: dict[str, Any]
 ) -> AbstractBijection:
     check_sizes(dim, depth, settings["context_dim"])
     layers = [

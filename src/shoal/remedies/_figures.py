@@ -3,13 +3,11 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 
 from shoal._scalars import FloatArray
 from shoal._types import Key
 from shoal.conditioning import AbstractMap, order_statistics, resolved, round_trip, spectrum
-from shoal.distributions import Padded, padded_rows
 from shoal.records.figures import Kind
 from shoal.remedies._mixed import MixedPrecision
 from shoal.remedies._plan import Plan
@@ -53,9 +51,7 @@ def figures(plan: Plan, trained: FitResult, points: int, key: Key) -> Figures:
     flow = plan.finished(trained.flow)
     mixed = MixedPrecision(flow, plan.float64) if plan.float64 else None
     tested: AbstractMap = flow.to_map() if mixed is None else mixed.to_map()
-    x = plan.test[:points]
-    if isinstance(flow, Padded):
-        x = np.asarray(padded_rows(flow, jnp.asarray(x, jnp.float32)), np.float64)
+    x = flow.extended_rows(plan.test[:points])
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         found = spectrum(tested, x)
         samples = np.random.default_rng(0).standard_normal((len(x), tested.size))
@@ -80,8 +76,7 @@ def figures(plan: Plan, trained: FitResult, points: int, key: Key) -> Figures:
 def _log_likelihood(
     flow: Any, mixed: MixedPrecision | None, test: FloatArray, key: Key
 ) -> tuple[float, Kind]:
-    if isinstance(flow, Padded):
-        found = flow.log_prob_estimate(key, test.astype(np.float32), samples=DRAWS)
-        return float(np.mean(np.asarray(found.value, np.float64))), found.kind
-    log_prob = flow.log_prob(test) if mixed is None else mixed.log_prob(test)
-    return float(np.mean(np.asarray(log_prob, np.float64))), "exact"
+    if mixed is not None and not flow.extra:
+        return float(np.mean(np.asarray(mixed.log_prob(test), np.float64))), "exact"
+    found = flow.log_prob_estimate(key, test.astype(np.float32), samples=DRAWS)
+    return float(np.mean(np.asarray(found.value, np.float64))), found.kind

@@ -3,13 +3,11 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 
 from shoal._types import Key
 from shoal.conditioning import audit
-from shoal.distributions import Padded, padded_rows
 from shoal.remedies._base import AbstractRemedy, Proposal
 from shoal.remedies._figures import Figures, figures
 from shoal.remedies._measurements import Measured, Measurements, effects_of
@@ -95,9 +93,7 @@ def _train(plan: Plan, key: Key) -> FitResult:
 
 
 def _proposed(plan: Plan, trained: FitResult, points: int) -> tuple[Proposal, ...]:
-    x = plan.test[:points]
-    if isinstance(trained.flow, Padded):
-        x = np.asarray(padded_rows(trained.flow, jnp.asarray(x, jnp.float32)), np.float64)
+    x = trained.flow.extended_rows(plan.test[:points])
     return propose(audit(trained.flow, x, scale=np.ones(x.shape[1])), trained.flow, plan.train)
 
 

@@ -26,7 +26,7 @@ class GaussianPad(AbstractRemedy):
 
     def why(self, evidence: Evidence) -> str | None:
         """Where the layers are at fault, not the data."""
-        if isinstance(evidence.flow, Padded) or self.expected(evidence) <= 0:
+        if (evidence.flow is not None and evidence.flow.extra) or self.expected(evidence) <= 0:
             return None
         return (
             f"κ {evidence.kappa:.3g} is made by the layers, not by the data; {self.size} more normal coordinates give "

@@ -7,14 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
-import equinox as eqx
 import jax.random as jr
 import numpy as np
 
 from shoal._scalars import FloatArray
 from shoal._types import ArrayLike, Key
 from shoal.bijections import AbstractBijection, Chain, Standardize, layers_of
-from shoal.distributions import Flow, Padded
+from shoal.distributions import AbstractFlow, Flow
 from shoal.training import Settings
 
 Recipe: TypeAlias = Callable[[Key, int], Any]  # key, dim -> a flow on R^dim
@@ -82,18 +81,18 @@ def make_plan(recipe: Any, data: Any, settings: Settings) -> Plan:
     return plan
 
 
-def append(flow: Any, layer: Callable[[int], AbstractBijection]) -> Any:
-    """The flow with `layer(n)` behind its bijection, next to the data; n counts the padding of a `Padded` too."""
-    if isinstance(flow, Padded):
-        return eqx.tree_at(lambda p: p.joint, flow, append(flow.joint, layer))
-    parts = (flow.bijection, layer(flow.bijection.shape[0]))
-    return Flow(flow.base, Chain(parts), columns=flow.columns, context_columns=flow.context_columns)
+def append(flow: AbstractFlow, layer: Callable[[int], AbstractBijection]) -> AbstractFlow:
+    """The flow with `layer(n)` behind its bijection, next to the data; n counts what the flow adds to the data too."""
+    joint = flow.joint
+    parts = (joint.bijection, layer(joint.shape[0]))
+    longer = Flow(joint.base, Chain(parts), context_columns=joint.context_columns)
+    return flow.with_joint(longer, flow.columns)
 
 
 def _recipe(given: Any) -> Recipe:
     if callable(given):
         return given
-    if isinstance(given, Flow | Padded):
+    if isinstance(given, AbstractFlow):
         return lambda key, dim: given
     raise ValueError(
         f"`make_flow` must be a function (key, dim) -> flow, or a Shoal flow; got a {type(given).__name__}. For a flow "
@@ -117,7 +116,7 @@ def _part(name: str, rows: ArrayLike) -> FloatArray:
 
 
 def _check_flow(flow: Any, columns: int) -> None:
-    if not isinstance(flow, Flow | Padded) or flow.shape != (columns,) or flow.context_shape is not None:
+    if not isinstance(flow, AbstractFlow) or flow.shape != (columns,) or flow.context_shape is not None:
         found = f"{type(flow).__name__} of shape {getattr(flow, 'shape', None)}"
         raise ValueError(f"`make_flow` must give flows on R^{columns} without a context; it gave a {found}.")
     if any(isinstance(layer, Standardize) for layer in layers_of(flow.bijection)):

@@ -7,7 +7,7 @@ import numpy as np
 from shoal._types import ArrayLike
 from shoal.bijections import SigmoidScale
 from shoal.conditioning import Audit
-from shoal.distributions import Flow, Padded
+from shoal.distributions import AbstractFlow
 from shoal.remedies._base import AbstractRemedy, Evidence, Proposal
 from shoal.remedies._bounded_scale import BoundedScale
 from shoal.remedies._float64 import InFloat64
@@ -53,14 +53,15 @@ def propose(audit: Audit, flow: Any = None, x: ArrayLike | None = None) -> tuple
     Shoal flows. **Raises:** ValueError for rows that do not have the audit's columns.
     """
     rows = audit.x if x is None else np.asarray(x, np.float64)
-    columns = flow.shape[0] if isinstance(flow, Padded) else audit.x.shape[1]
+    shoals = flow if isinstance(flow, AbstractFlow) else None
+    columns = audit.x.shape[1] - (0 if shoals is None else shoals.extra)
     if x is not None and (
         rows.ndim != 2 or rows.shape[1] not in (columns, audit.x.shape[1]) or len(rows) < 2
     ):
         raise ValueError(f"`x` must be two or more rows of {columns} columns; got shape {rows.shape}.")
     if audit.healthy:
         return ()
-    evidence = Evidence(audit, flow if isinstance(flow, Flow | Padded) else None, rows)
+    evidence = Evidence(audit, shoals, rows)
     lattice = len(evidence.lattices) == rows.shape[1] and bool(evidence.correlations[-1] > 1e-8)
     found = []
     for remedy in every_remedy(audit, lattice):

@@ -9,15 +9,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import equinox as eqx
 import jax.numpy as jnp
-import jax.random as jr
 import numpy as np
 
 from shoal._scalars import FloatArray
 from shoal._types import ArrayLike
 from shoal.bijections import Chain, Standardize, StandardizedContext
-from shoal.distributions import Flow, Padded
+from shoal.distributions import AbstractFlow, Flow
 from shoal.flows import Family, family
 from shoal.records import FitRecord
 from shoal.records.fit import HeldOut, LayersRecord
@@ -51,7 +49,7 @@ class LadderResult:
     `test_log_likelihoods`: nats per test row.
     """
 
-    flow: Flow | Padded | None
+    flow: AbstractFlow | None
     record: FitRecord
     rungs: tuple[Rung, ...]
     choice: Choice
@@ -199,25 +197,21 @@ def _has_time(clock: Clock, rungs: Sequence[Rung]) -> bool:
     return clock.limit - clock.elapsed() > longest + allowed_seconds(clock.limit, 0.0) + 2.0
 
 
-def in_user_units(inner: Flow | Padded, prepared: Prepared) -> Flow | Padded:
+def in_user_units(inner: AbstractFlow, prepared: Prepared) -> AbstractFlow:
     """The flow on standardised rows as a flow in the user's units, with column names."""
     body, table, dtype = inner.bijection, prepared.table, inner.dtype
     center, spread = prepared.context_mean, prepared.context_scale
     if body.context_shape is not None and center is not None and spread is not None:
         body = StandardizedContext(body, jnp.asarray(center, dtype), jnp.asarray(spread, dtype))
-    extra = inner.padding.size if isinstance(inner, Padded) else 0  # the padding keeps its units
-    mean = np.concatenate([prepared.mean, np.zeros(extra)])
-    scale = np.concatenate([prepared.scale, np.ones(extra)])
-    whole = Chain([body, Standardize(jnp.asarray(mean, dtype), jnp.asarray(scale, dtype))])
-    names = table.context_names or None
-    if isinstance(inner, Padded):
-        joint = Flow(inner.joint.base, whole, context_columns=names)
-        made = Padded(joint, inner.padding, columns=table.names, key=jr.key(0))
-        return eqx.tree_at(lambda p: p.noise, made, inner.noise)
-    return Flow(inner.base, whole, columns=table.names, context_columns=names)
+    # What the flow adds to the data keeps its units.
+    mean = np.concatenate([prepared.mean, np.zeros(inner.extra)])
+    scale = np.concatenate([prepared.scale, np.ones(inner.extra)])
+    last = Standardize(jnp.asarray(mean, dtype), jnp.asarray(scale, dtype))
+    joint = Flow(inner.joint.base, Chain([body, last]), context_columns=table.context_names or None)
+    return inner.with_joint(joint, table.names)
 
 
-def _test(inner: Flow | Padded, prepared: Prepared) -> tuple[FloatArray | None, HeldOut | None]:
+def _test(inner: AbstractFlow, prepared: Prepared) -> tuple[FloatArray | None, HeldOut | None]:
     part = prepared.parts["test"]
     if len(part.rows) == 0:
         return None, None

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 
 from shoal._compiling import quickly
@@ -29,7 +28,7 @@ from shoal.conditioning import (
     summarize,
     summarize_round_trip,
 )
-from shoal.distributions import Flow, Padded, padded_rows
+from shoal.distributions import AbstractFlow
 from shoal.records.figures import ConditionSummary, RoundTripSummary
 from shoal.records.fit import LayersRecord
 from shoal.selection._prepare import Part
@@ -60,7 +59,7 @@ class Figures:
 
 
 def measure(
-    flow: Flow | Padded,
+    flow: AbstractFlow,
     part: Part,
     scale: FloatArray,
     log_likelihoods: FloatArray,
@@ -71,7 +70,7 @@ def measure(
     `trips`: the precisions of round trips, float32 first. The map of a `Padded` one is that of its joint, at the rows with
     their own padding.
     """
-    x = with_padding(flow, part.x[:POINTS])
+    x = flow.extended_rows(part.x[:POINTS])
     context = None if part.context is None else part.context[:POINTS]
     user = 1.0 / np.concatenate([scale, np.ones(x.shape[1] - len(scale))])
     body = rolled(flow.bijection)
@@ -92,21 +91,13 @@ def measure(
     )
 
 
-def with_padding(flow: Flow | Padded, x: FloatArray) -> FloatArray:
-    """Rows of the space that the bijection works on: those of a `Padded` flow with their own padding."""
-    if not isinstance(flow, Padded):
-        return x
-    padding = padded_rows(flow, jnp.asarray(x))[:, x.shape[1] :]
-    return np.hstack([x, np.asarray(padding, x.dtype)])
-
-
-def log_likelihoods(flow: Flow | Padded, x: FloatArray, context: FloatArray | None) -> FloatArray:
+def log_likelihoods(flow: AbstractFlow, x: FloatArray, context: FloatArray | None) -> FloatArray:
     """log_prob of every row in float64 NumPy, in chunks of one size so that one program serves all."""
     return in_pieces(partial(_log_prob, flow), max(min(CHUNK, len(x)), 1), x, context)[0].astype(np.float64)
 
 
 @quickly
-def _log_prob(flow: Flow | Padded, x: Any, context: Any) -> Any:
+def _log_prob(flow: AbstractFlow, x: Any, context: Any) -> Any:
     return flow.log_prob(x, context)
 
 
@@ -116,7 +107,7 @@ def allowed_seconds(limit: float | None, elapsed: float) -> float:
 
 
 def layer_record(
-    flow: Flow | Padded, part: Part, figures: Figures, *, seed: int, seconds: float, measuring: float
+    flow: AbstractFlow, part: Part, figures: Figures, *, seed: int, seconds: float, measuring: float
 ) -> LayersRecord:
     """The profile of `flow`, a flow on standardised rows, at the worst conditioned and some typical rows of `part`.
 
@@ -130,7 +121,7 @@ def layer_record(
     if seconds < PART * measuring:
         return unmeasured("out of time")
     rows, worst = profile_points(figures.condition_numbers, seed)
-    x = np.asarray(with_padding(flow, part.x[:POINTS][rows]), np.float64)
+    x = np.asarray(flow.extended_rows(part.x[:POINTS][rows]), np.float64)
     context = None if part.context is None else np.asarray(part.context[:POINTS][rows], np.float64)
     layers, units = flow.to_map().layers(), np.ones(x.shape[1])
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):

@@ -10,7 +10,7 @@ import numpy as np
 from msgspec.structs import asdict, replace
 
 from shoal._scalars import FloatArray
-from shoal.distributions import Flow, Padded
+from shoal.distributions import AbstractFlow
 from shoal.records import FitRecord, system_info
 from shoal.records.figures import ConditionSummary, RoundTripSummary
 from shoal.records.fit import (
@@ -47,7 +47,7 @@ def build_record(
     delivery: Delivery | None,
     config: dict[str, Any],
     *,
-    flow: Flow | Padded | None,
+    flow: AbstractFlow | None,
     test: HeldOut | None,
     layers: LayersRecord | None,
     words: str,
@@ -241,7 +241,7 @@ def _far_rows(prepared: Prepared, figures: Figures, limit: float) -> FarRows:
     )
 
 
-def _points(prepared: Prepared, figures: Figures, flow: Flow | Padded, seed: int) -> PointsRecord:
+def _points(prepared: Prepared, figures: Figures, flow: AbstractFlow, seed: int) -> PointsRecord:
     part = prepared.parts["validation"]
     kappa = figures.condition_numbers
     rng = np.random.default_rng([seed, 2])

@@ -7,11 +7,12 @@ from functools import partial
 from typing import Any
 
 import jax.random as jr
+import msgspec
 import numpy as np
 
 from shoal._scalars import FloatArray
 from shoal._types import Key
-from shoal.distributions import Flow, Padded
+from shoal.distributions import AbstractFlow
 from shoal.flows import Family, Front
 from shoal.records.fit import Status
 from shoal.selection._measure import Figures, log_likelihoods, measure
@@ -32,7 +33,7 @@ class Rung:
     front: str
     family: Family | None = None
     depth: int = 0
-    flows: list[Flow | Padded] = field(default_factory=list)
+    flows: list[AbstractFlow] = field(default_factory=list)
     log_likelihoods: list[FloatArray] = field(default_factory=list)
     results: list[FitResult] = field(default_factory=list)
     figures: list[Figures] = field(default_factory=list)
@@ -146,7 +147,7 @@ def train(
 
 def _begun(
     rung: Rung, front: Front, part: Part, options: Options, before: Rung | None
-) -> tuple[list[Flow | Padded], list[Key]]:
+) -> tuple[list[AbstractFlow], list[Key]]:
     """The flows that the seeds begin from, and the keys of their steps, which do not depend on what else is trained."""
     assert rung.family is not None
     key = jr.fold_in(jr.fold_in(jr.key(options.seed), rung.family.number), rung.depth)
@@ -168,8 +169,8 @@ def _joined(old: FitResult, new: FitResult) -> FitResult:
     better = bool(new.best_epoch) and value(new) >= value(old)
     kept = new if better else old
     epochs, steps = len(old.history), old.steps
-    later = lambda rows: [{**row, "epoch": row["epoch"] + epochs} for row in rows]
-    looks = [{**row, "step": row["step"] + steps, "epoch": row["epoch"] + epochs} for row in new.conditioning]
+    later = lambda rows: [msgspec.structs.replace(row, epoch=row.epoch + epochs) for row in rows]
+    looks = [msgspec.structs.replace(row, step=row.step + steps) for row in later(new.conditioning)]
     return replace(
         new,
         first=old.first,
@@ -183,7 +184,7 @@ def _joined(old: FitResult, new: FitResult) -> FitResult:
         seconds=old.seconds + new.seconds,
         compile_seconds=old.compile_seconds + new.compile_seconds,
         rollbacks=old.rollbacks + later(new.rollbacks),
-        conditioning=(*old.conditioning, *looks),
+        conditioning=old.conditioning + looks,
     )
 
 

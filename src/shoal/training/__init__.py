@@ -2,11 +2,11 @@
 
 from shoal.training._data import Rows
 from shoal.training._fit import fit as fit
+from shoal.training._fit import fit_many
+from shoal.training._losses import AbstractPenalty as AbstractPenalty
+from shoal.training._losses import JacobianPenalty as JacobianPenalty
 from shoal.training._losses import negative_log_likelihood as negative_log_likelihood
-from shoal.training._many import fit_many
 from shoal.training._monitor import ConditioningMonitor as ConditioningMonitor
-from shoal.training._penalty import AbstractPenalty as AbstractPenalty
-from shoal.training._penalty import JacobianPenalty as JacobianPenalty
 from shoal.training._result import Epoch
 from shoal.training._result import FitResult as FitResult
 from shoal.training._settings import Settings as Settings

@@ -12,7 +12,7 @@ import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from safetensors import SafetensorError
@@ -24,6 +24,8 @@ from shoal._errors import InputError
 FORMAT = 1
 KEPT = 2
 _NAME = re.compile(r"checkpoint-(\d{8})")
+
+Stored: TypeAlias = tuple[dict[str, np.ndarray], dict[str, Any]]  # arrays by name, and plain values
 
 
 class Checkpoints:
@@ -38,9 +40,9 @@ class Checkpoints:
             raise InputError(
                 f"`folder` is {self.folder}, which is a file; name a folder for the checkpoints."
             )
-        self.whole = sorted(p for p in self.folder.glob("checkpoint-*") if _NAME.fullmatch(p.name))
+        self.whole = self._all()
 
-    def load(self) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
+    def load(self) -> Stored | None:
         """The arrays and the content of the newest whole checkpoint, or None where there is none."""
         while self.whole:
             found = _read(self.whole[-1])
@@ -57,45 +59,28 @@ class Checkpoints:
         **Returns:** the folder of the new checkpoint.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        others = [p for p in self.folder.iterdir() if _NAME.fullmatch(p.name)]
-        number = 1 + max((int(p.name.rpartition("-")[2]) for p in others), default=0)
+        number = 1 + max((int(p.name.rpartition("-")[2]) for p in self._all()), default=0)
         final = self.folder / f"checkpoint-{number:08d}"
         temporary = self.folder / f".unfinished-{final.name}"
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir()
         data = save({name: np.asarray(array, order="C") for name, array in arrays.items()})
-        _write(temporary / "arrays.safetensors", data)
+        records.write_bytes(data, temporary / "arrays.safetensors")
         text = {"format": FORMAT, "content": dict(content), "sha256": _checksum(data, content)}
         records.write_record(text, temporary / "state.json")
-        sync(temporary)
         temporary.rename(final)
-        sync(self.folder)
+        records.sync_folder(self.folder)
         self.whole = [*self.whole, final][-KEPT:]
-        for path in self.folder.iterdir():
-            if path not in self.whole and (
-                _NAME.fullmatch(path.name) or path.name.startswith(".unfinished-")
-            ):
+        for path in (*self._all(), *self.folder.glob(".unfinished-*")):
+            if path not in self.whole:
                 shutil.rmtree(path, ignore_errors=True)
         return final
 
-
-def sync(path: Path) -> None:
-    """Flush a file or a folder to the disk."""
-    if path.is_dir() and os.name != "posix":  # other systems can not open a folder
-        return
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    def _all(self) -> list[Path]:
+        return sorted(p for p in self.folder.glob("checkpoint-*") if _NAME.fullmatch(p.name))
 
 
-def _write(path: Path, data: bytes) -> None:
-    path.write_bytes(data)
-    sync(path)
-
-
-def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
+def _read(path: Path) -> Stored | None:
     try:
         text = records.read_record(path / "state.json")
         data = (path / "arrays.safetensors").read_bytes()

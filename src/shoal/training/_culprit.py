@@ -4,22 +4,22 @@ For log p(x) values run from the data through the last layer to the first; gradi
 the last. The first non-finite one on that way is named.
 """
 
-from collections.abc import Callable
-from typing import Any
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jaxtyping import PyTree
 
+from shoal._types import Array
 from shoal.bijections import layer_name, layers_of
 from shoal.conditioning import Precision, first_nonfinite, from_bijection
 
 from ._data import Rows
+from ._losses import Density, Loss
 
 
-def culprit(flow: Any, rows: Rows, loss: Callable[[Any, Rows], Any]) -> str | None:
+def culprit(flow: Density, rows: Rows, loss: Loss) -> str | None:
     """The layer that first produces a non-finite value on these rows, such as "layer 2: Coupling(Affine)".
 
     **Arguments:** `flow`, with the weights of the refused step; `rows`, its batch; `loss`, that of the run.
@@ -56,10 +56,10 @@ def culprit(flow: Any, rows: Rows, loss: Callable[[Any, Rows], Any]) -> str | No
 
 
 @eqx.filter_jit
-def _loss_and_gradient(params: Any, rest: Any, rows: Rows, loss: Any) -> tuple[Any, Any]:
+def _loss_and_gradient(params: PyTree, rest: PyTree, rows: Rows, loss: Loss) -> tuple[Array, PyTree]:
     return jax.value_and_grad(lambda p: loss(eqx.combine(p, rest), rows))(params)
 
 
-def _largest(gradient: Any) -> float:
+def _largest(gradient: PyTree) -> float:
     leaves = jax.tree.leaves(eqx.filter(gradient, eqx.is_inexact_array))
     return float(np.max([float(jnp.max(jnp.abs(leaf))) for leaf in leaves if leaf.size], initial=0.0))

@@ -6,15 +6,19 @@ would make 0 * inf of them), and the other weights are scaled to mean 1.
 
 import hashlib
 import math
-from typing import Any
+from typing import TypeAlias
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
 from shoal._errors import InputError
+from shoal._types import ArrayLike
+from shoal.distributions import named_columns
+
+Names: TypeAlias = tuple[str, ...] | None
 
 
 class Rows(eqx.Module):
@@ -34,11 +38,11 @@ class Rows(eqx.Module):
 
 def make_rows(
     name: str,
-    data: Any,
-    context: Any,
-    weights: Any,
-    dtype: Any,
-    columns: tuple[Any, Any] = (None, None),
+    data: ArrayLike,
+    context: ArrayLike | None,
+    weights: ArrayLike | None,
+    dtype: np.dtype,
+    columns: tuple[Names, Names] = (None, None),
     like: Rows | None = None,
 ) -> Rows:
     """Check a table, its context and its weights, and put them on the device.
@@ -74,15 +78,8 @@ def make_rows(
     return Rows(jnp.asarray(x), None if extra is None else jnp.asarray(extra), scaled)
 
 
-def _matrix(name: str, values: Any, dtype: Any, columns: tuple[str, ...] | None) -> np.ndarray:
-    if columns is not None and hasattr(values, "columns") and hasattr(values, "to_numpy"):
-        missing = [column for column in columns if column not in values.columns]
-        if missing:
-            raise InputError(
-                f"`{name}` has no column {missing[0]!r}; it has {', '.join(map(str, values.columns))}."
-            )
-        values = values[list(columns)]
-    array = np.asarray(values)
+def _matrix(name: str, values: ArrayLike, dtype: np.dtype, columns: Names) -> np.ndarray:
+    array = np.asarray(named_columns(values, columns, name))
     if array.dtype.kind not in "fiub":
         raise InputError(f"`{name}` has dtype {array.dtype}; pass real numbers.")
     if array.ndim != 2 or array.shape[1] == 0:
@@ -106,7 +103,7 @@ def _same_columns(name: str, other: str, found: int, wanted: int) -> None:
         )
 
 
-def _weights(name: str, values: Any, rows: int) -> np.ndarray:
+def _weights(name: str, values: ArrayLike, rows: int) -> np.ndarray:
     array = np.asarray(values)
     if array.dtype.kind not in "fiub" or array.shape != (rows,):
         raise InputError(
@@ -139,7 +136,7 @@ def shuffle(key: PRNGKeyArray, rows: int) -> Int[Array, " rows"]:
     return order.astype(jnp.int32)
 
 
-def digest(tree: Any) -> str:
+def digest(tree: PyTree) -> str:
     """SHA-256 of the paths, shapes, dtypes and bytes of the arrays of a pytree."""
     total = hashlib.sha256()
     for path, leaf in jax.tree_util.tree_leaves_with_path(tree):

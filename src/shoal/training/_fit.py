@@ -1,28 +1,43 @@
-"""`fit`: maximum-likelihood training of one flow."""
+"""`fit` and `fit_many`: maximum-likelihood training of one flow, and of several of one structure at the same time.
+
+A step of a small flow keeps one core busy, so threads, one run each, use the others; the runs are the same programs
+on the same numbers as single runs, and give the same bits. `benchmarks/speed/seeds.py` measures this against one batched
+program (`vmap`) and against several host devices.
+"""
 
 import os
+import threading
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from pathlib import Path
+from typing import Any, TypedDict, TypeVar, Unpack
 
+import equinox as eqx
+import jax
+import jax.numpy as jnp
 import optax
 
+from shoal._errors import InputError
 from shoal._types import ArrayLike
 
-from ._data import Rows
-from ._interrupt import StopSignal, interruptible
-from ._job import KeyLike, make_job, make_tables
-from ._losses import negative_log_likelihood
+from ._checks import KeyLike, whole_number
+from ._job import Job, make_job, make_tables
+from ._listening import Listener, StopSignal, interruptible, listener
+from ._losses import Density, Loss, negative_log_likelihood
 from ._monitor import ConditioningMonitor
-from ._progress import listener
 from ._result import Epoch, FitResult
 from ._run import Run
 from ._settings import DEFAULTS, Settings
 from ._step import ADAM
 
+WAKE = 0.25  # seconds between looks of the main thread at signals
+
+T = TypeVar("T")
+
 
 def fit(
-    flow: Any,
+    flow: Density,
     data: ArrayLike,
     *,
     key: KeyLike,
@@ -33,11 +48,11 @@ def fit(
     validation_weights: ArrayLike | None = None,
     settings: Settings = DEFAULTS,
     optimizer: optax.GradientTransformation = ADAM,
-    loss: Callable[[Any, Rows], Any] = negative_log_likelihood,
+    loss: Loss = negative_log_likelihood,
     folder: str | os.PathLike[str] | None = None,
     resume: bool = False,
-    callback: Callable[[Epoch], Any] | None = None,
-    progress: Callable[[dict[str, Any]], Any] | bool | None = None,
+    callback: Callable[[Epoch], object] | None = None,
+    progress: Listener | bool | None = None,
     stop: StopSignal | None = None,
     monitor: ConditioningMonitor | None = None,
 ) -> FitResult:
@@ -87,7 +102,15 @@ def fit(
     Adam: Kingma & Ba 2015; cosine decay: Loshchilov & Hutter 2017.
     """
     started = time.perf_counter()
-    tables = make_tables(flow, data, context, weights, validation, validation_context, validation_weights)
+    tables = make_tables(
+        flow,
+        data,
+        context=context,
+        weights=weights,
+        validation=validation,
+        validation_context=validation_context,
+        validation_weights=validation_weights,
+    )
     with listener(progress) as listen, interruptible(stop) as stopped:
         job = make_job(
             flow,
@@ -103,3 +126,146 @@ def fit(
             monitor=monitor,
         )
         return Run(job, stopped, started, settings.time_limit).finish()
+
+
+class Tables(TypedDict, total=False):
+    """The arguments of `fit` that lie beside `data`."""
+
+    context: ArrayLike | None
+    weights: ArrayLike | None
+    validation: ArrayLike | None
+    validation_context: ArrayLike | None
+    validation_weights: ArrayLike | None
+
+
+def fit_many(
+    flows: Sequence[Density],
+    data: ArrayLike,
+    *,
+    keys: Sequence[KeyLike] | KeyLike,
+    settings: Settings = DEFAULTS,
+    optimizer: optax.GradientTransformation = ADAM,
+    loss: Loss = negative_log_likelihood,
+    folder: str | os.PathLike[str] | None = None,
+    resume: bool = False,
+    callback: Callable[[int, Epoch], object] | None = None,
+    progress: Listener | None = None,
+    stop: StopSignal | None = None,
+    monitor: ConditioningMonitor | None = None,
+    workers: int | None = None,
+    **tables: Unpack[Tables],
+) -> list[FitResult]:
+    """`fit` for several flows of one structure (seeds of one recipe, say) on the same data.
+
+    **Arguments:** those of `fit`, and `flows`; `keys`, one per flow; `workers`, how many run at a time (default: one
+    per core). The time limit is for all of them together; `folder` gets a sub-folder per flow (`run-00`, ...);
+    `progress` events have `run`, the number of the flow, in them; `callback(run, epoch)`. Listeners are called from
+    the threads, one at a time.
+
+    **Returns:** one `FitResult` per flow, in order; without a time limit the same bits as `fit(flows[i], ...,
+    key=keys[i])`. The first result's `compile_seconds` holds the compilation for all.
+
+    **Raises:** `InputError` as `fit` does, and if the flows differ in structure.
+    """
+    started = time.perf_counter()
+    _check_flows(flows, keys)
+    if workers is not None:
+        whole_number("workers", workers)
+    rows = make_tables(flows[0], data, **tables)
+    lock = threading.Lock()
+    jobs = [
+        make_job(
+            flow,
+            rows,
+            keys[i],
+            settings,
+            optimizer=optimizer,
+            loss=loss,
+            folder=None if folder is None else Path(folder) / f"run-{i:02d}",
+            resume=resume,
+            progress=_locked(progress, lock, lambda event, i=i: ({"run": i, **event},)),
+            callback=_locked(callback, lock, lambda epoch, i=i: (i, epoch)),
+            monitor=monitor,
+        )
+        for i, flow in enumerate(flows)
+    ]
+    with interruptible(stop) as stopped:
+        return _train(jobs, stopped, started, settings.time_limit, workers or cores())
+
+
+def cores() -> int:
+    """The number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _train(
+    jobs: list[Job], stopped: Callable[[], bool], started: float, time_limit: float | None, workers: int
+) -> list[FitResult]:
+    failed, lock = threading.Event(), threading.Lock()
+    x64 = bool(jnp.zeros(()).dtype == jnp.float64)  # the switch is per thread
+    pending = [i for i, job in enumerate(jobs) if not job.is_over]
+
+    def stop() -> bool:
+        return stopped() or failed.is_set()
+
+    # the first run compiles for all, before the threads begin
+    first = Run(jobs[pending[0]], stop, started, time_limit) if pending else None
+    if first is not None:
+        first.compile()
+    waiting = len(pending)
+
+    def train(i: int) -> FitResult:
+        nonlocal waiting
+        now, limit = time.perf_counter(), None
+        if time_limit is not None:
+            with lock:  # what is left of the time is shared by the rounds to come
+                rounds, waiting = max(1, -(-waiting // workers)), waiting - (not jobs[i].is_over)
+            limit = max(1e-3, (time_limit - (now - started)) / rounds)
+        try:
+            with jax.enable_x64(x64):
+                if first is None or i != pending[0]:
+                    return Run(jobs[i], stop, now, limit).finish()
+                first.limit = None if limit is None else limit + now - started
+                return first.finish()
+        except BaseException:
+            failed.set()
+            raise
+
+    with ThreadPoolExecutor(min(workers, len(jobs)), thread_name_prefix="shoal-fit") as pool:
+        futures = [pool.submit(train, i) for i in range(len(jobs))]
+        while wait(futures, timeout=WAKE).not_done:
+            pass  # a signal that comes just before this thread sleeps is only seen when it wakes
+    return [future.result() for future in futures]
+
+
+def _check_flows(flows: Sequence[Density], keys: Sequence[KeyLike] | KeyLike) -> None:
+    if len(flows) == 0:
+        raise InputError("`flows` is empty; pass at least one flow.")
+    if len(keys) != len(flows):
+        raise InputError(f"`keys` has {len(keys)} entries for {len(flows)} flows; pass one key per flow.")
+    wanted = _structure(flows[0])
+    for i, flow in enumerate(flows):
+        if _structure(flow) != wanted:
+            raise InputError(
+                f"`flows[{i}]` differs in structure from `flows[0]`; train it apart, with `fit`."
+            )
+
+
+def _structure(flow: Density) -> tuple[Any, ...]:
+    arrays, static = eqx.partition(flow, eqx.is_array)
+    leaves, tree = jax.tree.flatten(static)
+    return tree, leaves, [(leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(arrays)]
+
+
+def _locked(
+    listen: Callable[..., object] | None, lock: threading.Lock, arranged: Callable[[T], tuple[Any, ...]]
+) -> Callable[[T], None] | None:
+    """What tells `listen` the news, as `arranged` puts them, one at a time; None where nobody listens."""
+    if listen is None:
+        return None
+
+    def tell(news: T) -> None:
+        with lock:
+            listen(*arranged(news))
+
+    return tell

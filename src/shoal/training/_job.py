@@ -2,41 +2,69 @@
 
 import math
 import os
-from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Any, TypeAlias
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jaxtyping import PyTree
 
 from shoal._errors import InputError
+from shoal._types import ArrayLike
 from shoal.bijections import Standardize, StandardizedContext
+from shoal.distributions import AbstractFlow
 
-from ._checkpoint import Checkpoints
+from ._checkpoint import Checkpoints, Stored
+from ._checks import KeyLike, check_same, described, one_key
 from ._data import Rows, digest, make_rows
-from ._monitor import ConditioningMonitor
+from ._listening import Listener
+from ._losses import Density, Loss, negative_log_likelihood
+from ._monitor import ConditioningMonitor, check_monitored
 from ._result import Epoch
-from ._run import Job
-from ._settings import Settings, check_same, described
-from ._step import Form, Problem
-from ._watch import check_monitored
+from ._settings import Settings
+from ._step import ADAM, Form, Problem
 
 SMALLEST_VALIDATION_BATCH = 1024
 
-KeyLike: TypeAlias = Any  # one JAX random key, of either kind: checked here
+
+@dataclass(frozen=True)
+class Job:
+    """All that one run needs."""
+
+    form: Form
+    problem: Problem
+    params: PyTree  # the first weights
+    settings: Settings
+    checkpoints: Checkpoints | None
+    fingerprint: dict[str, Any]
+    resumed: Stored | None
+    progress: Listener | None
+    callback: Callable[[Epoch], object] | None
+    monitor: ConditioningMonitor | None
+
+    @property
+    def is_over(self) -> bool:
+        """True if a checkpoint says that this run came to its end."""
+        return self.resumed is not None and self.resumed[1]["status"] is not None
+
+    def flow(self, params: PyTree) -> Density:
+        """The flow with these weights."""
+        return self.form.combined(params, self.problem.buffers)
 
 
 def make_tables(
-    flow: Any,
-    data: Any,
-    context: Any,
-    weights: Any,
-    validation: Any,
-    validation_context: Any,
-    validation_weights: Any,
+    flow: Density,
+    data: ArrayLike,
+    *,
+    context: ArrayLike | None = None,
+    weights: ArrayLike | None = None,
+    validation: ArrayLike | None = None,
+    validation_context: ArrayLike | None = None,
+    validation_weights: ArrayLike | None = None,
 ) -> tuple[Rows, Rows | None]:
     """The training and the validation rows on the device, in the dtype of the flow's parameters.
 
@@ -80,90 +108,96 @@ def make_tables(
 
 
 def make_job(
-    flow: Any,
+    flow: Density,
     tables: tuple[Rows, Rows | None],
     key: KeyLike,
     settings: Settings,
     *,
-    optimizer: optax.GradientTransformation,
-    loss: Callable[[Any, Rows], Any],
-    folder: str | os.PathLike[str] | None,
-    resume: bool,
-    progress: Callable[[dict[str, Any]], Any] | None,
-    callback: Callable[[Epoch], Any] | None,
-    monitor: ConditioningMonitor | None,
+    optimizer: optax.GradientTransformation = ADAM,
+    loss: Loss = negative_log_likelihood,
+    folder: str | os.PathLike[str] | None = None,
+    resume: bool = False,
+    progress: Listener | None = None,
+    callback: Callable[[Epoch], object] | None = None,
+    monitor: ConditioningMonitor | None = None,
 ) -> Job:
     """The job of one flow. **Raises:** `InputError` for a bad key, value or folder, or checkpoints of another run."""
     _check_values(settings, optimizer, loss)
-    if settings.penalty is not None and getattr(flow, "bijection", None) is None:
+    if settings.penalty is not None and not isinstance(flow, AbstractFlow):
         raise InputError(f"`penalty` needs a flow with a bijection; a {type(flow).__name__} has none.")
     if resume and folder is None:
         raise InputError("`resume=True` needs the `folder` that holds the checkpoints.")
     if monitor is not None:
         check_monitored(monitor, flow)
-    rows, validation = tables
     params, rest = eqx.partition(flow, trained(flow))
     buffers, static = eqx.partition(rest, lambda leaf: eqx.is_array(leaf) or isinstance(leaf, np.ndarray))
-    leaves, tree = jax.tree.flatten(static)
-    batch = min(settings.batch_size, len(rows))
-    parts = (
-        0 if validation is None else math.ceil(len(validation) / max(2 * batch, SMALLEST_VALIDATION_BATCH))
+    problem = _problem(buffers, tables, key, settings)
+    checkpoints, fingerprint, resumed = None, {}, None
+    if folder is not None:
+        checkpoints = Checkpoints(folder)
+        fingerprint = {
+            **settings.fingerprint(),
+            "key": jax.random.key_data(problem.key).tolist(),
+            "flow": digest(eqx.filter(flow, eqx.is_array)),
+            "data": digest(problem.rows),
+            "validation": digest(problem.validation),
+            "monitor": described(monitor),
+            "optimizer": f"{described(optimizer)} {digest(optimizer.init(params))}",
+            "loss": described(loss),
+        }
+        resumed = _stored_run(checkpoints, fingerprint, resume=resume)
+    form = _form(static, tables, settings, optimizer, loss)
+    return Job(
+        form, problem, params, settings, checkpoints, fingerprint, resumed, progress, callback, monitor
     )
-    problem = Problem(
+
+
+def _problem(buffers: PyTree, tables: tuple[Rows, Rows | None], key: KeyLike, settings: Settings) -> Problem:
+    rows, validation = tables
+    number = lambda value: jnp.array(value, jnp.float32)
+    return Problem(
         buffers=buffers,
         rows=rows,
         validation=validation,
-        key=_typed_key(key),
-        peak=jnp.array(settings.learning_rate, jnp.float32),
-        warmup=jnp.array(settings.warmup_fraction, jnp.float32),
-        clip_norm=jnp.array(jnp.inf if settings.clip_norm is None else settings.clip_norm, jnp.float32),
-        averaging=None if settings.averaging is None else jnp.array(settings.averaging, jnp.float32),
-        weight_decay=jnp.array(settings.weight_decay, jnp.float32) if settings.weight_decay else None,
+        key=one_key(key),
+        peak=number(settings.learning_rate),
+        warmup=number(settings.warmup_fraction),
+        clip_norm=number(jnp.inf if settings.clip_norm is None else settings.clip_norm),
+        averaging=None if settings.averaging is None else number(settings.averaging),
+        weight_decay=number(settings.weight_decay) if settings.weight_decay else None,
     )
-    checkpoints = None if folder is None else Checkpoints(folder)
-    form = Form(
+
+
+def _form(
+    static: PyTree,
+    tables: tuple[Rows, Rows | None],
+    settings: Settings,
+    optimizer: optax.GradientTransformation,
+    loss: Loss,
+) -> Form:
+    leaves, tree = jax.tree.flatten(static)
+    count, seen = (0 if rows is None else len(rows) for rows in tables)
+    batch = min(settings.batch_size, count)
+    parts = math.ceil(seen / max(2 * batch, SMALLEST_VALIDATION_BATCH))
+    return Form(
         leaves=tuple(leaves),
         tree=tree,
         batch=batch,
-        train_steps=len(rows) // batch,
-        validation_batch=0 if validation is None else math.ceil(len(validation) / parts),
+        train_steps=count // batch,
+        validation_batch=math.ceil(seen / parts) if parts else 0,
         validation_steps=parts,
         penalty=settings.penalty,
         optimizer=optimizer,
         loss=loss,
     )
-    fingerprint: dict[str, Any] = {}
-    if checkpoints is not None:
-        fingerprint = {
-            **settings.fingerprint(),
-            "key": jax.random.key_data(problem.key).tolist(),
-            "flow": digest(eqx.filter(flow, eqx.is_array)),
-            "data": digest(rows),
-            "validation": digest(validation),
-            "monitor": described(monitor),
-            "optimizer": f"{described(optimizer)} {digest(optimizer.init(params))}",
-            "loss": described(loss),
-        }
-    return Job(
-        form=form,
-        problem=problem,
-        params=params,
-        settings=settings,
-        checkpoints=checkpoints,
-        fingerprint=fingerprint,
-        resumed=None if checkpoints is None else _stored_run(checkpoints, fingerprint, resume=resume),
-        progress=progress,
-        callback=callback,
-        monitor=monitor,
-    )
 
 
-def trained(flow: Any) -> Any:
+def trained(flow: Density) -> PyTree:
     """The flow's tree with True at the arrays that are trained: floating-point ones, but for those of `Standardize` and
     the units of `StandardizedContext`, which have no gradient: an optimizer that decays weights would move them.
     """
 
-    def one(node: Any) -> Any:
+    def one(node: PyTree) -> PyTree:
         if isinstance(node, Standardize):
             return jax.tree.map(lambda _: False, node)
         if isinstance(node, StandardizedContext):
@@ -174,7 +208,7 @@ def trained(flow: Any) -> Any:
     return jax.tree.map(one, flow, is_leaf=lambda n: isinstance(n, Standardize | StandardizedContext))
 
 
-def _check_values(settings: Any, optimizer: Any, loss: Any) -> None:
+def _check_values(settings: object, optimizer: object, loss: object) -> None:
     if not isinstance(settings, Settings):
         raise InputError(f"`settings` must be a `Settings`; got {settings!r}.")
     if not isinstance(optimizer, optax.GradientTransformation):
@@ -185,28 +219,10 @@ def _check_values(settings: Any, optimizer: Any, loss: Any) -> None:
         raise InputError(f"`loss` must be a hashable function (flow, rows) -> scalar; got {loss!r}.")
 
 
-def _typed_key(key: KeyLike) -> Any:
-    if not isinstance(key, jax.Array):
-        raise InputError(
-            f"`key` must be a JAX random key such as `jax.random.key(0)`; got a {type(key).__name__}."
-        )
-    if not jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
-        if key.dtype != jnp.uint32 or key.shape != (2,):
-            raise InputError(
-                f"`key` must be one JAX random key; got an array of shape {key.shape}, dtype {key.dtype}."
-            )
-        key = jax.random.wrap_key_data(key)
-    if key.shape != ():
-        raise InputError(f"`key` must be one JAX random key; got {key.shape[0]} of them.")
-    return key
-
-
-def _stored_run(
-    checkpoints: Checkpoints, fingerprint: Mapping[str, Any], *, resume: bool
-) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
+def _stored_run(checkpoints: Checkpoints, fingerprint: dict[str, Any], *, resume: bool) -> Stored | None:
+    folder = checkpoints.folder
     if not checkpoints.whole:
         return None
-    folder = Path(checkpoints.folder)
     if not resume:
         raise InputError(
             f"{folder} holds checkpoints of an earlier run; pass `resume=True`, or name another folder."

@@ -1,15 +1,19 @@
 """What a run remembers beside its arrays, and how both go into a checkpoint and come back."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import replace
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import msgspec
 import numpy as np
+from jaxtyping import PyTree
 
-from shoal.records.fit import Trained
+from shoal.records.fit import Rollback, Trained
 
+from ._checkpoint import Stored
+from ._result import EpochRow, Look
 from ._schedule import Plan
 from ._settings import Settings
 from ._step import State, Weights
@@ -18,8 +22,7 @@ from ._step import State, Weights
 FINAL = ("finished", "stopped early", "diverged", "ill-conditioned")
 
 
-@dataclass
-class Log:
+class Log(msgspec.Struct):
     """Plain values only: a checkpoint stores them as they are."""
 
     plan: Plan | None = None
@@ -28,10 +31,10 @@ class Log:
     status: Trained | None = None
     seconds: float = 0.0
     compile_seconds: float = 0.0
-    first: dict[str, Any] | None = None  # the validation of the given weights
-    history: list[dict[str, Any]] = field(default_factory=list)
-    rollbacks: list[dict[str, Any]] = field(default_factory=list)
-    conditioning: list[dict[str, Any]] = field(default_factory=list)
+    first: EpochRow | None = None  # the validation of the given weights
+    history: list[EpochRow] = msgspec.field(default_factory=list)
+    rollbacks: list[Rollback] = msgspec.field(default_factory=list)
+    conditioning: list[Look] = msgspec.field(default_factory=list)
     rescales: int = 0
     good_step: int | None = None  # the last one that a monitor found within its budget
     patient_from: int = 0  # epochs done when the best weights were last given up
@@ -52,23 +55,12 @@ class Log:
         if self.best_epoch is None:
             return None
         row = self.history[self.best_epoch - 1] if self.best_epoch else self.first
-        return None if row is None else row["validation"]
+        return None if row is None else row.validation
 
     def message(self, settings: Settings, limit: float | None) -> str:
         """One sentence on how the run ended."""
         planned = self.plan.epochs if self.plan is not None else settings.max_epochs
-        if self.best_epoch is not None and self.best_validation is not None:
-            kept = (
-                f"the weights of epoch {self.best_epoch} are kept"
-                if self.best_epoch
-                else "the given weights are kept"
-            )
-        else:
-            kept = (
-                "no epoch had a finite validation value"
-                if self._never_finite()
-                else "the latest weights are kept"
-            )
+        kept = self._kept()
         match self.status:
             case "stopped early":
                 return f"No improvement in {settings.patience} epochs up to epoch {self.done} of {planned}; {kept}."
@@ -77,40 +69,42 @@ class Log:
             case "interrupted":
                 return f"Interrupted after {self.done} of {planned} epochs; {kept}."
             case "ill-conditioned":
-                return f"{self._crossing()}; {self._good() if self.best_epoch is None else kept}."
+                row = self.conditioning[-1]
+                before = f" after going back {self.rescales} times" if self.rescales else ""
+                return (
+                    f"The monitor's budget was crossed at step {row.step}{before}, with condition numbers up to "
+                    f"{row.condition_max:.3g} ({row.kind}) and round trips up to {row.round_trip:.3g}; "
+                    f"{self._good() if self.best_epoch is None else kept}."
+                )
             case "diverged":
                 last = self.rollbacks[-1]
-                where = last["layer"] or "a layer that could not be found"
+                where = last.layer or "a layer that could not be found"
                 return (
-                    f"{len(self.rollbacks)} steps were not finite, the last one in epoch {last['epoch']}, step "
-                    f"{last['step']} ({where}), at learning rate {last['learning_rate']:.3g}; {kept}."
+                    f"{len(self.rollbacks)} steps were not finite, the last one in epoch {last.epoch}, step "
+                    f"{last.step} ({where}), at learning rate {last.learning_rate:.3g}; {kept}."
                 )
             case _:
                 return f"All {self.done} planned epochs are done; {kept}."
 
-    def _crossing(self) -> str:
-        row = self.conditioning[-1]
-        before = f" after going back {self.rescales} times" if self.rescales else ""
-        return (
-            f"The monitor's budget was crossed at step {row['step']}{before}, with condition numbers up "
-            f"to {row['condition_max']:.3g} ({row['kind']}) and round trips up to {row['round_trip']:.3g}"
-        )
+    def _kept(self) -> str:
+        if self.best_epoch is not None and self.best_validation is not None:
+            what = f"the weights of epoch {self.best_epoch}" if self.best_epoch else "the given weights"
+            return f"{what} are kept"
+        never_finite = bool(self.history) and self.history[-1].validation is not None
+        return "no epoch had a finite validation value" if never_finite else "the latest weights are kept"
 
     def _good(self) -> str:
         if self.good_step is None:
             return "no weights were within it, and the first ones are kept"
         return f"the weights of step {self.good_step}, the last ones within it, are kept"
 
-    def _never_finite(self) -> bool:
-        return bool(self.history) and self.history[-1]["validation"] is not None
-
 
 def summary(log: Log, train_steps: int) -> dict[str, Any]:
     """What `progress` is given: the history's last row, how far the run is, and the seconds left by the plan."""
     planned = log.plan.epochs if log.plan is not None else log.done
-    recent = [row["seconds"] for row in log.history[-10:]]
+    recent = [row.seconds for row in log.history[-10:]]
     return {
-        **log.history[-1],
+        **msgspec.structs.asdict(log.history[-1]),
         "epochs": planned,
         "steps": log.done * train_steps,
         "best_epoch": log.best_epoch,
@@ -125,7 +119,7 @@ def summary(log: Log, train_steps: int) -> dict[str, Any]:
 _STORED = ("start", "best", "best_value", "best_scores")
 
 
-def stored(state: State, log: Log, good: Weights | None) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+def stored(state: State, log: Log, good: Weights | None) -> Stored:
     """The arrays, by name, and the plain values that a checkpoint holds: the end of the last whole epoch.
 
     A run that goes on does the epoch at work again, and looks again, so the looks of its present attempt are left out.
@@ -135,36 +129,28 @@ def stored(state: State, log: Log, good: Weights | None) -> tuple[dict[str, np.n
         arrays |= _named(name, getattr(state, name))
     if good is not None:
         arrays |= _named("good", good)
-    content = asdict(log)
-    content["status"] = log.status if log.status in FINAL else None
-    if content["status"] is None:
+    if log.status not in FINAL:
         at_work = (log.done + 1, log.attempt)
-        content["conditioning"] = [
-            row for row in content["conditioning"] if (row["epoch"], row["attempt"]) != at_work
-        ]
-    return arrays, content
+        seen = [row for row in log.conditioning if (row.epoch, row.attempt) != at_work]
+        log = msgspec.structs.replace(log, status=None, conditioning=seen)
+    return arrays, msgspec.to_builtins(log)
 
 
-def restore(
-    state: State, arrays: Mapping[str, np.ndarray], content: Mapping[str, Any]
-) -> tuple[State, Log, Weights | None]:
+def restore(state: State, found: Stored) -> tuple[State, Log, Weights | None]:
     """The state, the log and the last weights within a budget of a checkpoint; `state` gives the structure."""
+    arrays, content = found
     values = {name: _found(name, getattr(state, name), arrays) for name in _STORED}
     state = replace(state, **values, now=jax.tree.map(jnp.copy, values["start"]))
-    known = {f.name: content[f.name] for f in fields(Log) if f.name in content}
-    plan = known.pop("plan")
-    log = Log(plan=None if plan is None else Plan(**plan), **known)
-    if log.good_step is None:
-        return state, log, None
-    return state, log, _found("good", state.now, arrays)
+    log = msgspec.convert(content, Log)
+    return state, log, None if log.good_step is None else _found("good", state.now, arrays)
 
 
-def _named(name: str, tree: Any) -> dict[str, np.ndarray]:
+def _named(name: str, tree: PyTree) -> dict[str, np.ndarray]:
     leaves = jax.tree_util.tree_leaves_with_path(tree)
     return {name + jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves}
 
 
-def _found(name: str, like: Any, arrays: Mapping[str, np.ndarray]) -> Any:
+def _found(name: str, like: PyTree, arrays: Mapping[str, np.ndarray]) -> PyTree:
     return jax.tree_util.tree_map_with_path(
         lambda path, _: jnp.array(arrays[name + jax.tree_util.keystr(path)], copy=True), like
     )

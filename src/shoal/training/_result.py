@@ -1,20 +1,67 @@
-"""What a training run returns, and what it tells a callback on the way."""
+"""What a training run returns, and what it tells a callback on the way: rows of epochs and of looks, and the result."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+from msgspec import Struct
 
 from shoal.records.fit import Curve, Looks, Rollback, Trained, TrainingRecord
+
+from ._losses import Density
+
+
+class EpochRow(Struct, frozen=True, kw_only=True):
+    """One epoch, counted from 1; epoch 0 is the validation of the given weights, without `train` and `learning_rate`.
+
+    `train`: mean log-likelihood of the epoch's batches, while the weights moved (with another `loss`, its negative);
+    `learning_rate`: of the last step. After the epoch, None without validation data: `validation`, the `winsorised_mean`, by
+    which the best epoch is chosen; `validation_mean`, the plain mean, the same number where no row is far; `far_rows`;
+    `non_finite_rows`.
+    """
+
+    epoch: int
+    seconds: float
+    train: float | None = None
+    learning_rate: float | None = None
+    validation: float | None = None
+    validation_mean: float | None = None
+    far_rows: int | None = None
+    non_finite_rows: int | None = None
+
+
+class Look(Struct, frozen=True, kw_only=True):
+    """One look of a monitor, of latent -> standardised data at its points.
+
+    `step`: of the whole training, 0 before the first; `epoch`: from 1, the one at work, 0 before the first step;
+    `attempt`: how often training had gone back by then; `round_trip`: the largest, in deviations of the data; `growth`: of
+    latents, where points go twice as far from their mean (above 2^24 the flow runs away); `unresolved`: points whose κ is
+    above 1/eps of the flow's dtype, or NaN; `kind`: of the condition numbers: "estimate" in float32, "exact" in float64,
+    "lower_bound" beyond 64 coordinates, "unresolved" where a point is; `action`: None, "stop" or "rescale".
+    """
+
+    step: int
+    epoch: int
+    attempt: int
+    sigma_max: float
+    sigma_max_median: float
+    sigma_min: float
+    sigma_min_median: float
+    condition_median: float
+    condition_max: float
+    round_trip: float
+    growth: float
+    unresolved: int
+    kind: str
+    action: str | None = None
 
 
 @dataclass(frozen=True)
 class Epoch:
     """What a `callback` is given: the flow as it stands, the number of epochs done, and the history's last row."""
 
-    flow: Any
+    flow: Density
     epoch: int
-    row: dict[str, Any]
+    row: EpochRow
 
 
 @dataclass(frozen=True)
@@ -29,49 +76,41 @@ class FitResult:
     - `status`: "finished" (all planned epochs), "stopped early" (no improvement for `patience` epochs),
       "unfinished" (the time limit came first), "interrupted" (Ctrl-C or `stop`), "diverged" (`max_rollbacks`
       non-finite steps), "ill-conditioned" (a monitor's budget was crossed). `message` says the same in a sentence.
-    - `history`: a dictionary per epoch: `epoch` (from 1), `train` (mean log-likelihood of the epoch's batches, while
-      the weights moved; with another `loss`, its negative), `learning_rate` (of the last step), `seconds`, and after the
-      epoch, None without validation data: `validation` (the `winsorised_mean`, by which the best epoch is chosen),
-      `validation_mean` (the plain mean, the same number where no row is far), `far_rows`, `non_finite_rows`.
-    - `first`: the same four of the given weights, as epoch 0, and `seconds`; None if they were not validated.
+    - `history`: a row an epoch, with `epoch`, `train`, `learning_rate`, `seconds`, `validation`, `validation_mean`,
+      `far_rows`, `non_finite_rows`; `first`: that of the given weights, as epoch 0, or None if they were not validated.
     - `scores`: log p of the validation rows under `flow`, in their order; None without a best epoch or validation rows.
     - `best_epoch` (0: the given weights; None: none), `best_validation` (None: none), `epochs` as planned, `steps` done,
       `seconds` in all, `compile_seconds` of these.
-    - `rollbacks`: a dictionary per non-finite step: `epoch` (from 1), `step` (of the epoch, from 0), `layer` (the
-      first with a non-finite value, None if not found) and `learning_rate`.
-    - `conditioning`: a dictionary per look of the `monitor`: `step` (of the whole training, 0 before the first),
-      `epoch` (from 1, the one at work; 0 before the first step), `attempt` (how often training had gone back by then),
-      `sigma_max`, `sigma_max_median`, `sigma_min`, `sigma_min_median`, `condition_median`, `condition_max`,
-      `round_trip` (maximum; in deviations of the data), `growth` (of latents, where points go twice as far
-      from their mean: above 2^24 the flow runs away), `unresolved` (points whose κ is above 1/eps of the flow's dtype, or
-      NaN), `kind` (of the condition numbers: "estimate" in float32, "exact" in float64, "lower_bound" beyond 64
-      coordinates, "unresolved" where a point is), `action` (None, "stop", "rescale").
+    - `rollbacks`: one a non-finite step: `epoch` (from 1), `step` (of the epoch, from 0), `layer` (the first with a
+      non-finite value, None if not found) and `learning_rate`.
+    - `conditioning`: one a look of the `monitor`: `step`, `epoch`, `attempt`, `sigma_max`, `sigma_min`, their medians,
+      `condition_median`, `condition_max`, `round_trip`, `growth`, `unresolved`, `kind`, `action`.
     """
 
-    flow: Any
+    flow: Density
     status: Trained
     message: str
-    history: list[dict[str, Any]]
+    history: list[EpochRow]
     best_epoch: int | None
     best_validation: float | None
     epochs: int
     steps: int
     seconds: float
     compile_seconds: float
-    rollbacks: list[dict[str, Any]]
-    conditioning: tuple[dict[str, Any], ...] = ()
-    first: dict[str, Any] | None = None
+    rollbacks: list[Rollback]
+    conditioning: list[Look]
+    first: EpochRow | None = None
     scores: np.ndarray | None = None
 
     @property
     def first_validation(self) -> float | None:
         """The validation value of the given weights; None if they were not validated."""
-        return None if self.first is None else self.first["validation"]
+        return None if self.first is None else self.first.validation
 
     def to_record(self) -> TrainingRecord:
         """Everything but the flow as plain values; the history as one list per quantity under `curve`."""
-        curve = {name: [row[name] for row in self.history] for name in Curve.__struct_fields__}
-        seen = {name: [row[name] for row in self.conditioning] for name in Looks.__struct_fields__}
+        curve = {name: [getattr(row, name) for row in self.history] for name in Curve.__struct_fields__}
+        seen = {name: [getattr(row, name) for row in self.conditioning] for name in Looks.__struct_fields__}
         return TrainingRecord(
             status=self.status,
             message=self.message,
@@ -82,7 +121,7 @@ class FitResult:
             compile_seconds=self.compile_seconds,
             validation_log_likelihood=self.best_validation,
             first_validation=self.first_validation,
-            rollbacks=[Rollback(**r) for r in self.rollbacks],
+            rollbacks=self.rollbacks,
             curve=Curve(**curve),
             conditioning=Looks(**seen) if self.conditioning else None,
         )

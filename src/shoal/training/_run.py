@@ -6,51 +6,24 @@ these are stored in every checkpoint; so a resumed run repeats the interrupted o
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from shoal.bijections import reseeded
+from shoal.records.fit import Rollback
 
-from ._checkpoint import Checkpoints
-from ._chunks import Chunks
 from ._culprit import culprit
+from ._job import Job
 from ._log import FINAL, Log, restore, stored, summary
-from ._monitor import ConditioningMonitor
-from ._result import Epoch, FitResult
-from ._schedule import LOOK, Plan, epochs_that_fit, revise
-from ._settings import Settings
-from ._step import Control, Form, Problem, State, advance, batch_of, first_state, noise_of, order_of
-from ._watch import Watch
+from ._monitor import Watch
+from ._result import Epoch, EpochRow, FitResult
+from ._schedule import LOOK, Chunks, Plan, epochs_that_fit, revise
+from ._step import Control, State, advance, batch_of, first_state, noise_of, order_of
 
-
-@dataclass(frozen=True)
-class Job:
-    """All that one run needs."""
-
-    form: Form
-    problem: Problem
-    params: Any  # the first weights
-    settings: Settings
-    checkpoints: Checkpoints | None = None
-    fingerprint: dict[str, Any] = field(default_factory=dict)
-    resumed: tuple[dict[str, np.ndarray], dict[str, Any]] | None = None
-    progress: Callable[[dict[str, Any]], Any] | None = None
-    callback: Callable[[Epoch], Any] | None = None
-    monitor: ConditioningMonitor | None = None
-
-    @property
-    def is_over(self) -> bool:
-        """True if a checkpoint says that this run came to its end."""
-        return self.resumed is not None and self.resumed[1]["status"] is not None
-
-    def flow(self, params: Any) -> Any:
-        """The flow with these weights."""
-        return eqx.combine(params, self.problem.buffers, self.form.flow)
+News: TypeAlias = tuple[bool, int, Plan | None, bool]
 
 
 class Run:
@@ -63,7 +36,7 @@ class Run:
         if job.monitor is not None:
             self.watch = Watch(job.monitor, job.form, job.problem, job.flow(job.params))
         if job.resumed is not None:
-            self.state, self.log, good = restore(self.state, *job.resumed)
+            self.state, self.log, good = restore(self.state, job.resumed)
             if self.watch is not None:
                 self.watch.good = good
         self.origin = started - self.log.seconds
@@ -86,7 +59,9 @@ class Run:
             if log.status is None and self.watch is not None and not log.conditioning:
                 self.state = self.watch.look(self.state, log, step=0, epoch=0)
             while log.status is None:
-                self.epoch()
+                started = time.perf_counter()
+                if self.steps(0):
+                    self.end_epoch(time.perf_counter() - started)
             if self.watch is not None:
                 self.state = self.watch.look_at_best(self.state, log)
             self.save()
@@ -98,7 +73,7 @@ class Run:
         self.order = self.shuffled()
         self.state = jax.block_until_ready(self.advance(self.state, stop=0))
         if self.watch is not None:
-            self.watch.row(self.state.now.kept, step=0, epoch=0, attempt=0)
+            self.watch.figures(self.state.now.kept, step=0, epoch=0, attempt=0)
         self.log.compile_seconds += time.perf_counter() - started
 
     def advance(self, state: State, *, stop: int, begin: int | None = None) -> State:
@@ -161,15 +136,9 @@ class Run:
             return
         started = time.perf_counter()
         if self.steps(self.form.train_steps):
-            log.first = {"epoch": 0, **self.validated(), "seconds": time.perf_counter() - started}
-            if np.isfinite(log.first["validation"]):
+            log.first = EpochRow(epoch=0, seconds=time.perf_counter() - started, **self.validated())
+            if np.isfinite(self.state.best_value):
                 log.best_epoch = 0
-
-    def epoch(self) -> None:
-        """One epoch, over again from its start after a non-finite step; or a part of it, and a status."""
-        started = time.perf_counter()
-        if self.steps(0):
-            self.end_epoch(time.perf_counter() - started)
 
     def steps(self, begin: int) -> bool:
         """The steps of the present epoch from `begin` on; False if they end early, with a status."""
@@ -203,10 +172,10 @@ class Run:
         return True
 
     def validated(self) -> dict[str, Any]:
-        """What the validation rows said, as a row of the history has it."""
+        """What the validation rows said, as fields of a row of the history."""
         found = self.state.found
         if found is None:
-            return {"validation": None, "validation_mean": None, "far_rows": None, "non_finite_rows": None}
+            return {}
         return {
             "validation": float(found.value),
             "validation_mean": float(found.mean),
@@ -226,8 +195,7 @@ class Run:
         )
         if layer is None and self.form.penalty is not None:
             layer = "the penalty"
-        rate, step = float(state.learning_rate), int(state.step)
-        log.rollbacks.append({"epoch": log.done + 1, "step": step, "layer": layer, "learning_rate": rate})
+        log.rollbacks.append(Rollback(log.done + 1, int(state.step), layer, float(state.learning_rate)))
         log.factor *= 0.5
         if len(log.rollbacks) >= self.job.settings.max_rollbacks:
             log.status = "diverged"
@@ -235,26 +203,21 @@ class Run:
     def end_epoch(self, seconds: float) -> None:
         """Write the epoch's row, decide whether to go on, tell the listeners, keep a checkpoint."""
         job, log, state = self.job, self.log, self.state
-        best = log.best_validation
-        seen = self.validated()
-        validation = seen["validation"]
-        row = {
-            "epoch": log.done + 1,
-            "train": -float(state.train),
-            **seen,
-            "learning_rate": float(state.learning_rate),
-            "seconds": seconds,
-        }
+        best, patience = log.best_validation, job.settings.patience
+        row = EpochRow(
+            epoch=log.done + 1,
+            seconds=seconds,
+            train=-float(state.train),
+            learning_rate=float(state.learning_rate),
+            **self.validated(),
+        )
         log.history.append(row)
-        if validation is None or (np.isfinite(validation) and (best is None or validation > best)):
+        value = row.validation
+        if value is None or (np.isfinite(value) and (best is None or value > best)):
             log.best_epoch = log.done
-        patience = job.settings.patience
         changed = self.look_at_clock()
-        if (
-            validation is not None
-            and patience is not None
-            and log.done - max(log.best_epoch or 0, log.patient_from) >= patience
-        ):
+        stale = log.done - max(log.best_epoch or 0, log.patient_from)
+        if value is not None and patience is not None and stale >= patience:
             log.status = "stopped early"
         elif log.plan is not None and log.done >= log.plan.epochs:
             log.status = "finished"
@@ -262,7 +225,7 @@ class Run:
             job.progress(summary(log, self.form.train_steps))
         if job.callback is not None:
             flow = job.flow(jax.tree.map(jnp.copy, state.now.kept))
-            job.callback(Epoch(flow, log.done, dict(row)))
+            job.callback(Epoch(flow, log.done, row))
         if changed or time.perf_counter() - self.saved_at >= job.settings.checkpoint_seconds:
             self.save()
 
@@ -280,7 +243,7 @@ class Run:
         return log.plan != plan
 
     @property
-    def news(self) -> tuple[Any, ...]:
+    def news(self) -> News:
         """What differs from one checkpoint to the next."""
         log = self.log
         return log.first is None, log.done, log.plan, log.status in FINAL
@@ -317,5 +280,5 @@ class Run:
             seconds=log.seconds,
             compile_seconds=log.compile_seconds,
             rollbacks=log.rollbacks,
-            conditioning=tuple(log.conditioning),
+            conditioning=log.conditioning,
         )

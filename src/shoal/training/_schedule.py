@@ -1,4 +1,4 @@
-"""The plan of a run: how many epochs, and the learning rate on the way (warm-up, then cosine to zero).
+"""The plan of a run: how many epochs, the learning rate on the way, and how many steps one compiled call does.
 
 Progress u runs from 0 to 1 over the planned steps. A plan that is changed on the way (a time limit, and the machine
 became slower or faster) keeps the progress reached and walks the rest of it in the new number of steps. Everything
@@ -6,6 +6,7 @@ that the step program needs of a plan is three numbers, so a new plan never reco
 checkpoints: a resumed run follows the stored plan and measures nothing again.
 """
 
+import time
 from dataclasses import dataclass
 
 import jax.numpy as jnp
@@ -14,6 +15,8 @@ from shoal._types import Array
 
 RESERVE = 0.05  # share of a time limit that plans leave unused
 LOOK = 0.1  # a plan is compared with the clock whenever this share of the time left has passed
+AIM = 1.0  # seconds of a compiled call; twice this is the most that one may take
+GROWTH = 16
 
 
 @dataclass(frozen=True)
@@ -24,14 +27,10 @@ class Plan:
     start: int = 0
     progress: float = 0.0
 
-    @property
-    def per_epoch(self) -> float:
-        """The progress of one epoch."""
-        return (1.0 - self.progress) / (self.epochs - self.start)
-
     def at(self, done: int) -> tuple[float, float]:
         """The progress after `done` epochs, and that of one epoch."""
-        return self.progress + (done - self.start) * self.per_epoch, self.per_epoch
+        per_epoch = (1.0 - self.progress) / (self.epochs - self.start)
+        return self.progress + (done - self.start) * per_epoch, per_epoch
 
     def revised(self, done: int, epochs: int) -> "Plan":
         """The plan that keeps the progress reached after `done` epochs and ends after `epochs`."""
@@ -57,3 +56,23 @@ def learning_rate(progress: Array, peak: Array, warmup: Array) -> Array:
     rising = progress / jnp.maximum(warmup, jnp.finfo(warmup.dtype).tiny)
     falling = 0.5 * (1.0 + jnp.cos(jnp.pi * (progress - warmup) / jnp.maximum(1.0 - warmup, 1e-6)))
     return peak * jnp.where(progress < warmup, rising, falling)
+
+
+class Chunks:
+    """How many steps a call does: one at first, then as many as take about a second, growing at most 16-fold at a time."""
+
+    def __init__(self) -> None:
+        self.per_step: float | None = None
+        self.last = 0
+
+    def next(self, seconds_left: float) -> int:
+        """The number of steps for the next call, at least 1."""
+        if self.per_step is None:
+            return 1
+        wanted = int(min(AIM, seconds_left) / max(self.per_step, 1e-9))
+        return max(1, min(wanted, GROWTH * self.last))
+
+    def measured(self, steps: int, started: float) -> None:
+        """Note that `steps` steps took the time since `started`."""
+        if steps:
+            self.per_step, self.last = (time.perf_counter() - started) / steps, steps

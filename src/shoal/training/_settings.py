@@ -1,19 +1,13 @@
-"""`Settings`: how weights are moved, as one value from the command line to the step; and how two runs differ."""
+"""`Settings`: how weights are moved, as one value from the command line to the step."""
 
-import re
-from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from shoal._errors import InputError
+from ._checks import described, fraction, not_negative, positive, whole_number
+from ._losses import AbstractPenalty, check_penalty
 
-from ._checks import fraction, not_negative, positive, whole_number
-from ._penalty import AbstractPenalty, check_penalty
-
-FREE = (
-    "time_limit",
-    "checkpoint_seconds",
-)  # may differ when a run is resumed: the stored plan has their effect
+# These may differ when a run is resumed: the stored plan has their effect.
+FREE = ("time_limit", "checkpoint_seconds")
 
 
 @dataclass(frozen=True)
@@ -71,22 +65,3 @@ class Settings:
 
 
 DEFAULTS = Settings()
-
-
-def described(value: Any) -> str | None:
-    """The text of a value, the same in every process: without the addresses of functions."""
-    return None if value is None else re.sub(r" at 0x[0-9a-f]+", "", repr(value))
-
-
-def check_same(folder: Any, stored: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    """Raise `InputError` naming everything in which a run differs from the one that left the checkpoints."""
-    different = []
-    for name, value in now.items():
-        if stored.get(name) != value:
-            shown = not isinstance(value, str)
-            different.append(f"`{name}` ({stored.get(name)} there, {value} here)" if shown else f"`{name}`")
-    if different:
-        raise InputError(
-            f"The checkpoints in {folder} are of another run: {', '.join(different)} differ; "
-            "resume with the same data and settings, or name another folder."
-        )

@@ -7,15 +7,15 @@ loss or gradient norm is not finite is not applied and ends the program; the nex
 the weights and moments at the epoch's start. A restart at `train_steps` does the validation alone: that is epoch 0.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
+from jaxtyping import PyTree
 
 from shoal._compiling import quickly
 from shoal._types import Array, Key
@@ -23,8 +23,7 @@ from shoal.bijections import reseeded
 from shoal.bijections.conditioners import AbstractConditioner
 
 from ._data import Rows, shuffle
-from ._losses import negative_log_likelihood
-from ._penalty import AbstractPenalty, due
+from ._losses import AbstractPenalty, Density, Loss, due, negative_log_likelihood
 from ._schedule import learning_rate
 from ._winsorised import Winsorised, winsorised_mean
 
@@ -39,19 +38,18 @@ class Form:
     """
 
     leaves: tuple[Any, ...]
-    tree: Any
+    tree: PyTree
     batch: int
     train_steps: int
     validation_batch: int
     validation_steps: int
     penalty: AbstractPenalty | None = None
     optimizer: optax.GradientTransformation = ADAM
-    loss: Callable[[Any, Rows], Any] = negative_log_likelihood
+    loss: Loss = negative_log_likelihood
 
-    @property
-    def flow(self) -> Any:
-        """The flow without its arrays."""
-        return jax.tree.unflatten(self.tree, self.leaves)
+    def combined(self, params: PyTree, buffers: PyTree) -> Density:
+        """The flow with these weights and other arrays."""
+        return eqx.combine(params, buffers, jax.tree.unflatten(self.tree, self.leaves))
 
     @property
     def steps(self) -> int:
@@ -62,7 +60,7 @@ class Form:
 class Problem(eqx.Module):
     """The arrays that no step changes."""
 
-    buffers: Any  # arrays of the flow that are not trained: integers, masks
+    buffers: PyTree  # arrays of the flow that are not trained: integers, masks
     rows: Rows
     validation: Rows | None
     key: Key
@@ -73,28 +71,31 @@ class Problem(eqx.Module):
     weight_decay: Array | None = None
 
 
+Number: TypeAlias = Any  # a NumPy scalar of the host, which is a traced array inside
+
+
 class Control(eqx.Module):
     """What the host tells one call: which part of which epoch, and where the plan stands."""
 
-    restart: Any  # bool: begin the epoch (again),
-    begin: Any  # int32: at this step; `train_steps` for the validation alone
-    stop: Any  # int32: do the steps before this one
-    factor: Any  # float32, of the learning rate; halved by every rollback
-    epoch: Any  # int32, and
-    rollbacks: Any  # int32: what the noise of a step depends on, beside its number
-    progress: Any  # float32, of the plan at the epoch's start
-    per_step: Any  # float32
+    restart: Number  # bool: begin the epoch (again),
+    begin: Number  # int32: at this step; `train_steps` for the validation alone
+    stop: Number  # int32: do the steps before this one
+    factor: Number  # float32, of the learning rate; halved by every rollback
+    epoch: Number  # int32, and
+    rollbacks: Number  # int32: what the noise of a step depends on, beside its number
+    progress: Number  # float32, of the plan at the epoch's start
+    per_step: Number  # float32
 
 
 class Weights(eqx.Module):
     """The weights, the optimizer's state and, where there is averaging, the averages."""
 
-    params: Any
-    moments: Any
-    average: Any = None
+    params: PyTree
+    moments: PyTree
+    average: PyTree = None
 
     @property
-    def kept(self) -> Any:
+    def kept(self) -> PyTree:
         """The weights that are validated and returned."""
         return self.params if self.average is None else self.average
 
@@ -104,7 +105,7 @@ class State(eqx.Module):
 
     now: Weights
     start: Weights
-    best: Any
+    best: PyTree
     best_value: Array
     step: Array
     finite: Array
@@ -115,7 +116,7 @@ class State(eqx.Module):
     learning_rate: Array  # of the last step
 
 
-def first_state(form: Form, problem: Problem, params: Any) -> State:
+def first_state(form: Form, problem: Problem, params: PyTree) -> State:
     """The state before the first epoch. Every array is a copy: `advance` takes the state's memory over."""
     dtype = jnp.result_type(*jax.tree.leaves(params))
     given = Weights(params, form.optimizer.init(params), None if problem.averaging is None else params)
@@ -142,17 +143,17 @@ def first_state(form: Form, problem: Problem, params: Any) -> State:
 _copy = partial(jax.tree.map, lambda leaf: jnp.array(leaf, leaf.dtype, copy=True))
 
 
-def _choose(condition: Array, yes: Any, no: Any) -> Any:
+def _choose(condition: Array, yes: PyTree, no: PyTree) -> PyTree:
     return jax.tree.map(lambda a, b: jnp.where(condition, a, b), yes, no)
 
 
 @partial(jax.jit, static_argnames="rows")
-def order_of(key: Key, epoch: Any, rollbacks: Any, rows: int) -> Array:
+def order_of(key: Key, epoch: Number, rollbacks: Number, rows: int) -> Array:
     """The order of the rows in one epoch. A rolled-back epoch gets another one."""
     return shuffle(jax.random.fold_in(jax.random.fold_in(key, epoch), rollbacks), rows)
 
 
-def noise_of(key: Key, epoch: Any, rollbacks: Any, step: Any) -> Key:
+def noise_of(key: Key, epoch: Number, rollbacks: Number, step: Number) -> Key:
     """The key of one step, for flows that draw noise (`Noise`); no other step of the run has it."""
     for word in (0x4E01, epoch, rollbacks, step):
         key = jax.random.fold_in(key, word)
@@ -192,7 +193,7 @@ def _begin(state: State, control: Control) -> State:
     )
 
 
-def batch_of(form: Form, rows: Rows, order: Array, step: Any) -> Rows:
+def batch_of(form: Form, rows: Rows, order: Array, step: Number) -> Rows:
     """The rows of training step `step` of an epoch with this order."""
     return rows.take(jax.lax.dynamic_slice(order, (step * form.batch,), (form.batch,)))
 
@@ -202,8 +203,8 @@ def _train_step(form: Form, problem: Problem, order: Array, control: Control, st
     noise = noise_of(problem.key, control.epoch, control.rollbacks, state.step)
     now = state.now
 
-    def loss_of(params: Any) -> tuple[Array, Array]:
-        flow = reseeded(eqx.combine(params, problem.buffers, form.flow), noise)
+    def loss_of(params: PyTree) -> tuple[Array, Array]:
+        flow = reseeded(form.combined(params, problem.buffers), noise)
         loss = form.loss(flow, batch)
         if form.penalty is None:
             return loss, loss
@@ -237,14 +238,14 @@ def _train_step(form: Form, problem: Problem, order: Array, control: Control, st
     )
 
 
-def _shrunk(params: Any, share: Array) -> Any:
+def _shrunk(params: PyTree, share: Array) -> PyTree:
     """The weights, with the matrices of conditioners times 1 - share."""
 
     def one(path: tuple[Any, ...], leaf: Array) -> Array:
         matrix = any(getattr(key, "name", None) in MATRICES for key in path)
         return (1 - share).astype(leaf.dtype) * leaf if matrix else leaf
 
-    def node(part: Any) -> Any:
+    def node(part: PyTree) -> PyTree:
         net = isinstance(part, AbstractConditioner)
         return jax.tree_util.tree_map_with_path(one, part) if net else part
 
@@ -255,7 +256,7 @@ def _validation_step(form: Form, problem: Problem, rows: Rows, state: State) -> 
     first = (state.step - form.train_steps) * form.validation_batch
     index = first + jnp.arange(form.validation_batch, dtype=jnp.int32)
     batch = rows.take(jnp.minimum(index, len(rows) - 1))
-    found = eqx.combine(state.now.kept, problem.buffers, form.flow).log_prob(batch.x, batch.context)
+    found = form.combined(state.now.kept, problem.buffers).log_prob(batch.x, batch.context)
     scores = state.scores.at[index].set(
         found.astype(state.scores.dtype), mode="drop"
     )  # the last batch is filled up

@@ -104,7 +104,7 @@ def construct(
     extra = x.shape[1] % 2
     found = search(distinct(x, w), epsilon, extra, dtype, seed)
     flow = _flow(found, extra, dtype)
-    joint = flow.joint if isinstance(flow, Padded) else flow
+    joint = flow.joint
     d = joint.shape[0] // 2
     measured = measured_w2(
         lambda z: compute(lambda f, v: f.forward(v), joint, z, precision=dtype),

@@ -15,7 +15,6 @@ from shoal._errors import InputError
 from shoal._scalars import FloatArray
 from shoal._types import ArrayLike
 from shoal.conditioning import compute
-from shoal.distributions import Padded
 from shoal.records import ConstructionRecord
 from shoal.records.construction import Pictures, Steps
 from shoal.theory.universal._construct import Construction
@@ -51,7 +50,7 @@ def construction_record(
     names = columns or tuple(f"x{i}" for i in range(n))
     return ConstructionRecord(
         size=n,
-        padded=isinstance(made.flow, Padded),
+        padded=made.flow.extra > 0,
         columns=list(names),
         delta=made.staircase.delta,
         plateau=made.staircase.plateau,
@@ -64,7 +63,7 @@ def _pictures(
     made: Construction, x: FloatArray, w: FloatArray, names: tuple[str, ...], rng: np.random.Generator
 ) -> Pictures:
     d = made.staircase.a.shape[1]
-    joint = made.flow.joint if isinstance(made.flow, Padded) else made.flow
+    joint = made.flow.joint
     z = rng.standard_normal((POINTS, 2 * d)).astype(made.certificate.dtype)
     one, two = compute(_stages, joint.bijection, z, precision=made.certificate.dtype)  # pyright: ignore[reportArgumentType]
     rows = rng.choice(len(x), POINTS, p=w) if len(x) > POINTS else np.arange(len(x))

@@ -1,4 +1,4 @@
-"""What each recipe's layer costs, how it inverts, what bounds it, what it can not do (docs/architectures.md)."""
+"""What each recipe's layer costs, how it inverts, what bounds it, what it can not do: the table of docs/architectures.md."""
 
 from dataclasses import dataclass
 

@@ -1,6 +1,6 @@
-"""Recipes of continuous and of augmented flows: FFJORD, padding, augmented neural ODEs, augmented normalizing flows.
+"""Recipes of padded flows: any recipe on more coordinates, augmented neural ODEs, augmented normalizing flows.
 
-Common arguments as in `_recipes`. The padded ones give a `Padded`: their `log_prob` is a lower bound in expectation.
+Common arguments as in `_recipes`. They give a `Padded`: its `log_prob` is a lower bound in expectation.
 """
 
 from collections.abc import Callable
@@ -10,44 +10,17 @@ import jax.random as jr
 
 from shoal._types import Key
 from shoal.bijections import (
-    FFJORD,
-    AbstractAdjoint,
+    AbstractBijection,
     AbstractScaleMap,
-    AbstractSteps,
-    AbstractTrace,
     Activation,
     Affine,
     Chain,
     Partition,
-    Solver,
     dense_coupling,
 )
 from shoal.distributions import AbstractPadding, Flow, GaussianPadding, Padded
 from shoal.flows._common import check_sizes, flow, stack
-
-
-def ffjord(
-    key: Key,
-    dim: int,
-    depth: int,
-    *,
-    hidden: tuple[int, ...] = (64, 64),
-    context_dim: int = 0,
-    trace: AbstractTrace | None = None,
-    steps: AbstractSteps | None = None,
-    adjoint: AbstractAdjoint | None = None,
-    solver: Solver = "tsit5",
-    activation: Activation = "tanh",
-) -> Flow:
-    """FFJORD (Grathwohl et al. 2019): `depth` continuous flows one after the other, each with its own velocity.
-
-    `trace`, `steps`, `adjoint`, `solver`: see `bijections.FFJORD`; by default the exact trace, which costs n products a
-    step. Density and sampling both take a solution; "relu" is refused.
-    """
-    check_sizes(dim, depth, context_dim)
-    settings: dict[str, Any] = {"hidden": hidden, "context_dim": context_dim, "activation": activation}
-    settings |= {"trace": trace, "steps": steps, "adjoint": adjoint, "solver": solver}
-    return flow(stack([FFJORD(dim, key=k, **settings) for k in jr.split(key, depth)], depth + 8))
+from shoal.flows._repeated import ffjord
 
 
 def padded(
@@ -99,17 +72,15 @@ def anf(
     """
     check_sizes(dim, depth, context_dim)
     padding = GaussianPadding(dim if augment is None else augment)
-    total = dim + padding.size
     settings: dict[str, Any] = {"hidden": hidden, "context_dim": context_dim, "activation": activation}
     k_steps, k_noise = jr.split(key)
-    encoder = Partition(total, range(dim))
-    units = [
-        Chain(
-            [
-                dense_coupling(p, Affine(scale), key=k, **settings)
-                for p, k in zip((encoder.swapped(), encoder), pair, strict=True)
-            ]
-        )
-        for pair in jr.split(k_steps, (depth, 2))
+    encoder = Partition(dim + padding.size, range(dim))
+
+    def coupling(partition: Partition, k: Key) -> AbstractBijection:
+        return dense_coupling(partition, Affine(scale), key=k, **settings)
+
+    steps = [
+        Chain([coupling(encoder.swapped(), a), coupling(encoder, b)])
+        for a, b in jr.split(k_steps, (depth, 2))
     ]
-    return Padded(flow(stack(units, 2)), padding, key=k_noise)
+    return Padded(flow(stack(steps, 2)), padding, key=k_noise)
