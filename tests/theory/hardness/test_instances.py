@@ -23,7 +23,7 @@ from shoal.theory.hardness import (
 )
 
 
-@pytest.mark.parametrize(("k", "d"), [(1, 2), (5, 4), (64, 8), (1000, 40)])
+@pytest.mark.parametrize(("k", "d"), [(1, 2), (64, 8), (1000, 40)])
 def test_density_samples_and_separation(k: int, d: int) -> None:
     g = GaussianMixtureOnSphere(jr.key(0), k, d, gamma=0.5, radius=3.0)
     means = np.asarray(g.means, np.float64)

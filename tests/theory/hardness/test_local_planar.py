@@ -16,7 +16,7 @@ from shoal.theory.hardness import HeavyTails, local_planar_depth, planar_gap
 from shoal.training import Settings, fit
 
 
-@pytest.mark.parametrize(("d", "tail"), [(1, 0.5), (5, 0.5), (2, 1.0), (5, 1.5), (2, 2.0)], ids=str)
+@pytest.mark.parametrize(("d", "tail"), [(1, 0.5), (2, 1.0), (5, 1.5), (2, 2.0)], ids=str)
 def test_the_law_is_what_it_says(d: int, tail: float) -> None:
     """The density integrates to 1 over shells; the sampler's radii have that law; tail 2 is a normal."""
     law = HeavyTails(d, tail, 0.7)
@@ -38,7 +38,7 @@ def test_the_law_is_what_it_says(d: int, tail: float) -> None:
         np.testing.assert_allclose(log_prob, wanted, rtol=1e-5, atol=1e-4)
 
 
-@pytest.mark.parametrize(("d", "tail"), [(2, 0.5), (64, 0.5), (8, 1.0), (64, 1.5), (2, 2.0)], ids=str)
+@pytest.mark.parametrize(("d", "tail"), [(2, 0.5), (64, 1.5), (2, 2.0)], ids=str)
 def test_the_score_is_that_of_samples(d: int, tail: float) -> None:
     law = HeavyTails(d, tail, 1.3)
     x = law.sample(jr.key(1), 40_000)
@@ -125,7 +125,8 @@ def test_no_drawn_flow_beats_the_bound(seed: int) -> None:
     assert found >= claim - 4 * error
 
 
-@pytest.mark.parametrize("fast", [pytest.param("density", marks=pytest.mark.long), "samples"])
+@pytest.mark.long
+@pytest.mark.parametrize("fast", ["density", "samples"])
 def test_no_trained_flow_beats_the_bound(fast) -> None:
     """Planar layers in either direction; |u| read off the layers' own displacements, which tend to it along w."""
     law, depth = HeavyTails(4, 0.6), 6

@@ -132,7 +132,7 @@ def test_layers_of_unequal_widths_count_with_the_widest(order: int) -> None:
     assert zero[1] - zero[0] <= bounds.parameter_lipschitz * step
 
 
-@every
+@pytest.mark.parametrize(("name", "d", "depth"), [case for case in CASES if case[2] > 1])
 def test_no_pair_of_parameters_exceeds_the_constant(name: str, d: int, depth: int) -> None:
     """Mean distance of the images of 2,000 normal points; small and large changes of all, or one, layer's numbers."""
     rng = np.random.default_rng([d, depth])

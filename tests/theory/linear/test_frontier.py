@@ -75,7 +75,7 @@ def test_no_row_is_worse_than_what_factor_finds_alone():
     assert last < svd / 5
 
 
-@pytest.mark.parametrize(("condition", "six"), [(1e2, 9.0), (1e4, 27.0)])
+@pytest.mark.parametrize(("condition", "six"), [(1e4, 27.0)])
 def test_prescribed_condition(condition: float, six: float):
     u, v = special_ortho_group.rvs(8, size=2, random_state=4)
     t = u * np.exp(np.linspace(-0.5, 0.5, 8) * np.log(condition)) @ v

@@ -54,7 +54,7 @@ def _net(direction, steps, logs) -> KnotConditioner:
 jacobian = eqx.filter_jit(lambda layer, z: jax.jacfwd(layer.forward)(z))
 
 
-@pytest.mark.parametrize("d", [1, 2, 5])
+@pytest.mark.parametrize("d", [1, 3])
 def test_condition_numbers_against_autodiff(d: int, x64) -> None:
     made = staircase(d, d)
     logs = jnp.full(d, np.log(made.delta))
