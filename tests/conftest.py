@@ -31,7 +31,7 @@ os.environ.setdefault(
 # Scalars and 2 x 2 blocks, in calls or closures made up to millions of times: checking annotations there would be most of
 # the time of their tests.
 _UNCHECKED = {
-    "shoal.theory.linear._shears",
+    "shoal.theory.linear._product_equations",
     "shoal.theory.hardness._minimum_depth",
     "shoal.records._json",
     "shoal.report._numbers",

@@ -32,7 +32,7 @@ from shoal.conditioning import spectrum, summarize
 from shoal.flows import realnvp
 from shoal.records import system_info
 from shoal.tables import dequantize, detect_lattice, read_table
-from shoal.theory.linear import Effort, GaussianFrontierRow, gaussian_frontier
+from shoal.theory.linear import Effort, FrontierRow, GaussianFactors, gaussian_frontier
 from shoal.training import Settings, fit
 
 ROWS = 10_000
@@ -98,10 +98,10 @@ def show(name: str, row: Any) -> None:
     )
 
 
-def figures(row: GaussianFrontierRow) -> dict[str, Any]:
+def figures(row: FrontierRow[GaussianFactors]) -> dict[str, Any]:
     """One number of layers."""
     names = ("layers", "condition", "lower_bound")
-    return {name: getattr(row, name) for name in names} | {"residual": row.found.residual}
+    return {name: getattr(row, name) for name in names} | {"residual": row.residual_float64}
 
 
 def table_of(name: str, seeds: int) -> dict[str, Any]:
@@ -114,7 +114,7 @@ def table_of(name: str, seeds: int) -> dict[str, Any]:
     frontier = gaussian_frontier(
         covariance, FRONTIER[name], effort=Effort(30), progress=lambda row: show(name, row)
     )
-    starts = {row.layers: replace(row.found, mean=mean) for row in frontier.rows}
+    starts = {row.layers: replace(row.factors, mean=mean) for row in frontier.rows if row.factors}
     out: dict[str, Any] = {
         "rows": {part: len(x) for part, x in parts.items()},
         "columns": len(mean),

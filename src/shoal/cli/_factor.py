@@ -102,9 +102,7 @@ def _computed(
             return made or linear.factor(array, count, max_condition=budget, **options), found
     except np.linalg.LinAlgError as error:
         raise NumericalFailure(f"{label}: {error}.") from error
-    except InputError:
-        raise
-    except ValueError as error:
+    except InputError as error:
         raise InputError(f"{label}: {error}") from error
 
 

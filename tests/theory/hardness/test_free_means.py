@@ -23,7 +23,7 @@ def test_log_prob_is_that_of_scipy() -> None:
 
 def test_samples_have_the_means_and_the_deviation() -> None:
     mixture, rows = FreeMeansMixture(MEANS, 0.05), 4000
-    x, log_prob = (np.asarray(a, np.float64) for a in mixture.sample_rows(jr.key(1), rows))
+    x, log_prob = (np.asarray(a, np.float64) for a in mixture.sample_and_log_prob(jr.key(1), rows))
     near = np.linalg.norm(x[:, None] - MEANS, axis=2).argmin(axis=1)
     for i in range(4):
         share = np.mean(near == i)

@@ -1,7 +1,9 @@
 """Mixtures on spheres, their generator, gaps of given pairs, and multimodal obstructions."""
 
+from functools import cache
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
@@ -21,7 +23,7 @@ from shoal.theory.hardness import (
 )
 
 
-@pytest.mark.parametrize(("k", "d"), [(1, 2), (5, 4), (64, 8), (1000, 40)])
+@pytest.mark.parametrize(("k", "d"), [(1, 2), (64, 8), (1000, 40)])
 def test_density_samples_and_separation(k: int, d: int) -> None:
     g = GaussianMixtureOnSphere(jr.key(0), k, d, gamma=0.5, radius=3.0)
     means = np.asarray(g.means, np.float64)
@@ -35,7 +37,10 @@ def test_density_samples_and_separation(k: int, d: int) -> None:
     np.testing.assert_allclose(density, oracle, rtol=1e-4, atol=1e-3)
 
 
-@pytest.mark.parametrize(("k", "d"), [(8, 2 + 2), (100, 8)])
+images = eqx.filter_jit(lambda net, z: jax.vmap(net)(z))
+
+
+@pytest.mark.parametrize(("k", "d"), [(100, 8)])
 def test_the_generator_makes_the_mixture(k: int, d: int) -> None:
     """1e5 samples: two-sample tests on projections; the ramps' mass may shift each distribution function by at most that."""
     g = GaussianMixtureOnSphere(jr.key(3), k, d, gamma=1.0)
@@ -60,18 +65,19 @@ def test_the_generator_is_as_near_as_it_says(ramps: float) -> None:
     z = jr.normal(jr.key(6), (rows, d + 1))
     cell = np.minimum((k * ndtr(np.asarray(z[:, -1], np.float64))).astype(int), k - 1)
     exact = 0.5 * np.asarray(z[:, :-1]) + np.asarray(g.means)[cell]
-    moved = np.linalg.norm(np.asarray(jax.vmap(net)(z)) - exact, axis=1)
+    made = np.asarray(images(net, z))
+    moved = np.linalg.norm(made - exact, axis=1)
     share = np.mean(moved > 1e-4)
     assert share <= ramps + 4 * np.sqrt(ramps / rows)
     assert share > 0.5 * ramps  # neighbouring cells differ in their words, so that a ramp is one
     assert moved.mean() <= net.distance == 2 * 3.0 * ramps
     small = slice(0, 400)
     weights = np.full(400, 1 / 400)
-    w1: Any = ot.emd2(weights, weights, cdist(np.asarray(jax.vmap(net)(z[small])), exact[small]))
+    w1: Any = ot.emd2(weights, weights, cdist(made[small], exact[small]))
     assert w1 <= moved[small].mean() + 1e-6
 
 
-@pytest.mark.parametrize("k", [16, 256, 4096])
+@pytest.mark.parametrize("k", [16, 1024])
 def test_the_generator_has_of_the_order_of_k_parameters(k: int) -> None:
     d = 64
     net = GaussianMixtureOnSphere(jr.key(0), k, d).generator()
@@ -99,8 +105,9 @@ def test_the_generator_is_a_relu_network() -> None:
     wave = net.zigzag.as_relu()
     signs = relu(s[..., None] @ wave.weight.T + wave.bias) @ wave.last.T + wave.offset
     dense = 0.3 * z[:, :-1] + net.radius / 2 * signs[..., 0]
-    np.testing.assert_allclose(jax.vmap(net)(jnp.asarray(z, jnp.float32)), dense, atol=2e-2)
-    exact = np.abs(dense - np.asarray(jax.vmap(net)(jnp.asarray(z, jnp.float32)))).max(axis=1)
+    made = np.asarray(images(net, jnp.asarray(z, jnp.float32)))
+    np.testing.assert_allclose(made, dense, atol=2e-2)
+    exact = np.abs(dense - made).max(axis=1)
     assert np.quantile(exact, 0.9) < 1e-4  # on ramps float32 zeta loses digits to slopes of 1 / width
 
 
@@ -114,6 +121,12 @@ class Shifted:
         return self.instance.sample(key, rows) + jnp.asarray(self.shift, jnp.float32)
 
 
+@cache
+def small_instance(k: int, d: int) -> GaussianMixtureOnSphere:
+    """Shared, so that its sampler is compiled once."""
+    return GaussianMixtureOnSphere(jr.key(10 * d + k), min(k, 2**d), d, gamma=1.0, radius=4.0)
+
+
 @pytest.mark.parametrize("batch", range(5))
 def test_certified_gaps_never_exceed_the_distance(batch: int) -> None:
     """100 pairs whose W1 is known; the lower bound may fail for one in a hundred by its own account."""
@@ -121,9 +134,7 @@ def test_certified_gaps_never_exceed_the_distance(batch: int) -> None:
     failed, informative = 0, 0
     for i in range(20):
         d, k = int(rng.choice([2, 8])), int(rng.choice([2, 4, 16])) if i % 2 else 2
-        g = GaussianMixtureOnSphere(
-            jr.key(int(rng.integers(1 << 30))), min(k, 2**d), d, gamma=1.0, radius=4.0
-        )
+        g = small_instance(k, d)
         shift = rng.normal(size=d)
         shift *= rng.uniform(0, 6) / np.linalg.norm(shift)
         found = wasserstein_gap(

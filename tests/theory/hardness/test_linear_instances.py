@@ -6,8 +6,8 @@ import pytest
 from shoal.theory.hardness import LinearInstance, cycle, half_turn, quarter_turns
 from shoal.theory.linear import factor, fewest_layers
 from shoal.theory.linear._fewest import SEARCHES
+from shoal.theory.linear._inputs import prepare
 from shoal.theory.linear._layer import Kind, product
-from shoal.theory.linear._prepare import prepare
 from tests.theory.linear.test_fewest import least
 
 EPS = float(np.finfo(float).eps)
@@ -59,7 +59,7 @@ def test_the_searches_without_the_argument_find_nothing(name: str, first: Kind) 
     """`fewest_layers` stops at the certificate of Theorem C; its searches for one to four layers know nothing of it."""
     instance = INSTANCES[name]
     problem, tried = prepare(instance.matrix, None, first), 0
-    for count, search in SEARCHES:
+    for count, search in SEARCHES.items():
         if count >= instance.at_least:
             continue
         with np.errstate(all="ignore"):

@@ -16,20 +16,20 @@ from shoal.theory.hardness import HeavyTails, local_planar_depth, planar_gap
 from shoal.training import Settings, fit
 
 
-@pytest.mark.parametrize(("d", "tail"), [(1, 0.5), (5, 0.5), (2, 1.0), (5, 1.5), (1, 2.0), (2, 2.0)], ids=str)
+@pytest.mark.parametrize(("d", "tail"), [(1, 0.5), (2, 1.0), (5, 1.5), (2, 2.0)], ids=str)
 def test_the_law_is_what_it_says(d: int, tail: float) -> None:
     """The density integrates to 1 over shells; the sampler's radii have that law; tail 2 is a normal."""
     law = HeavyTails(d, tail, 0.7)
     shell = 2 * math.pi ** (d / 2) / math.gamma(d / 2)
 
-    r = np.geomspace(1e-9, 1e4, 200_001)
+    r = np.geomspace(1e-9, 1e4, 20_001)
     rows = np.zeros((len(r), d), np.float32)
     rows[:, 0] = r
     density = np.exp(np.asarray(law.log_prob(rows), np.float64)) * shell * r ** (d - 1)
     within = integrate.cumulative_trapezoid(density, r, initial=0.0)
     assert within[-1] == pytest.approx(1, abs=2e-4)
     np.testing.assert_allclose(within, law.mass_within(r), atol=2e-4)
-    x, log_prob = law.sample_rows(jr.key(0), 4000)
+    x, log_prob = law.sample_and_log_prob(jr.key(0), 4000)
     radii = np.linalg.norm(np.asarray(x, np.float64), axis=1)
     assert stats.kstest(radii, lambda v: law.mass_within(v)).pvalue > 1e-3
     np.testing.assert_allclose(log_prob, law.log_prob(x), rtol=1e-4, atol=1e-3)
@@ -38,11 +38,12 @@ def test_the_law_is_what_it_says(d: int, tail: float) -> None:
         np.testing.assert_allclose(log_prob, wanted, rtol=1e-5, atol=1e-4)
 
 
-@pytest.mark.parametrize(("d", "tail"), [(2, 0.5), (64, 0.5), (8, 1.0), (64, 1.5), (2, 2.0)], ids=str)
+@pytest.mark.parametrize(("d", "tail"), [(2, 0.5), (64, 1.5), (2, 2.0)], ids=str)
 def test_the_score_is_that_of_samples(d: int, tail: float) -> None:
     law = HeavyTails(d, tail, 1.3)
     x = law.sample(jr.key(1), 40_000)
-    along = np.abs(np.asarray(jax.vmap(jax.grad(law.log_prob_one))(x), np.float64)[:, 0])
+    scores = eqx.filter_jit(lambda p, z: jax.vmap(jax.grad(p.log_prob_one))(z))(law, x)
+    along = np.abs(np.asarray(scores, np.float64)[:, 0])
     assert law.score == pytest.approx(along.mean(), abs=5 * along.std() / 200)
 
 
@@ -68,14 +69,14 @@ def grid_of(reach: float, points: int) -> tuple[np.ndarray, float]:
 def test_one_layer_moves_no_more_than_claimed(tail: float) -> None:
     """TV(f^{-1} # p, p) over a grid of the plane; nearly equal for a shift of everything, which a layer with w = 0 is."""
     law, rng = HeavyTails(2, tail), np.random.default_rng(3)
-    z, area = grid_of(14.0 if tail == 1.0 else 8.0, 901)
+    z, area = grid_of(14.0 if tail == 1.0 else 8.0, 601)
 
     def density(x: np.ndarray) -> np.ndarray:
         return np.exp(-(np.linalg.norm(x, axis=1) ** tail)) * tail / (2 * np.pi * math.gamma(2 / tail))
 
     plain, closest = density(z), 0.0
     assert plain.sum() * area == pytest.approx(1, abs=1e-3)
-    for i in range(60):
+    for i in range(36):
         w = rng.normal(size=2) * rng.choice([0.0, 0.3, 1.0, 4.0])
         u = rng.normal(size=2) * rng.choice([0.02, 0.3, 1.0])
         u -= min(0.0, u @ w + 0.9) * -w / max(w @ w, 1e-12) if u @ w < -0.9 else 0.0
@@ -124,13 +125,14 @@ def test_no_drawn_flow_beats_the_bound(seed: int) -> None:
     assert found >= claim - 4 * error
 
 
-@pytest.mark.parametrize("fast", [pytest.param("density", marks=pytest.mark.long), "samples"])
+@pytest.mark.long
+@pytest.mark.parametrize("fast", ["density", "samples"])
 def test_no_trained_flow_beats_the_bound(fast) -> None:
     """Planar layers in either direction; |u| read off the layers' own displacements, which tend to it along w."""
-    law, depth = HeavyTails(4, 0.6), 8
+    law, depth = HeavyTails(4, 0.6), 6
     flow = flows.planar(jr.key(0), 4, depth, fast=fast)
-    settings = Settings(max_epochs=10, learning_rate=1e-2)
-    trained = fit(flow, law.sample(jr.key(1), 2048), key=jr.key(2), settings=settings).flow
+    settings = Settings(max_epochs=6, learning_rate=1e-2)
+    trained = fit(flow, law.sample(jr.key(1), 1024), key=jr.key(2), settings=settings).flow
     far = 1e3 * jr.normal(jr.key(4), (256, 4))
 
     @eqx.filter_jit
@@ -141,7 +143,7 @@ def test_no_trained_flow_beats_the_bound(fast) -> None:
 
     shifts = [float(shift) for shift in reach(trained.bijection.unit)]
     assert len(shifts) == depth
-    x = law.sample(jr.key(3), 20_000)
+    x = law.sample(jr.key(3), 10_000)
     found, error = variation(
         np.asarray(law.log_prob(x), np.float64), np.asarray(trained.log_prob(x), np.float64)
     )

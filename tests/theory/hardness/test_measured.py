@@ -67,6 +67,11 @@ def joint(*flows: Flow) -> Any:
 
 
 @eqx.filter_jit
+def _jacobians(bijection: Any, z: Any) -> Any:
+    return jax.vmap(jax.jacfwd(bijection.forward))(z)
+
+
+@eqx.filter_jit
 def _forward(bijection: Any, z: Any) -> Any:
     return jax.vmap(bijection.forward)(z)
 
@@ -99,8 +104,7 @@ def check(flow: Flow, seed: int) -> None:
 
 @every
 def test_no_pair_of_points_exceeds_the_constant(name: str, d: int, depth: int) -> None:
-    for seed in (0, 1):
-        check(made(name, d, depth, seed), seed)
+    check(made(name, d, depth), 0)
 
 
 @pytest.mark.parametrize("order", [1, -1])
@@ -128,7 +132,7 @@ def test_layers_of_unequal_widths_count_with_the_widest(order: int) -> None:
     assert zero[1] - zero[0] <= bounds.parameter_lipschitz * step
 
 
-@every
+@pytest.mark.parametrize(("name", "d", "depth"), [case for case in CASES if case[2] > 1])
 def test_no_pair_of_parameters_exceeds_the_constant(name: str, d: int, depth: int) -> None:
     """Mean distance of the images of 2,000 normal points; small and large changes of all, or one, layer's numbers."""
     rng = np.random.default_rng([d, depth])
@@ -137,7 +141,7 @@ def test_no_pair_of_parameters_exceeds_the_constant(name: str, d: int, depth: in
     slack = 1 + 4 / math.sqrt(2000)
     flow, largest = made(name, d, depth), -math.inf
     before, here = forward(flow, z), theta(flow)
-    for i, size in enumerate([1e-4, 1e-2, 0.3, 1.0] * 3):
+    for i, size in enumerate([1e-4, 1e-2, 0.3, 1.0] * 2):
         other = jax.tree.map(
             lambda a, i=i, s=size: (
                 a + s * rng.normal(size=a.shape) * (rng.random(a.shape) < (1.0 if i < 4 else 0.15))
@@ -162,12 +166,12 @@ def test_no_pair_of_parameters_exceeds_the_constant(name: str, d: int, depth: in
 
 
 @pytest.mark.parametrize(
-    "name", ["inverse planar", "layerwise", pytest.param("nice", marks=pytest.mark.long)]
+    "name", ["inverse planar", *(pytest.param(n, marks=pytest.mark.long) for n in ("layerwise", "nice"))]
 )
 def test_trained_flows(name: str) -> None:
     """On a ring, where layers grow."""
-    rows = ring(4, radius=2.0, gamma=0.2).sample(jr.key(1), 800)
-    settings = Settings(max_epochs=15, batch_size=200, patience=None)
+    rows = ring(4, radius=2.0, gamma=0.2).sample(jr.key(1), 400)
+    settings = Settings(max_epochs=15, batch_size=100, patience=None)
     made = fit(RECIPES[name](jr.key(0), 2, 3), rows, key=jr.key(2), settings=settings)
     check(made.flow, 3)
 
@@ -184,7 +188,7 @@ def test_the_constant_of_one_layer_is_reached(name: str) -> None:
         z = 1e4 * np.stack([np.cos(angles), np.sin(angles)], axis=1)
     else:
         z = np.linspace(-40, 40, 8001)[:, None] * way / (way @ way)
-    jacobians = np.asarray(jax.vmap(jax.jacfwd(flow.bijection.forward))(jnp.asarray(z)))
+    jacobians = np.asarray(_jacobians(flow.bijection, jnp.asarray(z)))
     top = np.linalg.svd(jacobians, compute_uv=False)[:, 0].max()
     assert top == pytest.approx(measured(flow).lipschitz, rel=1e-3)
 

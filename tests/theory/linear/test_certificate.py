@@ -18,10 +18,9 @@ import pytest
 from scipy.stats import special_ortho_group
 
 from shoal.theory.linear import Effort, Factorization, FactorizationCertificate, Layer, certify, factor
-from shoal.theory.linear.certify import _singular
+from shoal.theory.linear.certify import _existence
 from shoal.theory.linear.certify._balls import ball_layer, down, frobenius, load_flint, shown, spectral, up
-from shoal.theory.linear.certify._existence import curvature
-from shoal.theory.linear.certify._singular import Around, by_balls, by_rounding
+from shoal.theory.linear.certify._existence import Around, by_balls, by_rounding, curvature
 
 QUICK = Effort(10)
 
@@ -281,9 +280,9 @@ def test_the_least_singular_value_of_the_jacobian(bound: Any, n: int, m: int):
 @pytest.mark.parametrize("factor_of", [lambda m: m, lambda m: 1.01 * m, lambda m: 0 * m])
 def test_no_cholesky_routine_is_trusted(monkeypatch: pytest.MonkeyPatch, bound: Any, factor_of: Any):
     """A shift that is too large, beside L of the matrix without any shift: only the enclosure of L L^T can object."""
-    monkeypatch.setattr(_singular, "SHIFT", 4.0)
-    monkeypatch.setattr(_singular, "_cholesky", lambda matrix, shift: factor_of(np.linalg.cholesky(matrix)))
-    monkeypatch.setattr(_singular, "_least_eigenvalue", lambda matrix: float(np.linalg.eigvalsh(matrix)[0]))
+    monkeypatch.setattr(_existence, "SHIFT", 4.0)
+    monkeypatch.setattr(_existence, "_cholesky", lambda matrix, shift: factor_of(np.linalg.cholesky(matrix)))
+    monkeypatch.setattr(_existence, "_least_eigenvalue", lambda matrix: float(np.linalg.eigvalsh(matrix)[0]))
     layers = random_layers(2, 4)
     truth = np.linalg.svd(jacobian(layers, True), compute_uv=False)[-1]
     assert float(bound(around(layers))) <= truth
@@ -494,7 +493,7 @@ def test_bad_input(monkeypatch: pytest.MonkeyPatch):
 def test_it_shares_no_code_with_the_factorization():
     folder = Path(certify.__file__).parent
     files = sorted(path.stem for path in folder.glob("_[!_]*.py"))
-    assert files == ["_balls", "_certificate", "_existence", "_singular"]
+    assert files == ["_balls", "_certificate", "_existence"]
     for name in files:
         tree = ast.parse((folder / f"{name}.py").read_text(encoding="utf-8"))
         used = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module}

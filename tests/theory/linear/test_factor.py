@@ -33,7 +33,7 @@ def prescribed(seed: int, n: int, condition: float) -> np.ndarray:
     return u * np.exp(np.linspace(-0.5, 0.5, n) * np.log(condition)) @ v
 
 
-@pytest.mark.parametrize("n", [4, 8, 16])
+@pytest.mark.parametrize("n", [4, 16])
 @pytest.mark.parametrize(("condition", "bound"), [(1e1, 6), (1e2, 7), (1e4, 14), (1e6, 50)])
 def test_six_layers_of_prescribed_condition(n: int, condition: float, bound: float):
     made = factor(prescribed(n, n, condition))
@@ -44,7 +44,7 @@ def test_six_layers_of_prescribed_condition(n: int, condition: float, bound: flo
     assert np.isclose(made.log_abs_det, np.linalg.slogdet(made.target)[1], atol=1e-9)
 
 
-@pytest.mark.parametrize(("n", "seed"), [(4, 0), (4, 1), (4, 2), (8, 0), (8, 1), (8, 2), (16, 0), (16, 1)])
+@pytest.mark.parametrize(("n", "seed"), [(4, 0), (4, 1), (8, 0), (8, 1), (16, 0)])
 def test_six_layers_of_gaussian_matrices(n: int, seed: int):
     made = factor(np.random.default_rng([n, seed]).normal(size=(n, n)))
     assert made.route == "continuation"
@@ -53,7 +53,7 @@ def test_six_layers_of_gaussian_matrices(n: int, seed: int):
 
 
 def test_conjugate_gradients_where_factors_are_dear(monkeypatch):
-    t = prescribed(1, 12, 1e3)
+    t = prescribed(1, 8, 1e3)
     made = factor(t, effort=QUICK)
     monkeypatch.setattr(_product_equations, "EXACT", 0)
     other = factor(t, effort=QUICK)
@@ -202,7 +202,7 @@ def theorem_c(kind: str, d: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    ("kind", "d"), [*(("turns", d) for d in (2, 4, 8, 16)), *(("cycle", d) for d in (3, 4, 5, 8, 16))]
+    ("kind", "d"), [*(("turns", d) for d in (2, 4, 16)), *(("cycle", d) for d in (3, 4, 16))]
 )
 def test_theorem_c_needs_six(kind: str, d: int):
     t = theorem_c(kind, d)

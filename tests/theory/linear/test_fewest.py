@@ -99,7 +99,9 @@ def test_brute_force_finds_no_fewer_layers(d: int, seed: int):
     assert least(t, found.at_most - 1, 60) > 1e-6
 
 
-@pytest.mark.parametrize(("d", "count"), [(1, 3), (2, 5), (3, 5), (5, 5), (8, 2), (8, 3)])
+@pytest.mark.parametrize(
+    ("d", "count"), [(1, 3), (2, 5), (3, 5), pytest.param(5, 5, marks=pytest.mark.long), (8, 2), (8, 3)]
+)
 def test_products_of_random_couplings(d: int, count: int):
     rng = np.random.default_rng([d, count])
     parameters = [np.concatenate([rng.normal(size=d * d), 0.5 * rng.normal(size=d)]) for _ in range(count)]
@@ -110,7 +112,7 @@ def test_products_of_random_couplings(d: int, count: int):
     assert off(found.witness) < 1e-12
 
 
-@pytest.mark.parametrize(("d", "seed"), [(2, 10), (2, 11), (3, 12), (3, 13), (8, 14)])
+@pytest.mark.parametrize(("d", "seed"), [(2, 10), (3, 12), (8, 14)])
 def test_gaussians_need_five_at_most(d: int, seed: int):
     t = np.random.default_rng(seed).normal(size=(2 * d, 2 * d))
     t[0] *= np.sign(np.linalg.det(t))

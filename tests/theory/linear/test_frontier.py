@@ -1,6 +1,5 @@
 """The frontier: its rows against NumPy's own condition numbers, its bound against a proof's ingredients, its files."""
 
-import csv
 import json
 from itertools import pairwise
 
@@ -76,7 +75,7 @@ def test_no_row_is_worse_than_what_factor_finds_alone():
     assert last < svd / 5
 
 
-@pytest.mark.parametrize(("condition", "six"), [(1e2, 9.0), (1e4, 27.0)])
+@pytest.mark.parametrize(("condition", "six"), [(1e4, 27.0)])
 def test_prescribed_condition(condition: float, six: float):
     u, v = special_ortho_group.rvs(8, size=2, random_state=4)
     t = u * np.exp(np.linspace(-0.5, 0.5, 8) * np.log(condition)) @ v
@@ -167,15 +166,8 @@ def test_within_gives_the_fewest_layers():
     assert found.within(1.0) is None
 
 
-def test_csv_and_record_hold_the_rows(tmp_path):
+def test_the_record_holds_the_rows():
     found = frontier(gaussian(9, 3), (7, 8, 9), effort=QUICK)
-    found.to_csv(tmp_path / "f.csv")
-    with open(tmp_path / "f.csv", newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    assert [row["layers"] for row in rows] == ["7", "8", "9"]
-    assert [row["condition"] == "" for row in rows] == [True, False, False]
-    assert float(rows[1]["condition"]) == found.rows[1].condition
-    assert rows[0]["reason"] == "n is odd: at least 8 layers."
     record = json.loads(json.dumps(to_plain(found.to_record()), allow_nan=False))
     assert record["kind"] == "frontier"
     assert record["size"] == 3

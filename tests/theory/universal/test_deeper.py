@@ -20,7 +20,7 @@ BINS, BOUND = 24, 6.0
 
 def moved(raw: np.ndarray, x: np.ndarray) -> np.ndarray:
     knots = rq.knots(jnp.asarray(raw)[None], BINS, BOUND)
-    return np.asarray(jax.vmap(lambda v: rq.evaluate(knots, v[None], BOUND)[0][0])(jnp.asarray(x)))
+    return np.asarray(jax.jit(jax.vmap(lambda v: rq.evaluate(knots, v[None], BOUND)[0][0]))(jnp.asarray(x)))
 
 
 def test_constants_are_those_of_the_splines() -> None:
@@ -80,6 +80,7 @@ def test_latents_are_gaussian_and_layers_milder_with_depth(name: str) -> None:
 
 
 def test_construct_with_more_layers(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(_transport, "POINTS", 300)  # exact transport is what takes the time
     x = TARGETS["moons"](np.random.default_rng(0), 2000)
     made = universal.construct(x, 0.3, key=jr.key(0), layers=4)
     c = made.certificate

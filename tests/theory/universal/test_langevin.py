@@ -17,8 +17,7 @@ from shoal import conditioning, flows
 from shoal.bijections import Chain, Standardize
 from shoal.distributions import Flow, Padded, StandardNormal
 from shoal.theory import universal
-from shoal.theory.universal._langevin_figures import marginal_w2, stretches
-from shoal.theory.universal._langevin_layers import Kick
+from shoal.theory.universal._langevin_figures import Kick, marginal_w2, stretches
 from shoal.theory.universal._log_concave import log_concave
 
 KEY = jr.key(5)

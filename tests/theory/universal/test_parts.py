@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import mpmath
@@ -18,8 +19,7 @@ from shoal.bijections import (
 )
 from shoal.distributions import wasserstein
 from shoal.theory.universal._atoms import distinct, quantize
-from shoal.theory.universal._conditions import conditions
-from shoal.theory.universal._staircase import Staircase, cell_borders, pushed, widest_gap
+from shoal.theory.universal._staircase import Staircase, cell_borders, conditions, pushed, widest_gap
 from shoal.theory.universal._w2_certificate import statistical_w2
 
 
@@ -51,7 +51,10 @@ def _net(direction, steps, logs) -> KnotConditioner:
     return KnotConditioner(direction, knots, values, logs)
 
 
-@pytest.mark.parametrize("d", [1, 2, 3, 5])
+jacobian = eqx.filter_jit(lambda layer, z: jax.jacfwd(layer.forward)(z))
+
+
+@pytest.mark.parametrize("d", [1, 3])
 def test_condition_numbers_against_autodiff(d: int, x64) -> None:
     made = staircase(d, d)
     logs = jnp.full(d, np.log(made.delta))
@@ -72,7 +75,7 @@ def test_condition_numbers_against_autodiff(d: int, x64) -> None:
     ):  # at the middle of each ramp x' is half way between two atoms, so that t3 is on its ramp too
         z = jnp.zeros(2 * d).at[d].set(made.borders[i])
         middle = first.forward(z)
-        one, two = jax.jacfwd(first.forward)(z), jax.jacfwd(second.forward)(middle)
+        one, two = jacobian(first, z), jacobian(second, middle)
         for name, matrix in (("layer 1", one), ("layer 2", two), ("composition", two @ one)):
             seen[name].append(float(jnp.linalg.cond(matrix)))
     for name, values in seen.items():
@@ -80,9 +83,7 @@ def test_condition_numbers_against_autodiff(d: int, x64) -> None:
     assert found["layer 1"].largest.value == pytest.approx(max(seen["layer 1"]), rel=1e-9)
     assert found["layer 2"].largest.value == pytest.approx(max(seen["layer 2"]), rel=1e-9)
     cell = jnp.zeros(2 * d).at[d].set(3.0)
-    assert found["layer 1"].cells.value == pytest.approx(
-        float(jnp.linalg.cond(jax.jacfwd(first.forward)(cell)))
-    )
+    assert found["layer 1"].cells.value == pytest.approx(float(jnp.linalg.cond(jacobian(first, cell))))
     assert found["composition"].cells.value == pytest.approx(1.0)
 
 
@@ -175,7 +176,7 @@ def test_knots_outside_between_and_at() -> None:
     knots, values = jnp.array([-1.0, 0.0, 2.0]), jnp.array([[1.0], [3.0], [3.0]])
     net = KnotConditioner(jnp.array([2.0, 0.0]), knots, values, jnp.array([7.0]))
     at = jnp.array([-9.0, -0.5, -0.25, 0.0, 0.5, 1.0, 9.0])
-    seen = jax.vmap(lambda u: net(jnp.stack([u, jnp.zeros(())])))(at)
+    seen = jax.jit(jax.vmap(lambda u: net(jnp.stack([u, jnp.zeros(())]))))(at)
     np.testing.assert_allclose(seen[:, 1], [1.0, 1.0, 2.0, 3.0, 3.0, 3.0, 3.0], rtol=1e-6)
     np.testing.assert_array_equal(seen[:, 0], 7.0)
     assert bool(jnp.isnan(net(jnp.array([jnp.nan, 0.0]))[1]))

@@ -7,6 +7,7 @@ certificate and a factorisation.
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.linalg import block_diag
 
 from shoal._errors import InputError
 from shoal._scalars import FloatArray
@@ -39,7 +40,7 @@ class LinearInstance:
 def quarter_turns(d: int) -> LinearInstance:
     r"""diag(I_d, quarter turns of d / 2 planes): six layers, no fewer, d even.
 
-    **Raises:** ValueError for a d that is odd or below 2.
+    **Raises:** InputError for a d that is odd or below 2.
 
     >>> from shoal.theory.hardness import quarter_turns
     >>> quarter_turns(2).at_least
@@ -48,19 +49,14 @@ def quarter_turns(d: int) -> LinearInstance:
     if d < 2 or d % 2:
         raise InputError(f"`quarter_turns` needs an even d of at least 2; got {d}.")
     turns = np.kron(np.eye(d // 2), [[0.0, -1.0], [1.0, 0.0]])
-    return LinearInstance(
-        "quarter turns",
-        _blocks(np.eye(d), turns),
-        6,
-        6,
-        THEOREM_C + "with X = I one is positive and the other imaginary.",
-    )
+    words = THEOREM_C + "with X = I one is positive and the other imaginary."
+    return LinearInstance("quarter turns", np.asarray(block_diag(np.eye(d), turns)), 6, 6, words)
 
 
 def cycle(d: int) -> LinearInstance:
     r"""diag(cyclic shift of d coordinates, I_d), one sign changed for even d (det T = 1): six layers, no fewer, d >= 3.
 
-    **Raises:** ValueError for d below 3: the shift of two coordinates has a real spectrum.
+    **Raises:** InputError for d below 3: the shift of two coordinates has a real spectrum.
 
     >>> from shoal.theory.hardness import cycle
     >>> cycle(3).at_most
@@ -70,14 +66,8 @@ def cycle(d: int) -> LinearInstance:
         raise InputError(f"`cycle` needs a d of at least 3; got {d}.")
     shift = np.roll(np.eye(d), 1, axis=0)
     shift[0] *= (-1.0) ** (d - 1)
-    return LinearInstance(
-        "cycle",
-        _blocks(shift, np.eye(d)),
-        6,
-        6,
-        THEOREM_C
-        + "with W = I one is real and the other all d-th roots of a real number, diagonals of any sign.",
-    )
+    words = "with W = I one is real and the other all d-th roots of a real number, diagonals of any sign."
+    return LinearInstance("cycle", np.asarray(block_diag(shift, np.eye(d))), 6, 6, THEOREM_C + words)
 
 
 def half_turn() -> LinearInstance:
@@ -91,8 +81,3 @@ def half_turn() -> LinearInstance:
         "U L U mirrors it (docs/linear.md, d = 1)."
     )
     return LinearInstance("half turn", -np.eye(2), 4, 4, words)
-
-
-def _blocks(x: FloatArray, w: FloatArray) -> FloatArray:
-    zero = np.zeros_like(x)
-    return np.block([[x, zero], [zero, w]])

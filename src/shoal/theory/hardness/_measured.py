@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -35,7 +36,7 @@ from shoal.bijections import (
 )
 from shoal.conditioning import compute
 from shoal.distributions import StandardNormal
-from shoal.theory.hardness._architectures import Architecture
+from shoal.theory.hardness._minimum_depth import Architecture
 
 UP = 1 + 1e-9  # norms in float64, rounded up
 
@@ -51,28 +52,17 @@ class Constants(NamedTuple):
 
 
 def _planar(layers: Sequence[Any]) -> Constants:
-    sizes, stretches, largest = _bumps(layers, inverse=False)
-    return Constants(2 * layers[0].shape[0] + 1, math.sqrt(1 + largest**2), largest, sizes, stretches)
-
-
-def _inverse_planar(layers: Sequence[Any]) -> Constants:
-    """g of f: |g'(x) - g(x)| <= M |f(y) - f'(y)|, y = g'(x), and |y| <= |x| + U; f changes by sqrt(1 + U^2 + U^2 |y|^2)."""
-    sizes, stretches, largest = _bumps([b.bijection for b in layers], inverse=True)
-    change = math.sqrt(1 + largest**2 + (largest * max(1.0, largest)) ** 2)
-    return Constants(2 * layers[0].shape[0] + 1, max(stretches) * change, largest, sizes, stretches)
-
-
-def _bumps(layers: Sequence[Any], *, inverse: bool) -> tuple[list[float], list[float], float]:
-    """|theta_i|, Lipschitz constants, largest |u|.
+    """Of f or of its inverse g.
 
     1 + f u w^T has extreme singular values of product 1 + f w.u and difference |f| |u| |w|; its norm is convex in f, so
-    largest at an end: f = 0, or 1, or for inverses -1 / (1 + w.u).
+    largest at an end: f = 0, or 1, or for inverses -1 / (1 + w.u). |g'(x) - g(x)| <= M |f(y) - f'(y)|, y = g'(x), and
+    |y| <= |x| + U; f changes by sqrt(1 + U^2 + U^2 |y|^2).
     """
     sizes, stretches, largest = [], [], 0.0
-    for layer in layers:
-        w, u, b, inner = (
-            as_float(a) for a in compute(lambda p: p._parameters(None), layer, precision="float64")
-        )
+    inverse = isinstance(layers[0], Inverse)
+    for layer in (b.bijection if inverse else b for b in layers):
+        parameters = compute(lambda p: p._parameters(None), layer, precision="float64")
+        w, u, b, inner = (as_float(a) for a in parameters)
         long, inner = float(np.linalg.norm(u)), float(inner)
         f = -1 / (1 + inner) if inverse else 1.0
         apart = abs(f) * long * float(np.linalg.norm(w))
@@ -80,7 +70,11 @@ def _bumps(layers: Sequence[Any], *, inverse: bool) -> tuple[list[float], list[f
         sizes.append(_size(w, u, b))
         stretches.append(max(most, 1.0))
         largest = max(largest, long)
-    return sizes, stretches, largest
+    if inverse:
+        change = math.sqrt(1 + largest**2 + (largest * max(1.0, largest)) ** 2) * max(stretches)
+    else:
+        change = math.sqrt(1 + largest**2)
+    return Constants(2 * layers[0].shape[0] + 1, change, largest, sizes, stretches)
 
 
 def _layerwise(layers: Sequence[Any]) -> Constants:
@@ -101,6 +95,7 @@ def _layerwise(layers: Sequence[Any]) -> Constants:
     return Constants(d * d + d * (1 + trained), change, shift, sizes, stretches)
 
 
+@eqx.filter_jit
 def _matrix(linear: Any) -> Any:
     return jax.vmap(linear.apply, out_axes=1)(jnp.eye(linear.dim))
 
@@ -123,16 +118,11 @@ def _additive(layers: Sequence[Any]) -> Constants:
         squares += after**2 * (1.0 if i == 0 else 1.0 + widths[i - 1])
         after *= weights[i]
     root = math.sqrt(widths[-1]) if widths else 0.0
-    each = [_through(net) for net in nets]
+    inside = [math.prod(map(_norm, net.weights)) if net.weights else 0.0 for net in nets]
+    each = [_norm(net.skip) + _norm(net.last) * size for net, size in zip(nets, inside, strict=True)]
     stretches = [(v + math.sqrt(v * v + 4)) / 2 for v in each]
     most = max(sum(np.size(a) for a in group) for group in arrays)
     return Constants(most, math.sqrt(squares + root**2), bias + last * root, sizes, stretches)
-
-
-def _through(net: Any) -> float:
-    """A Lipschitz constant of one conditioner."""
-    inner = float(np.prod([_norm(w) for w in net.weights])) if net.weights else 0.0
-    return _norm(net.skip) + _norm(net.last) * inner
 
 
 def _norm(a: Any) -> float:
@@ -159,23 +149,12 @@ def _is_additive(b: Any) -> bool:
     return isinstance(net, DenseConditioner) and (net.activation == "tanh" or not net.weights)
 
 
-class Kind(NamedTuple):
-    """A kind of layer: its name, which layers it holds, and their constants."""
-
-    name: str
-    holds: Callable[[Any], bool]
-    read: Callable[[Sequence[Any]], Constants]
-
-
-KINDS = (
-    Kind("planar", lambda b: isinstance(b, Planar), _planar),
-    Kind(
-        "inverse planar",
-        lambda b: isinstance(b, Inverse) and isinstance(b.bijection, Planar),
-        _inverse_planar,
-    ),
-    Kind("layerwise", lambda b: isinstance(b, Layerwise), _layerwise),
-    Kind("additive", _is_additive, _additive),
+# a kind of layer: its name, which layers it holds, and their constants
+KINDS: tuple[tuple[str, Callable[[Any], bool], Callable[[Sequence[Any]], Constants]], ...] = (
+    ("planar", lambda b: isinstance(b, Planar), _planar),
+    ("inverse planar", lambda b: isinstance(b, Inverse) and isinstance(b.bijection, Planar), _planar),
+    ("layerwise", lambda b: isinstance(b, Layerwise), _layerwise),
+    ("additive", _is_additive, _additive),
 )
 
 
@@ -201,7 +180,7 @@ def measured(flow: Any) -> MeasuredClass:
     rank. Permutations and sign changes cost nothing. A `Standardize` or `ActNorm` next to the data, of largest scale c,
     which all members of the class share, multiplies K by c, and M by c where c > 1; B is used for the layers before it only.
     **Arguments:** `flow`: standard normal base, no context. **Returns:** `MeasuredClass`.
-    **Raises:** ValueError for another family (affine couplings and splines have no constants on all of R^d), another base,
+    **Raises:** InputError for another family (affine couplings and splines have no constants on all of R^d), another base,
     a context, parameters that are not finite or all 0, and layers whose numbers of hidden layers or kinds of slope differ.
     """
     if flow.context_shape is not None:
@@ -209,18 +188,20 @@ def measured(flow: Any) -> MeasuredClass:
     if not isinstance(flow.base, StandardNormal):
         raise InputError("`measured` needs the base N(0, I): the bounds that take its constants assume it.")
     layers, scale = _trained_layers(flow.bijection)
-    known = next((kind for kind in KINDS if layers and all(map(kind.holds, layers))), None)
+    known = next((kind for kind in KINDS if layers and all(map(kind[1], layers))), None)
     if known is None:
+        inner = {layer_name(b.bijection if isinstance(b, Inverse) else b) for b in layers}
         raise InputError(
             "`measured` knows flows of planar layers, of layerwise ones and of additive couplings with tanh; this one has "
-            f"{_names(layers)}: give constants of your own, as `coupling(...)` does."
+            f"{', '.join(sorted(inner)) or 'no layers'}: give constants of your own, as `coupling(...)` does."
         )
-    found = known.read(layers)
+    name, _, read = known
+    found = read(layers)
     if not all(map(math.isfinite, [*found.sizes, *found.stretches, found.parameter_lipschitz, found.offset])):
         raise InputError("A parameter of the flow is not finite: there are no constants to read off.")
     stretch, d = max(found.stretches), flow.shape[0]
     architecture = Architecture(
-        f"{known.name}, measured",
+        f"{name}, measured",
         d,
         found.parameters,
         max(found.sizes) * UP,
@@ -240,8 +221,3 @@ def _trained_layers(bijection: Any) -> tuple[list[Any], float]:
         values = np.exp(as_float(fixed.log_scale)) if isinstance(fixed, ActNorm) else as_float(fixed.scale)
         scale *= float(values.max())
     return layers, scale
-
-
-def _names(layers: Sequence[Any]) -> str:
-    inner = [b.bijection if isinstance(b, Inverse) else b for b in layers]
-    return ", ".join(sorted({layer_name(b) for b in inner})) or "no layers"

@@ -1,21 +1,27 @@
 """How deep a family must be to serve more than a fraction of hard instances.
 
-Koehler, Mehta and Risteski (2021), Theorem 4, in computable form: docs/dev/mathematics-2.md 6.
+Koehler, Mehta and Risteski (2021), Theorem 4, in computable form: docs/dev/mathematics-2.md 6.2.
 
-First the covering argument with explicit constants, one inequality a function; then the bound that it gives.
-Instances: uniform mixtures of k normals N(mu, gamma^2 I_d), the means chosen among M points of the sphere of radius r, or
-what a shallow generator makes of them (ramps of total probability eta). All logarithms are natural; nothing is asymptotic.
+First the covering argument with explicit constants, one inequality a function; then families f_theta of depth l with their
+Lipschitz constants in the parameters, and the bound. Instances: uniform mixtures of k normals N(mu, gamma^2 I_d), the means
+chosen among M points of the sphere of radius r, or what a shallow generator makes of them (ramps of total probability eta).
+All logarithms are natural; nothing is asymptotic.
+
+A layer moves by |f_theta(h) - f_theta'(h)| <= K (1 + |h|) |theta - theta'|, is M-Lipschitz in h, and has
+|f(h)| <= M |h| + B. Then, telescoping over the layers that differ,
+    E |f_theta(z) - f_theta'(z)| <= sqrt(sum_j (M^{l-j} K (1 + E |h_{j-1}|))^2) |theta - theta'|, z ~ N(0, I_d),
+    E |h_j| <= M^j sqrt(d) + B (M^j - 1) / (M - 1).
 """
 
 import math
 from dataclasses import dataclass
+from itertools import product
 from typing import Literal, TypeAlias
 
 import numpy as np
 from scipy.special import gammaln
 
 from shoal._errors import InputError
-from shoal.theory.hardness._architectures import Architecture
 
 Term: TypeAlias = Literal["separation", "packing", "counting", "parameters", "lipschitz"]
 ANGLES = np.radians(np.arange(10, 90))
@@ -79,6 +85,106 @@ def kl_from_flow(epsilon: float, radius: float, gamma: float) -> float:
 
 
 @dataclass(frozen=True)
+class Architecture:
+    """`parameters`: p of a layer; `radius`: |theta_i| of a layer at most; M, K, B as above, upper bounds."""
+
+    name: str
+    dim: int
+    parameters: int
+    radius: float
+    lipschitz: float
+    parameter_lipschitz: float
+    offset: float
+
+    def __post_init__(self) -> None:
+        numbers = (self.radius, self.lipschitz, self.parameter_lipschitz)
+        sizes = min(self.parameters, self.dim) >= 1 and self.offset >= 0
+        if not sizes or not all(0 < v < math.inf for v in numbers):
+            raise InputError(f"`Architecture`: sizes and constants must be positive and finite; got {self}.")
+
+    def log_radius(self, depth: int) -> float:
+        """log R, R = radius sqrt(depth): of the vector of all parameters."""
+        return math.log(self.radius) + 0.5 * math.log(depth)
+
+    def log_lipschitz(self, depth: int) -> float:
+        """log L of the whole family in its parameters, as in the formula of this module; M is taken as at least 1."""
+        m = max(self.lipschitz, 1.0)
+        before = np.arange(depth)  # layers below layer j = before + 1
+        log_m = math.log(m)
+        with np.errstate(over="ignore"):
+            geometric = before.astype(float) if m == 1 else np.expm1(before * log_m) / (m - 1)
+        size = np.logaddexp(
+            before * log_m + 0.5 * math.log(self.dim),
+            np.where(
+                np.isfinite(geometric),
+                np.log(np.maximum(geometric * self.offset, 1e-300)),
+                before * log_m + math.log(max(self.offset, 1e-300)) - math.log(max(m - 1, 1e-300)),
+            ),
+        )
+        terms = (depth - 1 - before) * log_m + math.log(self.parameter_lipschitz) + np.logaddexp(0.0, size)
+        return float(0.5 * np.logaddexp.reduce(2 * terms))
+
+    def log_input_lipschitz(self, depth: int) -> float:
+        """log of M^depth, the Lipschitz constant in the input."""
+        return depth * math.log(self.lipschitz)
+
+
+def planar(dim: int, *, radius: float = 2.0) -> Architecture:
+    """h + u tanh(<w, h> + b), p = 2 d + 1: M = 1 + radius^2, K = sqrt(1 + radius^2), B = radius.
+
+    |change| <= |du| + |u| (|h| |dw| + |db|) <= sqrt(1 + radius^2 + radius^2 |h|^2) |dtheta|.
+    """
+    return Architecture("planar", dim, 2 * dim + 1, radius, 1 + radius**2, math.sqrt(1 + radius**2), radius)
+
+
+def layerwise(dim: int, *, rank: int = 1, radius: float = 2.0) -> Architecture:
+    """sigma(A h + b), A = diag(a) + U V^T of rank `rank`, sigma 1-Lipschitz with sigma(0) = 0: p = d (2 rank + 2).
+
+    M = radius + radius^2 / 2 (as |U| |V| <= (|U|^2 + |V|^2) / 2), K = 2 + radius, B = radius:
+    |dA| <= |da| + |U| |dV| + |dU| |V| <= (1 + radius) |dtheta| and |db| <= |dtheta|.
+    """
+    return Architecture(
+        "layerwise", dim, dim * (2 * rank + 2), radius, max(radius + radius**2 / 2, 1.0), 2 + radius, radius
+    )
+
+
+def additive(dim: int, *, width: int = 16, radius: float = 2.0) -> Architecture:
+    """(h1, h2 + V tanh(W h1 + c) + b), halves: p = 2 width ceil(d / 2) + width + ceil(d / 2): M = 1 + radius^2 / 2.
+
+    M: |V| |W| <= radius^2 / 2. K = sqrt(width) + radius + 1: the change is at most
+    |dV| sqrt(width) + |V| (|dW| |h| + |dc|) + |db|. B = radius (1 + sqrt(width)).
+    """
+    half = -(-dim // 2)
+    root = math.sqrt(width)
+    return Architecture(
+        "additive",
+        dim,
+        2 * width * half + width + half,
+        radius,
+        1 + radius**2 / 2,
+        root + radius + 1,
+        radius * (1 + root),
+    )
+
+
+def coupling(
+    dim: int,
+    *,
+    parameters: int,
+    radius: float,
+    lipschitz: float,
+    parameter_lipschitz: float,
+    offset: float = 1.0,
+) -> Architecture:
+    """RealNVP and any other family, with constants that the caller has: affine couplings have none on all of R^d.
+
+    The theorem assumes them ("L-Lipschitz with respect to its parameters and inputs"); for a given flow on a box they are
+    bounded by `shoal.conditioning.lipschitz_bounds`.
+    """
+    return Architecture("coupling", dim, parameters, radius, lipschitz, parameter_lipschitz, offset)
+
+
+@dataclass(frozen=True)
 class InstanceFamily:
     """Mixtures of `k` normals N(mu, gamma^2 I_d), means on the sphere of `radius` (default 10 gamma sqrt(d)).
 
@@ -138,47 +244,40 @@ def minimum_depth(architecture: Architecture, family: InstanceFamily, delta: flo
     1 - delta of them at W1 > distance. Maximised over the packing angle and the overlap of the instances.
     An existence statement: which instances are left is not said.
 
-    **Raises:** ValueError for delta outside (0, 1] or dimensions that differ.
+    **Raises:** InputError for delta outside (0, 1] or dimensions that differ.
     """
     if not 0 < delta <= 1:
         raise InputError(f"`delta` must lie in (0, 1]; got {delta!r}.")
     if architecture.dim != family.d:
         raise InputError(f"The architecture is on R^{architecture.dim}, the instances on R^{family.d}.")
     best, near, counted = None, -math.inf, -math.inf
-    for angle in ANGLES:
-        points = log_sphere_packing(family.d, float(angle))
-        for overlap in OVERLAPS:
-            apart = separation(family.d, family.r, family.gamma, float(angle), float(overlap), family.ramps)
-            gap = apart - 2 * family.epsilon
-            near = max(near, gap)
-            if gap <= 0:
-                continue
-            log_i = log_instances(points, family.k, float(overlap))
-            counted = max(counted, log_i)
-            if log_i == -math.inf:
-                continue
-            depth = 1 + _deepest(architecture, gap, log_i + math.log(delta))
-            if best is None or depth > best[0]:
-                best = (depth, float(angle), float(overlap), log_i, gap)
+    for angle, overlap in product(map(float, ANGLES), map(float, OVERLAPS)):
+        apart = separation(family.d, family.r, family.gamma, angle, overlap, family.ramps)
+        gap = apart - 2 * family.epsilon
+        near = max(near, gap)
+        if gap <= 0:
+            continue
+        log_i = log_instances(log_sphere_packing(family.d, angle), family.k, overlap)
+        counted = max(counted, log_i)
+        if log_i == -math.inf:
+            continue
+        depth = 1 + _deepest(architecture, gap, log_i + math.log(delta))
+        if best is None or depth > best[0]:
+            best = (depth, angle, overlap, log_i, gap)
     if best is None:
-        return _nothing("separation" if near <= 0 else "packing", family, delta)
-    depth, angle, overlap, log_i, gap = best
-    ratio = architecture.log_radius(1) + architecture.log_lipschitz(1) - math.log(gap)
-    term: Term = "lipschitz" if ratio > math.log(100) else "parameters"
-    if depth == 1 and counted <= -math.log(delta):
-        term = "counting"
-    below = max(depth - 1, 1)
+        term: Term = "separation" if near <= 0 else "packing"
+        depth, angle, overlap, log_i, to_flow = 1, math.nan, math.nan, -math.inf, math.nan
+    else:
+        depth, angle, overlap, log_i, gap = best
+        ratio = architecture.log_radius(1) + architecture.log_lipschitz(1) - math.log(gap)
+        term = "lipschitz" if ratio > math.log(100) else "parameters"
+        if depth == 1 and counted <= -math.log(delta):
+            term = "counting"
+        below = architecture.log_input_lipschitz(max(depth - 1, 1))
+        to_flow = kl_to_flow(family.epsilon, math.exp(min(below, 300.0)))
+    from_flow = kl_from_flow(family.epsilon, family.r, family.gamma)
     return DepthBound(
-        depth,
-        depth == 1,
-        term,
-        delta,
-        family.epsilon,
-        angle,
-        overlap,
-        log_i,
-        kl_to_flow(family.epsilon, math.exp(min(architecture.log_input_lipschitz(below), 300.0))),
-        kl_from_flow(family.epsilon, family.r, family.gamma),
+        depth, depth == 1, term, delta, family.epsilon, angle, overlap, log_i, to_flow, from_flow
     )
 
 
@@ -203,18 +302,3 @@ def _deepest(architecture: Architecture, gap: float, goal: float) -> int:
         middle = (low + high) // 2
         low, high = (middle, high) if fits(middle) else (low, middle)
     return low
-
-
-def _nothing(term: Term, family: InstanceFamily, delta: float) -> DepthBound:
-    return DepthBound(
-        1,
-        True,
-        term,
-        delta,
-        family.epsilon,
-        math.nan,
-        math.nan,
-        -math.inf,
-        math.nan,
-        kl_from_flow(family.epsilon, family.r, family.gamma),
-    )

@@ -1,15 +1,74 @@
-"""`factor`: any invertible matrix as few linear couplings, and the fewest layers within a budget of conditioning."""
+"""`factor`: any invertible matrix as few linear couplings; `frontier`: the best worst-layer condition for each number.
 
-from collections.abc import Sequence
-from typing import Any, Literal
+docs/dev/mathematics.md 2.3. Lower bound: a layer fixes the vectors of one half, so that σmax >= 1 >= σmin and
+κ >= max(σmax, 1/σmin) for each; hence the worst of m layers has κ >= max(κ(T), σ1, 1/σn)^(1/m).
+"""
 
-from shoal._errors import NumericalFailure
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Literal, TypeVar
+
+import numpy as np
+
+from shoal._errors import InputError, NumericalFailure
+from shoal._scalars import FloatArray
+from shoal.records import factorization as records
 from shoal.theory.linear._continuation import EVEN, FEWEST, MOST, ODD
 from shoal.theory.linear._factorization import Factorization
+from shoal.theory.linear._inputs import FactorProblem, prepare
 from shoal.theory.linear._layer import Kind
-from shoal.theory.linear._prepare import FactorProblem, prepare
-from shoal.theory.linear._routes import finished, handed_on, solve
+from shoal.theory.linear._routes import fewest, finished, handed_on, solve
 from shoal.theory.linear._search import Effort
+
+F = TypeVar("F")  # what was found: a Factorization, or GaussianFactors
+
+
+class FrontierRow(records.FrontierRow, Generic[F], frozen=True, kw_only=True, eq=False):
+    """One number of layers: the figures, and the `factors` that have them; None where nothing was found.
+
+    `condition`: that of the worst layer; `lower_bound`: no factorization has less; `first`: the kind of the leftmost layer;
+    `route`: the way that was taken ("handed on": from the row before); `seconds`: the time for this row.
+    """
+
+    factors: F | None
+
+    def to_record(self) -> records.FrontierRow:
+        """The figures alone."""
+        names = records.FrontierRow.__struct_fields__
+        return records.FrontierRow(**{name: getattr(self, name) for name in names})
+
+    def __str__(self) -> str:
+        if self.factors is None:
+            return f"{self.layers:2d} layers: {self.reason}"
+        return (
+            f"{self.layers:2d} layers: condition {self.condition:.4g}, at least {self.lower_bound:.4g}, "
+            f"residual {self.residual_float64:.1e} ({self.route}, {self.seconds:.1f} s)"
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Frontier(Generic[F]):
+    """What `frontier` or `gaussian_frontier` found: a row for each number of layers, ascending; conditions never rise."""
+
+    size: int
+    kept: tuple[int, ...]
+    rows: tuple[FrontierRow[F], ...]
+
+    def within(self, max_condition: float) -> F | None:
+        """That of the fewest layers whose worst condition number is at most `max_condition`; None where no row is."""
+        fits = (
+            row.factors for row in self.rows if row.condition is not None and row.condition <= max_condition
+        )
+        return next(fits, None)
+
+    def to_record(self) -> records.FrontierRecord:
+        """What `shoal.report` draws."""
+        rows = [row.to_record() for row in self.rows]
+        return records.FrontierRecord(size=self.size, kept=list(self.kept), rows=rows)
+
+    def __repr__(self) -> str:
+        lines = "\n".join(f"  {row}" for row in self.rows)
+        return f"Frontier({self.size}x{self.size}:\n{lines}\n)"
 
 
 def factor(
@@ -33,23 +92,23 @@ def factor(
     "polar" (a rotation in low precision: closed form, then continuation), "continuation", "five" (Theorem B's start),
     "svd" (11 layers, κ <= 49 max(1, σ1) max(1, 1/σn)), "bordered" (odd n), "extended" (more layers than needed).
 
-    **Raises:** ValueError: T not square, not finite or singular, or a number of layers that T or its size does not
+    **Raises:** InputError: T not square, not finite or singular, or a number of layers that T or its size does not
     allow; NumericalFailure: no factorization within `tolerance` was found.
 
     Reference: Koehler, Mehta, Risteski 2021, Theorems 2 and 3; the project's `docs/linear.md`.
     """
     if layers == "auto":
         if max_condition is None or not max_condition >= 1.0:
-            raise ValueError(f'`layers="auto"` needs `max_condition` of at least 1; got {max_condition!r}.')
+            raise InputError(f'`layers="auto"` needs `max_condition` of at least 1; got {max_condition!r}.')
         return _fewest_within(prepare(T, kept, first), max_condition, tolerance, effort)
     if max_condition is not None:
-        raise ValueError('`max_condition` is for `layers="auto"`.')
+        raise InputError('`max_condition` is for `layers="auto"`.')
     problem = prepare(T, kept, first)
-    low, usual = (FEWEST, EVEN) if len(problem.matrix) % 2 == 0 else (ODD, ODD)
-    count = usual if layers is None else layers
+    low = fewest(len(problem.matrix))
+    count = layers if layers is not None else EVEN if low == FEWEST else ODD
     if not isinstance(count, int) or isinstance(count, bool) or not low <= count <= MOST:
         size = "even" if low == FEWEST else "odd"
-        raise ValueError(f'`layers` must be {low} ... {MOST} for {size} n, or "auto"; got {layers!r}.')
+        raise InputError(f'`layers` must be {low} ... {MOST} for {size} n, or "auto"; got {layers!r}.')
     return finished(problem, *solve(problem, count, effort), tolerance)
 
 
@@ -58,18 +117,78 @@ def _fewest_within(
 ) -> Factorization:
     """The first of ever more layers, each found from the one before, that meets the budget."""
     best: Factorization | None = None
-    low = FEWEST if len(problem.matrix) % 2 == 0 else ODD
-    for step in handed_on(problem, range(low, MOST + 1), effort=effort, tolerance=tolerance):
-        made = step.factors
-        if made is None:
-            continue
-        if made.conditions.largest <= budget:
-            return made
-        if best is None or made.conditions.largest < best.conditions.largest:
+    counts = range(fewest(len(problem.matrix)), MOST + 1)
+    for _, made, _, _ in handed_on(problem, counts, tolerance, effort):
+        if made is not None and (best is None or made.conditions.largest < best.conditions.largest):
             best = made
+        if best is not None and best.conditions.largest <= budget:
+            return best
     found = (
         "none was found"
         if best is None
         else f"the best found has {best.conditions.largest:.4g} with {len(best.layers)} layers"
     )
     raise NumericalFailure(f"no number of layers up to {MOST} meets `max_condition={budget:g}`: {found}.")
+
+
+def frontier(
+    T: Any,
+    layers: Sequence[int] = (5, 6, 7, 8, 9, 10, 11),
+    *,
+    first: Kind = "lower",
+    kept: Sequence[int] | None = None,
+    effort: Effort | None = None,
+    seconds: float | None = None,
+    tolerance: float = 1e-12,
+    progress: Callable[[FrontierRow[Factorization]], None] | None = None,
+) -> Frontier[Factorization]:
+    """Depth against conditioning: for each m the least max_i κ(layer i) found, beside max(κ(T), σ1, 1/σn)^(1/m).
+
+    Each row starts from the one before with an identity layer more, so conditions never rise with m. Five layers need
+    T12 or T21 invertible; where only the other kind can stand first, the row says so by `first`.
+
+    **Arguments:** `T`, `first`, `kept`, `effort`, `tolerance`: as in `factor`. `layers`: which m, each in 5 ... 11.
+    `seconds`: the time for descent in all rows together; solutions to start from take what they need. `progress`: is
+    called with each row when it is done.
+
+    **Returns:** a `Frontier`. A row for which nothing was found (m too small for T, or `tolerance` missed) is kept, with
+    its `reason`.
+
+    **Raises:** InputError: T not square, not finite or singular, or another argument out of its range.
+
+    ```python
+    print(shoal.linear.frontier(T, (5, 6, 8), seconds=60))
+    ```
+    """
+    counts = tuple(sorted(set(layers)))
+    if not counts or any(isinstance(m, bool) or not FEWEST <= m <= MOST for m in counts):
+        raise InputError(f"`layers` must hold numbers in {FEWEST} ... {MOST}; got {tuple(layers)}.")
+    if seconds is not None and not seconds >= 0.0:
+        raise InputError(f"`seconds` must be at least 0; got {seconds}.")
+    problem = prepare(T, kept, first)
+    alone = len(problem.target) == 1  # no coordinate is kept
+    values = np.ones(1) if alone else np.linalg.svd(problem.target, compute_uv=False)
+    rows: list[FrontierRow[Factorization]] = []
+    for count, made, reason, spent in handed_on(problem, counts, tolerance, effort, seconds):
+        row = FrontierRow(
+            layers=count,
+            condition=None if made is None else made.conditions.largest,
+            lower_bound=lower_bound(values, count),
+            residual_float64=None if made is None else made.residual.float64,
+            residual_float32=None if made is None else made.residual.float32,
+            first="" if made is None else made.layers[0].kind,
+            route="" if made is None else made.route,
+            seconds=spent,
+            reason=reason,
+            factors=made,
+        )
+        rows.append(row)
+        if progress is not None:
+            progress(row)
+    return Frontier(len(problem.target), problem.kept, tuple(rows))
+
+
+def lower_bound(values: FloatArray, count: int) -> float:
+    """max(κ, σ1, 1/σn)^(1/count) from the singular values, descending."""
+    top, low = float(np.log(values[0])), float(np.log(values[-1]))
+    return float(np.exp(max(top - low, top, -low) / count))

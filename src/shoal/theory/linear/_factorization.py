@@ -76,7 +76,7 @@ class Factorization:
         return float(sum(np.sum(layer.log_scale, dtype=np.float64) for layer in self.layers))
 
     def apply(self, x: FloatArray) -> FloatArray:
-        """T x for each vector of x (..., n), by the layers. **Raises:** ValueError for another last axis."""
+        """T x for each vector of x (..., n), by the layers. **Raises:** InputError for another last axis."""
         y = self._checked(x)[..., self.order]
         for layer in reversed(self.layers):
             y = layer.apply(y)
@@ -125,16 +125,8 @@ class Factorization:
 
         **Raises:** InputError: python-flint, the extra `certify`, is not installed; a number is not finite.
         """
-        return certify(
-            self.target,
-            [layer.kind for layer in self.layers],
-            [layer.block for layer in self.layers],
-            [layer.log_scale for layer in self.layers],
-            self.signs,
-            self.order,
-            existence=existence,
-            seconds=seconds,
-        )
+        parts = [(layer.kind, layer.block, layer.log_scale) for layer in self.layers]
+        return certify(self.target, parts, self.signs, self.order, existence=existence, seconds=seconds)
 
     def to_record(self) -> FactorizationRecord:
         """What `shoal.report` draws: figures of each layer and, up to n = 64, T, the product and the layers.
@@ -179,7 +171,7 @@ class Factorization:
     def _checked(self, x: FloatArray) -> FloatArray:
         x = np.asarray(x)
         if x.ndim == 0 or x.shape[-1] != len(self.target):
-            raise ValueError(f"needs vectors of length {len(self.target)}; got an array of shape {x.shape}.")
+            raise InputError(f"needs vectors of length {len(self.target)}; got an array of shape {x.shape}.")
         return x
 
     @staticmethod

@@ -88,27 +88,22 @@ def four_layers(t: FloatArray, p: int, *, starts: int = 40, seed: int = 0) -> tu
         if fit.cost > 1e-18 or np.max(np.abs(fit.x)) > 30:
             continue
         d1, d2 = np.exp(fit.x[:p]), np.exp(fit.x[p:])
-        alpha, beta = _halves(d1[:, None] * s_inverse, d2[:, None] * t11)
-        if alpha is None or beta is None:
+        halves = _halves(d1[:, None] * s_inverse, d2[:, None] * t11)
+        if halves is None:
             continue
+        alpha, beta = halves
         u, v = (alpha - t21) @ inverse, beta @ schur - inverse @ t12
-        middle = _shear(u, v, t, p)
-        layers = _from_outer(middle, u, v, p)
+        layers = _from_outer(t, u, v, p)
         if layers is not None:
             return layers
     return None
 
 
-def _shear(u: FloatArray, v: FloatArray, t: FloatArray, p: int) -> FloatArray:
-    """L(u) T U(v)."""
-    out = t.copy()
-    out[p:] += u @ out[:p]
-    out[:, p:] += out[:, :p] @ v
-    return out
-
-
-def _from_outer(m: FloatArray, u: FloatArray, v: FloatArray, p: int) -> tuple[Layer, ...] | None:
+def _from_outer(t: FloatArray, u: FloatArray, v: FloatArray, p: int) -> tuple[Layer, ...] | None:
     """T = L(-u) · M · U(-v), M = U(C, D) L(A, B): B = diag M22, A = M21, D = M12 B^{-1}, C = diag(M11 - D A)."""
+    m = t.copy()
+    m[p:] += u @ m[:p]
+    m[:, p:] += m[:, :p] @ v
     b = np.diag(m)[p:]
     if not np.all(b > 0):
         return None
@@ -135,17 +130,17 @@ def _spectra_apart(logs: FloatArray, first: FloatArray, second: FloatArray) -> F
     return off if np.all(np.isfinite(off)) else np.full(p, 1e3)
 
 
-def _halves(first: FloatArray, second: FloatArray) -> tuple[FloatArray | None, FloatArray | None]:
-    """α, β with αβ = first - I and βα = second - I, for two matrices with one spectrum of distinct values."""
+def _halves(first: FloatArray, second: FloatArray) -> tuple[FloatArray, FloatArray] | None:
+    """α, β with αβ = first - I and βα = second - I, for two matrices with one spectrum of distinct values; else None."""
     one: Any = np.linalg.eig(first)
     two: Any = np.linalg.eig(second)
     (l1, y), (l2, z) = one, two
     o1, o2 = np.lexsort((l1.imag, np.round(l1.real, 9))), np.lexsort((l2.imag, np.round(l2.real, 9)))
     y, z, values = y[:, o1], z[:, o2], l1[o1]
     if not (np.linalg.cond(y) < 1e9 and np.linalg.cond(z) < 1e9):
-        return None, None
+        return None
     beta: Any = z @ np.linalg.inv(y)
     alpha: Any = y @ np.diag(values - 1.0) @ np.linalg.inv(z)
     if np.max(np.abs(beta.imag)) > 1e-6 * np.max(np.abs(beta)):
-        return None, None
+        return None
     return alpha.real, beta.real

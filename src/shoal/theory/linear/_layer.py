@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import DTypeLike
 
+from shoal._errors import InputError
 from shoal._scalars import FloatArray
 
 Kind: TypeAlias = Literal["lower", "upper"]
@@ -26,9 +27,9 @@ class Layer:
 
     def __post_init__(self) -> None:
         if self.kind not in ("lower", "upper"):
-            raise ValueError(f'`Layer(kind=...)` is "lower" or "upper"; got {self.kind!r}.')
+            raise InputError(f'`Layer(kind=...)` is "lower" or "upper"; got {self.kind!r}.')
         if self.block.ndim != 2 or self.log_scale.shape != self.block.shape[:1]:
-            raise ValueError(
+            raise InputError(
                 f"`Layer` needs a block (a, b) and a log_scale (a,); got {self.block.shape}, {self.log_scale.shape}."
             )
 
@@ -83,6 +84,10 @@ class Layer:
     def mirrored(self) -> "Layer":
         """The same numbers with the two parts exchanged: lower becomes upper."""
         return replace(self, kind="upper" if self.kind == "lower" else "lower")
+
+    def inverted(self) -> "Layer":
+        """The inverse, a layer of the same kind."""
+        return Layer(self.kind, -np.exp(-self.log_scale)[:, None] * self.block, -self.log_scale)
 
     def _parts(self, x: Any) -> tuple[FloatArray, FloatArray]:
         x = np.asarray(x)

@@ -8,24 +8,33 @@ at six, the SVD route at eleven), the best that is found is handed on.
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from shoal._errors import NumericalFailure
-from shoal.theory.linear._continuation import EVEN, FEWEST, MOST, ODD, extended, five_layers, six_layers
+from shoal.theory.linear._closed_forms import svd_layers
+from shoal.theory.linear._continuation import (
+    EVEN,
+    FEWEST,
+    MOST,
+    ODD,
+    extended,
+    five_layers,
+    odd_layers,
+    six_layers,
+)
 from shoal.theory.linear._factorization import Factorization, assembled
+from shoal.theory.linear._inputs import FactorProblem, parts_swapped
 from shoal.theory.linear._layer import Layer, identity_layer, kinds, scaled
-from shoal.theory.linear._odd import odd_layers
-from shoal.theory.linear._prepare import FactorProblem, parts_swapped
-from shoal.theory.linear._rotation import svd_layers
 from shoal.theory.linear._search import Effort
 
 Layers = tuple[Layer, ...]
 Route = Callable[[Effort], tuple[Layers, str]]
+Found = tuple[int, Factorization | None, str, float]  # layers, the best found, why there is none, seconds
 
 
-def solve(problem: FactorProblem, count: int, effort: Effort | None) -> tuple[tuple[Layer, ...], str]:
+def solve(problem: FactorProblem, count: int, effort: Effort | None) -> tuple[Layers, str]:
     """`count` layers of the prepared problem, lower first, and the route."""
     n = len(problem.matrix)
     if n == 1:
@@ -36,8 +45,7 @@ def solve(problem: FactorProblem, count: int, effort: Effort | None) -> tuple[tu
     if n % 2:
         return odd_layers(problem, count, chosen)
     if count == MOST:
-        u, s, vt = np.linalg.svd(problem.matrix)
-        layers = svd_layers(u, s, vt)
+        layers = svd_layers(*np.linalg.svd(problem.matrix))
         return (scaled(layers, problem.shift, 2) if problem.shift else layers), "svd"
     if count == FEWEST:
         return five_layers(problem, chosen), "five"
@@ -45,14 +53,17 @@ def solve(problem: FactorProblem, count: int, effort: Effort | None) -> tuple[tu
     return (layers, route) if count == EVEN else (extended(problem, layers, count, chosen), "extended")
 
 
+def fewest(n: int) -> int:
+    """The least number of layers that every matrix of that size is tried with."""
+    return ODD if n % 2 else FEWEST
+
+
 def default_effort(n: int) -> Effort:
     """Descent steps by size: a step costs a Cholesky factor of n^2 / 2 equations, or hundreds of products of size n."""
     return Effort(80 if n <= 38 else 60 if n <= 64 else 24 if n <= 128 else 0)
 
 
-def finished(
-    problem: FactorProblem, layers: tuple[Layer, ...], route: str, tolerance: float
-) -> Factorization:
+def finished(problem: FactorProblem, layers: Layers, route: str, tolerance: float) -> Factorization:
     """The factorization, once its residual is within `tolerance`. **Raises:** NumericalFailure."""
     made = assembled(problem.target, layers, problem.signs, problem.kept, route, problem.first)
     if not made.residual.float64 <= tolerance:
@@ -63,56 +74,38 @@ def finished(
     return made
 
 
-@dataclass(frozen=True, eq=False)
-class Step:
-    """The best found for one number of layers; where nothing was found, `factors` is None and `reason` says why."""
-
-    count: int
-    factors: Factorization | None
-    reason: str
-    seconds: float
-
-
 def handed_on(
     problem: FactorProblem,
     counts: Sequence[int],
-    *,
-    effort: Effort | None = None,
+    tolerance: float,
+    effort: Effort | None,
     seconds: float | None = None,
-    tolerance: float = 1e-12,
-) -> Iterator[Step]:
-    """A `Step` for each of `counts` (ascending), as soon as it is found.
+) -> Iterator[Found]:
+    """What is found for each of `counts` (ascending), as soon as it is.
 
     `seconds` bounds all descent together; the routes to a first solution are taken to their end.
     """
-    low = FEWEST if len(problem.matrix) % 2 == 0 else ODD
-    usual = effort or default_effort(len(problem.matrix))
+    n = len(problem.matrix)
+    usual = effort or default_effort(n)
     ends = None if seconds is None else time.monotonic() + seconds
     carried: Layers | None = None
     for place, count in enumerate(counts):
         begun = time.monotonic()
-        best, reason = None, f"n is odd: at least {ODD} layers."
-        for route in _routes(problem, count, carried) if count >= low else ():
+        best: Factorization | None = None
+        reason = f"n is odd: at least {ODD} layers."
+        for route in _routes(problem, count, carried, tolerance) if count >= fewest(n) else ():
             try:
                 layers, name = route(_share(usual, ends, len(counts) - place))
                 made = finished(problem, layers, name, tolerance)
             except (ValueError, NumericalFailure) as error:
                 reason = str(error)
                 continue
-            if best is None or made.conditions.largest < best[0].conditions.largest:
-                best = made, layers
-        if best is None and count == FEWEST and count >= low:
-            try:
-                best = _from_other_end(problem, _share(usual, ends, len(counts) - place), tolerance)
-            except (ValueError, NumericalFailure) as error:
-                reason = f"{reason} The other kind first: {error}"
-        if best is not None:
-            carried = best[1]
-        spent = time.monotonic() - begun
-        yield Step(count, None, reason, spent) if best is None else Step(count, best[0], "", spent)
+            if best is None or made.conditions.largest < best.conditions.largest:
+                best, carried = made, layers
+        yield count, best, "" if best else reason, time.monotonic() - begun
 
 
-def _routes(problem: FactorProblem, count: int, carried: Layers | None) -> list[Route]:
+def _routes(problem: FactorProblem, count: int, carried: Layers | None, tolerance: float) -> list[Route]:
     """The ways to `count` layers, lower first in the problem's frame."""
     routes: list[Route] = []
     if carried is not None:
@@ -121,15 +114,13 @@ def _routes(problem: FactorProblem, count: int, carried: Layers | None) -> list[
             lambda _: (padded, "handed on"),
             lambda effort: (_descended(problem, padded, effort), "handed on"),
         ]
-    if carried is None or count in (EVEN, MOST):
+    if count == FEWEST:
+        routes.append(lambda effort: _five_from_either_end(problem, effort, tolerance))
+    elif carried is None or count in (EVEN, MOST):
         routes.append(lambda effort: solve(problem, count, effort))
     if problem.rotation and count == EVEN:
-        routes.append(
-            lambda effort: (
-                _descended(problem, solve(problem, EVEN, effort)[0], effort),
-                "rotation, improved",
-            )
-        )
+        closed = lambda effort: solve(problem, EVEN, effort)[0]
+        routes.append(lambda effort: (_descended(problem, closed(effort), effort), "rotation, improved"))
     return routes
 
 
@@ -145,13 +136,20 @@ def _padded(problem: FactorProblem, layers: Layers, count: int) -> Layers:
     return (*every[:front], *layers, *every[front + len(layers) :])
 
 
-def _from_other_end(problem: FactorProblem, effort: Effort, tolerance: float) -> tuple[Factorization, Layers]:
-    """Five layers that start with the other kind, for T12 singular and T21 invertible (or the reverse)."""
-    other = "upper" if problem.first == "lower" else "lower"
-    turned = replace(problem, matrix=parts_swapped(problem.matrix, problem.p), first=other)
-    found, route = solve(turned, FEWEST, effort)
-    layers = tuple(layer.mirrored() for layer in found)
-    return finished(problem, layers, route, tolerance), layers
+def _five_from_either_end(problem: FactorProblem, effort: Effort, tolerance: float) -> tuple[Layers, str]:
+    """Five layers; they start with the other kind where this one fails, as for T12 singular and T21 invertible."""
+    try:
+        layers, route = solve(problem, FEWEST, effort)
+        finished(problem, layers, route, tolerance)
+    except (ValueError, NumericalFailure) as error:
+        other = "upper" if problem.first == "lower" else "lower"
+        turned = replace(problem, matrix=parts_swapped(problem.matrix, problem.p), first=other)
+        try:
+            found, route = solve(turned, FEWEST, effort)
+        except (ValueError, NumericalFailure) as second:
+            raise NumericalFailure(f"{error} The other kind first: {second}") from error
+        layers = tuple(layer.mirrored() for layer in found)
+    return layers, route
 
 
 def _share(effort: Effort, ends: float | None, left: int) -> Effort:

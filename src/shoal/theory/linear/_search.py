@@ -63,24 +63,18 @@ class Point:
 
 @runtime_checkable
 class Slope(Protocol):
-    """J, the derivative of the equations' values by the unknowns, at one point."""
+    """J, the derivative of the equations' values by the unknowns, at one point.
 
-    def push(self, step: Point, /) -> FloatArray:
-        """J times a change of the unknowns."""
-        ...
-
-    def pull(self, multiplier: FloatArray, /) -> Point:
-        """J^T times a vector of multipliers of the equations."""
-        ...
-
-    def solve(self, r: FloatArray, tolerance: float = ..., /) -> FloatArray | None:
-        """(J J^T)^{-1} r, to the relative `tolerance` where that is a choice; None where no solver gets there."""
-        ...
+    `push`: J times a change of the unknowns; `pull`: J^T times a vector of multipliers of the equations; `solve`:
+    (J J^T)^{-1} r, to the relative tolerance where that is a choice, None where no solver gets there; `exact`: whether
+    `solve` has a factor, so that chord steps may go on using it.
+    """
 
     @property
-    def exact(self) -> bool:
-        """Whether `solve` has a factor, so that chord steps may go on using it."""
-        ...
+    def exact(self) -> bool: ...
+    def push(self, step: Point, /) -> FloatArray: ...
+    def pull(self, multiplier: FloatArray, /) -> Point: ...
+    def solve(self, r: FloatArray, tolerance: float = ..., /) -> FloatArray | None: ...
 
 
 @runtime_checkable
@@ -88,7 +82,9 @@ class Equations(Protocol):
     """Equations at one point. `values`: theirs; `size`: of these, relative; inf or nan where a number is not finite.
 
     `near`: a trial point of descent within this size counts as a solution (Newton's method ends every search);
-    `damping`: of the solver that brings trial points back.
+    `damping`: of the solver that brings trial points back. `at`: the same equations at another point; `layers`: those of
+    a solution, None where a scale is not positive; `slope`: J here; `gradient`: by the unknowns, from the derivatives with
+    respect to each layer's block and log-scale; `seen_from`: the values in the units that they have at another point.
     """
 
     point: Point
@@ -97,25 +93,11 @@ class Equations(Protocol):
     near: float
     damping: float
 
-    def at(self: _Self, point: Point, /) -> _Self:
-        """The same equations at another point."""
-        ...
-
-    def layers(self) -> tuple[Layer, ...] | None:
-        """The layers of a solution; None where a scale is not positive."""
-        ...
-
-    def slope(self, damping: float = ..., /) -> Slope:
-        """J here."""
-        ...
-
-    def gradient(self, slope: Any, bars: list[Layer], /) -> Point:
-        """The gradient by the unknowns, from the derivatives with respect to each layer's block and log-scale."""
-        ...
-
-    def seen_from(self, other: Any, /) -> FloatArray:
-        """The values in the units that they have at the point `other`."""
-        ...
+    def at(self: _Self, point: Point, /) -> _Self: ...
+    def layers(self) -> tuple[Layer, ...] | None: ...
+    def slope(self, damping: float = ..., /) -> Slope: ...
+    def gradient(self, slope: Any, bars: list[Layer], /) -> Point: ...
+    def seen_from(self, other: Any, /) -> FloatArray: ...
 
 
 _E = TypeVar("_E", bound=Equations)

@@ -1,6 +1,5 @@
-"""What `construct` takes, checked and made NumPy."""
+"""What the constructions share: input, checked and made NumPy, and the coupling that interpolates between knots."""
 
-from collections.abc import Callable, Sequence
 from typing import Any, Literal, TypeAlias
 
 import jax.numpy as jnp
@@ -8,16 +7,17 @@ import numpy as np
 
 from shoal._errors import InputError
 from shoal._scalars import FloatArray
+from shoal._types import Array
+from shoal.bijections import Affine, Coupling, ExponentialScale, KnotConditioner, Partition
 
 DType: TypeAlias = Literal["float32", "float64"]
-Gradients: TypeAlias = Callable[[FloatArray], FloatArray] | Sequence[Callable[[FloatArray], FloatArray]]
 MOST_COLUMNS = 64
 
 
 def checked(samples: Any, epsilon: Any, weights: Any) -> tuple[FloatArray, float, FloatArray]:
     """Samples (M, n) in float64, epsilon, weights (M,) with sum 1; rows of weight 0 are left out.
 
-    **Raises:** ValueError that names the argument, what was found, and what to do.
+    **Raises:** InputError that names the argument, what was found, and what to do.
     """
     try:
         x = np.asarray(samples, np.float64)
@@ -27,7 +27,12 @@ def checked(samples: Any, epsilon: Any, weights: Any) -> tuple[FloatArray, float
         raise InputError(
             f"`samples` must have shape (rows, n) with 2 <= n <= {MOST_COLUMNS} and at least one row; got {x.shape}."
         )
-    _finite(x)
+    bad = ~np.isfinite(x)
+    if bad.any():
+        row, column = (int(i) for i in np.argwhere(bad)[0])
+        raise InputError(
+            f"`samples` has {x[row, column]} in row {row}, column {column}; leave out rows that are not finite."
+        )
     if isinstance(epsilon, bool) or not np.isscalar(epsilon) or not 0 < float(epsilon) < np.inf:  # pyright: ignore[reportArgumentType]
         raise InputError(f"`epsilon` must be a positive number, in the data's units; got {epsilon!r}.")
     if weights is None:
@@ -41,19 +46,10 @@ def checked(samples: Any, epsilon: Any, weights: Any) -> tuple[FloatArray, float
     return x[used], float(epsilon), w[used] / w[used].sum()  # pyright: ignore[reportArgumentType]
 
 
-def _finite(x: FloatArray) -> None:
-    bad = ~np.isfinite(x)
-    if bad.any():
-        row, column = (int(i) for i in np.argwhere(bad)[0])
-        raise InputError(
-            f"`samples` has {x[row, column]} in row {row}, column {column}; leave out rows that are not finite."
-        )
-
-
-def checked_dtype(dtype: Any, *, optional: bool = False) -> DType:
+def checked_dtype(dtype: DType | None, *, optional: bool = False) -> DType:
     """The dtype of a flow; None, where `optional`: float64 where JAX's is switched on, else float32.
 
-    **Raises:** ValueError for another one, and for float64 where JAX's is off.
+    **Raises:** InputError for another one, and for float64 where JAX's is off.
     """
     wide = jnp.zeros(()).dtype == jnp.float64
     if dtype is None and optional:
@@ -68,15 +64,34 @@ def checked_dtype(dtype: Any, *, optional: bool = False) -> DType:
     return dtype
 
 
-def checked_knots(knots: Any) -> None:
-    """**Raises:** ValueError unless this is a number of knots that a layer may have."""
-    if isinstance(knots, bool) or not isinstance(knots, int) or not 16 <= knots <= 100_000:
-        raise InputError(f"`knots` must be a whole number from 16 to 100000; got {knots!r}.")
+def checked_whole(name: str, value: object, least: int, most: int) -> None:
+    """**Raises:** InputError unless the argument of this name is a whole number in that range."""
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise InputError(f"`{name}` must be a whole number from {least} to {most}; got {value!r}.")
 
 
-def listed(potential_gradient: Gradients) -> list[Callable[[FloatArray], FloatArray]]:
-    """One gradient a coordinate. **Raises:** ValueError where there is none."""
-    gradients = [potential_gradient] if callable(potential_gradient) else list(potential_gradient)
-    if not gradients:
-        raise InputError("`potential_gradient` must hold at least one function.")
-    return gradients
+def stored(a: Any, dtype: DType) -> Array:
+    """As an array of a layer."""
+    return jnp.asarray(np.asarray(a), dtype)
+
+
+def knot_coupling(
+    kept: range, direction: Any, knots: Any, values: Any, dtype: DType, *constant: Any
+) -> Coupling:
+    """The affine coupling of 2 d coordinates whose log-scales and shifts are linear between knots along `direction`.
+
+    `kept`: the d coordinates it reads; `values`: (knots, outputs), the last outputs; `constant`: the first ones, if they
+    are constant.
+    """
+    net = KnotConditioner(*(stored(a, dtype) for a in (direction, knots, values, *constant)))
+    return Coupling(Partition(2 * len(kept), kept), Affine(ExponentialScale()), net)
+
+
+def coordinate_coupling(
+    i: int, kept: range, knots: FloatArray, log_scale: FloatArray, shift: FloatArray, dtype: DType
+) -> Coupling:
+    """The coupling that moves coordinate i of the half that is not kept, by what coordinate i of the kept half says."""
+    d = len(kept)
+    values = np.zeros((len(knots), 2 * d))
+    values[:, i], values[:, d + i] = log_scale, shift
+    return knot_coupling(kept, np.eye(d)[i], knots, values, dtype)

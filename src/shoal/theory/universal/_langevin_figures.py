@@ -25,7 +25,6 @@ from shoal._types import Key
 from shoal.conditioning import compute
 from shoal.distributions import Flow
 from shoal.records.figures import Figure
-from shoal.theory.universal._langevin_layers import Kick
 from shoal.theory.universal._log_concave import LogConcave
 
 POINTS, BOX, CELLS = 4096, 3.5, 160
@@ -34,6 +33,15 @@ EDGE = 1e-7  # the density at the grid's ends, of its largest value
 LOST = 1e-3  # the error of the density's integral on the grid, kinks included
 LAST_Z = 5.5  # W2's integral is cut there: a probability of 4e-8
 MARGIN = 1 + 1e-9  # for rounding, which is a few hundred eps
+
+
+@dataclass(frozen=True)
+class Kick:
+    """One layer of v by its knots: v <- exp(log_scale(x)) v + shift(x)."""
+
+    knots: FloatArray
+    log_scale: FloatArray
+    shift: FloatArray
 
 
 class LangevinConditions(Struct, frozen=True):
@@ -132,7 +140,10 @@ def _pushed(layers: Sequence[Kick], h: float, z: FloatArray, radii: FloatArray) 
         d = h / 2 if k == 0 else h
         x, jx, rx = x + d * v, jx + d * jv, rx + d * rv
         reach_x, reach_v = (np.abs(jx) + rx) @ radii, (np.abs(jv) + rv) @ radii
-        first, last = _pieces(kick.knots, x - reach_x, x + reach_x)
+        first = np.searchsorted(
+            kick.knots, x - reach_x, side="left"
+        )  # piece j lies between the knots j - 1 and j
+        last = np.searchsorted(kick.knots, x + reach_x, side="right")
         sl, dl = _range(kick.knots, kick.log_scale, first, last)
         ss, ds = _range(kick.knots, kick.shift, first, last)
         middle = np.interp(x, kick.knots, kick.log_scale)
@@ -162,11 +173,6 @@ def _norm(m: FloatArray) -> FloatArray:
     f = np.square(m).sum(axis=(1, 2))
     det = m[:, 0, 0] * m[:, 1, 1] - m[:, 0, 1] * m[:, 1, 0]
     return np.sqrt((f + np.sqrt(np.maximum((f - 2 * det) * (f + 2 * det), 0.0))) / 2)
-
-
-def _pieces(knots: FloatArray, low: FloatArray, high: FloatArray) -> tuple[IntArray, IntArray]:
-    """The first and last pieces that [low, high] meets; piece j lies between the knots j - 1 and j."""
-    return np.searchsorted(knots, low, side="left"), np.searchsorted(knots, high, side="right")
 
 
 def _range(

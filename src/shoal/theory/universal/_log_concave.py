@@ -4,15 +4,17 @@ U' is integrated by Simpson's rule on an even grid that reaches 45 nats below th
 1e-19), so that tails keep their relative accuracy and quantiles may be taken at 6 deviations and beyond.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 from scipy.special import log_ndtr
 
 from shoal._errors import InputError
 from shoal._scalars import FloatArray
+
+Gradient: TypeAlias = Callable[[FloatArray], FloatArray]
 
 DEPTH = 45.0  # nats below the mode where the grid ends
 GRID = 100_001
@@ -23,7 +25,7 @@ FARTHEST = 1e12
 class LogConcave:
     """`gradient`: U'; `grid`: (M,); `log_density` there; `log_below`, `log_above`: log P(x < grid), log P(x > grid)."""
 
-    gradient: Callable[[FloatArray], FloatArray]
+    gradient: Gradient
     grid: FloatArray
     log_density: FloatArray
     log_below: FloatArray
@@ -45,10 +47,20 @@ class LogConcave:
         return x, first, first * (self.gradient(x) * first - z)
 
 
-def log_concave(gradient: Any, name: str = "potential_gradient") -> LogConcave:
+def targets_of(potential_gradient: Gradient | Sequence[Gradient]) -> list[LogConcave]:
+    """One density a coordinate. **Raises:** InputError where there is none, and as `log_concave`."""
+    name = "potential_gradient"
+    if not isinstance(potential_gradient, Sequence):
+        return [log_concave(potential_gradient, name)]
+    if not potential_gradient:
+        raise InputError(f"`{name}` must hold at least one function.")
+    return [log_concave(g, f"{name}[{i}]") for i, g in enumerate(potential_gradient)]
+
+
+def log_concave(gradient: Gradient, name: str = "potential_gradient") -> LogConcave:
     """The density whose potential has this gradient, a NumPy function on arrays.
 
-    **Raises:** ValueError where U' is not finite, never changes sign, or decreases; the message says where.
+    **Raises:** InputError where U' is not finite, never changes sign, or decreases; the message says where.
     """
     slope = _checked(gradient, name)
     mode = _mode(slope, name)
@@ -82,7 +94,7 @@ def log_concave(gradient: Any, name: str = "potential_gradient") -> LogConcave:
     return LogConcave(slope, grid, -potential - np.log(total), log_below, log_above, mean, deviation)
 
 
-def _checked(gradient: Any, name: str) -> Callable[[FloatArray], FloatArray]:
+def _checked(gradient: Gradient, name: str) -> Gradient:
     if not callable(gradient):
         raise InputError(f"`{name}` must be a function of an array, such as np.tanh; got {gradient!r:.40}.")
 
@@ -99,7 +111,7 @@ def _checked(gradient: Any, name: str) -> Callable[[FloatArray], FloatArray]:
     return slope
 
 
-def _mode(slope: Callable[[FloatArray], FloatArray], name: str) -> float:
+def _mode(slope: Gradient, name: str) -> float:
     """Where U' changes sign, by doubling and bisection."""
     one = lambda x: float(slope(np.array([x]))[0])
     low, high = -1.0, 1.0
@@ -115,7 +127,7 @@ def _mode(slope: Callable[[FloatArray], FloatArray], name: str) -> float:
     return (low + high) / 2
 
 
-def _end(slope: Callable[[FloatArray], FloatArray], mode: float, side: float, name: str) -> float:
+def _end(slope: Gradient, mode: float, side: float, name: str) -> float:
     """About where U is `DEPTH` above its least value."""
     part = np.linspace(0.0, 1.0, 501)
     rise = lambda w: float(np.trapezoid(np.abs(slope(mode + side * w * part)), w * part))

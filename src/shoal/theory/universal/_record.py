@@ -38,7 +38,7 @@ def construction_record(
     that are shown.
     **Returns:** a `shoal.records.ConstructionRecord`, its pictures of at most 1,500 points each and at most 600 steps of
     each staircase.
-    **Raises:** ValueError where samples and weights are none that `construct` takes, or other ones than the construction's.
+    **Raises:** InputError where samples and weights are none that `construct` takes, or other ones than the construction's.
     """
     x, _, w = checked(samples, made.certificate.epsilon, weights)
     if x.shape != (made.certificate.points, made.atoms.points.shape[1]):

@@ -5,6 +5,11 @@ apart to gaps of at least rho along v.
     layer 1: x' = delta x + t2(y_1), a_i on cell i of y_1 (probability w_i), linear on ramps around the cells' borders
     layer 2: y' = delta y + t3(u), b_i where |u - <v, a_i>| <= rho / 4, linear between.
 The push that moves the atoms least in mean square is an isotonic regression of <v, a_i> - i rho.
+
+Their condition numbers are exact, on cells and on ramps: layer 1 has J = [[delta I, s e^T], [0, I]], layer 2
+J = [[I, 0], [r v^T, delta I]] with s = 0 and r = 0 on cells, the slopes on ramps. kappa = |J| |J^{-1}|; each acts on a space
+of at most four dimensions and by its scales elsewhere, so that every figure is a largest singular value of a matrix of
+order four. Rounding: a few eps, whatever kappa is.
 """
 
 from dataclasses import dataclass
@@ -15,6 +20,8 @@ from scipy.special import ndtr, ndtri
 from scipy.stats import norm
 
 from shoal._scalars import FloatArray, IntArray
+from shoal.records.construction import StaircaseConditions
+from shoal.records.figures import Figure
 from shoal.theory.universal._atoms import Atoms
 from shoal.theory.universal._inputs import DType
 
@@ -141,11 +148,6 @@ def pushed(u: FloatArray, weights: FloatArray, gap: float) -> FloatArray:
     return isotonic_regression(u - offsets, weights=weights).x + offsets
 
 
-def push_cost(u: FloatArray, weights: FloatArray, gap: float) -> float:
-    """The root mean square of the moves."""
-    return float(np.sqrt(weights @ np.square(pushed(u, weights, gap) - u)))
-
-
 def widest_gap(u: FloatArray, weights: FloatArray, cost: float) -> float:
     """The largest gap, to 1 %, whose push costs at most `cost`; at least cost / N, which always does."""
     n = len(u)
@@ -154,7 +156,8 @@ def widest_gap(u: FloatArray, weights: FloatArray, cost: float) -> float:
     low, high = cost / n, max(float(u[-1] - u[0]) / (n - 1), cost / n) * 4
     while high / low > 1.01:
         middle = float(np.sqrt(low * high))
-        low, high = (middle, high) if push_cost(u, weights, middle) <= cost else (low, middle)
+        moved = np.sqrt(weights @ np.square(pushed(u, weights, middle) - u))
+        low, high = (middle, high) if moved <= cost else (low, middle)
     return low
 
 
@@ -170,3 +173,78 @@ def box_diameter(points: FloatArray) -> float:
     if points.shape[1] == 0:
         return 0.0
     return float(np.linalg.norm(np.ptp(points, axis=0)))
+
+
+def conditions(made: Staircase) -> dict[str, StaircaseConditions]:
+    """Of "layer 1", "layer 2" (forward order) and their "composition"."""
+    eta = made.ramp_masses()
+    gaps = np.diff(made.position)
+    width = np.maximum(gaps - 2 * made.plateau, np.finfo(float).tiny)
+    s = np.diff(made.a, axis=0) / (2 * made.half)[:, None]
+    r = np.diff(made.b, axis=0) / width[:, None]
+    flat = np.zeros_like(s)
+    tail = 2 * float(ndtr(-made.plateau / (made.delta * np.linalg.norm(made.direction))))
+    steep = width / np.maximum(gaps, np.finfo(float).tiny)  # the part of a ramp on which t3 moves too
+    nothing = np.zeros((1, made.a.shape[1]))
+    on_cells = [_kappa(made, nothing, nothing, which)[0] for which in ("first", "second", "both")]
+    first, second = _kappa(made, s, flat, "first"), _kappa(made, flat, r, "second")
+    both = [_kappa(made, s, flat, "both"), _kappa(made, s, r, "both"), _kappa(made, flat, r, "both")]
+    rare = np.full(len(eta), tail / max(len(eta), 1))
+    return {
+        "layer 1": _summary(on_cells[0], first, eta),
+        "layer 2": _summary(on_cells[1], second, eta * steep + rare),
+        "composition": _summary(
+            on_cells[2], np.concatenate(both), np.concatenate([eta * (1 - steep), eta * steep, rare])
+        ),
+    }
+
+
+def _summary(cells: float, ramps: FloatArray, masses: FloatArray) -> StaircaseConditions:
+    total = float(masses.sum())
+    if len(ramps) == 0:
+        same = Figure(float(cells), "exact")
+        return StaircaseConditions(same, same, same, same, Figure(0.0, "exact"), same)
+    order = np.argsort(ramps)
+    above = np.cumsum(masses[order][::-1])[::-1]  # mass at this kappa or more
+    worse = order[above >= 0.01]
+    at99 = float(cells if len(worse) == 0 else max(cells, ramps[worse[-1]]))
+    figures = (cells, ramps.min(), np.median(ramps), ramps.max(), total, at99)
+    return StaircaseConditions(*(Figure(float(value), "exact") for value in figures))
+
+
+def _kappa(made: Staircase, s: FloatArray, r: FloatArray, which: str) -> FloatArray:
+    """kappa of J at slopes s of t2 and r of t3, (K, d) each, in the bases (v, rest of s) and (e, rest of r)."""
+    d, count = made.a.shape[1], len(s)
+    if count == 0:
+        return np.zeros(0)
+    v = made.direction / np.linalg.norm(made.direction)
+    stretch = np.linalg.norm(made.direction)
+    along, driver = s @ v, r[:, 0]
+    across = np.sqrt(np.maximum(np.square(s).sum(axis=1) - along**2, 0.0))
+    beside = np.sqrt(np.maximum(np.square(r).sum(axis=1) - driver**2, 0.0))
+    delta = 1.0 if which == "second" else made.delta
+    scale = 1.0 if which == "first" else made.delta
+    one = _fours(count, (delta, delta, 1.0, 1.0), {(0, 2): along, (1, 2): across})
+    two = _fours(count, (1.0, 1.0, scale, scale), {(2, 0): driver * stretch, (3, 0): beside * stretch})
+    back_one = _fours(
+        count, (1 / delta, 1 / delta, 1.0, 1.0), {(0, 2): -along / delta, (1, 2): -across / delta}
+    )
+    back_two = _fours(
+        count,
+        (1.0, 1.0, 1 / scale, 1 / scale),
+        {(2, 0): -driver * stretch / scale, (3, 0): -beside * stretch / scale},
+    )
+    there, back = two @ one, back_one @ back_two
+    if d == 1:
+        there, back = (m[:, ::2, ::2] for m in (there, back))
+    top, bottom = (np.linalg.svd(m, compute_uv=False)[:, 0] for m in (there, back))
+    inner = {"first": [made.delta, 1.0], "second": [1.0, made.delta], "both": [made.delta]}[which]
+    return np.maximum(top, max(inner)) * np.maximum(bottom, 1 / min(inner))
+
+
+def _fours(count: int, diagonal: tuple[float, ...], entries: dict[tuple[int, int], FloatArray]) -> FloatArray:
+    """`count` matrices of order four with one diagonal and some entries beside it."""
+    out = np.tile(np.diag(np.asarray(diagonal, np.float64)), (count, 1, 1))
+    for (i, j), values in entries.items():
+        out[:, i, j] = values
+    return out

@@ -14,7 +14,6 @@ straight interpolation would leave it to the last of them.
 from dataclasses import dataclass
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from scipy.special import ndtri
 from scipy.stats import norm, rankdata
@@ -34,7 +33,7 @@ from shoal.bijections import (
 from shoal.conditioning import compute
 from shoal.distributions import Flow, StandardNormal, wasserstein
 from shoal.records.figures import Figure
-from shoal.theory.universal._inputs import DType
+from shoal.theory.universal._inputs import DType, stored
 
 POINTS, REPEATS = 1000, 8  # of each exact optimal transport, and how many
 LATENTS = 4000  # at which condition numbers are computed
@@ -155,8 +154,7 @@ def transport(
         layer = _layer(points, weights, moved, 1 / left, bins, slices, dtype)
         points = compute(lambda b, p: jax.vmap(b.inverse)(p), layer, points, precision=dtype).astype(float)
         made.append(layer)
-    array = lambda a: jnp.asarray(a, dtype)
-    data = Standardize(array(mean), array(scale))
+    data = Standardize(stored(mean, dtype), stored(scale, dtype))
     return Flow(StandardNormal(2), Chain([*made[::-1], data]))
 
 
@@ -172,9 +170,7 @@ def _layer(
         knots.append(float(near @ kept / near.sum()))
         rows.append(spline_raw(given[use], near[use], bins, BOUND, part, FLOOR))
     at = _ascending(np.array(knots))
-    net = KnotConditioner(
-        jnp.ones(1, dtype), jnp.asarray(at, dtype), jnp.asarray(np.stack(rows), dtype), jnp.zeros(2, dtype)
-    )
+    net = KnotConditioner(*(stored(a, dtype) for a in (np.ones(1), at, np.stack(rows), np.zeros(2))))
     return Coupling(Partition(2, [1 - moved]), RationalQuadratic(bins, BOUND, ExponentialScale()), net)
 
 

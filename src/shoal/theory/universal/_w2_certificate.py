@@ -1,15 +1,8 @@
 """The W2 certificate: what each part of the construction adds to W2, each an upper bound.
 
-Rounding to the dtype is in `push`, `tails` and `borders`.
-
-With e the difference between a point of the flow and the atom of its cell, W2(flow, sample) <= quantization + push
-+ scales + sqrt(ramps^2 + tails^2) + borders (Minkowski), where
-    push^2 = sum w_i |moved atom - atom|^2              (exact for the arrays as stored, rounding to the dtype included)
-    scales^2 = E |(delta x, delta y)|^2 = n delta^2
-    ramps^2 = sum eta_i (|a_{i+1} - a_i|^2 / 4 + |b_{i+1} - b_i|^2), eta_i the probability of ramp i: on it x' lies on the
-        segment, at most half of it from the cell's own atom, and t3 between b_i and b_{i+1} unless
-    tails^2 = 2 Phi(-z) diam(b)^2, z = (rho / 4 - rounding of u) / (delta |v|), the probability that u leaves its plateau
-    borders: the cells of the stored borders have masses Phi(c_i) instead of sum_{j <= i} w_j, 4 eps more for rounding.
+docs/dev/mathematics-2.md 3: W2(flow, sample) <= quantization + push + scales + sqrt(ramps^2 + tails^2) + borders. `push` is
+exact for the arrays as stored, rounding to the dtype included; `tails` has the rounding of u in its
+z = (rho / 4 - rounding of u) / (delta |v|); `borders` has 4 eps more for rounding.
 
 Measured, beside the bound, by Monte Carlo over the explicit coupling.
 Each latent point is coupled with a point of the sample drawn from its cell's cluster: W2^2 <= E |g(z) - c|^2 + q^2, c the
@@ -48,15 +41,9 @@ def terms(made: Staircase, atoms: Atoms, extra: int, dtype: str) -> Terms:
     rounding = np.finfo(dtype).eps * (d + 2) * (np.abs(made.a).max() + made.delta)
     z = (made.plateau - rounding) / (made.delta * np.linalg.norm(made.direction))
     tails = np.sqrt(2 * ndtr(-z)) * box_diameter(made.b[:, : n - d])
-    up = 1 + 1e-9
-    return Terms(
-        atoms.quantization * up,
-        float(push) * up,
-        float(scales) * up,
-        float(ramps) * up,
-        float(tails) * up,
-        _border_term(made, np.sqrt(first + second)) * up,
-    )
+    borders = _border_term(made, np.sqrt(first + second))
+    parts = (atoms.quantization, push, scales, ramps, tails, borders)
+    return Terms(*(float(part) * (1 + 1e-9) for part in parts))
 
 
 def _border_term(made: Staircase, jumps: FloatArray) -> float:

@@ -1,7 +1,7 @@
 """Ball arithmetic for certificates: the one file that loads python-flint, the extra `certify`.
 
 A ball is a centre and a radius of many bits; every operation returns a ball that contains the exact result for all
-members of its arguments (Johansson 2017, Arb). `Any` stands for flint's `arb` and `arb_mat`, which have no types.
+members of its arguments (Johansson 2017, Arb). flint's `arb` and `arb_mat` have no types: `Ball`, `BallMatrix`.
 A layer here is a kind, a block and the scales b = exp(log_scale) > 0, in which a product of layers is multilinear.
 """
 
@@ -11,12 +11,15 @@ import importlib.util
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from shoal._errors import InputError
 from shoal._scalars import FloatArray
+
+Ball: TypeAlias = Any
+BallMatrix: TypeAlias = Any
 
 SQUARINGS = 5
 
@@ -34,15 +37,15 @@ class BallLayer:
 
     kind: str
     p: int
-    block: Any
-    scales: tuple[Any, ...]
+    block: BallMatrix
+    scales: tuple[Ball, ...]
 
     @property
     def n(self) -> int:
         """The size of the layer's matrix."""
         return self.block.ncols() + len(self.scales)
 
-    def matrix(self) -> Any:
+    def matrix(self) -> BallMatrix:
         """The layer as an (n, n) matrix of balls."""
         arb_mat, n, moved, kept = load_flint().arb_mat, self.n, self.moved, self.kept
         out = arb_mat(n, n)
@@ -79,17 +82,17 @@ def ball_layer(kind: str, block: FloatArray, log_scale: FloatArray) -> BallLayer
     return BallLayer(kind, p, balls(block), tuple(arb(float(s)).exp() for s in log_scale))
 
 
-def balls(x: FloatArray) -> Any:
+def balls(x: FloatArray) -> BallMatrix:
     """A matrix of floats as balls of radius 0."""
     return load_flint().arb_mat(*x.shape, np.asarray(x, np.float64).ravel().tolist())
 
 
-def centres(x: Any) -> FloatArray:
+def centres(x: BallMatrix) -> FloatArray:
     """The centres, each rounded to a float64."""
     return np.array([float(v) for v in x.entries()]).reshape(x.nrows(), x.ncols())
 
 
-def product_halves(layers: Sequence[BallLayer]) -> tuple[Any, Any]:
+def product_halves(layers: Sequence[BallLayer]) -> tuple[BallMatrix, BallMatrix]:
     """The columns [:p] and [p:] of the product from left to right; a layer costs one (n, d) by (d, d) product."""
     n, p = layers[0].n, layers[0].p
     eye = np.eye(n)
@@ -102,7 +105,7 @@ def product_halves(layers: Sequence[BallLayer]) -> tuple[Any, Any]:
     return first, second
 
 
-def _columns_times(x: Any, scales: tuple[Any, ...]) -> Any:
+def _columns_times(x: BallMatrix, scales: tuple[Ball, ...]) -> BallMatrix:
     if all(s == 1 for s in scales):
         return x
     width = x.ncols()
@@ -110,7 +113,7 @@ def _columns_times(x: Any, scales: tuple[Any, ...]) -> Any:
     return load_flint().arb_mat(x.nrows(), width, made)
 
 
-def norm(values: Iterable[Any]) -> Any:
+def norm(values: Iterable[Ball]) -> Ball:
     """The Euclidean norm of numbers of radius 0, as a ball."""
     total = load_flint().arb(0)
     for v in values:
@@ -118,12 +121,12 @@ def norm(values: Iterable[Any]) -> Any:
     return total.sqrt()
 
 
-def frobenius(*parts: Any) -> Any:
+def frobenius(*parts: BallMatrix) -> Ball:
     """An upper bound of the Frobenius norm of the parts together."""
     return norm(v.abs_upper() for part in parts for v in part.entries()).upper()
 
 
-def spectral(x: Any) -> Any:
+def spectral(x: BallMatrix) -> Ball:
     """An upper bound of |x|_2: |x|_2^2 = |G|_2 with G = x^T x, and |G|_2 <= |G^32|_F^(1/32) <= n^(1/64) |G|_2."""
     power = x.transpose() * x
     for _ in range(SQUARINGS):
@@ -131,12 +134,12 @@ def spectral(x: Any) -> Any:
     return frobenius(power).root(2 ** (SQUARINGS + 1)).upper()
 
 
-def largest(values: Iterable[Any]) -> Any:
+def largest(values: Iterable[Ball]) -> Ball:
     """The largest upper bound of an absolute value."""
     return max((v.abs_upper() for v in values), default=load_flint().arb(0))
 
 
-def up(x: Any) -> float:
+def up(x: Ball) -> float:
     """A float64 that is not below x."""
     top = x.upper()
     return 0.0 if top.is_zero() else math.nextafter(float(top), math.inf)
@@ -147,7 +150,7 @@ def shown(x: float) -> str:
     return f"{float(decimal.Context(prec=3, rounding=decimal.ROUND_UP).create_decimal_from_float(x)):.2e}"
 
 
-def down(x: Any) -> float:
+def down(x: Ball) -> float:
     """A float64 that is not above x."""
     low = x.lower()
     return 0.0 if low.is_zero() else math.nextafter(float(low), -math.inf)

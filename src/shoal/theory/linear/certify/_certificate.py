@@ -7,14 +7,16 @@ is `_existence.py`'s. T = diag(signs) times the layers' product in the order (ke
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 
 from shoal._errors import InputError
 from shoal._scalars import FloatArray, IntArray
 from shoal.theory.linear.certify._balls import (
+    Ball,
     BallLayer,
+    BallMatrix,
     ball_layer,
     balls,
     down,
@@ -29,6 +31,7 @@ from shoal.theory.linear.certify._balls import (
 from shoal.theory.linear.certify._existence import LIMIT, Kantorovich, kantorovich
 
 Existence: TypeAlias = Literal["proved", "not proved", "not attempted"]
+Part: TypeAlias = tuple[str, FloatArray, FloatArray]
 BITS, MOST_BITS = 128, 1024
 CLOSE = 1e-7
 
@@ -53,13 +56,13 @@ class FactorizationCertificate:
     residual_bound: float
     relative_residual_bound: float
     entry_bound: float
-    existence: Existence
-    radius: float | None
-    reason: str
-    least_singular: float | None
-    curvature: float | None
-    h: float | None
-    seconds: float
+    existence: Existence = "not attempted"
+    radius: float | None = None
+    reason: str = "it was not asked for"
+    least_singular: float | None = None
+    curvature: float | None = None
+    h: float | None = None
+    seconds: float = 0.0
 
     @property
     def proved(self) -> bool:
@@ -80,9 +83,7 @@ class FactorizationCertificate:
 
 def certify(
     target: FloatArray,
-    kinds: Sequence[str],
-    blocks: Sequence[FloatArray],
-    log_scales: Sequence[FloatArray],
+    parts: Sequence[Part],
     signs: FloatArray,
     order: IntArray,
     *,
@@ -91,22 +92,21 @@ def certify(
 ) -> FactorizationCertificate:
     """Enclose |T - product|, then look for an exact factorization nearby.
 
-    **Arguments:** `target`: T, (n, n); `kinds`, `blocks`, `log_scales`: the layers from left to right; `signs`: (n,), ones
-    but for -1's; `order`: the coordinates in the order (kept, rest). `existence`: False for the enclosure only. `seconds`:
-    existence is not begun later than this; the enclosure is always finished.
+    **Arguments:** `target`: T, (n, n); `parts`: kind, block and log-scales of the layers from left to right; `signs`: (n,),
+    ones but for -1's; `order`: the coordinates in the order (kept, rest). `existence`: False for the enclosure only.
+    `seconds`: existence is not begun later than this; the enclosure is always finished.
 
     **Returns:** a `FactorizationCertificate`. Existence is attempted up to n = 64: see `_existence.py` for the
-    theorem, `_singular.py` for the bound on the Jacobian (in balls up to n = 24, in float64 with bounds on its rounding
+    theorem and for the bound on the Jacobian (in balls up to n = 24, in float64 with bounds on its rounding
     errors beyond).
 
     **Raises:** InputError: python-flint is not installed, or a number is not finite.
     """
     begun = time.monotonic()
     flint = load_flint()
-    if not all(np.all(np.isfinite(x)) for x in (target, signs, *blocks, *log_scales)):
+    if not all(np.all(np.isfinite(x)) for x in (target, signs, *(x for part in parts for x in part[1:]))):
         raise InputError("`certificate` needs finite numbers; T or a layer holds one that is not.")
     n, inner = len(target), (signs[:, None] * target)[np.ix_(order, order)]
-    parts = list(zip(kinds, blocks, log_scales, strict=True))
     layers, apart = _enclosed(inner, parts, begun + seconds)
     with flint.ctx.workprec(BITS):
         residual, entry = frobenius(*apart), largest(v for half in apart for v in half.entries())
@@ -117,13 +117,6 @@ def certify(
             residual_bound=up(residual),
             relative_residual_bound=up(relative),
             entry_bound=up(entry),
-            existence="not attempted",
-            radius=None,
-            reason="it was not asked for",
-            least_singular=None,
-            curvature=None,
-            h=None,
-            seconds=0.0,
         )
         if existence and residual.is_zero():
             made = replace(made, existence="proved", radius=0.0, reason="the product is exactly T")
@@ -137,28 +130,25 @@ def certify(
 
 
 def _enclosed(
-    inner: FloatArray, parts: Sequence[tuple[str, FloatArray, FloatArray]], deadline: float
-) -> tuple[list[BallLayer], tuple[Any, Any]]:
-    """The layers, and the columns [:p] and [p:] of T - product, in as many bits as the radii need to be small."""
+    inner: FloatArray, parts: Sequence[Part], deadline: float
+) -> tuple[list[BallLayer], tuple[BallMatrix, BallMatrix]]:
+    """The layers, and the columns [:p] and [p:] of T - product, in as many bits as the radii need to be small:
+    a thousandth of the largest bound."""
     bits = BITS
     while True:
         with load_flint().ctx.workprec(bits):
             layers = [ball_layer(*part) for part in parts]
             p, (first, second) = layers[0].p, product_halves(layers)
             apart = balls(inner[:, :p]) - first, balls(inner[:, p:]) - second
-            if bits >= MOST_BITS or _sharp(apart) or time.monotonic() > deadline:
+            values = [v for part in apart for v in part.entries()]
+            sharp = 1000 * largest(v.rad() for v in values) <= largest(values)
+            if sharp or bits >= MOST_BITS or time.monotonic() > deadline:
                 return layers, apart
         bits *= 2
 
 
-def _sharp(apart: tuple[Any, Any]) -> bool:
-    """Whether the radii of the balls add less than a thousandth to the largest bound."""
-    values = [v for part in apart for v in part.entries()]
-    return bool(1000 * largest(v.rad() for v in values) <= largest(values))
-
-
 def _nearby(
-    made: FactorizationCertificate, layers: Sequence[BallLayer], residual: Any
+    made: FactorizationCertificate, layers: Sequence[BallLayer], residual: Ball
 ) -> FactorizationCertificate:
     """The certificate with the answer of the theorem."""
     n, unknowns = made.size, sum(len(layer.scales) * (len(layer.kept) + 1) for layer in layers)

@@ -1,4 +1,3 @@
 """Gaussians as few linear couplings, exactly and without training: Remark 3 of Koehler, Mehta, Risteski (2021)."""
 
-from shoal.theory.linear.gaussians._frontier import GaussianFrontier, GaussianFrontierRow, gaussian_frontier
-from shoal.theory.linear.gaussians._gaussian import GaussianFactors, gaussian
+from shoal.theory.linear.gaussians._gaussian import GaussianFactors, gaussian, gaussian_frontier

@@ -6,10 +6,6 @@ Layer m - 1 moves the part b, layer m the part a. With Q = (M_1 ... M_{m-2} · u
 last two layers exist exactly when X_bb and (X^{-1})_aa are diagonal: β = (diag X_bb)^{1/2} then scales layer m - 1,
 γ = (diag (X^{-1})_aa)^{-1/2} layer m, whose block is X_ab / β. The unknowns are the blocks of layers 1 ... m-1 and the
 log-scales of layers 1 ... m-2, the equations the (p^2 - p + q^2 - q) / 2 entries above those two diagonals.
-
-A pair, m = 2, has block A: with S = Σ_bb - Σ_ba Σ_aa^{-1} Σ_ab, Z = S^{-1/2} (A - Σ_ba Σ_aa^{-1}) Σ_aa^{1/2} these are
-X_bb = S^{1/2} (I + Z Z^T) S^{1/2} and (X^{-1})_aa = Σ_aa^{-1/2} (I + Z^T Z) Σ_aa^{-1/2}: S^{-1} β^2 and Σ_aa γ^{-2} must
-have one spectrum, all >= 1, but for a single 1 more in the larger half where n is odd. Widely graded ones exist.
 """
 
 from dataclasses import dataclass
@@ -20,8 +16,8 @@ import scipy.linalg
 
 from shoal._scalars import FloatArray, IntArray
 from shoal.theory.linear._layer import Kind, Layer, kinds
+from shoal.theory.linear._product_equations import kron_sum
 from shoal.theory.linear._search import DAMPING, Point, cholesky_solver
-from shoal.theory.linear._shears import kron_sum
 
 
 @dataclass(frozen=True, eq=False)

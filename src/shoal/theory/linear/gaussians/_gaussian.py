@@ -1,33 +1,33 @@
-"""`gaussian`: N(mean, Σ) as few affine couplings, exactly and without training; docs/dev/mathematics.md 2.5.
+"""`gaussian`: N(mean, Σ) as few affine couplings, exactly and without training, and the price of depth in conditioning.
 
-T z + mean with T T^T = Σ has this law for z ~ N(0, I), so T may be followed by any rotation: the freedom is spent on
-fewer layers and on their conditions. One pair L U is enough for every Gaussian. One layer is not: it leaves the half
-that it keeps as it was, standard normal, so that it needs Σ_kept = I.
+docs/dev/mathematics.md 2.5. T z + mean with T T^T = Σ has this law for z ~ N(0, I), so T may be followed by any rotation:
+the freedom is spent on fewer layers and on their conditions. One pair L U is enough for every Gaussian. One layer is not:
+it leaves the half that it keeps as it was, standard normal, so that it needs Σ_kept = I.
+
+Lower bound of the worst condition of m layers: max(κ(T), σ1, 1/σn)^{1/m}, the same for all roots T of Σ, and, with τ^2 the
+eigenvalues of Σ_kept, max(τ1 / τp, τ1, 1/τp)^{1/(m-1)}.
 """
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from shoal._errors import NumericalFailure
+from shoal._errors import InputError, NumericalFailure
 from shoal._scalars import FloatArray
-from shoal.theory.linear._factor import factor
+from shoal.theory.linear._factor import Frontier, FrontierRow, factor, lower_bound
 from shoal.theory.linear._factorization import Factorization, LayerConditions, assembled
-from shoal.theory.linear._layer import Kind, Layer, identity_layer, kinds, product
-from shoal.theory.linear._prepare import partition
+from shoal.theory.linear._inputs import check_layers, checked_gaussian, partition
+from shoal.theory.linear._layer import Kind, Layer, product
 from shoal.theory.linear._routes import default_effort
-from shoal.theory.linear._search import Effort, lower_conditions, newton, worst_condition
-from shoal.theory.linear.gaussians._checks import check_layers, checked_gaussian
-from shoal.theory.linear.gaussians._covariance_equations import CovarianceEquations, root_of, unknowns
-from shoal.theory.linear.gaussians._starts import continued, random_layers, turned_pair
+from shoal.theory.linear._search import Effort
+from shoal.theory.linear.gaussians._covariance_equations import root_of
+from shoal.theory.linear.gaussians._solve import FEWEST, solved
 
-FEWEST = 2
 LARGEST = 128  # beyond: the symmetric root is factored, five layers or more (eight for odd n)
-PAIRS = 3  # starts of a pair: its condition depends on them, that of three layers or more hardly
-TRIES = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,98 +101,124 @@ def gaussian(
 
     **Returns:** `GaussianFactors`. The scales of the coordinates enter the conditions: standardise first if you can.
 
-    **Raises:** ValueError: a covariance that is not symmetric, finite or positive definite (with its numerical rank),
+    **Raises:** InputError: a covariance that is not symmetric, finite or positive definite (with its numerical rank),
     fewer than two layers, or, beyond n = 128, fewer than `factor` allows; NumericalFailure: no layers within `tolerance`.
 
     Reference: Koehler, Mehta, Risteski 2021, Remark 3; the project's `docs/linear.md`.
     """
-    shift, matrix = checked_gaussian(mean, covariance)
-    n = len(shift)
-    chosen, order, p = partition(n, kept, first)
-    inner = matrix[np.ix_(order, order)]
-    check_layers(layers, inner, p)
-    if n > LARGEST:
-        values, vectors = np.linalg.eigh(matrix)
+    problem = _Problem.of(mean, covariance, first, kept, (layers,))
+    if len(problem.mean) > LARGEST:
+        values, vectors = np.linalg.eigh(problem.covariance)
         root = (vectors * np.sqrt(values)) @ vectors.T
-        return accepted(factor(root, layers, first=first, kept=kept, effort=effort), shift, matrix, tolerance)
-    found = solved(inner, p, layers, effort or default_effort(n))
-    return finished_gaussian(shift, matrix, found, (chosen, order), first, tolerance)
+        return problem.accepted(factor(root, layers, first=first, kept=kept, effort=effort), tolerance)
+    return problem.finished(problem.layers(layers, effort), tolerance)
 
 
-def solved(
-    covariance: FloatArray, p: int, count: int, effort: Effort, given: tuple[Layer, ...] | None = None
-) -> tuple[Layer, ...]:
-    """`count` layers T, lower first, with T T^T = `covariance`; `given`: others to start from too, fewer or as many.
+def gaussian_frontier(
+    covariance: Any,
+    layers: Sequence[int] = (2, 3, 4, 5, 6, 7, 8, 9, 10, 11),
+    *,
+    first: Kind = "lower",
+    kept: Sequence[int] | None = None,
+    tolerance: float = 1e-12,
+    effort: Effort | None = None,
+    progress: Callable[[FrontierRow[GaussianFactors]], None] | None = None,
+) -> Frontier[GaussianFactors]:
+    """Depth against conditioning for N(mean, Σ): the least max_i κ(layer i) found for each number of layers.
 
-    The search starts on the correlation matrix; the standard deviations go into the first two layers.
+    **Arguments:** `covariance`, `first`, `kept`, `tolerance`, `effort`: as in `gaussian`. `layers`: which numbers of
+    layers. `progress`: is called with each row when it is done.
+    **Returns:** a `Frontier` of `GaussianFactors`; a row's residual is that of the covariance. Each row starts anew and
+    also from the row before, with identity layers added.
+    **Raises:** InputError and NumericalFailure as `gaussian`; n is at most 128 here.
     """
-    q = len(covariance) - p
-    if p + q == 1:
-        lone = Layer("lower", np.zeros((1, 0)), 0.5 * np.log(covariance[0]))
-        return (lone, *(identity_layer(kind, 0, 1) for kind in kinds(count)[1:]))
-    scale = np.sqrt(np.diag(covariance))
-    correlation = covariance / scale / scale[:, None]
-    starts = (
-        [] if given is None else [(*given, *(identity_layer(k, p, q) for k in kinds(count)[len(given) :]))]
-    )
-    wanted = len(starts) + (PAIRS if count == FEWEST else 1)
-    for attempt in range(TRIES):
-        if len(starts) == wanted:
-            break
-        pair = count == FEWEST and attempt == 0
-        start = turned_pair(p, q) if pair else random_layers(p, q, count, np.random.default_rng(attempt))
-        arrived = continued(correlation, start)
-        if arrived is not None:
-            starts.append(_stretched(arrived, scale))
-    root = root_of(covariance, p, count)
-    best: tuple[float, tuple[Layer, ...]] | None = None
-    for start in starts:
-        here = newton(CovarianceEquations(root, unknowns(start)))
-        if here is None:
-            continue
-        made = (newton(here.at(lower_conditions(here, effort))) or here).layers()
-        if best is None or worst_condition(made) < best[0]:
-            best = worst_condition(made), made
-    if best is None:
-        raise NumericalFailure(f"no {count} layers were found for this covariance; try more `layers`.")
-    return best[1]
-
-
-def finished_gaussian(
-    mean: FloatArray,
-    covariance: FloatArray,
-    layers: tuple[Layer, ...],
-    partition: tuple[tuple[int, ...], list[int]],
-    first: Kind,
-    tolerance: float,
-) -> GaussianFactors:
-    """The result from layers of the ordered problem: T is the root of Σ that is nearest to their product."""
-    kept, order = partition
-    n = len(mean)
-    root = root_of(covariance[np.ix_(order, order)], len(kept), len(layers))
-    left, _, right = np.linalg.svd(root.inverse @ product(layers))
-    target = np.empty((n, n))
-    target[np.ix_(order, order)] = root.root @ (left @ right)
-    made = assembled(target, layers, np.ones(n), kept, "gaussian", first)
-    return accepted(made, mean, covariance, tolerance)
-
-
-def accepted(
-    factors: Factorization, mean: FloatArray, covariance: FloatArray, tolerance: float
-) -> GaussianFactors:
-    """The result, once its residual is within `tolerance`. **Raises:** NumericalFailure."""
-    made = GaussianFactors(factors, mean, covariance)
-    if not made.residual <= tolerance:
-        raise NumericalFailure(
-            f"the {len(factors.layers)} layers found miss the covariance by {made.residual:.2e} relative to it; "
-            f"`tolerance` is {tolerance:g}. Try more `layers`, or a larger tolerance."
+    counts = sorted(set(layers))
+    if not counts:
+        raise InputError("`layers` must hold at least one number of layers.")
+    problem = _Problem.of(np.zeros(len(np.atleast_1d(covariance))), covariance, first, kept, counts)
+    n = len(problem.mean)
+    if n > LARGEST:
+        raise InputError(f"`gaussian_frontier` searches up to n = {LARGEST}; got n = {n}.")
+    rows: list[FrontierRow[GaussianFactors]] = []
+    given: tuple[Layer, ...] | None = None
+    for count in counts:
+        begun = time.monotonic()
+        given = problem.layers(count, effort, given)
+        made = problem.finished(given, tolerance)
+        row = FrontierRow(
+            layers=count,
+            condition=made.conditions.largest,
+            lower_bound=_condition_bound(problem.inner, problem.p, count),
+            residual_float64=made.residual,
+            residual_float32=None,
+            first=first,
+            route="gaussian",
+            seconds=time.monotonic() - begun,
+            reason="",
+            factors=made,
         )
-    return made
+        rows.append(row)
+        if progress is not None:
+            progress(row)
+    return Frontier(n, problem.kept, tuple(rows))
 
 
-def _stretched(layers: tuple[Layer, ...], scale: FloatArray) -> tuple[Layer, ...]:
-    """diag(scale) times the product, taken up by the first two layers."""
-    lower, upper, p = layers[0], layers[1], layers[0].kept
-    s, r = scale[:p], scale[p:]
-    one = Layer("lower", r[:, None] * lower.block / s, lower.log_scale + np.log(r))
-    return (one, Layer("upper", s[:, None] * upper.block, upper.log_scale + np.log(s)), *layers[2:])
+@dataclass(frozen=True, eq=False)
+class _Problem:
+    """A checked Gaussian; `inner`: the covariance in the `order` of the lower-first problem, whose first part has size p."""
+
+    mean: FloatArray
+    covariance: FloatArray
+    first: Kind
+    kept: tuple[int, ...]
+    order: list[int]
+    p: int
+    inner: FloatArray
+
+    @staticmethod
+    def of(
+        mean: Any, covariance: Any, first: Kind, kept: Sequence[int] | None, counts: Sequence[Any]
+    ) -> "_Problem":
+        """The checked problem, for these numbers of layers. **Raises:** InputError."""
+        shift, matrix = checked_gaussian(mean, covariance)
+        chosen, order, p = partition(len(shift), kept, first)
+        inner = matrix[np.ix_(order, order)]
+        for count in counts:
+            check_layers(count, inner, p)
+        return _Problem(shift, matrix, first, chosen, order, p, inner)
+
+    def layers(
+        self, count: int, effort: Effort | None, given: tuple[Layer, ...] | None = None
+    ) -> tuple[Layer, ...]:
+        """`count` layers, lower first; `given`: fewer ones to start from too."""
+        return solved(self.inner, self.p, count, effort or default_effort(len(self.mean)), given)
+
+    def finished(self, layers: tuple[Layer, ...], tolerance: float) -> GaussianFactors:
+        """The result: T is the root of Σ that is nearest to the layers' product."""
+        n = len(self.mean)
+        root = root_of(self.inner, self.p, len(layers))
+        left, _, right = np.linalg.svd(root.inverse @ product(layers))
+        target = np.empty((n, n))
+        target[np.ix_(self.order, self.order)] = root.root @ (left @ right)
+        return self.accepted(
+            assembled(target, layers, np.ones(n), self.kept, "gaussian", self.first), tolerance
+        )
+
+    def accepted(self, factors: Factorization, tolerance: float) -> GaussianFactors:
+        """The result, once its residual is within `tolerance`. **Raises:** NumericalFailure."""
+        made = GaussianFactors(factors, self.mean, self.covariance)
+        if not made.residual <= tolerance:
+            raise NumericalFailure(
+                f"the {len(factors.layers)} layers found miss the covariance by {made.residual:.2e} relative to it; "
+                f"`tolerance` is {tolerance:g}. Try more `layers`, or a larger tolerance."
+            )
+        return made
+
+
+def _condition_bound(covariance: FloatArray, p: int, count: int) -> float:
+    """No `count` layers, lower first, have a smaller worst condition number; 1 for n = 1, where no coordinate is kept."""
+    if len(covariance) == 1:
+        return 1.0
+    deviations = lambda s: np.sqrt(np.linalg.eigvalsh(s))[::-1]
+    whole, half = deviations(covariance), deviations(covariance[:p, :p])
+    return max(lower_bound(whole, count), lower_bound(half, count - 1))

@@ -1,7 +1,7 @@
-"""Mixtures of equal normals: Theorem 4's instances with means on a sphere, and others whose means are given.
+"""Laws that are hard for shallow flows: mixtures of equal normals, and one with heavy tails.
 
-On a sphere the means are words of a code, so that a shallow generator makes them. A plane has 4 words of signs only, so
-`GaussianMixtureOnSphere` ends at k = 4 there; k points of a circle (`ring`) have no such limit.
+Theorem 4's instances have means on a sphere, words of a code, so that a shallow generator makes them. A plane has 4 words
+of signs only, so `GaussianMixtureOnSphere` ends at k = 4 there; k points of a circle (`ring`) have no such limit.
 """
 
 import math
@@ -12,8 +12,9 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 from scipy.spatial.distance import pdist
-from scipy.special import ndtri
+from scipy.special import gammainc, gammaln, ndtri
 
+from shoal._errors import InputError
 from shoal._products import matmul
 from shoal._types import Array, ArrayLike, Context, ContextBatch, Float, Key, Scalar, Vector
 from shoal.bijections import KnotConditioner
@@ -51,7 +52,7 @@ class FreeMeansMixture(AbstractEqualNormals):
     **Arguments:** `means`: (k, d), finite and distinct; `gamma`: the deviation, positive.
     **Fields:** `distance`: the least distance between two means (infinite for one); `radius`: the largest |mu_i|.
     There is no shallow generator of O(k) parameters here: k free means are k d numbers.
-    **Raises:** ValueError for means that coincide, are not finite or have another shape, and for gamma <= 0.
+    **Raises:** InputError for means that coincide, are not finite or have another shape, and for gamma <= 0.
     """
 
     means: Float[Array, "k d"]
@@ -59,39 +60,38 @@ class FreeMeansMixture(AbstractEqualNormals):
     radius: float = eqx.field(static=True)
     distance: float = eqx.field(static=True)
     shape: tuple[int, ...] = eqx.field(static=True)
-    context_shape: tuple[int, ...] | None = eqx.field(static=True)
-    columns: tuple[str, ...] | None = eqx.field(static=True)
-    context_columns: tuple[str, ...] | None = eqx.field(static=True)
+    context_shape: tuple[int, ...] | None = eqx.field(static=True, default=None)
+    columns: tuple[str, ...] | None = eqx.field(static=True, default=None)
+    context_columns: tuple[str, ...] | None = eqx.field(static=True, default=None)
 
     def __init__(self, means: ArrayLike, gamma: float = 1.0):
         given = np.asarray(means, np.float64)
         if given.ndim != 2 or given.size == 0 or not np.isfinite(given).all():
-            raise ValueError(
+            raise InputError(
                 f"`FreeMeansMixture(means)` must be finite, of shape (k, d); got shape {given.shape}."
             )
         if not 0 < gamma < math.inf:
-            raise ValueError(f"`FreeMeansMixture(gamma)` must be positive and finite; got {gamma}.")
+            raise InputError(f"`FreeMeansMixture(gamma)` must be positive and finite; got {gamma}.")
         apart = float(pdist(given).min()) if len(given) > 1 else math.inf
         if apart == 0:
-            raise ValueError("`FreeMeansMixture(means)` has two means that coincide; give distinct ones.")
+            raise InputError("`FreeMeansMixture(means)` has two means that coincide; give distinct ones.")
         self.means = jnp.asarray(given)
         self.gamma, self.distance = float(gamma), apart
         self.radius = float(np.linalg.norm(given, axis=1).max())
-        self.shape, self.context_shape = (given.shape[1],), None
-        self.columns = self.context_columns = None
+        self.shape = (given.shape[1],)
 
 
 def ring(k: int, *, radius: float, gamma: float) -> FreeMeansMixture:
     """k normals in the plane, their means equally spaced on the circle: neighbours are 2 radius sin(pi / k) apart.
 
-    **Raises:** ValueError for k < 2 or a radius that is not positive.
+    **Raises:** InputError for k < 2 or a radius that is not positive.
 
     >>> from shoal.theory.hardness import ring
     >>> round(ring(6, radius=2.0, gamma=0.1).distance, 6)
     2.0
     """
     if k < 2 or not 0 < radius < math.inf:
-        raise ValueError(f"`ring` needs k >= 2 and a positive, finite radius; got {k}, {radius}.")
+        raise InputError(f"`ring` needs k >= 2 and a positive, finite radius; got {k}, {radius}.")
     angle = 2 * math.pi * np.arange(k) / k
     return FreeMeansMixture(radius * np.stack([np.cos(angle), np.sin(angle)], axis=1), gamma)
 
@@ -106,7 +106,7 @@ class GaussianMixtureOnSphere(AbstractEqualNormals):
     **Arguments:** `key`; `k`; `d`, at least log2 k; `gamma`; `radius`: default 10 gamma sqrt(d) (the printed
     10 gamma^2 d is a squared length).
     Separation: modes are a distance apart that exceeds 2 gamma sqrt(2 log k), say, where radius / gamma is large.
-    **Raises:** ValueError where two means coincide (d too small for k) or sizes are wrong.
+    **Raises:** InputError where two means coincide (d too small for k) or sizes are wrong.
     """
 
     means: Float[Array, "k d"]
@@ -115,30 +115,31 @@ class GaussianMixtureOnSphere(AbstractEqualNormals):
     radius: float = eqx.field(static=True)
     distance: float = eqx.field(static=True)
     shape: tuple[int, ...] = eqx.field(static=True)
-    context_shape: tuple[int, ...] | None = eqx.field(static=True)
-    columns: tuple[str, ...] | None = eqx.field(static=True)
-    context_columns: tuple[str, ...] | None = eqx.field(static=True)
+    context_shape: tuple[int, ...] | None = eqx.field(static=True, default=None)
+    columns: tuple[str, ...] | None = eqx.field(static=True, default=None)
+    context_columns: tuple[str, ...] | None = eqx.field(static=True, default=None)
 
     def __init__(self, key: Key, k: int, d: int, gamma: float = 1.0, radius: float | None = None):
         if k < 1 or d < 1 or not 0 < gamma < math.inf:
-            raise ValueError(
+            raise InputError(
                 f"`GaussianMixtureOnSphere` needs k, d >= 1 and gamma > 0; got {k}, {d}, {gamma}."
             )
         radius = 10 * gamma * math.sqrt(d) if radius is None else float(radius)
         if not 0 <= radius < math.inf:
-            raise ValueError(f"`radius` must be at least 0 and finite; got {radius}.")
+            raise InputError(f"`radius` must be at least 0 and finite; got {radius}.")
         bits = max(math.ceil(math.log2(k)), 1)
-        code = _code(np.random.default_rng(int(jr.randint(key, (), 0, 2**31 - 1, jnp.int32))), d, bits)
+        rng = np.random.default_rng(int(jr.randint(key, (), 0, 2**31 - 1, jnp.int32)))
+        code = max((rng.integers(0, 2, (d, bits)) for _ in range(20)), key=_least_distance)
         words = np.arange(k)[:, None] >> np.arange(bits) & 1
         signs = 1.0 - 2.0 * (words @ code.T % 2)
         apart = _least_distance(code)
         if k > 1 and apart == 0:
-            raise ValueError(f"`d` = {d} is too small for {k} different means; it must be at least {bits}.")
+            raise InputError(f"`d` = {d} is too small for {k} different means; it must be at least {bits}.")
         self.means = jnp.asarray(radius / math.sqrt(d) * signs)
         self.code = jnp.asarray(code, self.means.dtype)
         self.gamma, self.radius = float(gamma), radius
         self.distance = 2 * radius * math.sqrt(apart / d)
-        self.shape, self.context_shape, self.columns, self.context_columns = (d,), None, None, None
+        self.shape = (d,)
 
     def generator(self, ramps: float = 1e-3) -> "ShallowGenerator":
         """The shallow generator whose ramps have total probability `ramps`."""
@@ -162,7 +163,7 @@ class ShallowGenerator(eqx.Module):
 
     def __init__(self, mixture: GaussianMixtureOnSphere, ramps: float = 1e-3):
         if not 0 < ramps < 1:
-            raise ValueError(f"`ramps` must lie in (0, 1); got {ramps}.")
+            raise InputError(f"`ramps` must lie in (0, 1); got {ramps}.")
         k = mixture.means.shape[0]
         dtype = mixture.means.dtype
         m = mixture.code.shape[1]
@@ -170,12 +171,8 @@ class ShallowGenerator(eqx.Module):
         self.bits = tuple(KnotConditioner(one, *_staircase(k, j, ramps, dtype)) for j in range(m))
         waves = jnp.asarray((-1.0) ** np.arange(m + 1), dtype)[:, None]
         self.zigzag = KnotConditioner(one, jnp.arange(m + 1, dtype=dtype), waves)
-        self.code, self.gamma, self.radius, self.ramps = (
-            mixture.code,
-            mixture.gamma,
-            mixture.radius,
-            float(ramps),
-        )
+        self.code, self.ramps = mixture.code, float(ramps)
+        self.gamma, self.radius = mixture.gamma, mixture.radius
 
     def __call__(self, z: Float[Array, "d_plus_1"]) -> Vector:
         """One point; the last coordinate of z is zeta."""
@@ -186,7 +183,7 @@ class ShallowGenerator(eqx.Module):
     def sample(self, key: Key, rows: int) -> Float[Array, "rows d"]:
         """g of `rows` standard normal points."""
         d = self.code.shape[0]
-        return jax.vmap(self)(jr.normal(key, (rows, d + 1), self.code.dtype))
+        return _images(self, jr.normal(key, (rows, d + 1), self.code.dtype))
 
     @property
     def distance(self) -> float:
@@ -205,10 +202,80 @@ class ShallowGenerator(eqx.Module):
         }
 
 
-def _code(rng: np.random.Generator, d: int, bits: int) -> np.ndarray:
-    """The best of 20 random binary matrices by least distance between words."""
-    found = [rng.integers(0, 2, (d, bits)) for _ in range(20)]
-    return max(found, key=_least_distance)
+@eqx.filter_jit
+def _images(generator: ShallowGenerator, z: Float[Array, "rows d_plus_1"]) -> Float[Array, "rows d"]:
+    return jax.vmap(generator)(z)
+
+
+class HeavyTails(AbstractDistribution):
+    r"""p(x) proportional to exp(-(|x| / scale)^tail) on R^d: heavier tails than a normal's for tail < 2.
+
+    (|x| / scale)^tail is a Gamma variable of shape d / tail, so density, sampler, `score` and `mass_within` are exact.
+    The median radius is about scale (d / tail)^(1 / tail): it grows fast as the tail gets heavier.
+    **Source:** the targets by which Kong and Chaudhuri (2020, arXiv 2006.00392) bound the depth of local planar flows.
+    **Raises:** InputError unless d >= 1, 0 < tail <= 2 and scale is positive and finite.
+    """
+
+    dim: int = eqx.field(static=True)
+    tail: float = eqx.field(static=True)
+    scale: float = eqx.field(static=True)
+    shape: tuple[int, ...] = eqx.field(static=True)
+    context_shape: tuple[int, ...] | None = eqx.field(static=True, default=None)
+    columns: tuple[str, ...] | None = eqx.field(static=True, default=None)
+    context_columns: tuple[str, ...] | None = eqx.field(static=True, default=None)
+
+    def __init__(self, dim: int, tail: float, scale: float = 1.0):
+        if dim < 1 or not 0 < tail <= 2 or not 0 < scale < math.inf:
+            raise InputError(
+                "`HeavyTails` needs dim >= 1, 0 < tail <= 2 and a positive, finite scale; "
+                f"got {dim}, {tail}, {scale}."
+            )
+        self.dim, self.tail, self.scale = dim, float(tail), float(scale)
+        self.shape = (dim,)
+
+    def log_prob_one(self, x: Vector, context: Context = None) -> Scalar:
+        """log p(x) = -(|x| / scale)^tail - log of the integral, which is in closed form."""
+        d, power = self.dim, self.dim / self.tail
+        sphere = math.log(2.0) + 0.5 * d * math.log(math.pi) - math.lgamma(d / 2)
+        constant = sphere - math.log(self.tail) + math.lgamma(power) + d * math.log(self.scale)
+        square = jnp.sum(jnp.square(x / self.scale))
+        return -jnp.power(square, self.tail / 2) - constant
+
+    def sample_rows(
+        self, key: Key, rows: int, context: ContextBatch = None
+    ) -> tuple[Float[Array, "rows n"], Float[Array, "rows"]]:
+        """Exact samples (a direction, and a Gamma variable for the radius) and their log_prob."""
+        one, two = jr.split(key)
+        direction = jr.normal(one, (rows, self.dim))
+        direction = direction / jnp.linalg.norm(direction, axis=1, keepdims=True)
+        power = jr.gamma(two, self.dim / self.tail, (rows,))
+        x = self.scale * jnp.power(power, 1 / self.tail)[:, None] * direction
+        return x, jax.vmap(self.log_prob_one)(x)
+
+    @property
+    def score(self) -> float:
+        """E |<v, grad log p>| for a unit vector v: the largest over v, as the law is isotropic.
+
+        (tail / scale) E r^(tail - 1) E |<v, direction>| with r^tail a Gamma variable of shape d / tail; always finite.
+        """
+        d, power = self.dim, self.dim / self.tail
+        along = math.exp(gammaln(d / 2) - gammaln((d + 1) / 2)) / math.sqrt(math.pi)
+        radial = math.exp(gammaln(power + (self.tail - 1) / self.tail) - gammaln(power))
+        return self.tail / self.scale * radial * along
+
+    def mass_within(self, radius: float | np.ndarray) -> np.ndarray:
+        """P(|x| <= radius), `radius` >= 0 of any shape; the result has its shape."""
+        return gammainc(self.dim / self.tail, (np.asarray(radius, np.float64) / self.scale) ** self.tail)
+
+    def from_normal(self) -> float:
+        """A lower bound of TV(N(0, I), p): the largest difference of the masses of a ball, over a fine grid of radii.
+
+        Any event gives a lower bound. Balls are close to the best where the two radii are far apart; laws whose radii have
+        one centre and two spreads are about twice as far as they show.
+        """
+        reach = np.geomspace(1e-3, 1e3, 20_001) * math.sqrt(self.dim)
+        normal = gammainc(self.dim / 2, np.square(reach) / 2)
+        return float(np.abs(normal - self.mass_within(reach)).max())
 
 
 def _least_distance(code: np.ndarray) -> int:

@@ -1,38 +1,40 @@
-r"""The universal map of zero padding (Huang, Dinh, Courville 2020): two couplings, and a Jacobian that must become singular.
+r"""What well-conditioned constructions are compared with: zero padding, and volume-preserving flows.
 
-With as many coordinates of padding as of data, one coupling writes any map into the data's place. Latent (w, z) ~ N(0, I):
+**Zero padding** (Huang, Dinh, Courville 2020): two couplings, and a Jacobian that must become singular. With as many
+coordinates of padding as of data, one coupling writes any map into the data's place. Latent (w, z) ~ N(0, I):
     x = delta w + T(z),    e = delta z,
 T#N(0, I) = the target. W2(x, target)^2 <= d delta^2 + E|T_knots - T|^2 (couple x with T(z); w is independent), and e, which
 should be 0, has W2 = delta sqrt(d) to it. In the limit (x, e) lies on the plane e = 0, so no map with an inverse has it.
 In units of the deviation J = [[delta, T'], [0, delta]] a coordinate, det J = delta^2, hence
     kappa = sigma_max^2 / delta^2,    sigma_max = (T' + sqrt(T'^2 + 4 delta^2)) / 2,
 about (T' / delta)^2: an accuracy of epsilon costs 1 / epsilon^2 and more, where `langevin` has a constant.
+
+**Volume-preserving flows** (Draxler, Wahl, Schnoerr, Koethe 2024): how near they can come to a Gaussian in KL, exactly, and
+what closes the gap; docs/dev/mathematics-2.md 5.3 derives the infimum by rearrangement.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 
 from shoal._errors import InputError
 from shoal._scalars import FloatArray
 from shoal._types import Key
-from shoal.bijections import (
-    Affine,
-    Chain,
-    Coupling,
-    ExponentialScale,
-    KnotConditioner,
-    Partition,
-    Standardize,
-)
+from shoal.bijections import Chain
 from shoal.distributions import Flow, Padded, StandardNormal, ZeroPadding
 from shoal.records.figures import Figure
-from shoal.theory.universal._inputs import DType, Gradients, checked_dtype, checked_knots, listed
-from shoal.theory.universal._log_concave import LogConcave, log_concave
+from shoal.theory.universal._inputs import (
+    DType,
+    checked_dtype,
+    checked_whole,
+    coordinate_coupling,
+    knot_coupling,
+)
+from shoal.theory.universal._langevin import units_of
+from shoal.theory.universal._log_concave import Gradient, LogConcave, targets_of
 
 REACH, POINTS = 6.0, 4096
 
@@ -56,7 +58,7 @@ class ZeroPaddedFlow:
 
 
 def zero_padded(
-    potential_gradient: Gradients,
+    potential_gradient: Gradient | Sequence[Gradient],
     *,
     contraction: float,
     key: Key,
@@ -72,16 +74,15 @@ def zero_padded(
     `contraction`: delta, in (0, 1), in units of the target's deviation; `key`: of the points where kappa is measured;
     `knots`: of T on |z| <= 6; `dtype` of the flow.
     **Returns:** a `ZeroPaddedFlow`.
-    **Raises:** ValueError for bad input, and for a contraction whose square the dtype does not resolve.
+    **Raises:** InputError for bad input, and for a contraction whose square the dtype does not resolve.
 
     Source: Huang, Dinh, Courville (2020), "Augmented Normalizing Flows"; zero padding in training as in
     Koehler, Mehta and Risteski (2021).
     """
-    gradients = listed(potential_gradient)
     dtype = checked_dtype(dtype)
-    checked_knots(knots)
+    checked_whole("knots", knots, 16, 100_000)
     delta = _checked(contraction, dtype)
-    targets = [log_concave(g, f"potential_gradient[{i}]") for i, g in enumerate(gradients)]
+    targets = targets_of(potential_gradient)
     z = np.linspace(-REACH, REACH, knots)
     maps = [((t.transport(z) - t.mean) / t.deviation).astype(dtype).astype(np.float64) for t in targets]
     d = len(targets)
@@ -121,23 +122,16 @@ def _interpolation(target: LogConcave, z: FloatArray, values: FloatArray) -> flo
 def _flow(
     targets: list[LogConcave], z: FloatArray, maps: Sequence[FloatArray], delta: float, dtype: DType
 ) -> Padded:
-    d, knots = len(targets), len(z)
-    as_array = lambda a: jnp.asarray(np.asarray(a), dtype)
-    affine = Affine(ExponentialScale())
-    data, padding = Partition(2 * d, range(d)), Partition(2 * d, range(d, 2 * d))
-    layers: list[Any] = []
-    for i, values in enumerate(maps):
-        table = np.zeros((knots, 2 * d))
-        table[:, i], table[:, d + i] = np.log(delta), values
-        net = KnotConditioner(*map(as_array, (np.eye(d)[i], z, table)))
-        layers.append(Coupling(padding, affine, net))
-    still = np.concatenate([np.full((1, d), np.log(delta)), np.zeros((1, d))], axis=1)
-    net = KnotConditioner(*map(as_array, (np.eye(d)[0], np.zeros(1), still)))
-    layers.append(Coupling(data, affine, net))
-    mean = np.array([t.mean for t in targets] + [0.0] * d)
-    deviation = np.array([t.deviation for t in targets] + [1.0] * d)
-    layers.append(Standardize(as_array(mean), as_array(deviation)))
-    return Padded(Flow(StandardNormal(2 * d), Chain(layers)), ZeroPadding(d), key=jr.key(0))
+    d, log = len(targets), np.log(delta)
+    padding = range(d, 2 * d)
+    layers = [
+        coordinate_coupling(i, padding, z, np.full(len(z), log), values, dtype)
+        for i, values in enumerate(maps)
+    ]
+    still = np.concatenate([np.full((1, d), log), np.zeros((1, d))], axis=1)
+    layers.append(knot_coupling(range(d), np.eye(d)[0], np.zeros(1), still, dtype))
+    chain = Chain([*layers, units_of(targets, dtype)])
+    return Padded(Flow(StandardNormal(2 * d), chain), ZeroPadding(d), key=jr.key(0))
 
 
 def _checked(contraction: Any, dtype: DType) -> float:
@@ -150,3 +144,58 @@ def _checked(contraction: Any, dtype: DType) -> float:
     ):
         raise InputError(f"`contraction` must lie in [{least:.3g}, 1) for {dtype}; got {contraction!r}.")
     return float(np.exp(np.asarray(np.log(contraction), dtype).astype(np.float64)))
+
+
+@dataclass(frozen=True)
+class VolumePreservingGap:
+    """The least KL of volume-preserving flows of N(0, I) to N(mean, S), and the flow's law that has it.
+
+    `kl`: of KL(data || flow), what maximum likelihood leaves; `reverse_kl`: of KL(flow || data); both minima, exact.
+    `covariance`: S / c of the nearest law, which is the same in both directions; `scale`: c^{1/2}, the one scaling layer
+    x -> scale (x - mean) + mean that makes N(mean, S) of it.
+    """
+
+    kl: Figure
+    reverse_kl: Figure
+    covariance: FloatArray
+    scale: float
+
+
+def volume_preserving_gap(covariance: FloatArray) -> VolumePreservingGap:
+    r"""inf KL(N(m, S) || N(0, I) o f^{-1}) over all volume-preserving f: n (c - 1 - log c) / 2, c = det(S)^{1/n}.
+
+    Additive couplings (NICE), orthogonal and unit-determinant layers and their compositions are such f: none comes below.
+    `linear.gaussian` reaches 0 with affine couplings for every S.
+
+    **Arguments:** `covariance`: S, (n, n), symmetric, positive definite. The mean costs nothing: a shift keeps volumes.
+    **Returns:** a `VolumePreservingGap`; its figures are exact but for rounding, about n eps cond(S)^{1/2}.
+    **Raises:** InputError for a covariance that is not square, finite, symmetric or positive definite.
+
+    Source: Draxler et al. (2024), "On the Universality of Volume-Preserving and Coupling-Based Normalizing Flows"; the
+    infimum is derived in docs/dev/mathematics-2.md 5.3.
+
+    >>> import numpy as np
+    >>> round(volume_preserving_gap(np.diag([4.0, 4.0])).kl.value, 6)  # 4 - 1 - log 4
+    1.613706
+    """
+    s = np.asarray(covariance, np.float64)
+    if s.ndim != 2 or s.shape[0] != s.shape[1] or s.shape[0] < 1 or not np.isfinite(s).all():
+        raise InputError(f"`covariance` must be a finite (n, n) matrix; got shape {s.shape}.")
+    if np.abs(s - s.T).max() > 1e-12 * np.abs(s).max():
+        raise InputError("`covariance` must be symmetric; take (S + S.T) / 2 if the difference is rounding.")
+    n = len(s)
+    deviations = np.sqrt(np.maximum(np.diag(s), 0.0))
+    try:
+        root = np.linalg.cholesky(s / np.outer(deviations, deviations)) if (deviations > 0).all() else None
+    except np.linalg.LinAlgError:
+        root = None
+    if root is None:
+        raise InputError("`covariance` must be positive definite; leave out columns that depend on others.")
+    log_c = 2 * float(np.log(np.diag(root)).sum() + np.log(deviations).sum()) / n
+    off = np.expm1(log_c)  # c - 1 and 1 / c - 1 without cancellation
+    return VolumePreservingGap(
+        Figure(max(n * (float(off) - log_c) / 2, 0.0), "exact"),
+        Figure(max(n * (float(np.expm1(-log_c)) + log_c) / 2, 0.0), "exact"),
+        s * np.exp(-log_c),
+        float(np.exp(log_c / 2)),
+    )

@@ -1,0 +1,157 @@
+"""From what the user gives to the problem that is solved.
+
+A matrix is checked, reordered, given det > 0 and scaled near determinant one; a Gaussian's mean and covariance are checked.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from shoal._errors import InputError
+from shoal._scalars import FloatArray
+from shoal.theory.linear._layer import Kind
+
+EPS = float(np.finfo(np.float64).eps)
+ASYMMETRY = 1e-10  # of a covariance, in standard deviations; below, the two triangles are averaged
+NEARLY = 1e-4  # |T^T T - I| up to which T counts as a rotation in low precision
+
+
+@dataclass(frozen=True, eq=False)
+class FactorProblem:
+    """`matrix` = exp(-shift) * diag(signs) T in the order (kept, rest), mirrored where the first layer is an upper one.
+
+    `orthogonality`: |matrix^T matrix - I| in the largest entry (shift is 0 where that is small).
+    """
+
+    target: FloatArray
+    matrix: FloatArray
+    signs: FloatArray
+    kept: tuple[int, ...]
+    first: Kind
+    shift: float
+    orthogonality: float
+
+    @property
+    def p(self) -> int:
+        """The size of the part that lower layers keep."""
+        n = len(self.matrix)
+        return n // 2 if self.first == "lower" else n - n // 2
+
+    @property
+    def rotation(self) -> bool:
+        """Orthogonal up to rounding."""
+        return self.orthogonality <= 1e-13 * len(self.matrix)
+
+
+def prepare(matrix: object, kept: Sequence[int] | None, first: Kind) -> FactorProblem:
+    """Check the arguments and set the problem up. **Raises:** InputError that names what was found."""
+    target = checked_matrix(matrix)
+    n = len(target)
+    chosen, order, p = partition(n, kept, first)
+    inner = target[np.ix_(order, order)]
+    exponent = int(np.frexp(np.max(np.abs(inner)))[1])
+    scaled = np.ldexp(inner, -exponent)
+    away = np.max(np.abs(inner.T @ inner - np.eye(n))) if abs(exponent) < 8 else np.inf
+    sign, log_det = np.linalg.slogdet(scaled)
+    if away > NEARLY:
+        values = np.linalg.svd(scaled, compute_uv=False)
+        if values[-1] <= values[0] * n * EPS:
+            rank = int(np.sum(values > values[0] * n * EPS))
+            raise InputError(
+                f"`T` is singular to working precision: numerical rank {rank} of {n} "
+                f"(singular values {values[0] * 2.0**exponent:.3g} ... {values[-1] * 2.0**exponent:.3g})."
+            )
+        exponent += round(log_det / n / np.log(2.0))
+    else:
+        exponent = 0
+    inner = np.ldexp(inner, -exponent)
+    signs = np.ones(n)
+    if sign < 0:
+        last = n - 1 if first == "lower" else p - 1  # of those that are not kept
+        signs[order[last]] = -1.0
+        inner[last] = -inner[last]
+    return FactorProblem(target, inner, signs, chosen, first, exponent * float(np.log(2.0)), float(away))
+
+
+def partition(n: int, kept: Sequence[int] | None, first: Kind) -> tuple[tuple[int, ...], list[int], int]:
+    """S, the coordinates in the order of the lower-first problem, and the size of its first part.
+
+    **Raises:** InputError for a kind of layer that is none, or indices that are not n // 2 distinct ones.
+    """
+    if first not in ("lower", "upper"):
+        raise InputError(f'`first` must be "lower" or "upper"; got {first!r}.')
+    chosen = tuple(range(n // 2)) if kept is None else tuple(int(i) for i in kept)
+    if len(set(chosen)) != len(chosen) or len(chosen) != n // 2 or any(not 0 <= i < n for i in chosen):
+        raise InputError(f"`kept` must hold {n // 2} distinct indices in 0 ... {n - 1}; got {chosen}.")
+    rest = [i for i in range(n) if i not in set(chosen)]
+    return (chosen, [*chosen, *rest], n // 2) if first == "lower" else (chosen, [*rest, *chosen], len(rest))
+
+
+def checked_matrix(matrix: object) -> FloatArray:
+    """`matrix` as a finite square float64 array. **Raises:** InputError."""
+    array = np.asarray(matrix)
+    if array.dtype.kind not in "fiub":
+        raise InputError(f"`T` must hold real numbers; got dtype {array.dtype}.")
+    if array.ndim != 2 or array.shape[0] != array.shape[1] or array.size == 0:
+        raise InputError(f"`T` must be a square matrix; got shape {array.shape}.")
+    out = np.array(array, dtype=np.float64)
+    if not np.all(np.isfinite(out)):
+        row, column = np.argwhere(~np.isfinite(out))[0]
+        raise InputError(f"`T` must be finite; entry ({row}, {column}) is {out[row, column]}.")
+    return out
+
+
+def parts_swapped(matrix: FloatArray, p: int) -> FloatArray:
+    """The matrix with the first p coordinates moved behind the others."""
+    order = np.r_[p : len(matrix), 0:p]
+    return matrix[np.ix_(order, order)]
+
+
+def checked_gaussian(mean: Any, covariance: Any) -> tuple[FloatArray, FloatArray]:
+    """Mean and covariance as float64 arrays. **Raises:** InputError that names what was found."""
+    matrix, shift = np.array(covariance, np.float64), np.array(mean, np.float64)
+    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or matrix.size == 0:
+        raise InputError(f"`covariance` must be a square matrix; got shape {matrix.shape}.")
+    n = len(matrix)
+    if shift.shape != (n,):
+        raise InputError(f"`mean` must have length {n}, as `covariance`; got shape {shift.shape}.")
+    for name, array in (("mean", shift), ("covariance", matrix)):
+        if not np.all(np.isfinite(array)):
+            at = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+            raise InputError(f"`{name}` must be finite; entry {at} is {array[at]}.")
+    variances = np.diag(matrix)
+    if not np.all(variances > 0):
+        i = int(np.argmin(variances))
+        raise InputError(
+            f"`covariance` must be positive definite; the variance of coordinate {i} is {variances[i]:g}."
+        )
+    scale = np.sqrt(variances)
+    correlation = matrix / scale / scale[:, None]
+    away = np.abs(correlation - correlation.T)
+    if np.max(away) > ASYMMETRY:
+        i, j = (int(k) for k in np.unravel_index(np.argmax(away), away.shape))
+        raise InputError(
+            f"`covariance` must be symmetric; entries ({i}, {j}) and ({j}, {i}) are {matrix[i, j]!s} and {matrix[j, i]!s}."
+        )
+    values = np.linalg.eigvalsh((correlation + correlation.T) / 2)
+    if values[0] <= n * EPS * values[-1]:
+        rank = int(np.sum(values > n * EPS * values[-1]))
+        raise InputError(
+            f"`covariance` must be positive definite; its correlation matrix has numerical rank {rank} of {n} "
+            f"(eigenvalues {values[0]:.3g} ... {values[-1]:.3g})."
+        )
+    return shift, (matrix + matrix.T) / 2
+
+
+def check_layers(layers: object, inner: FloatArray, p: int) -> None:
+    """**Raises:** InputError unless `layers` is 2 or more; for one layer the message says why it can not do."""
+    if isinstance(layers, bool) or not isinstance(layers, int) or layers < 1:
+        raise InputError(f"`layers` must be 2 or more; got {layers!r}.")
+    if layers == 1:
+        off = float(np.max(np.abs(inner[:p, :p] - np.eye(p)), initial=0.0))
+        raise InputError(
+            "one layer leaves the coordinates that it keeps standard normal, and theirs have a covariance that differs "
+            f"from I by {off:.3g}; use `layers=2` or more."
+        )
