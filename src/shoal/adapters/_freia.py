@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from shoal._errors import InputError
 from shoal.adapters._layers import wrong_kind
-from shoal.adapters._torch import Piece, TorchMap, torch_map
+from shoal.adapters._torch import LogDet, Piece, TorchMap, torch_map
 from shoal.bijections import Direction
 
 Shapes = Sequence[tuple[int, ...]]
@@ -60,7 +60,7 @@ def _pieces(inn: Any) -> list[Piece]:
 def _piece(module: nn.Module, data: Shapes, latent: Shapes, condition: Shapes, place: int = 0) -> Piece:
     """A module that takes tuples of tensors, each in its shape, as a map of flat rows; `place` of the condition."""
 
-    def call(points: Tensor, context: Tensor | None, direction: Direction) -> tuple[Tensor, Tensor]:
+    def call(points: Tensor, context: Tensor | None, direction: Direction) -> tuple[Tensor, LogDet]:
         shapes = latent if direction == "forward" else data
         stops = list(itertools.accumulate(math.prod(s) for s in shapes))
         parts = [

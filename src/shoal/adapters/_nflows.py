@@ -13,7 +13,7 @@ from nflows.transforms import (
 from torch import Tensor, nn
 
 from shoal.adapters._layers import singles, sized, wrong_kind
-from shoal.adapters._torch import Piece, TorchMap, torch_map
+from shoal.adapters._torch import LogDet, Piece, TorchMap, torch_map
 from shoal.bijections import Direction
 
 
@@ -40,7 +40,7 @@ def _pieces(module: Any) -> list[Piece]:
 
 
 def _piece(transform: Any, inverted: bool, embed: nn.Module, name: str) -> Piece:
-    def call(points: Tensor, context: Tensor | None, direction: Direction) -> tuple[Tensor, Tensor]:
+    def call(points: Tensor, context: Tensor | None, direction: Direction) -> tuple[Tensor, LogDet]:
         as_it_is = (direction == "inverse") != inverted
         return (transform if as_it_is else transform.inverse)(points, context=embed(context))
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from shoal._errors import InputError
 from shoal.adapters._layers import singles, sized, wrong_kind
-from shoal.adapters._torch import Piece, TorchMap, torch_map
+from shoal.adapters._torch import LogDet, Piece, TorchMap, torch_map
 from shoal.bijections import Direction
 
 
@@ -40,7 +40,7 @@ def _pieces(module: nn.Module) -> list[Piece]:
         for flow, inverted in singles(part, lambda f: f.flow if isinstance(f, Reverse) else None, _parts)
     ]
 
-    def whole(points: Tensor, context: Tensor | None, direction: Direction) -> tuple[Tensor, Tensor]:
+    def whole(points: Tensor, context: Tensor | None, direction: Direction) -> tuple[Tensor, LogDet]:
         total = points.new_zeros(len(points))
         for layer in layers if direction == "forward" else layers[::-1]:
             points, log_det = layer.call(points, context, direction)
@@ -57,7 +57,7 @@ def _parts(flow: Any) -> list[Any] | None:
 
 
 def _piece(flow: Any, inverted: bool, conditional: bool) -> Piece:
-    def call(points: Tensor, context: Tensor | None, direction: Direction) -> tuple[Tensor, Tensor]:
+    def call(points: Tensor, context: Tensor | None, direction: Direction) -> tuple[Tensor, LogDet]:
         as_it_is = (direction == "forward") != inverted
         run = flow if as_it_is else flow.inverse
         return run(points, context=context) if conditional and context is not None else run(points)

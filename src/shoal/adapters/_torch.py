@@ -19,7 +19,8 @@ from shoal.adapters import _torch_derivatives as derivatives
 from shoal.bijections import Direction
 from shoal.conditioning import AbstractMap, AbstractParametric, MapView, Precision, Quantity
 
-Call: TypeAlias = Callable[[Tensor, Tensor | None, Direction], tuple[Tensor, Tensor | float]]
+LogDet: TypeAlias = Tensor | float | int
+Call: TypeAlias = Callable[[Tensor, Tensor | None, Direction], tuple[Tensor, LogDet]]
 DTYPES = {"float64": torch.float64, "float32": torch.float32, "bfloat16": torch.bfloat16}
 
 

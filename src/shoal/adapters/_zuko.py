@@ -14,7 +14,7 @@ from zuko.lazy import (
 )
 
 from shoal.adapters._layers import singles, sized, wrong_kind
-from shoal.adapters._torch import Piece, TorchMap, torch_map
+from shoal.adapters._torch import LogDet, Piece, TorchMap, torch_map
 from shoal.bijections import Direction
 
 
@@ -43,7 +43,7 @@ def _pieces(module: Any) -> list[Piece]:
 
 
 def _piece(lazy: Any, inverted: bool, name: str) -> Piece:
-    def call(points: Tensor, context: Tensor | None, direction: Direction) -> tuple[Tensor, Tensor]:
+    def call(points: Tensor, context: Tensor | None, direction: Direction) -> tuple[Tensor, LogDet]:
         transform = lazy(context)
         as_it_is = (direction == "inverse") != inverted
         return (transform if as_it_is else transform.inv).call_and_ladj(points)
