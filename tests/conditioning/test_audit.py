@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from shoal import flows
-from shoal.bijections import Chain, LULinear, Standardize, layers_of
+from shoal.bijections import Chain, Standardize, layers_of
 from shoal.conditioning import Audit, JaxMap, attack, audit, first_nonfinite, from_bijection
 from shoal.distributions import Flow, StandardNormal
 from shoal.training import Settings, fit
@@ -31,7 +31,7 @@ def trained() -> Flow:
     )
     flow = flows.realnvp(jr.key(0), N, 8, hidden=(16,))
     result = fit(
-        flow, x[:500], validation=x[500:], key=jr.key(1), settings=Settings(max_epochs=15, batch_size=100)
+        flow, x[:500], validation=x[500:], key=jr.key(1), settings=Settings(max_epochs=30, batch_size=100)
     )
     return result.flow
 
@@ -198,8 +198,7 @@ def test_a_log_det_that_lies_shows_as_a_gap():
 
 def test_condition_numbers_do_not_depend_on_the_units_of_the_data():
     units = np.array([1e-3, 1.0, 50.0, 1e4])
-    flow = Flow(StandardNormal(N), LULinear(N, key=jr.key(4)))
-    flow = jax.tree.map(lambda a: a + 0.3 if eqx.is_inexact_array(a) else a, flow)
+    flow = diagonal([2.0, 0.5, 1.0, 3.0])
     in_units = Flow(StandardNormal(N), Chain([flow.bijection, *layers_of(diagonal(units).bijection)]))
     x = np.asarray(flow.sample(jr.key(5), (16,)), np.float64)
     plain, scaled = audit(flow, x, scale=np.ones(N)), audit(in_units, x * np.float32(units))
@@ -207,7 +206,7 @@ def test_condition_numbers_do_not_depend_on_the_units_of_the_data():
     assert scaled.condition_numbers_user_units.min() > 1e5
     assert scaled.worst_layer is None
     # columns in far-off units are put into their deviations where no layer knows them
-    assert audit(flow, 1e3 * x).scale.min() > 100
+    assert audit(trained(), 1e3 * data()).scale.min() > 100
 
 
 def test_context_is_passed():
@@ -310,7 +309,7 @@ def test_gradients_agree_with_the_gradient_of_the_whole_loss():
         chain = Flow(StandardNormal(N), Chain(list(layers_of(cast.bijection))))
         points = jnp.asarray(x)
         loss = lambda f: -jnp.mean(jax.vmap(lambda v: f.log_prob_one(v))(points))
-        gradient = eqx.filter_grad(loss)(chain)
+        gradient = eqx.filter_jit(eqx.filter_grad(loss))(chain)
         norms = [
             float(jnp.sqrt(sum(jnp.sum(a**2) for a in jax.tree.leaves(part))))
             for part in gradient.bijection.bijections
