@@ -14,7 +14,7 @@ from shoal.distributions import Flow
 
 DEPTH, NOISE = 2, 1e-3
 TRAINING: dict[str, Any] = {"batch_size": 64, "learning_rate": 1e-2}
-EPOCHS = 20
+EPOCHS = 40
 
 
 def repeated(rows: int, seed: int) -> np.ndarray:
