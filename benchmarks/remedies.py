@@ -23,9 +23,19 @@ from sklearn.datasets import load_breast_cancer, load_digits, make_moons
 from shoal import flows
 from shoal.bijections import ExponentialScale
 from shoal.conditioning import audit
-from shoal.records import system_info
-from shoal.remedies import Evidence, Figures, Measured, Proposal, every_remedy, make_plan, propose
-from shoal.remedies._measure import measured, trained_runs
+from shoal.records import system_info, to_plain
+from shoal.remedies import (
+    Evidence,
+    Figures,
+    Measured,
+    Proposal,
+    every_remedy,
+    make_plan,
+    measured,
+    propose,
+    trained_runs,
+    worst_trip,
+)
 from shoal.training import Settings
 
 SEED, SEEDS, DEPTH, HIDDEN, POINTS = 0, 3, 16, (32, 32), 256
@@ -95,8 +105,9 @@ def main() -> None:
             entry["diagnosis"] = to_plain(found.diagnosis)
             entry["proposed"] = [p.to_record() for p in propose(found, first.flow, plan.train)]
             evidence = Evidence(found, first.flow, plan.train)
-            entry["worst"] = int(np.nanargmax([r.round_trip for r in found.layers]))
-            entry["expected"] = {r.name: r.expected(evidence) for r in every_remedy(found, name == "digits")}
+            entry["worst"] = worst_trip(found)
+            judged = {r.name: r.judge(evidence) for r in every_remedy(entry["worst"], name == "digits")}
+            entry["expected"] = {name: 0.0 if j is None else j[0] for name, j in judged.items()}
             entry["rows"]["none"] = Measured("none", None, runs, {}).to_record()
             save(record, name, "none", began)
         runs = tuple(map(read_back, entry["rows"]["none"]["runs"]))

@@ -6,8 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from shoal.conditioning import AbstractMap
-from shoal.conditioning._gradients import gradient_norms
+from shoal.conditioning import AbstractMap, gradient_norms
 from tests.conditioning.rounding import EPS, growth
 
 LIMIT = 1e-3  # of the largest entry, for any bound: at it and beyond, a wrong layer could pass

@@ -8,8 +8,7 @@ from scipy.spatial.distance import cdist
 from scipy.stats import norm
 
 from shoal.advice._columns import examine_columns
-from shoal.advice._dimension import local_structure
-from shoal.advice._modes import find_modes, lipschitz_needed
+from shoal.advice._shape import find_modes, lipschitz_needed, local_structure
 
 SEEDS = (0, 1)
 

@@ -2,13 +2,13 @@
 
 import functools
 import threading
+from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
-import polars as pl
 import pytest
 
 from shoal import flows
@@ -36,8 +36,15 @@ def trained() -> Flow:
     return result.flow
 
 
-def data(rows: int = 64) -> np.ndarray:
+def data(rows: int = 16) -> np.ndarray:
     return np.asarray(trained().sample(jr.key(5), (rows,)), np.float64)
+
+
+def diagonal(scale: Any) -> Flow:
+    """x = scale z."""
+    return Flow(
+        StandardNormal(N), Chain([Standardize(jnp.zeros(N, jnp.float32), jnp.asarray(scale, jnp.float32))])
+    )
 
 
 @pytest.mark.parametrize("kappa", [1.0, 1e3, 1e6, 1e9, 1e12])
@@ -184,24 +191,22 @@ def test_a_log_det_that_lies_shows_as_a_gap():
             inverse = real.function("inverse")
             return type(real)(forward, inverse, N, log_dets=True)
 
-    gap = audit(Lying(trained()), data(10)).to_record().log_det_gap
+    gap = audit(Lying(diagonal([2.0, 0.5, 1.0, 3.0])), data(10)).to_record().log_det_gap
     assert gap is not None
     assert gap > 0.01
 
 
 def test_condition_numbers_do_not_depend_on_the_units_of_the_data():
     units = np.array([1e-3, 1.0, 50.0, 1e4])
-    flow = trained()
-    in_units = Flow(
-        StandardNormal(N), Chain([flow.bijection, Standardize(jnp.zeros(N), jnp.asarray(units, jnp.float32))])
-    )
-    x = data(20)
+    flow = diagonal([2.0, 0.5, 1.0, 3.0])
+    in_units = Flow(StandardNormal(N), Chain([flow.bijection, *layers_of(diagonal(units).bijection)]))
+    x = np.asarray(flow.sample(jr.key(5), (16,)), np.float64)
     plain, scaled = audit(flow, x, scale=np.ones(N)), audit(in_units, x * np.float32(units))
     np.testing.assert_allclose(scaled.condition_numbers, plain.condition_numbers, rtol=1e-9)
     assert scaled.condition_numbers_user_units.min() > 1e5
     assert scaled.worst_layer is None
     # columns in far-off units are put into their deviations where no layer knows them
-    assert audit(flow, 1e3 * x).scale.min() > 100
+    assert audit(trained(), 1e3 * data()).scale.min() > 100
 
 
 def test_context_is_passed():
@@ -218,7 +223,7 @@ def test_context_is_passed():
 
 def test_precision_and_arrays_of_the_caller_stay_in_threads_too(x64):
     del x64
-    flow, x = jax.tree.map(lambda a: a, trained()), data(8)
+    flow, x = diagonal([2.0, 0.5, 1.0, 3.0]), data(8)
     seen: list[str] = []
 
     def work():
@@ -248,7 +253,8 @@ def test_predicted_round_off_is_met_from_above_and_not_by_far():
 
 
 def test_attack_finds_what_breaks_and_stays_in_its_ball():
-    flow, x = trained(), data(16)
+    # twice as steep as it was trained, so that slopes and not the last bits of float32 say where it breaks
+    flow, x = jax.tree.map(lambda a: 2 * a if eqx.is_inexact_array(a) else a, trained()), data(16)
     found = attack(flow.to_map(), x, 1.0, steps=25)
     assert np.linalg.norm(np.subtract(found.point, found.start)) <= 1.0 + 1e-9
     assert found.stretch > 1.2 * found.start_stretch
@@ -269,9 +275,9 @@ def test_couplings_of_different_halves_share_their_programs():
     assert len({jax.tree.structure(layer) for layer in layers_of(bijection)}) == 2
 
 
-def test_start_beside_trained_and_records(tmp_path):
+def test_start_beside_trained_and_records():
     fresh = flows.realnvp(jr.key(0), N, 8, hidden=(16,))
-    found = audit(trained(), data(20), start=fresh, attack_radius=0.1, ood={"far": 9 + data(7)})
+    found = audit(trained(), data(), start=fresh, attack_radius=0.1, ood={"far": 9 + data(7)})
     assert found.start is not None
     assert max(r.condition_max for r in found.start) < 1.0 + 1e-5 < max(r.condition_max for r in found.layers)
     assert all(r.gradient is not None and r.gradient > 0 for r in found.layers)
@@ -280,10 +286,8 @@ def test_start_beside_trained_and_records(tmp_path):
     )
     record = found.to_record(points=10)
     assert len(record.shown.rows) == 10
-    found.to_parquet(tmp_path / "a.parquet")
-    table = pl.read_parquet(tmp_path / "a.parquet")
-    np.testing.assert_allclose(table["condition"].to_numpy(), found.condition_numbers)
-    assert pl.read_parquet(tmp_path / "a.layers.parquet").height == 8
+    np.testing.assert_allclose(found.points_table()["condition"].to_numpy(), found.condition_numbers)
+    assert found.layers_table().height == 8
     assert "Coupling(Affine)" in str(found)
 
 
@@ -299,15 +303,14 @@ def test_matrix_free_agrees_with_dense_and_says_its_kinds():
 
 
 def test_gradients_agree_with_the_gradient_of_the_whole_loss():
-    flow, x = trained(), data(64)
+    flow, x = trained(), data()
     found: Audit = audit(flow, x)
-    rows = np.concatenate([found.worst_points[:16], _typical(found)])
     with jax.enable_x64(True):
         cast = jax.tree.map(lambda a: a.astype(np.float64) if eqx.is_inexact_array(a) else a, flow)
         chain = Flow(StandardNormal(N), Chain(list(layers_of(cast.bijection))))
-        points = jnp.asarray(x[rows])
+        points = jnp.asarray(x)
         loss = lambda f: -jnp.mean(jax.vmap(lambda v: f.log_prob_one(v))(points))
-        gradient = eqx.filter_grad(loss)(chain)
+        gradient = eqx.filter_jit(eqx.filter_grad(loss))(chain)
         norms = [
             float(jnp.sqrt(sum(jnp.sum(a**2) for a in jax.tree.leaves(part))))
             for part in gradient.bijection.bijections
@@ -354,11 +357,6 @@ def test_first_nonfinite_counts_rows_and_is_none_for_finite_ones():
     hit = first_nonfinite(layers, z, direction="forward")
     assert hit is not None
     assert hit.rows == 1
-
-
-def _typical(found: Audit) -> np.ndarray:
-    rest = np.sort(found.worst_points[16:])
-    return np.random.default_rng(found.seed).permutation(rest)[:48]
 
 
 def _in_ball(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:

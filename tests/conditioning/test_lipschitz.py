@@ -47,8 +47,8 @@ from shoal.bijections import (
     layers_of,
 )
 from shoal.conditioning import composed, compute, extremes, from_bijection, lipschitz_bounds
+from shoal.conditioning._coupling_bounds import transformer_bounds
 from shoal.conditioning._intervals import Box
-from shoal.conditioning._transformer_bounds import transformer_bounds
 from tests.conditioning.shaken import shaken
 
 N, POINTS = 4, 200

@@ -11,7 +11,7 @@ from msgspec import structs
 
 from shoal.bijections import HoelderBound
 from shoal.conditioning import Audit, audit, order_statistics
-from shoal.records import to_plain, write_record
+from shoal.records import write_record
 from shoal.remedies import (
     DequantizationNoise,
     Evidence,
@@ -25,7 +25,7 @@ from shoal.remedies import (
     measure,
     propose,
 )
-from shoal.remedies._measurements import effect_of, effects_of
+from shoal.remedies._effects import effects_of
 from shoal.training import Settings, fit
 from tests.remedies.toys import EPOCHS, PARTS, TRAINING, recipe
 
@@ -76,11 +76,11 @@ def test_a_remedy_without_effect_is_reported_as_such(found: Measurements):
 
 
 def test_records_and_the_table(found: Measurements, tmp_path: Path):
-    record = found.to_record()
-    write_record(to_plain(record), tmp_path / "remedies.json")
-    assert [r["name"] for r in record["rows"]] == ["none", "dequantization", "spectral norm"]
-    assert record["rows"][1]["helps"] is True
-    assert len(record["rows"][1]["runs"]) == 2
+    rows = [row.to_record() for row in found.rows]
+    write_record({"rows": rows}, tmp_path / "remedies.json")
+    assert [r["name"] for r in rows] == ["none", "dequantization", "spectral norm"]
+    assert rows[1]["helps"] is True
+    assert len(rows[1]["runs"]) == 2
     lines = str(found).splitlines()
     assert len(lines) == 4
     assert lines[2].startswith("dequantization")
@@ -117,7 +117,9 @@ def test_expected_gain_of_noise_is_that_of_a_gaussian(ill: tuple[Any, Audit]):
     evidence = Evidence(ill[1], ill[0], PARTS[0])
     least = np.linalg.eigvalsh(np.corrcoef(PARTS[0].T))[0]
     wanted = 0.5 * np.log10((least + 0.01) / least)
-    assert NOISE.expected(evidence) == pytest.approx(min(wanted, evidence.digits), rel=1e-6)
+    judged = NOISE.judge(evidence)
+    assert judged is not None
+    assert judged[0] == pytest.approx(min(wanted, evidence.digits), rel=1e-6)
 
 
 def test_lattices_are_seen(ill: tuple[Any, Audit]):
@@ -154,7 +156,7 @@ CASES = {
 
 @pytest.mark.parametrize(("before", "after", "verdict"), CASES.values(), ids=CASES.keys())
 def test_verdicts(before: tuple[Figures, ...], after: tuple[Figures, ...], verdict: str):
-    found = effect_of(before, after, "condition")
+    found = effects_of(before, after)["condition"]
     assert found.verdict == verdict
     assert np.isnan(found.mean) == (verdict not in ("lower", "higher", "no effect"))
 

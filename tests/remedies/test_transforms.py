@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
@@ -12,6 +13,7 @@ import pytest
 import shoal
 from shoal import flows
 from shoal.bijections import (
+    AbstractBijection,
     Chain,
     Coupling,
     HeldConditioner,
@@ -46,6 +48,16 @@ def plan() -> Plan:
     return make_plan(recipe, PARTS, Settings(max_epochs=3))
 
 
+@eqx.filter_jit
+def log_dets(layer: AbstractBijection, z: Any) -> Any:
+    return jax.vmap(lambda v: layer.forward_and_log_det(v)[1])(z)
+
+
+@eqx.filter_jit
+def acting_on(held: HeldConditioner, x: Any) -> Any:
+    return held.held(), jax.vmap(jax.vmap(held))(x)
+
+
 @pytest.mark.parametrize("scale", [SoftBoundedScale(0.5), SigmoidScale()], ids=["soft", "sigmoid"])
 def test_bounded_scale_bounds_every_layer(plan: Plan, scale: Any):
     flow = at_random(BoundedScale(scale).apply(plan).make(KEY), 3.0)
@@ -53,14 +65,13 @@ def test_bounded_scale_bounds_every_layer(plan: Plan, scale: Any):
     seen = []
     for layer in layers_of(flow.bijection):
         assert isinstance(layer, Coupling)
-        log_det = np.asarray(jax.vmap(lambda v, layer=layer: layer.forward_and_log_det(v)[1])(z))
+        log_det = np.asarray(log_dets(layer, z))
         assert (log_det >= 2 * scale.range[0] * (1 + 4 * EPS)).all()  # two coordinates move
         assert (log_det <= 2 * scale.range[1] + 8 * EPS).all()
         seen.append(np.ptp(log_det))
     assert max(seen) > 0.5 * (scale.range[1] - scale.range[0])  # the bound is met, not avoided
     free = at_random(plan.make(KEY), 3.0)
-    wild = jax.vmap(lambda v: layers_of(free.bijection)[0].forward_and_log_det(v)[1])(z)
-    assert float(np.max(np.abs(wild))) > 4.0
+    assert float(np.max(np.abs(log_dets(layers_of(free.bijection)[0], z)))) > 4.0
 
 
 def test_bounded_scale_needs_scale_maps(plan: Plan):
@@ -76,11 +87,11 @@ def test_spectral_norms_are_held_at_random_weights(plan: Plan, limit: float):
         assert isinstance(layer, Coupling)
         held = layer.conditioner
         assert isinstance(held, HeldConditioner)
-        acting = held.held()
+        x = np.random.default_rng(0).normal(size=(2, 256, 2)).astype(np.float32)
+        acting, y = acting_on(held, jnp.asarray(x))
         for w in (acting.skip, *acting.weights, acting.last):
             assert np.linalg.svd(np.asarray(w, np.float64), compute_uv=False)[0] <= limit
-        x = np.random.default_rng(0).normal(size=(2, 256, 2)).astype(np.float32)
-        y = np.asarray(jax.vmap(jax.vmap(held))(jnp.asarray(x)), np.float64)
+        y = np.asarray(y, np.float64)
         quotients = np.linalg.norm(y[0] - y[1], axis=1) / np.linalg.norm(x[0] - x[1], axis=1)
         assert 0.2 * limit < quotients.max() <= held.lipschitz
 
@@ -114,7 +125,8 @@ def test_whitening_gives_unit_covariance_and_the_right_density(plan: Plan, padde
     mean = plan.train.mean(axis=0)
     y = np.random.default_rng(0).normal(size=(32, 4))
     x = mean + y @ lower.T
-    if padded:  # the row's noise depends on the row, so the joint densities are compared
+    if isinstance(flow, Padded) and isinstance(done, Padded):
+        # the row's noise depends on the row, so the joint densities are compared
         flow, done = flow.joint, done.joint
         y, x = np.concatenate([y, y[:, :1]], axis=1), np.concatenate([x, y[:, :1]], axis=1)
     wanted = np.asarray(flow.log_prob(y), np.float64) - np.log(np.diagonal(lower)).sum()

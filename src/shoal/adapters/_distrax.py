@@ -9,20 +9,16 @@ import jax.numpy as jnp
 
 from shoal._errors import InputError
 from shoal._types import Array
-from shoal.adapters._shapes import sized
+from shoal.adapters._layers import singles, sized, wrong_kind
 from shoal.conditioning import JaxMap
 
 
 def to_map(flow: object, shape: tuple[int, ...] | None) -> JaxMap:
     """See `adapters.distrax`."""
     if not isinstance(flow, distrax.Transformed | distrax.Bijector):
-        raise InputError(
-            f"`adapters.distrax` takes a distrax Transformed or Bijector; got {type(flow).__module__}.{type(flow).__name__}."
-        )
-    whole: distrax.Bijector
-    found = None
+        raise wrong_kind(flow, "distrax", "a distrax Transformed or Bijector")
     if isinstance(flow, distrax.Bijector):
-        whole = flow
+        whole, found = flow, None
     else:
         bijectors, base = [flow.bijector], flow.distribution
         # Normal distributions are `Transformed` by inheritance, but a base by name: only that very class is taken apart.
@@ -32,8 +28,14 @@ def to_map(flow: object, shape: tuple[int, ...] | None) -> JaxMap:
     latent = sized(shape, found, "distrax")
     layers = []
     inner = latent
-    for bijector in _flat(whole):
-        layers.append(_map(bijector, type(_bare(bijector)).__name__, inner, []))
+    listed = singles(  # a `Chain` holds them from data to latent
+        whole,
+        lambda b: b.bijector if isinstance(b, distrax.Inverse) else None,
+        lambda b: b.bijectors if isinstance(b, distrax.Chain) else None,
+    )
+    for single, inverted in reversed(listed):
+        bijector = distrax.Inverse(single) if inverted else single
+        layers.append(_map(bijector, type(single).__name__, inner, []))
         inner = _image_shape(bijector, inner)
     return _map(whole, type(flow).__name__, latent, layers)
 
@@ -47,16 +49,6 @@ def _map(bijector: distrax.Bijector, name: str, shape: tuple[int, ...], layers: 
         layers=layers,
         name=name,
     )
-
-
-def _flat(bijector: distrax.Bijector, inverted: bool = False) -> list[distrax.Bijector]:
-    """Single bijectors in the order latent -> data; `Chain` holds them from data to latent."""
-    if isinstance(bijector, distrax.Inverse):
-        return _flat(bijector.bijector, not inverted)
-    if isinstance(bijector, distrax.Chain):
-        parts = bijector.bijectors if inverted else bijector.bijectors[::-1]
-        return [b for part in parts for b in _flat(part, inverted)]
-    return [distrax.Inverse(bijector) if inverted else bijector]
 
 
 def _bare(bijector: distrax.Bijector) -> distrax.Bijector:

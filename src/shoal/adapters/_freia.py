@@ -14,8 +14,8 @@ from FrEIA.modules import ActNorm
 from torch import Tensor, nn
 
 from shoal._errors import InputError
-from shoal.adapters._snapshot import Piece
-from shoal.adapters._torch import TorchMap, torch_map
+from shoal.adapters._layers import wrong_kind
+from shoal.adapters._torch import LogDet, Piece, TorchMap, torch_map
 from shoal.bijections import Direction
 
 Shapes = Sequence[tuple[int, ...]]
@@ -24,9 +24,7 @@ Shapes = Sequence[tuple[int, ...]]
 def to_map(inn: object) -> TorchMap:
     """See `adapters.freia`."""
     if not isinstance(inn, GraphINN | SequenceINN):
-        raise InputError(
-            f"`adapters.freia` takes a FrEIA SequenceINN or GraphINN; got {type(inn).__module__}.{type(inn).__name__}."
-        )
+        raise wrong_kind(inn, "freia", "a FrEIA SequenceINN or GraphINN")
     graph = isinstance(inn, GraphINN)
     if graph and len(inn.in_nodes) != 1:
         raise InputError(f"`adapters.freia` takes a graph of one input; this one has {len(inn.in_nodes)}.")
@@ -62,7 +60,7 @@ def _pieces(inn: Any) -> list[Piece]:
 def _piece(module: nn.Module, data: Shapes, latent: Shapes, condition: Shapes, place: int = 0) -> Piece:
     """A module that takes tuples of tensors, each in its shape, as a map of flat rows; `place` of the condition."""
 
-    def call(points: Tensor, context: Tensor | None, direction: Direction) -> tuple[Tensor, Any]:
+    def call(points: Tensor, context: Tensor | None, direction: Direction) -> tuple[Tensor, LogDet]:
         shapes = latent if direction == "forward" else data
         stops = list(itertools.accumulate(math.prod(s) for s in shapes))
         parts = [

@@ -10,19 +10,15 @@ from normflows.flows import ActNorm, BatchNorm, Composite, Flow, GlowBlock, Reve
 from torch import Tensor, nn
 
 from shoal._errors import InputError
-from shoal.adapters._shapes import sized
-from shoal.adapters._snapshot import Piece
-from shoal.adapters._torch import TorchMap, torch_map
+from shoal.adapters._layers import singles, sized, wrong_kind
+from shoal.adapters._torch import LogDet, Piece, TorchMap, torch_map
 from shoal.bijections import Direction
 
 
 def to_map(flow: object, shape: tuple[int, ...] | None) -> TorchMap:
     """See `adapters.normflows`."""
     if not isinstance(flow, NormalizingFlow | Flow):
-        raise InputError(
-            "`adapters.normflows` takes a normflows NormalizingFlow or Flow; "
-            f"got {type(flow).__module__}.{type(flow).__name__}."
-        )
+        raise wrong_kind(flow, "normflows", "a normflows NormalizingFlow or Flow")
     for part in flow.modules():
         if isinstance(part, BatchNorm):
             raise InputError("normflows' BatchNorm maps batches, not points: no map to measure.")
@@ -38,9 +34,13 @@ def to_map(flow: object, shape: tuple[int, ...] | None) -> TorchMap:
 def _pieces(module: nn.Module) -> list[Piece]:
     parts = list(module.flows) if isinstance(module, NormalizingFlow) else [module]
     conditional = not isinstance(module, NormalizingFlow) or isinstance(module, ConditionalNormalizingFlow)
-    layers = [_piece(f, inverted, conditional) for part in parts for f, inverted in _flat(part, False)]
+    layers = [
+        _piece(flow, inverted, conditional)
+        for part in parts
+        for flow, inverted in singles(part, lambda f: f.flow if isinstance(f, Reverse) else None, _parts)
+    ]
 
-    def whole(points: Tensor, context: Tensor | None, direction: Direction) -> tuple[Tensor, Any]:
+    def whole(points: Tensor, context: Tensor | None, direction: Direction) -> tuple[Tensor, LogDet]:
         total = points.new_zeros(len(points))
         for layer in layers if direction == "forward" else layers[::-1]:
             points, log_det = layer.call(points, context, direction)
@@ -50,20 +50,16 @@ def _pieces(module: nn.Module) -> list[Piece]:
     return [Piece(type(module).__name__, whole), *layers]
 
 
-def _flat(flow: Any, inverted: bool) -> list[tuple[Any, bool]]:
-    """Single flows in the order latent -> data, and whether each is inverted."""
-    if isinstance(flow, Reverse):
-        return _flat(flow.flow, not inverted)
-    if isinstance(flow, Composite | GlowBlock):
-        parts = list(flow._flows if isinstance(flow, Composite) else flow.flows)
-        return [pair for f in (parts[::-1] if inverted else parts) for pair in _flat(f, inverted)]
-    return [(flow, inverted)]
+def _parts(flow: Any) -> list[Any] | None:
+    if isinstance(flow, Composite):
+        return list(flow._flows)
+    return list(flow.flows) if isinstance(flow, GlowBlock) else None
 
 
 def _piece(flow: Any, inverted: bool, conditional: bool) -> Piece:
-    def call(points: Tensor, context: Tensor | None, direction: Direction) -> tuple[Tensor, Any]:
-        to_data = direction == "forward"
-        run = flow if to_data != inverted else flow.inverse
+    def call(points: Tensor, context: Tensor | None, direction: Direction) -> tuple[Tensor, LogDet]:
+        as_it_is = (direction == "forward") != inverted
+        run = flow if as_it_is else flow.inverse
         return run(points, context=context) if conditional and context is not None else run(points)
 
     return Piece(type(flow).__name__, call)

@@ -1,6 +1,7 @@
 """The six public functions. Each loads its library's file when called, so that none of the six has to be installed.
 
 `importlib` does that, in place of an import statement: the files behind it import their libraries at their head.
+What comes of a torch library is computed on the CPU, on copies in each precision and in evaluation mode.
 """
 
 import importlib
@@ -10,7 +11,7 @@ from typing import Any
 from shoal.conditioning import AbstractMap
 
 
-def zuko(flow: Any, *, shape: tuple[int, ...] | None = None) -> AbstractMap:
+def zuko(flow: object, *, shape: tuple[int, ...] | None = None) -> AbstractMap:
     """A `zuko.lazy.Flow`, or its lazy transform, as it is now; context c is what the flow is called with.
 
     x = f(z), f the inverse of `flow(c).transform`, which zuko takes from data to latent.
@@ -20,14 +21,14 @@ def zuko(flow: Any, *, shape: tuple[int, ...] | None = None) -> AbstractMap:
 
     **Returns:** the map, computed on the CPU, on copies in each precision and in evaluation mode.
 
-    **Raises:** ImportError without zuko; ValueError for another object, or a missing `shape`.
+    **Raises:** ImportError without zuko; InputError for another object, or a missing `shape`.
 
     **Reference:** F. Rozet and others, Zuko: normalizing flows in PyTorch, 2022.
     """
     return _load("zuko", "zuko", "zuko").to_map(flow, shape)
 
 
-def nflows(flow: Any, *, shape: tuple[int, ...] | None = None) -> AbstractMap:
+def nflows(flow: object, *, shape: tuple[int, ...] | None = None) -> AbstractMap:
     """An `nflows.flows.Flow`, or a `Transform` data -> latent, as it is now; context goes through the embedding net.
 
     x = f(z), f the inverse of the flow's transform, which nflows takes from data to latent.
@@ -37,14 +38,14 @@ def nflows(flow: Any, *, shape: tuple[int, ...] | None = None) -> AbstractMap:
 
     **Returns:** the map, computed on the CPU, on copies in each precision and in evaluation mode.
 
-    **Raises:** ImportError without nflows; ValueError for another object, or a missing `shape`.
+    **Raises:** ImportError without nflows; InputError for another object, or a missing `shape`.
 
     **Reference:** C. Durkan, A. Bekasov, I. Murray, G. Papamakarios, nflows: normalizing flows in PyTorch, 2020.
     """
     return _load("nflows", "nflows", "nflows").to_map(flow, shape)
 
 
-def normflows(flow: Any, *, shape: tuple[int, ...] | None = None) -> AbstractMap:
+def normflows(flow: object, *, shape: tuple[int, ...] | None = None) -> AbstractMap:
     """A `normflows.NormalizingFlow` (conditional or not), or a single `Flow` latent -> data, as it is now.
 
     x = f(z), f the flow's `forward`, which normflows takes from latent to data.
@@ -55,7 +56,7 @@ def normflows(flow: Any, *, shape: tuple[int, ...] | None = None) -> AbstractMap
     **Returns:** the map, computed on the CPU, on copies in each precision and in evaluation mode; log-dets are summed in
     that precision, where normflows itself sums in float32.
 
-    **Raises:** ImportError without normflows; ValueError for another object, a missing `shape`, or an `ActNorm` that has
+    **Raises:** ImportError without normflows; InputError for another object, a missing `shape`, or an `ActNorm` that has
     seen no data.
 
     **Reference:** V. Stimper and others, normflows: a PyTorch package for normalizing flows, JOSS 8(86), 2023.
@@ -63,7 +64,7 @@ def normflows(flow: Any, *, shape: tuple[int, ...] | None = None) -> AbstractMap
     return _load("normflows", "normflows", "normflows").to_map(flow, shape)
 
 
-def freia(inn: Any) -> AbstractMap:
+def freia(inn: object) -> AbstractMap:
     """A FrEIA `SequenceINN` or `GraphINN` with one input, as it is now; context is its only condition.
 
     x = f(z), f the network with `rev=True`, which FrEIA otherwise takes from data to latent. Several outputs of a graph
@@ -73,7 +74,7 @@ def freia(inn: Any) -> AbstractMap:
 
     **Returns:** the map, computed on the CPU, on copies in each precision and in evaluation mode.
 
-    **Raises:** ImportError without FrEIA; ValueError for another object, several inputs, several conditions, or an
+    **Raises:** ImportError without FrEIA; InputError for another object, several inputs, several conditions, or an
     `ActNorm` that has seen no data.
 
     **Reference:** L. Ardizzone and others, Framework for Easily Invertible Architectures (FrEIA), 2018-2022.
@@ -81,20 +82,20 @@ def freia(inn: Any) -> AbstractMap:
     return _load("freia", "FrEIA", "FrEIA").to_map(inn)
 
 
-def flowjax(flow: Any) -> AbstractMap:
+def flowjax(flow: object) -> AbstractMap:
     """A flowjax `Transformed` distribution or an `AbstractBijection`; context is flowjax's `condition`.
 
     x = f(z), f the bijection's `transform`, latent to data as in Shoal. `Chain`, `Scan` and `Invert` are taken apart into
     single layers; a `Transformed` base adds its bijection before. Not in bfloat16, into which flowjax mixes float32.
 
-    **Raises:** ImportError without flowjax; ValueError for another object.
+    **Raises:** ImportError without flowjax; InputError for another object.
 
     **Reference:** D. Ward, FlowJax: distributions and normalizing flows in JAX, 2023.
     """
     return _load("flowjax", "flowjax", "FlowJAX").to_map(flow)
 
 
-def distrax(flow: Any, *, shape: tuple[int, ...] | None = None) -> AbstractMap:
+def distrax(flow: object, *, shape: tuple[int, ...] | None = None) -> AbstractMap:
     """A distrax `Transformed` distribution or a `Bijector`; distrax has no context.
 
     x = f(z), f the bijector's `forward`, latent to data as in Shoal. `Chain` and `Inverse` are taken apart into single
@@ -103,7 +104,7 @@ def distrax(flow: Any, *, shape: tuple[int, ...] | None = None) -> AbstractMap:
 
     **Arguments:** `flow`: without batches; `shape`: of one latent point, needed with a lone bijector.
 
-    **Raises:** ImportError without distrax; ValueError for another object, a missing `shape`, or batches.
+    **Raises:** ImportError without distrax; InputError for another object, a missing `shape`, or batches.
 
     **Reference:** I. Babuschkin and others, The DeepMind JAX Ecosystem, 2020.
     """

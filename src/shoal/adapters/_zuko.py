@@ -13,19 +13,15 @@ from zuko.lazy import (
     UnconditionalTransform,
 )
 
-from shoal._errors import InputError
-from shoal.adapters._shapes import sized
-from shoal.adapters._snapshot import Piece
-from shoal.adapters._torch import TorchMap, torch_map
+from shoal.adapters._layers import singles, sized, wrong_kind
+from shoal.adapters._torch import LogDet, Piece, TorchMap, torch_map
 from shoal.bijections import Direction
 
 
 def to_map(flow: object, shape: tuple[int, ...] | None) -> TorchMap:
     """See `adapters.zuko`."""
     if not isinstance(flow, Flow | LazyTransform):
-        raise InputError(
-            f"`adapters.zuko` takes a zuko Flow or LazyTransform; got {type(flow).__module__}.{type(flow).__name__}."
-        )
+        raise wrong_kind(flow, "zuko", "a zuko Flow or LazyTransform")
     found = None
     if isinstance(flow, Flow) and isinstance(flow.base, UnconditionalDistribution):
         found = flow.base().event_shape
@@ -37,27 +33,22 @@ def to_map(flow: object, shape: tuple[int, ...] | None) -> TorchMap:
 
 def _pieces(module: Any) -> list[Piece]:
     transform = module.transform if isinstance(module, Flow) else module
-    layers = [_piece(t, inverted) for t, inverted in reversed(_flat(transform, False))]
-    return [_piece(transform, False, type(module).__name__), *layers]
+    layers = singles(
+        transform,
+        lambda t: t.transform if isinstance(t, LazyInverse) else None,
+        lambda t: list(t.transforms) if isinstance(t, LazyComposedTransform) else None,
+    )
+    whole = _piece(transform, False, type(module).__name__)
+    return [whole, *(_piece(t, inverted, _name(t)) for t, inverted in reversed(layers))]
 
 
-def _flat(lazy: Any, inverted: bool) -> list[tuple[Any, bool]]:
-    """Single transforms in the order data -> latent, and whether each is inverted."""
-    if isinstance(lazy, LazyInverse):
-        return _flat(lazy.transform, not inverted)
-    if isinstance(lazy, LazyComposedTransform):
-        parts = list(lazy.transforms)
-        return [pair for t in (parts[::-1] if inverted else parts) for pair in _flat(t, inverted)]
-    return [(lazy, inverted)]
-
-
-def _piece(lazy: Any, inverted: bool, name: str | None = None) -> Piece:
-    def call(points: Tensor, context: Tensor | None, direction: Direction) -> tuple[Tensor, Any]:
+def _piece(lazy: Any, inverted: bool, name: str) -> Piece:
+    def call(points: Tensor, context: Tensor | None, direction: Direction) -> tuple[Tensor, LogDet]:
         transform = lazy(context)
-        to_latent = direction == "inverse"
-        return (transform if to_latent != inverted else transform.inv).call_and_ladj(points)
+        as_it_is = (direction == "inverse") != inverted
+        return (transform if as_it_is else transform.inv).call_and_ladj(points)
 
-    return Piece(name or _name(lazy), call)
+    return Piece(name, call)
 
 
 def _name(lazy: Any) -> str:

@@ -2,4 +2,4 @@
 
 from shoal.advice._advice import Advice as Advice
 from shoal.advice._advice import advise as advise
-from shoal.advice._line import Line
+from shoal.advice._lines import Line

@@ -3,16 +3,17 @@
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+from msgspec.structs import asdict as fields_of
+
 from shoal._errors import InputError
 from shoal.advice import _lines as lines
-from shoal.advice._columns_lines import column_lines
-from shoal.advice._line import Line
+from shoal.advice._lines import Line
 from shoal.advice._measure import measure
-from shoal.advice._run import run_lines, run_table
 from shoal.records import RECORD, FitRecord, read_run
 from shoal.tables import Table, as_table, read_table
 
@@ -52,7 +53,7 @@ class Advice:
         return {
             "format": 1,
             "kind": "advice",
-            "lines": [line.to_record() for line in self.lines],
+            "lines": [asdict(line) for line in self.lines],
             "families": list(self.families),
             "dtype": self.dtype,
             "columns": list(self.columns),
@@ -106,7 +107,9 @@ def advise(
         raise InputError(f'`dtype` must be "float32" or "float64"; got {dtype!r}.')
     table, record = _table(data, columns, context, weights)
     found = measure(table)
-    said = ([] if record is None else run_lines(record)) + column_lines(found) + lines.shape_lines(found)
+    said = (
+        ([] if record is None else _run_lines(record)) + lines.column_lines(found) + lines.shape_lines(found)
+    )
     if table.context is not None:
         text = (
             "The context columns were not measured: the figures are of the modelled columns over all contexts together, "
@@ -146,13 +149,42 @@ def _table(data: Any, columns: Any, context: Any, weights: Any) -> tuple[Table, 
             raise InputError(
                 f"{path} holds no run: there is no {RECORD} in it; name a folder that `shoal fit` made, or a table."
             )
-        return run_table(record, str(path)), record
+        return _run_table(record, str(path)), record
     if hasattr(data, "prepared") and hasattr(data, "record"):
         _no_roles(columns, context, weights)
         return data.prepared.table, data.record
     return as_table(data, columns, context=context, weights=weights), None
 
 
-def _no_roles(columns: Any, context: Any, weights: Any) -> None:
-    if columns is not None or context is not None or weights is not None:
+def _no_roles(*given: object) -> None:
+    if any(role is not None for role in given):
         raise InputError("A finished ladder knows its own columns, context and weights: leave them out.")
+
+
+def _run_table(record: FitRecord, label: str) -> Table:
+    """The rows that the record holds: at most 1,500 of the validation part, with their noise on lattice columns."""
+    points = record.points
+    values = np.asarray([] if points is None else points.data, np.float64)
+    if points is None or values.ndim != 2 or not np.isfinite(values).all():
+        raise InputError(
+            f"{label} holds no rows of its data, since none of its flows is finite; give the table instead."
+        )
+    return Table(tuple(points.columns), values, source=label)
+
+
+def _run_lines(record: FitRecord) -> list[Line]:
+    """The decision of the ladder and the lattice columns that it found."""
+    decision, lines = record.decision, []
+    if decision.sentence:
+        chosen = decision.chosen
+        rung = record.delivered if chosen is None else record.rungs[chosen]
+        figures = {"depth": None if rung is None else rung.depth, "chosen": chosen is not None}
+        lines.append(Line(f"The ladder says: {decision.sentence}", "measured", "ladder", figures))
+    for found in record.data.lattice:
+        what = "the ladder has added" if found.dequantized else "let the ladder add"
+        text = (
+            f"Column {found.column!r} (step {found.step:.4g}) holds multiples of one step, on which a density has no "
+            f"bound: {what} uniform noise of one step."
+        )
+        lines.append(Line(text, "measured", "lattice columns", fields_of(found)))
+    return lines

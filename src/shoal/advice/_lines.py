@@ -1,4 +1,4 @@
-"""Sentences on shape and settings: dimension, modes, kappa, family, dtype.
+"""Sentences of advice: on columns, on shape, on settings, each with what it rests on.
 
 The one proven sentence is a bound for the rows examined and for every flow of a stated Lipschitz constant; nothing is
 taken from bounds that hold for a fraction of a family of instances (`shoal.hardness.minimum_depth`), which say nothing
@@ -6,17 +6,127 @@ about one table.
 """
 
 import math
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from shoal.advice._line import Line
+from shoal.advice._columns import Columns, Dependence
 from shoal.advice._measure import Measured
-from shoal.advice._modes import VARIATION
+from shoal.advice._shape import VARIATION
 
 FAR = 4.0  # a gap of so many widths of the narrowest group makes the groups far
 MULTIMODAL = 4  # modes from which splines are tried beside affine couplings
 ROUND_TRIP = 1e-3  # the ladder's own bound on a float32 round trip, in deviations
+REPEATED = 0.05  # a smaller share of repeated rows is not worth a sentence
+LISTED = 6
+Status: TypeAlias = Literal["proven", "measured", "heuristic"]
+
+
+@dataclass(frozen=True)
+class Line:
+    """One sentence of advice.
+
+    `status`: "proven" (a theorem's bound, for the data and the flows that the sentence names), "measured" (a figure of
+    this table, which says what it is) or "heuristic" (a rule of thumb). `about`: the subject, such as "columns",
+    "modes" or "depth". `figures`: the numbers in the sentence, by name; each name ends in its kind, `_exact`,
+    `_lower_bound` or `_estimate`, where it is no plain count or share.
+    """
+
+    text: str
+    status: Status
+    about: str
+    figures: dict[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return f"[{self.status}] {self.text}"
+
+
+def column_lines(found: Measured) -> list[Line]:
+    """Constant, repeated, dependent and lattice columns, repeated rows, and tails."""
+    columns = found.columns
+    lines = [
+        Line(
+            f"Column {name!r} is constant, so it has no density: leave it out (--drop {name}).",
+            "measured",
+            "constant columns",
+            {"column": name},
+        )
+        for name in columns.constant
+    ]
+    lines += [
+        Line(
+            f"Column {second!r} repeats column {first!r}, up to scale and shift, so the two have no joint density: "
+            f"leave it out (--drop {second}) and compute it from {first!r} afterwards.",
+            "measured",
+            "duplicated columns",
+            {"column": second, "repeats": first},
+        )
+        for first, second in columns.duplicates
+    ]
+    lines += [_dependence(d, columns) for d in columns.dependences]
+    lines += _lattices(columns) + _rows(columns) + _tails(found)
+    return lines
+
+
+def _dependence(found: Dependence, columns: Columns) -> Line:
+    terms = [f"{w:+.2g} {n}" for n, w in zip(found.columns, found.weights, strict=True)]
+    sum_ = " ".join(terms[:LISTED]) + (" ..." if len(terms) > LISTED else "")
+    figures = {
+        "columns": list(found.columns),
+        "weights": list(found.weights),
+        "deviation_exact": found.deviation,
+    }
+    name = found.columns[0]
+    if name in columns.dropped:
+        text = (
+            f"The standardised columns satisfy {sum_} = constant, to rounding, so they have no joint density: "
+            f"leave out {name!r} (--drop {name}) and compute it from the others afterwards."
+        )
+    else:
+        text = (
+            f"The standardised columns nearly satisfy {sum_} = constant (it varies {found.deviation:.1e} times as much as "
+            f"the widest combination): leave one of them out, or whiten the columns before the flow (remedy `Whitening`)."
+        )
+    return Line(text, "measured", "dependent columns", figures)
+
+
+def _lattices(columns: Columns) -> list[Line]:
+    if not columns.lattices:
+        return []
+    each = [f"{s.column!r} (step {s.step:.4g})" for s in columns.lattices]
+    shown = ", ".join(each[:LISTED]) + (f" and {len(each) - LISTED} more" if len(each) > LISTED else "")
+    one = len(each) == 1
+    text = (
+        f"Column{'' if one else 's'} {shown} hold{'s' if one else ''} multiples of one step, on which a density has no "
+        "bound: let the ladder add uniform noise of one step (--dequantize auto, the default)."
+    )
+    figures = {s.column: {"step": s.step, "ties": s.ties} for s in columns.lattices}
+    return [Line(text, "measured", "lattice columns", figures)]
+
+
+def _rows(columns: Columns) -> list[Line]:
+    share = columns.repeated_rows
+    if share < REPEATED:
+        return []
+    cure = (
+        "the noise on the lattice columns sets them apart"
+        if columns.lattices
+        else "remove the repeats, or give them once with a weight (--weights)"
+    )
+    text = f"{100 * share:.0f} % of the rows repeat an earlier row, where a density can grow without bound: {cure}."
+    return [Line(text, "measured", "duplicated rows", {"share": share})]
+
+
+def _tails(found: Measured) -> list[Line]:
+    lines = []
+    for name, far, positive in found.tails[:LISTED]:
+        cure = "model its logarithm" if positive else "model its inverse hyperbolic sine"
+        text = f"Column {name!r} reaches {far:.0f} deviations from its mean: {cure}, or expect large κ in its tail."
+        lines.append(
+            Line(text, "measured", "tails", {"column": name, "deviations": far, "positive": positive})
+        )
+    return lines
 
 
 def shape_lines(found: Measured) -> list[Line]:
@@ -57,7 +167,7 @@ def shape_lines(found: Measured) -> list[Line]:
         "distance_exact": modes.distance,
         "width_estimate": modes.width,
     }
-    if is_far(found):
+    if modes.groups > 1 and modes.distance > max(FAR * modes.width, 0.5):
         text = (
             f"The rows form {modes.groups} far clusters, {modes.distance:.3g} deviations apart and {modes.width:.2g} wide "
             "where they are narrowest: fit a flow to each, or give the cluster as context (--context), so that none has to "
@@ -68,12 +178,6 @@ def shape_lines(found: Measured) -> list[Line]:
     else:
         text = "The rows have one mode."
     return [*lines, Line(text, "measured", "modes", figures), *_proven(found)]
-
-
-def is_far(found: Measured) -> bool:
-    """Groups whose gap is large against their width and against the deviation of all rows."""
-    modes = found.modes
-    return modes.groups > 1 and modes.distance > max(FAR * modes.width, 0.5)
 
 
 def _proven(found: Measured) -> list[Line]:
@@ -112,51 +216,41 @@ def _up(value: float) -> float:
 
 def families(found: Measured) -> tuple[tuple[str, ...], Line]:
     """Which families to try, and why."""
+    names, text = ("realnvp",), "Family: realnvp, the cheapest one that reaches any shape."
     if len(found.names) == 1:
-        text = "Family: spline, since affine maps of one column give Gaussians only."
-        return ("spline",), Line(text, "heuristic", "family")
-    if found.modes.count >= MULTIMODAL:
+        names, text = ("spline",), "Family: spline, since affine maps of one column give Gaussians only."
+    elif found.modes.count >= MULTIMODAL:
+        names = ("realnvp", "spline")
         text = (
             f"Families: realnvp and spline, since splines reach {found.modes.count} modes with fewer layers than affine "
             "couplings."
         )
-        return ("realnvp", "spline"), Line(text, "heuristic", "family")
-    return ("realnvp",), Line(
-        "Family: realnvp, the cheapest one that reaches any shape.", "heuristic", "family"
-    )
+    return names, Line(text, "heuristic", "family")
 
 
 def condition_line(found: Measured, max_condition: float) -> Line:
     """The kappa that a flow needs, against the largest one that is allowed."""
     kappa = found.condition
     figures = {"condition_estimate": kappa, "max_condition": max_condition}
-    need = f"A flow onto these rows needs κ of about {kappa:.2g} (latent -> standardised columns)"
+    text = f"A flow onto these rows needs κ of about {kappa:.2g} (latent -> standardised columns), "
     if kappa <= max_condition:
-        return Line(
-            f"{need}, within the {max_condition:.3g} that are allowed.", "heuristic", "condition", figures
-        )
-    text = (
-        f"{need}, above the {max_condition:.3g} that are allowed: follow the remedies above, or allow more "
-        "(--max-condition)."
-    )
+        text += f"within the {max_condition:.3g} that are allowed."
+    else:
+        text += f"above the {max_condition:.3g} that are allowed: "
+        text += "follow the remedies above, or allow more (--max-condition)."
     return Line(text, "heuristic", "condition", figures)
 
 
 def precision(found: Measured, dtype: str) -> tuple[Literal["float32", "float64"], Line]:
     """float32 if a round trip at the needed kappa loses less than the ladder's bound."""
     lost = float(np.finfo(np.float32).eps) * found.condition
-    figures = {"float32_loss_estimate": lost}
+    loss = f"about {lost:.1e} deviations a round trip"
+    kind: Literal["float32", "float64"] = "float64"
     if dtype == "float64":
-        need = (
-            "float32 would do"
-            if lost <= ROUND_TRIP
-            else f"float32 would lose about {lost:.1e} deviations a round trip"
-        )
-        return "float64", Line(f"Dtype: float64, as asked for ({need}).", "heuristic", "dtype", figures)
-    if lost <= ROUND_TRIP:
-        text = (
-            f"Dtype: float32, which loses about {lost:.1e} deviations a round trip at the κ that is needed."
-        )
-        return "float32", Line(text, "heuristic", "dtype", figures)
-    text = f"Dtype: float64, since float32 would lose about {lost:.1e} deviations a round trip at the κ that is needed."
-    return "float64", Line(text, "heuristic", "dtype", figures)
+        why = "float32 would do" if lost <= ROUND_TRIP else f"float32 would lose {loss}"
+        text = f"Dtype: float64, as asked for ({why})."
+    elif lost <= ROUND_TRIP:
+        kind, text = "float32", f"Dtype: float32, which loses {loss} at the κ that is needed."
+    else:
+        text = f"Dtype: float64, since float32 would lose {loss} at the κ that is needed."
+    return kind, Line(text, "heuristic", "dtype", {"float32_loss_estimate": lost})

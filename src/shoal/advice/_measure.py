@@ -7,8 +7,7 @@ import numpy as np
 from shoal._errors import InputError
 from shoal._scalars import FloatArray
 from shoal.advice._columns import Columns, examine_columns
-from shoal.advice._dimension import Local, local_structure
-from shoal.advice._modes import Modes, find_modes
+from shoal.advice._shape import Local, Modes, find_modes, local_structure
 from shoal.tables import Table, dequantize
 
 ROWS = 4000  # local structure and modes are measured on so many rows, chosen at random

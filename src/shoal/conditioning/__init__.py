@@ -2,9 +2,8 @@
 
 from shoal.conditioning._attack import attack
 from shoal.conditioning._audit import audit as audit
-from shoal.conditioning._dense import condition_numbers as condition_numbers
-from shoal.conditioning._dense import inverse_singular_values, order_statistics, singular_values, summarize
-from shoal.conditioning._first_nonfinite import first_nonfinite
+from shoal.conditioning._gradients import gradient_norms
+from shoal.conditioning._inputs import unit_scale
 from shoal.conditioning._jax_map import JaxMap
 from shoal.conditioning._jax_map import from_bijection as from_bijection
 from shoal.conditioning._jax_map import from_callables as from_callables
@@ -17,12 +16,17 @@ from shoal.conditioning._map import AbstractParametric, MapView, Quantity
 from shoal.conditioning._precision import Precision, cast, compute, resolved, unit_roundoff
 from shoal.conditioning._profile import Profile, layer_kinds, profile_points
 from shoal.conditioning._profile import profile as profile
-from shoal.conditioning._reach import doubled
-from shoal.conditioning._reach import growth as growth
 from shoal.conditioning._result import Audit as Audit
-from shoal.conditioning._roundtrip import round_trip as round_trip
-from shoal.conditioning._roundtrip import summarize_round_trip
-from shoal.conditioning._spectrum import LogDets
+from shoal.conditioning._spectrum import (
+    LogDets,
+    inverse_singular_values,
+    order_statistics,
+    singular_values,
+    summarize,
+)
 from shoal.conditioning._spectrum import Spectrum as Spectrum
+from shoal.conditioning._spectrum import condition_numbers as condition_numbers
 from shoal.conditioning._spectrum import spectrum as spectrum
-from shoal.conditioning._units import unit_scale
+from shoal.conditioning._walks import doubled, first_nonfinite, summarize_round_trip
+from shoal.conditioning._walks import growth as growth
+from shoal.conditioning._walks import round_trip as round_trip

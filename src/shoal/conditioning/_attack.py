@@ -8,10 +8,12 @@ from functools import partial
 
 import numpy as np
 
+from shoal._errors import InputError
 from shoal._names import Precision, Way
 from shoal._scalars import FloatArray
+from shoal.conditioning._inputs import checked_rows, checked_scale
 from shoal.conditioning._map import AbstractMap
-from shoal.conditioning._roundtrip import round_trip
+from shoal.conditioning._walks import round_trip
 from shoal.records.audit import Attack
 
 
@@ -31,26 +33,24 @@ def attack(
 
     **Arguments:** `points`: (rows, n), data for way "data" (x -> z -> x), latents for "latent" (z -> x -> z); all
     are attacked at once and the worst is returned; `steps`: ascent steps of length 2.5 radius / steps, each in float64.
-    **Raises:** ValueError for a radius that is not positive or steps below 1.
+    **Raises:** InputError for a radius that is not positive or steps below 1.
     """
     if not (np.isfinite(radius) and radius > 0):
-        raise ValueError(f"`radius` must be a positive number; got {radius}.")
+        raise InputError(f"`radius` must be a positive number; got {radius}.")
     if steps < 1:
-        raise ValueError(f"`steps` must be at least 1; got {steps}.")
-    start = np.asarray(points, np.float64)
-    if start.ndim != 2 or start.shape[1] != map.size or len(start) == 0:
-        raise ValueError(f"`points` must have shape (rows, {map.size}), at least one row; got {start.shape}.")
-    units = np.ones(map.size) if scale is None or way == "latent" else np.asarray(scale, np.float64)
+        raise InputError(f"`steps` must be at least 1; got {steps}.")
+    start = checked_rows("points", points, map.size, fewest=1)
+    units = checked_scale(None if way == "latent" else scale, map.size)
     away = map.at("inverse" if way == "data" else "forward", context=context)
     lost = partial(round_trip, map, context=context, precision=precision, way=way, scale=units)
-    v = np.random.default_rng(seed).standard_normal(start.shape)
-    v = _unit(v)
-    p, best, best_error, best_stretch = start, start, lost(start), np.full(len(start), -np.inf)
-    first_error, first_stretch = best_error, None
-    for _ in range(steps):
+    v = _unit(np.random.default_rng(seed).standard_normal(start.shape))
+    p, best, first_error = start, start, lost(start)
+    best_error, best_stretch = first_error, np.full(len(start), -np.inf)
+    first_stretch = np.full(len(start), np.nan)
+    for step_number in range(steps):
         v = _unit(away.vjp(p, away.jvp(p, v * units)) * units)
         stretch, gradient = away.stretch_gradient(p, v * units)
-        if first_stretch is None:
+        if step_number == 0:
             first_stretch = stretch
         step = _unit(gradient * units)
         if not np.isfinite(step).any():
@@ -62,8 +62,7 @@ def attack(
         worse = _rank(errors) > _rank(best_error)
         best = np.where(worse[:, None], p, best)
         best_error, best_stretch = np.where(worse, errors, best_error), np.where(worse, stretch, best_stretch)
-    found = first_stretch if first_stretch is not None else np.full(len(start), np.nan)
-    best_stretch = np.where(np.isfinite(best_stretch), best_stretch, found)
+    best_stretch = np.where(np.isfinite(best_stretch), best_stretch, first_stretch)
     i = int(np.argmax(_rank(best_error)))
     return Attack(
         start[i].tolist(),
@@ -71,7 +70,7 @@ def attack(
         float(radius),
         float(first_error[i]),
         float(best_error[i]),
-        float(np.exp(found[i])),
+        float(np.exp(first_stretch[i])),
         float(np.exp(best_stretch[i])),
         way,
         precision,

@@ -2,51 +2,45 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import get_args
 
 import msgspec
 import numpy as np
 
+from shoal._errors import InputError
 from shoal._names import Direction, Precision, Way
 from shoal._scalars import FloatArray
 from shoal._types import ArrayLike
 from shoal.conditioning._attack import attack
-from shoal.conditioning._dense import order_statistics
-from shoal.conditioning._diagnosis import diagnose, effective_rank
-from shoal.conditioning._first_nonfinite import first_nonfinite
-from shoal.conditioning._inputs import as_map, as_points
+from shoal.conditioning._diagnosis import Findings, diagnose, effective_rank
+from shoal.conditioning._inputs import as_map, as_points, checked_scale, unit_scale
 from shoal.conditioning._jax_map import JaxMap
 from shoal.conditioning._lipschitz import lipschitz_bounds
 from shoal.conditioning._map import AbstractMap
 from shoal.conditioning._precision import unit_roundoff
 from shoal.conditioning._profile import WORST, Profile, profile, profile_points
-from shoal.conditioning._reach import reach
 from shoal.conditioning._result import Audit
-from shoal.conditioning._roundtrip import round_trip
-from shoal.conditioning._spectrum import DENSE, Spectrum, spectrum
-from shoal.conditioning._trips import (
-    all_precisions,
-    data_sets,
-    latent_sets,
-    measured_trip,
-)
-from shoal.conditioning._units import checked_scale, unit_scale
-from shoal.records.audit import NonFinite, Reach, Trip
+from shoal.conditioning._spectrum import DENSE, Spectrum, order_statistics, spectrum
+from shoal.conditioning._walks import first_nonfinite, measured_trip, reach, round_trip, through
+from shoal.records.audit import Limits, NonFinite, Reach, Trip
 from shoal.records.figures import LayerProfile
 
 TRIPS = 240  # points of a round-trip set, beside the worst ones
 PREDICTED = 64  # points at which a set's kappa is measured
+TAILS = (2.0, 4.0, 8.0)
+SLACK = 1.0  # bounds of the uniform noise lie so many ranges outside the data
 
 
+# Fourteen arguments: each says another thing that only the caller knows, and all but two have a default.
 def audit(
-    map: Any,
+    map: object,
     x: ArrayLike,
     *,
     inverse: Callable | None = None,
-    layers: Sequence[Any] | None = None,
+    layers: Sequence[object] | None = None,
     context: ArrayLike | None = None,
     scale: ArrayLike | None = None,
-    start: Any = None,
+    start: object = None,
     ood: Mapping[str, ArrayLike] | None = None,
     attack_radius: float | None = None,
     max_condition: float = 1e4,
@@ -77,66 +71,69 @@ def audit(
     - `seed`: of the latents, the noise and the choice of points.
 
     Everything is computed in float64 on a cast copy, the round trips in float64, float32 and bfloat16; the caller's arrays
-    and precision stay as they are. **Raises:** ValueError for inputs that do not fit together.
+    and precision stay as they are. **Raises:** InputError for inputs that do not fit together.
     """
     whole, as_given = as_map(map, inverse, layers, np.shape(x))
     points, context_rows = as_points(x, context, whole.size)
+    others = _ood(ood or {}, whole.size, context_rows)
     units = _units(whole, points, scale, as_given)
     dense = whole.size <= DENSE if dense is None else dense
+    before = None if start is None else as_map(start, None, None, points.shape)[0]
     given = _Given(whole, points, context_rows, units, dense, steps, seed)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        z = np.asarray(whole.at("inverse", context=context_rows)(points), np.float64)
-        found = spectrum(whole, points, context_rows, z=z, scale=units, dense=dense, steps=steps)
-        rows, worst = profile_points(found.condition_numbers, seed)
-        walked = given.profile(whole, rows, worst)
-        _check_layers(walked.latents, z[rows], found.condition_numbers[rows])
-        before = (
-            None if start is None else given.profile(as_map(start, None, None, points.shape)[0], rows, worst)
-        )
-        trips = given.trips(found, ood or {})
-        bad = given.nonfinite(trips)
-        broken = None
-        if attack_radius is not None:
-            at, c = given.part(rows[worst])
-            broken = attack(whole, at, attack_radius, c, scale=units)
-        rows_of_layers = _bounded(walked.rows, whole, z, context_rows)
+        return _measured(given, before, others, attack_radius, Limits(max_condition, max_round_trip))
+
+
+def _measured(
+    given: "_Given",
+    start: AbstractMap | None,
+    ood: Mapping[str, FloatArray],
+    attack_radius: float | None,
+    limits: Limits,
+) -> Audit:
+    """Everything, in the order in which one figure needs another."""
+    whole, x = given.map, given.x
+    z = np.asarray(whole.at("inverse", context=given.context)(x), np.float64)
+    found = spectrum(whole, x, given.context, z=z, scale=given.scale, dense=given.dense, steps=given.steps)
     kappas = np.nan_to_num(found.condition_numbers, nan=np.inf)
-    kappa = order_statistics(kappas, 0.99)[0]
-    runaway = given.runaway()
-    exact = _largest(trips, "float64")
-    diagnosis = diagnose(
-        rows_of_layers,
-        kappa=kappa,
+    rows, worst = profile_points(found.condition_numbers, given.seed)
+    walked = given.profile(whole, rows, worst)
+    _check_layers(walked.latents, z[rows], found.condition_numbers[rows])
+    trips, runaway = given.trips(found, ood), given.runaway()
+    bad, exact = given.nonfinite(trips), _largest(trips, "float64")
+    profiled = _bounded(walked.rows, whole, z, given.context)
+    broken = None
+    if attack_radius is not None:
+        at, c = given.part(rows[worst])
+        broken = attack(whole, at, attack_radius, c, scale=given.scale)
+    findings = Findings(
+        rows=profiled,
+        kappa=order_statistics(kappas, 0.99)[0],
         typical=float(np.median(kappas)),
         trip=_largest(trips, "float32"),
         exact_trip=exact,
-        exact_predicted=0.0 if exact <= max_round_trip else given.predicted_at_worst(),
+        exact_predicted=0.0 if exact <= limits.max_round_trip else given.predicted_at_worst(),
         nonfinite=next((b for b in bad if not b.points.startswith("tails")), None),
         runaway=next((r for r in runaway if r.runs_away), None),
-        rank=effective_rank(points),
+        rank=effective_rank(x),
         size=whole.size,
-        max_condition=max_condition,
-        max_round_trip=max_round_trip,
     )
-    predicted = {
-        "data": float(np.max(walked.trip_data, initial=0.0)),
-        "latent": float(np.max(walked.trip_latent, initial=0.0)),
-    }
+    predicted = {"data": walked.trip_data, "latent": walked.trip_latent}
     return Audit(
         name=whole.name,
-        x=points,
+        x=x,
         z=z,
-        scale=units,
+        scale=given.scale,
         spectrum=found,
-        layers=rows_of_layers,
-        start=None if before is None else before.rows,
+        layers=profiled,
+        start=None if start is None else given.profile(start, rows, worst).rows,
         round_trips=trips,
         nonfinite=bad,
-        diagnosis=diagnosis,
+        diagnosis=diagnose(findings, limits),
         attack=broken,
-        predicted=predicted,
-        limits=(max_condition, max_round_trip),
-        seed=seed,
+        predicted={way: float(np.max(values, initial=0.0)) for way, values in predicted.items()},
+        limits=limits,
+        seed=given.seed,
         reach=runaway,
     )
 
@@ -153,7 +150,7 @@ class _Given:
     steps: int
     seed: int
 
-    def part(self, rows: Any) -> tuple[FloatArray, FloatArray | None]:
+    def part(self, rows: np.ndarray | slice) -> tuple[FloatArray, FloatArray | None]:
         """Some points and their context."""
         return self.x[rows], None if self.context is None else self.context[rows]
 
@@ -163,21 +160,25 @@ class _Given:
         settings = {"dense": self.dense, "steps": self.steps, "seed": self.seed}
         return profile(map.layers(), at, c, self.scale, worst, **settings)
 
-    def samples(self, rows: int) -> dict[str, FloatArray]:
-        """Sets of latents."""
-        return latent_sets(rows, self.map.size, self.seed)
+    def samples(self, rows: int) -> FloatArray:
+        """z ~ N(0, I); the first rows are the same for every number of rows."""
+        return np.random.default_rng(self.seed).standard_normal((rows, self.map.size))
 
-    def trips(self, found: Spectrum, ood: Mapping[str, ArrayLike]) -> dict[str, dict[str, Trip]]:
-        """Set -> precision -> trip; x -> z -> x for data sets, z -> x -> z for latent ones."""
+    def trips(self, found: Spectrum, ood: Mapping[str, FloatArray]) -> dict[str, dict[str, Trip]]:
+        """Set -> precision -> trip; x -> z -> x for data, noise in the data's box widened by its width to each side, and
+        the sets that were given, cut or repeated to the data's length, so that one program serves all; z -> x -> z for
+        samples and these scaled.
+        """
         rows = np.random.default_rng(self.seed).permutation(len(self.x))[:TRIPS]
         worst = np.argsort(-np.nan_to_num(found.condition_numbers, nan=np.inf), kind="stable")[:WORST]
         rows = np.unique(np.concatenate([rows, worst]))
         at, c = self.part(rows)
-        others = _ood(ood, self.map.size, self.context)
-        sets: list[tuple[Way, str, FloatArray]] = [
-            *(("data", name, p) for name, p in data_sets(at, self.seed, others).items()),
-            *(("latent", name, p) for name, p in self.samples(len(at)).items()),
-        ]
+        low, high = at.min(axis=0), at.max(axis=0)
+        wide = SLACK * (high - low)
+        noise = np.random.default_rng(self.seed + 1).uniform(low - wide, high + wide, at.shape)
+        sets: list[tuple[Way, str, FloatArray]] = [("data", "data", at), ("data", "uniform noise", noise)]
+        sets.extend(("data", name, p[np.arange(len(at)) % len(p)]) for name, p in ood.items())
+        sets.extend(("latent", name, p) for name, p in _latent_sets(self.samples(len(at))).items())
         out: dict[str, dict[str, Trip]] = {}
         for way, name, p in sets:
             amplified = None
@@ -189,7 +190,7 @@ class _Given:
                 precision: measured_trip(
                     self.map, p, c, self.scale, way=way, precision=precision, amplified=amplified
                 )
-                for precision in all_precisions()
+                for precision in get_args(Precision)
             }
         return out
 
@@ -204,7 +205,7 @@ class _Given:
         found, layers = [], self.map.layers()
         at, c = self.part(slice(2 * TRIPS))
         sets: list[tuple[Direction, str, FloatArray]] = [("inverse", "data", at), ("forward", "data", at)]
-        sets.extend(("forward", name, p) for name, p in self.samples(len(at)).items())
+        sets.extend(("forward", name, p) for name, p in _latent_sets(self.samples(len(at))).items())
         for direction, name, points in sets:
             for precision in ("float32", "float64"):
                 if trips[name][precision].nonfinite == 0:
@@ -219,29 +220,32 @@ class _Given:
     def runaway(self) -> tuple[Reach, Reach]:
         """Data back to the latent, and samples to the data."""
         layers, (at, c) = self.map.layers(), self.part(slice(2 * TRIPS))
-        z = self.samples(len(at))["samples"]
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            return (
-                reach(layers, at, c, direction="inverse", name="data"),
-                reach(layers, z, c, direction="forward", name="samples"),
-            )
+        z = self.samples(len(at))
+        return (
+            reach(layers, at, c, direction="inverse", name="data"),
+            reach(layers, z, c, direction="forward", name="samples"),
+        )
 
     def predicted_at_worst(self) -> float:
         """u kappa |z| in float64 at the sample whose float64 round trip is the largest; 0 (no check) if matrix-free."""
         if not self.dense:
             return 0.0
-        z = self.samples(min(len(self.x), TRIPS))["samples"]
+        z = self.samples(min(len(self.x), TRIPS))
         c = None if self.context is None else self.context[: len(z)]
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            errors = round_trip(self.map, z, c, precision="float64", way="latent")
-            worst = [int(np.argmax(np.nan_to_num(errors, nan=np.inf)))]
-            amplified = self.amplified(z[worst], None if c is None else c[worst], "latent")
+        errors = round_trip(self.map, z, c, precision="float64", way="latent")
+        worst = [int(np.argmax(np.nan_to_num(errors, nan=np.inf)))]
+        amplified = self.amplified(z[worst], None if c is None else c[worst], "latent")
         return float(unit_roundoff("float64") * amplified[0])
+
+
+def _latent_sets(z: FloatArray) -> dict[str, FloatArray]:
+    """Latents, and the same points scaled by 2, 4 and 8."""
+    return {"samples": z, **{f"tails x{t:g}": t * z for t in TAILS}}
 
 
 def _units(map: AbstractMap, x: FloatArray, scale: ArrayLike | None, as_given: bool) -> FloatArray:
     if scale is not None:
-        return checked_scale(np.asarray(scale), map.size)
+        return checked_scale(scale, map.size)
     if as_given:
         return np.ones(map.size)
     own = getattr(map, "scale", None)
@@ -249,11 +253,11 @@ def _units(map: AbstractMap, x: FloatArray, scale: ArrayLike | None, as_given: b
 
 
 def _check_layers(composed: FloatArray, whole: FloatArray, kappa: FloatArray) -> None:
-    """**Raises:** ValueError where the layers' composition is another map, beyond round-off and the solvers' tolerances."""
+    """**Raises:** InputError where the layers' composition is another map, beyond round-off and the solvers' tolerances."""
     allowed = 1e-3 + 1e3 * float(np.finfo(np.float64).eps) * kappa
     gap = np.max(np.abs(composed - whole), axis=1) / (1 + np.max(np.abs(whole), axis=1))
     if (gap > allowed).any():
-        raise ValueError(
+        raise InputError(
             f"the layers do not compose to the map: their latents differ by {np.nanmax(gap):.3g} of their size; "
             "give all layers, in forward order (the first acts first on z)."
         )
@@ -261,7 +265,7 @@ def _check_layers(composed: FloatArray, whole: FloatArray, kappa: FloatArray) ->
 
 def _ood(ood: Mapping[str, ArrayLike], size: int, context: FloatArray | None) -> dict[str, FloatArray]:
     if ood and context is not None:
-        raise ValueError("`ood` sets have no context; audit them as `x` of their own, with their context.")
+        raise InputError("`ood` sets have no context; audit them as `x` of their own, with their context.")
     return {name: as_points(p, None, size)[0] for name, p in ood.items()}
 
 
@@ -269,8 +273,8 @@ def _latents(
     layers: Sequence[AbstractMap], x: FloatArray, context: FloatArray | None, precision: Precision
 ) -> FloatArray:
     """Those rows of data that reach the latent finite, there; the others as zeros, which lose nothing."""
-    for layer in reversed(layers):
-        x = layer.at("inverse", precision, context)(x)
+    for _, layer in through(layers, "inverse", precision, context):
+        x = layer(x)
     return np.where(np.isfinite(x).all(axis=1, keepdims=True), x, 0.0)
 
 

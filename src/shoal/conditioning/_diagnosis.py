@@ -1,117 +1,119 @@
 """What the figures of an audit amount to: healthy or not, the layer at fault, the cause in one sentence."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from shoal._scalars import FloatArray
-from shoal.conditioning._reach import DOUBLED
-from shoal.records.audit import Diagnosis, NonFinite, Reach
+from shoal.conditioning._walks import DOUBLED
+from shoal.records.audit import Diagnosis, Limits, NonFinite, Reach
 from shoal.records.figures import LayerProfile
 
 DISAGREE = 1e3  # times u kappa |start| in float64, above which a round trip is no round-off: dimension, depth, curvature
 DEGENERATE = 1e8  # condition of the data's correlation matrix above which its columns count as dependent
 
 
-def effective_rank(x: FloatArray) -> tuple[int, float]:
-    """How many directions of the standardised columns carry variance (relative to 1/1e8), and the correlation's kappa."""
+def effective_rank(x: FloatArray) -> int:
+    """How many directions of the standardised columns carry variance, relative to 1 / `DEGENERATE`."""
     deviation = x.std(axis=0)
     if len(x) <= x.shape[1] or not (deviation > 0).all():
-        return int((deviation > 0).sum()), np.inf if not (deviation > 0).all() else np.nan
+        return int((deviation > 0).sum())
     singular = np.linalg.svd((x - x.mean(axis=0)) / deviation, compute_uv=False)
-    kappa = np.inf if singular[-1] == 0 else float((singular[0] / singular[-1]) ** 2)
-    return int((singular**2 > singular[0] ** 2 / DEGENERATE).sum()), kappa
+    return int((singular**2 > singular[0] ** 2 / DEGENERATE).sum())
 
 
-def diagnose(
-    rows: tuple[LayerProfile, ...],
-    *,
-    kappa: float,
-    typical: float,
-    trip: float,
-    exact_trip: float,
-    exact_predicted: float,
-    nonfinite: NonFinite | None,
-    runaway: Reach | None,
-    rank: tuple[int, float],
-    size: int,
-    max_condition: float,
-    max_round_trip: float,
-) -> Diagnosis:
-    """The rule. `kappa`, `typical`: the 99 % quantile and the median; `trip`, `exact_trip`: largest float32 and float64
-    error on data and samples; `exact_predicted`: u kappa |start| in float64 at the point of `exact_trip`; `runaway`: a walk
-    that ran away, if one did.
+@dataclass(frozen=True)
+class Findings:
+    """What a verdict is made of. `rows`: the layers; `kappa`, `typical`: its 99 % quantile and median over points;
 
-    Healthy: finite in float32, kappa at most `max_condition`, `trip` at most `max_round_trip`, no runaway, and data that
-    vary in all directions (on a flat the likelihood is unbounded, however mild the map still is). Otherwise the worst
-    layer is the one with the largest kappa of its own at the worst points, or the first that is not finite; but a map that
-    is well conditioned at the median row and runs away has none, nor has a mild one on flat data.
+    `trip`, `exact_trip`: largest float32 and float64 error on data and samples; `exact_predicted`: u kappa |start| in
+    float64 at the point of `exact_trip`; `nonfinite`: where values stop being finite, `runaway`: a walk that ran away, if
+    there is one; `rank`: directions in which the data vary, of `size`.
     """
-    reasons = []
-    if nonfinite is not None:
-        reasons.append(str(nonfinite))
-    if not kappa <= max_condition:
-        reasons.append(f"99 % κ is {kappa:.3g}, above {max_condition:.3g}")
-    if nonfinite is None and not trip <= max_round_trip:
-        reasons.append(f"a float32 round trip loses {trip:.3g}, above {max_round_trip:.3g}")
+
+    rows: tuple[LayerProfile, ...]
+    kappa: float
+    typical: float
+    trip: float
+    exact_trip: float
+    exact_predicted: float
+    nonfinite: NonFinite | None
+    runaway: Reach | None
+    rank: int
+    size: int
+
+
+def diagnose(found: Findings, limits: Limits) -> Diagnosis:
+    """The rule. Healthy: finite in float32, kappa and `trip` within the limits, no runaway, and data that vary in all
+    directions (on a flat the likelihood is unbounded, however mild the map still is).
+
+    Otherwise the worst layer is the one with the largest kappa of its own at the worst points, or the first that is not
+    finite; but a map that is well conditioned at the median row and runs away has none, nor has a mild one on flat data.
+    """
+    reasons = _reasons(found, limits)
+    if reasons:
+        return _cause(found, limits, "; ".join(reasons))
+    if found.rank < found.size:
+        sentence = (
+            f"{_flat(found)}: the likelihood has no bound, and training will drive κ (99 % {found.kappa:.3g} so far) up "
+            "until digits run out. No layer is at fault."
+        )
+        return Diagnosis(False, None, "data", sentence)
+    sentence = f"Healthy: 99 % κ {found.kappa:.3g}, float32 round trip within {found.trip:.3g}."
+    return Diagnosis(True, None, "none", sentence)
+
+
+def _reasons(found: Findings, limits: Limits) -> list[str]:
+    """Which limits were crossed."""
+    reasons, runaway = [], found.runaway
+    if found.nonfinite is not None:
+        reasons.append(str(found.nonfinite))
+    if not found.kappa <= limits.max_condition:
+        reasons.append(f"99 % κ is {found.kappa:.3g}, above {limits.max_condition:.3g}")
+    if found.nonfinite is None and not found.trip <= limits.max_round_trip:
+        reasons.append(f"a float32 round trip loses {found.trip:.3g}, above {limits.max_round_trip:.3g}")
     if runaway is not None:
-        grown = f"grow by {_growth(runaway.growth)} up to layer {runaway.layer}"
+        growth = f"{runaway.growth:.2g}" if np.isfinite(runaway.growth) else "more than float64 holds"
+        grown = f"grow by {growth} up to layer {runaway.layer}"
         reasons.append(f"{runaway.points} put {DOUBLED:g} times as far out {grown}")
-    if not reasons and rank[0] < size:
-        return Diagnosis(
-            False,
-            None,
-            "data",
-            f"The data vary in {rank[0]} of {size} directions: the likelihood has no bound, and training will drive κ (99 % "
-            f"{kappa:.3g} so far) up until digits run out. No layer is at fault.",
-        )
-    if not reasons:
-        return Diagnosis(
-            True, None, "none", f"Healthy: 99 % κ {kappa:.3g}, float32 round trip within {trip:.3g}."
-        )
-    why = "; ".join(reasons)
+    return reasons
+
+
+def _cause(found: Findings, limits: Limits, why: str) -> Diagnosis:
+    """The layer at fault and the cause."""
+    rows, nonfinite = found.rows, found.nonfinite
     own = np.array([0.0 if _behind(nonfinite, r) else _orders(r.condition_worst) for r in rows])
     worst, total = int(np.argmax(own)), float(own.sum())
     row = rows[worst]
-    wrong = not exact_trip <= max(max_round_trip, DISAGREE * exact_predicted)
-    if nonfinite is None and wrong and kappa <= max_condition:
-        return Diagnosis(
-            False,
-            _worst_trip(rows),
-            "inverse",
-            f"{why}. Even float64 loses {exact_trip:.3g} although κ is {kappa:.3g}: forward and inverse disagree.",
+    wrong = not found.exact_trip <= max(limits.max_round_trip, DISAGREE * found.exact_predicted)
+    if nonfinite is None and wrong and found.kappa <= limits.max_condition:
+        trips = np.array([r.round_trip for r in rows], np.float64)
+        loser = int(np.argmax(np.where(np.isnan(trips), np.inf, trips)))
+        lost = f"Even float64 loses {found.exact_trip:.3g} although κ is {found.kappa:.3g}: forward and inverse disagree."
+        return Diagnosis(False, loser, "inverse", f"{why}. {lost}")
+    if found.rank < found.size:
+        near = f"any flow onto them must be near singular; layer {worst} ({row.name}) squeezes most."
+        return Diagnosis(False, worst, "data", f"{why}. {_flat(found)}: {near}")
+    if found.runaway is not None and found.typical <= limits.max_condition:
+        sentence = (
+            f"{why}. No single layer: κ at the median row is {found.typical:.3g}; points that are far out are driven "
+            f"further out through {len(rows)} layers."
         )
-    if rank[0] < size:
-        return Diagnosis(
-            False,
-            worst,
-            "data",
-            f"{why}. The data vary in {rank[0]} of {size} directions: any flow onto them must be near singular; "
-            f"layer {worst} ({row.name}) squeezes most.",
-        )
-    if runaway is not None and typical <= max_condition:
-        return Diagnosis(
-            False,
-            None,
-            "runaway",
-            f"{why}. No single layer: κ at the median row is {typical:.3g}; points that are far out are driven further out "
-            f"through {len(rows)} layers.",
-        )
+        return Diagnosis(False, None, "runaway", sentence)
     share = own[worst] / total if total > 0 else 1.0
     steep = int((own > 0.5 * own[worst]).sum())
     if steep >= 3 and share < 0.5:
-        return Diagnosis(
-            False,
-            _or(nonfinite, worst),
-            "product",
-            f"{why}. No single layer: {steep} layers of mild κ (largest {row.condition_worst:.3g}, layer {worst}) multiply.",
-        )
+        mild = f"{steep} layers of mild κ (largest {row.condition_worst:.3g}, layer {worst}) multiply."
+        layer = worst if nonfinite is None else nonfinite.layer
+        return Diagnosis(False, layer, "product", f"{why}. No single layer: {mild}")
     if nonfinite is not None and nonfinite.layer != worst and own[worst] < 4:
         return Diagnosis(False, nonfinite.layer, "non-finite", f"{why}.")
-    return Diagnosis(
-        False,
-        worst,
-        "layer",
-        f"{why}. Layer {worst} ({row.name}) has κ {row.condition_worst:.3g} by itself, {100 * share:.0f} % of log κ.",
-    )
+    itself = f"κ {row.condition_worst:.3g} by itself, {100 * share:.0f} % of log κ."
+    return Diagnosis(False, worst, "layer", f"{why}. Layer {worst} ({row.name}) has {itself}")
+
+
+def _flat(found: Findings) -> str:
+    return f"The data vary in {found.rank} of {found.size} directions"
 
 
 def _orders(kappa: float) -> float:
@@ -124,16 +126,3 @@ def _behind(nonfinite: NonFinite | None, row: LayerProfile) -> bool:
     if nonfinite is None or not np.isnan(row.condition_worst):
         return False
     return row.index < nonfinite.layer if nonfinite.direction == "inverse" else row.index > nonfinite.layer
-
-
-def _growth(growth: float) -> str:
-    return f"{growth:.2g}" if np.isfinite(growth) else "more than float64 holds"
-
-
-def _or(nonfinite: NonFinite | None, worst: int) -> int:
-    return worst if nonfinite is None else nonfinite.layer
-
-
-def _worst_trip(rows: tuple[LayerProfile, ...]) -> int:
-    trips = np.array([r.round_trip for r in rows], np.float64)
-    return int(np.argmax(np.where(np.isnan(trips), np.inf, trips)))

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from shoal._scalars import FloatArray
+from shoal._types import Array
 from shoal.conditioning._jax_map import JaxMap
 from shoal.conditioning._map import AbstractMap, AbstractParametric
 from shoal.conditioning._precision import compute
@@ -29,27 +30,31 @@ def gradient_norms(
     for layer, h in zip(layers, states[1:], strict=True):
         if isinstance(layer, AbstractParametric):
             norm, cotangents = layer.loss_step(h, cotangents, context)
-            norms.append(norm)
-            continue
-        if not isinstance(layer, JaxMap) or not layer.log_dets:
+        elif isinstance(layer, JaxMap) and layer.log_dets:
+            arguments = layer.function("inverse"), layer.shape, h, cotangents, context
+            norm, cotangents = compute(_step, *arguments, precision="float64")
+        else:
             return None
-        function, shape = layer.function("inverse"), layer.shape
-        norm, cotangents = compute(_step, function, shape, h, cotangents, context, precision="float64")
         norms.append(float(norm))
     return norms
 
 
 @eqx.filter_jit
-def _step(function: Callable, shape: tuple[int, ...], h, cotangents, context):
-    arrays, static = eqx.partition(function, eqx.is_inexact_array)
+def _step(
+    function: Callable, shape: tuple[int, ...], h: Array, cotangents: Array, context: Array | None
+) -> tuple[Array, Array]:
+    leaves, tree = jax.tree.flatten(
+        function
+    )  # some libraries' objects change their structure under a `partition`
+    learned = [i for i, leaf in enumerate(leaves) if eqx.is_inexact_array(leaf)]
 
-    def mean_loss(arrays, h):
-        run = eqx.combine(arrays, static)
+    def mean_loss(arrays: list[Array], h: Array) -> Array:
+        given = dict(zip(learned, arrays, strict=True))
+        run = jax.tree.unflatten(tree, [given.get(i, leaf) for i, leaf in enumerate(leaves)])
         one = lambda v, c: run(v.reshape(shape), c)
         z, log_det = jax.vmap(one, in_axes=(0, None if context is None else 0))(h, context)
         return jnp.mean(jnp.sum(z.reshape(h.shape) * cotangents, axis=1) - log_det)
 
-    of_parameters, of_state = jax.grad(mean_loss, argnums=(0, 1))(arrays, h)
-    leaves = jax.tree.leaves(of_parameters)
-    norm = jnp.sqrt(sum((jnp.sum(a**2) for a in leaves), jnp.zeros((), h.dtype)))
+    slopes, of_state = jax.grad(mean_loss, argnums=(0, 1))([leaves[i] for i in learned], h)
+    norm = jnp.sqrt(sum((jnp.sum(a**2) for a in slopes), jnp.zeros((), h.dtype)))
     return norm, of_state * h.shape[0]

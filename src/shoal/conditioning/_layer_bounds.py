@@ -1,155 +1,145 @@
-"""What a layer does to a box, as a function of the layer's class: `layer_bound` and the classes whose bounds are global.
+"""What a layer does to a box, as a function of the layer's class: `layer_bound`, one rule a class.
 
-A piece is in the direction of travel: `turned` layers are passed from data to latent. Its `stretch` bounds |J v| / |v| over
-the box and its `shrink` bounds |v| / |J v|; a class that is not registered has neither. See `lipschitz_bounds`.
+Bounds are those of the layer's own two directions; the box is in the direction of travel: `turned` layers are passed from
+data to latent. A class that is not registered has no bound, and no box after it. See `lipschitz_bounds`.
 """
 
 from functools import singledispatch
-from typing import NamedTuple
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from shoal._scalars import FloatArray, IntArray
+from shoal._scalars import FloatArray
 from shoal.bijections import (
     FFJORD,
     AbstractBijection,
-    AbstractPartition,
     ActNorm,
+    Coupling,
     DenseLinear,
     Householder,
     Inverse,
     Layerwise,
     Logit,
+    LogTails,
     LULinear,
+    Marginals,
     OnPart,
     Permutation,
     PixelWise,
+    Planar,
+    Radial,
     Residual,
     SignFlip,
     Squeeze,
     Standardize,
     StandardizedContext,
+    Sylvester,
     Whitening,
 )
-from shoal.conditioning._intervals import Box, affine, norm
+from shoal.conditioning._coupling_bounds import UNKNOWN, Piece, coupling_bound, indices
+from shoal.conditioning._intervals import Box, affine, norm, product, tanh_slopes, total
 from shoal.conditioning._precision import compute
 
 _EPS = float(np.finfo(np.float64).eps)
-
-
-class Piece(NamedTuple):
-    """Bounds over a box and the box of images; None where none is known."""
-
-    stretch: float | None
-    shrink: float | None
-    box: Box | None
+_UP = 1 + 1e-9  # a margin for rounding
 
 
 @singledispatch
 def layer_bound(layer: AbstractBijection, box: Box | None, context: FloatArray | None, turned: bool) -> Piece:
     """The piece of one layer over a box (None: nothing is known of where its input lies)."""
-    return Piece(None, None, None)
+    return UNKNOWN
 
 
-def run(layer: AbstractBijection, points: FloatArray, context: FloatArray | None, turned: bool) -> FloatArray:
-    """The layer at rows, float64, in the direction of travel."""
-    return compute(_rows, layer, points, context, turned, precision="float64")
+layer_bound.register(Coupling, coupling_bound)
 
 
-def swapped(stretch: float, shrink: float, turned: bool) -> tuple[float, float]:
-    """Bounds of forward and inverse, in the direction of travel."""
-    return (shrink, stretch) if turned else (stretch, shrink)
+@layer_bound.register
+def _(layer: Inverse, box: Box | None, context: FloatArray | None, turned: bool) -> Piece:
+    inner = layer_bound(layer.bijection, box, context, not turned)
+    return Piece(inner.inverse, inner.forward, inner.box)
 
 
-def by_stretch(
-    layer: AbstractBijection,
-    stretch: float,
-    box: Box | None,
-    context: FloatArray | None,
-    turned: bool,
-    error: float = 0.0,
-) -> Box | None:
-    """The box around the image of the centre that a Lipschitz constant allows, and `error` of a solver."""
-    if box is None:
-        return None
-    centre, radius = (box.low + box.high) / 2, (box.high - box.low) / 2
-    image = run(layer, centre[None], context, turned)[0]
-    reach = stretch * float(np.linalg.norm(radius)) * (1 + len(centre) * _EPS) + error
-    return Box(image - reach, image + reach).widened(1e-9)
+@layer_bound.register
+def _(layer: StandardizedContext, box: Box | None, context: FloatArray | None, turned: bool) -> Piece:
+    given = None if context is None else (context - np.asarray(layer.mean)) / np.asarray(layer.scale)
+    return layer_bound(layer.bijection, box, given, turned)
 
 
-def monotone(layer: AbstractBijection, box: Box | None, turned: bool) -> Box | None:
-    """The image of a box under a layer each of whose outputs is a monotone function of one input."""
-    if box is None:
-        return None
-    low, high = run(layer, np.stack([box.low, box.high]), None, turned)
-    return Box(np.minimum(low, high), np.maximum(low, high)).widened(1e-12)
+@layer_bound.register
+def _(layer: OnPart, box: Box | None, context: FloatArray | None, turned: bool) -> Piece:
+    kept, moved = indices(layer.partition)
+    inner = layer_bound(layer.bijection, None if box is None else box.at(moved), context, turned)
+    image = None if box is None or inner.box is None else box.replaced(moved, inner.box)
+    if len(kept) == 0:
+        return inner._replace(box=image)
+    forward, inverse = (None if b is None else max(b, 1.0) for b in (inner.forward, inner.inverse))
+    return Piece(forward, inverse, image)
+
+
+@layer_bound.register
+def _(layer: PixelWise, box: Box | None, context: FloatArray | None, turned: bool) -> Piece:
+    channels = layer.image_shape[2]
+    hull = None
+    if box is not None:
+        hull = Box(box.low.reshape(-1, channels).min(axis=0), box.high.reshape(-1, channels).max(axis=0))
+    inner = layer_bound(layer.bijection, hull, context, turned)
+    image = inner.box
+    if image is not None:
+        pixels = layer.shape[0] // channels
+        image = Box(np.tile(image.low, pixels), np.tile(image.high, pixels))
+    return inner._replace(box=image)
 
 
 @layer_bound.register(Permutation)
 @layer_bound.register(SignFlip)
 @layer_bound.register(Squeeze)
-def _(layer, box: Box | None, context: FloatArray | None, turned: bool) -> Piece:
-    return Piece(1.0, 1.0, monotone(layer, box, turned))
+def _(layer: AbstractBijection, box: Box | None, context: FloatArray | None, turned: bool) -> Piece:
+    return Piece(1.0, 1.0, _monotone(layer, box, turned))
 
 
 @layer_bound.register(ActNorm)
 @layer_bound.register(Standardize)
-def _(layer, box: Box | None, context: FloatArray | None, turned: bool) -> Piece:
-    if isinstance(layer, ActNorm):
-        scale = np.exp(np.asarray(layer.log_scale, np.float64))
-    else:
-        scale = np.asarray(layer.scale, np.float64)
-    ends = float(scale.max()) * (1 + 8 * _EPS), float(1 / scale.min()) * (1 + 8 * _EPS)
-    return Piece(*swapped(*ends, turned), monotone(layer, box, turned))
-
-
-@layer_bound.register(Logit)
-def _(layer, box: Box | None, context: FloatArray | None, turned: bool) -> Piece:
-    image = monotone(layer, box, turned)
-    latent = image if turned else box
-    if latent is None:
-        return Piece(None, None, None)
-    length = (layer.high - layer.low) / (1.0 - 2.0 * layer.alpha)
-    away = np.maximum(latent.low, -latent.high)  # negative where the interval holds 0
-    ends = [np.maximum(away, 0.0).min(), latent.size.max()]
-    slopes = [length / (2.0 + np.exp(t) + np.exp(-t)) for t in ends]
-    stretch, shrink = slopes[0] * (1 + 1e-9), (1 + 1e-9) / slopes[1]
-    return Piece(*swapped(float(stretch), float(shrink), turned), image)
+def _(layer: ActNorm | Standardize, box: Box | None, context: FloatArray | None, turned: bool) -> Piece:
+    is_log = isinstance(layer, ActNorm)
+    scale = np.exp(np.asarray(layer.log_scale, np.float64)) if is_log else np.asarray(layer.scale, np.float64)
+    up = 1 + 8 * _EPS
+    return Piece(float(scale.max()) * up, float(1 / scale.min()) * up, _monotone(layer, box, turned))
 
 
 @layer_bound.register(LULinear)
 @layer_bound.register(DenseLinear)
 @layer_bound.register(Householder)
 @layer_bound.register(Whitening)
-def _(layer, box: Box | None, context: FloatArray | None, turned: bool) -> Piece:
-    there, back = (_matrix(layer, context, t) for t in (turned, not turned))
-    stretch, shrink = norm(there), norm(back)
-    slack = 1 + 8 * len(there) * _EPS * stretch * shrink  # a matrix that was solved for
-    shift = run(layer, np.zeros((1, len(there))), context, turned)[0]
-    image = None if box is None else affine(there, box, shift).widened(1e-12)
-    return Piece(stretch * slack, shrink * slack, image)
+def _(layer: AbstractBijection, box: Box | None, context: FloatArray | None, turned: bool) -> Piece:
+    matrices = [
+        compute(_jacobian, layer, np.zeros(layer.shape), context, t, precision="float64")
+        for t in (False, True)
+    ]
+    forward, inverse = map(norm, matrices)
+    slack = 1 + 8 * len(matrices[0]) * _EPS * forward * inverse  # a matrix that was solved for
+    image = None
+    if box is not None:
+        shift = _run(layer, np.zeros((1, len(matrices[0]))), context, turned)[0]
+        image = affine(matrices[turned], box, shift).widened(1e-12)
+    return Piece(forward * slack, inverse * slack, image)
 
 
-@layer_bound.register(Layerwise)
+@layer_bound.register
 def _(layer: Layerwise, box: Box | None, context: FloatArray | None, turned: bool) -> Piece:
     low, high = layer.bounds
-    stretch, shrink = swapped(high * (1 + 1e-6), (1 + 1e-6) / low, turned)
-    return Piece(stretch, shrink, by_stretch(layer, stretch, box, context, turned))
+    return _around(layer, high * (1 + 1e-6), (1 + 1e-6) / low, box, context, turned)
 
 
-@layer_bound.register(Residual)
+@layer_bound.register
 def _(layer: Residual, box: Box | None, context: FloatArray | None, turned: bool) -> Piece:
     matrices = compute(lambda g: g.net().matrices, layer.g, precision="float64")
     lipschitz = min(layer.lipschitz, float(np.prod([norm(np.asarray(m)) for m in matrices])))
-    stretch, shrink = swapped(1 / (1 - lipschitz) * (1 + 1e-9), (1 + lipschitz) * (1 + 1e-9), turned)
-    return Piece(stretch, shrink, by_stretch(layer, stretch, box, context, turned, 10 * layer.tolerance))
+    forward, inverse = 1 / (1 - lipschitz) * _UP, (1 + lipschitz) * _UP
+    return _around(layer, forward, inverse, box, context, turned, error=10 * layer.tolerance)
 
 
-@layer_bound.register(FFJORD)
+@layer_bound.register
 def _(layer: FFJORD, box: Box | None, context: FloatArray | None, turned: bool) -> Piece:
     net, n = layer.velocity, layer.shape[0]
     top = {"tanh": 1.0, "silu": 1.09984, "gelu": 1.12900}[net.activation]  # the largest slopes, rounded up
@@ -157,52 +147,153 @@ def _(layer: FFJORD, box: Box | None, context: FloatArray | None, turned: bool) 
     inner = [w[:, :n] if i == 0 else w for i, w in enumerate(weights)]
     through = float(np.prod([top * norm(w) for w in inner])) if inner else 0.0
     rate = norm(np.asarray(net.skip, np.float64)[:, :n]) + norm(np.asarray(net.last, np.float64)) * through
-    stretch = float(np.exp(rate)) * (1 + 1e-9)
-    return Piece(stretch, stretch, by_stretch(layer, stretch, box, context, turned, 100 * layer.tolerance))
+    bound = float(np.exp(rate)) * _UP
+    return _around(layer, bound, bound, box, context, turned, error=100 * layer.tolerance)
 
 
-@layer_bound.register(Inverse)
-def _(layer: Inverse, box: Box | None, context: FloatArray | None, turned: bool) -> Piece:
-    return layer_bound(layer.bijection, box, context, not turned)
+@layer_bound.register
+def _(layer: Radial, box: Box | None, context: FloatArray | None, turned: bool) -> Piece:
+    expansion = float(compute(_parameters, layer, context, precision="float64")[2])
+    return _around(layer, max(1.0, expansion) * _UP, max(1.0, 1 / expansion) * _UP, box, context, turned)
 
 
-@layer_bound.register(StandardizedContext)
-def _(layer: StandardizedContext, box: Box | None, context: FloatArray | None, turned: bool) -> Piece:
-    given = None if context is None else (context - np.asarray(layer.mean)) / np.asarray(layer.scale)
-    return layer_bound(layer.bijection, box, given, turned)
+@layer_bound.register
+def _(layer: Sylvester, box: Box | None, context: FloatArray | None, turned: bool) -> Piece:
+    _, r, tilde, _ = compute(_parameters, layer, context, precision="float64")
+    top = (1 + norm(r) * norm(tilde)) * _UP
+    least = np.minimum(1.0, 1.0 + np.diag(r) * np.diag(tilde))
+    inverse = max(1.0, top ** (len(r) - 1) / float(np.prod(least))) * _UP
+    return _around(layer, top, inverse, box, context, turned, error=layer.tolerance)
 
 
-@layer_bound.register(OnPart)
-def _(layer: OnPart, box: Box | None, context: FloatArray | None, turned: bool) -> Piece:
-    kept, moved = indices(layer.partition)
-    inner = layer_bound(layer.bijection, None if box is None else box.at(moved), context, turned)
-    image = None
-    if box is not None and inner.box is not None:
-        low, high = box.low.copy(), box.high.copy()
-        low[moved], high[moved] = inner.box
-        image = Box(low, high)
-    with_rest = lambda bound: None if bound is None else max(bound, 1.0) if len(kept) else bound
-    return Piece(with_rest(inner.stretch), with_rest(inner.shrink), image)
+@layer_bound.register
+def _(layer: Planar, box: Box | None, context: FloatArray | None, turned: bool) -> Piece:
+    """J = 1 + s u w^T, J^{-1} = 1 - s / (1 + s w.u) u w^T: norms are convex in the factor, so largest at its ends."""
+    w, u, b, inner = (np.asarray(p) for p in compute(_parameters, layer, context, precision="float64"))
+    angle = None if box is None or turned else affine(w[None, :], box, b[None])
+    slopes = (0.0, 1.0)
+    if angle is not None:
+        bounds = tanh_slopes(angle)
+        slopes = max(float(bounds.low[0]), 0.0), min(float(bounds.high[0]), 1.0)
+    size = float(np.linalg.norm(u) * np.linalg.norm(w)) * _UP
+    inner = float(inner)
+    forward = max(_rank_one(s, inner, size) for s in slopes) * _UP
+    inverse = max(_rank_one(-s / (1 + s * inner), inner, size) for s in slopes) * _UP
+    if box is None or angle is None:
+        return _around(layer, forward, inverse, box, context, turned, error=layer.tolerance)
+    values = Box(np.tanh(angle.low), np.tanh(angle.high)).widened(1e-9)
+    return Piece(forward, inverse, total(box, product(Box(u, u), values)))
 
 
-@layer_bound.register(PixelWise)
-def _(layer: PixelWise, box: Box | None, context: FloatArray | None, turned: bool) -> Piece:
-    channels = layer.image_shape[2]
-    hull = None
-    if box is not None:
-        hull = Box(box.low.reshape(-1, channels).min(axis=0), box.high.reshape(-1, channels).max(axis=0))
-    inner = layer_bound(layer.bijection, hull, context, turned)
-    pixels = layer.shape[0] // channels
-    image = (
-        None if inner.box is None else Box(np.tile(inner.box.low, pixels), np.tile(inner.box.high, pixels))
-    )
-    return Piece(inner.stretch, inner.shrink, image)
+@layer_bound.register
+def _(layer: Logit, box: Box | None, context: FloatArray | None, turned: bool) -> Piece:
+    image = _monotone(layer, box, turned)
+    latent = image if turned else box
+    if latent is None:
+        return UNKNOWN
+    length = (layer.high - layer.low) / (1.0 - 2.0 * layer.alpha)
+    away = np.maximum(latent.low, -latent.high)  # negative where the interval holds 0
+    ends = [np.maximum(away, 0.0).min(), latent.size.max()]
+    slopes = [float(length / (2.0 + np.exp(t) + np.exp(-t))) for t in ends]
+    return Piece(slopes[0] * _UP, _UP / slopes[1], image)
 
 
-def indices(partition: AbstractPartition) -> tuple[IntArray, IntArray]:
-    """The kept and the moved coordinates of a partition."""
-    kept, moved = partition.split(jnp.arange(partition.dim, dtype=jnp.float32))
-    return np.asarray(kept, np.int64), np.asarray(moved, np.int64)
+@layer_bound.register(LogTails)
+@layer_bound.register(Marginals)
+def _(layer: LogTails | Marginals, box: Box | None, context: FloatArray | None, turned: bool) -> Piece:
+    image = _monotone(layer, box, turned)
+    data = box if turned else image
+    if data is None:
+        return UNKNOWN
+    net = compute(lambda part: part, layer, precision="float64")
+    low, high = _tail_slopes(net, data) if isinstance(net, LogTails) else _curve_slopes(net, data)
+    return Piece(float(1 / low.min()) * _UP, float(high.max()) * _UP, image)
+
+
+def _tail_slopes(layer: LogTails, data: Box) -> tuple[FloatArray, FloatArray]:
+    """The least and the largest dz/dx of each column over the box of data."""
+    index = _index(np.asarray(layer.raw, np.float64))
+    at_low = _tail_slope(-data.low - layer.start, index[0])
+    at_high = _tail_slope(data.high - layer.start, index[1])
+    nearest = np.maximum(np.maximum(data.low, -data.high), 0.0)  # 0 where the box holds 0
+    largest = _tail_slope(nearest - layer.start, np.where(data.low > 0, index[1], index[0]))
+    return np.minimum(at_low, at_high), largest
+
+
+def _curve_slopes(layer: Marginals, data: Box) -> tuple[FloatArray, FloatArray]:
+    """The same. A bin of a rational-quadratic curve with mean slope s and end slopes d0, d1 has slopes s^2 a / b^2.
+
+    a is between the least and the largest of (d0, s, d1), b between the least and the largest of s and (2 s + d0 + d1) / 4,
+    the ends of the curve's denominator.
+    """
+    knots = np.asarray(layer.knots, np.float64)
+    d = np.exp(np.asarray(layer.log_slopes, np.float64))
+    s = np.exp(np.asarray(layer.log_heights, np.float64)) / np.diff(knots, axis=1)
+    d0, d1 = d[:, :-1], d[:, 1:]
+    middle = (2 * s + d0 + d1) / 4
+    a = np.stack([d0, s, d1])
+    smallest = s**2 * a.min(axis=0) / np.maximum(s, middle) ** 2
+    largest = s**2 * a.max(axis=0) / np.minimum(s, middle) ** 2
+    met = (knots[:, 1:] >= data.low[:, None]) & (knots[:, :-1] <= data.high[:, None])
+    low = np.where(met, smallest, np.inf).min(axis=1)
+    high = np.where(met, largest, -np.inf).max(axis=1)
+    index = _index(np.asarray(layer.raw_tails, np.float64))
+    for end, outer, inner, sign in ((0, data.low, data.high, -1.0), (-1, data.high, data.low, 1.0)):
+        far = np.maximum(sign * (outer - knots[:, end]), 0.0)
+        near = np.maximum(sign * (inner - knots[:, end]), 0.0)
+        lam = index[:, 0 if end == 0 else 1]
+        low = np.where(far > 0, np.minimum(low, d[:, end] * _tail_slope(d[:, end] * far, lam)), low)
+        high = np.where(far > 0, np.maximum(high, d[:, end] * _tail_slope(d[:, end] * near, lam)), high)
+    return low, high
+
+
+def _index(raw: FloatArray) -> FloatArray:
+    return 1e-3 + np.logaddexp(0.0, raw)
+
+
+def _tail_slope(e: FloatArray, index: FloatArray) -> FloatArray:
+    """dt/de at distance e >= 0, at least e^-20, where the tangent begins."""
+    return np.maximum(1 / (1 + index * np.maximum(e, 0.0)), np.exp(-20.0))
+
+
+def _rank_one(factor: float, inner: float, size: float) -> float:
+    """The 2-norm of 1 + factor u w^T with w.u = inner, |u||w| = size: its extreme values have product p and difference d."""
+    p, d = 1 + factor * inner, abs(factor) * size
+    return max(1.0, (np.sqrt(max(4 * p + d * d, 0.0)) + d) / 2)
+
+
+def _around(
+    layer: AbstractBijection,
+    forward: float,
+    inverse: float,
+    box: Box | None,
+    context: FloatArray | None,
+    turned: bool,
+    error: float = 0.0,
+) -> Piece:
+    """Both bounds, with the box around the image of the centre that they allow, and `error` of a solver."""
+    if box is None:
+        return Piece(forward, inverse, None)
+    centre, radius = (box.low + box.high) / 2, (box.high - box.low) / 2
+    image = _run(layer, centre[None], context, turned)[0]
+    stretch = inverse if turned else forward
+    reach = stretch * float(np.linalg.norm(radius)) * (1 + len(centre) * _EPS) + error
+    return Piece(forward, inverse, Box(image - reach, image + reach).widened(1e-9))
+
+
+def _monotone(layer: AbstractBijection, box: Box | None, turned: bool) -> Box | None:
+    """The image of a box under a layer each of whose outputs is a monotone function of one input."""
+    if box is None:
+        return None
+    low, high = _run(layer, np.stack([box.low, box.high]), None, turned)
+    return Box(np.minimum(low, high), np.maximum(low, high)).widened(1e-12)
+
+
+def _run(
+    layer: AbstractBijection, points: FloatArray, context: FloatArray | None, turned: bool
+) -> FloatArray:
+    """The layer at rows, float64, in the direction of travel."""
+    return compute(_rows, layer, points, context, turned, precision="float64")
 
 
 @eqx.filter_jit
@@ -211,11 +302,11 @@ def _rows(layer, points, context, turned: bool):
     return jax.vmap(lambda p: function(p, context))(points)
 
 
-def _matrix(layer: AbstractBijection, context: FloatArray | None, turned: bool) -> FloatArray:
-    return compute(_jacobian, layer, np.zeros(layer.shape), context, turned, precision="float64")
-
-
 @eqx.filter_jit
 def _jacobian(layer, point, context, turned: bool):
     function = layer.inverse if turned else layer.forward
     return jax.jacfwd(lambda p: function(p, context))(point)
+
+
+def _parameters(layer, context):
+    return layer._parameters(context)

@@ -10,9 +10,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-import shoal.conditioning._bump_bounds
-import shoal.conditioning._coupling_bounds
-import shoal.conditioning._front_bounds  # noqa: F401 - these three register their bounds
+from shoal._errors import InputError
 from shoal._scalars import FloatArray
 from shoal.bijections import AbstractBijection, layer_name, layers_of
 from shoal.conditioning._intervals import Box
@@ -48,15 +46,15 @@ def lipschitz_bounds(
 
     **Arguments:** `low`, `high`: (n,), in latent space; `context`: one context (c,), or None.
     **Returns:** a `LayerBound` a layer; see `composed` for the whole. Behrmann et al. (2021) give the coarser formulas.
-    **Raises:** ValueError unless low <= high are finite and of length n.
+    **Raises:** InputError unless low <= high are finite and of length n.
     """
     size = int(np.prod(bijection.shape))
     low, high = np.asarray(low, np.float64), np.asarray(high, np.float64)
     if low.shape != (size,) or high.shape != (size,) or not (np.isfinite(low) & np.isfinite(high)).all():
-        raise ValueError(f"`low` and `high` must hold {size} finite numbers; got {low.shape}, {high.shape}.")
+        raise InputError(f"`low` and `high` must hold {size} finite numbers; got {low.shape}, {high.shape}.")
     if (low > high).any():
         i = int(np.argmax(low > high))
-        raise ValueError(f"`low` must be at most `high`; at coordinate {i} they are {low[i]} and {high[i]}.")
+        raise InputError(f"`low` must be at most `high`; at coordinate {i} they are {low[i]} and {high[i]}.")
     given = None if context is None else np.asarray(context, np.float64)
     box, rows = Box(low, high), []
     for layer in layers_of(bijection):

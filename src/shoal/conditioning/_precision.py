@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from shoal._errors import InputError
 from shoal._names import Precision as Precision
 
 
@@ -29,10 +30,10 @@ def cast(tree: Any, precision: Precision) -> Any:
 def compute(function: Callable, *arguments: Any, precision: Precision) -> Any:
     """`function(*arguments)` on copies cast to `precision`; arrays of the result as NumPy arrays, bfloat16 as float32.
 
-    **Raises:** ValueError for any other precision.
+    **Raises:** InputError for any other precision.
     """
     if precision not in get_args(Precision):
-        raise ValueError(f"`precision` must be one of {', '.join(get_args(Precision))}; got {precision!r}.")
+        raise InputError(f"`precision` must be one of {', '.join(get_args(Precision))}; got {precision!r}.")
     with jax.enable_x64(precision == "float64"):
         out = function(*cast(arguments, precision))
         return jax.tree.map(lambda a: _numpy(a) if eqx.is_array(a) else a, out)

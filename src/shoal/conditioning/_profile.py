@@ -12,11 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from shoal._scalars import BoolArray, FloatArray
-from shoal.conditioning._dense import condition_numbers, order_statistics, singular_values
 from shoal.conditioning._gradients import gradient_norms
 from shoal.conditioning._krylov import extremes
 from shoal.conditioning._map import AbstractMap
-from shoal.conditioning._roundtrip import round_trip
+from shoal.conditioning._spectrum import condition_numbers, order_statistics, singular_values
+from shoal.conditioning._walks import round_trip, through
 from shoal.records.figures import Kind, LayerProfile
 
 TYPICAL, WORST = 48, 16  # points of a profile
@@ -31,6 +31,18 @@ class Profile:
     latents: FloatArray  # h_0 at each point
     trip_data: FloatArray  # x -> z -> x: sum_k |h_k| |Dx/Dh_k| over k = 0 ... L - 1, to be multiplied by u
     trip_latent: FloatArray  # z -> x -> z: sum_k |h_k| |Dz/Dh_k| over k = 1 ... L
+
+
+@dataclass(frozen=True)
+class _Stretches:
+    """Figures at each point. `ends`: (largest, smallest) singular value of each layer, (rows, 2); `to_data`, `to_latent`:
+    |Dx/Dh_k|, |Dz/Dh_k| for k = 0 ... L; `log_dets`: of each layer, forward: its own, or those of the Jacobian.
+    """
+
+    ends: list[FloatArray]
+    to_data: list[FloatArray]
+    to_latent: list[FloatArray]
+    log_dets: list[FloatArray]
 
 
 def profile(
@@ -51,71 +63,50 @@ def profile(
     Own trips, gradients and curvatures follow while each will probably end in time; the others are None.
     """
     began = time.monotonic()
-    states, shrinkage = _walk(layers, x, context)
+    states, own = _walk(layers, x, context)
     walked = time.monotonic() - began
-    down, up = _jacobians(layers, states, context, scale, invert=seconds is not None) if dense else ([], [])
-    to_data, to_latent = _amplifications(down, up) if dense else _products(layers, states, context, steps)
+    if dense:
+        found = _by_jacobians(layers, states, own, context, scale, invert=seconds is not None)
+    else:
+        found = _by_products(layers, states, own, context, steps)
 
     def is_time_for(cost: float) -> bool:
         return seconds is None or time.monotonic() - began + cost <= seconds
 
     trips, gradients, curvatures = None, None, None
     asked = time.monotonic()
+    if is_time_for(COST * walked):
+        pairs = zip(layers, states[1:], strict=True)
+        trips = [float(np.max(round_trip(layer, h, context, precision="float32"))) for layer, h in pairs]
+    both_ways = time.monotonic() - asked
     timely = is_time_for(COST * walked)
     if timely:
-        trips = [
-            float(np.max(round_trip(layer, h, context, precision="float32")))
-            for layer, h in zip(layers, states[1:], strict=True)
-        ]
-    both_ways = time.monotonic() - asked
-    if is_time_for(COST * walked):
         gradients = gradient_norms(layers, states, context)
-    else:
-        timely = False
-    if timely and is_time_for(COST * both_ways):  # second derivatives of the way that trips take, too
+    if (
+        timely and trips is not None and is_time_for(COST * both_ways)
+    ):  # the way that trips take, twice differentiated
         curvatures = [_curvature(layer, h, context, seed) for layer, h in zip(layers, states, strict=False)]
-    drafts = []
-    for k, layer in enumerate(layers):
-        ends = (
-            _ends(singular_values(down[k]), singular_values(up[k]))
-            if dense
-            else _matrix_free_ends(layer, states[k], context, steps)
+    log_dets = [float(np.mean(values)) for values in found.log_dets]
+    total = sum(map(abs, log_dets))
+    rows = tuple(
+        LayerProfile(
+            index=k,
+            name=layer.name,
+            **_ends_figures(found.ends[k], worst),
+            log_det=log_dets[k],
+            log_det_share=abs(log_dets[k]) / total if total > 0 else 0.0,
+            amplification_forward=float(np.max(found.to_data[k + 1])),
+            amplification_reverse=float(np.max(found.to_latent[k])),
+            round_trip=None if trips is None else trips[k],
+            gradient=None if gradients is None else gradients[k],
+            curvature=None if curvatures is None else curvatures[k],
         )
-        log_dets = shrinkage[k]
-        if log_dets is None:
-            log_dets = (
-                np.linalg.slogdet(layer.at(context=context).jacobian(states[k]))[1]
-                if dense
-                else np.full(len(x), np.nan)
-            )
-        drafts.append((ends, float(np.mean(log_dets))))
-    total = sum(abs(d[1]) for d in drafts)
-    rows = []
-    for k, (layer, (ends, log_det)) in enumerate(zip(layers, drafts, strict=True)):
-        kappa = condition_numbers(ends)
-        rows.append(
-            LayerProfile(
-                index=k,
-                name=layer.name,
-                lipschitz=float(np.max(ends[:, 0])),
-                inverse_lipschitz=float(np.max(_reciprocal(ends[:, 1]))),
-                condition_median=float(np.median(kappa)),
-                condition_q99=order_statistics(kappa, 0.99)[0],
-                condition_max=float(np.max(kappa)),
-                condition_worst=float(np.max(kappa[worst])) if worst.any() else float(np.max(kappa)),
-                log_det=log_det,
-                log_det_share=abs(log_det) / total if total > 0 else 0.0,
-                amplification_forward=float(np.max(to_data[k + 1])),
-                amplification_reverse=float(np.max(to_latent[k])),
-                round_trip=None if trips is None else trips[k],
-                gradient=None if gradients is None else gradients[k],
-                curvature=None if curvatures is None else curvatures[k],
-            )
-        )
+        for k, layer in enumerate(layers)
+    )
     lengths = [np.linalg.norm(h, axis=1) for h in [*states[:-1], states[-1] / scale]]
-    trip_data = np.sum([n * a for n, a in zip(lengths[:-1], to_data[:-1], strict=True)], axis=0)
-    trip_latent = np.sum([n * a for n, a in zip(lengths[1:], to_latent[1:], strict=True)], axis=0)
-    return Profile(tuple(rows), states[0], np.asarray(trip_data), np.asarray(trip_latent))
+    trip_data = sum(n * a for n, a in zip(lengths[:-1], found.to_data[:-1], strict=True))
+    trip_latent = sum(n * a for n, a in zip(lengths[1:], found.to_latent[1:], strict=True))
+    return Profile(rows, states[0], np.asarray(trip_data), np.asarray(trip_latent))
 
 
 def profile_points(kappa: FloatArray, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -144,80 +135,81 @@ def layer_kinds(dense: bool) -> dict[str, Kind]:
     }
 
 
+def _ends_figures(ends: FloatArray, worst: BoolArray) -> dict[str, float]:
+    """The figures of a layer that follow from both ends of its spectrum."""
+    kappa = condition_numbers(ends)
+    return {
+        "lipschitz": float(np.max(ends[:, 0])),
+        "inverse_lipschitz": float(np.max(_reciprocal(ends[:, 1]))),
+        "condition_median": float(np.median(kappa)),
+        "condition_q99": order_statistics(kappa, 0.99)[0],
+        "condition_max": float(np.max(kappa)),
+        "condition_worst": float(np.max(kappa[worst] if worst.any() else kappa)),
+    }
+
+
 def _walk(
     layers: Sequence[AbstractMap], x: FloatArray, context: FloatArray | None
 ) -> tuple[list[FloatArray], list[FloatArray | None]]:
     """h_0 ... h_L from the data back, and log|det| of each layer, forward, where it reports one."""
     states: list[FloatArray] = [np.asarray(x, np.float64)]
     log_dets: list[FloatArray | None] = []
-    for layer in reversed(layers):
-        h, log_det = layer.at("inverse", context=context).apply(states[-1])
+    for _, layer in through(layers, "inverse", context=context):
+        h, log_det = layer.apply(states[-1])
         states.append(h)
         log_dets.append(None if log_det is None else -log_det)
     return states[::-1], log_dets[::-1]
 
 
-def _jacobians(
+def _by_jacobians(
     layers: Sequence[AbstractMap],
     states: list[FloatArray],
+    own: list[FloatArray | None],
     context: FloatArray | None,
     scale: FloatArray,
     *,
     invert: bool,
-) -> tuple[list[FloatArray], list[FloatArray]]:
-    """J of each layer at its input, and of its inverse at its output; the last layer's output in units of `scale`."""
-    up = [layer.at("inverse", context=context).jacobian(states[k + 1]) for k, layer in enumerate(layers)]
-    down = (
-        [_inverted(j) for j in up]
-        if invert
-        else [layer.at(context=context).jacobian(states[k]) for k, layer in enumerate(layers)]
-    )
+) -> _Stretches:
+    """From each layer's Jacobian at its input and that of its inverse at its output, the last output in units of `scale`."""
+    up = [
+        layer.at("inverse", context=context).jacobian(h) for layer, h in zip(layers, states[1:], strict=True)
+    ]
+    if invert:
+        down = list(map(_inverted, up))
+    else:
+        down = [layer.at(context=context).jacobian(h) for layer, h in zip(layers, states, strict=False)]
+    log_dets = [np.linalg.slogdet(j)[1] if mine is None else mine for j, mine in zip(down, own, strict=True)]
     down[-1], up[-1] = down[-1] / scale[:, None], up[-1] * scale
-    return down, up
+    ends = [np.stack([_norms(j), _reciprocal(_norms(i))], axis=1) for j, i in zip(down, up, strict=True)]
+    return _Stretches(ends, _norms_of_products(down[::-1])[::-1], _norms_of_products(up), log_dets)
 
 
-def _amplifications(
-    down: list[FloatArray], up: list[FloatArray]
-) -> tuple[list[FloatArray], list[FloatArray]]:
-    """|Dx/Dh_k| and |Dz/Dh_k| at each point for k = 0 ... L, from products of the layers' Jacobians."""
-    rows, n = down[0].shape[:2]
-    product: FloatArray = np.broadcast_to(np.eye(n), (rows, n, n))
-    to_data: list[FloatArray] = [_norms(product)]
-    for j in reversed(down):
-        product = product @ j
-        to_data.append(_norms(product))
-    product = np.broadcast_to(np.eye(n), (rows, n, n))
-    to_latent: list[FloatArray] = [_norms(product)]
-    for j in up:
-        product = product @ j
-        to_latent.append(_norms(product))
-    return to_data[::-1], to_latent
-
-
-def _products(
-    layers: Sequence[AbstractMap], states: list[FloatArray], context: FloatArray | None, steps: int
-) -> tuple[list[FloatArray], list[FloatArray]]:
-    """The same, each norm replaced by the product of the layers' own: an estimate from above, but for the Ritz values."""
-    ends = [_matrix_free_ends(layer, states[k], context, steps) for k, layer in enumerate(layers)]
+def _by_products(
+    layers: Sequence[AbstractMap],
+    states: list[FloatArray],
+    own: list[FloatArray | None],
+    context: FloatArray | None,
+    steps: int,
+) -> _Stretches:
+    """The ends as Ritz values, and norms of the ways as products of the layers' own: estimates from above, but for these."""
+    ends = [extremes(layer, h, context, steps=steps).values for layer, h in zip(layers, states, strict=False)]
     to_data: list[FloatArray] = [np.ones(len(states[0]))]
     to_latent: list[FloatArray] = [np.ones(len(states[0]))]
-    for e in reversed(ends):
+    for e in ends[::-1]:
         to_data.append(to_data[-1] * e[:, 0])
     for e in ends:
         to_latent.append(to_latent[-1] * _reciprocal(e[:, 1]))
-    return to_data[::-1], to_latent
+    log_dets = [np.full(len(states[0]), np.nan) if mine is None else mine for mine in own]
+    return _Stretches(ends, to_data[::-1], to_latent, log_dets)
 
 
-def _matrix_free_ends(
-    layer: AbstractMap, h: FloatArray, context: FloatArray | None, steps: int
-) -> FloatArray:
-    found = extremes(layer, h, context, steps=steps)
-    return np.stack([found.sigma_max, found.sigma_min], axis=1)
-
-
-def _ends(forward: FloatArray, backward: FloatArray) -> FloatArray:
-    """(largest, smallest) singular value of a layer: the smallest as 1 / the largest of its inverse."""
-    return np.stack([forward[:, 0], _reciprocal(backward[:, 0])], axis=1)
+def _norms_of_products(matrices: list[FloatArray]) -> list[FloatArray]:
+    """The norms of 1, M_1, M_1 M_2, ..., at each point."""
+    rows, n = matrices[0].shape[:2]
+    products: list[FloatArray] = [np.broadcast_to(np.eye(n), (rows, n, n))]
+    for matrix in matrices:
+        products.append(products[-1] @ matrix)
+    return list(map(_norms, products))
 
 
 def _curvature(layer: AbstractMap, h: FloatArray, context: FloatArray | None, seed: int) -> float:

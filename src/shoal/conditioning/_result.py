@@ -1,17 +1,14 @@
 """`Audit`: the figures of one audit, each with its kind."""
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
 import polars as pl
 
 from shoal._scalars import FloatArray
-from shoal.conditioning._dense import summarize
 from shoal.conditioning._profile import layer_kinds
-from shoal.conditioning._spectrum import Spectrum
+from shoal.conditioning._spectrum import Spectrum, summarize
 from shoal.records.audit import Attack, AuditRecord, Bands, Diagnosis, Limits, NonFinite, Reach, Shown, Trip
 from shoal.records.figures import Kind, LayerProfile
 
@@ -38,7 +35,7 @@ class Audit:
     diagnosis: Diagnosis
     attack: Attack | None
     predicted: dict[str, float]
-    limits: tuple[float, float]
+    limits: Limits
     seed: int
     reach: tuple[Reach, ...] = ()
 
@@ -100,7 +97,7 @@ class Audit:
             dense=self.spectrum.dense,
             scale=self.scale.tolist(),
             kinds=self.kinds,
-            limits=Limits(*self.limits),
+            limits=self.limits,
             condition=summarize(self.condition_numbers),
             condition_user_units=summarize(self.condition_numbers_user_units),
             log_det_gap=None if log_dets is None else log_dets.gap,
@@ -126,31 +123,26 @@ class Audit:
 
     def points_table(self) -> pl.DataFrame:
         """One row a point: x, z, kappa and its kind, both ends of the spectrum, log-dets."""
-        columns: dict[str, Any] = {"point": np.arange(len(self.x))}
-        columns |= {f"x{i}": v for i, v in enumerate(self.x.T)}
-        columns |= {f"z{i}": v for i, v in enumerate(self.z.T)}
-        columns |= {
+        log_dets = self.spectrum.log_dets
+        columns: dict[str, object] = {
+            "point": np.arange(len(self.x)),
+            **{f"x{i}": v for i, v in enumerate(self.x.T)},
+            **{f"z{i}": v for i, v in enumerate(self.z.T)},
             "condition": self.condition_numbers,
             "condition_kind": list(self.condition_kinds),
             "condition_user_units": self.condition_numbers_user_units,
             "sigma_max": self.singular_values[:, 0],
             "sigma_min": self.singular_values[:, -1],
         }
-        if self.spectrum.log_dets is not None:
-            columns |= {"slogdet": self.spectrum.log_dets.slogdet}
-            if self.spectrum.log_dets.own is not None:
-                columns |= {"log_det": self.spectrum.log_dets.own}
+        if log_dets is not None:
+            columns["slogdet"] = log_dets.slogdet
+        if log_dets is not None and log_dets.own is not None:
+            columns["log_det"] = log_dets.own
         return pl.DataFrame(columns)
 
     def layers_table(self) -> pl.DataFrame:
         """One row a layer: the profile."""
         return pl.DataFrame([msgspec.structs.asdict(row) for row in self.layers], infer_schema_length=None)
-
-    def to_parquet(self, path: str | Path) -> None:
-        """The points as PATH, and the layers beside it as STEM.layers.parquet."""
-        path = Path(path)
-        self.points_table().write_parquet(path)
-        self.layers_table().write_parquet(path.with_name(f"{path.stem}.layers.parquet"))
 
     def __str__(self) -> str:
         """The table for a terminal: the verdict, a row a layer, round trips."""

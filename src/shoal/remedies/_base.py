@@ -1,18 +1,18 @@
-"""The interface of a remedy, and the evidence that remedies are judged by.
+"""What a remedy is, and the evidence that remedies are judged by.
 
-A remedy is a value: it says why it might help, how much, and turns a `Plan` into another one. `expected` puts remedies
-in order; it is a rule of thumb, stated in each remedy's docstring, and no prediction: `measure` measures.
+A remedy is a value: it says how much it might help and why, and turns a `Plan` into another one. The digits that it might
+win put remedies in order: a rule of thumb, stated in each remedy's docstring, and no prediction; `measure` measures.
 """
 
 import abc
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
 from shoal._scalars import FloatArray
 from shoal.conditioning import Audit, order_statistics
+from shoal.distributions import AbstractFlow
 from shoal.remedies._plan import Plan
 from shoal.tables import Lattice, detect_lattice
 
@@ -24,7 +24,7 @@ class Evidence:
     """An audit, the flow if it is one of Shoal's, and rows of data, from which remedies draw their reasons."""
 
     audit: Audit
-    flow: Any
+    flow: AbstractFlow | None
     x: FloatArray
 
     @cached_property
@@ -36,12 +36,12 @@ class Evidence:
     @cached_property
     def digits(self) -> float:
         """log10 of `kappa`, between 0 and 16."""
-        return float(orders(np.array([self.kappa]))[0])
+        return float(_orders(np.array([self.kappa]))[0])
 
     @cached_property
     def own(self) -> FloatArray:
         """log10 of each layer's own kappa at the worst points."""
-        return orders(np.array([row.condition_worst for row in self.audit.layers]))
+        return _orders(np.array([row.condition_worst for row in self.audit.layers]))
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -63,11 +63,11 @@ class Evidence:
         """Columns whose values are multiples of a step."""
         return detect_lattice(self.x, [str(i) for i in range(self.x.shape[1])])
 
-    def share_above(self, cap: float, layers: list[int] | None = None) -> float:
-        """Digits of kappa that lie in these layers (all by default) above `cap` digits each."""
-        own = self.own if layers is None else self.own[layers]
+    def share_above(self, cap: float, layers: list[int]) -> float:
+        """Digits of kappa that lie in these layers above `cap` digits each."""
         total = float(self.own.sum())
-        return self.digits * float(np.maximum(own - cap, 0.0).sum()) / total if total > 0 else 0.0
+        above = float(np.maximum(self.own[layers] - cap, 0.0).sum())
+        return self.digits * above / total if total > 0 else 0.0
 
 
 class AbstractRemedy(abc.ABC):
@@ -76,16 +76,15 @@ class AbstractRemedy(abc.ABC):
     name: str
 
     @abc.abstractmethod
-    def why(self, evidence: Evidence) -> str | None:
-        """One sentence that says why it might help here, or None where it does not apply."""
+    def judge(self, evidence: Evidence) -> tuple[float, str] | None:
+        """Decimal digits of kappa, or of the float32 round trip, that it might win, and one sentence that says why.
 
-    @abc.abstractmethod
-    def expected(self, evidence: Evidence) -> float:
-        """Decimal digits of kappa, or of the float32 round trip, that it might win: for the order only."""
+        None where it does not apply, or would win nothing.
+        """
 
     @abc.abstractmethod
     def apply(self, plan: Plan) -> Plan:
-        """The plan with the remedy; the given one stays as it is. **Raises:** ValueError where it can not be applied."""
+        """The plan with the remedy; the given one stays as it is. **Raises:** InputError where it can not be applied."""
 
 
 @dataclass(frozen=True)
@@ -94,18 +93,14 @@ class Proposal:
 
     remedy: AbstractRemedy
     why: str = ""
-    expected: float = field(default=float("nan"))
+    expected: float = float("nan")
 
-    def to_record(self) -> dict[str, Any]:
+    def to_record(self) -> dict[str, str | float]:
         """Plain values."""
-        return {
-            "remedy": self.remedy.name,
-            "value": repr(self.remedy),
-            "why": self.why,
-            "expected": self.expected,
-        }
+        remedy = self.remedy
+        return {"remedy": remedy.name, "value": repr(remedy), "why": self.why, "expected": self.expected}
 
 
-def orders(kappa: FloatArray) -> FloatArray:
+def _orders(kappa: FloatArray) -> FloatArray:
     """log10 of condition numbers, between 0 and 16; what is not finite counts as 16."""
     return np.clip(np.log10(np.maximum(np.nan_to_num(kappa, nan=np.inf, posinf=1e300), 1.0)), 0.0, DIGITS)

@@ -1,24 +1,28 @@
 """`measure`: train without a remedy and with each, over seeds, and compare."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import jax.random as jr
 import numpy as np
 
-from shoal._types import Key
-from shoal.conditioning import audit
+from shoal._errors import InputError
+from shoal._types import ArrayLike, Key
+from shoal.conditioning import AbstractMap, audit, order_statistics, resolved, round_trip, spectrum
+from shoal.distributions import AbstractFlow
+from shoal.records.figures import Kind
 from shoal.remedies._base import AbstractRemedy, Proposal
-from shoal.remedies._figures import Figures, figures
-from shoal.remedies._measurements import Measured, Measurements, effects_of
-from shoal.remedies._plan import Plan, make_plan
+from shoal.remedies._effects import Figures, Measured, Measurements, effects_of
+from shoal.remedies._mixed import MixedMap, mixed_log_prob
+from shoal.remedies._plan import Plan, Recipe, make_plan
 from shoal.remedies._propose import propose
 from shoal.training import FitResult, Settings, fit
 
+DRAWS = 32  # of the padding, for each test row
+
 
 def measure(
-    make_flow: Any,
-    data: Any,
+    make_flow: Recipe | AbstractFlow,
+    data: Sequence[ArrayLike],
     proposals: Sequence[Proposal | AbstractRemedy] | None = None,
     *,
     key: Key,
@@ -27,7 +31,7 @@ def measure(
     batch_size: int = 128,
     learning_rate: float = 2e-3,
     points: int = 256,
-    progress: Callable[[Measured], Any] | None = None,
+    progress: Callable[[Measured], object] | None = None,
 ) -> Measurements:
     """Condition number, float32 round trip and test log-likelihood with each remedy and without, on the same seeds.
 
@@ -48,21 +52,21 @@ def measure(
     padded), on the test rows as they are: noise is put on training and validation rows only, so a density that is unbounded
     on a lattice keeps that advantage over one that is not. A remedy that raises a ValueError is reported as not run.
 
-    **Returns:** `Measurements`. **Raises:** ValueError for bad input, before anything is trained.
+    **Returns:** `Measurements`. **Raises:** InputError for bad input, before anything is trained.
     """
     if isinstance(seeds, bool) or not isinstance(seeds, int) or seeds < 2:
-        raise ValueError(f"`seeds` must be a whole number of at least 2; got {seeds!r}.")
+        raise InputError(f"`seeds` must be a whole number of at least 2; got {seeds!r}.")
     settings = Settings(max_epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, patience=None)
     plan = make_plan(make_flow, data, settings)
     keys = list(jr.split(key, seeds))
-    tell = (lambda row: row) if progress is None else (lambda row: (progress(row), row)[1])
     before, first = trained_runs(plan, keys, points)
-    none = tell(Measured("none", None, before, {}))
-    if proposals is None:
-        proposals = _proposed(plan, first, points)
-    rows = [none]
-    for given in proposals:
-        rows.append(tell(measured(_as_proposal(given), plan, before, keys, points)))
+    rows = [Measured("none", None, before, {})]
+    if progress is not None:
+        progress(rows[0])
+    for given in _proposed(plan, first, points) if proposals is None else map(_as_proposal, proposals):
+        rows.append(measured(given, plan, before, keys, points))
+        if progress is not None:
+            progress(rows[-1])
     return Measurements(tuple(rows), seeds, epochs)
 
 
@@ -70,7 +74,7 @@ def trained_runs(plan: Plan, keys: list[Key], points: int) -> tuple[tuple[Figure
     """The figures of one run a key, and the first run."""
     trained = [_train(plan, k) for k in keys]
     pairs = zip(trained, keys, strict=True)
-    return tuple(figures(plan, t, points, jr.fold_in(k, 0x7E57)) for t, k in pairs), trained[0]
+    return tuple(_figures(plan, t, points, jr.fold_in(k, 0x7E57)) for t, k in pairs), trained[0]
 
 
 def measured(
@@ -79,8 +83,7 @@ def measured(
     """One remedy against the figures of the runs `before` it; the reason where it can not be applied to the plan."""
     name = proposal.remedy.name
     try:
-        changed = proposal.remedy.apply(plan)
-        runs = trained_runs(changed, keys, points)[0]
+        runs = trained_runs(proposal.remedy.apply(plan), keys, points)[0]
     except ValueError as why:
         return Measured(name, proposal, (), {}, " ".join(str(why).split()))
     return Measured(name, proposal, runs, effects_of(before, runs))
@@ -92,14 +95,45 @@ def _train(plan: Plan, key: Key) -> FitResult:
     return fit(plan.make(k_flow), train, key=k_fit, validation=validation, settings=plan.settings)
 
 
+def _figures(plan: Plan, trained: FitResult, points: int, key: Key) -> Figures:
+    """The figures of a flow that was trained as `plan` says, on the plan's test rows; `points` of them for kappa."""
+    flow = plan.finished(trained.flow)
+    tested: AbstractMap = flow.to_map()
+    if plan.float64:
+        tested = MixedMap(tested, plan.float64)
+    x = flow.extended_rows(plan.test[:points])
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        found = spectrum(tested, x)
+        samples = np.random.default_rng(0).standard_normal((len(x), tested.size))
+        trips = [
+            round_trip(tested, x, precision="float32"),
+            round_trip(tested, samples, precision="float32", way="latent"),
+        ]
+    kappa = order_statistics(found.condition_numbers, 0.99)[0]
+    usual: Kind = "exact" if found.dense else "lower_bound"
+    if plan.float64 and not flow.extra:
+        log_prob, kind = mixed_log_prob(flow.joint, plan.float64, plan.test), "exact"
+    else:
+        estimate = flow.log_prob_estimate(key, plan.test.astype(np.float32), samples=DRAWS)
+        log_prob, kind = estimate.value, estimate.kind
+    return Figures(
+        condition=kappa,
+        condition_kind=usual if kappa <= resolved("float64") else "unresolved",
+        round_trip=float(np.max(trips)),
+        log_likelihood=float(np.mean(np.asarray(log_prob, np.float64))) - plan.log_volume,
+        log_likelihood_kind=kind,
+        status=trained.status,
+    )
+
+
 def _proposed(plan: Plan, trained: FitResult, points: int) -> tuple[Proposal, ...]:
     x = trained.flow.extended_rows(plan.test[:points])
     return propose(audit(trained.flow, x, scale=np.ones(x.shape[1])), trained.flow, plan.train)
 
 
-def _as_proposal(given: Any) -> Proposal:
-    if isinstance(given, Proposal):
-        return given
+def _as_proposal(given: Proposal | AbstractRemedy) -> Proposal:
     if isinstance(given, AbstractRemedy):
         return Proposal(given)
-    raise ValueError(f"`proposals` must hold proposals or remedies; got {given!r}.")
+    if isinstance(given, Proposal):
+        return given
+    raise InputError(f"`proposals` must hold proposals or remedies; got {given!r}.")

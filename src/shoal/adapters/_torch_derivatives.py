@@ -6,12 +6,13 @@ solvers) may drop second derivatives in silence; where there is one, first deriv
 """
 
 from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
 from torch.autograd.function import BackwardCFunction
 
-Function = Callable[[Tensor], Tensor]
+Function: TypeAlias = Callable[[Tensor], tuple[Tensor, Tensor]]  # points (rows, n) -> images, log-dets
 
 
 def vjp(function: Function, points: Tensor, cotangents: Tensor) -> Tensor:
@@ -67,17 +68,14 @@ def stretch(function: Function, points: Tensor, tangents: Tensor) -> tuple[Tenso
 
 
 def loss_step(
-    both: Callable[[Tensor], tuple[Tensor, Tensor]],
-    points: Tensor,
-    cotangents: Tensor,
-    parameters: Sequence[Tensor],
+    function: Function, points: Tensor, cotangents: Tensor, parameters: Sequence[Tensor]
 ) -> tuple[Tensor, Tensor]:
     """With L = <c, f(p)> - log-det at each row: |d mean(L) / d parameters| and dL/dp at each row.
 
     Parameters that L does not depend on have no share in it.
     """
     p = points.detach().requires_grad_()
-    images, log_dets = both(p.clone())
+    images, log_dets = function(p.clone())
     total = ((images * cotangents).sum(1) - log_dets).sum()
     if not total.requires_grad:
         return torch.zeros((), dtype=p.dtype), torch.zeros_like(p)
@@ -90,7 +88,7 @@ def loss_step(
 def _at(function: Function, points: Tensor) -> tuple[Tensor, Tensor]:
     """The points with a gradient, and the images of a clone, for a library may write into its input."""
     p = points.detach().requires_grad_()
-    return p, function(p.clone())
+    return p, function(p.clone())[0]
 
 
 def _push(images: Tensor, points: Tensor, tangents: Tensor, *, again: bool) -> Tensor:

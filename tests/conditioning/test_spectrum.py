@@ -35,6 +35,11 @@ def spectra(function, x):
     return singular_values(JaxMap(function, function, x.shape[1]).at().jacobian(x))
 
 
+@eqx.filter_jit
+def forward(bijection, v):
+    return jax.vmap(bijection.forward)(v)
+
+
 def rotation(seed, n):
     return np.linalg.qr(np.random.default_rng(seed).normal(size=(n, n)))[0]
 
@@ -102,7 +107,7 @@ def test_forward_spectrum_is_the_inverse_s_reversed_and_agrees_with_finite_diffe
     step = 1e-5
     shifts = step * np.concatenate([np.zeros((1, 4)), np.eye(4), -np.eye(4)])
     moved = (z + shifts[:, None]).reshape(-1, 4)  # all points in one program
-    images = compute(lambda b, v: jax.vmap(b.forward)(v), bijection, moved, precision="float64")
+    images = compute(forward, bijection, moved, precision="float64")
     x, ahead, behind = np.split(images.reshape(9, 6, 4), [1, 5])
     x = x[0]
     whole = from_bijection(bijection)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from shoal.conditioning._units import unit_scale
+from shoal.conditioning import unit_scale
 
 
 def test_deviations_or_ones() -> None:
