@@ -182,7 +182,7 @@ def test_an_audit_of_a_padded_run_is_of_rows_with_their_padding(folder: Path, od
     with run_target(find_model(folder / "odd"), open_source(folder / "odd.npy"), 5, 0) as target:
         flow, x, context = target.whole, target.x, target.arguments["context"]
         assert (x.shape, context, target.about["columns"]) == ((5, 4), None, ["x0", "x1", "x2", "padding 0"])
-        rows = np.load(folder / "odd.npy").astype(np.float32)[np.array(target.rows) - 1]
+        rows = np.load(folder / "odd.npy")[np.array(target.rows) - 1]
         np.testing.assert_array_equal(x[:, :3], rows)
         assert 0 < np.abs(x[:, 3]).max() < 6 * certificate(folder / "odd")["delta"]  # Gaussian of deviation δ
         assert np.isfinite(np.asarray(flow.joint.inverse(x.astype(np.float32)))).all()

@@ -273,7 +273,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
     ),
     "torn weights": (shorten, "weights.safetensors is damaged or was changed: its checksum"),
     "no JSON": (overwrite("{"), "it is not JSON"),
-    "a list": (overwrite("[]"), "it holds a list, not an object"),
+    "a list": (overwrite("[]"), "Expected `object`, got `array`"),
     "deep": (overwrite("[" * 100000), "it is nested deeper"),
     "tampered": (change("model.json", b'"weights"', b'"wights"'), "does not match its own checksum"),
     "later format": (

@@ -8,12 +8,12 @@ from shoal.bijections._base import (
     AbstractDataDependent,
     Direction,
     between,
-    check_input,
     layer_name,
     layers_of,
     positive,
     whole,
 )
+from shoal.bijections._base import check_input as check_input
 from shoal.bijections._base import initialize as initialize
 from shoal.bijections._bounded_linear import AbstractBoundedLinear, DiagonalPlusLowRank, SingularValues
 from shoal.bijections._compose import Chain as Chain

@@ -8,6 +8,7 @@ natural logarithm, so the two cancel. Classes are abstract or final.
 import abc
 import math
 import numbers
+from typing import ClassVar
 
 import equinox as eqx
 import jax
@@ -21,9 +22,10 @@ class AbstractBijection(eqx.Module):
     """An invertible map R^n -> R^n, perhaps given a context in R^c.
 
     `shape` is `(n,)`; `context_shape` is `(c,)`, or None for a map that takes no context (one that is given to
-    it is ignored, so that maps with and without context chain).
+    it is ignored, so that maps with and without context chain). `fixed`: the fields whose arrays no optimizer may move.
     """
 
+    fixed: ClassVar[tuple[str, ...]] = ()
     shape: eqx.AbstractVar[tuple[int, ...]]
     context_shape: eqx.AbstractVar[tuple[int, ...] | None]
 

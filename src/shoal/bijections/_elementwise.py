@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import ClassVar
 
 import equinox as eqx
 import jax
@@ -54,6 +55,7 @@ class Standardize(AbstractDataDependent):
     Gradients do not flow into `mean` and `scale`. log|det dx/dz| = sum log scale.
     """
 
+    fixed: ClassVar[tuple[str, ...]] = ("mean", "scale")
     mean: Float[Array, "n"]
     scale: Float[Array, "n"]
     shape: tuple[int, ...] = eqx.field(static=True)

@@ -2,6 +2,7 @@
 
 import abc
 from collections.abc import Callable
+from typing import ClassVar
 
 import equinox as eqx
 import jax
@@ -20,6 +21,9 @@ from shoal.bijections._images import checked_image_shape, size_of
 from shoal.bijections._partition import AbstractPartition
 
 Direct = Callable[[Vector, Context], tuple[Vector, Scalar]]  # a direction of f, with its log-det
+Inside = tuple[
+    Float[Array, "inner part"], Float[Array, "inner c"] | None
+]  # what f gets: rows of its own, contexts
 
 
 class AbstractWrapper(AbstractComposite):
@@ -36,7 +40,7 @@ class AbstractWrapper(AbstractComposite):
         """One direction of f where it acts, and its log-det."""
 
     @abc.abstractmethod
-    def inside(self, x: Batch, context: ContextBatch) -> tuple[Batch, ContextBatch]:
+    def inside(self, x: Batch, context: ContextBatch) -> Inside:
         """What f gets of a batch, as rows."""
 
     def forward_and_log_det(self, z: Vector, context: Context = None) -> tuple[Vector, Scalar]:
@@ -65,6 +69,7 @@ class StandardizedContext(AbstractWrapper):
     `mean` and `scale` are fixed, of the context's length.
     """
 
+    fixed: ClassVar[tuple[str, ...]] = ("mean", "scale")
     bijection: AbstractBijection
     mean: Float[Array, "c"]
     scale: Float[Array, "c"]
@@ -91,7 +96,7 @@ class StandardizedContext(AbstractWrapper):
         """f, given the standardised context."""
         return direction(v, self._standard(context))
 
-    def inside(self, x: Batch, context: ContextBatch) -> tuple[Batch, ContextBatch]:
+    def inside(self, x: Batch, context: ContextBatch) -> Inside:
         """The rows, and their standardised contexts."""
         return x, None if context is None else jax.vmap(self._standard)(context)
 
@@ -133,7 +138,7 @@ class OnPart(AbstractWrapper):
         moved, log_det = direction(moved, context)
         return self.partition.join(kept, moved), log_det
 
-    def inside(self, x: Batch, context: ContextBatch) -> tuple[Batch, ContextBatch]:
+    def inside(self, x: Batch, context: ContextBatch) -> Inside:
         """The moved part of the rows."""
         return eqx.filter_vmap(lambda row: self.partition.split(row)[1])(x), context
 
@@ -174,7 +179,7 @@ class PixelWise(AbstractWrapper):
         out, log_dets = jax.vmap(direction, in_axes=(0, None))(pixels, context)
         return out.reshape(-1), jnp.sum(log_dets)
 
-    def inside(self, x: Batch, context: ContextBatch) -> tuple[Batch, ContextBatch]:
+    def inside(self, x: Batch, context: ContextBatch) -> Inside:
         """The pixels of all images, each with its image's context."""
         height, width, channels = self.image_shape
         repeated = None if context is None else jnp.repeat(context, height * width, axis=0)

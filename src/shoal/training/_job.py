@@ -15,7 +15,7 @@ from jaxtyping import PyTree
 
 from shoal._errors import InputError
 from shoal._types import ArrayLike
-from shoal.bijections import Standardize, StandardizedContext
+from shoal.bijections import AbstractBijection
 from shoal.distributions import AbstractFlow
 
 from ._checkpoint import Checkpoints, Stored
@@ -74,7 +74,7 @@ def make_tables(
         raise InputError(
             f"`flow` is a {type(flow).__name__} without `log_prob`; pass a flow or another density."
         )
-    leaves = jax.tree.leaves(eqx.filter(flow, trained(flow)))
+    leaves = jax.tree.leaves(eqx.filter(flow, trainable(flow)))
     if not leaves:
         raise InputError(
             f"`flow` is a {type(flow).__name__} without floating-point arrays: there is nothing to train."
@@ -129,7 +129,7 @@ def make_job(
         raise InputError("`resume=True` needs the `folder` that holds the checkpoints.")
     if monitor is not None:
         check_monitored(monitor, flow)
-    params, rest = eqx.partition(flow, trained(flow))
+    params, rest = eqx.partition(flow, trainable(flow))
     buffers, static = eqx.partition(rest, lambda leaf: eqx.is_array(leaf) or isinstance(leaf, np.ndarray))
     problem = _problem(buffers, tables, key, settings)
     checkpoints, fingerprint, resumed = None, {}, None
@@ -192,20 +192,22 @@ def _form(
     )
 
 
-def trained(flow: Density) -> PyTree:
-    """The flow's tree with True at the arrays that are trained: floating-point ones, but for those of `Standardize` and
-    the units of `StandardizedContext`, which have no gradient: an optimizer that decays weights would move them.
+def trainable(flow: PyTree) -> PyTree:
+    """The flow's tree with True at the arrays that an optimizer may move: those of floats that no bijection calls `fixed`.
+
+    Fixed ones, such as the means of `Standardize`, have no gradient, but an optimizer that decays weights would move them.
+    `weights, rest = eqx.partition(flow, trainable(flow))`.
     """
+    holds_fixed = lambda node: isinstance(node, AbstractBijection) and bool(node.fixed)
 
     def one(node: PyTree) -> PyTree:
-        if isinstance(node, Standardize):
-            return jax.tree.map(lambda _: False, node)
-        if isinstance(node, StandardizedContext):
-            fixed = jax.tree.map(lambda _: False, node)
-            return eqx.tree_at(lambda n: n.bijection, fixed, trained(node.bijection))
-        return eqx.is_inexact_array(node)
+        if not holds_fixed(node):
+            return eqx.is_inexact_array(node)
+        fields, tree = jax.tree_util.tree_flatten_with_path(node, is_leaf=lambda part: part is not node)
+        none = lambda part: jax.tree.map(lambda _: False, part)
+        return tree.unflatten([none(v) if path[0].name in node.fixed else trainable(v) for path, v in fields])
 
-    return jax.tree.map(one, flow, is_leaf=lambda n: isinstance(n, Standardize | StandardizedContext))
+    return jax.tree.map(one, flow, is_leaf=holds_fixed)
 
 
 def _check_values(settings: object, optimizer: object, loss: object) -> None:

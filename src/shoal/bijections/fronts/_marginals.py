@@ -11,6 +11,7 @@ Hickling and Prangle 2025).
 """
 
 import math
+from typing import ClassVar
 
 import equinox as eqx
 import jax
@@ -101,6 +102,7 @@ class Marginals(AbstractBijection):
     **Raises:** InputError for shapes that do not fit and knots that do not ascend.
     """
 
+    fixed: ClassVar[tuple[str, ...]] = ("knots",)
     knots: Float[Array, "n k"]
     first: Float[Array, "n"]
     log_heights: Float[Array, "n _k"]

@@ -1,6 +1,6 @@
 """Runs the blocks of docs/gallery.md and draws their charts into docs/images/gallery/.
 
-    python scripts/gallery_page.py [NAME ...]
+    python scripts/gallery.py [NAME ...]
 
 NAME: only these pictures, such as `density`. Needs vl-convert-python, which draws Vega-Lite without a browser.
 """
