@@ -1,5 +1,7 @@
 """`trainable`: no optimizer moves what is fixed, however deep it lies; everything else of floats is moved."""
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -24,7 +26,7 @@ def flow() -> Flow:
 
 
 def test_fixed_arrays_are_false_and_the_others_true() -> None:
-    given = flow()
+    given: Any = flow()
     mask = trainable(given)
     context, front, inverse, last = mask.bijection.bijections
     assert not any((context.mean, context.scale, front.knots, inverse.bijection.mean, last.mean, last.scale))
@@ -35,11 +37,11 @@ def test_fixed_arrays_are_false_and_the_others_true() -> None:
 
 
 def test_decay_leaves_fixed_arrays_alone() -> None:
-    given = flow()
+    given: Any = flow()
     weights, rest = eqx.partition(given, trainable(given))
     optimizer = optax.adamw(0.1, weight_decay=0.5)
     updates, _ = optimizer.update(jax.tree.map(jnp.ones_like, weights), optimizer.init(weights), weights)
-    moved = eqx.combine(eqx.apply_updates(weights, updates), rest)
+    moved: Any = eqx.combine(eqx.apply_updates(weights, updates), rest)
     old, new = given.bijection.bijections, moved.bijection.bijections
     np.testing.assert_array_equal(old[1].knots, new[1].knots)
     np.testing.assert_array_equal(old[3].mean, new[3].mean)
