@@ -1,6 +1,6 @@
 """Programs that run for seconds: on a CPU they are compiled at the first level of optimisation.
 
-`benchmarks/compile_level.py` measures what that saves, and what a step then takes.
+`benchmarks/speed/compile_level.py` measures what that saves, and what a step then takes.
 """
 
 import functools

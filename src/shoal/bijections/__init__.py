@@ -1,4 +1,8 @@
-"""Invertible maps, latent z -> data x."""
+"""Invertible maps, latent z -> data x.
+
+Where to look: the interface, `_base.py`; couplings (NICE, RealNVP, splines), `_coupling.py`, with a map of `transformers/`
+and a net of `conditioners/`; autoregressive layers, `_autoregressive.py`; what stands next to the data, `fronts/`.
+"""
 
 from shoal.bijections._autoregressive import Autoregressive as Autoregressive
 from shoal.bijections._autoregressive import masked_autoregressive as masked_autoregressive

@@ -24,11 +24,12 @@ def effective_rank(x: FloatArray) -> int:
 
 @dataclass(frozen=True)
 class Findings:
-    """What a verdict is made of. `rows`: the layers; `kappa`, `typical`: its 99 % quantile and median over points;
+    """What a verdict is made of.
 
-    `trip`, `exact_trip`: largest float32 and float64 error on data and samples; `exact_predicted`: u kappa |start| in
-    float64 at the point of `exact_trip`; `nonfinite`: where values stop being finite, `runaway`: a walk that ran away, if
-    there is one; `rank`: directions in which the data vary, of `size`.
+    `rows`: the layers; `kappa`, `typical`: its 99 % quantile and median over points; `trip`, `exact_trip`: largest float32
+    and float64 error on data and samples; `exact_predicted`: u kappa |start| in float64 at the point of `exact_trip`;
+    `nonfinite`: where values stop being finite, `runaway`: a walk that ran away, if there is one; `rank`: directions in
+    which the data vary, of `size`.
     """
 
     rows: tuple[LayerProfile, ...]

@@ -32,9 +32,9 @@ from shoal.conditioning._precision import compute
 from shoal.conditioning._push import jacobian_of
 
 SHARED = (
-    512  # rows of a chunk of a whole map, where these are cheap, so that an audit's sets share their programs
+    512  # rows of a chunk of a whole map whose rows are cheap, so that an audit's sets share their programs
 )
-SMALL = 32  # coordinates up to which they are
+SMALL = 32  # coordinates up to which rows are cheap
 
 Pair = tuple[Callable, Callable]
 

@@ -1,4 +1,8 @@
-"""The depth ladder: which flow is shallow, good and safe."""
+"""The depth ladder: which flow is shallow, good and safe.
+
+Where to look: the rule that compares rungs, `_rule.py`; what is delivered where none passes, `_delivery.py`; who gets the
+time, `_race.py`; the whole, `_ladder.py`.
+"""
 
 from shoal.selection._delivery import Delivery
 from shoal.selection._ladder import DEPTHS, in_user_units

@@ -20,9 +20,9 @@ from shoal.selection._prepare import Prepared
 from shoal.selection._rule import ONE_SIDED, paired_difference, winsorised
 from shoal.selection._rung import Rung, close, train
 
-RESERVE = 0.12  # share of a limit for measuring and writing, between the two
-MEASURING = 1.3  # fixed costs of a rung: what measuring and writing take at least
-MOST_RESERVE = 60.0
+RESERVE = 0.12  # share of a limit that is kept for measuring and writing, within the two bounds that follow
+MEASURING = 1.3  # the least reserve, in fixed costs of a rung
+MOST_RESERVE = 60.0  # the largest one, in seconds
 FRONT_SHARE = 0.12  # of a limit, for the mixtures of all fronts together
 FIXED = 16.0  # seconds of compiling that a program is taken to cost before one is measured
 SHARED = 1.5  # seconds of a rung beside its program and its steps

@@ -66,7 +66,7 @@ def fit(
 
     **Main arguments:**
 
-    - `flow`: a density with a batched `log_prob(x, context=None)`; its floating-point arrays are trained.
+    - `flow`: a density with a batched `log_prob(x, context=None)`; the arrays that `trainable(flow)` marks are trained.
     - `data`, `validation`: tables of shape (rows, columns). `context`, `validation_context`: (rows, k).
       `weights`, `validation_weights`: one number >= 0 per row; only their ratios matter.
     - `key`: a JAX random key for the shuffles. The same key, data and settings give the same bits on one machine.

@@ -77,7 +77,7 @@ def make_tables(
     leaves = jax.tree.leaves(eqx.filter(flow, trainable(flow)))
     if not leaves:
         raise InputError(
-            f"`flow` is a {type(flow).__name__} without floating-point arrays: there is nothing to train."
+            f"`flow` is a {type(flow).__name__} without trainable arrays: there is nothing to train."
         )
     dtype = jnp.result_type(*leaves)
     columns = (getattr(flow, "columns", None), getattr(flow, "context_columns", None))

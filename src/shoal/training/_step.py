@@ -60,7 +60,7 @@ class Form:
 class Problem(eqx.Module):
     """The arrays that no step changes."""
 
-    buffers: PyTree  # arrays of the flow that are not trained: integers, masks
+    buffers: PyTree  # arrays of the flow that are not trained: integers, masks, `fixed` ones
     rows: Rows
     validation: Rows | None
     key: Key

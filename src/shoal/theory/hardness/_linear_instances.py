@@ -1,7 +1,7 @@
 """Matrices that need a proved number of affine coupling layers: hard instances for *maps*, not for laws.
 
 The proof is Theorem C of docs/dev/mathematics.md, section 2.4; `shoal.linear.fewest_layers` finds its
-certificate and a factorisation.
+certificate and a factorization.
 """
 
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class LinearInstance:
 
     An instance for maps. As a law T N(0, I) = N(0, T T^T) it is a Gaussian, which one pair of layers has exactly
     (`shoal.linear.gaussian`), and here T is orthogonal, so that it is N(0, I) itself. And it is about equality: five
-    layers come as near to T as one likes, at a price in conditioning (Theorem B there).
+    layers come as near to T as one likes, at a price in conditioning (Theorem B of docs/linear.md).
     """
 
     name: str

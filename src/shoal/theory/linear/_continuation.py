@@ -20,9 +20,9 @@ import scipy.linalg
 from shoal._errors import InputError, NumericalFailure
 from shoal._scalars import FloatArray
 from shoal.theory.linear._closed_forms import border, involution_layers, merged, rotation_layers
-from shoal.theory.linear._few import two_layers
 from shoal.theory.linear._inputs import FactorProblem, parts_swapped
 from shoal.theory.linear._layer import Layer, product
+from shoal.theory.linear._one_to_four import two_layers
 from shoal.theory.linear._product_equations import ProductEquations, Target, assemble, point_of
 from shoal.theory.linear._search import Effort, Point, follow, lower_conditions, newton
 

@@ -88,7 +88,7 @@ def factor(
     layer. `kept`: the index set S of the partition, n // 2 indices; default the first ones. `tolerance`: the largest
     relative residual that is accepted. `effort`: how long conditions are improved (see `Effort`).
 
-    **Returns:** a `Factorization`. Its `route` says how: "rotation" (Theorem A, closed form, blocks at most 3, any n),
+    **Returns:** a `Factorization`. Its `route` says how: "rotation" (Theorem A, closed form, blocks at most 3, even n),
     "polar" (a rotation in low precision: closed form, then continuation), "continuation", "five" (Theorem B's start),
     "svd" (11 layers, κ <= 49 max(1, σ1) max(1, 1/σn)), "bordered" (odd n), "extended" (more layers than needed).
 

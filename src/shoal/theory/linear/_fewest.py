@@ -25,9 +25,9 @@ import numpy as np
 from shoal._errors import InputError, NumericalFailure
 from shoal._scalars import FloatArray
 from shoal.theory.linear._factorization import Factorization
-from shoal.theory.linear._few import four_layers, one_layer, three_layers, two_layers
 from shoal.theory.linear._inputs import FactorProblem, prepare
 from shoal.theory.linear._layer import Kind, product, scaled
+from shoal.theory.linear._one_to_four import four_layers, one_layer, three_layers, two_layers
 from shoal.theory.linear._routes import finished, solve
 
 Spectrum = Literal["real", "imaginary", "cycle"]

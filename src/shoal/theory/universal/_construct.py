@@ -1,4 +1,4 @@
-"""`construct`: a sample and a distance in, a flow of two couplings and its certificate out.
+"""`construct`: a sample and a distance in, two couplings and their certificate out; 4, 8 or 16 without a proof.
 
 Koehler, Mehta and Risteski (2021), Theorem 1, sharpened: docs/dev/mathematics-2.md 3.
 
