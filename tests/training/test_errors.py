@@ -110,7 +110,7 @@ def test_nothing_to_train():
         def log_prob(self, x, context=None):
             return jnp.zeros(len(x))
 
-    with pytest.raises(InputError, match="`flow` is a Constant without floating-point arrays"):
+    with pytest.raises(InputError, match="`flow` is a Constant without trainable arrays"):
         fit(Constant(), TRAIN, key=KEY)
 
 
