@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import shoal
 from shoal import adapters
 from tests.adapters import checks
 
@@ -85,3 +86,21 @@ def test_what_can_not_be_measured(flow: Any) -> None:
     batch = distrax.ScalarAffine(jnp.zeros((4, 3)), jnp.ones((4, 3)))
     with pytest.raises(ValueError, match=r"ScalarAffine takes shape .* give one without batches"):
         adapters.distrax(batch, shape=(3,))
+
+
+def test_audit_of_an_inverted_bijector(flow: Any) -> None:
+    """Its layers change their structure under a partition; the gradient of the affine layer is known by hand."""
+    rows = np.asarray(checks.draws(3, None)[0], np.float64)
+    found = shoal.audit(adapters.distrax(flow), rows, scale=np.ones(3))
+    assert [row.name for row in found.layers] == ["TriangularLinear", "Block", "MaskedCoupling"]
+    middle = found.layers[1].gradient
+    # Layer 1 is y = (h - shift) / scale, z = M h. distrax stores scale and log scale apart, so the loss
+    # |z|^2 / 2 - sum log scale has the derivatives M^T z, M^T z * y and -1 by shift, scale and log scale.
+    layers = adapters.distrax(flow).layers()
+    y = layers[2].at("inverse")(rows)
+    shift, scale = np.arange(3.0), np.array([1.0, 2.0, 0.5])
+    h = y * scale + shift
+    z = h @ np.array(MATRIX).T
+    pulled = z @ np.array(MATRIX)
+    expected = np.concatenate([pulled.mean(axis=0), (pulled * y).mean(axis=0), -np.ones(3)])
+    assert middle == pytest.approx(np.linalg.norm(expected), rel=1e-9)
