@@ -172,29 +172,30 @@ def test_not_a_number_is_written_and_told(shoal_command: Run, model: Flow, tmp_p
     )
 
 
+USUAL = ["run", "t.csv", "-o", "s.csv"]
 SCORE_ERRORS: dict[str, tuple[str, list[str], str]] = {
     "missing column": (
         "a,b\n1,2\n",
-        ["run", "t.csv", "-o", "s.csv"],
+        USUAL,
         "t.csv has no column 'c', named by the model",
     ),
     "missing value": (
         "a,b,c\n1,2,\n",
-        ["run", "t.csv", "-o", "s.csv"],
+        USUAL,
         "t.csv, column 'c', row 2: found a missing value",
     ),
     "text": (
         "a,b,c\n1,2,x\n",
-        ["run", "t.csv", "-o", "s.csv"],
+        USUAL,
         "t.csv, column 'c', row 2: found the text 'x'",
     ),
-    "twice": ("a,b,c,a\n1,2,3,4\n", ["run", "t.csv", "-o", "s.csv"], "t.csv has 2 columns 'a'"),
+    "twice": ("a,b,c,a\n1,2,3,4\n", USUAL, "t.csv has 2 columns 'a'"),
     "scored": (
         "a,b,c,log_prob\n1,2,3,4\n",
-        ["run", "t.csv", "-o", "s.csv"],
+        USUAL,
         "has a column 'log_prob' already",
     ),
-    "no rows": ("a,b,c\n", ["run", "t.csv", "-o", "s.csv"], "t.csv has columns but no rows"),
+    "no rows": ("a,b,c\n", USUAL, "t.csv has columns but no rows"),
     "no data": (
         "a,b,c\n1,2,3\n",
         ["run", "u.csv", "-o", "s.csv"],

@@ -68,8 +68,8 @@ def saving(folder: Path) -> bool:
     return any(path.name.startswith(".unfinished-") for path in folder.iterdir())
 
 
-@pytest.mark.parametrize("kills", [6, pytest.param(20, marks=pytest.mark.long)])
-def test_kills(server: Server, tmp_path: Path, kills: int):
+@pytest.mark.parametrize(("kills", "reached"), [(6, 3), pytest.param(20, 21, marks=pytest.mark.long)])
+def test_kills(server: Server, tmp_path: Path, kills: int, reached: int):
     whole = tmp_path / "whole.log"
     server.start(None, whole)
     assert server.status() == 0
@@ -103,4 +103,4 @@ def test_kills(server: Server, tmp_path: Path, kills: int):
     assert [row for row in found if row != by_epoch[row[0]]] == []
     assert in_save >= kills // 4
     assert first_epochs == sorted(first_epochs)
-    assert first_epochs[-1] >= kills // 2, "resumed runs went on from where the killed ones were"
+    assert first_epochs[-1] >= reached, "resumed runs went on from where the killed ones were"
