@@ -16,7 +16,8 @@ def _marginals(key: jax.Array, dim: int = 4, bins: int = 3) -> Marginals:
     a, b, c = jr.split(key, 3)
     knots = -1.5 + jnp.cumsum(0.2 + jr.uniform(a, (dim, bins + 1)), axis=1)
     heights, slopes = 0.2 * jr.normal(b, (dim, bins)), 0.2 * jr.normal(c, (dim, bins + 1))
-    return Marginals(knots, jnp.full(dim, -1.5), heights - 0.5, slopes, jnp.zeros((dim, 2)))
+    jumps = jnp.pad(0.7 * jr.normal(jr.fold_in(key, 1), (dim, bins - 1)), ((0, 0), (1, 1)))
+    return Marginals(knots, jnp.full(dim, -1.5), heights - 0.5, slopes, jnp.zeros((dim, 2)), jumps)
 
 
 def _whitening(dim: int = 4, context: int = 0) -> Whitening:
@@ -31,6 +32,7 @@ def _front(key: jax.Array) -> AbstractBijection:
 
 _CURVE = (
     "knots",
+    "log_jumps",
     "log_heights",
     "log_slopes",
 )  # slopes of one bin that differ by 1e4 are no density that is met
@@ -38,13 +40,13 @@ CASES = (
     Case("log-tails", lambda k: _tails(8), bounded_kappa="slopes of a few beyond the borders"),
     Case(
         "marginals",
-        lambda k: _marginals(jr.key(1)),  # no point of the laws lies within two steps of a knot
-        frozen=("knots",),
+        lambda k: _marginals(jr.key(2)),  # no point of the laws lies within two steps of a knot
+        frozen=("knots", "log_jumps"),
         kept=_CURVE,
         bounded_kappa="elementwise, its curve as built",
     ),
     Case("whitening", lambda k: _whitening()),
     Case("whitening-context", lambda k: _whitening(3, 2)),
-    Case("front", _front, frozen=("knots",), kept=_CURVE),
+    Case("front", _front, frozen=("knots", "log_jumps"), kept=_CURVE),
 )
 OP_BY_OP = ("log-tails", "marginals", "whitening-context", "front")

@@ -30,6 +30,19 @@ def law_tails(bijection: AbstractBijection, points: Points) -> None:
     close("Jacobian", "float64", points.kappa, got.z, want)
 
 
+def law_jumps(bijection: AbstractBijection, points: Points) -> None:
+    """log dz/dx rises by the stated jump at each inner knot, and not at the outer ones; z goes on without a step."""
+    knots, jumps = np.asarray(bijection.knots, np.float64), np.asarray(bijection.log_jumps, np.float64)
+    step = 1e-7
+    for k in range(knots.shape[1]):
+        context = None if points.context is None else points.context[:2]
+        x = np.stack([knots[:, k] - step, knots[:, k] + step])
+        got, jacobians = values_and_jacobians(bijection, points.z[:2], x, context)
+        slopes = np.log(np.diagonal(jacobians.inverse, axis1=1, axis2=2))
+        np.testing.assert_allclose(slopes[1] - slopes[0], jumps[:, k], atol=1e-4)
+        np.testing.assert_allclose(got.z[1], got.z[0], atol=4 * step * np.exp(slopes.max()))
+
+
 def law_whitening(bijection: AbstractBijection, points: Points) -> None:
     """z = U L (x - mean - slopes c), multiplied out by NumPy; entries outside the triangles are not used."""
     n = bijection.shape[0]
@@ -47,6 +60,6 @@ def law_whitening(bijection: AbstractBijection, points: Points) -> None:
 
 LAWS: Laws = {
     LogTails: (law_elementwise, law_tails),
-    Marginals: (law_elementwise,),
+    Marginals: (law_elementwise, law_jumps),
     Whitening: (law_whitening,),
 }

@@ -229,7 +229,7 @@ def _curve_slopes(layer: Marginals, data: Box) -> tuple[FloatArray, FloatArray]:
     knots = np.asarray(layer.knots, np.float64)
     d = np.exp(np.asarray(layer.log_slopes, np.float64))
     s = np.exp(np.asarray(layer.log_heights, np.float64)) / np.diff(knots, axis=1)
-    d0, d1 = d[:, :-1], d[:, 1:]
+    d0, d1 = (d * np.exp(np.asarray(layer.log_jumps, np.float64)))[:, :-1], d[:, 1:]
     middle = (2 * s + d0 + d1) / 4
     a = np.stack([d0, s, d1])
     smallest = s**2 * a.min(axis=0) / np.maximum(s, middle) ** 2

@@ -144,7 +144,8 @@ class Fronts:
             held_weights = self.validation.weights
             new = (marginals(x, self.train.weights, validation=held, validation_weights=held_weights),)
         else:  # of the same form, so that one program trains both
-            new = (identity_marginals(x, self.train.weights),)
+            bins = self._reached(("marginals",))[0][0].knots.shape[1] - 1  # type: ignore[attr-defined]
+            new = (identity_marginals(x.shape[1], bins),)
         step = Chain(new[::-1])
         x, _ = _to_latent(step, x, self.train.context)
         held, more = _to_latent(step, held, self.validation.context)

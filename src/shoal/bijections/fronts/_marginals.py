@@ -6,8 +6,8 @@ to λ t = `REACH`, and goes on along the tangent there, so that no latent overfl
 differentiable. A tail of this form turns a Pareto law of index 1 / λ into an exponential one.
 
 `Marginals` is a rational-quadratic spline at given knots, as in Gregory and Delbourgo 1982 (Durkan et al. 2019, equations 4
-to 8); beyond the outer knots as `LogTails`, with the slope of the outer knot (tail layers in place of heavy-tailed bases:
-Hickling and Prangle 2025).
+to 8), whose slope may jump at a knot, since the densities of columns with repeated values do; beyond the outer knots as
+`LogTails`, with the slope of the outer knot (tail layers in place of heavy-tailed bases: Hickling and Prangle 2025).
 """
 
 import math
@@ -20,7 +20,7 @@ import jax.numpy as jnp
 from shoal._errors import InputError
 from shoal._types import Array, Context, Float, Scalar, Vector
 from shoal.bijections._base import AbstractBijection, between, check_input, positive, whole
-from shoal.bijections.transformers._rational_quadratic import one_hot, place_in_bin, value_in_bin
+from shoal.bijections.transformers._rational_quadratic import place_in_bin, value_in_bin
 
 REACH = 20.0  # λ t up to which the exponential is followed: e^20 = 5e8 borders away
 LEAST = 1e-3  # of λ: below it the logarithm is the identity to rounding
@@ -95,15 +95,18 @@ class LogTails(AbstractBijection):
 class Marginals(AbstractBijection):
     """z_i = m_i(x_i), m_i increasing: K rational-quadratic bins between K + 1 knots, log tails beyond them.
 
-    `knots` (n, K + 1): places in x, ascending, fixed; `first` (n,): the latent of the first knot; `log_heights` (n, K):
-    of the bins in z; `log_slopes` (n, K + 1): dz/dx at the knots; `raw_tails` (n, 2): of the tail indices λ, lower and
-    upper. A tail goes on from its knot with distance e and slope d as z = z_K + log1p(λ d e) / λ. `marginals` sets all of it
-    from rows. log|det dz/dx| = sum log m_i'. Both directions are closed forms (the inverse of a bin solves one quadratic).
-    **Raises:** InputError for shapes that do not fit and knots that do not ascend.
+    `knots` (n, K + 1): places in x, ascending, fixed; `log_jumps` (n, K + 1): what log dz/dx gains at a knot from its lower
+    to its upper side, fixed, 0 at the outer knots (None: 0 at all); `first` (n,): the latent of the first knot;
+    `log_heights` (n, K): of the bins in z; `log_slopes` (n, K + 1): log dz/dx at the lower side of the knots; `raw_tails`
+    (n, 2): of the tail indices λ, lower and upper. A tail goes on from its knot with distance e and slope d as
+    z = z_K + log1p(λ d e) / λ. `marginals` sets all of it from rows. log|det dz/dx| = sum log m_i'. Both directions are
+    closed forms (the inverse of a bin solves one quadratic). **Raises:** InputError for shapes that do not fit, knots that
+    do not ascend, and jumps at the outer knots.
     """
 
-    fixed: ClassVar[tuple[str, ...]] = ("knots",)
+    fixed: ClassVar[tuple[str, ...]] = ("knots", "log_jumps")
     knots: Float[Array, "n k"]
+    log_jumps: Float[Array, "n k"]
     first: Float[Array, "n"]
     log_heights: Float[Array, "n _k"]
     log_slopes: Float[Array, "n k"]
@@ -111,30 +114,39 @@ class Marginals(AbstractBijection):
     shape: tuple[int, ...] = eqx.field(static=True)
     context_shape: tuple[int, ...] | None = eqx.field(static=True)
 
-    def __init__(self, knots: Array, first: Array, log_heights: Array, log_slopes: Array, raw_tails: Array):
+    def __init__(
+        self,
+        knots: Array,
+        first: Array,
+        log_heights: Array,
+        log_slopes: Array,
+        raw_tails: Array,
+        log_jumps: Array | None = None,
+    ):
         n, k = jnp.shape(knots)
-        shapes = [jnp.shape(a) for a in (first, log_heights, log_slopes, raw_tails)]
-        if n < 1 or k < 2 or shapes != [(n,), (n, k - 1), (n, k), (n, 2)]:
+        self.knots = jnp.asarray(knots)
+        self.log_jumps = jnp.zeros_like(self.knots) if log_jumps is None else jnp.asarray(log_jumps)
+        shapes = [jnp.shape(a) for a in (first, log_heights, log_slopes, raw_tails, self.log_jumps)]
+        if n < 1 or k < 2 or shapes != [(n,), (n, k - 1), (n, k), (n, 2), (n, k)]:
             raise InputError(
-                f"`Marginals` needs (n, K + 1) knots and (n,), (n, K), (n, K + 1), (n, 2); got {(n, k)}, {shapes}."
+                f"`Marginals` needs (n, K + 1) knots and (n,), (n, K), (n, K + 1), (n, 2), (n, K + 1); "
+                f"got {(n, k)}, {shapes}."
             )
         if not bool(jnp.all(jnp.diff(knots, axis=1) > 0)):
             raise InputError("`Marginals(knots=...)` must ascend strictly in every column.")
-        self.knots, self.first, self.raw_tails = (
-            jnp.asarray(knots),
-            jnp.asarray(first),
-            jnp.asarray(raw_tails),
-        )
+        if bool(jnp.any(self.log_jumps[:, jnp.array([0, -1])] != 0)):
+            raise InputError("`Marginals(log_jumps=...)` must be 0 at the outer knots.")
+        self.first, self.raw_tails = jnp.asarray(first), jnp.asarray(raw_tails)
         self.log_heights, self.log_slopes = jnp.asarray(log_heights), jnp.asarray(log_slopes)
         self.shape, self.context_shape = (n,), None
 
     def inverse_and_log_det(self, x: Vector, context: Context = None) -> tuple[Vector, Scalar]:
         """z and sum log dz/dx."""
         check_input(self, x, context)
-        u, v, d = self._curves()
+        u, v, d = curves = self._curves()
         index, log_d = tail_index(self.raw_tails), self.log_slopes
         inside = jnp.clip(x, u[:, 0], u[:, -1])
-        u0, w, v0, h, d0, d1 = _bins(u, v, d, u, inside)
+        u0, w, v0, h, d0, d1 = self._bins(curves, 0, inside)
         t = (inside - u0) / w
         z, log_slope = value_in_bin(t, v0, h, h / w, d0, d1)
         low, low_slope = shortened(jnp.maximum(u[:, 0] - x, 0.0) * d[:, 0], index[:, 0])
@@ -147,10 +159,10 @@ class Marginals(AbstractBijection):
     def forward_and_log_det(self, z: Vector, context: Context = None) -> tuple[Vector, Scalar]:
         """x and sum log dx/dz."""
         check_input(self, z, context)
-        u, v, d = self._curves()
+        u, v, d = curves = self._curves()
         index, log_d = tail_index(self.raw_tails), self.log_slopes
         inside = jnp.clip(z, v[:, 0], v[:, -1])
-        u0, w, v0, h, d0, d1 = _bins(u, v, d, v, inside)
+        u0, w, v0, h, d0, d1 = self._bins(curves, 1, inside)
         t = place_in_bin((inside - v0) / h, h / w, d0, d1)
         _, log_slope = value_in_bin(t, v0, h, h / w, d0, d1)
         low, low_slope = lengthened(jnp.maximum(v[:, 0] - z, 0.0), index[:, 0])
@@ -162,17 +174,22 @@ class Marginals(AbstractBijection):
         return x, jnp.sum(jnp.where(above, high_slope - log_d[:, -1], log_slope))
 
     def _curves(self) -> tuple[Array, Array, Array]:
-        """Knots in x, knots in z, slopes dz/dx."""
+        """Knots in x, knots in z, slopes dz/dx at their lower sides."""
         first = self.first[:, None]
         z = jnp.concatenate([first, first + jnp.cumsum(jnp.exp(self.log_heights), axis=1)], axis=1)
         return jax.lax.stop_gradient(self.knots), z, jnp.exp(self.log_slopes)
 
+    def _bins(self, curves: tuple[Array, Array, Array], axis: int, at: Vector) -> tuple[Array, ...]:
+        """(u0, w, v0, h, d0, d1) of the bin that holds `at` along `axis` (0: x, 1: z), of each coordinate.
 
-def _bins(u: Array, v: Array, d: Array, edges: Float[Array, "n k"], at: Vector) -> tuple[Array, ...]:
-    """(u0, w, v0, h, d0, d1) of each coordinate's bin: the one of `edges` that holds `at`.
-
-    By sums over the mask, which have no gathers, and no scatters in their gradient.
-    """
-    hot = one_hot(at, edges)
-    parts = (u[:, :-1], jnp.diff(u, axis=1), v[:, :-1], jnp.diff(v, axis=1), d[:, :-1], d[:, 1:])
-    return tuple(jnp.sum(jnp.where(hot, part, 0.0), axis=1) for part in parts)
+        By bisection and gathers: the work hardly grows with the number of bins.
+        """
+        u, v, d = curves
+        upper = d * jnp.exp(jax.lax.stop_gradient(self.log_jumps))
+        past = jax.vmap(lambda edges, a: jnp.searchsorted(edges, a, side="right"))(curves[axis], at)
+        i = jnp.clip(past - 1, 0, u.shape[1] - 2)[:, None]
+        u0, u1, v0, v1, d0, d1 = (
+            jnp.take_along_axis(part, j, axis=1)[:, 0]
+            for part, j in ((u, i), (u, i + 1), (v, i), (v, i + 1), (upper, i), (d, i + 1))
+        )
+        return u0, u1 - u0, v0, v1 - v0, d0, d1
