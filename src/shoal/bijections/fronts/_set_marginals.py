@@ -266,10 +266,9 @@ def _refined(curve: Curve, bins: int) -> Curve:
         halved = np.sort(np.argsort(-heights)[: bins + 1 - len(curve.x)])
         x = 0.5 * (curve.x[halved] + curve.x[halved + 1])
         z, slope = evaluate(curve, x)
-        new = (x, z, slope, slope)
-        curve = Curve(
-            *(np.insert(old, halved + 1, v) for old, v in zip(curve[:4], new, strict=True)), curve.tails
-        )
+        new = zip(curve[:4], (x, z, slope, slope), strict=True)
+        x, z, lower, upper = (np.insert(old, halved + 1, values) for old, values in new)
+        curve = Curve(x, z, lower, upper, curve.tails)
     return curve
 
 
