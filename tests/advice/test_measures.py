@@ -7,8 +7,8 @@ import pytest
 from scipy.spatial.distance import cdist
 from scipy.stats import norm
 
-from shoal.advice._columns import examine_columns
 from shoal.advice._shape import find_modes, lipschitz_needed, local_structure
+from shoal.tables import examine_columns
 
 SEEDS = (0, 1)
 

@@ -58,10 +58,34 @@ def test_the_step_scales_with_the_column_up_to_rounding(kind: str):
     assert scaled.ties == plain.ties
 
 
-@pytest.mark.parametrize("kind", ["normal", "float32 normal", "zero-inflated", "two lattices", "few ties"])
+@pytest.mark.parametrize("kind", ["normal", "float32 normal", "zero-inflated", "few ties"])
 @pytest.mark.parametrize("scale", [1.0, 1e6])
 def test_other_columns_are_left(kind: str, scale: float):
     assert detect_lattice(scale * column(kind)[:, None], ["c"]) == ()
+
+
+def test_two_lattices_in_one_are_a_grid_of_their_values():
+    values = column("two lattices")
+    (found,) = detect_lattice(values[:, None], ["c"])
+    np.testing.assert_array_equal(found.grid, np.unique(values))
+
+
+def test_noise_on_a_grid_stays_in_the_cells_and_is_undone():
+    grid = np.log1p(np.arange(12.0))
+    values = grid[np.random.default_rng(0).integers(0, 12, 4000)]
+    (found,) = detect_lattice(values[:, None], ["c"])
+    noisy = dequantize(values[:, None], [found], 1)[:, 0]
+    np.testing.assert_array_equal(found.rounded(noisy), values)
+    at = noisy[values == grid[3]]  # uniform from middle to middle
+    low, high = 0.5 * (grid[2] + grid[3]), 0.5 * (grid[3] + grid[4])
+    assert low <= at.min() < low + 0.02 and high - 0.02 < at.max() <= high
+    assert abs(np.median(at) - 0.5 * (low + high)) < 4 * 0.5 * (high - low) / len(at) ** 0.5
+
+
+def test_one_value_beside_the_lattice_is_named_and_does_not_change_the_step():
+    values = np.append(np.random.default_rng(0).integers(0, 10, 1500).astype(float), [3.001])
+    (found,) = detect_lattice(values[:, None], ["c"])
+    assert (found.step, found.stray) == (1.0, (3.001,))
 
 
 def test_ties_are_the_share_of_rows_that_repeat():

@@ -11,9 +11,9 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from shoal.advice._columns import Columns, Dependence
 from shoal.advice._measure import Measured
 from shoal.advice._shape import VARIATION
+from shoal.tables import Dependence, Examined
 
 FAR = 4.0  # a gap of so many widths of the narrowest group makes the groups far
 MULTIMODAL = 4  # modes from which splines are tried beside affine couplings
@@ -69,7 +69,7 @@ def column_lines(found: Measured) -> list[Line]:
     return lines
 
 
-def _dependence(found: Dependence, columns: Columns) -> Line:
+def _dependence(found: Dependence, columns: Examined) -> Line:
     terms = [f"{w:+.2g} {n}" for n, w in zip(found.columns, found.weights, strict=True)]
     sum_ = " ".join(terms[:LISTED]) + (" ..." if len(terms) > LISTED else "")
     figures = {
@@ -91,7 +91,7 @@ def _dependence(found: Dependence, columns: Columns) -> Line:
     return Line(text, "measured", "dependent columns", figures)
 
 
-def _lattices(columns: Columns) -> list[Line]:
+def _lattices(columns: Examined) -> list[Line]:
     if not columns.lattices:
         return []
     each = [f"{s.column!r} (step {s.step:.4g})" for s in columns.lattices]
@@ -105,7 +105,7 @@ def _lattices(columns: Columns) -> list[Line]:
     return [Line(text, "measured", "lattice columns", figures)]
 
 
-def _rows(columns: Columns) -> list[Line]:
+def _rows(columns: Examined) -> list[Line]:
     share = columns.repeated_rows
     if share < REPEATED:
         return []

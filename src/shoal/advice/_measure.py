@@ -6,9 +6,8 @@ import numpy as np
 
 from shoal._errors import InputError
 from shoal._scalars import FloatArray
-from shoal.advice._columns import Columns, examine_columns
 from shoal.advice._shape import Local, Modes, find_modes, local_structure
-from shoal.tables import Table, dequantize
+from shoal.tables import Examined, Table, dequantize, examine_columns
 
 ROWS = 4000  # local structure and modes are measured on so many rows, chosen at random
 LEAST = 30  # rows
@@ -25,7 +24,7 @@ class Measured:
 
     rows: int
     names: tuple[str, ...]
-    columns: Columns
+    columns: Examined
     local: Local
     modes: Modes
     tails: tuple[tuple[str, float, bool], ...]

@@ -15,11 +15,13 @@ from shoal._scalars import IntArray
 from shoal.cli._parse import COLUMN_OPTIONS
 from shoal.cli._run_folder import ModelFolder
 from shoal.cli._session import Call
+from shoal.records import SCHEMA, read_record
 from shoal.tables import (
     MINIMUM_ROWS,
     Argument,
     Columns,
     ColumnsError,
+    Schema,
     Source,
     Table,
     join_names,
@@ -28,11 +30,18 @@ from shoal.tables import (
 )
 
 
-def read_data(call: Call, data: Path, columns: Mapping[str, Any], *, trained: bool = True) -> Table:
+def read_data(
+    call: Call,
+    data: Path,
+    columns: Mapping[str, Any],
+    *,
+    trained: bool = True,
+    kinds: Mapping[str, str] | None = None,
+) -> Table:
     """The checked table of the file `data`.
 
     **Arguments:** `columns`: from `parse_columns`; `trained`: a flow is to be trained on it, which asks for many rows and
-    for columns that vary.
+    for columns that vary; `kinds`: as in `read_table`.
 
     **Raises:** `InputError`, which repeats the command with columns that would work.
     """
@@ -45,7 +54,7 @@ def read_data(call: Call, data: Path, columns: Mapping[str, Any], *, trained: bo
 
     try:
         rows = MINIMUM_ROWS if trained else 1
-        return read_table(data, **columns, minimum_rows=rows, distinct=trained)
+        return read_table(data, **columns, kinds=kinds, minimum_rows=rows, distinct=trained)
     except ColumnsError as error:
         raise InputError(error.worded(words)) from error
 
@@ -58,6 +67,23 @@ def column_options(named: Mapping[str, Sequence[str]]) -> list[str]:
 def matched_by_name(folder: ModelFolder, source: Source) -> Table | None:
     """The columns of a model in a table; None where its folder does not say which they are."""
     return match_columns(source, folder.columns, folder.context_columns or ()) if folder.columns else None
+
+
+def read_schema(folder: ModelFolder) -> Schema | None:
+    """What the columns of a model's table are, where they are more than numbers."""
+    path = folder.path / SCHEMA
+    return read_record(path, Schema) if path.exists() else None
+
+
+def matched_rows(folder: ModelFolder, source: Source) -> Table | None:
+    """The rows of a table as a model takes them: its columns by name, or states and numbers where it has a schema."""
+    schema = read_schema(folder)
+    if schema is None:
+        return matched_by_name(folder, source)
+    context = match_columns(source, folder.context_columns).values if folder.context_columns else None
+    encoded = schema.encode(source)
+    values = np.hstack([encoded.codes.astype(np.float64), encoded.values])
+    return Table(schema.names, values, folder.context_columns or (), context, first_row=source.first_row)
 
 
 def chosen_rows(count: int, points: int, seed: int) -> IntArray:

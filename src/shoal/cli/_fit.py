@@ -7,8 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from shoal._errors import InputError, NumericalFailure
-from shoal._names import FAMILY_NAMES, FRONT_NAMES
-from shoal.cli._fit_output import print_summary, write_run
+from shoal._names import FAMILY_NAMES, FRONT_NAMES, KINDS
+from shoal.cli._fit_output import print_schema, print_summary, write_run
 from shoal.cli._parse import parse_columns
 from shoal.cli._progress import shown_progress
 from shoal.cli._run_folder import Places, check_places, claimed, discard, find_places, publish
@@ -38,6 +38,10 @@ def fit(
         str | None, _option("Columns the model is conditioned on.", _TABLE, metavar="A,B")
     ] = None,
     weights: Annotated[str | None, _option("Column of row weights.", _TABLE, metavar="A")] = None,
+    kind: Annotated[
+        str | None,
+        _option(f"Kinds of columns, out of {', '.join(KINDS)}; found without.", _TABLE, metavar="A=KIND,.."),
+    ] = None,
     dequantize: Annotated[
         str,
         _option("Add noise of one step to columns of repeated, rounded values.", _TABLE, metavar="auto|off"),
@@ -111,7 +115,8 @@ def fit(
     check_places(places, overwrite=overwrite, resume=resume)
     from shoal.cli._data import read_data  # here and not above: `shoal --help` must not wait for it
 
-    table = read_data(call, data, parse_columns(call.given))
+    table = read_data(call, data, parse_columns(call.given), kinds=settings.kinds)
+    print_schema(table)
     with claimed(places, settings, resume=resume) as new:
         options = {"began": began, "resume": resume and not new}
         _train(table, settings, options, places, new=new, quiet=quiet, line=call.line())

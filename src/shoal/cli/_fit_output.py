@@ -14,7 +14,7 @@ from rich.table import Table
 
 from shoal._errors import InputError
 from shoal.cli._session import say, sized
-from shoal.records import RECORD, ConstructionRecord, FitRecord, write_record
+from shoal.records import RECORD, SCHEMA, ConstructionRecord, FitRecord, write_record
 
 _SIGMAS = ("sigma_max", "sigma_max_median", "sigma_min", "sigma_min_median")
 
@@ -29,11 +29,21 @@ def write_run(result: Any, folder: Path, run: str, command: str) -> FitRecord:
         from shoal.flows import save
 
         save(result.flow, folder)
+    schema = result.prepared.table.schema
+    if schema is not None and not schema.is_plain:
+        write_record(schema, folder / SCHEMA)
     write_metrics(record, folder / "metrics.parquet")
     write_far_rows(record, folder / "rows.parquet")
     write_record(record, folder / RECORD)
     write_page(record, folder / "report.html")
     return record
+
+
+def print_schema(table: Any, console: Console | None = None) -> None:
+    """Prints what each column is taken for, where one is more than a plain number."""
+    if table.schema is not None and not table.schema.is_plain:
+        for column in table.schema.columns:
+            say(sized(console), f"{column.name}: {column.sentence()}")
 
 
 def write_page(record: FitRecord | ConstructionRecord, path: Path) -> None:

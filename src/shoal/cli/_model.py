@@ -11,21 +11,22 @@ from shoal._pieces import in_pieces, pieces
 from shoal._scalars import FloatArray
 from shoal.cli._run_folder import ModelFolder
 from shoal.cli._session import float64
-from shoal.distributions import AbstractFlow
+from shoal.distributions import AbstractFlow, Mixed
 from shoal.flows import load
 from shoal.tables import Source, Table, match_columns
 
 ROWS = 4096  # of a piece
+DRAWS = 64  # of the numbers that a row lacks
 
 
 @contextmanager
-def loaded(folder: ModelFolder) -> Iterator[AbstractFlow]:
+def loaded(folder: ModelFolder) -> Iterator[AbstractFlow | Mixed]:
     """Yields the flow; a model with float64 weights computes in float64 within the scope."""
     with float64(folder.float64):
         yield load(folder.path)
 
 
-def matched(folder: ModelFolder, flow: AbstractFlow, source: Source) -> Table:
+def matched(folder: ModelFolder, flow: AbstractFlow | Mixed, source: Source) -> Table:
     """The columns of the flow in a table; by their place where a model without names has as many as there are."""
     size = flow.shape[0]
     names = flow.columns or (source.names if len(source.names) == size else ())
@@ -34,12 +35,16 @@ def matched(folder: ModelFolder, flow: AbstractFlow, source: Source) -> Table:
     return match_columns(source, names, flow.context_columns or ())
 
 
-def log_prob(flow: AbstractFlow, values: FloatArray, context: FloatArray | None) -> FloatArray:
-    """log p of each row of `values`."""
+def log_prob(flow: AbstractFlow | Mixed, values: FloatArray, context: FloatArray | None) -> FloatArray:
+    """log p of each row of `values`; of a table with cells that are not there, by `DRAWS` draws of them."""
+    if isinstance(flow, Mixed) and flow.filling is not None:
+        key = jax.random.key(0)
+        estimate = lambda x, c: flow.log_prob_estimate(key, x, c, samples=DRAWS).value
+        return in_pieces(estimate, ROWS, values, context)[0]
     return in_pieces(flow.log_prob, ROWS, values, context)[0]
 
 
-def sample(flow: AbstractFlow, seed: int, rows: int, context: FloatArray | None = None) -> FloatArray:
+def sample(flow: AbstractFlow | Mixed, seed: int, rows: int, context: FloatArray | None = None) -> FloatArray:
     """`rows` samples, one for each row of `context`; a smaller number of rows gives the first ones of a larger number."""
     key, parts = jax.random.key(seed), []
     for i, (index, _) in enumerate(pieces(rows, ROWS)):

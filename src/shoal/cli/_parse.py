@@ -41,6 +41,19 @@ def parse_columns(given: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def parse_kinds(text: str | None, option: str) -> dict[str, str]:
+    """Kinds of columns, such as a=category,b=date, by the columns' names."""
+    kinds = {}
+    for word in parse_names(text, option):
+        name, sign, kind = word.rpartition("=")
+        if not sign or not name or not kind:
+            raise InputError(
+                f"{option} {word!r} is no kind of a column; give it as {option} column=category."
+            )
+        kinds[name] = kind
+    return kinds
+
+
 def parse_choices(text: str, option: str, known: Sequence[str]) -> tuple[str, ...]:
     """Distinct words out of `known`, separated by commas."""
     words = parse_names(text, option)

@@ -44,8 +44,10 @@ def sample(
     folder = find_model(run)
     _check_context(folder.context_columns, folder, context_file)
     check_output(output, "-o", TABLES, None)
-    from shoal.tables import match_columns, write_table  # here: `shoal --help` must not wait for it
+    from shoal.cli._data import read_schema  # here: `shoal --help` must not wait for it
+    from shoal.tables import match_columns, write_columns, write_table
 
+    schema = read_schema(folder)
     names = folder.context_columns
     table = match_columns(context_file, names) if context_file is not None and names else None
     from shoal.cli import _model  # here: wrong columns are told before JAX loads
@@ -59,7 +61,12 @@ def sample(
             table = match_columns(context_file, context_names)
         count = rows or 0 if table is None else table.rows
         values = _model.sample(flow, seed, count, None if table is None else table.values)
-    write_table(output, columns, values)
+    if schema is None:
+        write_table(output, columns, values)
+    else:
+        states = len(schema.discrete)
+        found = schema.decode(values[:, :states].astype(int), values[:, states:].astype(float))
+        write_columns(output, tuple(found), tuple(found.values()))
     _finish(output, values, "{bad} of {all} samples are not finite", 1)
 
 
@@ -77,7 +84,7 @@ def score(
     """
     folder = find_model(run)
     check_output(output, "-o", TABLES, data)
-    from shoal.cli._data import matched_by_name
+    from shoal.cli._data import matched_rows
     from shoal.tables import append_column, open_source
 
     source = open_source(data)
@@ -85,7 +92,7 @@ def score(
         raise InputError(
             f"{data} has a column {COLUMN!r} already; rename it, so that it is not taken for the new one."
         )
-    table = matched_by_name(folder, source)
+    table = matched_rows(folder, source)
     from shoal.cli import _model
 
     with _model.loaded(folder) as flow:

@@ -21,7 +21,7 @@ LOCK = ".lock"
 MARKS = ("record.json", "config.json", "model.json")  # a folder with one of these holds a run
 PARTS = (
     *(*MARKS, "weights.safetensors", "certificate.json"),
-    *("metrics.parquet", "rows.parquet", "log.jsonl", "report.html", "checkpoints"),
+    *("schema.json", "metrics.parquet", "rows.parquet", "log.jsonl", "report.html", "checkpoints"),
 )
 
 

@@ -16,6 +16,7 @@ from shoal.cli._parse import (
     parse_choices,
     parse_columns,
     parse_counts,
+    parse_kinds,
     parse_seconds,
     parse_shares,
 )
@@ -33,6 +34,7 @@ class FitSettings(Record, frozen=True, kw_only=True, tag="fit settings"):
     drop: tuple[str, ...]
     context: tuple[str, ...]
     weights: str | None
+    kinds: dict[str, str]
     fronts: tuple[str, ...] | None
     families: tuple[str, ...]
     depths: tuple[int, ...]
@@ -96,7 +98,8 @@ def parse_settings(data: Path, given: Mapping[str, Any]) -> FitSettings:
         name: None if given[name] is None else parse(given[name], _option(name))
         for name, parse in PARSERS.items()
     }
-    return FitSettings(data=str(data), **parse_columns(given), **values)
+    kinds = parse_kinds(given["kind"], "--kind") if given["kind"] is not None else {}
+    return FitSettings(data=str(data), **parse_columns(given), kinds=kinds, **values)
 
 
 def _option(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from shoal.distributions._base import AbstractDistribution as AbstractDistribution
 from shoal.distributions._base import named_columns
+from shoal.distributions._categorical import Categorical
 from shoal.distributions._dequantized import AbstractDequantization
 from shoal.distributions._dequantized import Dequantized as Dequantized
 from shoal.distributions._dequantized import UniformDequantization as UniformDequantization
@@ -10,6 +11,7 @@ from shoal.distributions._em import Components, choose_gaussian_mixture, fit_gau
 from shoal.distributions._estimates import Estimate
 from shoal.distributions._flow import AbstractFlow
 from shoal.distributions._flow import Flow as Flow
+from shoal.distributions._mixed import Filling, Mixed
 from shoal.distributions._normals import DiagonalNormal
 from shoal.distributions._normals import GaussianMixture as GaussianMixture
 from shoal.distributions._normals import Mixture as Mixture

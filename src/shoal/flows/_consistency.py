@@ -25,12 +25,12 @@ from shoal.bijections import (
     Standardize,
     StandardizedContext,
 )
-from shoal.distributions import AbstractFlow, Dequantized, Flow, Padded
+from shoal.distributions import AbstractFlow, Categorical, Dequantized, Filling, Flow, Mixed, Padded
 from shoal.flows._tree import one_line
 from shoal.records import damaged
 
 
-def check_flow(flow: AbstractFlow | Dequantized, file: Path) -> None:
+def check_flow(flow: AbstractFlow | Dequantized | Mixed, file: Path) -> None:
     """**Raises:** `InputError`, naming `file`, unless the parts of the flow fit together."""
     for module, stacked in _modules(flow, 0):
         holds = _LAWS.get(type(module))
@@ -52,7 +52,7 @@ def check_flow(flow: AbstractFlow | Dequantized, file: Path) -> None:
         raise damaged(file, f"log_prob and samples of the flow have shapes {shapes}")
 
 
-def _evaluate(flow: AbstractFlow | Dequantized) -> Any:
+def _evaluate(flow: AbstractFlow | Dequantized | Mixed) -> Any:
     x = jnp.zeros(flow.shape, flow.dtype)
     c = None if flow.context_shape is None else jnp.zeros((2, *flow.context_shape), flow.dtype)
     log_prob = flow.log_prob_one(x, None if c is None else c[0])
@@ -134,6 +134,10 @@ _LAWS: dict[type, Callable[[Any, int], bool]] = {
     Flow: _flow,
     Padded: _padded,
     Dequantized: _dequantized,
+    Categorical: lambda c, _: (
+        c.shape == (len(c.sizes),) and c.bias.shape == (sum(c.sizes),) and c.smoothing.shape == c.shape
+    ),
+    Filling: lambda f, _: f.curves.shape == f.mean.shape == f.scale.shape == (len(f.gates),),
     Scan: _scan,
     Partition: _partition,
     ArrayPartition: _array_partition,

@@ -19,7 +19,7 @@ from safetensors.numpy import save as _to_bytes
 
 from shoal import __version__
 from shoal._errors import InputError
-from shoal.distributions import AbstractFlow, Dequantized
+from shoal.distributions import AbstractFlow, Dequantized, Mixed
 from shoal.flows._consistency import check_flow
 from shoal.flows._tree import check_finite, decode, encode
 from shoal.records import MODEL, damaged, read_document, write_document
@@ -28,7 +28,7 @@ SWITCH = '`jax.config.update("jax_enable_x64", True)`'
 _FLOATS = ("float32", "float64")
 
 
-def save(flow: AbstractFlow | Dequantized, folder: str | os.PathLike[str]) -> None:
+def save(flow: AbstractFlow | Dequantized | Mixed, folder: str | os.PathLike[str]) -> None:
     """Writes a flow to a folder, so that `load` gives back the same bits of log_prob.
 
     The folder is made where it does not exist. A model that lies in it is replaced in one step: whoever reads sees the
@@ -38,7 +38,7 @@ def save(flow: AbstractFlow | Dequantized, folder: str | os.PathLike[str]) -> No
     **Raises:** `InputError` for a class that is not registered, a field that has no place in a file, weights that are
     not finite, or a folder that can not be written.
     """
-    if not isinstance(flow, AbstractFlow | Dequantized):
+    if not isinstance(flow, AbstractFlow | Dequantized | Mixed):
         raise InputError(
             f"`save` takes a Flow (or a Padded, or a Dequantized one); got {type(flow).__name__} "
             "(a bijection f becomes one by `Flow(StandardNormal(n), f)`)."
@@ -64,7 +64,7 @@ def load(folder: str | os.PathLike[str], dtype: Literal["float32", "float64"] | 
     if document["dtype"] != common_dtype(arrays):
         raise damaged(file, f"`dtype` is {document['dtype']!r:.40}, the weights are {common_dtype(arrays)}")
     flow = decode(document["tree"], arrays, to_jax(arrays, dtype, folder), file)
-    if not isinstance(flow, AbstractFlow | Dequantized):
+    if not isinstance(flow, AbstractFlow | Dequantized | Mixed):
         raise damaged(file, f"the top of the tree is {type(flow).__name__}, not Flow")
     check_flow(flow, file)
     return flow

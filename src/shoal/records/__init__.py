@@ -8,5 +8,5 @@ from ._system import package_versions, system_info
 from .audit import AuditRecord
 from .construction import ConstructionRecord
 from .factorization import FactorizationRecord, FrontierRecord
-from .fit import RECORD, read_run
+from .fit import RECORD, SCHEMA, read_run
 from .fit import FitRecord as FitRecord

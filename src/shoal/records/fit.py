@@ -14,6 +14,7 @@ from ._json import Columns, Record, read_record
 from .figures import ConditionSummary, Kind, LayerProfile, RoundTripSummary
 
 RECORD = "record.json"
+SCHEMA = "schema.json"  # of the columns, where they are more than numbers
 
 Trained: TypeAlias = Literal[
     "finished", "stopped early", "unfinished", "interrupted", "diverged", "ill-conditioned"

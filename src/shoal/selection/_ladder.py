@@ -10,16 +10,18 @@ from pathlib import Path
 from typing import Any, Literal
 
 import jax.numpy as jnp
+import jax.random as jr
 import numpy as np
 
 from shoal._scalars import FloatArray
 from shoal._types import ArrayLike
 from shoal.bijections import Chain, Standardize, StandardizedContext
-from shoal.distributions import AbstractFlow, Flow
+from shoal.distributions import AbstractFlow, Flow, Mixed
 from shoal.flows import Family, family
 from shoal.records import FitRecord
 from shoal.records.fit import HeldOut, LayersRecord
 from shoal.selection._delivery import Delivery, decide, sentence
+from shoal.selection._mass import with_discrete_part
 from shoal.selection._measure import allowed_seconds, layer_record, log_likelihoods, unmeasured
 from shoal.selection._options import Options, Start, depths_of, settings_for
 from shoal.selection._prepare import Prepared, prepare
@@ -49,7 +51,7 @@ class LadderResult:
     `test_log_likelihoods`: nats per test row.
     """
 
-    flow: AbstractFlow | None
+    flow: AbstractFlow | Mixed | None
     record: FitRecord
     rungs: tuple[Rung, ...]
     choice: Choice
@@ -126,7 +128,8 @@ def ladder(
         data, columns, context=context, weights=weights, minimum_rows=MINIMUM_ROWS, distinct=True
     )
     if fronts is None:
-        named, few = (WITH_CONTEXT if table.context is not None else DEFAULT_FRONTS), HANDED_ON
+        given = table.context is not None or (table.schema is not None and bool(table.schema.sizes))
+        named, few = (WITH_CONTEXT if given else DEFAULT_FRONTS), HANDED_ON
     else:
         named, few = ((fronts,) if isinstance(fronts, str) else tuple(fronts)), None
     each = [families] if isinstance(families, (str, Family)) else families
@@ -151,6 +154,7 @@ def ladder(
         monitor=monitor,
     )
     prepared = prepare(table, seed=seed, dequantize_columns=dequantize == "auto", dtype=dtype, parts=parts)
+    prepared = with_discrete_part(prepared, seed=seed, limit=time_limit)
     if not isinstance(settings, Settings):
         rows = len(prepared.parts["train"].x)
         chosen = settings_for(rows, limited=time_limit is not None, **(settings or {}))
@@ -166,11 +170,12 @@ def _climbed(prepared: Prepared, options: Options, clock: Clock, listen: Listene
         listen({"stage": "measuring", "fraction": 1.0})
     more = lambda: not interrupted and _has_time(clock, run.rungs)
     choice, delivery = decide(run.rungs, prepared, options.gates, more, limited=limited)
-    flow = scores = test = layers = None
+    flow = plain = scores = test = layers = None
     if delivery is not None:
         rung = run.rungs[delivery.rung]
         inner = rung.flows[delivery.seed]
-        flow = in_user_units(inner, prepared)
+        plain = in_user_units(inner, prepared)
+        flow = whole_table(plain, prepared, options.seed)
         scores, test = _test(inner, prepared)
         if not interrupted and listen is not None:
             listen({"stage": "layer profile", "fraction": 1.0})
@@ -181,7 +186,7 @@ def _climbed(prepared: Prepared, options: Options, clock: Clock, listen: Listene
         choice,
         delivery,
         options.config(),
-        flow=flow,
+        flow=plain,
         test=test,
         layers=layers,
         words=sentence(run.rungs, choice, delivery, options.gates.limits),
@@ -207,15 +212,29 @@ def in_user_units(inner: AbstractFlow, prepared: Prepared) -> AbstractFlow:
     mean = np.concatenate([prepared.mean, np.zeros(inner.extra)])
     scale = np.concatenate([prepared.scale, np.ones(inner.extra)])
     last = Standardize(jnp.asarray(mean, dtype), jnp.asarray(scale, dtype))
-    joint = Flow(inner.joint.base, Chain([body, last]), context_columns=table.context_names or None)
+    states = () if prepared.mass is None or table.schema is None else table.schema.state_names
+    joint = Flow(
+        inner.joint.base, Chain([body, last]), context_columns=(*table.context_names, *states) or None
+    )
     return inner.with_joint(joint, table.names)
+
+
+def whole_table(flow: AbstractFlow, prepared: Prepared, seed: int) -> AbstractFlow | Mixed:
+    """The flow of the numbers with the law of the codes, where the table has some."""
+    if prepared.mass is None:
+        return flow
+    names, width = prepared.table.context_names or None, len(prepared.table.context_names)
+    mass = prepared.mass
+    if width and prepared.context_mean is not None and prepared.context_scale is not None:
+        mass = mass.with_context_units(prepared.context_mean[:width], prepared.context_scale[:width])
+    return Mixed(mass, flow, prepared.filling, context_columns=names, key=jr.fold_in(jr.key(seed), 17))
 
 
 def _test(inner: AbstractFlow, prepared: Prepared) -> tuple[FloatArray | None, HeldOut | None]:
     part = prepared.parts["test"]
     if len(part.rows) == 0:
         return None, None
-    scores = log_likelihoods(inner, part.x, part.context) - prepared.log_volume
+    scores = prepared.user_log_prob("test", log_likelihoods(inner, part.x, part.context))
     w = np.ones(len(scores)) if part.weights is None else part.weights
     mean = float(np.average(scores, weights=w))
     error = float(np.sqrt(np.sum(w**2 * (scores - mean) ** 2)) / np.sum(w))

@@ -14,6 +14,7 @@ import numpy as np
 
 from shoal._errors import InputError
 from shoal._scalars import FloatArray, IntArray
+from shoal.distributions import Categorical, Filling
 from shoal.tables import FRACTIONS, Lattice, Table, dequantize, detect_lattice, split
 
 PARTS = ("train", "validation", "test")
@@ -25,17 +26,25 @@ LIMITS = {"float32": (1e-30, 1e37), "float64": (1e-150, 1e150)}  # least range a
 
 @dataclass(frozen=True)
 class Part:
-    """Rows of one part: `x` and `context` standardised, `weights`, and their positions in the table."""
+    """Rows of one part: `x` and `context` standardised, `weights`, and their positions in the table.
+
+    `beside`: what each row's log p has beyond the flow's: the log-probability of its codes, less the log-density of the
+    numbers that were drawn where it has none; None where a table is plain.
+    """
 
     x: FloatArray
     context: FloatArray | None
     weights: FloatArray | None
     rows: IntArray
+    beside: FloatArray | None = None
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A table ready for the ladder; `values` are the table's with noise on the lattice columns where asked for."""
+    """A table ready for the ladder; `values` are the table's with noise on the lattice columns where asked for.
+
+    `mass`, `filling`: of a table with discrete variables: the law of its codes, and of numbers that rows lack.
+    """
 
     table: Table
     values: FloatArray
@@ -46,11 +55,20 @@ class Prepared:
     scale: FloatArray
     context_mean: FloatArray | None
     context_scale: FloatArray | None
+    mass: Categorical | None = None
+    filling: Filling | None = None
+
+    def user_log_prob(self, part: str, logs: FloatArray, rows: IntArray | slice = slice(None)) -> FloatArray:
+        """log p of rows of a part in the user's units, from that of the standardised rows under a flow."""
+        beside = self.parts[part].beside
+        return logs - float(np.sum(np.log(self.scale))) + (0.0 if beside is None else beside[rows])
 
     @property
     def log_volume(self) -> float:
-        """sum log scale: log p in the user's units is log p of the standardised row minus this."""
-        return float(np.sum(np.log(self.scale)))
+        """The mean, over the validation rows, of what log p of standardised rows has beyond that in the user's units."""
+        part = self.parts["validation"]
+        beside = 0.0 if part.beside is None else np.average(part.beside, weights=part.weights)
+        return float(np.sum(np.log(self.scale)) - beside)
 
 
 def prepare(
@@ -67,26 +85,30 @@ def prepare(
     used = np.arange(table.rows) if table.weights is None else np.flatnonzero(table.weights)
     beside = np.empty((table.rows, 0)) if table.context is None else table.context
     names, k = (*table.names, *table.context_names), len(table.names)
-    whole = np.hstack([table.values, beside])
+    whole, codes = np.hstack([table.values, beside]), _codes(table)
     _check_range(whole[used], names, table.source, dtype)
-    chosen = split(whole[used], seed, parts, label=table.source)
+    rows: FloatArray = np.hstack([whole, codes])[used]
+    chosen = split(rows, seed, parts, label=table.source)
     index = {name: used[rows] for name, rows in zip(PARTS, chosen, strict=True)}
-    lattices = detect_lattice(table.values[used], table.names)
+    lattices = (
+        detect_lattice(table.values[used], table.names) if table.schema is None else table.schema.lattices()
+    )
     if dequantize_columns and lattices:
         whole = dequantize(whole, lattices, np.random.SeedSequence([seed, 1]))
-    train_weights = None if table.weights is None else table.weights[index["train"]]
-    mean, scale = _moments(whole[index["train"]], train_weights, names, table.source)
+    mean, scale = _all_moments(whole, index["train"], table)
     _check_resolution(whole[used], scale, names, table.source, dtype)
-    standard = (whole - mean) / scale
+    hot = one_hot(codes, table.schema.sizes if table.schema is not None else ())
+    standard = np.hstack([(whole - mean) / scale, hot])
     made = {
         name: Part(
             standard[rows, :k],
-            None if table.context is None else standard[rows, k:],
+            standard[rows, k:] if standard.shape[1] > k else None,
             None if table.weights is None else table.weights[rows],
             rows,
         )
         for name, rows in index.items()
     }
+    mean, scale = np.append(mean, np.zeros(hot.shape[1])), np.append(scale, np.ones(hot.shape[1]))
     return Prepared(
         table=table,
         values=whole[:, :k],
@@ -95,9 +117,37 @@ def prepare(
         parts=made,
         mean=mean[:k],
         scale=scale[:k],
-        context_mean=None if table.context is None else mean[k:],
-        context_scale=None if table.context is None else scale[k:],
+        context_mean=mean[k:] if len(mean) > k else None,
+        context_scale=scale[k:] if len(mean) > k else None,
     )
+
+
+def one_hot(codes: FloatArray, sizes: tuple[int, ...]) -> FloatArray:
+    """1 at the state of each variable, 0 elsewhere: (rows, sum of the sizes)."""
+    parts = [codes[:, [j]] == np.arange(size) for j, size in enumerate(sizes)]
+    return np.hstack([np.empty((len(codes), 0)), *parts]).astype(np.float64)
+
+
+def _codes(table: Table) -> FloatArray:
+    return np.empty((table.rows, 0)) if table.codes is None else table.codes.astype(np.float64)
+
+
+def _all_moments(whole: FloatArray, train: IntArray, table: Table) -> tuple[FloatArray, FloatArray]:
+    """Means and deviations of the training rows, of each column over the rows that hold a number in it."""
+    names = (*table.names, *table.context_names)
+    weights = None if table.weights is None else table.weights[train]
+    if table.present is None or table.present[train].all():
+        return _moments(whole[train], weights, names, table.source)
+    found = []
+    for j, name in enumerate(names):
+        there = table.present[train, j] if j < len(table.names) else np.ones(len(train), bool)
+        if not there.any():
+            raise InputError(
+                f"{table.source}: column {name!r} holds no number in the training part; leave it out."
+            )
+        rows = whole[train[there], j : j + 1]
+        found.append(_moments(rows, None if weights is None else weights[there], (name,), table.source))
+    return tuple(np.concatenate(part) for part in zip(*found, strict=True))  # type: ignore[return-value]
 
 
 def _moments(

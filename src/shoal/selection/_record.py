@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from msgspec.structs import asdict, replace
 
-from shoal._scalars import FloatArray
+from shoal._scalars import FloatArray, IntArray
 from shoal.distributions import AbstractFlow
 from shoal.records import FitRecord, system_info
 from shoal.records.figures import ConditionSummary, RoundTripSummary
@@ -237,8 +237,13 @@ def _far_rows(prepared: Prepared, figures: Figures, limit: float) -> FarRows:
         of=len(errors),
         row=prepared.table.row_numbers()[rows].tolist(),
         error=figures.errors[shown].tolist(),
-        log_prob=(figures.log_likelihoods[:POINTS][shown] - prepared.log_volume).tolist(),
+        log_prob=_user_log_prob(prepared, figures, shown).tolist(),
     )
+
+
+def _user_log_prob(prepared: Prepared, figures: Figures, shown: IntArray) -> FloatArray:
+    """log p, in the user's units, of some of the validation rows that were measured."""
+    return prepared.user_log_prob("validation", figures.log_likelihoods[:POINTS][shown], shown)
 
 
 def _points(prepared: Prepared, figures: Figures, flow: AbstractFlow, seed: int) -> PointsRecord:
@@ -249,16 +254,20 @@ def _points(prepared: Prepared, figures: Figures, flow: AbstractFlow, seed: int)
     worst, rest = order[:WORST], order[WORST:]
     shown = np.sort(np.concatenate([worst, rng.permutation(rest)[: max(SHOWN - len(worst), 0)]]))
     rows = part.rows[:POINTS][shown]
-    context = None if part.context is None else prepared.table.context
-    if context is None or flow.context_shape is None:
+    mean, scale = prepared.context_mean, prepared.context_scale
+    if part.context is None or mean is None or scale is None or flow.context_shape is None:
         samples = flow.sample(jax.random.key(seed), (min(SHOWN, max(len(kappa), 200)),))
     else:
-        samples = flow.sample(jax.random.key(seed), (), context[rows])
+        context = part.context[:POINTS][shown] * scale + mean
+        samples = flow.sample(jax.random.key(seed), (), context)
+    values = prepared.values[rows]
+    if prepared.filling is not None:
+        values = part.x[:POINTS][shown] * prepared.scale + prepared.mean
     return PointsRecord(
         columns=list(prepared.table.names),
-        data=prepared.values[rows].tolist(),
+        data=values.tolist(),
         condition=kappa[shown].tolist(),
-        log_prob=(figures.log_likelihoods[:POINTS][shown] - prepared.log_volume).tolist(),
+        log_prob=_user_log_prob(prepared, figures, shown).tolist(),
         row=prepared.table.row_numbers()[rows].tolist(),
         samples=np.asarray(samples, np.float64).tolist(),
     )

@@ -52,7 +52,7 @@ def build_table(
         )
     if faults:
         _raise_first(source, roles, asked, faults)
-    _check_rows(source, minimum_rows)
+    check_rows(source, minimum_rows)
     name = None if roles.weights is None else source.names[roles.weights]
     weights = None if roles.weights is None else numbers[roles.weights]
     if weights is not None and name is not None:
@@ -61,7 +61,9 @@ def build_table(
         check_weights(weights, label, source, *cure, minimum=minimum_rows)
     return Table(
         names=tuple(source.names[i] for i in roles.values),
-        values=np.stack([numbers[i] for i in roles.values], axis=1),
+        values=np.stack([numbers[i] for i in roles.values], axis=1)
+        if roles.values
+        else np.empty((source.frame.height, 0)),
         context_names=tuple(source.names[i] for i in roles.context),
         context=np.stack([numbers[i] for i in roles.context], axis=1) if roles.context else None,
         weights=weights,
@@ -75,7 +77,7 @@ def read_column(source: Source, index: int) -> tuple[FloatArray, Fault | None]:
     """Column `index` as float64 numbers, NaN where there is none, and the first fault in it, if it has one."""
     series = source.frame.to_series(index)
     if series.dtype == pl.String:
-        values, row = _from_text(series)
+        values, row = from_text(series)
     elif series.dtype.is_numeric():
         values, row = series.cast(pl.Float64), None
     else:
@@ -124,7 +126,7 @@ def check_distinct_rows(table: Table, minimum: int) -> None:
     )
 
 
-def _from_text(series: pl.Series) -> tuple[pl.Series, int | None]:
+def from_text(series: pl.Series) -> tuple[pl.Series, int | None]:
     """The numbers, null where there is none, and the first row of text that is neither a number nor a missing value."""
     values = series.cast(pl.Float64, strict=False)
     if values.null_count():
@@ -200,7 +202,7 @@ def _raise_first(source: Source, roles: Roles, asked: Columns | None, faults: di
     raise ColumnsError(f"{first.found}; ", *told, ".")
 
 
-def _check_rows(source: Source, minimum_rows: int) -> None:
+def check_rows(source: Source, minimum_rows: int) -> None:
     rows = source.frame.height
     if rows >= minimum_rows:
         return

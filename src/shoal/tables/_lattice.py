@@ -1,7 +1,7 @@
-"""Lattice columns: values that are repeated multiples of one step, as when a scale rounds what it measures.
+"""Lattice columns: values that repeat and lie on a grid, as when a scale rounds what it measures.
 
-A density model can make such values arbitrarily likely. Uniform noise of one step turns the column into one with a
-density again, whose likelihood is comparable between models.
+A density model can make such values arbitrarily likely. Noise that is uniform over a value's cell turns the column into one
+with a density again, whose likelihood is comparable between models.
 """
 
 from collections.abc import Sequence
@@ -10,30 +10,65 @@ from dataclasses import dataclass
 import numpy as np
 
 from shoal._errors import InputError
-from shoal._scalars import FloatArray
+from shoal._scalars import FloatArray, IntArray
 
 TIES = 0.05  # a column with a smaller share of repeated values is left as it is
 TOLERANCE = 0.01  # of one step: how far a value may lie off the lattice, by rounding
+STRAY = 0.002  # the share of rows that may lie off a lattice, or one row
+GRID_TIES = 0.9  # the share of repeated values of a grid without a step
+GRID_ROWS = 5  # rows a value of it, at least
 
 
 @dataclass(frozen=True)
 class Lattice:
-    """Column `column`, at position `index`, has the step `step`; `ties` is the share of rows whose value repeats."""
+    """Column `column`, at position `index`, lies on a lattice; `ties` is the share of rows whose value repeats.
+
+    `step`: between neighbours; where the grid has no one step, the median one, and `grid` holds its values. `stray`: values
+    that lie off the lattice.
+    """
 
     column: str
     step: float
     ties: float
     index: int
+    grid: tuple[float, ...] = ()
+    stray: tuple[float, ...] = ()
+
+    def noisy(self, values: FloatArray, rng: np.random.Generator) -> FloatArray:
+        """The values, each moved to a uniform place in its cell: a step long, or up to the middles between neighbours."""
+        uniform = rng.random(len(values))
+        if not self.grid:
+            return values + self.step * (uniform - 0.5)
+        low, high = (part[self.places(values)] for part in cells(np.array(self.grid)))
+        return values - low + (low + high) * uniform
+
+    def rounded(self, values: FloatArray) -> FloatArray:
+        """The lattice's values nearest to `values`."""
+        if self.grid:
+            return np.array(self.grid)[self.places(values)]
+        return np.rint(values / self.step) * self.step
+
+    def places(self, values: FloatArray) -> IntArray:
+        """Which value of the grid is nearest."""
+        grid = np.array(self.grid)
+        return np.searchsorted(0.5 * (grid[1:] + grid[:-1]), values)
+
+
+def cells(grid: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """How far the cell of each value of an ascending grid reaches down and up: half way to its neighbours."""
+    half = 0.5 * np.diff(grid)
+    return np.concatenate([half[:1], half]), np.concatenate([half, half[-1:]])
 
 
 def detect_lattice(values: FloatArray, names: Sequence[str]) -> tuple[Lattice, ...]:
     """Finds the lattice columns of `values`.
 
-    A column is a lattice if more than 5 % of its rows hold a value that another row holds too, and all distinct values
-    are, up to rounding, integer multiples of one smallest step apart. Scaling a column scales its step and changes
-    nothing else.
+    A column is a lattice if more than 5 % of its rows hold a value that another row holds too, and all distinct values but
+    a few single ones (one, or one row in 500) are, up to rounding, integer multiples of one smallest step apart; or if 9
+    rows in 10 hold a value of a grid whose steps differ, such as the logarithms of counts. Scaling a column scales its step
+    and changes nothing else.
 
-    **Arguments:** `values`: finite, of shape (rows, columns). `names`: one for each column.
+    **Arguments:** `values`: of shape (rows, columns), NaN where a row has no value. `names`: one for each column.
 
     **Returns:** a `Lattice` for each such column, in the order of the columns.
     """
@@ -41,20 +76,14 @@ def detect_lattice(values: FloatArray, names: Sequence[str]) -> tuple[Lattice, .
         raise InputError(
             f"`values` of shape {values.shape} do not have one column for each of {len(names)} names."
         )
-    found = []
-    for index, name in enumerate(names):
-        distinct, counts = np.unique(values[:, index], return_counts=True)
-        ties = float(counts[counts > 1].sum() / max(counts.sum(), 1))
-        step = _step(distinct) if ties > TIES and distinct.size > 1 else None
-        if step is not None:
-            found.append(Lattice(name, step, ties, index))
-    return tuple(found)
+    found = (_lattice(values[:, i], name, i) for i, name in enumerate(names))
+    return tuple(lattice for lattice in found if lattice is not None)
 
 
 def dequantize(
     values: FloatArray, lattices: Sequence[Lattice], rng: np.random.Generator | np.random.SeedSequence | int
 ) -> FloatArray:
-    """Returns `values` + u, with u uniform on [-step/2, step/2) in each lattice column; the same for the same seed.
+    """Returns `values` with noise that is uniform over each cell in each lattice column; the same for the same seed.
 
     **Arguments:** `values`: of shape (rows, columns); not changed. `lattices`: from `detect_lattice`. `rng`: a seed or
     a generator.
@@ -62,8 +91,38 @@ def dequantize(
     rng = np.random.default_rng(rng)
     noisy = np.array(values, dtype=np.float64)
     for lattice in lattices:
-        noisy[:, lattice.index] += lattice.step * (rng.random(noisy.shape[0]) - 0.5)
+        noisy[:, lattice.index] = lattice.noisy(noisy[:, lattice.index], rng)
     return noisy
+
+
+def _lattice(column: FloatArray, name: str, index: int) -> Lattice | None:
+    distinct, counts = np.unique(column[np.isfinite(column)], return_counts=True)
+    ties = float(counts[counts > 1].sum() / max(counts.sum(), 1))
+    if ties <= TIES or distinct.size < 2:
+        return None
+    kept = _without_stray(distinct, counts)  # one value off the lattice of all others may fit a far finer one
+    step = _step(distinct if kept is None else distinct[kept])
+    if step is not None:
+        stray = () if kept is None else tuple(map(float, distinct[~kept]))
+        return Lattice(name, step, ties, index, stray=stray)
+    if ties >= GRID_TIES and distinct.size * GRID_ROWS <= counts.sum() and distinct.size > 2:
+        return Lattice(name, float(np.median(np.diff(distinct))), ties, index, tuple(map(float, distinct)))
+    return None
+
+
+def _without_stray(distinct: FloatArray, counts: IntArray) -> np.ndarray | None:
+    """Which distinct values lie on the lattice of those that repeat, where all others are few single rows; else None."""
+    repeated = distinct[counts > 1]
+    step = _step(repeated) if repeated.size > 2 else None
+    if step is None:
+        return None
+    multiples = (distinct - repeated[0]) / step
+    kept = np.abs(multiples - np.rint(multiples)) <= TOLERANCE
+    kept &= (counts > 1) | ~np.isin(
+        np.rint(multiples), np.rint(multiples[counts > 1])
+    )  # beside a value, not on it
+    stray = counts[~kept].sum()
+    return kept if stray <= max(1.0, STRAY * counts.sum()) else None
 
 
 def _step(distinct: FloatArray) -> float | None:

@@ -15,6 +15,7 @@ from shoal.tables._columns import Columns, Roles, check_names, choose_roles, joi
 from shoal.tables._csv import read_csv
 from shoal.tables._numpy_files import load_array, read_npy, read_npz
 from shoal.tables._table import Source, Table
+from shoal.tables._whole import build_whole
 
 Found = TypeVar("Found")
 
@@ -26,6 +27,7 @@ def read_table(
     drop: Sequence[str] | None = None,
     context: Sequence[str] | None = None,
     weights: str | None = None,
+    kinds: Mapping[str, str] | None = None,
     minimum_rows: int = MINIMUM_ROWS,
     distinct: bool = True,
 ) -> Table:
@@ -39,6 +41,9 @@ def read_table(
     - `drop`: names of columns to leave out.
     - `context`: names of the columns that the model is conditioned on.
     - `weights`: name of the column of row weights.
+    - `kinds`: None: every column must hold numbers. A mapping, perhaps empty: columns are taken for what they are, numbers,
+        categories, dates or identifiers, with missing cells and values that many rows share (`Table.schema` says what was
+        found); it may say the kind of some of them.
     - `minimum_rows`: fewer rows are an error.
     - `distinct`: constant and identical columns are an error, as no density exists on them.
 
@@ -53,6 +58,8 @@ def read_table(
     asked = Columns(listed, tuple(drop or ()), tuple(context or ()), weights)
     source = open_source(path)
     roles = choose_roles(source, asked)
+    if kinds is not None:
+        return build_whole(source, roles, asked, kinds, minimum_rows=minimum_rows)
     table = build_table(source, roles, asked, minimum_rows=minimum_rows, distinct=distinct)
     check_distinct_rows(table, min(MINIMUM_DISTINCT, minimum_rows))
     return table

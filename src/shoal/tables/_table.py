@@ -5,12 +5,15 @@ is 1, and for data in memory it is 0.
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import polars as pl
 
-from shoal._scalars import FloatArray
+from shoal._scalars import BoolArray, FloatArray, IntArray
+
+if TYPE_CHECKING:
+    from shoal.tables._schema import Schema
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +44,8 @@ class Table:
     - `source`: file name, or what kind of object the data came from.
     - `first_row`: number of the first data row in the source.
     - `weights_name`: name of the column that held the weights, or `None`.
+    - `schema`, `codes`, `present`: for a table with columns that are more than numbers: what they are, the states (rows, m)
+        of the discrete variables, and which of the values are there (the others are 0); else `None`.
     """
 
     names: tuple[str, ...]
@@ -51,6 +56,9 @@ class Table:
     source: str = "array"
     first_row: int = 0
     weights_name: str | None = None
+    schema: "Schema | None" = None
+    codes: IntArray | None = None
+    present: BoolArray | None = None
 
     @property
     def rows(self) -> int:

@@ -143,6 +143,17 @@ class Marginals(AbstractBijection):
     def inverse_and_log_det(self, x: Vector, context: Context = None) -> tuple[Vector, Scalar]:
         """z and sum log dz/dx."""
         check_input(self, x, context)
+        z, log_slopes = self.inverse_and_log_slopes(x)
+        return z, jnp.sum(log_slopes)
+
+    def forward_and_log_det(self, z: Vector, context: Context = None) -> tuple[Vector, Scalar]:
+        """x and sum log dx/dz."""
+        check_input(self, z, context)
+        x, log_slopes = self.forward_and_log_slopes(z)
+        return x, jnp.sum(log_slopes)
+
+    def inverse_and_log_slopes(self, x: Vector) -> tuple[Vector, Vector]:
+        """z and log dz/dx of each column."""
         u, v, d = curves = self._curves()
         index, log_d = tail_index(self.raw_tails), self.log_slopes
         inside = jnp.clip(x, u[:, 0], u[:, -1])
@@ -154,11 +165,10 @@ class Marginals(AbstractBijection):
         below, above = x < u[:, 0], x > u[:, -1]
         z = jnp.where(below, v[:, 0] - low, jnp.where(above, v[:, -1] + high, z))
         log_slope = jnp.where(below, log_d[:, 0] + low_slope, log_slope)
-        return z, jnp.sum(jnp.where(above, log_d[:, -1] + high_slope, log_slope))
+        return z, jnp.where(above, log_d[:, -1] + high_slope, log_slope)
 
-    def forward_and_log_det(self, z: Vector, context: Context = None) -> tuple[Vector, Scalar]:
-        """x and sum log dx/dz."""
-        check_input(self, z, context)
+    def forward_and_log_slopes(self, z: Vector) -> tuple[Vector, Vector]:
+        """x and log dx/dz of each column."""
         u, v, d = curves = self._curves()
         index, log_d = tail_index(self.raw_tails), self.log_slopes
         inside = jnp.clip(z, v[:, 0], v[:, -1])
@@ -171,7 +181,7 @@ class Marginals(AbstractBijection):
         x = jnp.where(below, u[:, 0] - low / d[:, 0], u0 + t * w)
         x = jnp.where(above, u[:, -1] + high / d[:, -1], x)
         log_slope = jnp.where(below, low_slope - log_d[:, 0], -log_slope)
-        return x, jnp.sum(jnp.where(above, high_slope - log_d[:, -1], log_slope))
+        return x, jnp.where(above, high_slope - log_d[:, -1], log_slope)
 
     def _curves(self) -> tuple[Array, Array, Array]:
         """Knots in x, knots in z, slopes dz/dx at their lower sides."""

@@ -19,6 +19,7 @@ BEYOND = 8  # rows beyond the outer knots on either side
 WIDEST = 3.0  # deviations of the outer knots, at most
 START = 4.0  # deviations at which the tails of the identity begin
 STEEPEST = 1e3  # largest slope dz/dx of a bin, in units of the middle half of the column
+LEAST_HELD = 10  # held-out rows by which the shape of a curve is chosen
 INDICES = np.array([0.01, 0.05, 0.1, 0.2, 0.4, 0.7, 1.0, 1.5, 2.0, 3.0])
 
 
@@ -54,25 +55,36 @@ def marginals(
 ) -> Marginals:
     """`Marginals` that send each column of rows (rows, n) to a standard normal one.
 
-    A column gets the curve under which the `validation` rows are likeliest, of two shapes. **Smooth**: knots at the
-    (weighted) quantiles of evenly spaced normal deviates; the slope at a knot is the harmonic mean of its neighbours'
-    (Fritsch and Butland 1984), which keeps the curve from overshooting. **Plateaus**: knots where the density jumps,
-    constant between them, as it is for values that repeat and were spread over one step of their lattice. The knots come
-    from a regression tree on one variable (grown by the cut that gains most likelihood, pruned by the join that loses
-    least; the model is that of Scargle et al. 2013); the shape is taken where its gain over the smooth one exceeds the
-    gain's standard error. Without validation rows the curve is smooth with about the cube root of twice the rows as
-    bins. Outer knots lie up to `BEYOND` rows from either end; a tail index is the likeliest of ten for the rows beyond
-    but one: no single row bends a tail.
+    A column gets the curve under which the `validation` rows are likeliest, of two shapes. **Smooth**:
+    knots at the (weighted) quantiles of evenly spaced normal deviates; the slope at a knot is the
+    harmonic mean of its neighbours' (Fritsch and Butland 1984), which keeps the curve from overshooting.
+    **Plateaus**: knots where the density jumps, constant between them, as it is for values that repeat
+    and were spread over one step of their lattice. The knots come from a regression tree on one variable
+    (grown by the cut that gains most likelihood, pruned by the join that loses least; the model is that
+    of Scargle et al. 2013); the shape is taken where its gain over the smooth one exceeds the gain's
+    standard error. NaN is a cell that is not there. With fewer than `LEAST_HELD` validation rows the
+    curve is smooth with about the cube root of twice the rows as bins. Outer knots lie up to `BEYOND`
+    rows from either end; a tail index is the likeliest of ten for the rows beyond but one: no single row
+    bends a tail.
     """
     x = np.asarray(x, np.float64)
     w = np.full(len(x), 1.0) if weights is None else np.asarray(weights, np.float64)
-    columns = [_values(x[:, j], w) for j in range(x.shape[1])]
-    if validation is None:
-        return _joined(
-            [_smooth(c, min(_allowed(c), key=lambda k: abs(k - (2 * c.rows) ** (1 / 3)))) for c in columns]
-        )
-    held = np.asarray(validation, np.float64)
-    return _joined([_likeliest(c, held[:, j], validation_weights) for j, c in enumerate(columns)])
+    held = np.full((0, x.shape[1]), np.nan) if validation is None else np.asarray(validation, np.float64)
+    held_w = None if validation_weights is None else np.asarray(validation_weights, np.float64)
+    curves = []
+    for j in range(x.shape[1]):
+        there, judged = ~np.isnan(x[:, j]), ~np.isnan(held[:, j])
+        column = _values(x[there, j], w[there])
+        if judged.sum() < LEAST_HELD:
+            curves.append(_smooth(column, min(_allowed(column), key=lambda k: abs(k - _usual(column.rows)))))
+        else:
+            curves.append(_likeliest(column, held[judged, j], None if held_w is None else held_w[judged]))
+    return _joined(curves)
+
+
+def _usual(rows: float) -> float:
+    """How many bins a curve gets that no held-out rows judge."""
+    return (2 * rows) ** (1 / 3)
 
 
 def identity_marginals(dim: int, bins: int) -> Marginals:

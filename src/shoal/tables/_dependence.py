@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from shoal._scalars import FloatArray
-from shoal.tables import Lattice, detect_lattice
+from shoal.tables._lattice import Lattice, detect_lattice
 
 NEAR = 1e-3  # of the largest singular value of the standardised columns: a smaller one counts as a near dependence
 LOADING = 0.1  # of the largest weight: columns of a smaller weight are not named in a dependence
@@ -31,7 +31,7 @@ class Dependence:
 
 
 @dataclass(frozen=True)
-class Columns:
+class Examined:
     """What was found. `duplicates`: (the first column, the one that repeats it). `kept`: positions of the columns to model.
 
     `kept` leaves out constant and repeated columns and, of each exact dependence, the last column, named by `dropped`.
@@ -47,7 +47,7 @@ class Columns:
     repeated_rows: float
 
 
-def examine_columns(values: FloatArray, names: Sequence[str]) -> Columns:
+def examine_columns(values: FloatArray, names: Sequence[str]) -> Examined:
     """Examines the columns of `values`, finite, of shape (rows, columns); a repeat may be a multiple plus a shift."""
     spread, size = np.ptp(values, axis=0), np.abs(values).max(axis=0)
     constant = [i for i in range(len(names)) if spread[i] <= CONSTANT * size[i]]
@@ -66,7 +66,7 @@ def examine_columns(values: FloatArray, names: Sequence[str]) -> Columns:
     dropped = tuple(found.columns[0] for found in exact)
     near = _near(unit[:, [first[j] for j in within]], [names[kept[j]] for j in within])
     distinct = len(np.unique(values + 0.0, axis=0))
-    return Columns(
+    return Examined(
         tuple(names[i] for i in constant),
         tuple(duplicates),
         detect_lattice(values, names),

@@ -1,0 +1,130 @@
+"""`Categorical`: the exact probability of several discrete variables, one conditional after the other, by one masked net."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+
+from shoal._errors import InputError
+from shoal._scalars import FloatArray, IntArray
+from shoal._types import Array, Context, ContextBatch, Float, Key, Scalar, Vector
+from shoal.distributions._base import AbstractDistribution
+
+HIDDEN = 64
+NEVER = -30.0  # log weight of a state that no row has, before smoothing
+
+
+class Categorical(AbstractDistribution):
+    """P(x) = prod_j P(x_j | x_1 ... x_{j-1}, c) for x_j in {0, ..., s_j - 1}: softmax of an affine map plus a net (MADE).
+
+    P(x_j | ...) = (1 - ε_j) softmax_j + ε_j / s_j, with ε_j = s_j / (rows + s_j): as one more row in every state, so that a
+    state that no training row had keeps the probability 1 / (rows + s_j). It starts with independent variables of the
+    frequencies in `codes`; the net is zero there. `log_prob` is a log-probability, not a density; it is of exact sum 1.
+
+    **Arguments:** `codes`: (rows, m) whole numbers; `sizes`: s_1 ... s_m; `weights`: (rows,) or None; `context`: entries of
+    c; `key`: of the net. Germain et al. 2015 (masks), Laplace 1814 (smoothing).
+    """
+
+    fixed: ClassVar[tuple[str, ...]] = ("smoothing",)
+    bias: Float[Array, "s"]
+    skip: Float[Array, "s i"]
+    first: Float[Array, "h i"]
+    first_bias: Float[Array, "h"]
+    last: Float[Array, "s h"]
+    smoothing: Float[Array, "m"]
+    sizes: tuple[int, ...] = eqx.field(static=True)
+    shape: tuple[int, ...] = eqx.field(static=True)
+    context_shape: tuple[int, ...] | None = eqx.field(static=True)
+    columns: tuple[str, ...] | None = eqx.field(static=True)
+    context_columns: tuple[str, ...] | None = eqx.field(static=True)
+
+    def __init__(
+        self,
+        codes: IntArray,
+        sizes: Sequence[int],
+        *,
+        weights: FloatArray | None = None,
+        context: int = 0,
+        key: Key,
+    ):
+        if codes.ndim != 2 or codes.shape[1] != len(sizes) or min(sizes, default=0) < 1:
+            raise InputError(
+                f"`Categorical` needs a size for each column of codes {codes.shape}; got {sizes}."
+            )
+        w = np.ones(len(codes)) if weights is None else weights * len(codes) / weights.sum()
+        self.sizes, total, dtype = tuple(map(int, sizes)), int(sum(sizes)), jnp.result_type(float)
+        logs = []
+        for j, size in enumerate(self.sizes):
+            share = np.bincount(codes[:, j], w, size) / len(codes)
+            logs.append(np.where(share > 0, np.log(np.maximum(share, 1e-12)), NEVER))
+        self.bias = jnp.asarray(np.concatenate(logs), dtype)
+        width = total + context
+        self.skip, self.last = jnp.zeros((total, width), dtype), jnp.zeros((total, HIDDEN), dtype)
+        self.first = jr.normal(key, (HIDDEN, width), dtype) / max(len(sizes), 1) ** 0.5
+        self.first_bias = jnp.zeros(HIDDEN, dtype)
+        self.smoothing = jnp.asarray([s / (len(codes) + s) for s in self.sizes], dtype)
+        self.shape, self.context_shape = (len(self.sizes),), (context,) if context else None
+        self.columns = self.context_columns = None
+
+    def one_hot(self, x: Vector) -> Float[Array, "s"]:
+        """1 at the state of each variable, 0 elsewhere: (s_1 + ... + s_m,)."""
+        parts = [x[j] == jnp.arange(size, dtype=x.dtype) for j, size in enumerate(self.sizes)]
+        return jnp.concatenate(parts).astype(self.bias.dtype)
+
+    def log_probs(self, x: Vector, context: Context = None) -> tuple[Float[Array, "_states"], ...]:
+        """log P(x_j = state | x_1 ... x_{j-1}, c) for every state of each variable."""
+        seen = self.one_hot(x)
+        seen = seen if context is None else jnp.concatenate([seen, context.astype(seen.dtype)])
+        of_input, of_hidden, of_output = self._groups()
+        first = jnp.where(of_hidden[:, None] > of_input[None, :], self.first, 0.0)
+        hidden = jnp.tanh(first @ seen + self.first_bias)
+        skip = jnp.where(of_output[:, None] > of_input[None, :], self.skip, 0.0)
+        last = jnp.where(of_output[:, None] >= of_hidden[None, :], self.last, 0.0)
+        logits = self.bias + skip @ seen + last @ hidden
+        ends = np.cumsum((0, *self.sizes))
+        parts = []
+        for j, size in enumerate(self.sizes):
+            logs = jax.nn.log_softmax(logits[ends[j] : ends[j + 1]])
+            e = jax.lax.stop_gradient(self.smoothing[j])
+            parts.append(jnp.logaddexp(jnp.log1p(-e) + logs, jnp.log(e / size)))
+        return tuple(parts)
+
+    def log_prob_one(self, x: Vector, context: Context = None) -> Scalar:
+        """log P(x | c); -inf for a number that is no state."""
+        parts = self.log_probs(x, context)
+        chosen = [jnp.where(x[j] == jnp.arange(len(p)), p, -jnp.inf) for j, p in enumerate(parts)]
+        return sum((jnp.max(p) for p in chosen), jnp.zeros((), self.bias.dtype))
+
+    def sample_rows(
+        self, key: Key, rows: int, context: ContextBatch = None
+    ) -> tuple[Float[Array, "rows n"], Float[Array, "rows"]]:
+        """Samples, one variable after the other, and their log-probabilities."""
+        x = jnp.zeros((rows, len(self.sizes)), self.bias.dtype)
+        logs = jax.vmap(self.log_probs, in_axes=(0, None if context is None else 0))
+        for j in range(len(self.sizes)):
+            drawn = jr.categorical(jr.fold_in(key, j), logs(x, context)[j], axis=1)
+            x = x.at[:, j].set(drawn.astype(x.dtype))
+        one = jax.vmap(self.log_prob_one, in_axes=(0, None if context is None else 0))
+        return x, one(x, context)
+
+    def with_context_units(self, mean: FloatArray, scale: FloatArray) -> "Categorical":
+        """The same law of a context c in other units, of which this one's is (c - mean) / scale."""
+        s, (c,) = sum(self.sizes), self.context_shape or (0,)
+        found: Categorical = self
+        for weights, bias in (("skip", "bias"), ("first", "first_bias")):
+            w, b = getattr(found, weights), getattr(found, bias)
+            inner = w[:, s : s + c] / jnp.asarray(scale, w.dtype)
+            where = lambda m, weights=weights, bias=bias: (getattr(m, weights), getattr(m, bias))
+            new = (w.at[:, s:].set(inner), b - inner @ jnp.asarray(mean, w.dtype))
+            found = eqx.tree_at(where, found, new)
+        return found
+
+    def _groups(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Degrees of inputs, hidden units, outputs: an output of degree j sees inputs below j; the context has -1."""
+        outputs = np.repeat(np.arange(len(self.sizes)), self.sizes)
+        inputs = np.concatenate([outputs, np.full((self.context_shape or (0,))[0], -1)])
+        return inputs, np.arange(HIDDEN) % max(len(self.sizes), 1), outputs

@@ -1,0 +1,106 @@
+"""The discrete part of a table: the law of its codes, and numbers in place of those that rows lack."""
+
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+
+from shoal._pieces import in_pieces
+from shoal._scalars import FloatArray
+from shoal.bijections import marginals
+from shoal.distributions import Categorical, Filling
+from shoal.selection._prepare import Part, Prepared
+from shoal.tables import Schema
+from shoal.training import Settings, fit
+
+CHUNK = 8192
+SHARE, MOST, LEAST = 0.1, 60.0, 5.0  # of a time limit; seconds at most and at least
+SETTINGS = Settings(batch_size=128, max_epochs=200, patience=20, learning_rate=3e-3)
+
+
+def with_discrete_part(prepared: Prepared, *, seed: int, limit: float | None) -> Prepared:
+    """The table with the law of its codes, trained; and with numbers drawn in place of those that are not there."""
+    table = prepared.table
+    if table.schema is None or table.codes is None or not table.schema.sizes:
+        return prepared
+    filling = None if table.present is None or table.present.all() else _filling(prepared, table.schema)
+    key = jr.fold_in(jr.key(seed), 16)
+    mass = _trained(prepared, table.schema, key, limit)
+    parts = {
+        name: _completed(part, prepared, mass, filling, jr.fold_in(key, i))
+        for i, (name, part) in enumerate(prepared.parts.items())
+    }
+    return replace(prepared, parts=parts, mass=mass, filling=filling)
+
+
+def _filling(prepared: Prepared, schema: Schema) -> Filling:
+    """Curves of the numbers that are there, in the training rows."""
+    there = prepared.table.present
+    assert there is not None
+    rows = {
+        name: np.where(there[part.rows], part.x, np.nan)
+        for name, part in prepared.parts.items()
+        if name != "test"
+    }
+    train, held = prepared.parts["train"], prepared.parts["validation"]
+    curves = marginals(
+        rows["train"], train.weights, validation=rows["validation"], validation_weights=held.weights
+    )
+    dtype = jnp.result_type(float)
+    mean, scale = jnp.asarray(prepared.mean, dtype), jnp.asarray(prepared.scale, dtype)
+    return Filling(curves, mean, scale, schema.gates())
+
+
+def _context(part: Part, states: int) -> FloatArray | None:
+    """The user's context columns of a part: those before the states."""
+    if part.context is None or part.context.shape[1] == states:
+        return None
+    return part.context[:, : part.context.shape[1] - states]
+
+
+def _trained(prepared: Prepared, schema: Schema, key: jax.Array, limit: float | None) -> Categorical:
+    codes, states = prepared.table.codes, sum(schema.sizes)
+    assert codes is not None
+    train, held = prepared.parts["train"], prepared.parts["validation"]
+    beside = _context(train, states)
+    width = 0 if beside is None else beside.shape[1]
+    first, second = jr.split(key)
+    mass = Categorical(codes[train.rows], schema.sizes, weights=train.weights, context=width, key=first)
+    if len(schema.sizes) == 1 and not width:
+        return mass  # its frequencies
+    seconds = None if limit is None else float(np.clip(SHARE * limit, LEAST, MOST))
+    return fit(
+        mass,
+        codes[train.rows].astype(np.float64),
+        key=second,
+        validation=codes[held.rows].astype(np.float64),
+        context=beside,
+        validation_context=_context(held, states),
+        weights=train.weights,
+        validation_weights=held.weights,
+        settings=replace(SETTINGS, time_limit=seconds),
+    ).flow
+
+
+def _completed(
+    part: Part, prepared: Prepared, mass: Categorical, filling: Filling | None, key: jax.Array
+) -> Part:
+    """The part with numbers where it lacks them, and what log p of each row has beyond the flow's."""
+    if not len(part.rows):
+        return part
+    codes = prepared.table.codes
+    assert codes is not None
+    states = codes[part.rows].astype(np.float64)
+    beside = np.asarray(
+        in_pieces(mass.log_prob, CHUNK, states, _context(part, sum(mass.sizes)))[0], np.float64
+    )
+    if filling is None:
+        return replace(part, beside=beside)
+    there = prepared.table.present
+    assert there is not None
+    lacking = ~there[part.rows]
+    e, log_q = jax.vmap(filling.standard)(jr.split(key, len(states)))
+    beside -= np.where(lacking, np.asarray(log_q, np.float64) - np.log(prepared.scale), 0.0).sum(axis=1)
+    return replace(part, x=np.where(lacking, np.asarray(e, np.float64), part.x), beside=beside)

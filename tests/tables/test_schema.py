@@ -1,0 +1,176 @@
+"""What each column is taken for; rows to codes and numbers and back; the sentences of what can not be modelled."""
+
+import numpy as np
+import polars as pl
+import pytest
+
+from shoal._errors import InputError
+from shoal.tables import open_source, read_table
+from shoal.tables._schema import find_schema
+
+N = 600
+RNG = np.random.default_rng(0)
+NORMAL = RNG.normal(size=N).round(6)
+
+
+def mixed(values, share, other=NORMAL):
+    """`other`, with `values` in so many of its rows."""
+    return np.where(np.random.default_rng(1).random(N) < share, values, other)
+
+
+def days(form):
+    first = np.datetime64("2021-03-01", "us")
+    return pl.Series(first + np.arange(N).astype("timedelta64[D]")).dt.strftime(form).to_list()
+
+
+COLUMNS = {
+    # name: cells, kind, and a word of the sentence
+    "normal": (NORMAL, "number", "log-density in its unit"),
+    "integers": (RNG.integers(0, 10, N), "number", "step 1"),
+    "tenths": (NORMAL.round(1), "number", "step 0.1"),
+    "log of counts": (np.log1p(RNG.poisson(4, N)), "number", "between its"),
+    "a stray cell": ([3.001, *RNG.integers(0, 10, N - 1)], "number", "off its lattice: the value 3.001"),
+    "zeros": (mixed(0.0, 0.6, np.abs(NORMAL)), "number", "of the rows hold 0"),
+    "a sentinel": (mixed(-999.0, 0.3), "number", "of the rows hold -999"),
+    "a mean in gaps": (mixed(0.123, 0.05), "number", "of the rows hold 0.123"),
+    "clipped": (np.clip(NORMAL, -1, 1.5), "number", "of the rows hold -1"),
+    "a sentinel on a lattice": (mixed(-9, 0.3, RNG.integers(18, 95, N)), "number", "of the rows hold -9"),
+    "heaps are no atoms": (
+        np.where(RNG.random(N) < 0.95, RNG.integers(50, 60, N), RNG.uniform(50, 60, N).round(1)),
+        "number",
+        "step 0.1",
+    ),
+    "missing": (
+        [None if i % 5 == 0 else v for i, v in enumerate(NORMAL)],
+        "number",
+        "20.0% of the cells are missing",
+    ),
+    "words": (RNG.choice(["red", "green", "blue"], N), "category", "3 values (blue, green, red)"),
+    "a flag": (RNG.choice(["True", "False"], N), "category", "2 values"),
+    "0 and 1": (RNG.integers(0, 2, N), "category", "2 values (0, 1)"),
+    "missing words": (
+        ["" if i % 10 == 0 else "ab"[i % 2] for i in range(N)],
+        "category",
+        "10.0% of the cells",
+    ),
+    "iso days": (days("%Y-%m-%d"), "date", "log-density in days"),
+    "german days": (days("%d.%m.%Y"), "date", "step 1"),
+    "times": (days("%Y-%m-%d %H:%M:%S"), "date", "date"),
+    "keys": ([f"key {i * 7919 % N:05d}" for i in range(N)], "identifier", "left out"),
+    "row numbers": (np.arange(N) + 1, "identifier", "left out"),
+    "19 digits": (1582218195625938945 + np.arange(N) * 3 % 5000 + 7 * np.arange(N), "identifier", "left out"),
+}
+
+
+@pytest.fixture
+def source(tmp_path):
+    def made(**columns):
+        path = tmp_path / "table.csv"
+        pl.DataFrame({name: list(cells) for name, cells in columns.items()}, strict=False).write_csv(path)
+        return open_source(path)
+
+    return made
+
+
+@pytest.mark.parametrize("name", COLUMNS)
+def test_a_column_is_taken_for_what_it_is(name, source):
+    cells, kind, words = COLUMNS[name]
+    (column,) = find_schema(source(c=cells), [0], {}).columns
+    assert column.kind == kind
+    assert words in column.sentence()
+
+
+@pytest.mark.parametrize("name", [n for n, c in COLUMNS.items() if c[1] != "identifier"])
+def test_cells_come_back_as_they_were(name, source):
+    table = source(c=COLUMNS[name][0])
+    schema = find_schema(table, [0], {})
+    encoded = schema.encode(table)
+    assert encoded.present.shape == encoded.values.shape
+    back = schema.decode(encoded.codes, encoded.values)["c"]
+    was = table.frame.to_series(0)
+    if name in ("a stray cell",):  # is moved onto the lattice
+        back, was = back[1:], was[1:]
+    if back.dtype == pl.String:
+        assert [b or "" for b in back] == [w or "" for w in was]
+    else:
+        numbers = was.cast(pl.Float64, strict=False)
+        assert (back.is_null() == numbers.is_null()).all()
+        np.testing.assert_allclose(
+            back.drop_nulls().to_numpy(), numbers.drop_nulls().to_numpy(), rtol=1e-12, atol=1e-9
+        )
+
+
+def test_kinds_may_be_given(source):
+    table = source(k=RNG.integers(0, 5, N), y=NORMAL, row=np.arange(N))
+    kinds = {"k": "category", "y": "identifier", "row": "number"}
+    assert [c.kind for c in find_schema(table, [0, 1, 2], kinds).columns] == [
+        "category",
+        "identifier",
+        "number",
+    ]
+    with pytest.raises(InputError, match="unknown; choose from number"):
+        find_schema(table, [0], {"k": "colour"})
+    with pytest.raises(InputError, match="no column 'z'"):
+        find_schema(table, [0], {"z": "number"})
+    with pytest.raises(InputError, match="no form of dates"):
+        find_schema(table, [1], {"y": "date"})
+
+
+def test_a_word_never_seen_has_the_last_state_and_a_new_gap_is_refused(source):
+    schema = find_schema(source(c=RNG.choice(["a", "b"], N), y=NORMAL), [0, 1], {})
+    codes = schema.encode(source(c=["b", "zebra"], y=[0.0, 1.0])).codes[:, 0]
+    assert list(codes) == [1, schema.columns[0].states - 1]
+    with pytest.raises(InputError, match="column 'y', row 3: found a missing cell"):
+        schema.encode(source(c=["a", "b"], y=[0.0, None]))
+    with pytest.raises(InputError, match="found the text 'many' among numbers"):
+        schema.encode(source(c=["a", "b"], y=["1", "many"]))
+    with pytest.raises(InputError, match="no column 'y'"):
+        schema.encode(source(c=["a", "b"]))
+
+
+def test_text_among_numbers_is_named(source):
+    cells = [str(v) for v in NORMAL]
+    cells[5] = "1.5 kg"
+    with pytest.raises(InputError, match="row 7: found the text '1.5 kg' among numbers"):
+        find_schema(source(c=cells), [0], {})
+
+
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        (
+            {"p": NORMAL, "q": 2 * NORMAL + 1, "c": list("ab") * (N // 2)},
+            "'q' is a multiple of 'p', perhaps shifted; use `drop",
+        ),
+        (
+            {"p": NORMAL, "q": NORMAL[::-1], "r": 100 - NORMAL - NORMAL[::-1], "c": list("ab") * (N // 2)},
+            "column 'r' is 100 . -1 [pq] . -1 [pq] in every row.*drop",
+        ),
+        (
+            {"p": NORMAL, "q": NORMAL[::-1], "r": 100 - NORMAL - NORMAL[::-1]},
+            "no joint density; use `drop=\\['r'\\]`",
+        ),
+        ({"p": NORMAL, "c": ["same"] * N, "d": list("ab") * (N // 2)}, "'c' holds one value in every row"),
+        ({"c": list("ab") * (N // 2)}, "no column has a density"),
+    ],
+)
+def test_what_has_no_density_is_refused_with_a_cure(columns, words, source, tmp_path):
+    source(**columns)
+    with pytest.raises(InputError, match=words):
+        read_table(tmp_path / "table.csv", kinds={})
+
+
+def test_a_table_of_numbers_is_plain(source, tmp_path):
+    source(p=NORMAL, q=RNG.integers(0, 10, N))
+    table = read_table(tmp_path / "table.csv", kinds={})
+    assert table.codes is None and table.schema is not None and table.schema.is_plain
+    np.testing.assert_array_equal(table.values, read_table(tmp_path / "table.csv").values)
+
+
+def test_a_mixed_table_has_states_and_numbers(source, tmp_path):
+    source(row=np.arange(N), rain=COLUMNS["zeros"][0], kind=COLUMNS["words"][0], y=NORMAL)
+    table = read_table(tmp_path / "table.csv", kinds={})
+    assert table.names == ("rain", "y") and table.codes is not None and table.present is not None
+    assert table.schema is not None and table.schema.sizes == (2, 4) and table.schema.gates() == (0, -1)
+    np.testing.assert_array_equal(table.present[:, 0], COLUMNS["zeros"][0] != 0)
+    np.testing.assert_array_equal(table.codes[:, 0] == 1, COLUMNS["zeros"][0] == 0)
