@@ -8,6 +8,7 @@ import bz2
 import gzip
 import io
 import lzma
+import re
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -25,6 +26,8 @@ _FOREIGN = {
     b"SQLite format 3": "a SQLite database",
     b"ARROW1": "an Arrow file",
 }
+_MARKUP = {(b"<",): "HTML or XML", (b"{", b"[{", b"[["): "JSON or a list of Python"}
+_MINUS = re.compile(rb"(?<![\w.])\xe2\x88\x92(?=[\d.])")  # in UTF-8
 _CONTROL = bytes({*range(32), 127} - {*b"\t\n\r\f"})
 _BROKEN = (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, RuntimeError)
 
@@ -46,6 +49,12 @@ def text_bytes(data: bytes, label: str) -> tuple[bytes, tuple[str, ...]]:
             f"{label} is a binary file (it holds control characters), not CSV text: save it as UTF-8 CSV."
         )
     data = data.removeprefix(b"\xef\xbb\xbf")
+    start = data[:1024].lstrip()
+    for marks, what in _MARKUP.items():
+        if start.startswith(marks):
+            raise InputError(f"{label} is {what}, not CSV text: write the table in it as CSV.")
+    if not data.isascii() and _MINUS.search(data):
+        data, decoded = _MINUS.sub(b"-", data), (*decoded, "minus signs of typesetting were read as '-'")
     if b"\r" in data:
         data = data.replace(b"\r\n", b"\n") if b"\n" in data else data.replace(b"\r", b"\n")
     if not data or data.isspace():

@@ -9,7 +9,7 @@ import csv
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from shoal._errors import InputError
@@ -17,7 +17,9 @@ from shoal.tables._checks import MISSING
 from shoal.tables._numbers import is_number
 
 LINES = 200  # lines that are looked at
+FEW = 5  # with fewer columns a first row 0, 1, 2, ... may be a row
 SEPARATORS = {",": "','", ";": "';'", "\t": "tabs", "|": "'|'", " ": "spaces"}
+_TWO_NUMBERS = re.compile(r"^[+-]?[\d.]+\s+[+-]?[\d.]+$")
 _COMMENT = re.compile(r"\s*(#|%|//)")
 _UNIT = re.compile(r"[^\W\d_][\w°%µ·*/^().²³⁻¹ -]{0,11}|[\[(].{0,14}[\])]|[%°‰$€£].{0,4}|1/\w{1,6}")
 
@@ -60,63 +62,71 @@ def find_layout(data: bytes, label: str, *, counted: bool) -> Layout:
         records, ends = _records(head, separator, quote)
     except csv.Error as error:
         raise InputError(f"{label}, row {above.lines + 1}: the header can not be read ({error}).") from error
-    width = _width(records)
     notes = (
         [] if separator == "," else [f"cells are separated by {SEPARATORS.get(separator, repr(separator))}"]
     )
     if quote != '"':
         notes.append(f"cells are quoted by {quote}")
     if above.comments:
-        count = len(above.comments)
-        notes.append(f"{count} comment {'line' if count == 1 else 'lines'} above the header skipped")
-    titles = _titles(records, width)
+        notes.append(f"{_counted(len(above.comments), 'comment line')} above the header skipped")
+    titles = _titles(records, _width(records))
     if titles:
-        what = "title line" if titles == 1 else f"{titles} title lines"
-        notes.append(f"{what} above the header skipped, {_quoted(records[0])}")
-    records, lines = records[titles:], ends[titles - 1] if titles else 0
-    row = above.lines + titles + 1
-    below = _numeric(records, width)
-    _check_comments(above, separator, below, label)
-    names = _commented(above.comments, separator, len(records[0]))
-    words = not any(below) and (bool(names) or _repeated(records))
-    if not words and not _is_data(records[0], below, counted=counted):
-        found = Layout(separator, quote, (), 0, 0, tuple(notes))
-        return _under_header(records, ends[titles:], below, row, above.lines, found)
-    if names:
-        notes.append("the column names were read from the last comment line")
-    else:
-        names = tuple(f"c{i}" for i in range(len(records[0])))
-        notes.append(f"row {row} holds data, so there is no header and columns are called c0, c1, ...")
-    return Layout(separator, quote, names, row, above.lines + lines, tuple(notes))
+        filled = [cells for cells in records[:titles] if "".join(cells).strip()]
+        notes.append(f"{_counted(len(filled), 'title line')} above the header skipped, {_quoted(filled[0])}")
+    rest = [ends[titles - 1] if titles else 0, *ends[titles:]]
+    found = Layout(separator, quote, (), above.lines + titles + 1, above.lines, tuple(notes))
+    return _from_first(records[titles:], rest, above, found, label, counted=counted)
 
 
-def _under_header(
-    records: list[list[str]], ends: list[int], below: list[bool], row: int, above: int, found: Layout
+def _from_first(
+    records: list[list[str]], ends: list[int], above: _Preamble, found: Layout, label: str, *, counted: bool
 ) -> Layout:
-    """The layout where `records[0]`, row `row`, is the header: blank lines and units under it are passed over."""
+    """The layout where `records[0]` is the header or the first row; `ends[k]` lines stand above record k."""
+    row, first = found.first_row, records[0]
+    below = _numeric(records, _width(records))
+    _check_comments(above, found.separator, below, label)
+    names = _commented(above.comments, found.separator, len(first))
+    is_data = (not any(below) and (bool(names) or _repeated(records))) or _is_data(first, below)
+    if is_data and counted:
+        numbers = _numbers_over(first, below)
+        whole = all(
+            re.fullmatch(r"[+-]?\d+", cell) for cells in records[1:] for cell in _numbers_over(cells, below)
+        )
+        if _counts(numbers) and whole and len(first) < FEW and len(records) > 1:
+            raise InputError(
+                f"{label}, row {row}: found {_quoted(first)} above whole numbers, which can be the column names or the "
+                "first row; put a line of names in letters into the file, above that row or in its place."
+            )
+        is_data = not _counts(numbers)
+    if not is_data:
+        return _under_header(records, ends, below, found)
+    notes = [f"row {row} holds data, so there is no header and columns are called c0, c1, ..."]
+    if names:
+        notes = ["the column names were read from the last comment line"]
+    names = names or tuple(f"c{i}" for i in range(len(first)))
+    return replace(found, names=names, lines=above.lines + ends[0], notes=(*found.notes, *notes))
+
+
+def _under_header(records: list[list[str]], ends: list[int], below: list[bool], found: Layout) -> Layout:
+    """The layout where `records[0]` is the header: blank lines and units under it are passed over."""
     names, notes, used = [cell.strip() for cell in records[0]], list(found.notes), 1
     if all(is_number(name) for name in names):
-        notes.append(f"row {row} was taken for the header, as it counts {', '.join(names[:3])}")
-    while (
-        used < len(records) and not "".join(records[used]).strip() and (len(below) > 1 or not records[used])
-    ):
+        notes.append(f"row {found.first_row} was taken for the header, as it counts {', '.join(names[:3])}")
+    while used < len(records) and len(below) > 1 and not "".join(records[used]).strip():
         used += 1
     if used < len(records) and _is_units(records[used], below):
-        notes.append(f"row {row + used} holds units and was skipped, {_quoted(records[used])}")
+        notes.append(f"row {found.first_row + used} holds units and was skipped, {_quoted(records[used])}")
         used += 1
     rows = records[used:]
-    if (
-        rows and len(names) == len(below) - 1
-    ):  # names are one short: of the rows' own names, or of an empty last cell
+    if rows and len(names) == len(below) - 1:  # one name too few: that of row names, or of an empty last cell
         if not any(cells[-1].strip() for cells in rows if len(cells) == len(below)):
             names = [*names, ""]
         elif [cells[0].strip() for cells in rows[:9]] in (
             [str(i + k) for i in range(len(rows[:9]))] for k in (0, 1)
         ):
             names = ["", *names]
-    return Layout(
-        found.separator, found.quote, tuple(names), row + used, above + ends[used - 1], tuple(notes)
-    )
+    lines, row = found.lines + ends[used], found.first_row + used
+    return replace(found, names=tuple(names), first_row=row, lines=lines, notes=tuple(notes))
 
 
 def _preamble(data: bytes) -> tuple[_Preamble, int]:
@@ -140,7 +150,7 @@ def _check_comments(above: _Preamble, separator: str, below: Sequence[bool], lab
     """Raises for a comment line that is a row of the table but for its mark."""
     for i, line in enumerate(above.comments):
         cells = _COMMENT.sub("", line, count=1).strip().split(separator)
-        if len(cells) == len(below) > 1 and _is_data(cells, below, counted=True):
+        if len(cells) == len(below) > 1 and _is_data(cells, below):
             raise InputError(
                 f"{label}: comment line {i + 1} at the start, {_quoted(cells)}, holds a row of the table; take its mark "
                 f"{_COMMENT.match(line)[1]!r} away, or remove the line."  # pyright: ignore[reportOptionalSubscript]
@@ -182,17 +192,21 @@ def find_separator(lines: Sequence[str], quote: str = '"') -> str:
             continue
         others = [mark for mark in SEPARATORS if mark not in (separator, " ")]
         kinds = [_likely(cell, others) for cells in even for cell in cells]
-        score = len(even) / len(records) * sum(kinds) / len(kinds) * (0.5 if separator == " " else 1.0)
+        score = len(even) / len(records) * sum(kinds) / len(kinds)
+        if separator == " ":  # words have spaces in them
+            score *= 0.7 if kinds.count(1.0) * width >= len(kinds) else 0.0
         if score > best:
             best, chosen = score, separator
     return chosen
 
 
 def _likely(cell: str, others: Sequence[str]) -> float:
+    """How much a cell looks like one: a number or a missing one most, words with another separator least."""
     cell = cell.strip()
     if is_number(cell) or cell.lower() in MISSING:
         return 1.0
-    return 0.1 if any(mark in cell for mark in others) else 0.7
+    split = any(mark in cell for mark in others) or _TWO_NUMBERS.search(cell)
+    return 0.1 if split else 0.7
 
 
 def _records(lines: Sequence[str], separator: str, quote: str) -> tuple[list[list[str]], list[int]]:
@@ -248,16 +262,17 @@ def _titles(records: Sequence[Sequence[str]], width: int) -> int:
     return 0
 
 
-def _is_data(cells: Sequence[str], below: Sequence[bool], *, counted: bool) -> bool:
-    """Whether a first row holds data: where numbers stand below it, it has at least as many numbers as words."""
-    kinds = [_kind(cell) for cell, is_low in zip(cells, below, strict=False) if is_low]
-    numbers = [
-        cell.strip() for cell, is_low in zip(cells, below, strict=False) if is_low and _kind(cell) == "number"
-    ]
-    if not numbers or (counted and _counts(numbers)):
-        return False
-    fractions = [cell for cell in numbers if not re.fullmatch(r"\d{1,4}", cell)]
-    return bool(fractions) or len(numbers) >= kinds.count("text")
+def _is_data(cells: Sequence[str], below: Sequence[bool]) -> bool:
+    """Whether a row is one of numbers: where numbers stand below it, it has a fraction, or as many numbers as words."""
+    over = [cell.strip() for cell, is_low in zip(cells, below, strict=False) if is_low]
+    numbers = _numbers_over(cells, below)
+    fractions = any(not re.fullmatch(r"\d{1,4}", cell) for cell in numbers)
+    return bool(numbers) and (fractions or 2 * len(numbers) >= sum(_kind(cell) != "gap" for cell in over))
+
+
+def _numbers_over(cells: Sequence[str], below: Sequence[bool]) -> list[str]:
+    """The cells that are numbers, as those below them."""
+    return [cell.strip() for cell, low in zip(cells, below, strict=False) if low and _kind(cell) == "number"]
 
 
 def _repeated(records: Sequence[Sequence[str]]) -> bool:
@@ -273,6 +288,8 @@ def _counts(numbers: Sequence[str]) -> bool:
     if not all(re.fullmatch(r"\d{1,4}", text) for text in numbers):
         return False
     values = [int(text) for text in numbers]
+    if len(values) < 2:
+        return values == [0]
     if values in (list(range(len(values))), list(range(1, len(values) + 1))):
         return True
     steps = {b - a for a, b in pairwise(values)}
@@ -302,6 +319,10 @@ def _commented(comments: Sequence[str], separator: str, width: int) -> tuple[str
     )
     cells = [cell.strip() for cell in cells]
     return tuple(cells) if len(cells) == width and all(_kind(cell) == "text" for cell in cells) else ()
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def _quoted(cells: Sequence[str]) -> str:

@@ -88,7 +88,7 @@ def plain_numbers(
     chosen: dict[int, Style] = {}
     for i, way in sorted(ways.items()):
         style = _chosen(cells[i], way, sure, separator, points=points)
-        if style is None and not cells[i].is_stray():
+        if style is None and (way or not cells[i].is_stray()):
             raise InputError(cells[i].refusal(f"{label}, column {names[i]!r}", first_row, way))
         if style is not None:
             chosen[i] = style
@@ -182,11 +182,11 @@ def _chosen(
         return COMMA if several or cells.small() else None
     if cells.small():
         return marks["."] if separator == "," or sure == {"."} or points else None
-    if len(sure) == 1:
-        return marks.get(next(iter(sure)))
     if points:
-        return marks.get(".") if not sure else None
-    return marks.get(",") if separator == ";" and not sure else None
+        return marks["."] if "," not in sure else None
+    if len(sure) == 1:
+        return marks[next(iter(sure))]
+    return marks[","] if separator == ";" and not sure else None
 
 
 def _is_suspect(column: pl.Series, *, commas: bool) -> bool:
