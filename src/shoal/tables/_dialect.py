@@ -121,7 +121,7 @@ def _under_header(records: list[list[str]], ends: list[int], below: list[bool], 
     if rows and len(names) == len(below) - 1:  # one name too few: that of row names, or of an empty last cell
         if not any(cells[-1].strip() for cells in rows if len(cells) == len(below)):
             names = [*names, ""]
-        elif [cells[0].strip() for cells in rows[:9]] in (
+        elif ["".join(cells[:1]).strip() for cells in rows[:9]] in (
             [str(i + k) for i in range(len(rows[:9]))] for k in (0, 1)
         ):
             names = ["", *names]

@@ -75,7 +75,7 @@ def plain_numbers(
     """
     suspects = [i for i in range(frame.width) if _is_suspect(frame.to_series(i), commas=commas)]
     cells = {i: _Cells(frame.to_series(i)) for i in suspects}
-    ways = {i: found.ways() for i, found in cells.items() if found.is_numeric()}
+    ways = {i: found.ways() for i, found in cells.items() if found.is_numeric() and not found.is_plain()}
     sure = {way[0].decimal for i, way in ways.items() if len(way) == 1 or cells[i].agree(way)}
     points = (
         any(_has_points(frame.to_series(i)) for i in range(frame.width) if i not in ways) if ways else False
@@ -112,6 +112,10 @@ class _Cells:
     def is_numeric(self) -> bool:
         """Whether at least half of the cells that are not missing are numbers in some way."""
         return bool(self.numeric.any()) and int(self.numeric.sum()) * 2 >= int(self.given.sum())
+
+    def is_plain(self) -> bool:
+        """Whether all numbers are plain already."""
+        return bool(self.numbers.str.contains(_PLAIN).all())
 
     def is_grouped(self) -> bool:
         """Whether some cells have a point, and all of those points stand between groups of three digits."""

@@ -4,7 +4,9 @@ The first row of a file is row 1, columns are x0, x1, ... An NPZ file holds one 
 `data`; an array `columns` of names may stand beside it.
 """
 
+import tokenize
 import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -15,7 +17,20 @@ import polars as pl
 from shoal._errors import InputError
 from shoal.tables._table import Source
 
-_UNREADABLE = (ValueError, OSError, EOFError, KeyError, MemoryError, SyntaxError, zipfile.BadZipFile)
+_UNREADABLE = (
+    *(
+        ValueError,
+        TypeError,
+        OSError,
+        EOFError,
+        KeyError,
+        MemoryError,
+        SyntaxError,
+        RuntimeError,
+        NotImplementedError,
+    ),
+    *(tokenize.TokenError, zipfile.BadZipFile, zlib.error),
+)
 _KINDS = {
     "c": "complex numbers",
     "O": "Python objects",
