@@ -8,8 +8,6 @@ from dataclasses import dataclass
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
-from hypothesis import HealthCheck, assume, given, settings
-from hypothesis import strategies as st
 
 from shoal._errors import InputError
 from shoal.tables import open_source
@@ -106,12 +104,17 @@ def test_a_table_comes_back_or_is_refused(
     path = tmp_path_factory.getbasetemp() / "t.csv"
     names = names[: len(rows[0])]
     bare = len(names) == 1 and not dialect.header and dialect.quoting != csv.QUOTE_ALL
-    assume(not (bare and (dialect.comma or dialect.group)))  # 1,5 in one column is what 1 and 5 in two columns are
+    assume(
+        not (bare and (dialect.comma or dialect.group))
+    )  # 1,5 in one column is what 1 and 5 in two columns are
     path.write_bytes(file_bytes(rows, names, dialect))
+    source, refused = None, ""
     try:
         source = open_source(path)
     except InputError as error:
-        assert "\n" not in str(error)
+        refused = str(error)
+    if source is None:
+        assert refused.count("\n") == 0 < len(refused)
         return
     found = [["" if cell is None else cell for cell in row] for row in source.frame.rows()]
     assert source.names == (tuple(names) if dialect.header else tuple(f"c{i}" for i in range(len(names))))

@@ -17,6 +17,7 @@ from shoal.tables._checks import MISSING
 from shoal.tables._numbers import is_number
 
 LINES = 200  # lines that are looked at
+MOST_COLUMNS = 20_000
 FEW = 5  # with fewer columns a first row 0, 1, 2, ... may be a row
 SEPARATORS = {",": "','", ";": "';'", "\t": "tabs", "|": "'|'", " ": "spaces"}
 _TWO_NUMBERS = re.compile(r"^[+-]?[\d.]+\s+[+-]?[\d.]+$")

@@ -12,7 +12,7 @@ EXACT = 2**53
 
 def first_rounded(column: pl.Series, numbers: FloatArray) -> int | None:
     """The first row whose whole number is not exactly the float64 in `numbers`; None if there is none."""
-    large = np.flatnonzero(np.abs(np.nan_to_num(numbers, posinf=0, neginf=0)) > EXACT)
+    large = np.flatnonzero(np.abs(np.nan_to_num(numbers, posinf=0, neginf=0)) >= EXACT)
     if not large.size or column.dtype.is_float():
         return None
     if column.dtype.is_integer():

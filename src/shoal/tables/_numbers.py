@@ -153,8 +153,18 @@ class _Cells:
         cell = self.text[row]
         cure = "write the numbers of that column with a decimal point and without thousands separators"
         if ways:
-            forms = [style.plain(pl.Series([cell]))[0] for style in (ways[0], ways[-1])]
-            return f"{place}, row {first_row + row}: found {cell!r}, which can mean {forms[0]} or {forms[1]}; {cure}."
+            kinds = {
+                ".": "a thousands separator" if ways[0].group else "a decimal point",
+                ",": "a decimal comma",
+            }
+            if not ways[0].group:
+                kinds[","] = "a thousands separator"
+            forms = [
+                f"{way.plain(pl.Series([cell]))[0]} with {kinds[way.decimal]}" for way in (ways[0], ways[-1])
+            ]
+            return (
+                f"{place}, row {first_row + row}: found {cell!r}, which is {forms[0]} or {forms[1]}; {cure}."
+            )
         other = self.numeric & (~odd if (~odd & self.numeric).any() else self.text != cell).fill_null(
             value=False
         )
