@@ -165,7 +165,7 @@ def write_inputs(folder: Path) -> None:
     (folder / "cell.csv").write_text("1,2\n3,x\n")
     (folder / "ragged.csv").write_text("1,2\n3\n")
     (folder / "latin.csv").write_bytes(b"1,2\n\xe9,4\n")
-    (folder / "m.txt").write_text("1,2\n3,4\n")
+    (folder / "m.xlsx").write_text("1,2\n3,4\n")
     (folder / "folder.npy").mkdir()
 
 
@@ -173,8 +173,9 @@ ERRORS: dict[str, tuple[list[str], str]] = {
     "missing": (["no.npy"], "no.npy does not exist"),
     "folder": (["folder.npy"], "folder.npy is a folder"),
     "suffix": (
-        ["m.txt"],
-        "m.txt has the suffix .txt: the format is read off the suffix, one of .npy, .npz or .csv.",
+        ["m.xlsx"],
+        "m.xlsx has the suffix .xlsx: the format is read off the suffix, "
+        "one of .npy, .npz, .csv, .tsv, .tab, .txt or .dat.",
     ),
     "not what it is called": (["text.npy"], "text.npy is not an NPY file"),
     "empty": (["empty.npy"], "empty.npy is empty"),
@@ -193,10 +194,13 @@ ERRORS: dict[str, tuple[list[str], str]] = {
     "no entry": (["none.npy"], "none.npy: `T` must be a square matrix; got shape (0, 0)."),
     "not finite": (["nan.npy"], "nan.npy: `T` must be finite; entry (1, 2) is nan."),
     "singular": (["singular.npy"], "numerical rank 1 of 4"),
-    "cell": (["cell.csv"], "cell.csv, column 'x1', row 2: found the text 'x' where a number is needed"),
+    "cell": (["cell.csv"], "cell.csv, column 'c1', row 2: found the text 'x' where a number is needed"),
     "ragged": (["ragged.csv"], "ragged.csv, row 2: found 1 field where the first row has 2 columns"),
     "header only": (["empty.csv"], "empty.csv has columns but no rows"),
-    "not UTF-8": (["latin.csv"], "latin.csv, row 2: byte 0xe9 is not UTF-8 text"),
+    "not a number": (
+        ["latin.csv"],
+        "latin.csv, column 'c0', row 2: found the text 'é' where a number is needed",
+    ),
     "layers": (["m.npy", "--layers", "4"], "--layers '4' must be 5 ... 11 or auto."),
     "layers in words": (["m.npy", "--layers", "six"], "--layers 'six' must be 5 ... 11 or auto."),
     "auto alone": (["m.npy", "--layers", "auto"], "--layers auto and --max-condition C belong together"),

@@ -79,7 +79,7 @@ def test_pandas_types():
         with pytest.raises(InputError, match=f"column '{name}', row 0 .*found {found}"):
             as_table(frame, [name])
     with pytest.raises(
-        InputError, match=r"column 'nullable', row 2 \(counted from 0\): found the missing value nan"
+        InputError, match=r"column 'nullable', row 2 \(counted from 0\): found a missing value"
     ):
         as_table(frame, ["nullable"])
 

@@ -70,14 +70,18 @@ FILES: dict[str, tuple[Callable[[], list[str] | bytes], str]] = {
     "parquet as csv": (lambda: b"PAR1\x00", "t.csv is a Parquet file, not CSV text"),
     "spreadsheet as csv": (lambda: b"PK\x03\x04", "t.csv is a zip archive"),
     "gzip as csv": (lambda: b"\x1f\x8b\x08", "t.csv is a gzip archive"),
-    "utf-16": (lambda: "a,b\n1,2\n".encode("utf-16"), "t.csv is UTF-16 text"),
+    "torn utf-16": (lambda: "a,b\n1,2\n".encode("utf-16")[:-1], "t.csv starts as UTF-16 text, but byte 16"),
+    "utf-8 with a torn character": (
+        lambda: "\n".join(row(7, "1,2,3\xb5")).encode("latin1") + "\n1,2,µ\n".encode(),
+        "t.csv, row 7: byte 0xb5 is not UTF-8 text, as the text elsewhere is; repair that row",
+    ),
     "latin-1": (
         lambda: "\n".join(row(7, "1,2,3\xb5")).encode("latin1"),
-        "t.csv, row 7: byte 0xb5 is not UTF-8 text; save the file as UTF-8, for instance with `iconv -f latin1",
+        "t.csv, column 'c', row 7: found the text '3\xb5' where a number is needed",
     ),
-    "no header": (
-        lambda: lines()[1:],
-        "t.csv, row 1: found only numbers where the header with the column names must",
+    "text in the first row of no header": (
+        lambda: ["1.5,2.5,O.5", *lines()[1:]],
+        "t.csv, column 'c2', row 1: found the text 'O.5' where a number is needed",
     ),
     "short row": (lambda: row(17, "1,2"), "t.csv, row 17: found 2 fields where the first row has 3 columns"),
     "long row": (
@@ -171,8 +175,10 @@ def test_every_column_at_fault_is_left_out():
     write(["a,b,c,cut,gap,same", *rows])
     assert message("t.csv").endswith("use `columns=['a', 'b', 'c']`.")
     assert message("t.csv", drop=["cut"]).endswith("use `drop=['cut', 'gap', 'same']`.")
-    assert message("t.csv", context=["cut"], drop=["gap", "same"]).endswith("use `drop=['gap', 'same']`.")
-    assert message("t.csv", weights="gap", drop=["same", "cut"]).endswith("use `drop=['same', 'cut']`.")
+    assert message("t.csv", context=["cut"], drop=["gap", "same"]).endswith("use `columns=['a', 'b', 'c']`.")
+    assert message("t.csv", weights="gap", drop=["same", "cut"]).endswith(
+        "use `drop=['same', 'cut', 'gap']`."
+    )
 
 
 def test_a_sentence_can_be_worded_as_a_command():
@@ -224,7 +230,7 @@ OPTIONS: dict[str, tuple[dict[str, Any], str]] = {
     "negative weight": (
         {"weights": "beta", "drop": ["gamma"]},
         "t.csv, column 'beta', row 3: found the weight -0.5; give weights of 0 or more, or use "
-        "`drop=['gamma']`.",
+        "`drop=['gamma', 'beta']`.",
     ),
     "zero weights": (
         {"weights": "gamma"},

@@ -25,7 +25,7 @@ from shoal.records.figures import SIGNS, Figure, kind_words
 
 MOST_COLUMNS = 64
 PRECISIONS: tuple[Literal["float64", "float32"], ...] = ("float64", "float32")
-PACKAGES = ("shoal", "numpy", "scipy", "scikit-learn", "jax", "jaxlib", "equinox")
+PACKAGES = ("shoal", "numpy", "scipy", "jax", "jaxlib", "equinox")
 HEADS = {
     "cells": "κ on cells",
     "least": "ramps, least",

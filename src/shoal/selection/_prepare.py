@@ -153,10 +153,10 @@ def _all_moments(whole: FloatArray, train: IntArray, table: Table) -> tuple[Floa
 def _moments(
     values: FloatArray, weights: FloatArray | None, names: tuple[str, ...], source: str
 ) -> tuple[FloatArray, FloatArray]:
-    mean, scale = values.mean(axis=0), values.std(axis=0)
-    if weights is not None:
-        mean = np.average(values, axis=0, weights=weights)
-        scale = np.sqrt(np.average((values - mean) ** 2, axis=0, weights=weights))
+    start = np.median(values, axis=0)  # sums of differences from it round by far less than sums of the values
+    gaps = values - start
+    gap = np.average(gaps, axis=0, weights=weights)
+    mean, scale = start + gap, np.sqrt(np.average((gaps - gap) ** 2, axis=0, weights=weights))
     flat = (np.ptp(values, axis=0) == 0) | ~(scale > 0)  # rounding can give a constant a deviation
     if flat.any():
         name = names[int(np.argmax(flat))]

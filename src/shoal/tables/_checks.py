@@ -9,13 +9,20 @@ import polars as pl
 from shoal._errors import InputError
 from shoal._scalars import FloatArray
 from shoal.tables._columns import Columns, ColumnsError, Roles
+from shoal.tables._exact import first_rounded
 from shoal.tables._table import Source, Table
 
 MINIMUM_ROWS = 100
 MINIMUM_DISTINCT = 10  # distinct rows; with fewer, the test or the validation part stays empty
-MISSING = frozenset(
-    {"", "na", "n/a", "#n/a", "nan", "-nan", "null", "none", "nil", "missing", "-", "--", ".", "?"}
-)
+_SPELLINGS = """
+    na n/a <na> #na #n/a #n/a! nan -nan +nan 1.#qnan -1.#qnan 1.#ind -1.#ind nat <nat> na_real_ na_integer_ na_character_
+    null <null> (null) \\n none <none> nil missing <missing> (missing) undefined (empty) (blank) <blank>
+    unknown_value not_available - -- --- . .. ... ? ?? *
+    #div/0! #value! #ref! #name? #num! #null! #n/v #spill! #calc! #getting_data #error! #err! #wert! #bezug! #zahl! #nv
+"""
+MISSING = frozenset(_SPELLINGS.split()) | {
+    ""
+}  # small letters: of pandas, R, SQL, spreadsheets, SAS and Stata
 
 
 @dataclass(frozen=True)
@@ -87,7 +94,10 @@ def read_column(source: Source, index: int) -> tuple[FloatArray, Fault | None]:
     numbers = values.fill_null(np.nan).to_numpy()
     if row is not None:
         return numbers, _text_fault(source, index, row, series[row] if len(series) else str(series.dtype))
-    return numbers, _non_finite(source, index, numbers)
+    row = first_rounded(series, numbers)
+    return numbers, _rounded_fault(source, index, row) if row is not None else _non_finite(
+        source, index, numbers
+    )
 
 
 def check_weights(
@@ -144,6 +154,14 @@ def _text_fault(source: Source, index: int, row: int, found: object) -> Fault:
     place = f"{source.label}, column {source.names[index]!r}, {source.row(row)}"
     text = "the text " if isinstance(found, str) else ""
     return Fault(f"{place}: found {text}{shown(found)} where a number is needed", rank=0)
+
+
+def _rounded_fault(source: Source, index: int, row: int) -> Fault:
+    place = f"{source.label}, column {source.names[index]!r}, {source.row(row)}"
+    found = (
+        f"found {source.frame.to_series(index)[row]}, a whole number that float64 can not hold (beyond 2^53)"
+    )
+    return Fault(f"{place}: {found}", "subtract an offset from the whole column before", rank=0)
 
 
 def _non_finite(source: Source, index: int, numbers: FloatArray) -> Fault | None:

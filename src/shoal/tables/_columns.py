@@ -56,12 +56,13 @@ class Columns:
         """
         context = tuple(name for name in self.context if name not in bad)
         kept = replace(self, context=context, weights=None if self.weights in bad else self.weights)
-        outside = tuple(name for name in bad if name not in self.context and name != self.weights)
-        if not outside:
+        if self.columns is not None and not set(bad) & set(self.columns):
             return kept
-        if self.columns is not None or (listed and len(good) <= LISTED):
+        if self.columns is not None or (listed and good and len(good) <= LISTED):
             return replace(kept, columns=tuple(good), drop=())
-        return replace(kept, drop=(*self.drop, *outside))
+        return replace(
+            kept, drop=(*self.drop, *bad)
+        )  # also those that would be modelled once they have no other role
 
 
 class ColumnsError(InputError):

@@ -1,157 +1,168 @@
-"""Reads a CSV file: UTF-8 text, a header row, one record a row; comma, semicolon or tab between the fields.
+"""Reads a CSV file as people write it: `_bytes` unpacks and decodes, `_dialect` finds the layout, `_numbers` the numbers.
 
-Cells are kept as text, so that whatever is wrong can be quoted as it stands. A byte-order mark, quotes, CRLF and
-spaces around names are allowed. Rows are numbered as a spreadsheet does: the header is row 1.
+Cells are kept as text, so that whatever is wrong can be quoted as it stands; only numbers are brought to the plain form.
+Rows are numbered as a spreadsheet does: without lines above it, the header is row 1. polars cuts the rows; where its count
+of rows or cells is not sure to be right, `csv` of the standard library cuts them again and decides.
 """
 
 import csv
 import io
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
 from shoal._errors import InputError
+from shoal.tables._bytes import text_bytes
+from shoal.tables._dialect import Layout, find_layout, spaced
+from shoal.tables._index import without_empty_last, without_index
+from shoal.tables._numbers import plain_numbers
 from shoal.tables._table import Source
 
-_MAGIC = {
-    b"PAR1": "a Parquet file",
-    b"\x93NUMPY": "a NumPy file",
-    b"PK\x03\x04": "a zip archive, such as a spreadsheet or an NPZ file",
-    b"\x1f\x8b": "a gzip archive",
-    b"\x89HDF": "an HDF5 file",
-    b"\xd0\xcf\x11\xe0": "an old spreadsheet file",
-    b"\xff\xfe": "UTF-16 text",
-    b"\xfe\xff": "UTF-16 text",
-}
-_CONTROL = bytes({*range(32), 127} - {*b"\t\n\r\f"})
 
+def read_csv(path: Path, label: str, *, counted: bool = True) -> Source:
+    """Reads the CSV file at `path`, packed or not.
 
-def read_csv(path: Path, label: str, *, header: bool = True) -> Source:
-    """Reads the CSV file at `path`.
+    **Arguments:** `counted`: a first row 0, 1, 2, ... or of years is a header; else, as in a matrix, it is a row.
 
-    **Arguments:** `header`: it must have a header row; else a first row of numbers counts as one of the rows.
-
-    **Raises:** `InputError` for an empty or binary file, text that is not UTF-8, a missing header, and rows with too
-    few or too many fields.
+    **Raises:** `InputError` for an empty or binary file, rows with too few or too many fields, and columns of numbers
+    that can be read in two ways.
     """
-    data = _text_bytes(path.read_bytes(), label)
-    separator = _separator(data)
-    names, row, lines = _header(data, separator, label, needed=header)
+    data, notes = text_bytes(path.read_bytes(), label)
+    layout = find_layout(data, label, counted=counted)
     start = 0
-    for _ in range(lines):
+    for _ in range(layout.lines):
         start = data.find(b"\n", start) + 1 or len(data)
-    body = data[start:].rstrip(b"\r\n ")
-    schema = {f"c{i}": pl.String() for i in range(len(names))}
+    end, ended = _end(data, start, layout)
+    body = data[start : end + 1] if data[end : end + 1] == b"\n" else data[start:end] + b"\n" * (end > start)
+    frame = _cells(body, layout, label)
+    if _padded(body, layout.separator):
+        frame = frame.with_columns(pl.all().str.strip_chars())
+    commas = layout.separator != "," or layout.quote.encode() in body
+    frame, numbers = plain_numbers(
+        frame, layout.names, label, layout.first_row, layout.separator, commas=commas
+    )
+    notes = (*notes, *layout.notes, *ended, *numbers)
+    source = Source(label, "file", layout.names, frame, layout.first_row, notes)
+    return without_index(without_empty_last(source))
+
+
+def _end(data: bytes, start: int, layout: Layout) -> tuple[int, tuple[str, ...]]:
+    """Where the rows end: before blank and comment lines at the end of the text."""
+    end, comments = len(data), 0
+    while end > start:
+        while end > start and data[end - 1] in b"\r\n ":
+            end -= 1
+        line = max(data.rfind(b"\n", start, end) + 1, start)
+        cells = data[line:end].split(layout.separator.encode())
+        if not cells[0].lstrip().startswith(b"#") or len(cells) == len(layout.names):
+            break
+        end, comments = line, comments + 1
+    words = f"{comments} comment {'line' if comments == 1 else 'lines'} at the end skipped"
+    return end, (words,) if comments else ()
+
+
+def _padded(body: bytes, separator: str) -> bool:
+    """Whether spaces may stand around cells."""
+    mark = separator.encode()
+    return (
+        separator != " "
+        and b" " in body
+        and any(found in body for found in (mark + b" ", b" " + mark, b" \n", b"\n "))
+    )
+
+
+def _cells(body: bytes, layout: Layout, label: str) -> pl.DataFrame:
+    """The rows, cut into as many cells as there are names."""
+    width = len(layout.names)
+    schema = {f"c{i}": pl.String() for i in range(width)}
     if not body:
-        return Source(label, "file", names, pl.DataFrame(schema=schema), row)
+        return pl.DataFrame(schema=schema)
+    if layout.separator == " ":
+        body = "".join(map(spaced, body.decode().splitlines())).encode()
+    mark, quote = layout.separator.encode(), layout.quote.encode()
+    quoted = quote in body
+    if not (quoted and (mark + b" " + quote in body or body.count(quote) % 2)):
+        frame = _fast(body, layout, quoted=quoted)
+        if frame is not None:
+            return frame
+    rows = list(_rows(body, layout, label))
+    columns = zip(*rows, strict=True)
+    made = {name: pl.Series(column, dtype=pl.String()) for name, column in zip(schema, columns, strict=True)}
+    return pl.DataFrame(made).with_columns(pl.all().replace("", None))
+
+
+def _fast(body: bytes, layout: Layout, *, quoted: bool) -> pl.DataFrame | None:
+    """The rows as polars cuts them; None where some may be cut wrongly.
+
+    Rows that are too long are an error of polars, and short ones are filled with null, so a last column without null has
+    seen no short row; with null, the separators are counted.
+    """
+    width = len(layout.names)
     try:
-        frame = pl.read_csv(body + b"\n", has_header=False, separator=separator, schema=schema, glob=False)
-    except pl.exceptions.PolarsError as error:
-        _raise_ragged(data, separator, row, len(names), label)
-        reason = str(error).splitlines()[0]
-        raise InputError(f"{label} is not a CSV file that can be read: {reason}.") from error
-    if frame.height == 0 or frame.to_series(-1).null_count():
-        _raise_ragged(data, separator, row, len(names), label)
-    return Source(label, "file", names, frame, row)
-
-
-def _text_bytes(data: bytes, label: str) -> bytes:
-    if not data.strip():
-        raise InputError(
-            f"{label} is empty: it needs a header row with the column names and one row for each point."
+        frame = pl.read_csv(
+            body,
+            has_header=False,
+            separator=layout.separator,
+            quote_char=layout.quote if quoted else None,
+            schema={f"c{i}": pl.String() for i in range(width)},
+            glob=False,
         )
-    for magic, what in _MAGIC.items():
-        if data.startswith(magic):
-            raise InputError(
-                f"{label} is {what}, not CSV text: rename it to its own suffix or save it as UTF-8 CSV."
-            )
-    if b"\0" in data:
-        place = data.index(b"\0")
-        raise InputError(
-            f"{label} is a binary file (byte {place} is zero), not CSV text: save it as UTF-8 CSV."
-        )
-    if len(data[:65536].translate(None, _CONTROL)) < len(data[:65536]):
-        raise InputError(
-            f"{label} is a binary file (it holds control characters), not CSV text: save it as UTF-8 CSV."
-        )
-    if not data.isascii():
-        try:
-            data.decode("utf-8")
-        except UnicodeDecodeError as error:
-            row = data.count(b"\n", 0, error.start) + 1
-            raise InputError(
-                f"{label}, row {row}: byte {data[error.start]:#04x} is not UTF-8 text; save the file as UTF-8, "
-                f"for instance with `iconv -f latin1 -t utf-8 {label} > utf8.csv`."
-            ) from None
-    data = data.removeprefix(b"\xef\xbb\xbf")
-    return data if b"\n" in data else data.replace(b"\r", b"\n")
+    except pl.exceptions.PolarsError:
+        return None
+    filled = not frame.to_series(-1).null_count()
+    if filled and not quoted:
+        return frame
+    lines = body.count(b"\n")
+    if frame.height != lines or (quoted and not filled) or (width == 1 and b"\n\n" in body):
+        return None
+    even = quoted or body.count(layout.separator.encode()) == lines * (width - 1)
+    return frame if even else None
 
 
-def _separator(data: bytes) -> str:
-    """The comma, unless the header line holds none and holds semicolons or tabs."""
-    line = data.lstrip(b"\r\n ").split(b"\n", 1)[0]
-    return next((mark.decode() for mark in (b",", b";", b"\t") if mark in line), ",")
-
-
-def _records(data: bytes, separator: str) -> Any:
-    text = io.TextIOWrapper(io.BytesIO(data), encoding="utf-8", newline="")
-    return csv.reader(text, delimiter=separator, skipinitialspace=True)
-
-
-def _header(data: bytes, separator: str, label: str, *, needed: bool) -> tuple[tuple[str, ...], int, int]:
-    """The column names, the number of the first row of cells, and how many lines stand above it."""
-    reader, above, row, cells = _records(data, separator), 0, 0, list[str]()
+def _rows(body: bytes, layout: Layout, label: str) -> Iterator[list[str]]:
+    """The rows as `csv` cuts them. **Raises:** `InputError` for the first that has another number of cells than names."""
+    width, row = len(layout.names), layout.first_row
+    text = io.TextIOWrapper(io.BytesIO(body), encoding="utf-8", newline="")
+    reader = csv.reader(
+        text,
+        delimiter=layout.separator,
+        quotechar=layout.quote,
+        skipinitialspace=layout.separator != "\t",
+        strict=False,
+    )
+    cells = list[str]()
     try:
-        while not "".join(cells).strip():
-            above, row, cells = reader.line_num, row + 1, next(reader)
-    except (csv.Error, StopIteration) as error:
-        raise InputError(
-            f"{label}, row 1: the header can not be read; it must hold the column names."
-        ) from error
-    names = tuple(cell.strip() for cell in cells)
-    if not all(_is_number(name) for name in names):
-        return names, row + 1, reader.line_num
-    if not needed:
-        return tuple(f"x{i}" for i in range(len(names))), row, above
-    counted = [str(i) for i in range(len(names) + 1)]
-    if list(names) not in (counted[:-1], counted[1:]):
-        example = ",".join(f"x{i}" for i in range(min(len(names), 3))) + (",..." if len(names) > 3 else "")
-        raise InputError(
-            f"{label}, row {row}: found only numbers where the header with the column names must stand; "
-            f"put a first line such as `{example}` into the file."
-        )
-    return names, row + 1, reader.line_num
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _raise_ragged(data: bytes, separator: str, first: int, width: int, label: str) -> None:
-    """Raises for the first row, from `first` on, with another number of fields than the header; returns if there is none."""
-    row, cells = 0, list[str]()
-    try:
-        for row, cells in enumerate(_records(data.rstrip(b"\r\n "), separator), 1):
-            if row >= first and len(cells) != width and not (width == 1 and not cells):
-                raise InputError(_ragged(row, cells, width, label))
-        if any("\n" in cell for cell in cells):  # an open quote takes all rows to the end into the last cell
-            raise InputError(_ragged(row, cells, width, label))
+        for cells in reader:
+            if width == 1 and not cells:
+                cells = [""]
+            if len(cells) != width:
+                raise InputError(_ragged(row, cells, layout, label))
+            yield cells
+            row += 1
     except csv.Error as error:
-        raise InputError(
-            f"{label}, row {row + 1}: {error}; look for a quote that is never closed."
-        ) from error
+        raise InputError(f"{label}, row {row}: {error}; look for a quote that is never closed.") from error
+    if any("\n" in cell for cell in cells) and body.count(layout.quote.encode()) % 2:
+        raise InputError(_ragged(row - 1, cells, layout, label))  # the open quote took all rows to the end
 
 
-def _ragged(row: int, cells: list[str], width: int, label: str) -> str:
-    if not cells:
+def _ragged(row: int, cells: list[str], layout: Layout, label: str) -> str:
+    width = len(layout.names)
+    if not "".join(cells).strip():
         return f"{label}, row {row} is empty: remove the line, for instance with `sed -i {row}d {label}`."
     if any("\n" in cell for cell in cells):
         return f"{label}, row {row}: a quote is opened and not closed in that row; close or remove it."
+    if cells[0].lstrip().startswith(("#", "//")):
+        return f"{label}, row {row} is a comment between the rows of the table: remove it."
     fields = "1 field" if len(cells) == 1 else f"{len(cells)} fields"
     names = "1 column" if width == 1 else f"{width} columns"
+    if (
+        layout.separator == ","
+        and len(cells) == 2 * width
+        and all(cell.strip().isdecimal() for cell in cells[1::2])
+    ):
+        return (
+            f"{label}, row {row}: found {fields} where the first row has {names}; if its commas are decimal commas, "
+            "separate the cells by semicolons, or write decimal points."
+        )
     return f"{label}, row {row}: found {fields} where the first row has {names}; complete or remove that row."

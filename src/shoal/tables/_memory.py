@@ -15,6 +15,7 @@ from shoal._errors import InputError
 from shoal._scalars import FloatArray
 from shoal.tables._checks import build_table, check_weights
 from shoal.tables._columns import Columns, check_names, choose_roles
+from shoal.tables._index import without_index
 from shoal.tables._numpy_files import array_source
 from shoal.tables._table import Source, Table
 
@@ -44,7 +45,7 @@ def as_table(
 
     **Raises:** `InputError`, one sentence that names column and row (counted from 0) and says what was found.
     """
-    listed = None if columns is None else tuple(columns)
+    listed = None if columns is None else tuple(str(name) for name in columns)
     if isinstance(data, Table):
         if context is not None or weights is not None:
             raise InputError(
@@ -54,6 +55,7 @@ def as_table(
         return data if listed is None else _reordered(data, listed)
     source = _source(data, listed)
     by_name = source.kind == "frame"
+    weights = str(weights) if by_name and isinstance(weights, int) else weights
     asked = Columns(
         columns=listed if by_name else None,
         context=_column_names(context) if by_name else (),
@@ -72,7 +74,7 @@ def as_table(
         table = replace(table, context_names=beside.names, context=beside.values)
     if weights is not None and not asked.weights:
         table = replace(table, weights=_weights(weights, source, minimum_rows))
-    return table
+    return replace(table, notes=source.notes)
 
 
 def _source(data: Any, names: Sequence[str] | None) -> Source:
@@ -106,13 +108,24 @@ def _source(data: Any, names: Sequence[str] | None) -> Source:
 def _frame_source(names: tuple[str, ...], frame: pl.DataFrame) -> Source:
     if not names:
         raise InputError("The data frame has no columns; give one with at least one column of numbers.")
-    return Source("The data frame", "frame", names, frame, 0)
+    words = [i for i, kind in enumerate(frame.dtypes) if isinstance(kind, (pl.Categorical, pl.Enum))]
+    frame = frame.with_columns(pl.nth(words).cast(pl.String)) if words else frame
+    return without_index(Source("The data frame", "frame", names, frame, 0))
 
 
 def _pandas_series(column: Any) -> pl.Series:
-    if getattr(column.dtype, "kind", "O") in "iuf":
+    kind, missing = getattr(column.dtype, "kind", "O"), column.isna().to_numpy()
+    if kind in "iu":  # not by way of float64, which rounds whole numbers beyond 2^53
+        whole = pl.UInt64() if kind == "u" else pl.Int64()
+        cells = zip(column.tolist(), missing, strict=True)
+        exact = (
+            [None if gone else value for value, gone in cells]
+            if missing.any()
+            else column.to_numpy(dtype=f"{kind}8")
+        )
+        return pl.Series(exact, dtype=whole)
+    if kind == "f":
         return pl.Series(column.to_numpy(dtype=float, na_value=np.nan))
-    missing = column.isna().to_numpy()
     cells = zip(column.tolist(), missing, strict=True)
     return pl.Series([None if gone else str(value) for value, gone in cells])
 
@@ -120,8 +133,8 @@ def _pandas_series(column: Any) -> pl.Series:
 def _column_names(context: Any) -> tuple[str, ...]:
     if isinstance(context, str):
         return (context,)
-    is_names = isinstance(context, (list, tuple)) and all(isinstance(name, str) for name in context)
-    return tuple(context) if is_names else ()
+    is_names = isinstance(context, (list, tuple)) and all(isinstance(name, (str, int)) for name in context)
+    return tuple(str(name) for name in context) if is_names else ()
 
 
 def _weights(weights: Any, source: Source, minimum_rows: int) -> FloatArray:

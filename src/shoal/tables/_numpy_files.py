@@ -4,7 +4,9 @@ The first row of a file is row 1, columns are x0, x1, ... An NPZ file holds one 
 `data`; an array `columns` of names may stand beside it.
 """
 
+import tokenize
 import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -13,10 +15,22 @@ import numpy as np
 import polars as pl
 
 from shoal._errors import InputError
-from shoal._scalars import FloatArray
 from shoal.tables._table import Source
 
-_UNREADABLE = (ValueError, OSError, EOFError, KeyError, MemoryError, SyntaxError, zipfile.BadZipFile)
+_UNREADABLE = (
+    *(
+        ValueError,
+        TypeError,
+        OSError,
+        EOFError,
+        KeyError,
+        MemoryError,
+        SyntaxError,
+        RuntimeError,
+        NotImplementedError,
+    ),
+    *(tokenize.TokenError, zipfile.BadZipFile, zlib.error),
+)
 _KINDS = {
     "c": "complex numbers",
     "O": "Python objects",
@@ -76,8 +90,8 @@ def load_array(
     return arrays[name], name, names
 
 
-def numeric_matrix(array: np.ndarray, label: str) -> FloatArray:
-    """Returns `array` as float64 of shape (rows, columns).
+def numeric_matrix(array: np.ndarray, label: str) -> np.ndarray:
+    """Returns `array`, of shape (rows, columns), as float64, or as it is if it holds whole numbers.
 
     **Raises:** `InputError` if it is not two-dimensional, has no column, or does not hold real numbers.
     """
@@ -90,7 +104,9 @@ def numeric_matrix(array: np.ndarray, label: str) -> FloatArray:
         raise InputError(f"{label} must be two-dimensional (rows, columns); found shape {array.shape}{cure}.")
     if array.shape[1] == 0:
         raise InputError(f"{label} has no columns; found shape {array.shape}.")
-    return np.asarray(array, dtype=np.float64)
+    return (
+        array.astype(array.dtype.newbyteorder("=")) if array.dtype.kind in "iu" else array.astype(np.float64)
+    )
 
 
 def array_source(

@@ -3,6 +3,7 @@
 import difflib
 import os
 from collections.abc import Callable, Container, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,6 +14,7 @@ from shoal._errors import InputError
 from shoal.tables._checks import MINIMUM_DISTINCT, MINIMUM_ROWS, build_table, check_distinct_rows
 from shoal.tables._columns import Columns, Roles, check_names, choose_roles, join_names
 from shoal.tables._csv import read_csv
+from shoal.tables._index import without_index
 from shoal.tables._numpy_files import load_array, read_npy, read_npz
 from shoal.tables._table import Source, Table
 from shoal.tables._whole import build_whole
@@ -35,8 +37,9 @@ def read_table(
 
     **Arguments:**
 
-    - `path`: the file; its suffix says the format. CSV is UTF-8 with a header row; an NPY file holds one real array
-        of shape (rows, columns), whose columns are called x0, x1, ...
+    - `path`: the file; its suffix says the format. Separator, quotes, header, encoding and decimal mark of a CSV file are
+        found, and it may be packed; an NPY file holds one real array of shape (rows, columns), whose columns are
+        called x0, x1, ...
     - `columns`: names of the columns to model; all that are named nowhere else without.
     - `drop`: names of columns to leave out.
     - `context`: names of the columns that the model is conditioned on.
@@ -62,7 +65,7 @@ def read_table(
         return build_whole(source, roles, asked, kinds, minimum_rows=minimum_rows)
     table = build_table(source, roles, asked, minimum_rows=minimum_rows, distinct=distinct)
     check_distinct_rows(table, min(MINIMUM_DISTINCT, minimum_rows))
-    return table
+    return replace(table, notes=source.notes)
 
 
 def match_columns(
@@ -87,7 +90,8 @@ def match_columns(
     check_names(source, (*names, *context_names), "the model")
     where = {name: i for i, name in enumerate(source.names)}
     roles = Roles(tuple(where[name] for name in names), tuple(where[name] for name in context_names), None)
-    return build_table(source, roles, None, minimum_rows=1, distinct=False)
+    table = build_table(source, roles, None, minimum_rows=1, distinct=False)
+    return replace(table, notes=source.notes)
 
 
 def read_matrix(path: str | os.PathLike[str]) -> np.ndarray:
@@ -108,7 +112,7 @@ def open_source(path: str | os.PathLike[str]) -> Source:
 
 
 def read_parquet(path: Path, label: str) -> Source:
-    """Reads the Parquet file at `path`. Columns keep their type; the first row is row 1.
+    """Reads the Parquet file at `path`. Columns keep their type, but dictionaries of words become text; the first row is 1.
 
     **Raises:** `InputError` if it is not a Parquet file that can be read.
     """
@@ -125,13 +129,17 @@ def read_parquet(path: Path, label: str) -> Source:
             raise InputError(f"{label} is not a Parquet file that can be read: {reason}.") from error
     names = tuple(frame.columns)
     frame.columns = [f"c{i}" for i in range(len(names))]
-    return Source(label, "file", names, frame, 1)
+    words = [i for i, kind in enumerate(frame.dtypes) if isinstance(kind, (pl.Categorical, pl.Enum))]
+    frame = frame.with_columns(pl.nth(words).cast(pl.String)) if words else frame
+    return without_index(Source(label, "file", names, frame, 1))
 
 
 READERS: dict[str, Callable[[Path, str], Source]] = {
     ".csv": read_csv,
     ".tsv": read_csv,
+    ".tab": read_csv,
     ".txt": read_csv,
+    ".dat": read_csv,
     ".parquet": read_parquet,
     ".pq": read_parquet,
     ".npy": read_npy,
@@ -139,15 +147,21 @@ READERS: dict[str, Callable[[Path, str], Source]] = {
 }
 
 
+def _array(path: Path, label: str) -> np.ndarray:
+    return load_array(path, label, ("T", "target"))[0]
+
+
 def _matrix(path: Path, label: str) -> np.ndarray:
-    if path.suffix.lower() != ".csv":
-        return load_array(path, label, ("T", "target"))[0]
-    source = read_csv(path, label, header=False)
+    source = read_csv(path, label, counted=False)
     roles = Roles(tuple(range(len(source.names))), (), None)
     return build_table(source, roles, None, minimum_rows=1, distinct=False).values
 
 
-MATRICES: dict[str, Callable[[Path, str], np.ndarray]] = dict.fromkeys((".npy", ".npz", ".csv"), _matrix)
+MATRICES: dict[str, Callable[[Path, str], np.ndarray]] = {
+    **dict.fromkeys((".npy", ".npz"), _array),
+    **{suffix: _matrix for suffix, reader in READERS.items() if reader is read_csv},
+}
+PACKED = (".gz", ".zst", ".zip", ".bz2", ".xz")
 
 
 def _opened(path: str | os.PathLike[str], readers: Mapping[str, Callable[[Path, str], Found]]) -> Found:
@@ -162,7 +176,7 @@ def _opened(path: str | os.PathLike[str], readers: Mapping[str, Callable[[Path, 
             raise InputError(f"{label} does not exist{_similar(path, readers)}")
         if not path.is_file():
             raise InputError(f"{label} is not a file; name a {listed} file.")
-        reader = readers.get(path.suffix.lower())
+        reader = readers.get(_suffix(path))
         if reader is None:
             found = f"the suffix {path.suffix}" if path.suffix else "no suffix"
             raise InputError(f"{label} has {found}: the format is read off the suffix, one of {listed}.")
@@ -171,15 +185,21 @@ def _opened(path: str | os.PathLike[str], readers: Mapping[str, Callable[[Path, 
         raise InputError(f"{label} can not be read: {error.strerror or error}.") from error
 
 
+def _suffix(path: Path) -> str:
+    """The suffix that says the format: of `table.csv.gz` it is .csv, as of a packed file without another one."""
+    suffix = path.suffix.lower()
+    return (Path(path.stem).suffix.lower() or ".csv") if suffix in PACKED else suffix
+
+
 def _example(folder: Path, suffixes: Container[str], listed: str) -> str:
-    files = sorted(file.name for file in folder.iterdir() if file.suffix.lower() in suffixes)
+    files = sorted(file.name for file in folder.iterdir() if _suffix(file) in suffixes)
     return f", such as {folder / files[0]}" if files else f" (a {listed} file)"
 
 
 def _similar(path: Path, suffixes: Container[str]) -> str:
     if not path.parent.is_dir():
         return f": there is no folder {path.parent}."
-    files = [file.name for file in path.parent.iterdir() if file.suffix.lower() in suffixes]
+    files = [file.name for file in path.parent.iterdir() if _suffix(file) in suffixes]
     close = difflib.get_close_matches(path.name, files, 1)
     return (
         f"; did you mean {path.parent / close[0]}?" if close else f": it is not in {path.parent.resolve()}."

@@ -4,7 +4,8 @@ Rows are numbered as in the file: with a CSV header in row 1 the first data row 
 is 1, and for data in memory it is 0.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -18,17 +19,28 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """Columns `c0`, `c1`, ... of `frame`, named by `names` (which may repeat); CSV cells are kept as text."""
+    """Columns `c0`, `c1`, ... of `frame`, named by `names` (which may repeat); CSV cells are kept as text.
+
+    Numbers in CSV cells have the plain form (`3012.5`), however they were written. `notes` are sentences, without a full
+    stop, of what was done while reading.
+    """
 
     label: str
     kind: Literal["file", "frame", "array"]
     names: tuple[str, ...]
     frame: pl.DataFrame
     first_row: int
+    notes: tuple[str, ...] = ()
 
     def row(self, index: int) -> str:
         """A row named as in the file."""
         return f"row {self.first_row + index}" if self.kind == "file" else f"row {index} (counted from 0)"
+
+    def only(self, kept: Sequence[int], notes: tuple[str, ...] = ()) -> "Source":
+        """The columns at the positions `kept`, with more notes."""
+        frame = self.frame.select(pl.nth(i).alias(f"c{k}") for k, i in enumerate(kept))
+        names = tuple(self.names[i] for i in kept)
+        return replace(self, names=names, frame=frame, notes=(*self.notes, *notes))
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +58,7 @@ class Table:
     - `weights_name`: name of the column that held the weights, or `None`.
     - `schema`, `codes`, `present`: for a table with columns that are more than numbers: what they are, the states (rows, m)
         of the discrete variables, and which of the values are there (the others are 0); else `None`.
+    - `notes`: what was done while reading, as in `Source`.
     """
 
     names: tuple[str, ...]
@@ -59,6 +72,7 @@ class Table:
     schema: "Schema | None" = None
     codes: IntArray | None = None
     present: BoolArray | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def rows(self) -> int:

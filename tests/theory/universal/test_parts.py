@@ -1,6 +1,8 @@
 """The parts of the construction against oracles of their own."""
 
+import sys
 from dataclasses import replace
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -9,6 +11,7 @@ import mpmath
 import numpy as np
 import pytest
 from scipy.optimize import minimize
+from sklearn.cluster import k_means
 
 from shoal.bijections import (
     Affine,
@@ -143,6 +146,25 @@ def test_quantization_is_the_distance_of_the_clusters(count: int) -> None:
     random = rng.choice(4000, len(atoms), replace=False)
     nearest = np.square(x[:, None] - x[None, random[:50]]).sum(axis=2).min(axis=1) if count < 50 else None
     assert nearest is None or error < np.sqrt(w @ nearest)
+
+
+@pytest.mark.parametrize("columns", [2, 9], ids=["by a tree", "by products"])
+def test_k_means_is_as_good_as_that_of_scikit_learn(columns: int) -> None:
+    rng = np.random.default_rng(3)
+    x, w = rng.standard_t(4, size=(3000, columns)), rng.uniform(0.1, 1, size=3000)
+    w /= w.sum()
+    errors = [quantize(distinct(x, w), 60, seed).quantization for seed in range(4)]
+    settings: Any = {"sample_weight": w, "init": "random", "n_init": 1}
+    oracle: Any = k_means
+    theirs = [float(oracle(x, 60, random_state=seed, **settings)[2]) ** 0.5 for seed in range(4)]
+    assert np.mean(errors) < 1.03 * np.mean(theirs)
+
+
+def test_construction_does_not_load_scikit_learn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+    monkeypatch.setitem(sys.modules, "sklearn.cluster", None)
+    x = np.random.default_rng(4).normal(size=(900, 2))
+    assert 0 < quantize(distinct(x, np.full(900, 1 / 900)), 50, 0).quantization < 0.5
 
 
 def test_wasserstein_in_one_dimension() -> None:

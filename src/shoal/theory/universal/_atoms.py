@@ -5,14 +5,15 @@ point may go to its own centroid: an upper bound for any clustering, so k-means 
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+from scipy.spatial import cKDTree
 
-from shoal._errors import InputError
 from shoal._scalars import FloatArray, IntArray
 
 DIRECT = 1024  # more atoms than this by k-means inside the cells of a first k-means
+PART = 50_000  # points that centres are found from
+STILL = 1e-3  # centres whose moves, squared and summed, are a smaller share of a column's variance stay
 
 
 @dataclass(frozen=True)
@@ -39,11 +40,10 @@ def distinct(samples: FloatArray, weights: FloatArray) -> Atoms:
 
 
 def quantize(whole: Atoms, count: int, seed: int) -> Atoms:
-    """About `count` atoms by k-means (scikit-learn); all points if there are no more than that.
+    """About `count` atoms by k-means; all points if there are no more than that.
 
     Above 1,024 in two levels: clusters, then k-means inside each, with centres in proportion to the cluster's share of
     sum w |x - c|^2 to the power n / (n + 2), which is where they lower it most (Zador's law).
-    **Raises:** `InputError` where scikit-learn is not installed.
     """
     if count >= len(whole):
         return whole
@@ -88,23 +88,29 @@ def _two_levels(points: FloatArray, weights: FloatArray, count: int, seed: int) 
 
 
 def _kmeans(points: FloatArray, weights: FloatArray, count: int, seed: int, iterations: int = 25) -> IntArray:
+    """The cluster of each point: Lloyd's iteration from `count` of the points, on at most `PART` of them."""
     if count <= 1:
         return np.zeros(len(points), np.intp)
     rng = np.random.default_rng(seed)
-    start = points[rng.choice(len(points), count, replace=False, p=weights / weights.sum())]
-    settings: Any = {"init": start, "n_init": 1, "max_iter": iterations, "tol": 1e-3}
-    if len(points) > 50_000:  # centres from a part, then every point to the nearest
-        part = rng.choice(len(points), 50_000, replace=False)
-        made = _estimator(count, settings).fit(points[part], sample_weight=weights[part])
-        return made.predict(points)
-    return _estimator(count, settings).fit(points, sample_weight=weights).labels_
+    centres = points[rng.choice(len(points), count, replace=False, p=weights / weights.sum())]
+    part = np.arange(len(points)) if len(points) <= PART else rng.choice(len(points), PART, replace=False)
+    x, w = points[part], weights[part]
+    enough = STILL * float(x.var(axis=0).mean())
+    for _ in range(iterations):
+        labels = _nearest(x, centres)
+        mass = np.bincount(labels, w, count)
+        sums = np.stack([np.bincount(labels, w * column, count) for column in x.T], axis=1)
+        moved = np.where(mass[:, None] > 0, sums / np.maximum(mass, 1e-300)[:, None], centres)
+        shift, centres = float(np.square(moved - centres).sum()), moved
+        if shift <= enough:
+            break
+    return _nearest(points, centres)
 
 
-def _estimator(count: int, settings: dict[str, Any]) -> Any:
-    try:
-        from sklearn.cluster import KMeans  # an extra: only samples that are quantized need it
-    except ImportError as error:
-        raise InputError(
-            "Fewer atoms than points need scikit-learn's k-means: pip install shoal[universal]."
-        ) from error
-    return KMeans(count, **settings)
+def _nearest(points: FloatArray, centres: FloatArray) -> IntArray:
+    """The nearest centre of each point: by a tree in few dimensions, else by |c|^2 - 2 x c, some rows at a time."""
+    if points.shape[1] <= 6:
+        return cKDTree(centres).query(points)[1]
+    half, rows = 0.5 * np.square(centres).sum(axis=1), max(2**22 // len(centres), 1)
+    starts = range(0, len(points), rows)
+    return np.concatenate([np.argmax(points[i : i + rows] @ centres.T - half, axis=1) for i in starts])

@@ -1,0 +1,55 @@
+"""Columns that number the rows, as pandas leaves them in files and frames: they say nothing and are left out."""
+
+import re
+
+import polars as pl
+
+from shoal.tables._table import Source
+
+_SAVED = re.compile(r"__index_level_\d+__")
+_UNNAMED = re.compile(r"(Unnamed: 0(_level_\d+)?(\.\d+)*)?")
+
+
+def without_index(source: Source) -> Source:
+    """The source without pandas' index columns, and without an unnamed first column of distinct whole numbers.
+
+    A source that would have no column left stays as it is.
+    """
+    found = [i for i, name in enumerate(source.names) if _SAVED.fullmatch(name)]
+    if source.names and _UNNAMED.fullmatch(source.names[0]) and _numbers_rows(source.frame.to_series(0)):
+        found.insert(0, 0)
+    kept = [i for i in range(len(source.names)) if i not in found]
+    if not found or not kept:
+        return source
+    notes = tuple(
+        f"column {source.names[i]!r} is a pandas index and was left out"
+        if source.names[i]
+        else f"column {i + 1} has no name and numbers the rows, so it was left out"
+        for i in found
+    )
+    return source.only(kept, notes)
+
+
+def without_empty_last(source: Source) -> Source:
+    """The source without a last column that has neither a name nor a cell, which a separator at the end of rows makes."""
+    if len(source.names) < 2 or source.names[-1] or not source.frame.height:
+        return source
+    last = source.frame.to_series(-1)
+    if last.dtype != pl.String or (last.is_not_null() & (last.str.strip_chars() != "")).any():
+        return source
+    return source.only(
+        range(len(source.names) - 1), ("every row ends in a separator, which makes no column",)
+    )
+
+
+def _numbers_rows(column: pl.Series) -> bool:
+    """Whether the cells are distinct whole numbers from 0 on."""
+    whole = (
+        column.cast(pl.Int64, strict=False)
+        if column.dtype == pl.String or column.dtype.is_integer()
+        else None
+    )
+    if whole is None or not len(whole) or whole.null_count():
+        return False
+    least = whole.min()
+    return isinstance(least, int) and least >= 0 and whole.n_unique() == len(whole)

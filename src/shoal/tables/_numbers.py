@@ -1,0 +1,236 @@
+"""Numbers as people write them: decimal commas and thousands separators are brought to the plain form, `3012.5`.
+
+A column is rewritten only if one way to read it fits all its numbers and no other way gives other values; what decides
+between ways is stated in `_chosen`.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from shoal._errors import InputError
+from shoal.tables._checks import MISSING
+
+STRAY = 0.05  # a smaller share of cells that are written otherwise is left for the reader of numbers to name
+_EXPONENT = r"(?:[eE][+-]?\d+)?"
+_PLAIN = rf"^[+-]?(?:\d+\.?\d*|\.\d+){_EXPONENT}$"
+
+
+@dataclass(frozen=True)
+class Style:
+    """A way to write numbers: the decimal mark, the characters between groups of three digits, and words for both."""
+
+    decimal: str
+    group: str
+    words: str
+
+    @property
+    def pattern(self) -> str:
+        """A regular expression of the numbers in this style."""
+        groups = "|".join([r"\d+", *(rf"[1-9]\d{{0,2}}(?:{re.escape(mark)}\d{{3}})+" for mark in self.group)])
+        mark = re.escape(self.decimal)
+        return rf"^[+-]?(?:(?:{groups})(?:{mark}\d+)?|{mark}\d+){_EXPONENT}$"
+
+    def plain(self, cells: pl.Series) -> pl.Series:
+        """The cells with a decimal point and without groups."""
+        for mark in self.group:
+            cells = cells.str.replace_all(mark, "", literal=True)
+        return cells.str.replace(self.decimal, ".", literal=True)
+
+
+POINT = Style(".", ",", "thousands separators ','")
+COMMA = Style(",", ".", "decimal commas")
+SPACES = " \N{NO-BREAK SPACE}\N{NARROW NO-BREAK SPACE}\N{THIN SPACE}"
+STYLES = (
+    POINT,
+    COMMA,
+    Style(".", "'\N{RIGHT SINGLE QUOTATION MARK}", 'thousands separators "\'"'),
+    Style(",", "'\N{RIGHT SINGLE QUOTATION MARK}", 'decimal commas and thousands separators "\'"'),
+    Style(".", SPACES, "spaces between thousands"),
+    Style(",", SPACES, "decimal commas and spaces between thousands"),
+)
+_ANY = [re.compile(style.pattern, re.ASCII) for style in STYLES]
+_EITHER = "|".join(f"(?:{style.pattern})" for style in STYLES)
+
+
+def is_number(text: str) -> bool:
+    """Whether a cell is a number in any of the ways that are read."""
+    try:
+        float(text)
+    except ValueError:
+        return any(pattern.match(text) for pattern in _ANY)
+    return "_" not in text
+
+
+def plain_numbers(
+    frame: pl.DataFrame, names: Sequence[str], label: str, first_row: int, separator: str, *, commas: bool
+) -> tuple[pl.DataFrame, tuple[str, ...]]:
+    """The frame of text with its numbers in the plain form, and sentences about the columns that were rewritten.
+
+    **Arguments:** `commas`: cells may hold commas.
+
+    **Raises:** `InputError` naming the first cell of a column that can be read in two ways.
+    """
+    suspects = [i for i in range(frame.width) if _is_suspect(frame.to_series(i), commas=commas)]
+    cells = {i: _Cells(frame.to_series(i)) for i in suspects}
+    ways = {i: found.ways() for i, found in cells.items() if found.is_numeric() and not found.is_plain()}
+    sure = {way[0].decimal for i, way in ways.items() if len(way) == 1 or cells[i].agree(way)}
+    points = (
+        any(_has_points(frame.to_series(i)) for i in range(frame.width) if i not in ways) if ways else False
+    )
+    if "," in sure and not points:
+        for i in range(frame.width):  # beside decimal commas, 1.234 may be 1234
+            more = _Cells(frame.to_series(i))
+            if i not in ways and more.is_grouped() and more.is_numeric():
+                cells[i], ways[i] = more, [Style(".", "", ""), COMMA]
+    chosen: dict[int, Style] = {}
+    for i, way in sorted(ways.items()):
+        style = _chosen(cells[i], way, sure, separator, points=points)
+        if style is None and (way or not cells[i].is_stray()):
+            raise InputError(cells[i].refusal(f"{label}, column {names[i]!r}", first_row, way))
+        if style is not None:
+            chosen[i] = style
+    columns = [cells[i].rewritten(style).alias(f"c{i}") for i, style in chosen.items()]
+    return frame.with_columns(columns) if columns else frame, _notes(chosen, cells, names)
+
+
+class _Cells:
+    """The cells of a column without the missing ones, and how they are written."""
+
+    def __init__(self, column: pl.Series):
+        self.column = column
+        text = column.str.strip_chars()
+        self.text = text
+        self.given = text.is_not_null() & ~text.str.to_lowercase().is_in(list(MISSING))
+        self.numeric = (text.str.contains(_EITHER) | text.str.contains(_PLAIN)).fill_null(
+            value=False
+        ) & self.given
+        self.numbers = text.filter(self.numeric)
+
+    def is_numeric(self) -> bool:
+        """Whether at least half of the cells that are not missing are numbers in some way."""
+        return bool(self.numeric.any()) and int(self.numeric.sum()) * 2 >= int(self.given.sum())
+
+    def is_plain(self) -> bool:
+        """Whether all numbers are plain already."""
+        return bool(self.numbers.str.contains(_PLAIN).all())
+
+    def is_grouped(self) -> bool:
+        """Whether some cells have a point, and all of those points stand between groups of three digits."""
+        dotted = self.numbers.filter(self.numbers.str.contains(".", literal=True))
+        return len(dotted) > 0 and bool(dotted.str.contains(r"^[+-]?[1-9]\d{0,2}(?:\.\d{3})+$").all())
+
+    def is_stray(self) -> bool:
+        """Whether nearly all numbers are plain."""
+        return 1 - float(self.numbers.str.contains(_PLAIN).mean() or 0) < STRAY  # pyright: ignore[reportArgumentType]
+
+    def ways(self) -> list[Style]:
+        """The styles that all numbers can be read in."""
+        return [style for style in STYLES if self.numbers.str.contains(style.pattern).all()]
+
+    def agree(self, ways: Sequence[Style]) -> bool:
+        """Whether all styles give the same numbers."""
+        first, *rest = [style.plain(self.numbers) for style in ways] or [self.numbers]
+        return bool(ways) and all((first == other).all() for other in rest)
+
+    def small(self) -> bool:
+        """Whether whole numbers below 1000 stand among the numbers, as they do among groups of thousands."""
+        return bool(self.numbers.str.contains(r"^[+-]?\d{1,3}$").any())
+
+    def rewritten(self, style: Style) -> pl.Series:
+        """The column in plain form; what is no number stays as it is."""
+        kept = pl.DataFrame({"old": self.column, "new": style.plain(self.text), "number": self.numeric})
+        return kept.select(pl.when("number").then("new").otherwise("old")).to_series()
+
+    def refusal(self, place: str, first_row: int, ways: Sequence[Style]) -> str:
+        """The sentence about a column that can not be read in one way."""
+        odd = self.numeric & ~self.text.str.contains(_PLAIN).fill_null(value=False)
+        row = (
+            odd if odd.any() else self.numeric & self.text.str.contains(r"\.\d{3}").fill_null(value=False)
+        ).arg_max() or 0
+        cell = self.text[row]
+        cure = "write the numbers of that column with a decimal point and without thousands separators"
+        if ways:
+            kinds = {
+                ".": "a thousands separator" if ways[0].group else "a decimal point",
+                ",": "a decimal comma",
+            }
+            if not ways[0].group:
+                kinds[","] = "a thousands separator"
+            forms = [
+                f"{way.plain(pl.Series([cell]))[0]} with {kinds[way.decimal]}" for way in (ways[0], ways[-1])
+            ]
+            return (
+                f"{place}, row {first_row + row}: found {cell!r}, which is {forms[0]} or {forms[1]}; {cure}."
+            )
+        other = self.numeric & (~odd if (~odd & self.numeric).any() else self.text != cell).fill_null(
+            value=False
+        )
+        for k in other.arg_true().to_list()[:1000]:
+            if not any(
+                re.match(style.pattern, cell) and re.match(style.pattern, self.text[k]) for style in STYLES
+            ):
+                return (
+                    f"{place}: found {cell!r} in row {first_row + row} and {self.text[k]!r} in row {first_row + k}, so "
+                    f"decimal commas, points or thousands separators are mixed; {cure}."
+                )
+        return f"{place}, row {first_row + row}: found {cell!r} among numbers that are written otherwise; {cure}."
+
+
+def _chosen(
+    cells: _Cells, ways: Sequence[Style], sure: set[str], separator: str, *, points: bool
+) -> Style | None:
+    """The style of a column; None where it stays open.
+
+    1. One way, or ways that agree. 2. `1,234` beside whole numbers below 1000 in cells that are quoted against commas:
+    thousands. 3. The decimal mark of the other columns, if they have one and no whole numbers below 1000 speak against
+    it. 4. Semicolons between cells: decimal commas, which are why semicolons are used.
+    """
+    if not ways or cells.agree(ways):
+        return ways[0] if ways else None
+    marks = {style.decimal: style for style in reversed(ways)}  # of styles with one mark, the first
+    if "." in marks and not marks["."].group:  # 1.234 beside decimal commas
+        several = cells.numbers.str.contains(r"\.\d{3}\.").any()
+        return COMMA if several or cells.small() else None
+    if cells.small():
+        return marks["."] if separator == "," or sure == {"."} or points else None
+    if points:
+        return marks["."] if "," not in sure else None
+    if len(sure) == 1:
+        return marks[next(iter(sure))]
+    return marks[","] if separator == ";" and not sure else None
+
+
+def _is_suspect(column: pl.Series, *, commas: bool) -> bool:
+    """Whether cells hold commas, or some of those that are looked at are numbers in groups."""
+    if commas and column.str.contains(",", literal=True).any():
+        return True
+    looked = column.gather_every(max(len(column) // 500, 1)).str.strip_chars()
+    return bool((looked.str.contains(_EITHER) & ~looked.str.contains(_PLAIN)).any())
+
+
+def _has_points(column: pl.Series) -> bool:
+    """Whether the cells that are looked at hold decimal points that separate no thousands."""
+    looked = column.gather_every(max(len(column) // 500, 1)).str.strip_chars()
+    return bool(
+        (looked.str.contains(r"^[+-]?\d*\.\d*$") & ~looked.str.contains(r"^[+-]?[1-9]\d{0,2}\.\d{3}$")).any()
+    )
+
+
+def _notes(chosen: dict[int, Style], cells: dict[int, _Cells], names: Sequence[str]) -> tuple[str, ...]:
+    notes = []
+    for style in dict.fromkeys(chosen.values()):
+        columns = [i for i, other in chosen.items() if other == style]
+        numbers = cells[columns[0]].numbers
+        odd = numbers.filter(~numbers.str.contains(_PLAIN))
+        cell = odd[0] if len(odd) else numbers.filter(numbers.str.contains(".", literal=True))[0]
+        named = ", ".join(repr(names[i]) for i in columns[:4]) + (", ..." if len(columns) > 4 else "")
+        where = f"column {named}" if len(columns) == 1 else f"columns {named}"
+        read = style.plain(pl.Series([cell]))[0]
+        words = (
+            "thousands separators '.'" if style is COMMA and "." in cell and "," not in cell else style.words
+        )
+        notes.append(f"numbers of {where} have {words}: {cell!r} was read as {read}")
+    return tuple(notes)
