@@ -77,9 +77,9 @@ class FlowDensity(DensityMixin, BaseEstimator):
         self,
         *,
         depth: int | None = None,
-        families: Sequence[str | Family] | str = ("nsf",),
+        families: Sequence[str | Family] | str | Family = ("nsf",),
         fronts: Sequence[str] | str | None = None,
-        time_limit: float | None = None,
+        time_limit: float | int | None = None,
         random_state: int | np.random.RandomState | None = 0,
         max_epochs: int | None = None,
         learning_rate: float | None = None,
@@ -198,11 +198,13 @@ class FlowDensity(DensityMixin, BaseEstimator):
             checked(name)
         given = {"max_epochs": self.max_epochs, "learning_rate": self.learning_rate}
         settings = {name: value for name, value in given.items() if value is not None}
-        Settings(**settings, time_limit=self.time_limit)
+        whole = isinstance(self.time_limit, int) and not isinstance(self.time_limit, bool)
+        limit = float(self.time_limit) if whole else self.time_limit
+        Settings(**settings, time_limit=limit)
         return {
             "families": tuple(family(kind) for kind in families),
             "fronts": None if fronts is None else tuple(fronts),
-            "time_limit": self.time_limit,
+            "time_limit": limit,
             "hidden": None if self.hidden is None else tuple(self.hidden),
             "parts": (1.0 - share, share, 0.0),
             "settings": settings,
