@@ -28,7 +28,8 @@ def test_that_variance_is_the_likeliest_on_new_rows(rows: int) -> None:
     law: Any = stats.chi2(rows - 1)
     inverse = integrate.quad(lambda v: rows / v * law.pdf(v), 0, np.inf)[0]
     loss = lambda log_c: 0.5 * log_c + 0.5 * (1 + 1 / rows) * inverse / np.exp(log_c)
-    best = np.exp(optimize.minimize_scalar(loss, bounds=(-1, 3), method="bounded", options={"xatol": 1e-9}).x)
+    least: Any = optimize.minimize_scalar(loss, bounds=(-1, 3), method="bounded", options={"xatol": 1e-9})
+    best = np.exp(least.x)
     x = np.random.default_rng(rows).normal(size=(rows, 1))
     at_mean = FlowDensity().fit(x).score_samples(x.mean(axis=0)[None])[0]
     assert np.exp(-2 * at_mean) / (2 * np.pi * x.var()) == pytest.approx(best, rel=1e-5)
@@ -36,7 +37,7 @@ def test_that_variance_is_the_likeliest_on_new_rows(rows: int) -> None:
 
 def test_correlations_are_shrunk_as_in_the_paper() -> None:
     x = np.random.default_rng(0).normal(size=(9, 3)) @ np.array([[1, 0.9, 0], [0, 0.5, 0.4], [0, 0, 1]])
-    r = np.corrcoef(x.T)
+    r = np.atleast_2d(np.corrcoef(x.T))
     tr2, tr, p, n = np.trace(r @ r), np.trace(r), 3, 9
     share = ((1 - 2 / p) * tr2 + tr**2) / ((n + 1 - 2 / p) * (tr2 - tr**2 / p))
     assert 0 < share < 1

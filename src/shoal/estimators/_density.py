@@ -73,6 +73,12 @@ class FlowDensity(DensityMixin, BaseEstimator):
     is a density in the column's units all the same.
     """
 
+    flow_: AbstractFlow
+    depth_: int
+    record_: FitRecord | None
+    n_features_in_: int
+    feature_names_in_: np.ndarray
+
     def __init__(
         self,
         *,
@@ -198,8 +204,9 @@ class FlowDensity(DensityMixin, BaseEstimator):
             checked(name)
         given = {"max_epochs": self.max_epochs, "learning_rate": self.learning_rate}
         settings = {name: value for name, value in given.items() if value is not None}
-        whole = isinstance(self.time_limit, int) and not isinstance(self.time_limit, bool)
-        limit = float(self.time_limit) if whole else self.time_limit
+        limit = self.time_limit
+        if isinstance(limit, int) and not isinstance(limit, bool):
+            limit = float(limit)
         Settings(**settings, time_limit=limit)
         return {
             "families": tuple(family(kind) for kind in families),

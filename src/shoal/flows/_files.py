@@ -32,7 +32,7 @@ _FLOATS = ("float32", "float64")
 class Fitted(Protocol):
     """An estimator that holds a flow, such as `shoal.FlowDensity`."""
 
-    flow_: AbstractFlow | Dequantized
+    flow_: AbstractFlow
 
 
 def save(flow: AbstractFlow | Dequantized | Fitted, folder: str | os.PathLike[str]) -> None:
