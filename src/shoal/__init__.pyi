@@ -3,6 +3,7 @@ from . import advice as advice
 from . import bijections as bijections
 from . import conditioning as conditioning
 from . import distributions as distributions
+from . import estimators as estimators
 from . import flows as flows
 from . import records as records
 from . import remedies as remedies
@@ -13,6 +14,7 @@ from . import theory as theory
 from . import training as training
 from .advice import advise as advise
 from .conditioning import audit as audit
+from .estimators import FlowDensity as FlowDensity
 from .flows import load as load
 from .flows import register as register
 from .flows import save as save

@@ -1,4 +1,4 @@
-"""The Python blocks of README and pages use public names alone; the gallery's and those of the "your own" pages run."""
+"""The Python blocks of README and pages use public names alone; the gallery's and those of some other pages run."""
 
 import ast
 import re
@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 PUBLIC = {".".join(path.parent.relative_to(ROOT / "src").parts): set(public(path)) for path in CONTENTS}
 SHORT = {f"shoal.{wing}": PUBLIC[f"shoal.theory.{wing}"] for wing in ("linear", "universal", "hardness")}
-RUN = ("own-layer", "own-loop")
+RUN = ("own-layer", "own-loop", "scikit-learn")
 
 
 def code(page: Path) -> list[str]:

@@ -67,13 +67,14 @@ def test_help_takes_less_than_six_tenths_of_a_second() -> None:
 
 
 def test_root_names_load() -> None:
-    kinds = "{name: type(getattr(shoal, name)).__name__ for name in shoal.__all__}"
+    kinds = "{name: type(getattr(shoal, name)).__name__ for name in dir(shoal)}"
     names = json.loads(fresh(f"import json, shoal; print(json.dumps({kinds}))"))
-    functions = {"advise", "audit", "ladder", "load", "register", "save"}
+    functions = {"FlowDensity", "advise", "audit", "ladder", "load", "register", "save"}
     packages = {"bijections", "conditioning", "distributions", "flows", "training", "selection"}
     assert {name for name, kind in names.items() if kind == "module"} == packages | {
         "adapters",
         "advice",
+        "estimators",
         "hardness",
         "remedies",
         "linear",
@@ -84,6 +85,18 @@ def test_root_names_load() -> None:
         "universal",
     }
     assert {name for name, kind in names.items() if kind != "module"} == functions
+
+
+def test_without_scikit_learn_all_but_the_estimator_is_there() -> None:
+    """An entry None in `sys.modules` is a module that can not be imported."""
+    blocked = "import sys; sys.modules['sklearn'] = None; import shoal; from shoal import *"
+    assert "sklearn" not in loaded("import shoal; from shoal import *; shoal.ladder")
+    listing = "print([name for name in dir(shoal) if name not in ('FlowDensity', 'estimators') and getattr(shoal, name)])"
+    assert "'ladder'" in fresh(f"{blocked}; {listing}")
+    told = fresh(
+        f"{blocked}\ntry:\n    shoal.FlowDensity\nexcept ImportError as error:\n    print(error.name, error)"
+    )
+    assert told == 'sklearn `shoal.FlowDensity` needs scikit-learn: run `pip install "shoal[sklearn]"`.\n'
 
 
 def test_unknown_root_name_is_an_attribute_error() -> None:

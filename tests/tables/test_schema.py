@@ -144,7 +144,7 @@ def test_text_among_numbers_is_named(source):
         ),
         (
             {"p": NORMAL, "q": NORMAL[::-1], "r": 100 - NORMAL - NORMAL[::-1], "c": list("ab") * (N // 2)},
-            "column 'r' is 100 . -1 [pq] . -1 [pq] in every row.*drop",
+            "column 'r' is 100 - [pq] - [pq] in every row.*drop",
         ),
         (
             {"p": NORMAL, "q": NORMAL[::-1], "r": 100 - NORMAL - NORMAL[::-1]},

@@ -8,7 +8,7 @@ back with fewer digits than the file has, unless the caller says so.
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -28,16 +28,26 @@ SWITCH = '`jax.config.update("jax_enable_x64", True)`'
 _FLOATS = ("float32", "float64")
 
 
-def save(flow: AbstractFlow | Dequantized | Mixed, folder: str | os.PathLike[str]) -> None:
+@runtime_checkable
+class Fitted(Protocol):
+    """An estimator that holds a flow, such as `shoal.FlowDensity`."""
+
+    flow_: AbstractFlow
+
+
+def save(flow: AbstractFlow | Dequantized | Mixed | Fitted, folder: str | os.PathLike[str]) -> None:
     """Writes a flow to a folder, so that `load` gives back the same bits of log_prob.
 
     The folder is made where it does not exist. A model that lies in it is replaced in one step: whoever reads sees the
     old model or the new one, whole.
 
-    **Arguments:** `flow`: a flow made of Shoal's classes and of classes given to `register`; `folder`: its place.
+    **Arguments:** `flow`: a flow made of Shoal's classes and of classes given to `register`, or a fitted
+    `shoal.FlowDensity`, of which the flow is written; `folder`: its place.
     **Raises:** `InputError` for a class that is not registered, a field that has no place in a file, weights that are
     not finite, or a folder that can not be written.
     """
+    if isinstance(flow, Fitted):
+        flow = flow.flow_
     if not isinstance(flow, AbstractFlow | Dequantized | Mixed):
         raise InputError(
             f"`save` takes a Flow (or a Padded, or a Dequantized one); got {type(flow).__name__} "

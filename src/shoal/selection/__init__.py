@@ -1,10 +1,11 @@
 """The depth ladder: which flow is shallow, good and safe.
 
 Where to look: the rule that compares rungs, `_rule.py`; what is delivered where none passes, `_delivery.py`; who gets the
-time, `_race.py`; the whole, `_ladder.py`.
+time, `_race.py`; the whole, `_ladder.py`; a depth that is given, `_fixed.py`.
 """
 
 from shoal.selection._delivery import Delivery
+from shoal.selection._fixed import fit_depth
 from shoal.selection._ladder import DEPTHS, in_user_units
 from shoal.selection._ladder import LadderResult as LadderResult
 from shoal.selection._ladder import ladder as ladder

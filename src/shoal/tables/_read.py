@@ -62,9 +62,10 @@ def read_table(
     source = open_source(path)
     roles = choose_roles(source, asked)
     if kinds is not None:
-        return build_whole(source, roles, asked, kinds, minimum_rows=minimum_rows)
-    table = build_table(source, roles, asked, minimum_rows=minimum_rows, distinct=distinct)
-    check_distinct_rows(table, min(MINIMUM_DISTINCT, minimum_rows))
+        table = build_whole(source, roles, asked, kinds, minimum_rows=minimum_rows)
+    else:
+        table = build_table(source, roles, asked, minimum_rows=minimum_rows, distinct=distinct)
+        check_distinct_rows(table, min(MINIMUM_DISTINCT, minimum_rows))
     return replace(table, notes=source.notes)
 
 

@@ -18,6 +18,7 @@ from shoal._names import KINDS, Kind
 from shoal._scalars import FloatArray, IntArray
 from shoal.records import Record
 from shoal.tables._checks import MISSING, from_text
+from shoal.tables._exact import first_rounded
 from shoal.tables._lattice import Lattice, detect_lattice
 from shoal.tables._table import Source
 
@@ -263,11 +264,13 @@ def _guessed(
             return "identifier"
         return "category"
     found = numbers[~missing]
+    if first_rounded(source.frame.to_series(index), numbers) is not None:  # float64 can not tell them apart
+        return "identifier" if len(words) > MOST_LEVELS else "category"
     if len(words) == 2:
         return "category"
     whole = len(found) > 2 and bool(np.all(found == np.rint(found)))
-    if whole and len(words) == count and (np.abs(found).max() > 2**53 or len(np.unique(np.diff(found))) == 1):
-        return "identifier"  # whole numbers that are too large to be told apart, or that count the rows
+    if whole and len(words) == count and len(np.unique(np.diff(found))) == 1:
+        return "identifier"  # it counts the rows
     return "number"
 
 

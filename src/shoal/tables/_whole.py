@@ -93,8 +93,8 @@ def _relation(dependence: Dependence, names: tuple[str, ...], values: FloatArray
     first, *others = dependence.columns
     columns = np.stack([values[:, names.index(name)] for name in others] + [np.ones(len(values))], axis=1)
     weights = np.linalg.lstsq(columns, values[:, names.index(first)], rcond=None)[0]
-    terms = [f"{w:.6g} {name}" for w, name in zip(weights, others, strict=False)]
-    return f"column {first!r} is {weights[-1]:.6g} + " + " + ".join(terms)
+    terms = [f"{'-' if w < 0 else '+'} {abs(w):.6g} {name}" for w, name in zip(weights, others, strict=False)]
+    return f"column {first!r} is {weights[-1]:.6g} " + " ".join(terms).replace(" 1 ", " ")
 
 
 def _leave_out(source: Source, asked: Columns, bad: list[str], found: str) -> None:

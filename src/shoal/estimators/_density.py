@@ -1,0 +1,273 @@
+"""`FlowDensity`: the ladder as a scikit-learn density estimator.
+
+Log-densities are computed in float64 whatever the precision of the weights, in pieces of few sizes, so that a row's value
+does not depend on the rows beside it. A fitted estimator is pickled as its parameters and the bytes of the files that
+`shoal.save` writes.
+"""
+
+import operator
+import tempfile
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from shoal._compiling import quickly
+from shoal._errors import InputError, NumericalFailure
+from shoal._pieces import in_pieces
+from shoal._scalars import FloatArray
+from shoal._types import Key
+from shoal.conditioning import compute
+from shoal.distributions import AbstractFlow
+from shoal.estimators._few_rows import few_rows_normal
+from shoal.flows import Family, checked, family, load, save
+from shoal.records import RECORD, FitRecord, read_record, write_record
+from shoal.selection import fit_depth, ladder
+from shoal.tables import Table, as_table
+from shoal.training import Settings
+
+try:
+    from sklearn.base import BaseEstimator, DensityMixin
+    from sklearn.utils import check_random_state
+    from sklearn.utils.validation import check_is_fitted, validate_data
+except ImportError as error:
+    raise ImportError(
+        '`shoal.FlowDensity` needs scikit-learn: run `pip install "shoal[sklearn]"`.', name="sklearn"
+    ) from error
+
+LEAST_ROWS = 200  # a tenth of them are validation rows: fewer than 20 can not tell a flow from a normal
+SMALLEST, LARGEST = 64, 8192  # rows that go through a program together
+SEEDS = 2**31 - 1
+FILES = "files"  # of a fitted estimator's state: name -> bytes
+
+
+class FlowDensity(DensityMixin, BaseEstimator):
+    r"""The density of a table as a scikit-learn estimator: the ladder's choice, or a flow of a depth that is given.
+
+    `fit(X)` estimates a density $p$; `score_samples(X)` is $\log p$ of each row, `score(X)` its mean, so that `GridSearchCV`
+    and `cross_val_score` compare by held-out likelihood; `sample(n)` draws rows. Fewer than 200 rows (of a weight above 0)
+    get no layer: their density is a normal, its correlations shrunk, its variances widened, with logarithmic tails.
+
+    **Arguments:**
+
+    - `depth`: None: `shoal.ladder` chooses. A whole number: a flow of so many layers behind the front that is likeliest on
+      validation rows (0: that front alone), trained without a choice.
+    - `families`: of flows, names or `shoal.flows.Family` values. `fronts`: what stands between data and layers (None: those
+      of `shoal.ladder`).
+    - `time_limit`: seconds of a `fit`, compiling included (None: none).
+    - `random_state`: a whole number, from which everything random of a `fit` follows; a NumPy `RandomState`, or None for
+      another fit each time.
+    - `max_epochs`: passes over the rows (None: by their number). `learning_rate` (None: 0.003). `hidden`: widths of the
+      conditioners' layers (None: the family's own).
+    - `validation_fraction`: the share of the rows that training is stopped and flows are compared by. There is no test part:
+      hold rows out beside `fit`, as with every estimator.
+
+    **Attributes** of a fitted one: `flow_` (in the units of X, with its column names), `depth_` (its layers), `record_` (the
+    ladder's record, from which `shoal.report.write_report` draws a page; None where the ladder did not choose),
+    `n_features_in_`, `feature_names_in_`.
+
+    A column of whole numbers, or of another lattice, gets the ladder's uniform noise of one step while it is fitted; log p
+    is a density in the column's units all the same.
+    """
+
+    flow_: AbstractFlow
+    depth_: int
+    record_: FitRecord | None
+    n_features_in_: int
+    feature_names_in_: np.ndarray
+
+    def __init__(
+        self,
+        *,
+        depth: int | None = None,
+        families: Sequence[str | Family] | str | Family = ("nsf",),
+        fronts: Sequence[str] | str | None = None,
+        time_limit: float | int | None = None,
+        random_state: int | np.random.RandomState | None = 0,
+        max_epochs: int | None = None,
+        learning_rate: float | None = None,
+        hidden: Sequence[int] | None = None,
+        validation_fraction: float = 0.1,
+    ):
+        self.depth = depth
+        self.families = families
+        self.fronts = fronts
+        self.time_limit = time_limit
+        self.random_state = random_state
+        self.max_epochs = max_epochs
+        self.learning_rate = learning_rate
+        self.hidden = hidden
+        self.validation_fraction = validation_fraction
+
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> "FlowDensity":
+        """Estimate the density of the rows of `X`.
+
+        **Arguments:** `X`: (rows, columns), finite numbers, an array or a data frame; `y`: not used; `sample_weight`:
+        (rows,), 0 or more: a row of weight w counts as w equal rows do.
+        **Returns:** itself. **Raises:** ValueError, one sentence: what scikit-learn finds wrong with `X`; a constant column
+        or two that are equal, which have no density; a parameter that can not be. `NumericalFailure` where no flow was
+        finite. Ctrl-C is raised again when what was done until then is in place.
+        """
+        options = self._options()
+        x = self._rows(X, ensure_min_samples=2)
+        names = getattr(self, "feature_names_in_", None)
+        weights = None if sample_weight is None else np.asarray(sample_weight, np.float64)
+        if weights is not None and weights.size and not weights.any():
+            raise InputError(
+                "`sample_weight`: every weight is zero; give at least one row a weight above zero."
+            )
+        columns = None if names is None else tuple(names)
+        table = as_table(x, columns, weights=weights, minimum_rows=2, distinct=True)
+        options["seed"] = int(check_random_state(self.random_state).randint(SEEDS))
+        interrupted = False
+        if (table.rows if weights is None else int((weights > 0).sum())) < LEAST_ROWS:
+            self._fit_few(table)
+        elif self.depth is None:
+            interrupted = self._fit_ladder(table, options)
+        else:
+            interrupted = self._fit_depth(table, options)
+        if interrupted:
+            raise KeyboardInterrupt
+        return self
+
+    def score_samples(self, X: Any) -> FloatArray:
+        """log p of each row, (rows,), natural logarithm, in the units of the columns that were fitted.
+
+        **Raises:** `NotFittedError` before `fit`; ValueError for rows that do not fit the fitted columns.
+        """
+        check_is_fitted(self)
+        x = self._rows(X, reset=False)
+        run = lambda rows: compute(_log_prob, self.flow_, rows, precision="float64")
+        return in_pieces(run, _piece(len(x)), x)[0]
+
+    def score(self, X: Any, y: Any = None) -> float:  # pyright: ignore[reportIncompatibleMethodOverride]  (None there)
+        """The mean of `score_samples`, in nats a row; `y` is not used."""
+        return float(np.mean(self.score_samples(X)))
+
+    def sample(
+        self, n_samples: int = 1, random_state: int | np.random.RandomState | None = None
+    ) -> FloatArray:
+        """Rows drawn from the density, (n_samples, columns). `random_state` None: other ones each time.
+
+        **Raises:** `NotFittedError` before `fit`; `InputError` for less than one row.
+        """
+        check_is_fitted(self)
+        count = _whole(n_samples, "n_samples", 1)
+        key = jax.random.key(check_random_state(random_state).randint(SEEDS))
+        size = _piece(count)
+        parts = [
+            compute(_sample, self.flow_, jax.random.fold_in(key, i), np.zeros(size), precision="float64")
+            for i in range(-(-count // size))
+        ]
+        return np.concatenate(parts)[:count]
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(self.__dict__)
+        flow, record = state.pop("flow_", None), state.pop("record_", None)
+        if flow is None:
+            return state
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            save(flow, folder)
+            if record is not None:
+                write_record(record, folder / RECORD)
+            return {**state, FILES: {path.name: path.read_bytes() for path in folder.iterdir()}}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        files = state.get(FILES)
+        self.__dict__.update({name: value for name, value in state.items() if name != FILES})
+        if files is None:
+            return
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            for file, content in files.items():
+                (folder / Path(file).name).write_bytes(content)
+            self.flow_ = load(folder)
+            self.record_ = read_record(folder / RECORD, FitRecord) if RECORD in files else None
+
+    def _rows(self, X: Any, **checks: Any) -> FloatArray:
+        return np.asarray(validate_data(self, X, dtype=np.float64, **checks))
+
+    def _options(self) -> dict[str, Any]:
+        """The parameters, checked, as `ladder` and `fit_depth` take them."""
+        if self.depth is not None:
+            _whole(self.depth, "depth", 0)
+        share = self.validation_fraction
+        if not 0 < share < 1:
+            raise InputError(f"`validation_fraction` must lie between 0 and 1; got {share!r}.")
+        families = (self.families,) if isinstance(self.families, (str, Family)) else tuple(self.families)
+        fronts = (self.fronts,) if isinstance(self.fronts, str) else self.fronts
+        for name in fronts or ():
+            checked(name)
+        given = {"max_epochs": self.max_epochs, "learning_rate": self.learning_rate}
+        settings = {name: value for name, value in given.items() if value is not None}
+        limit = self.time_limit
+        if isinstance(limit, int) and not isinstance(limit, bool):
+            limit = float(limit)
+        Settings(**settings, time_limit=limit)
+        return {
+            "families": tuple(family(kind) for kind in families),
+            "fronts": None if fronts is None else tuple(fronts),
+            "time_limit": limit,
+            "hidden": None if self.hidden is None else tuple(self.hidden),
+            "parts": (1.0 - share, share, 0.0),
+            "settings": settings,
+        }
+
+    def _fit_few(self, table: Table) -> None:
+        if self.depth:
+            warnings.warn(
+                f"FlowDensity(depth={self.depth}): fewer than {LEAST_ROWS} rows of a weight above 0 are too few for layers; "
+                "the density is a normal without any.",
+                stacklevel=3,
+            )
+        self.flow_, self.depth_, self.record_ = few_rows_normal(table), 0, None
+
+    def _fit_ladder(self, table: Table, options: dict[str, Any]) -> bool:
+        result = ladder(table, **options)
+        decision = result.record.decision
+        if result.flow is None or decision.kept is None:
+            raise NumericalFailure(decision.sentence)
+        self.flow_, self.record_ = result.flow, result.record
+        self.depth_ = result.record.rungs[decision.kept].depth
+        return result.interrupted
+
+    def _fit_depth(self, table: Table, options: dict[str, Any]) -> bool:
+        depth = _whole(self.depth, "depth", 0)
+        done = fit_depth(table, depth, **options)
+        if done.depth != depth and not done.interrupted:
+            warnings.warn(
+                f"FlowDensity(depth={depth}): no training reached the end of an epoch with a finite likelihood; the density "
+                "is the front without layers. Give a longer `time_limit`, or none.",
+                stacklevel=3,
+            )
+        self.flow_, self.depth_, self.record_ = done.flow, done.depth, None
+        return done.interrupted
+
+
+def _whole(value: Any, name: str, least: int) -> int:
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = least - 1
+    if number < least or isinstance(value, bool):
+        raise InputError(f"`{name}` must be a whole number of at least {least}; got {value!r:.40}.")
+    return number
+
+
+def _piece(rows: int) -> int:
+    """The power of two that takes all rows, within the bounds: few sizes, few programs."""
+    return min(max(1 << (rows - 1).bit_length(), SMALLEST), LARGEST)
+
+
+@quickly
+def _log_prob(flow: AbstractFlow, x: Any) -> Any:
+    return flow.log_prob(x)
+
+
+@quickly
+def _sample(flow: AbstractFlow, key: Key, rows: Any) -> Any:
+    return flow.sample(key, rows.shape)

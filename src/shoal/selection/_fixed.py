@@ -1,0 +1,110 @@
+"""A flow of a depth that is given: the likeliest front, so many layers behind it, and no choice between depths."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from shoal._scalars import FloatArray
+from shoal.distributions import AbstractFlow
+from shoal.flows import Family, Front, Fronts, Sample, family
+from shoal.selection._ladder import DEFAULT_FRONTS, in_user_units
+from shoal.selection._options import Options, settings_for
+from shoal.selection._prepare import Prepared, prepare
+from shoal.selection._race import FRONT_SHARE
+from shoal.selection._rule import Gates, winsorised
+from shoal.selection._rung import Rung, close, train
+from shoal.tables import Table
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """`flow`, in the user's units; `depth`: its layers, 0 where no training had the time for an epoch or was finite."""
+
+    flow: AbstractFlow
+    depth: int
+    interrupted: bool
+
+
+def fit_depth(
+    table: Table,
+    depth: int,
+    *,
+    families: Sequence[str | Family],
+    fronts: Sequence[str] | None,
+    seed: int,
+    time_limit: float | None,
+    parts: tuple[float, float, float],
+    hidden: tuple[int, ...] | None,
+    settings: Mapping[str, Any],
+) -> Fixed:
+    """The front that is likeliest on the validation rows, alone (depth 0) or with `depth` layers of a family behind it.
+
+    Arguments are those of `ladder`. Each family is trained, front and layers, in an equal share of the time; the likeliest
+    on the validation rows is kept. **Raises:** `InputError` as `ladder` does.
+    """
+    began = time.monotonic()
+    prepared = prepare(table, seed=seed, dequantize_columns=True, dtype="float32", parts=parts)
+    rows = len(prepared.parts["train"].x)
+    options = Options(
+        families=tuple(family(given) for given in families),
+        fronts=DEFAULT_FRONTS if fronts is None else tuple(fronts),
+        depths=(depth,),
+        gates=Gates(margin=1.0, max_condition=np.inf, max_round_trip=np.inf),
+        settings=settings_for(rows, limited=time_limit is not None, **settings),
+        start="scratch",
+        seeds=1,
+        seed=seed,
+        time_limit=time_limit,
+        dequantize="auto",
+        parts=parts,
+        hidden=hidden,
+        dtype="float32",
+    )
+    weights = prepared.parts["validation"].weights
+    front, kept = _likeliest_front(prepared, options)
+    trained = list(_trained(front, depth, prepared, options, began)) if depth else []
+    finite = [rung for rung in trained if np.isfinite(_value(rung, weights))]
+    if finite:
+        kept = max(finite, key=lambda rung: _value(rung, weights))
+    flow = in_user_units(kept.flows[0], prepared)
+    interrupted = any(result.status == "interrupted" for rung in trained for result in rung.results)
+    return Fixed(flow, kept.depth, interrupted)
+
+
+def _likeliest_front(prepared: Prepared, options: Options) -> tuple[Front, Rung]:
+    rows, held = (
+        Sample(part.x, part.context, part.weights)
+        for part in (prepared.parts["train"], prepared.parts["validation"])
+    )
+    mixtures = max(sum("mixture" in name for name in options.fronts), 1)
+    seconds = np.inf if options.time_limit is None else FRONT_SHARE * options.time_limit / mixtures
+    setter = Fronts(rows, held, seed=options.seed, seconds=seconds)
+    rungs = []
+    for name in options.fronts:
+        front = setter.set(name)
+        rungs.append((front, Rung(name)))
+        close(rungs[-1][1], front)
+    return max(rungs, key=lambda pair: _value(pair[1], held.weights))
+
+
+def _trained(front: Front, depth: int, prepared: Prepared, options: Options, began: float) -> Iterator[Rung]:
+    """The rungs of the families, one after the other, as long as there is time and nobody stops it."""
+    for done, kind in enumerate(options.families):
+        share = None
+        if options.time_limit is not None:
+            left = options.time_limit - (time.monotonic() - began)
+            share = left / (len(options.families) - done)
+            if share <= 0:
+                return
+        rung = Rung(front.name, kind, depth)
+        train(rung, front, prepared, options, before=None, time_limit=share, progress=None)
+        yield rung
+        if any(result.status == "interrupted" for result in rung.results):
+            return
+
+
+def _value(rung: Rung, weights: FloatArray | None) -> float:
+    return winsorised(np.stack(rung.log_likelihoods), weights) if rung.log_likelihoods else -np.inf
