@@ -162,7 +162,8 @@ def test_samples_have_zeros_where_a_number_is_lacking_and_the_frequencies_of_the
     law = mixed(context=context)
     c = np.ones((3000, 2)) if context else None
     rows = np.asarray(law.sample(jr.key(4), (), context=c) if context else law.sample(jr.key(4), (3000,)))
-    assert np.all(rows[rows[:, 1] != 0, 2] == 0) and not np.any(rows[rows[:, 1] == 0, 2] == 0)
+    assert np.all(rows[rows[:, 1] != 0, 2] == 0)
+    assert not np.any(rows[rows[:, 1] == 0, 2] == 0)
     want = np.exp(np.asarray(law.mass.log_probs(jnp.zeros(2), None if c is None else jnp.ones(2))[0]))
     share = np.bincount(rows[:, 0].astype(int), minlength=3) / 3000
     np.testing.assert_allclose(share, want, atol=4 * 0.5 / 3000**0.5)

@@ -4,6 +4,7 @@ import csv
 import gzip
 import io
 from dataclasses import dataclass
+from typing import Literal
 
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
@@ -24,7 +25,7 @@ class Dialect:
     separator: str
     comma: bool  # decimal commas
     group: bool  # thousands separators
-    quoting: int
+    quoting: Literal[0, 1]
     header: bool
     comments: int
     title: bool
@@ -39,7 +40,7 @@ DIALECTS = st.builds(
     separator=st.sampled_from([",", ";", "\t", "|"]),
     comma=st.booleans(),
     group=st.booleans(),
-    quoting=st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]),
+    quoting=st.sampled_from([0, 1]),  # csv.QUOTE_MINIMAL, csv.QUOTE_ALL
     header=st.booleans(),
     comments=st.integers(0, 2),
     title=st.booleans(),
@@ -95,7 +96,11 @@ def file_bytes(rows: list[list[str]], names: list[str], dialect: Dialect) -> byt
 
 
 @settings(
-    max_examples=400, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, database=None
+    max_examples=400,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+    derandomize=True,
+    database=None,
 )
 @given(rows=tables(), names=NAMES, dialect=DIALECTS)
 def test_a_table_comes_back_or_is_refused(

@@ -13,7 +13,7 @@ RNG = np.random.default_rng(0)
 NORMAL = RNG.normal(size=N).round(6)
 
 
-def mixed(values, share, other=NORMAL):
+def mixed(values: float, share: float, other: np.ndarray = NORMAL) -> np.ndarray:
     """`other`, with `values` in so many of its rows."""
     return np.where(np.random.default_rng(1).random(N) < share, values, other)
 
@@ -131,7 +131,7 @@ def test_a_word_never_seen_has_the_last_state_and_a_new_gap_is_refused(source):
 def test_text_among_numbers_is_named(source):
     cells = [str(v) for v in NORMAL]
     cells[5] = "1.5 kg"
-    with pytest.raises(InputError, match="row 7: found the text '1.5 kg' among numbers"):
+    with pytest.raises(InputError, match=r"row 7: found the text '1\.5 kg' among numbers"):
         find_schema(source(c=cells), [0], {})
 
 
@@ -163,14 +163,20 @@ def test_what_has_no_density_is_refused_with_a_cure(columns, words, source, tmp_
 def test_a_table_of_numbers_is_plain(source, tmp_path):
     source(p=NORMAL, q=RNG.integers(0, 10, N))
     table = read_table(tmp_path / "table.csv", kinds={})
-    assert table.codes is None and table.schema is not None and table.schema.is_plain
+    assert table.codes is None
+    assert table.schema is not None
+    assert table.schema.is_plain
     np.testing.assert_array_equal(table.values, read_table(tmp_path / "table.csv").values)
 
 
 def test_a_mixed_table_has_states_and_numbers(source, tmp_path):
     source(row=np.arange(N), rain=COLUMNS["zeros"][0], kind=COLUMNS["words"][0], y=NORMAL)
     table = read_table(tmp_path / "table.csv", kinds={})
-    assert table.names == ("rain", "y") and table.codes is not None and table.present is not None
-    assert table.schema is not None and table.schema.sizes == (2, 4) and table.schema.gates() == (0, -1)
+    assert table.names == ("rain", "y")
+    assert table.codes is not None
+    assert table.present is not None
+    assert table.schema is not None
+    assert table.schema.sizes == (2, 4)
+    assert table.schema.gates() == (0, -1)
     np.testing.assert_array_equal(table.present[:, 0], COLUMNS["zeros"][0] != 0)
     np.testing.assert_array_equal(table.codes[:, 0] == 1, COLUMNS["zeros"][0] == 0)

@@ -21,12 +21,12 @@ from shoal._errors import InputError, NumericalFailure
 from shoal._scalars import FloatArray
 from shoal.bijections import AbstractBijection
 from shoal.cli import _model
-from shoal.cli._data import chosen_rows, matched_by_name
+from shoal.cli._data import chosen_rows, matched_rows
 from shoal.cli._parse import parse_names
 from shoal.cli._run_folder import ModelFolder
 from shoal.cli._session import spinner
 from shoal.conditioning import AbstractMap, Audit
-from shoal.distributions import AbstractFlow
+from shoal.distributions import AbstractFlow, Mixed
 from shoal.records import AuditRecord
 from shoal.tables import Source, Table, match_columns, open_source
 
@@ -54,8 +54,15 @@ class Target:
 @contextmanager
 def run_target(folder: ModelFolder, source: Source | None, points: int, seed: int) -> Iterator[Target]:
     """Yields the flow of a run at rows of a table, or at samples of its own; its precision is that of the scope."""
-    table = None if source is None else matched_by_name(folder, source)
+    table = None if source is None else matched_rows(folder, source)
     with _model.loaded(folder) as flow:
+        if isinstance(flow, Mixed):
+            if table is None:
+                raise InputError(
+                    f"The model in {folder.path} has columns that are no numbers: give DATA with rows."
+                )
+            yield _of_numbers(flow, table, points, seed)
+            return
         if not hasattr(flow, "to_map"):
             raise InputError(
                 f"The model in {folder.path} is a {type(flow).__name__}, which is no invertible map of points."
@@ -106,6 +113,16 @@ def _at_rows(whole: Any, table: Table, points: int, seed: int) -> Target:
     context = None if table.context is None else table.context[rows]
     about = {"source": table.source, "columns": list(table.names)}
     return Target(whole, table.values[rows], {"context": context}, about, table.row_numbers()[rows].tolist())
+
+
+def _of_numbers(law: Mixed, table: Table, points: int, seed: int) -> Target:
+    """The flow of the numbers of a whole table, its context the rows' codes."""
+    made = _at_rows(law.flow, table, points, seed)
+    x, context = law.completed(made.x, made.arguments["context"])
+    made.x, made.arguments["context"] = np.asarray(x, np.float64), np.asarray(context, np.float64)
+    made.about["columns"] = list(law.flow.columns or ())
+    made.about["note"] = "The flow of the numbers is audited, given the states of the other columns."
+    return made
 
 
 def _at_samples(flow: AbstractFlow, run: Path, points: int, seed: int) -> Target:

@@ -16,6 +16,7 @@ import jax.random as jr
 from shoal._errors import InputError
 from shoal._types import Array, ArrayLike, Context, ContextBatch, Float, Key, Scalar, Vector
 from shoal.bijections import Marginals, Noise
+from shoal.distributions._base import each_row, given
 from shoal.distributions._categorical import Categorical
 from shoal.distributions._estimates import AbstractBound, AbstractLaw, Estimate, Support
 from shoal.distributions._flow import AbstractFlow
@@ -96,13 +97,16 @@ class Mixed(AbstractBound):
 
     def log_weight(self, key: Key, x: Vector, context: Context) -> Scalar:
         """log P(codes) + log p(numbers, e) - log q(e), e drawn by `key`."""
-        m = self.mass.shape[0]
-        numbers, log_q = x[m:], jnp.zeros((), x.dtype)
-        if self.filling is not None:
-            e, log_q = self.filling.draw(key, x)
-            numbers = jnp.where(self.filling.present(x), numbers, e)
+        numbers, log_q = self._numbers(key, x)
         density = self.flow.log_prob_one(numbers, self._conditions(x, context))
-        return self.mass.log_prob_one(x[:m], context) + density - log_q
+        return self.mass.log_prob_one(x[: self.mass.shape[0]], context) + density - log_q
+
+    def completed(self, x: ArrayLike, context: ArrayLike | None = None) -> tuple[Array, Array]:
+        """The point of the flow and its context that belong to each row: numbers (..., k), and (c, one-hot codes)."""
+        x, c = given(self, x, context)
+        return each_row(lambda r, _: self._numbers(self.noise.key_for(r), r)[0], x, c), each_row(
+            self._conditions, x, c
+        )
 
     def log_prob_estimate(
         self, key: Key, x: ArrayLike, context: ArrayLike | None = None, *, samples: int
@@ -122,6 +126,14 @@ class Mixed(AbstractBound):
         if self.filling is not None:
             numbers = jnp.where(jax.vmap(self.filling.present)(codes), numbers, 0.0)
         return jnp.concatenate([codes.astype(numbers.dtype), numbers], axis=1)
+
+    def _numbers(self, key: Key, x: Vector) -> tuple[Float[Array, "k"], Scalar]:
+        """The numbers of a row, those that it lacks drawn by `key`, and log q of these."""
+        numbers = x[self.mass.shape[0] :]
+        if self.filling is None:
+            return numbers, jnp.zeros((), x.dtype)
+        e, log_q = self.filling.draw(key, x)
+        return jnp.where(self.filling.present(x), numbers, e), log_q
 
     def _conditions(self, x: Vector, context: Context) -> Float[Array, "_s"]:
         hot = self.mass.one_hot(x[: self.mass.shape[0]])

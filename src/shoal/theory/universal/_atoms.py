@@ -7,7 +7,7 @@ point may go to its own centroid: an upper bound for any clustering, so k-means 
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from shoal._scalars import FloatArray, IntArray
 
@@ -110,7 +110,7 @@ def _kmeans(points: FloatArray, weights: FloatArray, count: int, seed: int, iter
 def _nearest(points: FloatArray, centres: FloatArray) -> IntArray:
     """The nearest centre of each point: by a tree in few dimensions, else by |c|^2 - 2 x c, some rows at a time."""
     if points.shape[1] <= 6:
-        return cKDTree(centres).query(points)[1]
+        return np.asarray(KDTree(centres).query(points)[1])
     half, rows = 0.5 * np.square(centres).sum(axis=1), max(2**22 // len(centres), 1)
     starts = range(0, len(points), rows)
     return np.concatenate([np.argmax(points[i : i + rows] @ centres.T - half, axis=1) for i in starts])
