@@ -305,6 +305,17 @@ def test_interrupting_leaves_what_is_done(chosen: FlowDensity, monkeypatch: pyte
     assert density.score(banana()) == chosen.score(banana())
 
 
+def test_interrupting_before_anything_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    decision = SimpleNamespace(kept=None, sentence="")
+    none = SimpleNamespace(flow=None, record=SimpleNamespace(decision=decision), interrupted=True)
+    monkeypatch.setattr(_density, "ladder", lambda *_, **__: none)
+    density = FlowDensity()
+    with pytest.raises(KeyboardInterrupt):
+        density.fit(banana())
+    with pytest.raises(NotFittedError):
+        density.score(banana())
+
+
 def test_nothing_finite_is_a_failure(chosen: FlowDensity, monkeypatch: pytest.MonkeyPatch) -> None:
     decision = SimpleNamespace(kept=None, sentence="No rung was finite.")
     none = SimpleNamespace(flow=None, record=SimpleNamespace(decision=decision), interrupted=False)

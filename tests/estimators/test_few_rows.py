@@ -68,7 +68,7 @@ def test_fewer_rows_than_columns_have_a_density() -> None:
 def test_it_integrates_to_one(rows: np.ndarray) -> None:
     density = FlowDensity().fit(rows)
     place, width = rows.mean(), 2 * np.ptp(rows)
-    t = np.linspace(-18, 18, 40_001)  # the tails beyond 4 deviations fall as a power
+    t = np.linspace(-18, 18, 40_001)  # the tails beyond 4 deviations are a log-normal's
     x = place + width * np.sinh(t)
     mass = np.exp(density.score_samples(x[:, None])) * width * np.cosh(t)
     assert np.trapezoid(mass, t) == pytest.approx(1.0, abs=1e-3)

@@ -136,9 +136,11 @@ class FlowDensity(DensityMixin, BaseEstimator):
     def score_samples(self, X: Any) -> FloatArray:
         """log p of each row, (rows,), natural logarithm, in the units of the columns that were fitted.
 
+        Of families that add coordinates (anode, anf) it is the lower bound that they train on.
+
         **Raises:** `NotFittedError` before `fit`; ValueError for rows that do not fit the fitted columns.
         """
-        check_is_fitted(self)
+        check_is_fitted(self, "flow_")
         x = self._rows(X, reset=False)
         run = lambda rows: compute(_log_prob, self.flow_, rows, precision="float64")
         return in_pieces(run, _piece(len(x)), x)[0]
@@ -154,7 +156,7 @@ class FlowDensity(DensityMixin, BaseEstimator):
 
         **Raises:** `NotFittedError` before `fit`; `InputError` for less than one row.
         """
-        check_is_fitted(self)
+        check_is_fitted(self, "flow_")
         count = _whole(n_samples, "n_samples", 1)
         key = jax.random.key(check_random_state(random_state).randint(SEEDS))
         size = _piece(count)
@@ -230,6 +232,8 @@ class FlowDensity(DensityMixin, BaseEstimator):
         result = ladder(table, **options)
         decision = result.record.decision
         if result.flow is None or decision.kept is None:
+            if result.interrupted:
+                raise KeyboardInterrupt
             raise NumericalFailure(decision.sentence)
         self.flow_, self.record_ = result.flow, result.record
         self.depth_ = result.record.rungs[decision.kept].depth
