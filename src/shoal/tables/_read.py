@@ -123,7 +123,7 @@ def read_parquet(path: Path, label: str) -> Source:
         file.seek(0)
         try:
             frame = pl.read_parquet(file)
-        except (pl.exceptions.PolarsError, OSError) as error:
+        except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
             reason = (str(error).splitlines() or ["it is damaged"])[0]
             raise InputError(f"{label} is not a Parquet file that can be read: {reason}.") from error
     names = tuple(frame.columns)
