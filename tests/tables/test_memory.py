@@ -84,6 +84,54 @@ def test_pandas_types():
         as_table(frame, ["nullable"])
 
 
+@pytest.mark.parametrize(
+    "labels", [range(3), np.arange(3), [2019, 2020, 2021]], ids=["range", "numpy", "years"]
+)
+def test_whole_numbers_as_column_labels(labels: Any):
+    frame = pd.DataFrame(VALUES, columns=labels)
+    first, middle, last = frame.columns
+    assert as_table(frame).names == tuple(str(label) for label in labels)
+    table = as_table(frame, [last, first], context=[middle])
+    assert (table.names, table.context_names) == ((str(last), str(first)), (str(middle),))
+    np.testing.assert_array_equal(table.values, VALUES[:, [2, 0]])
+    weighted = as_table(frame.abs(), [first], weights=middle)
+    assert weighted.weights is not None
+    np.testing.assert_array_equal(weighted.weights, np.abs(VALUES[:, 1]))
+
+
+@pytest.mark.parametrize("name", ["Unnamed: 0", ""])
+@pytest.mark.parametrize("make", [pl.DataFrame, pd.DataFrame], ids=["polars", "pandas"])
+def test_an_index_saved_with_a_frame_is_left_out(make: Any, name: str):
+    frame = make({name: np.arange(120)[::-1]} | dict(zip(NAMES, VALUES.T, strict=True)))
+    table = as_table(frame)
+    assert table.names == NAMES
+    assert len(table.notes) == 1
+    kept = make({name or "n": np.arange(120) * 0.5} | dict(zip(NAMES, VALUES.T, strict=True)))
+    assert as_table(kept).names == (name or "n", *NAMES)
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pd.array([2**60 + 1, None, 3], dtype="Int64"),
+        pd.Series([2**60 + 1, 2, 3], dtype="uint64"),
+        pl.Series([2**60 + 1, 2, 3]),
+    ],
+    ids=["nullable", "unsigned", "polars"],
+)
+def test_whole_numbers_beyond_float64_are_refused(column: Any):
+    frame = (pl.DataFrame if isinstance(column, pl.Series) else pd.DataFrame)(
+        {"id": column, "a": [1.0, 2, 4]}
+    )
+    with pytest.raises(
+        InputError, match=r"column 'id', row 0 \(counted from 0\): found 1152921504606846977, a whole"
+    ):
+        as_table(frame)
+    assert as_table(frame, ["a"]).rows == 3
+    with pytest.raises(InputError, match=r"column 'x0', row 1 .*found 9007199254740993, a whole number"):
+        as_table(np.array([[1], [2**53 + 1]]))
+
+
 BAD: dict[str, tuple[Any, dict[str, Any], str]] = {
     "one-dimensional": (VALUES[0], {}, r"two-dimensional \(rows, columns\); found shape \(3,\)"),
     "no columns": (VALUES[:, :0], {}, r"has no columns; found shape \(120, 0\)"),

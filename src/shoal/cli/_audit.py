@@ -123,13 +123,13 @@ def _of_run(
 ) -> tuple[Any, AuditRecord]:
     if context is not None:
         raise InputError("--context goes with MODULE:OBJECT; a run knows its own context columns.")
-    from shoal.tables import (  # here and not above: `shoal --help` must not wait for it
-        join_names,
-        open_source,
-    )
+    from shoal.cli._data import say_notes  # here and not above: `shoal --help` must not wait for it
+    from shoal.tables import join_names, open_source
 
     folder = find_model(run)
     source = None if data is None else open_source(data)
+    if data is not None and source is not None:
+        say_notes(data, source.notes)
     if source is None and folder.context_columns:
         names = join_names(folder.context_columns)
         raise InputError(f"The model in {run} is conditioned on {names}: give DATA with these columns.")

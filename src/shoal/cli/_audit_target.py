@@ -21,7 +21,7 @@ from shoal._errors import InputError, NumericalFailure
 from shoal._scalars import FloatArray
 from shoal.bijections import AbstractBijection
 from shoal.cli import _model
-from shoal.cli._data import chosen_rows, matched_rows
+from shoal.cli._data import chosen_rows, matched_rows, say_notes
 from shoal.cli._parse import parse_names
 from shoal.cli._run_folder import ModelFolder
 from shoal.cli._session import spinner
@@ -83,6 +83,7 @@ def object_target(target: str, data: Path | None, context: str | None, points: i
     if data is None:
         raise InputError(f"{target} needs DATA: a table of the points at which it is audited.")
     source = open_source(data)
+    say_notes(data, source.notes)
     context_names = parse_names(context, "--context")
     names = [name for name in source.names if name not in context_names]
     made = _at_rows(None, match_columns(source, names, context_names), points, seed)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import typer
 
 from shoal._errors import InputError
 from shoal._scalars import IntArray
@@ -54,9 +55,17 @@ def read_data(
 
     try:
         rows = MINIMUM_ROWS if trained else 1
-        return read_table(data, **columns, kinds=kinds, minimum_rows=rows, distinct=trained)
+        table = read_table(data, **columns, kinds=kinds, minimum_rows=rows, distinct=trained)
     except ColumnsError as error:
         raise InputError(error.worded(words)) from error
+    say_notes(data, table.notes)
+    return table
+
+
+def say_notes(data: Path, notes: Sequence[str]) -> None:
+    """Says on stderr what was done while a table was read."""
+    for note in notes:
+        typer.echo(f"{data}: {note}", err=True)
 
 
 def column_options(named: Mapping[str, Sequence[str]]) -> list[str]:

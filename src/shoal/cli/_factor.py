@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -67,9 +68,10 @@ def factor(
     for place, option, suffix in ((output, "-o", ".npz"), (report, "--report", ".html")):
         if place is not None:
             check_output(place, option, (suffix,), matrix)
+    from shoal.cli._data import say_notes
     from shoal.tables import read_matrix  # here and not above: `shoal --help` must not wait for it
 
-    array = read_matrix(matrix)
+    array = read_matrix(matrix, partial(say_notes, matrix))
     options = {"first": kind, "kept": indices}
     made, found = _computed(array, str(matrix), count, max_condition, options, frontier=frontier)
     if output is not None:

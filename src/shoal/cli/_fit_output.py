@@ -40,9 +40,7 @@ def write_run(result: Any, folder: Path, run: str, command: str) -> FitRecord:
 
 
 def print_schema(table: Any, console: Console | None = None) -> None:
-    """Prints what was done while reading, and what each column is taken for where one is more than a plain number."""
-    for note in table.notes:
-        say(sized(console), f"{table.source}: {note}.")
+    """Prints what each column is taken for, where one is more than a plain number."""
     if table.schema is not None and not table.schema.is_plain:
         for column in table.schema.columns:
             say(sized(console), f"{column.name}: {column.sentence()}")

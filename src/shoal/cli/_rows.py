@@ -84,10 +84,11 @@ def score(
     """
     folder = find_model(run)
     check_output(output, "-o", TABLES, data)
-    from shoal.cli._data import matched_rows
+    from shoal.cli._data import matched_rows, say_notes
     from shoal.tables import append_column, open_source
 
     source = open_source(data)
+    say_notes(data, source.notes)
     if COLUMN in source.names:
         raise InputError(
             f"{data} has a column {COLUMN!r} already; rename it, so that it is not taken for the new one."

@@ -21,7 +21,7 @@ from shoal._pieces import in_pieces
 from shoal._scalars import FloatArray
 from shoal._types import Key
 from shoal.conditioning import compute
-from shoal.distributions import AbstractFlow
+from shoal.distributions import AbstractFlow, Mixed
 from shoal.estimators._few_rows import few_rows_normal
 from shoal.flows import Family, checked, family, load, save
 from shoal.records import RECORD, FitRecord, read_record, write_record
@@ -230,6 +230,7 @@ class FlowDensity(DensityMixin, BaseEstimator):
 
     def _fit_ladder(self, table: Table, options: dict[str, Any]) -> bool:
         result = ladder(table, **options)
+        assert not isinstance(result.flow, Mixed)  # a table of numbers
         decision = result.record.decision
         if result.flow is None or decision.kept is None:
             if result.interrupted:

@@ -108,7 +108,7 @@ def _fast(body: bytes, layout: Layout, *, quoted: bool) -> pl.DataFrame | None:
             schema={f"c{i}": pl.String() for i in range(width)},
             glob=False,
         )
-    except pl.exceptions.PolarsError:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
         return None
     filled = not frame.to_series(-1).null_count()
     if filled and not quoted:

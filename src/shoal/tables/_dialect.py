@@ -63,6 +63,11 @@ def find_layout(data: bytes, label: str, *, counted: bool) -> Layout:
         records, ends = _records(head, separator, quote)
     except csv.Error as error:
         raise InputError(f"{label}, row {above.lines + 1}: the header can not be read ({error}).") from error
+    if _width(records) > MOST_COLUMNS:
+        raise InputError(
+            f"{label}, row {above.lines + 1}: found {_width(records):,d} fields, more than {MOST_COLUMNS:,d}; if rows "
+            "and columns are exchanged, transpose the table."
+        )
     notes = (
         [] if separator == "," else [f"cells are separated by {SEPARATORS.get(separator, repr(separator))}"]
     )

@@ -4,7 +4,7 @@ A NumPy array and all that has `__array__` (JAX arrays too), polars and pandas d
 do; neither JAX nor pandas is imported here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -22,7 +22,7 @@ from shoal.tables._table import Source, Table
 
 def as_table(
     data: Any,
-    columns: Sequence[str] | None = None,
+    columns: Sequence[Hashable] | None = None,
     *,
     context: Any = None,
     weights: Any = None,

@@ -74,26 +74,44 @@ def plain_numbers(
     **Raises:** `InputError` naming the first cell of a column that can be read in two ways.
     """
     suspects = [i for i in range(frame.width) if _is_suspect(frame.to_series(i), commas=commas)]
-    cells = {i: _Cells(frame.to_series(i)) for i in suspects}
+    easy = {i: _from_commas(frame.to_series(i)) for i in suspects} if commas else {}
+    done = {i: column for i, column in easy.items() if column is not None}
+    cells = {i: _Cells(frame.to_series(i)) for i in suspects if i not in done}
     ways = {i: found.ways() for i, found in cells.items() if found.is_numeric() and not found.is_plain()}
     sure = {way[0].decimal for i, way in ways.items() if len(way) == 1 or cells[i].agree(way)}
-    points = (
-        any(_has_points(frame.to_series(i)) for i in range(frame.width) if i not in ways) if ways else False
-    )
+    sure |= {","} if done else set()
+    others = [i for i in range(frame.width) if i not in ways and i not in done]
+    points = bool(ways or done) and any(_has_points(frame.to_series(i)) for i in others)
     if "," in sure and not points:
-        for i in range(frame.width):  # beside decimal commas, 1.234 may be 1234
+        for i in others:  # beside decimal commas, 1.234 may be 1234
             more = _Cells(frame.to_series(i))
-            if i not in ways and more.is_grouped() and more.is_numeric():
+            if more.is_grouped() and more.is_numeric():
                 cells[i], ways[i] = more, [Style(".", "", ""), COMMA]
-    chosen: dict[int, Style] = {}
+    chosen: dict[int, Style] = dict.fromkeys(done, COMMA)
     for i, way in sorted(ways.items()):
         style = _chosen(cells[i], way, sure, separator, points=points)
         if style is None and (way or not cells[i].is_stray()):
             raise InputError(cells[i].refusal(f"{label}, column {names[i]!r}", first_row, way))
         if style is not None:
             chosen[i] = style
-    columns = [cells[i].rewritten(style).alias(f"c{i}") for i, style in chosen.items()]
-    return frame.with_columns(columns) if columns else frame, _notes(chosen, cells, names)
+            done[i] = cells[i].rewritten(style)
+    columns = [column.alias(f"c{i}") for i, column in done.items()]
+    notes = _notes(dict(sorted(chosen.items())), frame, done, names)
+    return frame.with_columns(columns) if columns else frame, notes
+
+
+def _from_commas(column: pl.Series) -> pl.Series | None:
+    """A column whose cells are all numbers or empty, some of them plainly with decimal commas; None for any other.
+
+    The long way gives the same: this is for tables of many rows.
+    """
+    head = column.head(1000).str.strip_chars()
+    if not (head.str.contains(",", literal=True) & ~head.str.contains(r"^[+-]?[1-9]\d{0,2},\d{3}$")).any():
+        return None
+    if column.str.contains(".", literal=True).any():
+        return None
+    plain = column.str.replace(",", ".", literal=True)
+    return plain if plain.cast(pl.Float64, strict=False).null_count() == column.null_count() else None
 
 
 class _Cells:
@@ -219,18 +237,20 @@ def _has_points(column: pl.Series) -> bool:
     )
 
 
-def _notes(chosen: dict[int, Style], cells: dict[int, _Cells], names: Sequence[str]) -> tuple[str, ...]:
+def _notes(
+    chosen: dict[int, Style], frame: pl.DataFrame, done: dict[int, pl.Series], names: Sequence[str]
+) -> tuple[str, ...]:
+    """A sentence a style, with the first cell that was rewritten."""
     notes = []
     for style in dict.fromkeys(chosen.values()):
         columns = [i for i, other in chosen.items() if other == style]
-        numbers = cells[columns[0]].numbers
-        odd = numbers.filter(~numbers.str.contains(_PLAIN))
-        cell = odd[0] if len(odd) else numbers.filter(numbers.str.contains(".", literal=True))[0]
+        old, new = frame.to_series(columns[0]), done[columns[0]]
+        row = (old != new).arg_max()
+        if row is None or old[row] == new[row]:
+            continue
         named = ", ".join(repr(names[i]) for i in columns[:4]) + (", ..." if len(columns) > 4 else "")
         where = f"column {named}" if len(columns) == 1 else f"columns {named}"
-        read = style.plain(pl.Series([cell]))[0]
-        words = (
-            "thousands separators '.'" if style is COMMA and "." in cell and "," not in cell else style.words
-        )
-        notes.append(f"numbers of {where} have {words}: {cell!r} was read as {read}")
+        dots = style is COMMA and "," not in old[row]
+        words = "thousands separators '.'" if dots else style.words
+        notes.append(f"numbers of {where} have {words}: {old[row]!r} was read as {new[row]}")
     return tuple(notes)

@@ -95,13 +95,19 @@ def match_columns(
     return replace(table, notes=source.notes)
 
 
-def read_matrix(path: str | os.PathLike[str]) -> np.ndarray:
+def read_matrix(
+    path: str | os.PathLike[str], tell: Callable[[Sequence[str]], None] = lambda notes: None
+) -> np.ndarray:
     """The array in `path`: NPY; NPZ with one two-dimensional array, or one called T or target; CSV with or without header.
+
+    **Arguments:** `tell`: is given the sentences about how a CSV file was read.
 
     **Raises:** `InputError` if there is no such file or it can not be read, or a cell of a CSV file is no finite number;
     whether an array of NumPy is a matrix is not looked at.
     """
-    return _opened(path, MATRICES)
+    array, notes = _opened(path, MATRICES)
+    tell(notes)
+    return array
 
 
 def open_source(path: str | os.PathLike[str]) -> Source:
@@ -125,7 +131,7 @@ def read_parquet(path: Path, label: str) -> Source:
         file.seek(0)
         try:
             frame = pl.read_parquet(file)
-        except (pl.exceptions.PolarsError, OSError) as error:
+        except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
             reason = (str(error).splitlines() or ["it is damaged"])[0]
             raise InputError(f"{label} is not a Parquet file that can be read: {reason}.") from error
     names = tuple(frame.columns)
@@ -148,17 +154,17 @@ READERS: dict[str, Callable[[Path, str], Source]] = {
 }
 
 
-def _array(path: Path, label: str) -> np.ndarray:
-    return load_array(path, label, ("T", "target"))[0]
+def _array(path: Path, label: str) -> tuple[np.ndarray, tuple[str, ...]]:
+    return load_array(path, label, ("T", "target"))[0], ()
 
 
-def _matrix(path: Path, label: str) -> np.ndarray:
+def _matrix(path: Path, label: str) -> tuple[np.ndarray, tuple[str, ...]]:
     source = read_csv(path, label, counted=False)
     roles = Roles(tuple(range(len(source.names))), (), None)
-    return build_table(source, roles, None, minimum_rows=1, distinct=False).values
+    return build_table(source, roles, None, minimum_rows=1, distinct=False).values, source.notes
 
 
-MATRICES: dict[str, Callable[[Path, str], np.ndarray]] = {
+MATRICES: dict[str, Callable[[Path, str], tuple[np.ndarray, tuple[str, ...]]]] = {
     **dict.fromkeys((".npy", ".npz"), _array),
     **{suffix: _matrix for suffix, reader in READERS.items() if reader is read_csv},
 }
