@@ -1,6 +1,7 @@
 """`Categorical`: the exact probability of several discrete variables, one conditional after the other, by one masked net."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import ClassVar
 
 import equinox as eqx
@@ -77,6 +78,14 @@ class Categorical(AbstractDistribution):
 
     def log_probs(self, x: Vector, context: Context = None) -> tuple[Float[Array, "_states"], ...]:
         """log P(x_j = state | x_1 ... x_{j-1}, c) for every state of each variable."""
+        parts, e = self._softmax(x, context), jax.lax.stop_gradient(self.smoothing)
+        return tuple(
+            jnp.logaddexp(jnp.log1p(-e[j]) + logs, jnp.log(e[j] / self.sizes[j]))
+            for j, logs in enumerate(parts)
+        )
+
+    def _softmax(self, x: Vector, context: Context) -> tuple[Float[Array, "_states"], ...]:
+        """The same without the smoothing."""
         seen = self.one_hot(x)
         seen = seen if context is None else jnp.concatenate([seen, context.astype(seen.dtype)])
         of_input, of_hidden, of_output = self._groups()
@@ -86,12 +95,7 @@ class Categorical(AbstractDistribution):
         last = jnp.where(of_output[:, None] >= of_hidden[None, :], self.last, 0.0)
         logits = self.bias + skip @ seen + last @ hidden
         ends = np.cumsum((0, *self.sizes))
-        parts = []
-        for j, size in enumerate(self.sizes):
-            logs = jax.nn.log_softmax(logits[ends[j] : ends[j + 1]])
-            e = jax.lax.stop_gradient(self.smoothing[j])
-            parts.append(jnp.logaddexp(jnp.log1p(-e) + logs, jnp.log(e / size)))
-        return tuple(parts)
+        return tuple(jax.nn.log_softmax(logits[a:b]) for a, b in pairwise(ends.tolist()))
 
     def log_prob_one(self, x: Vector, context: Context = None) -> Scalar:
         """log P(x | c); -inf for a number that is no state."""
@@ -102,9 +106,12 @@ class Categorical(AbstractDistribution):
     def sample_rows(
         self, key: Key, rows: int, context: ContextBatch = None
     ) -> tuple[Float[Array, "rows n"], Float[Array, "rows"]]:
-        """Samples, one variable after the other, and their log-probabilities."""
+        """Samples, one variable after the other, and their log-probabilities; drawn without the smoothing.
+
+        So states that no training row had do not come: a word never seen has no spelling.
+        """
         x = jnp.zeros((rows, len(self.sizes)), self.bias.dtype)
-        logs = jax.vmap(self.log_probs, in_axes=(0, None if context is None else 0))
+        logs = jax.vmap(self._softmax, in_axes=(0, None if context is None else 0))
         for j in range(len(self.sizes)):
             drawn = jr.categorical(jr.fold_in(key, j), logs(x, context)[j], axis=1)
             x = x.at[:, j].set(drawn.astype(x.dtype))

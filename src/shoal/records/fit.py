@@ -34,7 +34,10 @@ class Lattice(Struct, frozen=True):
 
 
 class TableRecord(Struct, frozen=True, kw_only=True):
-    """The table: `source` as it was named; `parts`: rows of each part; `means`, `scales`: of each column."""
+    """The table: `source` as it was named; `parts`: rows of each part; `means`, `scales`: of each column.
+
+    `kinds`: what each column is taken for, in words, where one is more than a number; `notes`: what was done while reading.
+    """
 
     columns: list[str]
     source: str = ""
@@ -45,6 +48,8 @@ class TableRecord(Struct, frozen=True, kw_only=True):
     lattice: list[Lattice] = []
     means: list[float] = []
     scales: list[float] = []
+    kinds: dict[str, str] = {}
+    notes: list[str] = []
 
 
 class Curve(Columns, frozen=True, kw_only=True):

@@ -72,6 +72,7 @@ def ladder(
     context: Any = None,
     weights: Any = None,
     columns: Sequence[str] | None = None,
+    kinds: Mapping[str, str] | None = None,
     families: Sequence[str | Family] = DEFAULT_FAMILIES,
     fronts: Sequence[str] | None = None,
     depths: Sequence[int] = DEPTHS,
@@ -98,7 +99,8 @@ def ladder(
     **Main arguments:**
 
     - `data`: a NumPy or JAX array (rows, columns), a polars or pandas data frame, or a `shoal.tables.Table`.
-      `columns`, `context`, `weights` as in `shoal.tables.as_table`.
+      `columns`, `context`, `weights` as in `shoal.tables.as_table`. `kinds`: None for numbers only; a mapping, perhaps
+      empty, for a data frame whose columns are taken for what they are, as in `shoal.read_table`.
     - `fronts`: what stands between data and layers, any of `shoal.flows.FRONTS`; each alone is a rung of 0 layers, in closed
       form. None: all that are good for some table, of which the three likeliest get layers.
     - `families`: names out of `shoal.flows.FAMILIES`, or `Family` values such as `Family(nsf, bins=16)`. `depths`:
@@ -125,7 +127,7 @@ def ladder(
     """
     clock = Clock(time_limit) if began is None else Clock(time_limit, began)
     table = as_table(
-        data, columns, context=context, weights=weights, minimum_rows=MINIMUM_ROWS, distinct=True
+        data, columns, context=context, weights=weights, kinds=kinds, minimum_rows=MINIMUM_ROWS, distinct=True
     )
     if fronts is None:
         given = table.context is not None or (table.schema is not None and bool(table.schema.sizes))

@@ -87,7 +87,7 @@ def build_record(
 
 
 def _data(prepared: Prepared) -> TableRecord:
-    table = prepared.table
+    table, schema = prepared.table, prepared.table.schema
     return TableRecord(
         source=table.source,
         rows=table.rows,
@@ -98,6 +98,8 @@ def _data(prepared: Prepared) -> TableRecord:
         lattice=[Lattice(s.column, s.step, s.ties, prepared.dequantized) for s in prepared.lattices],
         means=prepared.mean.tolist(),
         scales=prepared.scale.tolist(),
+        kinds={} if schema is None or schema.is_plain else {c.name: c.sentence() for c in schema.columns},
+        notes=list(table.notes),
     )
 
 

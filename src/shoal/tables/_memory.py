@@ -4,7 +4,7 @@ A NumPy array and all that has `__array__` (JAX arrays too), polars and pandas d
 do; neither JAX nor pandas is imported here.
 """
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,6 +18,7 @@ from shoal.tables._columns import Columns, check_names, choose_roles
 from shoal.tables._index import without_index
 from shoal.tables._numpy_files import array_source
 from shoal.tables._table import Source, Table
+from shoal.tables._whole import build_whole
 
 
 def as_table(
@@ -26,6 +27,7 @@ def as_table(
     *,
     context: Any = None,
     weights: Any = None,
+    kinds: Mapping[str, str] | None = None,
     minimum_rows: int = 1,
     distinct: bool = False,
 ) -> Table:
@@ -38,6 +40,7 @@ def as_table(
         without).
     - `context`: names of context columns of a data frame, or an array or data frame of them with the same rows.
     - `weights`: the name of a column of a data frame, or an array of shape (rows,).
+    - `kinds`: as in `read_table`.
     - `minimum_rows`, `distinct`: as a training set needs them: fewer rows, or (if `distinct`) constant and identical
         columns are an error.
 
@@ -62,9 +65,12 @@ def as_table(
         weights=weights if by_name and isinstance(weights, str) else None,
     )
     roles = choose_roles(source, asked)
-    table = build_table(
-        source, roles, asked if distinct else None, minimum_rows=minimum_rows, distinct=distinct
-    )
+    if kinds is not None:
+        table = build_whole(source, roles, asked, kinds, minimum_rows=minimum_rows)
+    else:
+        table = build_table(
+            source, roles, asked if distinct else None, minimum_rows=minimum_rows, distinct=distinct
+        )
     if context is not None and not asked.context:
         beside = as_table(context, distinct=distinct)
         if beside.rows != table.rows:
