@@ -84,6 +84,13 @@ READ: dict[str, tuple[bytes, tuple[str, ...], np.ndarray, int, str]] = {
         2,
         "was read as",
     ),
+    "in one column": (
+        text("a", body=[line.split(";")[0] for line in lines(";", "{:.2f}", comma=True)]),
+        ("a",),
+        X2[:, :1],
+        2,
+        "commas",
+    ),
     "declared separator": (
         text("sep=;", "a;b;c", body=lines(";", comma=True)),
         NAMES,
@@ -156,6 +163,28 @@ READ: dict[str, tuple[bytes, tuple[str, ...], np.ndarray, int, str]] = {
         np.round(BIG, 2),
         2,
         "spaces between thousands",
+    ),
+    # signs at numbers
+    "percent": (
+        text("a,b,c", body=lines(",", "{:.2f}%")),
+        NAMES,
+        X2,
+        2,
+        "every number of column 'a' has '%', which was left",
+    ),
+    "dollars": (
+        text("a,b,c", body=quoted(lines(";", "${:,.2f}", BIG))),
+        NAMES,
+        np.round(BIG, 2),
+        2,
+        "has '$'",
+    ),
+    "euros": (
+        text("a;b;c", body=lines(";", "{:,.2f} €", BIG, comma=True)),
+        NAMES,
+        np.round(BIG, 2),
+        2,
+        "has '€'",
     ),
     # no header
     "no header": (

@@ -14,8 +14,9 @@ from itertools import pairwise
 
 from shoal._errors import InputError
 from shoal.tables._checks import MISSING
-from shoal.tables._numbers import is_number
+from shoal.tables._numbers import UNITS, is_number
 
+NONE = "\x1f"  # the separator of a table of one column
 LINES = 200  # lines that are looked at
 MOST_COLUMNS = 20_000
 FEW = 5  # with fewer columns a first row 0, 1, 2, ... may be a row
@@ -61,6 +62,9 @@ def find_layout(data: bytes, label: str, *, counted: bool) -> Layout:
     separator = above.separator or find_separator(head, quote)
     try:
         records, ends = _records(head, separator, quote)
+        if separator == "," and _is_one_column(records):
+            separator = NONE
+            records, ends = _records(head, separator, quote)
     except csv.Error as error:
         raise InputError(f"{label}, row {above.lines + 1}: the header can not be read ({error}).") from error
     if _width(records) > MOST_COLUMNS:
@@ -69,7 +73,9 @@ def find_layout(data: bytes, label: str, *, counted: bool) -> Layout:
             "and columns are exchanged, transpose the table."
         )
     notes = (
-        [] if separator == "," else [f"cells are separated by {SEPARATORS.get(separator, repr(separator))}"]
+        []
+        if separator in (",", NONE)
+        else [f"cells are separated by {SEPARATORS.get(separator, repr(separator))}"]
     )
     if quote != '"':
         notes.append(f"cells are quoted by {quote}")
@@ -206,10 +212,18 @@ def find_separator(lines: Sequence[str], quote: str = '"') -> str:
     return chosen
 
 
+def _is_one_column(records: Sequence[Sequence[str]]) -> bool:
+    """Whether rows that are cut in two below a name that is not are numbers with decimal commas."""
+    filled = [cells for cells in records if cells]
+    pairs = [cells for cells in filled if len(cells) == 2]
+    numbers = all(is_number(cells[0]) and cells[1].strip().isdecimal() for cells in pairs)
+    return bool(pairs) and len(filled[0]) == 1 and numbers and all(len(cells) < 3 for cells in filled)
+
+
 def _likely(cell: str, others: Sequence[str]) -> float:
     """How much a cell looks like one: a number or a missing one most, words with another separator least."""
     cell = cell.strip()
-    if is_number(cell) or cell.lower() in MISSING:
+    if is_number(cell.strip(UNITS).strip()) or cell.lower() in MISSING:
         return 1.0
     split = any(mark in cell for mark in others) or _TWO_NUMBERS.search(cell)
     return 0.1 if split else 0.7
