@@ -134,6 +134,8 @@ READ: dict[str, tuple[bytes, tuple[str, ...], np.ndarray, int, str]] = {
     ),
     "titles without separators": (text("Station 7", "", "a,b,c"), NAMES, X, 4, "1 title line"),
     "two titles": (text("Berlin, 2020", "own work,", "a,b,c"), NAMES, X, 4, "2 title lines"),
+    "a carriage return in a comment": (text("# x\ry,z,w"), HEADLESS, X, 2, "row 2 holds data"),
+    "a comment without end": (text("# " + "z," * 100_000), HEADLESS, X, 2, "1 comment line"),
     "names in a comment": (text("# a,b,c"), NAMES, X, 2, "read from the last comment line"),
     "comments at the end": (
         text("a,b,c", body=[*lines(), "# end", "#"]),

@@ -334,9 +334,7 @@ def _commented(comments: Sequence[str], separator: str, width: int) -> tuple[str
     if not comments or width < 2:
         return ()
     line = _COMMENT.sub("", comments[-1], count=1).strip()
-    cells = next(
-        csv.reader([spaced(line) if separator == " " else line], delimiter=separator, skipinitialspace=True)
-    )
+    cells = _records([line], separator, '"')[0][0] if 0 < len(line) < 10_000 and "\r" not in line else []
     cells = [cell.strip() for cell in cells]
     return tuple(cells) if len(cells) == width and all(_kind(cell) == "text" for cell in cells) else ()
 
