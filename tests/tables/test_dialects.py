@@ -316,6 +316,26 @@ def test_labels_in_a_first_row_of_data_are_no_names(tmp_path: Path):
     assert source.frame.item(0, 3) == "M"
 
 
+@pytest.mark.parametrize(
+    ("rows", "is_header"),
+    [
+        (["M,red", "F,blue", "M,blue"], False),
+        (["n1,M", "n2,F", "n3,M"], False),
+        (["M,?", "F,2.5", "M,3.5"], False),
+        (["M,", "F,2.5", "M,3.5"], False),
+        (["?,NA", "1.5,2.5", "2.5,3.5"], False),
+        (["name,kind", "n1,M", "n2,F"], True),
+        (["kind,", "M,2.5", "F,3.5"], True),
+        (["kind,size", "M,2.5", "F,3.5", "kind,size", "F,1.5"], True),
+    ],
+)
+def test_a_first_row_of_words_and_gaps(tmp_path: Path, rows: list[str], is_header: bool):
+    (tmp_path / "t.csv").write_bytes(text(body=rows))
+    source = open_source(tmp_path / "t.csv")
+    assert source.names == (tuple(rows[0].split(",")) if is_header else ("c0", "c1"))
+    assert source.frame.height == len(rows) - is_header
+
+
 def test_cells_of_text_stay_as_they_are(tmp_path: Path):
     rows = ['1;"Main St 5, Berlin";1,2,3;2021-03-01', '2;"x; ""y""";;01.03.2021', "3; z ;1,234 or so;12:30"]
     (tmp_path / "t.csv").write_bytes(text("n;place;list;day", body=rows))

@@ -98,7 +98,8 @@ def _from_first(
     below = _numeric(records, _width(records))
     _check_comments(above, found.separator, below, label)
     names = _commented(above.comments, found.separator, len(first))
-    is_data = (not any(below) and (bool(names) or _repeated(records))) or _is_data(first, below)
+    no_words = not any(_kind(cell) == "text" for cell, low in zip(first, below, strict=False) if low)
+    is_data = (no_words and (bool(names) or _repeated(records, below))) or _is_data(first, below)
     if is_data and counted:
         numbers = _numbers_over(first, below)
         whole = all(
@@ -286,8 +287,10 @@ def _is_data(cells: Sequence[str], below: Sequence[bool]) -> bool:
     """Whether a row is one of numbers: where numbers stand below it, it has a fraction, or as many numbers as words."""
     over = [cell.strip() for cell, is_low in zip(cells, below, strict=False) if is_low]
     numbers = _numbers_over(cells, below)
+    if not numbers:  # marks of missing cells are no names
+        return bool(over) and all(_kind(cell) == "gap" for cell in over) and any(over)
     fractions = any(not re.fullmatch(r"\d{1,4}", cell) for cell in numbers)
-    return bool(numbers) and (fractions or 2 * len(numbers) >= sum(_kind(cell) != "gap" for cell in over))
+    return fractions or 2 * len(numbers) >= sum(_kind(cell) != "gap" for cell in over)
 
 
 def _numbers_over(cells: Sequence[str], below: Sequence[bool]) -> list[str]:
@@ -295,12 +298,12 @@ def _numbers_over(cells: Sequence[str], below: Sequence[bool]) -> list[str]:
     return [cell.strip() for cell, low in zip(cells, below, strict=False) if low and _kind(cell) == "number"]
 
 
-def _repeated(records: Sequence[Sequence[str]]) -> bool:
-    """Whether every cell of the first record stands again below it in its own column, as a category does."""
-    first, rest = records[0], records[1:]
-    return len(rest) > 1 and all(
-        any(i < len(cells) and cells[i] == cell for cells in rest) for i, cell in enumerate(first)
-    )
+def _repeated(records: Sequence[Sequence[str]], below: Sequence[bool]) -> bool:
+    """Whether words of the first record stand again in their column, as categories do, other than in equal records."""
+    first = records[0]
+    rest = [cells for cells in records[1:] if cells != first]
+    columns = [i for i, cell in enumerate(first) if cell.strip() and not (i < len(below) and below[i])]
+    return any(len(cells) > i and cells[i] == first[i] for i in columns for cells in rest)
 
 
 def _counts(numbers: Sequence[str]) -> bool:
