@@ -84,6 +84,13 @@ READ: dict[str, tuple[bytes, tuple[str, ...], np.ndarray, int, str]] = {
         2,
         "was read as",
     ),
+    "in one column": (
+        text("a", body=[line.split(";")[0] for line in lines(";", "{:.2f}", comma=True)]),
+        ("a",),
+        X2[:, :1],
+        2,
+        "commas",
+    ),
     "declared separator": (
         text("sep=;", "a;b;c", body=lines(";", comma=True)),
         NAMES,
@@ -127,6 +134,8 @@ READ: dict[str, tuple[bytes, tuple[str, ...], np.ndarray, int, str]] = {
     ),
     "titles without separators": (text("Station 7", "", "a,b,c"), NAMES, X, 4, "1 title line"),
     "two titles": (text("Berlin, 2020", "own work,", "a,b,c"), NAMES, X, 4, "2 title lines"),
+    "a carriage return in a comment": (text("# x\ry,z,w"), HEADLESS, X, 2, "row 2 holds data"),
+    "a comment without end": (text("# " + "z," * 100_000), HEADLESS, X, 2, "1 comment line"),
     "names in a comment": (text("# a,b,c"), NAMES, X, 2, "read from the last comment line"),
     "comments at the end": (
         text("a,b,c", body=[*lines(), "# end", "#"]),
@@ -156,6 +165,28 @@ READ: dict[str, tuple[bytes, tuple[str, ...], np.ndarray, int, str]] = {
         np.round(BIG, 2),
         2,
         "spaces between thousands",
+    ),
+    # signs at numbers
+    "percent": (
+        text("a,b,c", body=lines(",", "{:.2f}%")),
+        NAMES,
+        X2,
+        2,
+        "every number of column 'a' has '%', which was left",
+    ),
+    "dollars": (
+        text("a,b,c", body=quoted(lines(";", "${:,.2f}", BIG))),
+        NAMES,
+        np.round(BIG, 2),
+        2,
+        "has '$'",
+    ),
+    "euros": (
+        text("a;b;c", body=lines(";", "{:,.2f} €", BIG, comma=True)),
+        NAMES,
+        np.round(BIG, 2),
+        2,
+        "has '€'",
     ),
     # no header
     "no header": (
@@ -283,6 +314,26 @@ def test_labels_in_a_first_row_of_data_are_no_names(tmp_path: Path):
     assert source.names == ("c0", "c1", "c2", "c3")
     assert source.frame.height == 40
     assert source.frame.item(0, 3) == "M"
+
+
+@pytest.mark.parametrize(
+    ("rows", "is_header"),
+    [
+        (["M,red", "F,blue", "M,blue"], False),
+        (["n1,M", "n2,F", "n3,M"], False),
+        (["M,?", "F,2.5", "M,3.5"], False),
+        (["M,", "F,2.5", "M,3.5"], False),
+        (["?,NA", "1.5,2.5", "2.5,3.5"], False),
+        (["name,kind", "n1,M", "n2,F"], True),
+        (["kind,", "M,2.5", "F,3.5"], True),
+        (["kind,size", "M,2.5", "F,3.5", "kind,size", "F,1.5"], True),
+    ],
+)
+def test_a_first_row_of_words_and_gaps(tmp_path: Path, rows: list[str], is_header: bool):
+    (tmp_path / "t.csv").write_bytes(text(body=rows))
+    source = open_source(tmp_path / "t.csv")
+    assert source.names == (tuple(rows[0].split(",")) if is_header else ("c0", "c1"))
+    assert source.frame.height == len(rows) - is_header
 
 
 def test_cells_of_text_stay_as_they_are(tmp_path: Path):

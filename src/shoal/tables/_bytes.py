@@ -88,7 +88,7 @@ def _unzip(data: bytes, label: str) -> bytes:
         members = [
             item.filename
             for item in archive.infolist()
-            if not item.is_dir() and "__MACOSX" not in item.filename
+            if not item.filename.endswith("/") and "__MACOSX" not in item.filename
         ]
         if "[Content_Types].xml" in members or "mimetype" in members:
             raise InputError(f"{label} is a spreadsheet, not CSV text: save its sheet as UTF-8 CSV.")

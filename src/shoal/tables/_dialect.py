@@ -14,8 +14,9 @@ from itertools import pairwise
 
 from shoal._errors import InputError
 from shoal.tables._checks import MISSING
-from shoal.tables._numbers import is_number
+from shoal.tables._numbers import UNITS, is_number
 
+NONE = "\x1f"  # the separator of a table of one column
 LINES = 200  # lines that are looked at
 MOST_COLUMNS = 20_000
 FEW = 5  # with fewer columns a first row 0, 1, 2, ... may be a row
@@ -61,6 +62,9 @@ def find_layout(data: bytes, label: str, *, counted: bool) -> Layout:
     separator = above.separator or find_separator(head, quote)
     try:
         records, ends = _records(head, separator, quote)
+        if separator == "," and _is_one_column(records):
+            separator = NONE
+            records, ends = _records(head, separator, quote)
     except csv.Error as error:
         raise InputError(f"{label}, row {above.lines + 1}: the header can not be read ({error}).") from error
     if _width(records) > MOST_COLUMNS:
@@ -69,7 +73,9 @@ def find_layout(data: bytes, label: str, *, counted: bool) -> Layout:
             "and columns are exchanged, transpose the table."
         )
     notes = (
-        [] if separator == "," else [f"cells are separated by {SEPARATORS.get(separator, repr(separator))}"]
+        []
+        if separator in (",", NONE)
+        else [f"cells are separated by {SEPARATORS.get(separator, repr(separator))}"]
     )
     if quote != '"':
         notes.append(f"cells are quoted by {quote}")
@@ -92,7 +98,8 @@ def _from_first(
     below = _numeric(records, _width(records))
     _check_comments(above, found.separator, below, label)
     names = _commented(above.comments, found.separator, len(first))
-    is_data = (not any(below) and (bool(names) or _repeated(records))) or _is_data(first, below)
+    no_words = not any(_kind(cell) == "text" for cell, low in zip(first, below, strict=False) if low)
+    is_data = (no_words and (bool(names) or _repeated(records, below))) or _is_data(first, below)
     if is_data and counted:
         numbers = _numbers_over(first, below)
         whole = all(
@@ -206,10 +213,18 @@ def find_separator(lines: Sequence[str], quote: str = '"') -> str:
     return chosen
 
 
+def _is_one_column(records: Sequence[Sequence[str]]) -> bool:
+    """Whether rows that are cut in two below a name that is not are numbers with decimal commas."""
+    filled = [cells for cells in records if cells]
+    pairs = [cells for cells in filled if len(cells) == 2]
+    numbers = all(is_number(cells[0]) and cells[1].strip().isdecimal() for cells in pairs)
+    return bool(pairs) and len(filled[0]) == 1 and numbers and all(len(cells) < 3 for cells in filled)
+
+
 def _likely(cell: str, others: Sequence[str]) -> float:
     """How much a cell looks like one: a number or a missing one most, words with another separator least."""
     cell = cell.strip()
-    if is_number(cell) or cell.lower() in MISSING:
+    if is_number(cell.strip(UNITS).strip()) or cell.lower() in MISSING:
         return 1.0
     split = any(mark in cell for mark in others) or _TWO_NUMBERS.search(cell)
     return 0.1 if split else 0.7
@@ -272,8 +287,10 @@ def _is_data(cells: Sequence[str], below: Sequence[bool]) -> bool:
     """Whether a row is one of numbers: where numbers stand below it, it has a fraction, or as many numbers as words."""
     over = [cell.strip() for cell, is_low in zip(cells, below, strict=False) if is_low]
     numbers = _numbers_over(cells, below)
+    if not numbers:  # marks of missing cells are no names
+        return bool(over) and all(_kind(cell) == "gap" for cell in over) and any(over)
     fractions = any(not re.fullmatch(r"\d{1,4}", cell) for cell in numbers)
-    return bool(numbers) and (fractions or 2 * len(numbers) >= sum(_kind(cell) != "gap" for cell in over))
+    return fractions or 2 * len(numbers) >= sum(_kind(cell) != "gap" for cell in over)
 
 
 def _numbers_over(cells: Sequence[str], below: Sequence[bool]) -> list[str]:
@@ -281,12 +298,12 @@ def _numbers_over(cells: Sequence[str], below: Sequence[bool]) -> list[str]:
     return [cell.strip() for cell, low in zip(cells, below, strict=False) if low and _kind(cell) == "number"]
 
 
-def _repeated(records: Sequence[Sequence[str]]) -> bool:
-    """Whether every cell of the first record stands again below it in its own column, as a category does."""
-    first, rest = records[0], records[1:]
-    return len(rest) > 1 and all(
-        any(i < len(cells) and cells[i] == cell for cells in rest) for i, cell in enumerate(first)
-    )
+def _repeated(records: Sequence[Sequence[str]], below: Sequence[bool]) -> bool:
+    """Whether words of the first record stand again in their column, as categories do, other than in equal records."""
+    first = records[0]
+    rest = [cells for cells in records[1:] if cells != first]
+    columns = [i for i, cell in enumerate(first) if cell.strip() and not (i < len(below) and below[i])]
+    return any(len(cells) > i and cells[i] == first[i] for i in columns for cells in rest)
 
 
 def _counts(numbers: Sequence[str]) -> bool:
@@ -320,9 +337,7 @@ def _commented(comments: Sequence[str], separator: str, width: int) -> tuple[str
     if not comments or width < 2:
         return ()
     line = _COMMENT.sub("", comments[-1], count=1).strip()
-    cells = next(
-        csv.reader([spaced(line) if separator == " " else line], delimiter=separator, skipinitialspace=True)
-    )
+    cells = _records([line], separator, '"')[0][0] if 0 < len(line) < 10_000 and "\r" not in line else []
     cells = [cell.strip() for cell in cells]
     return tuple(cells) if len(cells) == width and all(_kind(cell) == "text" for cell in cells) else ()
 

@@ -14,6 +14,7 @@ from shoal._errors import InputError
 from shoal.tables._checks import MISSING
 
 STRAY = 0.05  # a smaller share of cells that are written otherwise is left for the reader of numbers to name
+UNITS = "%‰$€£¥"
 _EXPONENT = r"(?:[eE][+-]?\d+)?"
 _PLAIN = rf"^[+-]?(?:\d+\.?\d*|\.\d+){_EXPONENT}$"
 
@@ -73,6 +74,7 @@ def plain_numbers(
 
     **Raises:** `InputError` naming the first cell of a column that can be read in two ways.
     """
+    frame, said = _without_units(frame, names)
     suspects = [i for i in range(frame.width) if _is_suspect(frame.to_series(i), commas=commas)]
     easy = {i: _from_commas(frame.to_series(i)) for i in suspects} if commas else {}
     done = {i: column for i, column in easy.items() if column is not None}
@@ -97,7 +99,35 @@ def plain_numbers(
             done[i] = cells[i].rewritten(style)
     columns = [column.alias(f"c{i}") for i, column in done.items()]
     notes = _notes(dict(sorted(chosen.items())), frame, done, names)
-    return frame.with_columns(columns) if columns else frame, notes
+    return frame.with_columns(columns) if columns else frame, (*said, *notes)
+
+
+def _without_units(frame: pl.DataFrame, names: Sequence[str]) -> tuple[pl.DataFrame, tuple[str, ...]]:
+    """The frame without the percent or currency sign that stands at every number of a column."""
+    notes = []
+    for i in range(frame.width):
+        looked = _looked_at(frame.to_series(i)).drop_nulls()
+        for mark in UNITS:
+            if not looked.str.contains(mark, literal=True).any():
+                continue
+            cells = _Cells(frame.to_series(i))
+            bare = cells.text.str.replace(mark, "", literal=True).str.strip_chars()
+            sign = re.escape(mark)
+            marked = cells.text.str.contains(rf"^[+-]?{sign}\s*[\d.]|[\d.]\s*{sign}$") & bare.str.contains(
+                f"{_EITHER}|{_PLAIN}"
+            )
+            if marked.filter(cells.given).all() and cells.given.any():
+                kept = pl.DataFrame({"old": frame.to_series(i), "new": bare, "given": cells.given})
+                cut = kept.select(pl.when("given").then("new").otherwise("old").alias(f"c{i}"))
+                frame = frame.with_columns(cut.to_series())
+                notes.append(f"every number of column {names[i]!r} has {mark!r}, which was left out")
+                break
+    return frame, tuple(notes)
+
+
+def _looked_at(column: pl.Series) -> pl.Series:
+    """Some 500 cells, evenly over the column."""
+    return column.gather_every(max(len(column) // 500, 1)).str.strip_chars()
 
 
 def _from_commas(column: pl.Series) -> pl.Series | None:
@@ -225,13 +255,13 @@ def _is_suspect(column: pl.Series, *, commas: bool) -> bool:
     """Whether cells hold commas, or some of those that are looked at are numbers in groups."""
     if commas and column.str.contains(",", literal=True).any():
         return True
-    looked = column.gather_every(max(len(column) // 500, 1)).str.strip_chars()
+    looked = _looked_at(column)
     return bool((looked.str.contains(_EITHER) & ~looked.str.contains(_PLAIN)).any())
 
 
 def _has_points(column: pl.Series) -> bool:
     """Whether the cells that are looked at hold decimal points that separate no thousands."""
-    looked = column.gather_every(max(len(column) // 500, 1)).str.strip_chars()
+    looked = _looked_at(column)
     return bool(
         (looked.str.contains(r"^[+-]?\d*\.\d*$") & ~looked.str.contains(r"^[+-]?[1-9]\d{0,2}\.\d{3}$")).any()
     )
