@@ -336,8 +336,8 @@ def test_the_sentence_repeats_the_command_with_columns_that_work(
     result = shoal_command("fit", "t.csv", "--out", "my run", "--seeds", "3", "--overwrite", "--drop", "c")
     assert result.exit_code == 2
     assert result.stderr == (
-        "Error: t.csv, column 'cut', row 2: found the text 'Ideal' where a number is needed; use "
-        "`shoal fit t.csv --out 'my run' --seeds 3 --overwrite --columns a,b`.\n"
+        "Error: t.csv: column 'cut' holds one value in every row; use "
+        "`shoal fit t.csv --out 'my run' --seeds 3 --overwrite --drop c,cut`.\n"
     )
     assert names(tmp_path) == {"t.csv"}
 

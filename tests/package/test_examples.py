@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 PUBLIC = {".".join(path.parent.relative_to(ROOT / "src").parts): set(public(path)) for path in CONTENTS}
 SHORT = {f"shoal.{wing}": PUBLIC[f"shoal.theory.{wing}"] for wing in ("linear", "universal", "hardness")}
-RUN = ("own-layer", "own-loop", "scikit-learn")
+RUN = ("own-layer", "own-loop", "scikit-learn", "whole-tables")
 
 
 def code(page: Path) -> list[str]:

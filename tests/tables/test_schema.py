@@ -6,7 +6,7 @@ import pytest
 
 from shoal._errors import InputError
 from shoal.tables import open_source, read_table
-from shoal.tables._schema import find_schema
+from shoal.tables._kinds import find_schema
 
 N = 600
 RNG = np.random.default_rng(0)
@@ -56,7 +56,7 @@ COLUMNS = {
     "iso days": (days("%Y-%m-%d"), "date", "log-density in days"),
     "german days": (days("%d.%m.%Y"), "date", "step 1"),
     "times": (days("%Y-%m-%d %H:%M:%S"), "date", "date"),
-    "keys": ([f"key {i * 7919 % N:05d}" for i in range(N)], "identifier", "left out"),
+    "keys": ([f"key-{i * 7919 % N:05d}" for i in range(N)], "identifier", "left out"),
     "row numbers": (np.arange(N) + 1, "identifier", "left out"),
     "19 digits": (1582218195625938945 + np.arange(N) * 3 % 5000 + 7 * np.arange(N), "identifier", "left out"),
 }

@@ -142,7 +142,7 @@ def _train(
 
             checkpoints = folder / "checkpoints"
             result = ladder(table, **settings.for_ladder(), **options, folder=checkpoints, progress=progress)
-            record = write_run(result, folder, places.label, line)
+            record = write_run(result, folder, places.label, line, table.schema)
     except InputError:
         if new and not _has_checkpoints(places):
             discard(places)

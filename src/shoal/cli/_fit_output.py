@@ -15,21 +15,22 @@ from rich.table import Table
 from shoal._errors import InputError
 from shoal.cli._session import say, sized
 from shoal.records import RECORD, SCHEMA, ConstructionRecord, FitRecord, write_record
+from shoal.tables import Schema
 
 _SIGMAS = ("sigma_max", "sigma_max_median", "sigma_min", "sigma_min_median")
 
 
-def write_run(result: Any, folder: Path, run: str, command: str) -> FitRecord:
+def write_run(result: Any, folder: Path, run: str, command: str, schema: Schema | None = None) -> FitRecord:
     """Writes what `shoal.selection.ladder` returned into `folder`, and returns its record.
 
-    The model is written if there is one. A report that can not be made is told on stderr and keeps nothing else back.
+    The model is written if there is one, and `schema`, where columns are more than numbers. A report that can not be made
+    is told on stderr and keeps nothing else back.
     """
     record = replace(result.record, run=run, command=command)
     if result.flow is not None:
         from shoal.flows import save
 
         save(result.flow, folder)
-    schema = result.prepared.table.schema
     if schema is not None and not schema.is_plain:
         write_record(schema, folder / SCHEMA)
     write_metrics(record, folder / "metrics.parquet")

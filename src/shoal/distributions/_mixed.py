@@ -115,7 +115,7 @@ class Mixed(AbstractBound):
         if self.filling is None:
             value = self.log_prob(x, context)
             return Estimate(value, jnp.zeros_like(value), "exact")
-        return super().log_prob_estimate(key, x, context, samples=samples)
+        return AbstractBound.log_prob_estimate(self, key, x, context, samples=samples)
 
     def samples(self, key: Key, rows: int, context: ContextBatch) -> Float[Array, "rows n"]:
         """Codes, then numbers given them; 0 in place of a number that is not there."""

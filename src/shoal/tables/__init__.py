@@ -8,7 +8,7 @@ from shoal.tables._memory import as_table
 from shoal.tables._read import match_columns, open_source, read_matrix
 from shoal.tables._read import read_table as read_table
 from shoal.tables._schema import Schema
+from shoal.tables._source import Source
 from shoal.tables._split import FRACTIONS, row_groups, split
-from shoal.tables._table import Source
 from shoal.tables._table import Table as Table
 from shoal.tables._write import append_column, write_columns, write_table

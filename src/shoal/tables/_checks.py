@@ -8,21 +8,13 @@ import polars as pl
 
 from shoal._errors import InputError
 from shoal._scalars import FloatArray
+from shoal.tables._cells import first_rounded, from_text
 from shoal.tables._columns import Columns, ColumnsError, Roles
-from shoal.tables._exact import first_rounded
-from shoal.tables._table import Source, Table
+from shoal.tables._source import Source
+from shoal.tables._table import Table
 
 MINIMUM_ROWS = 100
 MINIMUM_DISTINCT = 10  # distinct rows; with fewer, the test or the validation part stays empty
-_SPELLINGS = """
-    na n/a <na> #na #n/a #n/a! nan -nan +nan 1.#qnan -1.#qnan 1.#ind -1.#ind nat <nat> na_real_ na_integer_ na_character_
-    null <null> (null) \\n none <none> nil missing <missing> (missing) undefined (empty) (blank) <blank>
-    unknown_value not_available - -- --- . .. ... ? ?? *
-    #div/0! #value! #ref! #name? #num! #null! #n/v #spill! #calc! #getting_data #error! #err! #wert! #bezug! #zahl! #nv
-"""
-MISSING = frozenset(_SPELLINGS.split()) | {
-    ""
-}  # small letters: of pandas, R, SQL, spreadsheets, SAS and Stata
 
 
 @dataclass(frozen=True)
@@ -134,20 +126,6 @@ def check_distinct_rows(table: Table, minimum: int) -> None:
         f"{table.source}: only {count} distinct of {table.rows}; at least {minimum} are needed, so give a "
         "longer table or more columns."
     )
-
-
-def from_text(series: pl.Series) -> tuple[pl.Series, int | None]:
-    """The numbers, null where there is none, and the first row of text that is neither a number nor a missing value."""
-    values = series.cast(pl.Float64, strict=False)
-    if values.null_count():
-        values = series.str.strip_chars(' \t"').cast(pl.Float64, strict=False)
-    unread = values.is_null()
-    if not unread.any():
-        return values, None
-    rows = unread.arg_true()
-    words = series.gather(rows).fill_null("").str.strip_chars(' \t"').str.to_lowercase()
-    text = (~words.is_in(list(MISSING))).arg_true()
-    return values, int(rows[text[0]]) if len(text) else None
 
 
 def _text_fault(source: Source, index: int, row: int, found: object) -> Fault:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from shoal._errors import InputError
-from shoal.tables._table import Source
+from shoal.tables._source import Source
 
 LISTED = 12  # longer lists of columns are named by what to leave out
 

@@ -17,7 +17,7 @@ from shoal.tables._bytes import text_bytes
 from shoal.tables._dialect import Layout, find_layout, spaced
 from shoal.tables._index import without_empty_last, without_index
 from shoal.tables._numbers import plain_numbers
-from shoal.tables._table import Source
+from shoal.tables._source import Source
 
 
 def read_csv(path: Path, label: str, *, counted: bool = True) -> Source:

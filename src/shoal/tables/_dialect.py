@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from shoal._errors import InputError
-from shoal.tables._checks import MISSING
+from shoal.tables._cells import MISSING
 from shoal.tables._numbers import UNITS, is_number
 
 NONE = "\x1f"  # the separator of a table of one column

@@ -4,7 +4,7 @@ import re
 
 import polars as pl
 
-from shoal.tables._table import Source
+from shoal.tables._source import Source
 
 _SAVED = re.compile(r"__index_level_\d+__")
 _UNNAMED = re.compile(r"(Unnamed: 0(_level_\d+)?(\.\d+)*)?")

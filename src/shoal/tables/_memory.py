@@ -17,7 +17,8 @@ from shoal.tables._checks import build_table, check_weights
 from shoal.tables._columns import Columns, check_names, choose_roles
 from shoal.tables._index import without_index
 from shoal.tables._numpy_files import array_source
-from shoal.tables._table import Source, Table
+from shoal.tables._source import Source
+from shoal.tables._table import Table
 from shoal.tables._whole import build_whole
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from shoal._errors import InputError
-from shoal.tables._checks import MISSING
+from shoal.tables._cells import MISSING
 
 STRAY = 0.05  # a smaller share of cells that are written otherwise is left for the reader of numbers to name
 UNITS = "%‰$€£¥"

@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 
 from shoal._errors import InputError
-from shoal.tables._table import Source
+from shoal.tables._source import Source
 
 _UNREADABLE = (
     *(

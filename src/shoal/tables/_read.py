@@ -16,7 +16,8 @@ from shoal.tables._columns import Columns, Roles, check_names, choose_roles, joi
 from shoal.tables._csv import read_csv
 from shoal.tables._index import without_index
 from shoal.tables._numpy_files import load_array, read_npy, read_npz
-from shoal.tables._table import Source, Table
+from shoal.tables._source import Source
+from shoal.tables._table import Table
 from shoal.tables._whole import build_whole
 
 Found = TypeVar("Found")

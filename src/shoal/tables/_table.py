@@ -1,46 +1,11 @@
-"""A table as it was found, `Source`, and as it reaches the rest of the library, `Table`: finite float64 numbers.
+"""A table as it reaches the rest of the library, `Table`: finite float64 numbers, perhaps with states beside them."""
 
-Rows are numbered as in the file: with a CSV header in row 1 the first data row is 2, in the other file formats it
-is 1, and for data in memory it is 0.
-"""
-
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass
 
 import numpy as np
-import polars as pl
 
 from shoal._scalars import BoolArray, FloatArray, IntArray
-
-if TYPE_CHECKING:
-    from shoal.tables._schema import Schema
-
-
-@dataclass(frozen=True, eq=False)
-class Source:
-    """Columns `c0`, `c1`, ... of `frame`, named by `names` (which may repeat); CSV cells are kept as text.
-
-    Numbers in CSV cells have the plain form (`3012.5`), however they were written. `notes` are sentences, without a full
-    stop, of what was done while reading.
-    """
-
-    label: str
-    kind: Literal["file", "frame", "array"]
-    names: tuple[str, ...]
-    frame: pl.DataFrame
-    first_row: int
-    notes: tuple[str, ...] = ()
-
-    def row(self, index: int) -> str:
-        """A row named as in the file."""
-        return f"row {self.first_row + index}" if self.kind == "file" else f"row {index} (counted from 0)"
-
-    def only(self, kept: Sequence[int], notes: tuple[str, ...] = ()) -> "Source":
-        """The columns at the positions `kept`, with more notes."""
-        frame = self.frame.select(pl.nth(i).alias(f"c{k}") for k, i in enumerate(kept))
-        names = tuple(self.names[i] for i in kept)
-        return replace(self, names=names, frame=frame, notes=(*self.notes, *notes))
+from shoal.tables._schema import Schema
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +34,7 @@ class Table:
     source: str = "array"
     first_row: int = 0
     weights_name: str | None = None
-    schema: "Schema | None" = None
+    schema: Schema | None = None
     codes: IntArray | None = None
     present: BoolArray | None = None
     notes: tuple[str, ...] = ()

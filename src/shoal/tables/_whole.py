@@ -10,8 +10,10 @@ from shoal._scalars import FloatArray
 from shoal.tables._checks import MINIMUM_DISTINCT, build_table, check_distinct_rows, check_rows
 from shoal.tables._columns import Columns, ColumnsError, Roles
 from shoal.tables._dependence import Dependence, examine_columns
-from shoal.tables._schema import Encoded, Schema, find_schema
-from shoal.tables._table import Source, Table
+from shoal.tables._kinds import find_schema
+from shoal.tables._schema import Encoded, Schema
+from shoal.tables._source import Source
+from shoal.tables._table import Table
 
 LEAST_ROWS = 10  # that must hold a number in each column, to look for dependences among them
 

@@ -10,7 +10,7 @@ import polars as pl
 
 from shoal._errors import InputError
 from shoal.records import write_bytes
-from shoal.tables._table import Source
+from shoal.tables._source import Source
 
 
 def write_table(path: str | os.PathLike[str], names: Sequence[str], values: np.ndarray) -> None:

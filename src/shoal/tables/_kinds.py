@@ -1,0 +1,153 @@
+"""What each column of a table is taken for: numbers, categories, dates, identifiers; atoms and lattices."""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import msgspec
+import numpy as np
+import polars as pl
+
+from shoal._errors import InputError
+from shoal._names import KINDS, Kind
+from shoal._scalars import FloatArray
+from shoal.tables._cells import first_rounded
+from shoal.tables._lattice import detect_lattice
+from shoal.tables._schema import Column, Schema, days_of, numbers_of, stray_text, text_of
+from shoal.tables._source import Source
+
+FORMS = (  # of dates and times, the first that reads every cell
+    *("%Y-%m-%d", "%Y/%m/%d", "%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y", "%d-%m-%Y"),
+    *(
+        "%Y-%m-%d %H:%M:%S",
+        "%Y-%m-%dT%H:%M:%S",
+        "%Y-%m-%d %H:%M",
+        "%Y-%m-%dT%H:%M:%S%.f",
+        "%Y-%m-%d %H:%M:%S%.f",
+    ),
+)
+MOST_LEVELS = 100  # of a category; text of more words is an identifier
+ATOM_ROWS, ATOM_SHARE, ATOM_TIMES = (
+    10,
+    0.01,
+    10.0,
+)  # of an atom: rows, share, and times the rows of other values
+MOST_ATOMS = 3
+SECONDS_A_DAY = 86_400.0
+NUMERIC_SHARE = 0.5  # of the cells of a column that are numbers: from there on, text among them is an error
+
+
+def find_schema(source: Source, indices: Sequence[int], kinds: Mapping[str, str]) -> Schema:
+    """The schema of the columns at `indices`; `kinds` says the kind of some of them.
+
+    **Raises:** `InputError` for a kind that is none or does not fit, a name that is not there, and unreadable cells.
+    """
+    names = [source.names[i] for i in indices]
+    for name, kind in kinds.items():
+        if name not in names:
+            raise InputError(f"{source.label} has no column {name!r} to model, which a kind is given for.")
+        if kind not in KINDS:
+            raise InputError(
+                f"The kind {kind!r} of column {name!r} is unknown; choose from {', '.join(KINDS)}."
+            )
+    return Schema(columns=tuple(_column(source, i, kinds.get(source.names[i])) for i in indices))
+
+
+def _column(source: Source, index: int, kind: str | None) -> Column:
+    name, series = source.names[index], source.frame.to_series(index)
+    text, missing = text_of(series)
+    share = float(missing.mean()) if len(series) else 0.0
+    words = np.unique(text[~missing])
+    if series.dtype == pl.Boolean and kind is None:
+        kind = "category"
+    if kind in (None, "date") and (form := _date_form(series, text, missing)) is not None:
+        days = days_of(series, text, missing, form)
+        timed = "%H" in form or series.dtype == pl.Datetime
+        column = Column(name, "date", "time" if timed else "day", missing=share, form=form)
+        found = _with_lattice(column, days)
+        return found if timed or found.step is not None else msgspec.structs.replace(found, step=1.0)
+    if kind == "date":
+        raise InputError(f"{source.label}, column {name!r}: no form of dates reads all of its cells.")
+    numbers, bad = numbers_of(series)
+    if kind is None:
+        kind = _guessed(source, index, words, numbers, bad, missing)
+    if kind == "identifier":
+        return Column(name, "identifier", missing=share)
+    if kind == "category":
+        typed = (
+            "boolean"
+            if series.dtype == pl.Boolean
+            else "text"
+            if bad is not None
+            else _type(numbers[~missing])
+        )
+        return Column(name, "category", typed, levels=tuple(words.tolist()), missing=share)
+    if bad is not None:
+        raise InputError(stray_text(source, index, bad))
+    atoms, shares = _atoms(numbers)
+    column = Column(name, "number", _type(numbers[np.isfinite(numbers)]), (), atoms, shares, share)
+    return _with_lattice(column, np.where(np.isin(numbers, atoms), np.nan, numbers))
+
+
+def _guessed(
+    source: Source, index: int, words: np.ndarray, numbers: FloatArray, bad: int | None, missing: np.ndarray
+) -> Kind:
+    count = int((~missing).sum())
+    if bad is not None:  # text
+        numeric = np.isfinite(numbers).sum() / max(count, 1)
+        if numeric > NUMERIC_SHARE:
+            raise InputError(stray_text(source, index, bad))
+        if len(words) > MOST_LEVELS or len(words) > max(2, count / 2):
+            return "identifier"
+        return "category"
+    found = numbers[~missing]
+    if first_rounded(source.frame.to_series(index), numbers) is not None:  # float64 can not tell them apart
+        return "identifier" if len(words) > MOST_LEVELS else "category"
+    if len(words) == 2:
+        return "category"
+    whole = len(found) > 2 and bool(np.all(found == np.rint(found)))
+    if whole and len(words) == count and len(np.unique(np.diff(found))) == 1:
+        return "identifier"  # it counts the rows
+    return "number"
+
+
+def _type(numbers: FloatArray) -> Literal["integer", "number"]:
+    return "integer" if np.all(numbers == np.rint(numbers)) else "number"
+
+
+def _atoms(numbers: FloatArray) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Values that far more rows share than any usual value of the column, and the shares of all rows."""
+    values, counts = np.unique(numbers[np.isfinite(numbers)], return_counts=True)
+    order = np.argsort(-counts)
+    atoms: list[int] = []
+    for place, i in enumerate(order[: MOST_ATOMS + 1]):
+        rest = counts[order[place + 1 :]]
+        usual = max(float(np.quantile(rest, 0.9)), 1.0) if len(rest) else np.inf
+        if counts[i] < max(ATOM_ROWS, ATOM_SHARE * counts.sum(), ATOM_TIMES * usual) or len(rest) < 3:
+            break
+        atoms.append(int(i))
+    if len(atoms) > MOST_ATOMS:  # values that are heaped on a coarser lattice are no atoms
+        return (), ()
+    return tuple(float(values[i]) for i in atoms), tuple(float(counts[i] / len(numbers)) for i in atoms)
+
+
+def _with_lattice(column: Column, numbers: FloatArray) -> Column:
+    found = detect_lattice(numbers[:, None], [column.name])
+    if not found:
+        return column
+    return msgspec.structs.replace(column, step=found[0].step, grid=found[0].grid, stray=found[0].stray)
+
+
+def _date_form(series: pl.Series, text: np.ndarray, missing: np.ndarray) -> str | None:
+    """The form in which every cell is a date; "" for a column of dates."""
+    if series.dtype.is_temporal():
+        return "" if series.dtype in (pl.Date, pl.Datetime) else None
+    if series.dtype != pl.String or missing.all():
+        return None
+    cells = pl.Series(text[~missing])
+    if not cells.str.contains(r"^\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}").all():
+        return None
+    for form in FORMS:
+        kind = pl.Datetime("us") if "%H" in form else pl.Date
+        if not cells.str.strptime(kind, form, strict=False).has_nulls():
+            return form
+    return None
