@@ -67,13 +67,13 @@ def falls(cells: dict[str, Any]) -> str:
         return NOT_RUN
     lines = []
     for name, key in (("mean", "fall"), ("winsorised mean", "fall_winsorised")):
-        values = [t[key] for _, t in trainings if t[key] is not None]
+        values = [float(t[key]) for _, t in trainings if t[key] is not None]  # "inf": a row of density 0
         counts = [sum(v > limit for v in values) for limit in (1.0, 5.0, FALL)]
         lines.append([name, len(values), *counts, f"{max(values):.3g}"])
     named = [
         f"{cell.split('/')[0]}, {t['chain']}, {t['depth']} layers"
         for cell, t in trainings
-        if t["fall"] > FALL
+        if float(t["fall"]) > FALL
     ]
     said = f"\n\nBelow by more than {FALL:g}: {'; '.join(named)}." if named else ""
     return table(["of", "trainings", "> 1", "> 5", f"> {FALL:g}", "largest"], lines) + said

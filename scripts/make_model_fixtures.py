@@ -165,6 +165,17 @@ def padded(padding: d.AbstractPadding) -> d.Padded:
     return d.Padded(randomized(flows.realnvp(jr.key(30), DIM, 2, hidden=HIDDEN), 31), padding, key=jr.key(32))
 
 
+def whole() -> d.Mixed:
+    """Two discrete variables and two numbers, one of which may be lacking."""
+    rng = np.random.default_rng(0)
+    codes = rng.integers(0, [3, 2], (40, 2))
+    mass = d.Categorical(codes, (3, 2), key=jr.key(37))
+    curves = b.marginals(rng.normal(size=(100, 2)))
+    filling = d.Filling(curves, jnp.array([1.0, 0.0]), jnp.array([2.0, 0.5]), (1, -1))
+    flow = randomized(flows.realnvp(jr.key(39), 2, 2, hidden=HIDDEN, context_dim=5), 40)
+    return d.Mixed(mass, flow, filling, key=jr.key(41))
+
+
 FLOWS: dict[str, Callable[[], Any]] = {
     "nice": lambda: randomized(flows.nice(jr.key(0), DIM, 2, hidden=HIDDEN), 0),
     "realnvp": lambda: randomized(flows.realnvp(jr.key(1), DIM, 4, hidden=HIDDEN), 1),
@@ -186,6 +197,7 @@ FLOWS: dict[str, Callable[[], Any]] = {
     "dequantized-padding": lambda: padded(d.ZeroDequantizedPadding(1, 0.1)),
     "clamped-padding": lambda: padded(d.GaussianClampedPadding(1)),
     "mixed": mixed,
+    "whole": whole,
     "float64": float64,
 }
 

@@ -22,6 +22,7 @@ FAMILIES = {
     "context",
     "mixed",
     "fronts",
+    "whole",
     "float64",
 }
 FOLDERS = sorted(folder.parent for folder in MODELS.glob("v*/*/model.json"))

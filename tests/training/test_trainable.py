@@ -30,7 +30,8 @@ def test_fixed_arrays_are_false_and_the_others_true() -> None:
     mask = trainable(given)
     context, front, inverse, last = mask.bijection.bijections
     assert not any((context.mean, context.scale, front.knots, inverse.bijection.mean, last.mean, last.scale))
-    assert all((front.first, front.log_heights, front.log_slopes, front.raw_tails))
+    assert all((front.first, front.free_heights, front.free_slopes, front.raw_tails))
+    assert not any((front.log_heights, front.log_slopes))
     floats = jax.tree.leaves(jax.tree.map(eqx.is_inexact_array, given.bijection.bijections[0].bijection))
     assert jax.tree.leaves(context.bijection) == floats
     assert any(floats)

@@ -227,8 +227,8 @@ def _curve_slopes(layer: Marginals, data: Box) -> tuple[FloatArray, FloatArray]:
     the ends of the curve's denominator.
     """
     knots = np.asarray(layer.knots, np.float64)
-    d = np.exp(np.asarray(layer.log_slopes, np.float64))
-    s = np.exp(np.asarray(layer.log_heights, np.float64)) / np.diff(knots, axis=1)
+    heights, d = (np.asarray(part, np.float64) for part in layer.heights_and_slopes())
+    s = heights / np.diff(knots, axis=1)
     d0, d1 = (d * np.exp(np.asarray(layer.log_jumps, np.float64)))[:, :-1], d[:, 1:]
     middle = (2 * s + d0 + d1) / 4
     a = np.stack([d0, s, d1])

@@ -23,6 +23,7 @@ from shoal.bijections._base import AbstractBijection, between, check_input, posi
 from shoal.bijections.transformers._rational_quadratic import place_in_bin, value_in_bin
 
 REACH = 20.0  # λ t up to which the exponential is followed: e^20 = 5e8 borders away
+MOST = 3.0  # by how much training moves a logarithm of a bin's height or a knot's slope
 LEAST = 1e-3  # of λ: below it the logarithm is the identity to rounding
 
 
@@ -95,21 +96,24 @@ class LogTails(AbstractBijection):
 class Marginals(AbstractBijection):
     """z_i = m_i(x_i), m_i increasing: K rational-quadratic bins between K + 1 knots, log tails beyond them.
 
-    `knots` (n, K + 1): places in x, ascending, fixed; `log_jumps` (n, K + 1): what log dz/dx gains at a knot from its lower
-    to its upper side, fixed, 0 at the outer knots (None: 0 at all); `first` (n,): the latent of the first knot;
-    `log_heights` (n, K): of the bins in z; `log_slopes` (n, K + 1): log dz/dx at the lower side of the knots; `raw_tails`
-    (n, 2): of the tail indices λ, lower and upper. A tail goes on from its knot with distance e and slope d as
-    z = z_K + log1p(λ d e) / λ. `marginals` sets all of it from rows. log|det dz/dx| = sum log m_i'. Both directions are
-    closed forms (the inverse of a bin solves one quadratic). **Raises:** InputError for shapes that do not fit, knots that
-    do not ascend, and jumps at the outer knots.
+    `knots` (n, K + 1): places in x, ascending, fixed; `log_jumps` (n, K + 1): what log dz/dx gains at a knot from its
+    lower to its upper side, fixed, 0 at the outer knots (None: 0 at all); `first` (n,): the latent of the first knot;
+    `log_heights` (n, K): of the bins in z; `log_slopes` (n, K + 1): log dz/dx at the lower side of the knots; both as
+    set, fixed, and training moves each by MOST tanh(free / MOST), less than `MOST` = 3, so that no gap between the rows
+    becomes a place of no density; `raw_tails` (n, 2): of the tail indices λ, lower and upper. A tail goes on from its
+    knot with distance e and slope d as z = z_K + log1p(λ d e) / λ. `marginals` sets all of it from rows. log|det dz/dx|
+    = sum log m_i'. Both directions are closed forms (the inverse of a bin solves one quadratic). **Raises:** InputError
+    for shapes that do not fit, knots that do not ascend, and jumps at the outer knots.
     """
 
-    fixed: ClassVar[tuple[str, ...]] = ("knots", "log_jumps")
+    fixed: ClassVar[tuple[str, ...]] = ("knots", "log_jumps", "log_heights", "log_slopes")
     knots: Float[Array, "n k"]
     log_jumps: Float[Array, "n k"]
     first: Float[Array, "n"]
     log_heights: Float[Array, "n _k"]
     log_slopes: Float[Array, "n k"]
+    free_heights: Float[Array, "n _k"]
+    free_slopes: Float[Array, "n k"]
     raw_tails: Float[Array, "n 2"]
     shape: tuple[int, ...] = eqx.field(static=True)
     context_shape: tuple[int, ...] | None = eqx.field(static=True)
@@ -138,6 +142,10 @@ class Marginals(AbstractBijection):
             raise InputError("`Marginals(log_jumps=...)` must be 0 at the outer knots.")
         self.first, self.raw_tails = jnp.asarray(first), jnp.asarray(raw_tails)
         self.log_heights, self.log_slopes = jnp.asarray(log_heights), jnp.asarray(log_slopes)
+        self.free_heights, self.free_slopes = (
+            jnp.zeros_like(self.log_heights),
+            jnp.zeros_like(self.log_slopes),
+        )
         self.shape, self.context_shape = (n,), None
 
     def inverse_and_log_det(self, x: Vector, context: Context = None) -> tuple[Vector, Scalar]:
@@ -155,7 +163,7 @@ class Marginals(AbstractBijection):
     def inverse_and_log_slopes(self, x: Vector) -> tuple[Vector, Vector]:
         """z and log dz/dx of each column."""
         u, v, d = curves = self._curves()
-        index, log_d = tail_index(self.raw_tails), self.log_slopes
+        index, log_d = tail_index(self.raw_tails), jnp.log(d)
         inside = jnp.clip(x, u[:, 0], u[:, -1])
         u0, w, v0, h, d0, d1 = self._bins(curves, 0, inside)
         t = (inside - u0) / w
@@ -170,7 +178,7 @@ class Marginals(AbstractBijection):
     def forward_and_log_slopes(self, z: Vector) -> tuple[Vector, Vector]:
         """x and log dx/dz of each column."""
         u, v, d = curves = self._curves()
-        index, log_d = tail_index(self.raw_tails), self.log_slopes
+        index, log_d = tail_index(self.raw_tails), jnp.log(d)
         inside = jnp.clip(z, v[:, 0], v[:, -1])
         u0, w, v0, h, d0, d1 = self._bins(curves, 1, inside)
         t = place_in_bin((inside - v0) / h, h / w, d0, d1)
@@ -183,11 +191,18 @@ class Marginals(AbstractBijection):
         log_slope = jnp.where(below, low_slope - log_d[:, 0], -log_slope)
         return x, jnp.where(above, high_slope - log_d[:, -1], log_slope)
 
+    def heights_and_slopes(self) -> tuple[Float[Array, "n _k"], Float[Array, "n k"]]:
+        """Of the bins in z, and dz/dx at the lower sides of the knots, as trained."""
+        pairs = (self.log_heights, self.free_heights), (self.log_slopes, self.free_slopes)
+        heights, slopes = (jnp.exp(jax.lax.stop_gradient(a) + MOST * jnp.tanh(b / MOST)) for a, b in pairs)
+        return heights, slopes
+
     def _curves(self) -> tuple[Array, Array, Array]:
         """Knots in x, knots in z, slopes dz/dx at their lower sides."""
+        heights, slopes = self.heights_and_slopes()
         first = self.first[:, None]
-        z = jnp.concatenate([first, first + jnp.cumsum(jnp.exp(self.log_heights), axis=1)], axis=1)
-        return jax.lax.stop_gradient(self.knots), z, jnp.exp(self.log_slopes)
+        z = jnp.concatenate([first, first + jnp.cumsum(heights, axis=1)], axis=1)
+        return jax.lax.stop_gradient(self.knots), z, slopes
 
     def _bins(self, curves: tuple[Array, Array, Array], axis: int, at: Vector) -> tuple[Array, ...]:
         """(u0, w, v0, h, d0, d1) of the bin that holds `at` along `axis` (0: x, 1: z), of each coordinate.
