@@ -89,6 +89,18 @@ def test_one_value_beside_the_lattice_is_named_and_does_not_change_the_step():
     assert (found.step, found.stray) == (1.0, (3.001,))
 
 
+@pytest.mark.parametrize(("step", "origin"), [(0.1, 0.0), (0.1, 0.05), (0.25, 0.1), (5.0, 2.0), (1 / 3, 0.0)])
+def test_values_go_back_to_their_lattice_as_they_are_written(step: float, origin: float):
+    written = np.array([float(f"{origin + k * step:.10g}") for k in range(-40, 40)])
+    values = np.random.default_rng(0).choice(written, 2000)
+    (found,) = detect_lattice(values[:, None], ["c"])
+    back = found.rounded(dequantize(values[:, None], [found], 3)[:, 0])
+    if step == 1 / 3:
+        np.testing.assert_allclose(back, values, atol=1e-8)  # ten digits are written
+    else:
+        np.testing.assert_array_equal(back, values)
+
+
 def test_ties_are_the_share_of_rows_that_repeat():
     values = np.array([0.0, 1, 1, 2, 2, 2, 3, 4, 5, 6])[:, None]
     (lattice,) = detect_lattice(values, ["c"])

@@ -7,6 +7,7 @@ import pytest
 from shoal._errors import InputError
 from shoal.tables import open_source, read_table
 from shoal.tables._kinds import find_schema
+from shoal.tables._source import Source
 
 N = 600
 RNG = np.random.default_rng(0)
@@ -180,3 +181,83 @@ def test_a_mixed_table_has_states_and_numbers(source, tmp_path):
     assert table.schema.gates() == (0, -1)
     np.testing.assert_array_equal(table.present[:, 0], COLUMNS["zeros"][0] != 0)
     np.testing.assert_array_equal(table.codes[:, 0] == 1, COLUMNS["zeros"][0] == 0)
+
+
+def schema_of(**columns):
+    frame = pl.DataFrame(columns, strict=False)
+    table = Source("t", "frame", tuple(frame.columns), frame, 0)
+    return table, find_schema(table, range(frame.width), {})
+
+
+def back(table, schema):
+    encoded = schema.encode(table)
+    return schema.decode(encoded.codes, encoded.values)
+
+
+@pytest.mark.parametrize("trained", [[0.0, 1.0], [0, 1], ["0", "1"], ["0.0", "1.0"]])
+@pytest.mark.parametrize("scored", [[0.0, 1.0], [0, 1], ["0", "1"]])
+def test_flags_are_compared_by_value(trained, scored):
+    _, schema = schema_of(f=trained * 100, y=NORMAL[:200])
+    table, _ = schema_of(f=scored, y=[0.0, 1.0])
+    assert list(schema.encode(table).codes[:, 0]) == [0, 1]
+
+
+@pytest.mark.parametrize("scored", [[False, True], ["False", "True"], ["false", "true"]])
+def test_booleans_are_compared_in_small_letters(scored):
+    _, schema = schema_of(f=[True, False] * 100, y=NORMAL[:200])
+    table, _ = schema_of(f=scored, y=[0.0, 1.0])
+    assert list(schema.encode(table).codes[:, 0]) == [0, 1]
+
+
+def test_words_with_leading_zeros_and_huge_numbers_keep_their_spelling():
+    table, _ = schema_of(zip=["01234", "98765"] * 100, key=[9007199254740993 + (i % 7) for i in range(200)])
+    schema = find_schema(table, [0, 1], {"zip": "category", "key": "category"})
+    again = back(table, schema)
+    assert again["zip"].to_list() == table.frame["zip"].to_list()
+    assert again["key"].to_list() == table.frame["key"].to_list()
+
+
+@pytest.mark.parametrize("every", ["1m", "15m", "1h", "10s", "1d"])
+@pytest.mark.parametrize("typed", [False, True])
+def test_times_on_a_lattice_come_back_to_the_second(every, typed):
+    start = pl.datetime(2017, 3, 3, 14)
+    all_times = pl.select(pl.datetime_range(start, start + pl.duration(days=400), every)).to_series()
+    times = all_times.sample(400, with_replacement=True, seed=1)
+    cells = times if typed else times.dt.strftime("%Y-%m-%d %H:%M:%S")
+    table, schema = schema_of(t=cells, y=NORMAL[:400])
+    assert schema.columns[0].kind == "date"
+    assert back(table, schema)["t"].to_list() == cells.to_list()
+    other = times.dt.strftime("%Y-%m-%d %H:%M:%S") if typed else times
+    new = Source("t", "frame", ("t", "y"), pl.DataFrame({"t": other, "y": NORMAL[:400]}), 0)
+    np.testing.assert_allclose(schema.encode(new).values, schema.encode(table).values)
+
+
+def test_many_sentinels_are_atoms_where_there_is_no_lattice():
+    cells = np.concatenate([NORMAL[: N // 2], np.resize([0.0, 100.0, -999.0, -888.0], N // 2)])
+    _, schema = schema_of(c=cells)
+    assert sorted(schema.columns[0].atoms) == [-999.0, -888.0, 0.0, 100.0]
+
+
+@pytest.mark.parametrize("cells", [["16.02.20"] * 50 + ["17.03.21"] * 50, ["1.2.3"] * 50 + ["1.4.0"] * 50])
+def test_two_digits_are_no_year(cells):
+    _, schema = schema_of(c=cells, y=NORMAL[:100])
+    assert schema.columns[0].kind == "category"
+
+
+@pytest.mark.parametrize("cells", [[[1.0]] * 20, [b"a", b"b"] * 10])
+def test_cells_that_are_no_values_are_refused(cells):
+    table = Source("t", "frame", ("c",), pl.DataFrame({"c": cells}), 0)
+    with pytest.raises(InputError, match="are not modelled"):
+        find_schema(table, [0], {})
+
+
+def test_wild_numbers_make_no_dates():
+    _, schema = schema_of(d=days("%Y-%m-%d"), y=NORMAL)
+    found = schema.decode(np.empty((3, 0), int), np.array([[1e20, 0.0], [np.nan, 0.0], [-1e9, 0.0]]))
+    assert found["d"].to_list() == ["9999-12-31", None, "0001-01-01"]
+
+
+def test_a_cure_names_the_columns_that_were_asked_for(source, tmp_path):
+    source(a=NORMAL, b=2 * NORMAL, c=list("xy") * (N // 2), other=NORMAL, w=np.ones(N))
+    with pytest.raises(InputError, match=r"use `columns=\['a', 'c'\], weights='w'`"):
+        read_table(tmp_path / "table.csv", columns=["a", "b", "c"], weights="w", kinds={})

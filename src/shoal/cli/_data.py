@@ -92,7 +92,14 @@ def matched_rows(folder: ModelFolder, source: Source) -> Table | None:
     context = match_columns(source, folder.context_columns).values if folder.context_columns else None
     encoded = schema.encode(source)
     values = np.hstack([encoded.codes.astype(np.float64), encoded.values])
-    return Table(schema.names, values, folder.context_columns or (), context, first_row=source.first_row)
+    return Table(
+        schema.names,
+        values,
+        folder.context_columns or (),
+        context,
+        source=source.label,
+        first_row=source.first_row,
+    )
 
 
 def chosen_rows(count: int, points: int, seed: int) -> IntArray:

@@ -44,7 +44,9 @@ def fit(
     ] = None,
     dequantize: Annotated[
         str,
-        _option("Add noise of one step to columns of repeated, rounded values.", _TABLE, metavar="auto|off"),
+        _option(
+            "Noise of one step on rounded values; off: every column is numbers.", _TABLE, metavar="auto|off"
+        ),
     ] = "auto",
     parts: Annotated[
         str,
@@ -115,7 +117,10 @@ def fit(
     check_places(places, overwrite=overwrite, resume=resume)
     from shoal.cli._data import read_data  # here and not above: `shoal --help` must not wait for it
 
-    table = read_data(call, data, parse_columns(call.given), kinds=settings.kinds)
+    kinds = (
+        None if settings.dequantize == "off" else settings.kinds
+    )  # off: every column is numbers, as they are
+    table = read_data(call, data, parse_columns(call.given), kinds=kinds)
     print_schema(table)
     with claimed(places, settings, resume=resume) as new:
         options = {"began": began, "resume": resume and not new}
@@ -142,7 +147,8 @@ def _train(
 
             checkpoints = folder / "checkpoints"
             result = ladder(table, **settings.for_ladder(), **options, folder=checkpoints, progress=progress)
-            record = write_run(result, folder, places.label, line, table.schema)
+            schema = None if table.schema is None or table.schema.is_plain else table.schema
+            record = write_run(result, folder, places.label, line, schema)
     except InputError:
         if new and not _has_checkpoints(places):
             discard(places)

@@ -14,13 +14,12 @@ from rich.table import Table
 
 from shoal._errors import InputError
 from shoal.cli._session import say, sized
-from shoal.records import RECORD, SCHEMA, ConstructionRecord, FitRecord, write_record
-from shoal.tables import Schema
+from shoal.records import RECORD, SCHEMA, ConstructionRecord, FitRecord, Record, write_record
 
 _SIGMAS = ("sigma_max", "sigma_max_median", "sigma_min", "sigma_min_median")
 
 
-def write_run(result: Any, folder: Path, run: str, command: str, schema: Schema | None = None) -> FitRecord:
+def write_run(result: Any, folder: Path, run: str, command: str, schema: Record | None = None) -> FitRecord:
     """Writes what `shoal.selection.ladder` returned into `folder`, and returns its record.
 
     The model is written if there is one, and `schema`, where columns are more than numbers. A report that can not be made
@@ -31,7 +30,7 @@ def write_run(result: Any, folder: Path, run: str, command: str, schema: Schema 
         from shoal.flows import save
 
         save(result.flow, folder)
-    if schema is not None and not schema.is_plain:
+    if schema is not None:
         write_record(schema, folder / SCHEMA)
     write_metrics(record, folder / "metrics.parquet")
     write_far_rows(record, folder / "rows.parquet")

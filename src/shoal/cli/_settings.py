@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from msgspec.structs import asdict
 
+from shoal._errors import InputError
 from shoal._names import FAMILY_NAMES, FRONT_NAMES
 from shoal.cli._parse import (
     check_above,
@@ -99,6 +100,8 @@ def parse_settings(data: Path, given: Mapping[str, Any]) -> FitSettings:
         for name, parse in PARSERS.items()
     }
     kinds = parse_kinds(given["kind"], "--kind") if given["kind"] is not None else {}
+    if kinds and values["dequantize"] == "off":
+        raise InputError("--dequantize off takes every column for numbers as they are; leave out --kind.")
     return FitSettings(data=str(data), **parse_columns(given), kinds=kinds, **values)
 
 

@@ -71,7 +71,7 @@ def _trained(prepared: Prepared, schema: Schema, key: jax.Array, limit: float | 
     if len(schema.sizes) == 1 and not width:
         return mass  # its frequencies
     seconds = None if limit is None else float(np.clip(SHARE * limit, LEAST, MOST))
-    return fit(
+    result = fit(
         mass,
         codes[train.rows].astype(np.float64),
         key=second,
@@ -81,7 +81,10 @@ def _trained(prepared: Prepared, schema: Schema, key: jax.Array, limit: float | 
         weights=train.weights,
         validation_weights=held.weights,
         settings=replace(SETTINGS, time_limit=seconds),
-    ).flow
+    )
+    if result.status == "interrupted":
+        raise KeyboardInterrupt
+    return result.flow
 
 
 def _completed(

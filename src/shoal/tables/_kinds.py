@@ -1,5 +1,6 @@
 """What each column of a table is taken for: numbers, categories, dates, identifiers; atoms and lattices."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
@@ -12,27 +13,17 @@ from shoal._names import KINDS, Kind
 from shoal._scalars import FloatArray
 from shoal.tables._cells import first_rounded
 from shoal.tables._lattice import detect_lattice
-from shoal.tables._schema import Column, Schema, days_of, numbers_of, stray_text, text_of
+from shoal.tables._schema import FORMS, Column, Schema, canonical, days_of, numbers_of, stray_text, text_of
 from shoal.tables._source import Source
 
-FORMS = (  # of dates and times, the first that reads every cell
-    *("%Y-%m-%d", "%Y/%m/%d", "%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y", "%d-%m-%Y"),
-    *(
-        "%Y-%m-%d %H:%M:%S",
-        "%Y-%m-%dT%H:%M:%S",
-        "%Y-%m-%d %H:%M",
-        "%Y-%m-%dT%H:%M:%S%.f",
-        "%Y-%m-%d %H:%M:%S%.f",
-    ),
-)
 MOST_LEVELS = 100  # of a category; text of more words is an identifier
+MOST_GIVEN = 1000  # of a category that is given as one
 ATOM_ROWS, ATOM_SHARE, ATOM_TIMES = (
     10,
     0.01,
     10.0,
 )  # of an atom: rows, share, and times the rows of other values
-MOST_ATOMS = 3
-SECONDS_A_DAY = 86_400.0
+FEW_ATOMS, MOST_ATOMS = 3, 12  # more than a few on a lattice are its heaps
 NUMERIC_SHARE = 0.5  # of the cells of a column that are numbers: from there on, text among them is an error
 
 
@@ -54,6 +45,10 @@ def find_schema(source: Source, indices: Sequence[int], kinds: Mapping[str, str]
 
 def _column(source: Source, index: int, kind: str | None) -> Column:
     name, series = source.names[index], source.frame.to_series(index)
+    if series.dtype.is_nested() or series.dtype in (pl.Binary, pl.Duration, pl.Object):
+        raise InputError(
+            f"{source.label}, column {name!r}: cells of the type {series.dtype} are not modelled; leave it out."
+        )
     text, missing = text_of(series)
     share = float(missing.mean()) if len(series) else 0.0
     words = np.unique(text[~missing])
@@ -61,9 +56,12 @@ def _column(source: Source, index: int, kind: str | None) -> Column:
         kind = "category"
     if kind in (None, "date") and (form := _date_form(series, text, missing)) is not None:
         days = days_of(series, text, missing, form)
+        first = int(np.nanmin(days, initial=0.0 if missing.all() else np.inf))
         timed = "%H" in form or series.dtype == pl.Datetime
-        column = Column(name, "date", "time" if timed else "day", missing=share, form=form)
-        found = _with_lattice(column, days)
+        column = Column(
+            name, "date", "time" if timed else "day", missing=share, form=form or None, first=first
+        )
+        found = _with_lattice(column, days - first)
         return found if timed or found.step is not None else msgspec.structs.replace(found, step=1.0)
     if kind == "date":
         raise InputError(f"{source.label}, column {name!r}: no form of dates reads all of its cells.")
@@ -73,17 +71,18 @@ def _column(source: Source, index: int, kind: str | None) -> Column:
     if kind == "identifier":
         return Column(name, "identifier", missing=share)
     if kind == "category":
-        typed = (
-            "boolean"
-            if series.dtype == pl.Boolean
-            else "text"
-            if bad is not None
-            else _type(numbers[~missing])
-        )
-        return Column(name, "category", typed, levels=tuple(words.tolist()), missing=share)
+        typed = _type_of_words(series, words.tolist(), numbers[~missing], bad)
+        levels = sorted({canonical(word, typed) for word in words}, key=_order)
+        if len(levels) > MOST_GIVEN:
+            raise InputError(
+                f"{source.label}, column {name!r} has {len(levels)} values; at most {MOST_GIVEN} make a category."
+            )
+        return Column(name, "category", typed, levels=tuple(levels), missing=share)
     if bad is not None:
         raise InputError(stray_text(source, index, bad))
     atoms, shares = _atoms(numbers)
+    if len(atoms) > FEW_ATOMS and detect_lattice(numbers[:, None], [name]):  # heaps on a lattice are no atoms
+        atoms, shares = (), ()
     column = Column(name, "number", _type(numbers[np.isfinite(numbers)]), (), atoms, shares, share)
     return _with_lattice(column, np.where(np.isin(numbers, atoms), np.nan, numbers))
 
@@ -110,6 +109,24 @@ def _guessed(
     return "number"
 
 
+def _type_of_words(
+    series: pl.Series, words: list[str], numbers: FloatArray, bad: int | None
+) -> Literal["boolean", "text", "integer", "number"]:
+    """Numbers that are written with leading zeros are words."""
+    if series.dtype == pl.Boolean:
+        return "boolean"
+    if bad is not None or any(re.match(r"[+-]?0\d", word) for word in words):
+        return "text"
+    return _type(numbers)
+
+
+def _order(word: str) -> tuple[float, str]:
+    try:
+        return float(word), word
+    except ValueError:
+        return np.inf, word
+
+
 def _type(numbers: FloatArray) -> Literal["integer", "number"]:
     return "integer" if np.all(numbers == np.rint(numbers)) else "number"
 
@@ -119,14 +136,12 @@ def _atoms(numbers: FloatArray) -> tuple[tuple[float, ...], tuple[float, ...]]:
     values, counts = np.unique(numbers[np.isfinite(numbers)], return_counts=True)
     order = np.argsort(-counts)
     atoms: list[int] = []
-    for place, i in enumerate(order[: MOST_ATOMS + 1]):
+    for place, i in enumerate(order[:MOST_ATOMS]):
         rest = counts[order[place + 1 :]]
         usual = max(float(np.quantile(rest, 0.9)), 1.0) if len(rest) else np.inf
         if counts[i] < max(ATOM_ROWS, ATOM_SHARE * counts.sum(), ATOM_TIMES * usual) or len(rest) < 3:
             break
         atoms.append(int(i))
-    if len(atoms) > MOST_ATOMS:  # values that are heaped on a coarser lattice are no atoms
-        return (), ()
     return tuple(float(values[i]) for i in atoms), tuple(float(counts[i] / len(numbers)) for i in atoms)
 
 
@@ -134,7 +149,9 @@ def _with_lattice(column: Column, numbers: FloatArray) -> Column:
     found = detect_lattice(numbers[:, None], [column.name])
     if not found:
         return column
-    return msgspec.structs.replace(column, step=found[0].step, grid=found[0].grid, stray=found[0].stray)
+    return msgspec.structs.replace(
+        column, step=found[0].step, origin=found[0].origin, grid=found[0].grid, stray=found[0].stray
+    )
 
 
 def _date_form(series: pl.Series, text: np.ndarray, missing: np.ndarray) -> str | None:
@@ -143,8 +160,8 @@ def _date_form(series: pl.Series, text: np.ndarray, missing: np.ndarray) -> str 
         return "" if series.dtype in (pl.Date, pl.Datetime) else None
     if series.dtype != pl.String or missing.all():
         return None
-    cells = pl.Series(text[~missing])
-    if not cells.str.contains(r"^\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}").all():
+    cells = pl.Series(text[~missing].tolist(), dtype=pl.String)
+    if not cells.str.contains(r"^(\d{4}[-/]\d{1,2}[-/]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4})").all():
         return None
     for form in FORMS:
         kind = pl.Datetime("us") if "%H" in form else pl.Date

@@ -23,8 +23,8 @@ GRID_ROWS = 5  # rows a value of it, at least
 class Lattice:
     """Column `column`, at position `index`, lies on a lattice; `ties` is the share of rows whose value repeats.
 
-    `step`: between neighbours; where the grid has no one step, the median one, and `grid` holds its values. `stray`: values
-    that lie off the lattice.
+    `step`: between neighbours, from `origin` on; where the grid has no one step, the median one, and `grid` holds its
+    values. `stray`: values that lie off the lattice.
     """
 
     column: str
@@ -33,6 +33,7 @@ class Lattice:
     index: int
     grid: tuple[float, ...] = ()
     stray: tuple[float, ...] = ()
+    origin: float = 0.0
 
     def noisy(self, values: FloatArray, rng: np.random.Generator) -> FloatArray:
         """The values, each moved to a uniform place in its cell: a step long, or up to the middles between neighbours."""
@@ -43,10 +44,12 @@ class Lattice:
         return values - low + (low + high) * uniform
 
     def rounded(self, values: FloatArray) -> FloatArray:
-        """The lattice's values nearest to `values`."""
+        """The lattice's values nearest to `values`, with as many decimals as step and origin have."""
         if self.grid:
             return np.array(self.grid)[self.places(values)]
-        return np.rint(values / self.step) * self.step
+        found = self.origin + np.rint((values - self.origin) / self.step) * self.step
+        digits = [_decimals(number) for number in (self.step, self.origin)]
+        return found if None in digits else np.round(found, max(d or 0 for d in digits))
 
     def places(self, values: FloatArray) -> IntArray:
         """Which value of the grid is nearest."""
@@ -104,9 +107,27 @@ def _lattice(column: FloatArray, name: str, index: int) -> Lattice | None:
     step = _step(distinct if kept is None else distinct[kept])
     if step is not None:
         stray = () if kept is None else tuple(map(float, distinct[~kept]))
-        return Lattice(name, step, ties, index, stray=stray)
+        first = float(distinct[0] if kept is None else distinct[kept][0])
+        return Lattice(name, step, ties, index, stray=stray, origin=first)
     if ties >= GRID_TIES and distinct.size * GRID_ROWS <= counts.sum() and distinct.size > 2:
         return Lattice(name, float(np.median(np.diff(distinct))), ties, index, tuple(map(float, distinct)))
+    return None
+
+
+def _snapped(step: float, count: float, rounding: float) -> float:
+    """The step with the fewest decimals that reaches as far, up to the rounding of the values."""
+    for digits in range(10):
+        short = round(float(step), digits)
+        if short > 0 and abs(step - short) * count <= 2 * rounding:
+            return short
+    return float(step)
+
+
+def _decimals(number: float) -> int | None:
+    """How many decimals a number is written with, up to its rounding; None if more than 9."""
+    for digits in range(10):
+        if abs(number - round(number, digits)) <= 1e-11 * abs(number):
+            return digits
     return None
 
 
@@ -133,7 +154,9 @@ def _step(distinct: FloatArray) -> float | None:
     if not gaps.size:
         return None
     counts = np.rint(gaps / gaps.min())
-    step = gaps.sum() / counts.sum()  # the range over the steps in it: better than one gap, which is rounded
+    step = _snapped(
+        gaps.sum() / counts.sum(), counts.sum(), rounding
+    )  # better than one gap, which is rounded
     multiples = (distinct - distinct[0]) / step
     off = np.abs(multiples - np.rint(multiples)).max()
     return float(step) if off <= TOLERANCE else None

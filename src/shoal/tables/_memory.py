@@ -160,6 +160,10 @@ def _weights(weights: Any, source: Source, minimum_rows: int) -> FloatArray:
 
 
 def _reordered(table: Table, names: tuple[str, ...]) -> Table:
+    if table.codes is not None:
+        raise InputError(
+            "The data are a `Table` of words and numbers: choose its columns in the call that made it."
+        )
     check_names(
         Source(table.source, "frame", table.names, pl.DataFrame(), table.first_row), names, "`columns`"
     )

@@ -21,13 +21,20 @@ from shoal.tables._lattice import Lattice
 from shoal.tables._source import Source
 
 SECONDS_A_DAY = 86_400.0
+YEARS = (-719_162, 2_932_896)  # days from 1970 to the first and the last that can be written
+FORMS = (  # of dates and times, the first that reads every cell
+    *("%Y-%m-%d", "%Y/%m/%d", "%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y", "%d-%m-%Y"),
+    *("%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M"),
+    *("%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f"),
+)
 
 
 class Column(msgspec.Struct, frozen=True):
     """One column: its kind, and what is needed to write its cells as numbers and back.
 
     `type`: of its cells; `levels`: the words of a category; `atoms`, `shares`: values that many rows share, and how many;
-    `missing`: the share of cells that are missing; `step`, `grid`, `stray`: as in `Lattice`; `form`: of a date.
+    `missing`: the share of cells that are missing; `step`, `origin`, `grid`, `stray`: as in `Lattice`; `form`: of a date,
+    whose days are counted from `first` (itself since 1970).
     """
 
     name: str
@@ -38,9 +45,11 @@ class Column(msgspec.Struct, frozen=True):
     shares: tuple[float, ...] = ()
     missing: float = 0.0
     step: float | None = None
+    origin: float = 0.0
     grid: tuple[float, ...] = ()
     stray: tuple[float, ...] = ()
     form: str | None = None
+    first: int = 0
 
     @property
     def states(self) -> int:
@@ -120,7 +129,7 @@ class Schema(Record, frozen=True, kw_only=True, tag="table schema"):
     def lattices(self) -> tuple[Lattice, ...]:
         """The lattices of the continuous part."""
         return tuple(
-            Lattice(c.name, c.step, 1.0, i, c.grid, c.stray)
+            Lattice(c.name, c.step, 1.0, i, c.grid, c.stray, c.origin)
             for i, c in enumerate(self.continuous)
             if c.step is not None
         )
@@ -148,8 +157,9 @@ class Schema(Record, frozen=True, kw_only=True, tag="table schema"):
         """
         codes, values, present = [], [], []
         for c in (c for c in self.columns if c.kind != "identifier"):
-            if c.name not in source.names:
-                raise InputError(f"{source.label} has no column {c.name!r}, which the model needs.")
+            if source.names.count(c.name) != 1:
+                many = "no" if c.name not in source.names else "more than one"
+                raise InputError(f"{source.label} has {many} column {c.name!r}, which the model needs.")
             index = source.names.index(c.name)
             state, number = _encoded(c, source, index)
             if c.states:
@@ -185,12 +195,29 @@ def text_of(series: pl.Series) -> tuple[np.ndarray, np.ndarray]:
     if series.dtype == pl.String:
         text = series.fill_null("").str.strip_chars(' \t"')
         missing = text.str.to_lowercase().is_in(list(MISSING)).to_numpy()
-        return text.to_numpy().astype(str), missing
+        return text.to_numpy(), missing
     missing = series.is_null()
     if series.dtype.is_float():
         missing = missing | series.is_nan().fill_null(True)
     cast = series.cast(pl.String, strict=False).fill_null("")
-    return cast.to_numpy().astype(str), missing.to_numpy()
+    return cast.to_numpy(), missing.to_numpy()
+
+
+def canonical(word: str, kind: str) -> str:
+    """A word of a category as it is compared: numbers by value, flags in small letters."""
+    if kind == "boolean":
+        return word.lower()
+    if kind not in ("integer", "number"):
+        return word
+    try:
+        return str(int(word))
+    except ValueError:
+        pass
+    try:
+        value = float(word)
+    except ValueError:
+        return word
+    return str(int(value)) if value.is_integer() else repr(value)
 
 
 def numbers_of(series: pl.Series) -> tuple[FloatArray, int | None]:
@@ -204,10 +231,15 @@ def numbers_of(series: pl.Series) -> tuple[FloatArray, int | None]:
 
 
 def days_of(series: pl.Series, text: np.ndarray, missing: np.ndarray, form: str) -> FloatArray:
-    """Days since 1970-01-01, NaN where there is none."""
-    if form:
+    """Days since 1970-01-01, NaN where there is none. Text is read by `form`, or by the first of `FORMS` that reads all."""
+    if series.dtype == pl.String:
         cells = pl.Series(text.tolist(), dtype=pl.String).set(pl.Series(missing), None)
-        series = cells.str.strptime(pl.Datetime("us") if "%H" in form else pl.Date, form, strict=False)
+        for one in (form,) if form else FORMS:
+            series = cells.str.strptime(pl.Datetime("us") if "%H" in one else pl.Date, one, strict=False)
+            if series.null_count() == missing.sum():
+                break
+    elif not series.dtype.is_temporal():
+        return np.full(len(series), np.nan)
     stamps = series.cast(pl.Datetime("us")).dt.timestamp("us")
     return stamps.cast(pl.Float64).fill_null(np.nan).to_numpy() / (1e6 * SECONDS_A_DAY)
 
@@ -234,10 +266,11 @@ def _encoded(column: Column, source: Source, index: int) -> tuple[IntArray, Floa
     if column.kind == "category":
         unseen = column.states - 1
         known = {word: i for i, word in enumerate(column.levels)}
-        state = np.array([known.get(word, unseen) for word in text], np.int64)
-        return np.where(missing, len(column.levels), state), np.zeros(len(series))
+        words, place = np.unique(text, return_inverse=True)
+        states = np.array([known.get(canonical(word, column.type), unseen) for word in words], np.int64)
+        return np.where(missing, len(column.levels), states[place]), np.zeros(len(series))
     if column.kind == "date":
-        numbers = days_of(series, text, missing, column.form or "")
+        numbers = days_of(series, text, missing, column.form or "") - column.first
         bad = np.flatnonzero(np.isnan(numbers) & ~missing)
     else:
         numbers, row = numbers_of(series)
@@ -259,16 +292,21 @@ def _encoded(column: Column, source: Source, index: int) -> tuple[IntArray, Floa
 def _words(column: Column, state: IntArray) -> pl.Series:
     words = pl.Series([*column.levels, None, None])[np.minimum(state, len(column.levels)).tolist()]
     if column.type == "boolean":
-        return words.str.to_lowercase() == "true"
+        return words == "true"
     kinds = {"integer": pl.Int64, "number": pl.Float64}
-    return words.cast(pl.Float64).cast(kinds[column.type]) if column.type in kinds else words
+    return words.cast(kinds[column.type], strict=False) if column.type in kinds else words
 
 
 def _cells(column: Column, numbers: FloatArray, missing: np.ndarray) -> pl.Series:
     cells = pl.Series(numbers).set(pl.Series(missing), None)
     if column.kind == "date":
-        stamps = (cells * (1e6 * SECONDS_A_DAY)).round(0).cast(pl.Int64).cast(pl.Datetime("us"))
+        seconds = column.form is not None and "%.f" not in column.form
+        seconds |= column.step is not None and column.step * SECONDS_A_DAY > 0.99
+        unit = 1e6 if seconds else 1.0
+        days = np.clip(numbers, YEARS[0] - column.first, YEARS[1] - column.first)
+        micros = np.rint(days * SECONDS_A_DAY * 1e6 / unit) * unit
+        whole = pl.Series(np.nan_to_num(micros).astype(np.int64)) + int(column.first * SECONDS_A_DAY * 1e6)
+        stamps = whole.set(pl.Series(missing | np.isnan(numbers)), None).cast(pl.Datetime("us"))
         dates = stamps.dt.date() if column.type == "day" else stamps
         return dates.dt.strftime(column.form) if column.form else dates
-    whole = column.type == "integer" and (column.step is not None or column.atoms)
-    return cells.round(0).cast(pl.Int64) if whole else cells
+    return cells.round(0).cast(pl.Int64, strict=False) if column.type == "integer" else cells

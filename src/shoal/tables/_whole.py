@@ -15,6 +15,7 @@ from shoal.tables._schema import Encoded, Schema
 from shoal.tables._source import Source
 from shoal.tables._table import Table
 
+LOOKED_AT = 20_000  # rows in which dependences are looked for first
 LEAST_ROWS = 10  # that must hold a number in each column, to look for dependences among them
 
 
@@ -72,7 +73,9 @@ def _check_constant(source: Source, asked: Columns, schema: Schema, encoded: Enc
 
 
 def _check_dependence(source: Source, asked: Columns, names: tuple[str, ...], values: FloatArray) -> None:
-    found = examine_columns(values, names)
+    found = examine_columns(values[:LOOKED_AT], names)
+    if len(values) > LOOKED_AT and (found.duplicates or found.dropped):
+        found = examine_columns(values, names)  # what holds in the first rows need not hold in all
     exact = [d for d in found.dependences if d.columns[0] in found.dropped]
     twins = [twin for _, twin in found.duplicates]
     if twins:
@@ -100,6 +103,8 @@ def _relation(dependence: Dependence, names: tuple[str, ...], values: FloatArray
 
 
 def _leave_out(source: Source, asked: Columns, bad: list[str], found: str) -> None:
-    good = [name for name in source.names if name not in bad]
+    named = {name for names in asked.named().values() for name in names}
+    modelled = source.names if asked.columns is None else asked.columns
+    good = [name for name in modelled if name not in bad and (asked.columns is not None or name not in named)]
     cure = asked.without(bad, good, listed=False)
     raise ColumnsError(f"{source.label}: {found}; use ", cure, ".")
