@@ -212,7 +212,10 @@ def canonical(word: str, kind: str) -> str:
     try:
         return str(int(word))
     except ValueError:
-        pass
+        return _by_value(word)
+
+
+def _by_value(word: str) -> str:
     try:
         value = float(word)
     except ValueError:
