@@ -9,11 +9,11 @@ import numpy as np
 
 from shoal._scalars import FloatArray
 from shoal.distributions import AbstractFlow
-from shoal.flows import Family, Front, Fronts, Sample, family
+from shoal.flows import Family, Front, family
 from shoal.selection._ladder import DEFAULT_FRONTS, in_user_units
 from shoal.selection._options import Options, settings_for
 from shoal.selection._prepare import Prepared, prepare
-from shoal.selection._race import FRONT_SHARE
+from shoal.selection._race import front_setter
 from shoal.selection._rule import Gates, winsorised
 from shoal.selection._rung import Rung, close, train
 from shoal.tables import Table
@@ -75,19 +75,13 @@ def fit_depth(
 
 
 def _likeliest_front(prepared: Prepared, options: Options) -> tuple[Front, Rung]:
-    rows, held = (
-        Sample(part.x, part.context, part.weights)
-        for part in (prepared.parts["train"], prepared.parts["validation"])
-    )
-    mixtures = max(sum("mixture" in name for name in options.fronts), 1)
-    seconds = np.inf if options.time_limit is None else FRONT_SHARE * options.time_limit / mixtures
-    setter = Fronts(rows, held, seed=options.seed, seconds=seconds)
-    rungs = []
+    setter, rungs = front_setter(prepared, options, options.time_limit), []
+    weights = prepared.parts["validation"].weights
     for name in options.fronts:
         front = setter.set(name)
         rungs.append((front, Rung(name)))
         close(rungs[-1][1], front)
-    return max(rungs, key=lambda pair: _value(pair[1], held.weights))
+    return max(rungs, key=lambda pair: _value(pair[1], weights))
 
 
 def _trained(front: Front, depth: int, prepared: Prepared, options: Options, began: float) -> Iterator[Rung]:

@@ -126,17 +126,21 @@ def race(prepared: Prepared, options: Options, clock: Clock, listen: Listener) -
     return result
 
 
-def _zero(prepared: Prepared, options: Options, clock: Clock, result: Race, listen: Listener) -> list[Front]:
-    """Set the fronts, each with its rung 0."""
+def front_setter(prepared: Prepared, options: Options, limit: float | None) -> Fronts:
+    """Sets fronts from the training and validation parts; the mixtures among them share `FRONT_SHARE` of a limit."""
     rows, held = (
         Sample(part.x, part.context, part.weights)
         for part in (prepared.parts["train"], prepared.parts["validation"])
     )
-    names = options.fronts
-    mixtures = max(sum("mixture" in name for name in names), 1)
-    seconds = np.inf if clock.limit is None else FRONT_SHARE * clock.limit / mixtures
-    setter, made = Fronts(rows, held, seed=options.seed, seconds=seconds), []
-    for name in names:
+    mixtures = max(sum("mixture" in name for name in options.fronts), 1)
+    seconds = np.inf if limit is None else FRONT_SHARE * limit / mixtures
+    return Fronts(rows, held, seed=options.seed, seconds=seconds)
+
+
+def _zero(prepared: Prepared, options: Options, clock: Clock, result: Race, listen: Listener) -> list[Front]:
+    """Set the fronts, each with its rung 0."""
+    setter, made = front_setter(prepared, options, clock.limit), []
+    for name in options.fronts:
         rung = Rung(name)
         front = setter.set(name)
         close(rung, front)
