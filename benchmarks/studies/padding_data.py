@@ -7,13 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from shoal._scalars import FloatArray
-from shoal.bijections import Chain, Logit, Standardize
+from shoal.bijections import Chain, Standardize, Support
 
 from .grid import Cell
 from .images import IMAGES
 from .targets import TARGETS
 
-ALPHA = 0.05  # of the Logit next to the pixels
+ALPHA = 0.05  # of the Support next to the pixels
 FLOOR = 0.5  # least deviation of a pixel's logit, in units of the root mean square of all
 
 
@@ -67,4 +67,4 @@ def _pixels(train: FloatArray, levels: int, rng: np.random.Generator) -> Chain:
         deviation, FLOOR * np.sqrt(np.mean(deviation**2))
     )  # a pixel that is 0 in every row
     standard = Standardize(jnp.asarray(mean, jnp.float32), jnp.asarray(deviation, jnp.float32))
-    return Chain([standard, Logit(train.shape[1], low=0.0, high=float(levels), alpha=ALPHA)])
+    return Chain([standard, Support(train.shape[1], low=0.0, high=float(levels), alpha=ALPHA)])

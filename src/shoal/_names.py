@@ -6,7 +6,9 @@ Direction: TypeAlias = Literal["forward", "inverse"]  # latent -> data, data -> 
 Way: TypeAlias = Literal["data", "latent"]  # of a round trip: x -> z -> x, z -> x -> z
 Precision: TypeAlias = Literal["float64", "float32", "bfloat16"]
 
-Kind: TypeAlias = Literal["number", "category", "date", "identifier"]  # of a column
+Kind: TypeAlias = Literal[  # of a column
+    "number", "count", "positive", "bounded", "periodic", "category", "date", "identifier"
+]
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
 FAMILY_NAMES = (

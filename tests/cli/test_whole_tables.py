@@ -113,7 +113,7 @@ def test_samples_are_read_as_the_same_kinds(whole: Path):
     assert schema is not None
     assert [(c.name, c.kind, len(c.atoms), c.missing > 0) for c in schema.columns] == [
         ("soil", "category", 0, False),
-        ("rain", "number", 1, False),
+        ("rain", "positive", 1, False),
         ("y", "number", 0, True),
     ]
 

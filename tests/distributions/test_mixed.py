@@ -11,8 +11,14 @@ import pytest
 
 import shoal
 from shoal._errors import InputError
-from shoal.bijections import Whitening, marginals
-from shoal.distributions import Categorical, Filling, Flow, Mixed, StandardNormal
+from shoal.bijections import (
+    Chain,
+    Standardize,
+    Support,
+    Whitening,
+    marginals,
+)
+from shoal.distributions import Categorical, Filling, Flow, Mixed, StandardNormal, Turns
 from shoal.training import Settings, fit
 
 SIZES = (2, 3, 2)
@@ -180,3 +186,51 @@ def test_a_flow_that_does_not_take_the_codes_is_refused():
     law = mixed()
     with pytest.raises(InputError, match="context"):
         Mixed(law.mass, conditional(2, 5, jr.key(0)), None, key=jr.key(0))
+
+
+PERIOD, CENTER = 2.0, 0.3
+
+
+def on_line(key=0):
+    """Curves of one number with bins far from those that were set, all but nothing beyond 1.5 turns from the center."""
+    curves = marginals(np.random.default_rng(key).normal(size=(2000, 1)))
+    free = 2.0 * jr.normal(jr.key(key), curves.free_heights.shape)
+    curves = eqx.tree_at(lambda m: m.free_heights, curves, free.astype(curves.free_heights.dtype))
+    return Flow(StandardNormal(1), Chain([curves, Standardize(jnp.array([CENTER]), jnp.array([0.5]))]))
+
+
+@pytest.mark.parametrize("key", range(3))
+def test_the_law_of_a_circle_has_no_seam_and_sums_to_1(key, x64):
+    flow = on_line(key)
+    law = Mixed(None, flow, turns=Turns((PERIOD,), (CENTER,)), key=jr.key(0))
+    angles = (np.arange(20_000) + 0.5) * PERIOD / 20_000
+    density = np.exp(np.asarray(law.log_prob(angles[:, None])))
+    assert density.mean() * PERIOD == pytest.approx(1.0, abs=1e-3)
+    np.testing.assert_allclose(density, np.exp(law.log_prob(angles[:, None] - 3 * PERIOD)), rtol=1e-9)
+    far = angles[None] + PERIOD * np.arange(-9, 10)[:, None]
+    wrapped = np.exp(np.asarray(flow.log_prob(far[..., None]))).sum(axis=0)
+    np.testing.assert_allclose(density, wrapped, rtol=1e-6, atol=1e-3)
+    for seam in (0.0, CENTER - 0.5 * PERIOD, CENTER):
+        beside = np.exp(np.asarray(law.log_prob(np.array([[seam - 1e-9], [seam + 1e-9]]))))
+        assert beside[0] == pytest.approx(beside[1], rel=1e-5, abs=1e-3)
+    drawn_ = np.mod(np.asarray(law.sample(jr.key(3), (20_000,)))[:, 0], PERIOD)
+    share = np.histogram(drawn_, 8, (0, PERIOD))[0] / 20_000
+    np.testing.assert_allclose(share, density.reshape(8, -1).mean(axis=1) * PERIOD / 8, atol=0.015)
+
+
+def test_an_angle_that_is_not_there_is_drawn_and_weighed(x64):
+    """A number that is periodic and at times missing, beside one that is positive: by many draws, the law of the rest."""
+    codes = (np.arange(1000) % 4 == 0).astype(int)[:, None]
+    mass = Categorical(codes, (2,), key=jr.key(0))
+    window = Support(2, low=(-np.inf, 0.0), high=np.inf)
+    inner = conditional(2, 2, jr.key(5))
+    flow = Flow(inner.base, Chain([inner.bijection, window]))
+    filling = Filling(marginals(RNG.normal(size=(500, 2)) * 1.7), jnp.zeros(2), jnp.ones(2), (0, -1), window)
+    law = Mixed(mass, flow, filling, Turns((PERIOD, 0.0), (CENTER, 0.0)), key=jr.key(1))
+    rows = np.array([[1.0, 0.0, 0.5], [1.0, 0.0, 2.0]])
+    found = law.log_prob_estimate(jr.key(2), rows, samples=20_000)
+    line = 40 * ((np.arange(40_000) + 0.5) / 40_000 - 0.5)
+    for row, value, error in zip(rows, found.value, found.error, strict=True):
+        grid = np.stack([line, np.full(len(line), row[2])], axis=1)
+        density = np.exp(flow.log_prob(grid, np.array([0.0, 1.0]))).mean() * 40
+        assert abs(float(value) - np.log(251 / 1002 * density)) < 4 * float(error) + 1e-4

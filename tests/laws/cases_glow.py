@@ -1,7 +1,8 @@
-"""Cases of the registry: dense and pixelwise linear layers, squeeze, split, logit, convolutional coupling."""
+"""Cases of the registry: dense and pixelwise linear layers, squeeze, split, supports, convolutional coupling."""
 
 import jax
 import jax.random as jr
+import numpy as np
 
 from shoal.bijections import (
     AbstractBijection,
@@ -9,13 +10,13 @@ from shoal.bijections import (
     Affine,
     Chain,
     DenseLinear,
-    Logit,
     LULinear,
     OnPart,
     Partition,
     PixelWise,
     SoftBoundedScale,
     Squeeze,
+    Support,
     convolutional_coupling,
     dense_coupling,
     halves,
@@ -23,6 +24,7 @@ from shoal.bijections import (
 from tests.laws.case import Case
 
 _SQUEEZE = "a permutation is orthogonal: kappa 1"
+_LOW, _HIGH = (-1.0, -np.inf, 2.0, -np.inf), (2.0, np.inf, np.inf, 3.0)
 _LOGIT = "n = 1: a Jacobian of one entry has kappa 1"
 
 
@@ -53,8 +55,9 @@ CASES: tuple[Case, ...] = (
         ),
     ),
     Case("squeeze", lambda k: Squeeze((4, 2, 1)), fixed_kappa=_SQUEEZE),
-    Case("logit", lambda k: Logit(1, low=-1.0, high=2.0, alpha=0.05), fixed_kappa=_LOGIT),
-    Case("lu-logit-lu", lambda k: _between(Logit(3, low=0.0, high=4.0, alpha=0.01), k)),
+    Case("support", lambda k: Support(1, low=-1.0, high=2.0, alpha=0.05), fixed_kappa=_LOGIT),
+    Case("lu-supports-lu", lambda k: _between(Support(4, low=_LOW, high=_HIGH), k)),
+    Case("lu-support-lu", lambda k: _between(Support(3, low=0.0, high=4.0, alpha=0.01), k)),
     Case(
         "on-part-context",
         lambda k: OnPart(

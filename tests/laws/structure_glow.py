@@ -9,10 +9,10 @@ import scipy.special
 from shoal.bijections import (
     AbstractBijection,
     DenseLinear,
-    Logit,
     OnPart,
     PixelWise,
     Squeeze,
+    Support,
 )
 from tests.laws.laws import close
 from tests.laws.oracles import Points, data, values_and_jacobians
@@ -54,12 +54,19 @@ def law_squeeze(bijection: AbstractBijection, points: Points) -> None:
     assert not np.any(got.log_det_inverse)
 
 
-def law_logit(bijection: AbstractBijection, points: Points) -> None:
+def law_support(bijection: AbstractBijection, points: Points) -> None:
     """SciPy's logit of the rescaled data; one entry depends on one."""
     x = data(bijection, points)
     got, jacobians = values_and_jacobians(bijection, points.z, x, points.context)
-    p = bijection.alpha + (1 - 2 * bijection.alpha) * (x - bijection.low) / (bijection.high - bijection.low)
-    close("round trip", "float64", np.full(len(x), 100.0), got.z, scipy.special.logit(p))
+    low, high = (np.broadcast_to(part, x.shape) for part in (bijection.low, bijection.high))
+    with np.errstate(invalid="ignore"):
+        p = bijection.alpha + (1 - 2 * bijection.alpha) * (x - low) / (high - low)
+    wanted = np.where(np.isfinite(high - low), scipy.special.logit(p), x)
+    for closed, sign in ((np.isfinite(low) & np.isinf(high), 1), (np.isfinite(high) & np.isinf(low), -1)):
+        end = low if sign > 0 else high
+        wanted[closed] = sign * np.log(sign * (x[closed] - end[closed]))
+    close("round trip", "float64", np.full(len(x), 100.0), got.z, wanted)
+    assert np.all((got.x >= low) & (got.x <= high))
     for j in jacobians:
         assert not np.any(j * (1.0 - np.eye(j.shape[1])))
 
@@ -98,6 +105,6 @@ LAWS: Laws = {
     DenseLinear: (law_dense,),
     PixelWise: (law_pixels,),
     Squeeze: (law_squeeze,),
-    Logit: (law_logit,),
+    Support: (law_support,),
     OnPart: (law_part,),
 }

@@ -27,15 +27,15 @@ def days(form):
 COLUMNS = {
     # name: cells, kind, and a word of the sentence
     "normal": (NORMAL, "number", "log-density in its unit"),
-    "integers": (RNG.integers(0, 10, N), "number", "step 1"),
+    "integers": (RNG.integers(0, 10, N), "count", "step 1"),
     "tenths": (NORMAL.round(1), "number", "step 0.1"),
     "log of counts": (np.log1p(RNG.poisson(4, N)), "number", "between its"),
     "a stray cell": ([3.001, *RNG.integers(0, 10, N - 1)], "number", "off its lattice: the value 3.001"),
-    "zeros": (mixed(0.0, 0.6, np.abs(NORMAL)), "number", "of the rows hold 0"),
+    "zeros": (mixed(0.0, 0.6, np.abs(NORMAL)), "positive", "of the rows hold 0"),
     "a sentinel": (mixed(-999.0, 0.3), "number", "of the rows hold -999"),
     "a mean in gaps": (mixed(0.123, 0.05), "number", "of the rows hold 0.123"),
     "clipped": (np.clip(NORMAL, -1, 1.5), "number", "of the rows hold -1"),
-    "a sentinel on a lattice": (mixed(-9, 0.3, RNG.integers(18, 95, N)), "number", "of the rows hold -9"),
+    "a sentinel on a lattice": (mixed(-9, 0.3, RNG.integers(18, 95, N)), "count", "of the rows hold -9"),
     "heaps are no atoms": (
         np.where(RNG.random(N) < 0.95, RNG.integers(50, 60, N), RNG.uniform(50, 60, N).round(1)),
         "number",

@@ -3,7 +3,6 @@
 The budget is `--time-limit`, wall seconds, imports and compilation included. Rows are noised already, so `--dequantize off`.
 """
 
-import csv
 import os
 import subprocess
 import sys
@@ -42,10 +41,9 @@ def write(path: Path, rows: Rows) -> Path:
     return path
 
 
-def last_column(path: Path) -> Rows:
-    """The last column of a CSV file."""
-    with path.open(newline="") as lines:
-        return np.array([float(row[-1]) for row in list(csv.reader(lines))[1:]])
+def scores(path: Path) -> Rows:
+    """The column of log-likelihoods of a scored CSV file."""
+    return pl.read_csv(path)["log_prob"].to_numpy()
 
 
 def trainings(run: Path) -> list[dict[str, Any]]:
@@ -82,9 +80,9 @@ def train(arm: str, rows: Rows, budget: float, seed: int) -> Estimate:
 
     def log_prob(x: Rows) -> Rows:
         with tempfile.TemporaryDirectory(dir=kept.name) as place:
-            table, scores = write(Path(place) / "rows.csv", x), Path(place) / "scores.csv"
-            shoal("score", run, table, "-o", scores)
-            return last_column(scores)
+            table, scored = write(Path(place) / "rows.csv", x), Path(place) / "scores.csv"
+            shoal("score", run, table, "-o", scored)
+            return scores(scored)
 
     def sample(n: int) -> Rows:
         with tempfile.TemporaryDirectory(dir=kept.name) as place:

@@ -30,9 +30,9 @@ from shoal.bijections._coupling import convolutional_coupling as convolutional_c
 from shoal.bijections._coupling import dense_coupling as dense_coupling
 from shoal.bijections._coupling import linear_coupling
 from shoal.bijections._elementwise import ActNorm as ActNorm
-from shoal.bijections._elementwise import Logit as Logit
 from shoal.bijections._elementwise import SignFlip
 from shoal.bijections._elementwise import Standardize as Standardize
+from shoal.bijections._elementwise import Support as Support
 from shoal.bijections._householder import Householder as Householder
 from shoal.bijections._images import Squeeze
 from shoal.bijections._iterative import AbstractIterative, Convergence, Outcome, Result

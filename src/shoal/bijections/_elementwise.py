@@ -1,6 +1,5 @@
-"""Elementwise layers: `ActNorm` (trained), `Standardize` (fixed), `SignFlip`, and `Logit` for bounded ranges."""
+"""Elementwise layers: `ActNorm` (trained), `Standardize` (fixed), `SignFlip`, and `Support` for ranges of data."""
 
-import math
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -142,48 +141,88 @@ def moments(x: Batch) -> tuple[Vector, Vector]:
     return mean, jnp.where(constant, 1.0, deviation)
 
 
-class Logit(AbstractBijection):
-    """Data in (low, high) to latents in R: z = logit(α + (1 - 2α) (x - low) / (high - low)), elementwise.
+class Support(AbstractBijection):
+    """Data in a product of intervals to latents in R^n, elementwise and without parameters: no density lies outside.
 
-    forward: x = low + (high - low) (sigmoid(z) - α) / (1 - 2α). log|det dx/dz| = sum of log((high - low) / (1 - 2α)) +
-    log sigmoid(z) + log sigmoid(-z). With α > 0 data at the ends of the range have finite latents, and the range that
-    is reached is wider by α / (1 - 2α) of its length at either end (Papamakarios et al. 2017 used α = 1e-6 for MNIST,
-    0.05 for CIFAR-10). No parameters, no context; both directions are closed forms. The slope dx/dz is at most (high
-    - low) / 4 / (1 - 2α) and tends to 0: the layer is not bi-Lipschitz. Data outside the reached range give NaN.
+    With bounds a < b of a coordinate: x = a + (b - a) (sigmoid(z) - α) / (1 - 2α); with a alone: x = a + exp(z); with b
+    alone: x = b - exp(-z); without: x = z. log|det dx/dz| is the sum of log((b - a) / (1 - 2α)) + log sigmoid(z) +
+    log sigmoid(-z), of z, of -z, and of 0.
+
+    **Arguments:** `low`, `high`: one number for all coordinates or one for each, infinite where there is no bound; `alpha`:
+    α > 0 gives data at both ends of a range finite latents and widens the range that is reached by α / (1 - 2α) of its
+    length at either end (Papamakarios et al. 2017 used 1e-6 for MNIST, 0.05 for CIFAR-10). Both directions are closed
+    forms. Slopes tend to 0 at the bounds: the layer is not bi-Lipschitz. Data outside the reached intervals give NaN.
     """
 
-    low: float = eqx.field(static=True)
-    high: float = eqx.field(static=True)
+    low: tuple[float, ...] = eqx.field(static=True)
+    high: tuple[float, ...] = eqx.field(static=True)
     alpha: float = eqx.field(static=True)
     shape: tuple[int, ...] = eqx.field(static=True)
     context_shape: tuple[int, ...] | None = eqx.field(static=True)
 
-    def __init__(self, dim: int, *, low: float = 0.0, high: float = 1.0, alpha: float = 1e-6):
-        whole("Logit(dim)", dim)
-        if not (math.isfinite(low) and math.isfinite(high) and low < high):
-            raise InputError(f"`Logit` needs finite low < high; got {low}, {high}.")
+    def __init__(
+        self,
+        dim: int,
+        *,
+        low: float | Sequence[float] = 0.0,
+        high: float | Sequence[float] = 1.0,
+        alpha: float = 0.0,
+    ):
+        whole("Support(dim)", dim)
+        each = [[part] if isinstance(part, (int, float)) else list(part) for part in (low, high)]
+        if any(len(part) not in (1, dim) for part in each):
+            raise InputError(f"`Support` needs one bound for all {dim} coordinates, or one for each.")
+        self.low, self.high = (tuple(map(float, part)) for part in each)
+        if not np.all(np.subtract(self.high, self.low) > 0):
+            raise InputError(f"`Support` needs low < high; got {low}, {high}.")
         if not 0.0 <= alpha < 0.5:
-            raise InputError(f"`Logit(alpha=...)` must be at least 0 and below 0.5; got {alpha}.")
-        self.low, self.high, self.alpha = float(low), float(high), float(alpha)
+            raise InputError(f"`Support(alpha=...)` must be at least 0 and below 0.5; got {alpha}.")
+        self.alpha = float(alpha)
         self.shape, self.context_shape = (dim,), None
 
     def forward_and_log_det(self, z: Vector, context: Context = None) -> tuple[Vector, Scalar]:
-        """x in the range and the log-det."""
+        """x in the intervals and the log-det."""
         check_input(self, z, context)
-        x = self.low + self._length * (jax.nn.sigmoid(z) - self.alpha)
-        return x, self._log_det(z)
+        return self._forward(z), self.log_slopes(z).sum()
 
     def inverse_and_log_det(self, x: Vector, context: Context = None) -> tuple[Vector, Scalar]:
-        """z in R and the log-det; NaN outside the range."""
+        """z in R^n and the log-det; NaN outside the intervals."""
         check_input(self, x, context)
-        p = self.alpha + (x - self.low) / self._length
-        q = self.alpha + (self.high - x) / self._length  # 1 - p, without the loss of digits near 1
-        z = jnp.log(p) - jnp.log(q)
-        return z, -self._log_det(z)
+        below, above = self._closed
+        low, high, length = self._ends(x)
+        wider = jnp.where(below & above, self.alpha * length, 0.0)
+        p = jnp.where(below, wider + (x - low), 1.0)  # distances to both ends: 1 - p would lose digits near 1
+        q = jnp.where(above, wider + (high - x), 1.0)
+        z = jnp.where(below | above, jnp.log(p) - jnp.log(q), x)
+        return z, -self.log_slopes(z).sum()
+
+    def log_slopes(self, z: Vector) -> Vector:
+        """log dx/dz of each coordinate."""
+        below, above = self._closed
+        _, _, length = self._ends(z)
+        logistic = jnp.log(length) + jax.nn.log_sigmoid(z) + jax.nn.log_sigmoid(-z)
+        one = jnp.where(below, z, jnp.where(above, -z, 0.0))
+        return jnp.where(below & above, logistic, one)
+
+    def _forward(self, z: Vector) -> Vector:
+        below, above = self._closed
+        low, high, length = self._ends(z)
+        # exponents stand inside `where`: no gradient of what is not chosen is infinite
+        up = low + jnp.exp(jnp.where(below & ~above, z, 0.0))
+        down = high - jnp.exp(jnp.where(above & ~below, -z, 0.0))
+        between = low + length * (jax.nn.sigmoid(z) - self.alpha)
+        return jnp.where(below & above, between, jnp.where(below, up, jnp.where(above, down, z)))
 
     @property
-    def _length(self) -> float:
-        return (self.high - self.low) / (1.0 - 2.0 * self.alpha)
+    def _closed(self) -> tuple[np.ndarray, np.ndarray]:
+        """Whether each coordinate has a lower, an upper bound."""
+        low, high = (np.isfinite(np.broadcast_to(part, self.shape)) for part in (self.low, self.high))
+        return low, high
 
-    def _log_det(self, z: Vector) -> Scalar:
-        return jnp.sum(math.log(self._length) + jax.nn.log_sigmoid(z) + jax.nn.log_sigmoid(-z))
+    def _ends(self, like: Vector) -> tuple[Vector, Vector, Vector]:
+        """Bounds (0 for infinite ones), and the length of the range that is reached (1 for an infinite one)."""
+        ends = [np.broadcast_to(part, self.shape) for part in (self.low, self.high)]
+        below, above = self._closed
+        low, high = (np.where(np.isfinite(part), part, 0.0) for part in ends)
+        length = np.where(below & above, high - low, 1.0) / (1.0 - 2.0 * self.alpha)
+        return jnp.asarray(low, like.dtype), jnp.asarray(high, like.dtype), jnp.asarray(length, like.dtype)

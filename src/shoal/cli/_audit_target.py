@@ -54,7 +54,13 @@ class Target:
 @contextmanager
 def run_target(folder: ModelFolder, source: Source | None, points: int, seed: int) -> Iterator[Target]:
     """Yields the flow of a run at rows of a table, or at samples of its own; its precision is that of the scope."""
-    table = None if source is None else matched_rows(folder, source)
+    rows = None if source is None else matched_rows(folder, source)
+    if source is not None and rows is not None and rows.outside.any():
+        row = source.row(int(np.argmax(rows.outside)))
+        raise InputError(
+            f"{source.label}, {row}: a number lies where the model has no density; leave that row out."
+        )
+    table = None if rows is None else rows.table
     with _model.loaded(folder) as flow:
         if isinstance(flow, Mixed):
             if table is None:

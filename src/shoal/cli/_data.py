@@ -5,8 +5,9 @@ It loads NumPy and polars.
 
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import typer
@@ -22,6 +23,7 @@ from shoal.tables import (
     Argument,
     Columns,
     ColumnsError,
+    Lattice,
     Schema,
     Source,
     Table,
@@ -84,22 +86,35 @@ def read_schema(folder: ModelFolder) -> Schema | None:
     return read_record(path, Schema) if path.exists() else None
 
 
-def matched_rows(folder: ModelFolder, source: Source) -> Table | None:
-    """The rows of a table as a model takes them: its columns by name, or states and numbers where it has a schema."""
+class Rows(NamedTuple):
+    """The rows of a table as a model takes them; `outside`: those that hold a number where its density is 0.
+
+    `lattices`: of the numbers among the columns of `table`.
+    """
+
+    table: Table
+    outside: np.ndarray
+    lattices: tuple[Lattice, ...] = ()
+
+
+def matched_rows(folder: ModelFolder, source: Source) -> Rows | None:
+    """The model's columns by name, or states and numbers where it has a schema; None where its folder says neither."""
     schema = read_schema(folder)
     if schema is None:
-        return matched_by_name(folder, source)
+        table = matched_by_name(folder, source)
+        return None if table is None else Rows(table, np.zeros(table.rows, bool))
     context = match_columns(source, folder.context_columns).values if folder.context_columns else None
     encoded = schema.encode(source)
-    values = np.hstack([encoded.codes.astype(np.float64), encoded.values])
-    return Table(
+    table = Table(
         schema.names,
-        values,
+        np.hstack([encoded.codes.astype(np.float64), encoded.values]),
         folder.context_columns or (),
         context,
         source=source.label,
         first_row=source.first_row,
     )
+    lattices = [replace(one, index=one.index + encoded.codes.shape[1]) for one in schema.lattices()]
+    return Rows(table, schema.outside(encoded), tuple(lattices))
 
 
 def chosen_rows(count: int, points: int, seed: int) -> IntArray:

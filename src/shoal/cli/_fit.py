@@ -147,8 +147,7 @@ def _train(
 
             checkpoints = folder / "checkpoints"
             result = ladder(table, **settings.for_ladder(), **options, folder=checkpoints, progress=progress)
-            schema = None if table.schema is None or table.schema.is_plain else table.schema
-            record = write_run(result, folder, places.label, line, schema)
+            record = write_run(result, folder, places.label, line, table.schema)
     except InputError:
         if new and not _has_checkpoints(places):
             discard(places)

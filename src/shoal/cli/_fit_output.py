@@ -40,8 +40,8 @@ def write_run(result: Any, folder: Path, run: str, command: str, schema: Record 
 
 
 def print_schema(table: Any, console: Console | None = None) -> None:
-    """Prints what each column is taken for, where one is more than a plain number."""
-    if table.schema is not None and not table.schema.is_plain:
+    """Prints what each column is taken for."""
+    if table.schema is not None:
         for column in table.schema.columns:
             say(sized(console), f"{column.name}: {column.sentence()}")
 

@@ -1,6 +1,6 @@
 """The model of a run, its density and its samples, in pieces of one size so that a flow compiles once. It loads JAX."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import jax
@@ -13,10 +13,11 @@ from shoal.cli._run_folder import ModelFolder
 from shoal.cli._session import float64
 from shoal.distributions import AbstractFlow, Mixed
 from shoal.flows import load
-from shoal.tables import Source, Table, match_columns
+from shoal.tables import Lattice, Source, Table, dequantize, match_columns
 
 ROWS = 4096  # of a piece
 DRAWS = 64  # of the numbers that a row lacks
+PLACES = 16  # in the cell of a value on a lattice
 
 
 @contextmanager
@@ -35,13 +36,34 @@ def matched(folder: ModelFolder, flow: AbstractFlow | Mixed, source: Source) -> 
     return match_columns(source, names, flow.context_columns or ())
 
 
-def log_prob(flow: AbstractFlow | Mixed, values: FloatArray, context: FloatArray | None) -> FloatArray:
-    """log p of each row of `values`; of a table with cells that are not there, by `DRAWS` draws of them."""
-    if isinstance(flow, Mixed) and flow.filling is not None:
-        key = jax.random.key(0)
-        estimate = lambda x, c: flow.log_prob_estimate(key, x, c, samples=DRAWS).value
-        return in_pieces(estimate, ROWS, values, context)[0]
-    return in_pieces(flow.log_prob, ROWS, values, context)[0]
+def log_prob(
+    flow: AbstractFlow | Mixed,
+    values: FloatArray,
+    context: FloatArray | None,
+    lattices: Sequence[Lattice] = (),
+    seed: int = 0,
+) -> FloatArray:
+    """log p of each row of `values`.
+
+    Of a row with a value on a lattice it is the log of the mean density over the value's cell, that is of its probability
+    by the length of the cell, by `PLACES` places in it; numbers that a row lacks are drawn `DRAWS` times in all.
+    """
+    draws = DRAWS if isinstance(flow, Mixed) and flow.filling is not None else 1
+    places = PLACES if lattices else 1
+    rng, key = np.random.default_rng(seed), jax.random.key(seed)
+    logs = []
+    for place in range(places):
+        moved = dequantize(values, lattices, rng) if lattices else values
+        if draws == 1:
+            run = flow.log_prob
+        else:
+            one, each = jax.random.fold_in(key, place), draws // places
+            run = lambda x, c, one=one, each=each: flow.log_prob_estimate(one, x, c, samples=each).value
+        logs.append(np.asarray(in_pieces(run, ROWS, moved, context)[0], np.float64))
+    if places == 1:
+        return logs[0]
+    with np.errstate(invalid="ignore"):  # of rows that are not a number, which stay so
+        return np.logaddexp.reduce(logs, axis=0) - np.log(places)
 
 
 def sample(flow: AbstractFlow | Mixed, seed: int, rows: int, context: FloatArray | None = None) -> FloatArray:

@@ -10,7 +10,7 @@ from shoal.cli._parse import check_count, check_output
 from shoal.cli._run_folder import ModelFolder, find_model
 from shoal.cli._session import NUMERICAL_FAILURE, command, stop
 
-COLUMN = "log_prob"
+COLUMN, RANK = "log_prob", "rank"
 TABLES = (".csv", ".parquet")
 Run = Annotated[
     Path, typer.Argument(metavar="RUN", help="A folder that `shoal fit` made.", show_default=False)
@@ -78,14 +78,16 @@ def score(
     ],
     output: Output,
 ) -> None:
-    """Write DATA with one more column, log_prob: nats, in the units of the table.
+    """Write DATA with log_prob (nats, in the units of the table) and rank (the share of training rows less likely).
 
     Columns are found by name, in any order; further columns are kept.
     """
     folder = find_model(run)
     check_output(output, "-o", TABLES, data)
-    from shoal.cli._data import matched_rows, say_notes
-    from shoal.tables import append_column, open_source
+    import numpy as np
+
+    from shoal.cli._data import Rows, matched_rows, say_notes
+    from shoal.tables import append_columns, open_source
 
     source = open_source(data)
     say_notes(data, source.notes)
@@ -93,14 +95,29 @@ def score(
         raise InputError(
             f"{data} has a column {COLUMN!r} already; rename it, so that it is not taken for the new one."
         )
-    table = matched_rows(folder, source)
+    rows = matched_rows(folder, source)
     from shoal.cli import _model
 
     with _model.loaded(folder) as flow:
-        table = table or _model.matched(folder, flow, source)
-        values = _model.log_prob(flow, table.values, table.context)
-    append_column(output, source, COLUMN, values)
-    _finish(output, values, f"{COLUMN} of {{bad}} of {{all}} rows is not a number", table.first_row)
+        rows = rows or Rows(table := _model.matched(folder, flow, source), np.zeros(table.rows, bool))
+        values = _model.log_prob(flow, rows.table.values, rows.table.context, rows.lattices)
+    values = np.where(rows.outside, -np.inf, values)
+    rank = RANK if RANK not in source.names else f"{COLUMN}_{RANK}"
+    append_columns(output, source, {COLUMN: values} | _ranks(folder, values, rank))
+    _finish(output, values, f"{COLUMN} of {{bad}} of {{all}} rows is not a number", rows.table.first_row)
+
+
+def _ranks(folder: ModelFolder, values: Any, name: str) -> dict[str, Any]:
+    """Under `name` the share of training rows that are less likely than each row, where the run has its record."""
+    import numpy as np
+
+    from shoal.records.fit import read_run
+
+    record = read_run(folder.path)
+    if record is None or not record.quantiles:
+        return {}
+    share = np.interp(values, record.quantiles, np.linspace(0.0, 1.0, len(record.quantiles)))
+    return {name: np.where(np.isnan(values), np.nan, share)}
 
 
 def _check_context(names: tuple[str, ...] | None, folder: ModelFolder, context_file: Path | None) -> None:

@@ -20,7 +20,6 @@ from shoal.bijections import (
     Householder,
     Inverse,
     Layerwise,
-    Logit,
     LogTails,
     LULinear,
     Marginals,
@@ -34,6 +33,7 @@ from shoal.bijections import (
     Squeeze,
     Standardize,
     StandardizedContext,
+    Support,
     Sylvester,
     Whitening,
 )
@@ -186,16 +186,21 @@ def _(layer: Planar, box: Box | None, context: FloatArray | None, turned: bool) 
 
 
 @layer_bound.register
-def _(layer: Logit, box: Box | None, context: FloatArray | None, turned: bool) -> Piece:
+def _(layer: Support, box: Box | None, context: FloatArray | None, turned: bool) -> Piece:
     image = _monotone(layer, box, turned)
     latent = image if turned else box
     if latent is None:
         return UNKNOWN
-    length = (layer.high - layer.low) / (1.0 - 2.0 * layer.alpha)
-    away = np.maximum(latent.low, -latent.high)  # negative where the interval holds 0
-    ends = [np.maximum(away, 0.0).min(), latent.size.max()]
-    slopes = [float(length / (2.0 + np.exp(t) + np.exp(-t))) for t in ends]
-    return Piece(slopes[0] * _UP, _UP / slopes[1], image)
+    points = (
+        latent.low,
+        latent.high,
+        np.clip(0.0, latent.low, latent.high),
+    )  # slopes are monotone, or largest at 0
+    logs = [
+        np.asarray(compute(lambda part, z: part.log_slopes(z), layer, z, precision="float64")) for z in points
+    ]
+    slopes = np.exp(np.array(logs))
+    return Piece(float(slopes.max()) * _UP, _UP / float(slopes.min()), image)
 
 
 @layer_bound.register(LogTails)

@@ -41,7 +41,7 @@ def lipschitz_bounds(
     Affine and additive couplings: the norm of [[1, 0], [|C|, max s]], |C| from interval matrices of the conditioner or
     from the product of its norms, whichever is smaller; of spline couplings the box of images alone, unless nothing is kept.
     Linear layers: exact norms. Fronts: the slopes of their curves over the box. `Residual`: 1 / (1 - Lip g) and 1 + Lip g;
-    `FFJORD`: exp(Lip v), for the exact solution; `Layerwise`, `Planar`, `Radial`, `Sylvester`, `Logit`: what
+    `FFJORD`: exp(Lip v), for the exact solution; `Layerwise`, `Planar`, `Radial`, `Sylvester`, `Support`: what
     their parametrisation says. Every other class: None, and no box after it. In float64, with margins for rounding.
 
     **Arguments:** `low`, `high`: (n,), in latent space; `context`: one context (c,), or None.

@@ -10,7 +10,7 @@ from shoal.distributions._em import Components, choose_gaussian_mixture, fit_gau
 from shoal.distributions._estimates import Estimate
 from shoal.distributions._flow import AbstractFlow
 from shoal.distributions._flow import Flow as Flow
-from shoal.distributions._mixed import Filling, Mixed
+from shoal.distributions._mixed import MOST_TURNS, Filling, Mixed, Turns
 from shoal.distributions._normals import DiagonalNormal
 from shoal.distributions._normals import GaussianMixture as GaussianMixture
 from shoal.distributions._normals import Mixture as Mixture

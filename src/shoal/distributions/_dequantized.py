@@ -16,7 +16,7 @@ from shoal._errors import InputError
 from shoal._types import Array, Context, ContextBatch, Float, Key, Scalar, Vector
 from shoal.bijections import Noise
 from shoal.distributions._base import AbstractDistribution
-from shoal.distributions._estimates import AbstractBound, AbstractLaw, Support
+from shoal.distributions._estimates import AbstractBound, AbstractLaw, Coverage
 from shoal.distributions._flow import Flow
 
 
@@ -27,7 +27,7 @@ class AbstractDequantization(AbstractLaw):
 class UniformDequantization(AbstractDequantization):
     """u uniform in [0, 1)^n: log q = 0."""
 
-    support: ClassVar[Support] = "everywhere"
+    support: ClassVar[Coverage] = "everywhere"
 
     def draw(self, key: Key, x: Vector) -> tuple[Vector, Scalar]:
         """u and 0."""
@@ -42,7 +42,7 @@ class VariationalDequantization(AbstractDequantization):
 
     flow: Flow
     levels: int = eqx.field(static=True)
-    support: ClassVar[Support] = "everywhere"
+    support: ClassVar[Coverage] = "everywhere"
 
     def __check_init__(self) -> None:
         if self.flow.context_shape != self.flow.shape:

@@ -17,7 +17,7 @@ from shoal._types import Array, ArrayLike, Context, ContextBatch, Float, Key, Sc
 from shoal.bijections import Noise
 from shoal.distributions._base import AbstractDistribution, given
 
-Support: TypeAlias = Literal["everywhere", "box", "none"]
+Coverage: TypeAlias = Literal["everywhere", "box", "none"]
 
 
 class Estimate(eqx.Module):
@@ -40,7 +40,7 @@ class AbstractLaw(eqx.Module):
     no density.
     """
 
-    support: ClassVar[Support]
+    support: ClassVar[Coverage]
 
     @abc.abstractmethod
     def draw(self, key: Key, x: Vector) -> tuple[Float[Array, "k"], Scalar]:

@@ -14,7 +14,7 @@ import jax.random as jr
 from shoal._errors import InputError
 from shoal._types import Array, Context, ContextBatch, Float, Key, Scalar, Vector
 from shoal.bijections import AbstractBijection, Noise
-from shoal.distributions._estimates import AbstractBound, AbstractLaw, Support
+from shoal.distributions._estimates import AbstractBound, AbstractLaw, Coverage
 from shoal.distributions._flow import AbstractFlow, Flow
 
 
@@ -28,7 +28,7 @@ class ZeroPadding(AbstractPadding):
     """e = 0, exactly. q has no density: the data with it lie on a plane, on which a density in R^{m+k} is unbounded."""
 
     size: int = eqx.field(static=True)
-    support: ClassVar[Support] = "none"
+    support: ClassVar[Coverage] = "none"
 
     def __check_init__(self) -> None:
         _check_size(self)
@@ -43,7 +43,7 @@ class ZeroDequantizedPadding(AbstractPadding):
 
     size: int = eqx.field(static=True)
     step: float = eqx.field(static=True, converter=float)
-    support: ClassVar[Support] = "box"
+    support: ClassVar[Coverage] = "box"
 
     def __check_init__(self) -> None:
         _check_size(self)
@@ -60,7 +60,7 @@ class GaussianPadding(AbstractPadding):
 
     size: int = eqx.field(static=True)
     scale: float = eqx.field(static=True, converter=float, default=1.0)
-    support: ClassVar[Support] = "everywhere"
+    support: ClassVar[Coverage] = "everywhere"
 
     def __check_init__(self) -> None:
         _check_size(self)
@@ -82,7 +82,7 @@ class GaussianClampedPadding(AbstractPadding):
     size: int = eqx.field(static=True)
     low: float = eqx.field(static=True, converter=float, default=0.0)
     high: float = eqx.field(static=True, converter=float, default=1.0)
-    support: ClassVar[Support] = "none"
+    support: ClassVar[Coverage] = "none"
 
     def __check_init__(self) -> None:
         _check_size(self)

@@ -25,7 +25,17 @@ from shoal.bijections import (
     Standardize,
     StandardizedContext,
 )
-from shoal.distributions import AbstractFlow, Categorical, Dequantized, Filling, Flow, Mixed, Padded
+from shoal.distributions import (
+    MOST_TURNS,
+    AbstractFlow,
+    Categorical,
+    Dequantized,
+    Filling,
+    Flow,
+    Mixed,
+    Padded,
+    Turns,
+)
 from shoal.flows._tree import one_line
 from shoal.records import damaged
 
@@ -138,6 +148,7 @@ _LAWS: dict[type, Callable[[Any, int], bool]] = {
         c.shape == (len(c.sizes),) and c.bias.shape == (sum(c.sizes),) and c.smoothing.shape == c.shape
     ),
     Filling: lambda f, _: f.curves.shape == f.mean.shape == f.scale.shape == (len(f.gates),),
+    Turns: lambda t, _: len(t.periods) == len(t.centers) and sum(p > 0 for p in t.periods) <= MOST_TURNS,
     Scan: _scan,
     Partition: _partition,
     ArrayPartition: _array_partition,

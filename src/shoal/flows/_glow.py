@@ -19,13 +19,13 @@ from shoal.bijections import (
     Chain,
     ChannelPartition,
     DenseLinear,
-    Logit,
     LULinear,
     OnPart,
     Permutation,
     PixelWise,
     SoftBoundedScale,
     Squeeze,
+    Support,
     convolutional_coupling,
     halves,
 )
@@ -54,7 +54,7 @@ def glow(
 ) -> Flow:
     """Glow on images of shape (height, width, channels), as vectors of length height * width * channels.
 
-    From the data: (a `Logit` of (0, levels), if `levels` is given,) then at each of `scales` scales a squeeze by 2, `depth`
+    From the data: (a `Support` (0, levels), if there are `levels`,) then at each of `scales` scales a squeeze by 2, `depth`
     steps [actnorm, invertible 1x1 convolution, coupling of half of the channels] in a `Scan`, and a split: half of the
     channels become latents, conditioned on the other half by one more convolutional coupling, which is Glow's learned
     prior. The last scale has no split. depth * scales couplings, and scales - 1 for the priors.
@@ -62,7 +62,7 @@ def glow(
     **Arguments:** `mixing`: the 1x1 convolution in "lu" form (cheap log-det, never singular), "plain" (any matrix), or
     as six "couplings" (of a random rotation; never singular, all layers volume preserving at the start);
     `hidden`, `kernel`, `scale`, `activation`: of the couplings' conditioners; `levels`: pixel values are dequantized
-    integers 0 ... levels - 1, in (0, levels); `alpha`: of the `Logit`. `initialize` sets the actnorms from a batch.
+    integers 0 ... levels - 1, in (0, levels); `alpha`: of the `Support`. `initialize` sets the actnorms from a batch.
     **Raises:** `InputError` where 2^scales does not divide height and width, or for bad sizes.
     """
     check_sizes(int(np.prod(image_shape)), depth, context_dim)
@@ -77,7 +77,7 @@ def glow(
         return flow(body)
     if levels < 2:
         raise InputError(f"`levels` must be at least 2; got {levels}.")
-    return flow(Chain([body, Logit(body.shape[0], low=0.0, high=float(levels), alpha=alpha)]))
+    return flow(Chain([body, Support(body.shape[0], low=0.0, high=float(levels), alpha=alpha)]))
 
 
 def _scale(

@@ -261,7 +261,10 @@ class PointsRecord(Struct, frozen=True):
 
 
 class FitRecord(Record, frozen=True, kw_only=True, tag="fit"):
-    """A run of the ladder. `run`: the folder as it was named, and `command`: both empty outside the command line."""
+    """A run of the ladder. `run`: the folder as it was named, and `command`: both empty outside the command line.
+
+    `quantiles`: of log p of the training rows under the delivered flow, at equally spaced shares from 0 to 1.
+    """
 
     FORMAT: ClassVar[int] = 2
 
@@ -280,6 +283,7 @@ class FitRecord(Record, frozen=True, kw_only=True, tag="fit"):
     race: list[RaceEvent] = []
     far_rows: FarRows | None = None
     test: HeldOut | None = None
+    quantiles: list[float] = []
     layers: LayersRecord | None = None
     spectrum: SpectrumRecord | None = None
     condition_histogram: Histogram | None = None

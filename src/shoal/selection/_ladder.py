@@ -15,7 +15,7 @@ import numpy as np
 
 from shoal._scalars import FloatArray
 from shoal._types import ArrayLike
-from shoal.bijections import Chain, Standardize, StandardizedContext
+from shoal.bijections import Chain, Standardize, StandardizedContext, Support
 from shoal.distributions import AbstractFlow, Flow, Mixed
 from shoal.flows import Family, family
 from shoal.records import FitRecord
@@ -38,6 +38,11 @@ DEFAULT_FRONTS = ("gaussian", "marginals+gaussian", "mixture", "marginals+mixtur
 WITH_CONTEXT = ("gaussian", "marginals+gaussian", "gaussian+mixture")
 HANDED_ON = 3  # of the default fronts: how many get layers
 MARGIN = 0.02  # nats, times the square root of the number of columns
+LOOKED_AT, SHARES = (
+    20_000,
+    501,
+)  # training rows whose log p has its quantiles in the record, and how many quantiles
+LEAST = -1e30  # nats; a row without density counts as so unlikely
 
 
 @dataclass(frozen=True)
@@ -173,12 +178,14 @@ def _climbed(prepared: Prepared, options: Options, clock: Clock, listen: Listene
     more = lambda: not interrupted and _has_time(clock, run.rungs)
     choice, delivery = decide(run.rungs, prepared, options.gates, more, limited=limited)
     flow = plain = scores = test = layers = None
+    quantiles: list[float] = []
     if delivery is not None:
         rung = run.rungs[delivery.rung]
         inner = rung.flows[delivery.seed]
         plain = in_user_units(inner, prepared)
         flow = whole_table(plain, prepared, options.seed)
         scores, test = _test(inner, prepared)
+        quantiles = _quantiles(inner, prepared)
         if not interrupted and listen is not None:
             listen({"stage": "layer profile", "fraction": 1.0})
         layers, interrupted = _layers(rung, delivery.seed, prepared, clock, options.seed, interrupted)
@@ -190,6 +197,7 @@ def _climbed(prepared: Prepared, options: Options, clock: Clock, listen: Listene
         options.config(),
         flow=plain,
         test=test,
+        quantiles=quantiles,
         layers=layers,
         words=sentence(run.rungs, choice, delivery, options.gates.limits),
     )
@@ -215,21 +223,37 @@ def in_user_units(inner: AbstractFlow, prepared: Prepared) -> AbstractFlow:
     scale = np.concatenate([prepared.scale, np.ones(inner.extra)])
     last = Standardize(jnp.asarray(mean, dtype), jnp.asarray(scale, dtype))
     states = () if prepared.mass is None or table.schema is None else table.schema.state_names
-    joint = Flow(
-        inner.joint.base, Chain([body, last]), context_columns=(*table.context_names, *states) or None
+    layers = (
+        [body, last] if prepared.support is None else [body, last, _widened(prepared.support, inner.extra)]
     )
+    joint = Flow(inner.joint.base, Chain(layers), context_columns=(*table.context_names, *states) or None)
     return inner.with_joint(joint, table.names)
 
 
+def _widened(support: Support, extra: int) -> Support:
+    """The intervals of the data, and the line for what the flow adds to it."""
+    if not extra:
+        return support
+    ends = (*support.low, *[-np.inf] * extra), (*support.high, *[np.inf] * extra)
+    return Support(support.shape[0] + extra, low=ends[0], high=ends[1])
+
+
 def whole_table(flow: AbstractFlow, prepared: Prepared, seed: int) -> AbstractFlow | Mixed:
-    """The flow of the numbers with the law of the codes, where the table has some."""
-    if prepared.mass is None:
+    """The flow of the numbers with the law of the codes, and with the turns of its periodic columns, where it has some."""
+    if prepared.mass is None and prepared.turns is None:
         return flow
     names, width = prepared.table.context_names or None, len(prepared.table.context_names)
     mass = prepared.mass
-    if width and prepared.context_mean is not None and prepared.context_scale is not None:
+    if (
+        mass is not None
+        and width
+        and prepared.context_mean is not None
+        and prepared.context_scale is not None
+    ):
         mass = mass.with_context_units(prepared.context_mean[:width], prepared.context_scale[:width])
-    return Mixed(mass, flow, prepared.filling, context_columns=names, key=jr.fold_in(jr.key(seed), 17))
+    return Mixed(
+        mass, flow, prepared.filling, prepared.turns, context_columns=names, key=jr.fold_in(jr.key(seed), 17)
+    )
 
 
 def _test(inner: AbstractFlow, prepared: Prepared) -> tuple[FloatArray | None, HeldOut | None]:
@@ -242,6 +266,18 @@ def _test(inner: AbstractFlow, prepared: Prepared) -> tuple[FloatArray | None, H
     error = float(np.sqrt(np.sum(w**2 * (scores - mean) ** 2)) / np.sum(w))
     robust = winsorised(scores[None], part.weights)
     return scores, HeldOut(log_likelihood=mean, standard_error=error, winsorised=robust, rows=len(scores))
+
+
+def _quantiles(inner: AbstractFlow, prepared: Prepared) -> list[float]:
+    """Quantiles of log p of training rows, at shares from 0 to 1; none where one is not a number."""
+    part, rows = prepared.parts["train"], slice(0, LOOKED_AT)
+    context = None if part.context is None else part.context[rows]
+    logs = prepared.user_log_prob("train", log_likelihoods(inner, part.x[rows], context), rows)
+    if np.isnan(logs).any():
+        return []
+    weights = None if part.weights is None else part.weights[rows]
+    logs = np.maximum(logs, LEAST)
+    return np.quantile(logs, np.linspace(0, 1, SHARES), weights=weights, method="inverted_cdf").tolist()
 
 
 def _layers(

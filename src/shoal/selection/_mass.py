@@ -50,7 +50,7 @@ def _filling(prepared: Prepared, schema: Schema) -> Filling:
     )
     dtype = jnp.result_type(float)
     mean, scale = jnp.asarray(prepared.mean, dtype), jnp.asarray(prepared.scale, dtype)
-    return Filling(curves, mean, scale, schema.gates())
+    return Filling(curves, mean, scale, schema.gates(), prepared.support)
 
 
 def _context(part: Part, states: int) -> FloatArray | None:
@@ -99,6 +99,7 @@ def _completed(
     beside = np.asarray(
         in_pieces(mass.log_prob, CHUNK, states, _context(part, sum(mass.sizes)))[0], np.float64
     )
+    beside += 0.0 if part.beside is None else part.beside
     if filling is None:
         return replace(part, beside=beside)
     there = prepared.table.present

@@ -14,7 +14,9 @@ import numpy as np
 
 from shoal._errors import InputError
 from shoal._scalars import FloatArray, IntArray
-from shoal.distributions import Categorical, Filling
+from shoal.bijections import Support
+from shoal.distributions import Categorical, Filling, Turns
+from shoal.selection._bounds import support_of, turns_of, unbounded
 from shoal.tables import FRACTIONS, Lattice, Table, dequantize, detect_lattice, split
 
 PARTS = ("train", "validation", "test")
@@ -29,7 +31,7 @@ class Part:
     """Rows of one part: `x` and `context` standardised, `weights`, and their positions in the table.
 
     `beside`: what each row's log p has beyond the flow's: the log-probability of its codes, less the log-density of the
-    numbers that were drawn where it has none; None where a table is plain.
+    numbers that were drawn where it has none, and what bounds and circles add; None where a table is plain.
     """
 
     x: FloatArray
@@ -43,7 +45,8 @@ class Part:
 class Prepared:
     """A table ready for the ladder; `values` are the table's with noise on the lattice columns where asked for.
 
-    `mass`, `filling`: of a table with discrete variables: the law of its codes, and of numbers that rows lack.
+    `mass`, `filling`: of a table with discrete variables: the law of its codes, and of numbers that rows lack. `support`,
+    `turns`: of one with columns that keep to intervals, or are periodic: `parts`, `mean`, `scale` are of numbers without.
     """
 
     table: Table
@@ -57,6 +60,8 @@ class Prepared:
     context_scale: FloatArray | None
     mass: Categorical | None = None
     filling: Filling | None = None
+    support: Support | None = None
+    turns: Turns | None = None
 
     def user_log_prob(self, part: str, logs: FloatArray, rows: IntArray | slice = slice(None)) -> FloatArray:
         """log p of rows of a part in the user's units, from that of the standardised rows under a flow."""
@@ -95,6 +100,8 @@ def prepare(
     )
     if dequantize_columns and lattices:
         whole = dequantize(whole, lattices, np.random.SeedSequence([seed, 1]))
+    noisy, turns, support = whole, turns_of(table), support_of(table)
+    whole, extra = unbounded(whole, table, turns, support, np.random.SeedSequence([seed, 3]))
     mean, scale = _all_moments(whole, index["train"], table)
     _check_resolution(whole[used], scale, names, table.source, dtype)
     hot = one_hot(codes, table.schema.sizes if table.schema is not None else ())
@@ -105,13 +112,14 @@ def prepare(
             standard[rows, k:] if standard.shape[1] > k else None,
             None if table.weights is None else table.weights[rows],
             rows,
+            None if extra is None else extra[rows],
         )
         for name, rows in index.items()
     }
     mean, scale = np.append(mean, np.zeros(hot.shape[1])), np.append(scale, np.ones(hot.shape[1]))
     return Prepared(
         table=table,
-        values=whole[:, :k],
+        values=noisy[:, :k],
         lattices=lattices,
         dequantized=dequantize_columns and bool(lattices),
         parts=made,
@@ -119,6 +127,8 @@ def prepare(
         scale=scale[:k],
         context_mean=mean[k:] if len(mean) > k else None,
         context_scale=scale[k:] if len(mean) > k else None,
+        support=support,
+        turns=turns,
     )
 
 

@@ -27,6 +27,7 @@ from shoal.records.fit import (
     SpectrumRecord,
     TableRecord,
 )
+from shoal.selection._bounds import bounded
 from shoal.selection._delivery import Delivery
 from shoal.selection._measure import POINTS, Figures
 from shoal.selection._prepare import Prepared
@@ -49,6 +50,7 @@ def build_record(
     *,
     flow: AbstractFlow | None,
     test: HeldOut | None,
+    quantiles: list[float],
     layers: LayersRecord | None,
     words: str,
 ) -> FitRecord:
@@ -79,6 +81,7 @@ def build_record(
         race=run.events,
         far_rows=None if figures is None else _far_rows(prepared, figures, config["max_round_trip"]),
         test=test,
+        quantiles=quantiles,
         layers=layers,
         spectrum=None if figures is None else _spectrum(figures),
         condition_histogram=None if figures is None else _histogram(figures),
@@ -98,7 +101,7 @@ def _data(prepared: Prepared) -> TableRecord:
         lattice=[Lattice(s.column, s.step, s.ties, prepared.dequantized) for s in prepared.lattices],
         means=prepared.mean.tolist(),
         scales=prepared.scale.tolist(),
-        kinds={} if schema is None or schema.is_plain else {c.name: c.sentence() for c in schema.columns},
+        kinds={} if schema is None else {c.name: c.sentence() for c in schema.columns},
         notes=list(table.notes),
     )
 
@@ -264,12 +267,14 @@ def _points(prepared: Prepared, figures: Figures, flow: AbstractFlow, seed: int)
         samples = flow.sample(jax.random.key(seed), (), context)
     values = prepared.values[rows]
     if prepared.filling is not None:
-        values = part.x[:POINTS][shown] * prepared.scale + prepared.mean
+        values = bounded(
+            part.x[:POINTS][shown] * prepared.scale + prepared.mean, prepared.table, prepared.support
+        )
     return PointsRecord(
         columns=list(prepared.table.names),
         data=values.tolist(),
         condition=kappa[shown].tolist(),
         log_prob=_user_log_prob(prepared, figures, shown).tolist(),
         row=prepared.table.row_numbers()[rows].tolist(),
-        samples=np.asarray(samples, np.float64).tolist(),
+        samples=bounded(np.asarray(samples, np.float64), prepared.table, None).tolist(),
     )

@@ -11,4 +11,4 @@ from shoal.tables._schema import Schema
 from shoal.tables._source import Source
 from shoal.tables._split import FRACTIONS, row_groups, split
 from shoal.tables._table import Table as Table
-from shoal.tables._write import append_column, write_columns, write_table
+from shoal.tables._write import append_columns, write_columns, write_table

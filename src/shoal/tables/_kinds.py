@@ -9,12 +9,13 @@ import numpy as np
 import polars as pl
 
 from shoal._errors import InputError
-from shoal._names import KINDS, Kind
+from shoal._names import Kind
 from shoal._scalars import FloatArray
 from shoal.tables._cells import first_rounded
 from shoal.tables._lattice import detect_lattice
 from shoal.tables._schema import FORMS, Column, Schema, canonical, days_of, numbers_of, stray_text, text_of
 from shoal.tables._source import Source
+from shoal.tables._supports import Given, parse_kind, with_support
 
 MOST_LEVELS = 100  # of a category; text of more words is an identifier
 MOST_GIVEN = 1000  # of a category that is given as one
@@ -33,18 +34,15 @@ def find_schema(source: Source, indices: Sequence[int], kinds: Mapping[str, str]
     **Raises:** `InputError` for a kind that is none or does not fit, a name that is not there, and unreadable cells.
     """
     names = [source.names[i] for i in indices]
-    for name, kind in kinds.items():
+    for name in kinds:
         if name not in names:
             raise InputError(f"{source.label} has no column {name!r} to model, which a kind is given for.")
-        if kind not in KINDS:
-            raise InputError(
-                f"The kind {kind!r} of column {name!r} is unknown; choose from {', '.join(KINDS)}."
-            )
-    return Schema(columns=tuple(_column(source, i, kinds.get(source.names[i])) for i in indices))
+    given = {name: parse_kind(name, text) for name, text in kinds.items()}
+    return Schema(columns=tuple(_column(source, i, given.get(source.names[i], Given(None))) for i in indices))
 
 
-def _column(source: Source, index: int, kind: str | None) -> Column:
-    name, series = source.names[index], source.frame.to_series(index)
+def _column(source: Source, index: int, given: Given) -> Column:
+    name, series, kind = source.names[index], source.frame.to_series(index), given.kind
     if series.dtype.is_nested() or series.dtype in (pl.Binary, pl.Duration, pl.Object):
         raise InputError(
             f"{source.label}, column {name!r}: cells of the type {series.dtype} are not modelled; leave it out."
@@ -84,7 +82,8 @@ def _column(source: Source, index: int, kind: str | None) -> Column:
     if len(atoms) > FEW_ATOMS and detect_lattice(numbers[:, None], [name]):  # heaps on a lattice are no atoms
         atoms, shares = (), ()
     column = Column(name, "number", _type(numbers[np.isfinite(numbers)]), (), atoms, shares, share)
-    return _with_lattice(column, np.where(np.isin(numbers, atoms), np.nan, numbers))
+    rest = np.where(np.isin(numbers, atoms), np.nan, numbers)
+    return with_support(source, index, _with_lattice(column, rest), rest, given)
 
 
 def _guessed(

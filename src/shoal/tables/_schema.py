@@ -34,7 +34,8 @@ class Column(msgspec.Struct, frozen=True):
 
     `type`: of its cells; `levels`: the words of a category; `atoms`, `shares`: values that many rows share, and how many;
     `missing`: the share of cells that are missing; `step`, `origin`, `grid`, `stray`: as in `Lattice`; `form`: of a date,
-    whose days are counted from `first` (itself since 1970).
+    whose days are counted from `first` (itself since 1970). `low`, `high`: bounds of the numbers, None where there are none;
+    of a periodic column the first and the last of its angles, `center` their mean direction.
     """
 
     name: str
@@ -50,6 +51,27 @@ class Column(msgspec.Struct, frozen=True):
     stray: tuple[float, ...] = ()
     form: str | None = None
     first: int = 0
+    low: float | None = None
+    high: float | None = None
+    center: float = 0.0
+
+    @property
+    def period(self) -> float | None:
+        """The length of a turn of a periodic column."""
+        return (
+            None if self.kind != "periodic" or self.low is None or self.high is None else self.high - self.low
+        )
+
+    @property
+    def support(self) -> tuple[float, float]:
+        """The interval in which the density of its numbers lies.
+
+        Of values on a lattice it is the line: the cells at the ends hold what lies beyond; and of a periodic one, too, which
+        has places on the line that are a turn apart.
+        """
+        if self.step is not None or self.period is not None:
+            return -np.inf, np.inf
+        return -np.inf if self.low is None else self.low, np.inf if self.high is None else self.high
 
     @property
     def states(self) -> int:
@@ -69,7 +91,7 @@ class Column(msgspec.Struct, frozen=True):
     @property
     def is_continuous(self) -> bool:
         """Whether it has a number in the continuous part."""
-        return self.kind in ("number", "date")
+        return self.kind not in ("category", "identifier")
 
     def sentence(self) -> str:
         """What the column is taken for, in words."""
@@ -80,7 +102,7 @@ class Column(msgspec.Struct, frozen=True):
             words = ", ".join(self.levels[:4]) + (", ..." if len(self.levels) > 4 else "")
             return f"a category of {len(self.levels)} values ({words}): log-probabilities{gone}"
         unit = {"day": "days", "time": "days"}.get(self.type, "its unit")
-        words = f"a {'date' if self.kind == 'date' else 'number'}: log-density in {unit}"
+        words = f"{self._noun()}: log-density in {unit}"
         if self.grid:
             words += f", with noise up to the middles between its {len(self.grid)} values"
         elif self.step is not None:
@@ -91,6 +113,16 @@ class Column(msgspec.Struct, frozen=True):
             cells = "the value" if len(self.stray) == 1 else "the values"
             words += f"; off its lattice: {cells} {', '.join(f'{v:.9g}' for v in self.stray[:5])}"
         return words + gone
+
+    def _noun(self) -> str:
+        low, high = (None if end is None else f"{end:.6g}" for end in (self.low, self.high))
+        if self.kind == "positive":
+            return f"a number above {low}"
+        if self.kind == "bounded":
+            return f"a number between {low} and {high}"
+        if self.kind == "periodic":
+            return f"a periodic number, the same after {self.period:.6g}"
+        return f"a {self.kind}"
 
 
 class Encoded(NamedTuple):
@@ -124,7 +156,10 @@ class Schema(Record, frozen=True, kw_only=True, tag="table schema"):
     @property
     def is_plain(self) -> bool:
         """Whether every column that is modelled has a number in every row."""
-        return not self.discrete and all(c.kind in ("number", "identifier") for c in self.columns)
+        return not self.discrete and all(
+            c.kind not in ("category", "date", "periodic") and c.support == (-np.inf, np.inf)
+            for c in self.columns
+        )
 
     def lattices(self) -> tuple[Lattice, ...]:
         """The lattices of the continuous part."""
@@ -148,6 +183,19 @@ class Schema(Record, frozen=True, kw_only=True, tag="table schema"):
         """For each continuous column the place of its discrete variable (state 0: there is a number), or -1."""
         place = {c.name: i for i, c in enumerate(self.discrete)}
         return tuple(place.get(c.name, -1) for c in self.continuous)
+
+    def outside(self, encoded: Encoded) -> np.ndarray:
+        """Which rows hold a number outside the interval of its column, where its density is 0."""
+        low, high = np.array([c.support for c in self.continuous]).reshape(-1, 2).T
+        return (encoded.present & ((encoded.values <= low) | (encoded.values >= high))).any(axis=1)
+
+    def turned(self, values: FloatArray) -> FloatArray:
+        """The continuous columns `values` (rows, k) with periodic ones from their first to their last angle."""
+        for i, c in enumerate(self.continuous):
+            if c.period is not None and c.low is not None:
+                values = values.copy()
+                values[:, i] = c.low + np.mod(values[:, i] - c.low, c.period)
+        return values
 
     def encode(self, source: Source) -> Encoded:
         """The rows of a source, by the names of the columns.
@@ -176,7 +224,7 @@ class Schema(Record, frozen=True, kw_only=True, tag="table schema"):
         place = {c.name: i for i, c in enumerate(self.discrete)}
         where = {c.name: i for i, c in enumerate(self.continuous)}
         lattices = {lattice.column: lattice for lattice in self.lattices()}
-        found = {}
+        found, values = {}, self.turned(values)
         for c in (c for c in self.columns if c.kind != "identifier"):
             state = codes[:, place[c.name]] if c.states else np.zeros(len(values), np.int64)
             if c.kind == "category":
@@ -184,6 +232,10 @@ class Schema(Record, frozen=True, kw_only=True, tag="table schema"):
                 continue
             number = values[:, where[c.name]]
             number = lattices[c.name].rounded(number) if c.name in lattices else number
+            if c.low is not None and c.kind != "periodic":
+                number = np.maximum(number, c.low)
+            if c.high is not None and c.kind != "periodic":
+                number = np.minimum(number, c.high)
             for i, atom in enumerate(c.atoms):
                 number = np.where(state == i + 1, atom, number)
             found[c.name] = _cells(c, number, state > len(c.atoms))

@@ -2,7 +2,7 @@
 
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -26,8 +26,10 @@ def write_table(path: str | os.PathLike[str], names: Sequence[str], values: np.n
     write_columns(path, names, [pl.Series(np.ascontiguousarray(values[:, i])) for i in range(len(names))])
 
 
-def append_column(path: str | os.PathLike[str], source: Source, name: str, values: np.ndarray) -> None:
-    """Writes the columns of `source` as they were read, and `values`, called `name`, as the last one.
+def append_columns(
+    path: str | os.PathLike[str], source: Source, values: Mapping[str, np.ndarray | pl.Series]
+) -> None:
+    """Writes the columns of `source` as they were read, and behind them `values`, name by name.
 
     In a CSV file the cells that were read from CSV stay as they stood; in a Parquet file text that is a number
     throughout becomes numbers.
@@ -35,7 +37,7 @@ def append_column(path: str | os.PathLike[str], source: Source, name: str, value
     columns = list(source.frame.get_columns())
     if Path(path).suffix.lower() == ".parquet":
         columns = [_typed(column) for column in columns]
-    write_columns(path, (*source.names, name), [*columns, pl.Series(values)])
+    write_columns(path, (*source.names, *values), [*columns, *map(pl.Series, values.values())])
 
 
 def write_columns(path: str | os.PathLike[str], names: Sequence[str], columns: Sequence[pl.Series]) -> None:
