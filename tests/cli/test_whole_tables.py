@@ -77,7 +77,7 @@ def test_scores_are_near_the_law(whole: Path):
     rows.write_csv("new.csv")
     assert run("score", whole, "new.csv", "-o", "scored.csv").exit_code == 0
     scored = pl.read_csv("scored.csv")
-    assert scored.columns == [*rows.columns, "log_prob"]
+    assert scored.columns == [*rows.columns, "log_prob", "rank"]
     lost = exact - scored["log_prob"].to_numpy()
     assert -4 * lost.std() / 3000**0.5 < lost.mean() < 0.06  # of 3,200 training rows
 
@@ -160,3 +160,59 @@ def test_a_kind_may_be_given(whole: Path):
     result = run("fit", "t.csv", "--out", "new", "--kind", "soil")
     assert result.exit_code == 2
     assert "--kind column=category" in " ".join(result.output.split())
+
+
+def test_ranks_are_shares_of_the_training_rows(whole: Path):
+    drawn(3000, 5)[0].write_csv("new.csv")
+    assert run("score", whole, "new.csv", "-o", "scored.csv").exit_code == 0
+    scored = pl.read_csv("scored.csv")
+    assert stats.kstest(scored["rank"].to_numpy(), "uniform").statistic < 0.08  # training rows are a sample, too
+    order = scored.sort("log_prob")["rank"].to_numpy()
+    assert (np.diff(order) >= 0).all()
+
+
+def test_a_column_called_rank_is_left_alone(whole: Path):
+    drawn(50, 5)[0].with_columns(rank=pl.lit("professor")).write_csv("new.csv")
+    assert run("score", whole, "new.csv", "-o", "scored.csv").exit_code == 0
+    assert pl.read_csv("scored.csv").columns[-3:] == ["rank", "log_prob", "log_prob_rank"]
+
+
+def test_the_cells_that_make_a_row_unlikely_are_named(whole: Path):
+    rows = drawn(60, 5)[0].with_columns(pl.lit("sand").alias("soil"), pl.lit(4.0).alias("y"))
+    y, rain = rows["y"].to_list(), rows["rain"].to_list()
+    y[3], rain[7] = -5.0, 200.0
+    rows.with_columns(y=pl.Series(y), rain=pl.Series(rain)).write_csv("new.csv")
+    assert run("score", whole, "new.csv", "-o", "scored.csv", "--explain").exit_code == 0
+    why = pl.read_csv("scored.csv")["unlikely"].fill_null("").to_list()
+    assert why[3].startswith(("y (", "soil ("))
+    assert why[7].startswith("rain (")
+    assert sum(bool(words) for words in why) < 10
+
+
+def test_missing_cells_are_drawn_given_the_rest_of_their_row(whole: Path):
+    rows = drawn(2000, 6)[0].with_columns(pl.lit(None, pl.Float64).alias("y"))
+    rows.write_csv("gaps.csv")
+    assert run("sample", whole, "--complete", "--given", "gaps.csv", "-o", "full.csv").exit_code == 0
+    full = pl.read_csv("full.csv")
+    assert full["y"].null_count() == 0
+    assert full["soil"].to_list() == rows["soil"].to_list()
+    np.testing.assert_allclose(full["rain"], rows["rain"], rtol=1e-6)
+    for i, word in enumerate(SOIL):
+        drawn_ = full.filter(pl.col("soil") == word)["y"]
+        assert drawn_.mean() == pytest.approx(2.0 * i, abs=0.3)
+        assert drawn_.std() == pytest.approx(1.0, abs=0.2)
+    assert run("sample", whole, "-n", 500, "--complete", "-o", "s.csv").exit_code == 0
+    assert pl.read_csv("s.csv")["y"].null_count() == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("-n", 5, "--given", "gaps.csv"), "--given goes with --complete"),
+        (("-n", 5, "--complete", "--given", "gaps.csv"), "Give the number of rows by -n N"),
+    ],
+)
+def test_completing_needs_rows_or_their_number(whole: Path, options: tuple[object, ...], words: str):
+    result = run("sample", whole, *options, "-o", "s.csv")
+    assert result.exit_code == 2
+    assert words in " ".join(result.output.split())

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import jax
 import numpy as np
@@ -13,7 +14,10 @@ from shoal.cli._run_folder import ModelFolder
 from shoal.cli._session import float64
 from shoal.distributions import AbstractFlow, Mixed
 from shoal.flows import load
-from shoal.tables import Lattice, Source, Table, dequantize, match_columns
+from shoal.tables import Lattice, Schema, Source, Table, dequantize, match_columns
+
+if TYPE_CHECKING:
+    from shoal.selection import Conditionals
 
 ROWS = 4096  # of a piece
 DRAWS = 64  # of the numbers that a row lacks
@@ -64,6 +68,23 @@ def log_prob(
         return logs[0]
     with np.errstate(invalid="ignore"):  # of rows that are not a number, which stay so
         return np.logaddexp.reduce(logs, axis=0) - np.log(places)
+
+
+def conditionals(
+    folder: ModelFolder, flow: AbstractFlow | Mixed, schema: Schema | None, seed: int = 0
+) -> "Conditionals":
+    """The conditional laws of a table's columns. **Raises:** `InputError` for a model with context, or without a schema."""
+    if flow.context_shape is not None:
+        raise InputError(
+            f"The model in {folder.path} has context columns; cells given the rest are not computed."
+        )
+    if schema is None:
+        raise InputError(
+            f"The model in {folder.path} does not say what its columns are; fit it anew without --dequantize off."
+        )
+    from shoal.selection import Conditionals  # here: no other command for rows needs what trains
+
+    return Conditionals(flow, schema, seed)
 
 
 def sample(flow: AbstractFlow | Mixed, seed: int, rows: int, context: FloatArray | None = None) -> FloatArray:

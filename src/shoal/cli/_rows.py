@@ -10,7 +10,8 @@ from shoal.cli._parse import check_count, check_output
 from shoal.cli._run_folder import ModelFolder, find_model
 from shoal.cli._session import NUMERICAL_FAILURE, command, stop
 
-COLUMN, RANK = "log_prob", "rank"
+COLUMN, RANK, WHY = "log_prob", "rank", "unlikely"
+SURPRISING, MOST_CELLS = 3.0, 5  # nats beyond what is expected of a cell that is named, and how many are
 TABLES = (".csv", ".parquet")
 Run = Annotated[
     Path, typer.Argument(metavar="RUN", help="A folder that `shoal fit` made.", show_default=False)
@@ -32,14 +33,26 @@ def sample(
         ),
     ] = None,
     seed: Annotated[int, typer.Option(help="The same seed gives the same rows.")] = 0,
+    complete: Annotated[
+        bool, typer.Option("--complete", help="Draw what would be missing, given the rest of the row.")
+    ] = False,
+    given: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="With --complete: a table whose missing cells are drawn, others kept."
+        ),
+    ] = None,
 ) -> None:
-    """Draw N rows from the flow in RUN."""
+    """Draw N rows from the flow in RUN, or with --complete --given FILE the missing cells of FILE."""
     check_count(seed, "--seed", 0)
     if rows is not None:
         check_count(rows, "-n")
-    if (rows is None) == (context_file is None):
+    if given is not None and not complete:
+        raise InputError("--given goes with --complete: missing cells of its rows are drawn.")
+    if [rows, context_file, given].count(None) != 2:
         raise InputError(
-            "Give the number of rows by -n N or, for a model with context, a table by --context-file."
+            "Give the number of rows by -n N or, for a model with context, a table by --context-file; or --complete with "
+            "rows by --given."
         )
     folder = find_model(run)
     _check_context(folder.context_columns, folder, context_file)
@@ -60,7 +73,12 @@ def sample(
         if context_file is not None and table is None:
             table = match_columns(context_file, context_names)
         count = rows or 0 if table is None else table.rows
-        values = _model.sample(flow, seed, count, None if table is None else table.values)
+        if given is not None:
+            values = _given_rows(folder, given)
+        else:
+            values = _model.sample(flow, seed, count, None if table is None else table.values)
+        if complete:
+            values = _model.conditionals(folder, flow, schema, seed).completed(values.astype(float))
     if schema is None:
         write_table(output, columns, values)
     else:
@@ -70,6 +88,17 @@ def sample(
     _finish(output, values, "{bad} of {all} samples are not finite", 1)
 
 
+def _given_rows(folder: ModelFolder, path: Path) -> Any:
+    from shoal.cli._data import matched_rows, say_notes
+    from shoal.tables import open_source
+
+    source = open_source(path)
+    say_notes(path, source.notes)
+    found = matched_rows(folder, source)
+    assert found is not None  # a run of `shoal fit` says its columns
+    return found.table.values
+
+
 @command
 def score(
     run: Run,
@@ -77,6 +106,12 @@ def score(
         Path, typer.Argument(metavar="DATA", help="A CSV, Parquet, NPY or NPZ file.", show_default=False)
     ],
     output: Output,
+    explain: Annotated[
+        bool,
+        typer.Option(
+            "--explain", help="One more column: which cells are unlikely, given the rest of their row."
+        ),
+    ] = False,
 ) -> None:
     """Write DATA with log_prob (nats, in the units of the table) and rank (the share of training rows less likely).
 
@@ -86,7 +121,7 @@ def score(
     check_output(output, "-o", TABLES, data)
     import numpy as np
 
-    from shoal.cli._data import Rows, matched_rows, say_notes
+    from shoal.cli._data import Rows, matched_rows, read_schema, say_notes
     from shoal.tables import append_columns, open_source
 
     source = open_source(data)
@@ -95,16 +130,32 @@ def score(
         raise InputError(
             f"{data} has a column {COLUMN!r} already; rename it, so that it is not taken for the new one."
         )
-    rows = matched_rows(folder, source)
+    rows, schema = matched_rows(folder, source), read_schema(folder)
     from shoal.cli import _model
 
+    found: dict[str, Any] = {}
     with _model.loaded(folder) as flow:
         rows = rows or Rows(table := _model.matched(folder, flow, source), np.zeros(table.rows, bool))
         values = _model.log_prob(flow, rows.table.values, rows.table.context, rows.lattices)
+        if explain:
+            surprises = _model.conditionals(folder, flow, schema).surprises(rows.table.values)
+            found = {WHY: _unlikely(rows.table.names, surprises)}
     values = np.where(rows.outside, -np.inf, values)
     rank = RANK if RANK not in source.names else f"{COLUMN}_{RANK}"
-    append_columns(output, source, {COLUMN: values} | _ranks(folder, values, rank))
+    append_columns(output, source, {COLUMN: values} | _ranks(folder, values, rank) | found)
     _finish(output, values, f"{COLUMN} of {{bad}} of {{all}} rows is not a number", rows.table.first_row)
+
+
+def _unlikely(names: tuple[str, ...], surprises: Any) -> Any:
+    """Of each row the cells that are less likely than the rest of the row lets expect, the least likely first."""
+    import numpy as np
+    import polars as pl
+
+    words = []
+    for row in surprises:
+        order = [i for i in np.argsort(-row, kind="stable") if row[i] > SURPRISING]
+        words.append(", ".join(f"{names[i]} ({row[i]:.1f})" for i in order[:MOST_CELLS]))
+    return pl.Series(words, dtype=pl.String)
 
 
 def _ranks(folder: ModelFolder, values: Any, name: str) -> dict[str, Any]:

@@ -42,6 +42,7 @@ LOOKED_AT, SHARES = (
     20_000,
     501,
 )  # training rows whose log p has its quantiles in the record, and how many quantiles
+DRAWS = 8  # of the numbers that a row lacks, in these
 LEAST = -1e30  # nats; a row without density counts as so unlikely
 
 
@@ -185,7 +186,7 @@ def _climbed(prepared: Prepared, options: Options, clock: Clock, listen: Listene
         plain = in_user_units(inner, prepared)
         flow = whole_table(plain, prepared, options.seed)
         scores, test = _test(inner, prepared)
-        quantiles = _quantiles(inner, prepared)
+        quantiles = _quantiles(flow, inner, prepared, options.seed)
         if not interrupted and listen is not None:
             listen({"stage": "layer profile", "fraction": 1.0})
         layers, interrupted = _layers(rung, delivery.seed, prepared, clock, options.seed, interrupted)
@@ -268,15 +269,22 @@ def _test(inner: AbstractFlow, prepared: Prepared) -> tuple[FloatArray | None, H
     return scores, HeldOut(log_likelihood=mean, standard_error=error, winsorised=robust, rows=len(scores))
 
 
-def _quantiles(inner: AbstractFlow, prepared: Prepared) -> list[float]:
+def _quantiles(flow: AbstractFlow | Mixed, inner: AbstractFlow, prepared: Prepared, seed: int) -> list[float]:
     """Quantiles of log p of training rows, at shares from 0 to 1; none where one is not a number."""
-    part, rows = prepared.parts["train"], slice(0, LOOKED_AT)
-    context = None if part.context is None else part.context[rows]
-    logs = prepared.user_log_prob("train", log_likelihoods(inner, part.x[rows], context), rows)
+    part, table = prepared.parts["train"], prepared.table
+    weights, count = part.weights, LOOKED_AT
+    if isinstance(flow, Mixed) and flow.filling is not None and table.codes is not None:
+        index = part.rows[: LOOKED_AT // DRAWS]
+        rows = np.hstack([table.codes[index], table.values[index]])
+        context, key = None if table.context is None else table.context[index], jr.fold_in(jr.key(seed), 18)
+        logs, count = np.asarray(flow.log_prob_estimate(key, rows, context, samples=DRAWS).value), len(index)
+    else:
+        context = None if part.context is None else part.context[:count]
+        inner_logs = log_likelihoods(inner, part.x[:count], context)
+        logs = prepared.user_log_prob("train", inner_logs, slice(0, count))
     if np.isnan(logs).any():
         return []
-    weights = None if part.weights is None else part.weights[rows]
-    logs = np.maximum(logs, LEAST)
+    logs, weights = np.maximum(logs, LEAST), None if weights is None else weights[:count]
     return np.quantile(logs, np.linspace(0, 1, SHARES), weights=weights, method="inverted_cdf").tolist()
 
 

@@ -1,0 +1,231 @@
+"""One column of a row given all others, under a law of whole rows: which cells are unlikely, and what stands in gaps.
+
+p(x_j | rest) = p(row) / (sum over the states of column j + integral over its numbers). The integral is by the trapezoidal
+rule on nodes at quantiles of the column and, closer and closer, around one number of each row.
+"""
+
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import jax
+import numpy as np
+from scipy.stats import norm
+
+from shoal._pieces import in_pieces
+from shoal._scalars import BoolArray, FloatArray, IntArray
+from shoal.distributions import AbstractFlow, Mixed
+from shoal.tables import Schema
+from shoal.tables._schema import Column
+
+Law: TypeAlias = AbstractFlow | Mixed
+ROWS = 4096  # that go through a program together
+SAMPLED = 4096  # rows of the law, from which the nodes are
+NODES, NEAR = 64, 32  # at quantiles, and around a number
+WIDEST = 3.6  # deviations of a normal one at whose quantiles the outer nodes are
+CLOSEST = 1e-4  # of the column's middle half: the distance of the nearest node
+BLOCK = 512  # rows with all their options at a time
+SWEEPS = 10  # over the columns of a row with gaps
+DRAWS = 16  # of numbers that a row lacks
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a column may hold in each of the rows: `rows` (R, O, n), `logs` (R, O) of their p(row), `width` (R, O).
+
+    A state without a number has the width 1, a node the length that it stands for.
+    """
+
+    rows: FloatArray
+    logs: FloatArray
+    width: FloatArray
+
+    @property
+    def shares(self) -> FloatArray:
+        """The probability of each option given the rest: (R, O)."""
+        with np.errstate(divide="ignore"):
+            logs = self.logs + np.log(self.width)
+        top = np.max(logs, axis=1, keepdims=True)
+        found = np.exp(logs - np.where(np.isfinite(top), top, 0.0))
+        total = found.sum(axis=1, keepdims=True)
+        return np.divide(found, total, out=np.full_like(found, np.nan), where=total > 0)
+
+    @property
+    def log_total(self) -> FloatArray:
+        """log of the sum over all options: (R,)."""
+        with np.errstate(divide="ignore"):
+            return np.logaddexp.reduce(self.logs + np.log(self.width), axis=1)
+
+
+@dataclass
+class Conditionals:
+    """The conditional laws of a table's columns. Rows are (codes, numbers), as `Schema.encode` has them.
+
+    `law`: with `schema`; `seed`: of everything that is drawn.
+    """
+
+    law: Law
+    schema: Schema
+    seed: int = 0
+    drawn: FloatArray = field(init=False)
+
+    def __post_init__(self) -> None:
+        if self.law.context_shape is None:
+            self.drawn = np.asarray(self.law.sample(jax.random.key(self.seed), (SAMPLED,)), np.float64)
+
+    def log_prob(self, rows: FloatArray) -> FloatArray:
+        """log p of each row, numbers that it lacks drawn `DRAWS` times."""
+        run, law, key = self.law.log_prob, self.law, jax.random.key(self.seed)
+        if isinstance(law, Mixed) and law.filling is not None and not self.complete(rows).all():
+            run = lambda x: law.log_prob_estimate(key, x, samples=DRAWS).value
+        found = np.asarray(in_pieces(run, ROWS, rows)[0], np.float64)
+        return np.where(np.isnan(found), -np.inf, found)  # a node outside the column's interval
+
+    def surprises(self, rows: FloatArray) -> FloatArray:
+        """How much less likely each cell is than what the rest of its row lets expect, in nats: (rows, columns).
+
+        -log p(x_j | rest) less its mean under that law, the entropy; the columns are `schema.names`.
+        """
+        columns = self._columns()
+        found = np.empty((len(rows), len(columns)))
+        for start in range(0, len(rows), BLOCK):
+            some = rows[start : start + BLOCK]
+            own = self.log_prob(some)
+            for j, column in enumerate(columns):
+                options = self.options(column, some, self._number(column, some), gone=True)
+                p = options.shares
+                with np.errstate(divide="ignore", invalid="ignore"):
+                    entropy = -np.where(p > 0, p * np.log(p / options.width), 0.0).sum(axis=1)
+                    found[start : start + BLOCK, j] = options.log_total - own - entropy
+        return found
+
+    def complete(self, rows: FloatArray) -> BoolArray:
+        """Which rows have a word or a number in every column."""
+        return ~np.array([self._gaps(c, rows) for c in self._columns()]).any(axis=0)
+
+    def completed(self, rows: FloatArray) -> FloatArray:
+        """The rows with a draw in place of each missing cell, given the rest: `SWEEPS` rounds of Gibbs sampling.
+
+        As if a cell were missing whatever it held, given the others.
+        """
+        rng = np.random.default_rng(self.seed)
+        made, whole = rows.copy(), self.drawn[self.complete(self.drawn)]
+        gaps = {c.name: self._gaps(c, rows) for c in self._columns()}
+        for c in self._columns():
+            given = whole if len(whole) else self.drawn
+            place = self._places(c)
+            many = np.ix_(np.flatnonzero(gaps[c.name]), place)
+            made[many] = given[rng.integers(0, len(given), len(many[0]))][:, place]
+        several = np.sum([g.astype(int) for g in gaps.values()], axis=0) > 1
+        for sweep in range(SWEEPS):
+            for c in self._columns():
+                index = np.flatnonzero(gaps[c.name] & (several | (sweep == 0)))
+                for start in range(0, len(index), BLOCK):
+                    some = index[start : start + BLOCK]
+                    made[some] = self._redrawn(c, made[some], rng)
+        return made
+
+    def options(self, column: Column, rows: FloatArray, near: FloatArray | None, *, gone: bool) -> Options:
+        """All that a column may hold in rows: its states, with `gone` also the missing one, and nodes of its numbers.
+
+        **Arguments:** `near`: of each row a number around which there are more nodes.
+        """
+        states, width, made = self._states(column, gone), [], []
+        for state in states:
+            made.append(self._with(column, rows, state, np.zeros(len(rows))))
+            width.append(np.ones(len(rows)))
+        if column.is_continuous:
+            nodes = self._nodes(column, near, len(rows))
+            half = 0.5 * np.diff(nodes, axis=1)
+            lengths = np.pad(half, ((0, 0), (1, 0))) + np.pad(half, ((0, 0), (0, 1)))
+            for i in range(nodes.shape[1]):
+                made.append(self._with(column, rows, 0, nodes[:, i]))
+                width.append(lengths[:, i])
+        options = np.stack(made, axis=1)
+        logs = self.log_prob(options.reshape(-1, rows.shape[1])).reshape(options.shape[:2])
+        return Options(options, logs, np.stack(width, axis=1))
+
+    def _redrawn(self, column: Column, rows: FloatArray, rng: np.random.Generator) -> FloatArray:
+        """The rows with another draw of the column, given the rest; numbers by nodes around a first draw."""
+        near = None
+        for _ in range(2 if column.is_continuous else 1):
+            options = self.options(column, rows, near, gone=False)
+            p = np.nan_to_num(options.shares)
+            chosen = (np.cumsum(p, axis=1) < rng.random((len(rows), 1)) * p.sum(axis=1, keepdims=True)).sum(
+                axis=1
+            )
+            chosen = np.minimum(chosen, p.shape[1] - 1)
+            made = options.rows[np.arange(len(rows)), chosen]
+            near = self._number(column, made)
+        if column.is_continuous:
+            length = options.width[np.arange(len(rows)), chosen] * (
+                chosen >= len(self._states(column, False))
+            )
+            made[:, self._places(column)[-1]] += length * (rng.random(len(rows)) - 0.5)
+        return np.where(p.sum(axis=1, keepdims=True) > 0, made, rows)
+
+    def _nodes(self, column: Column, near: FloatArray | None, count: int) -> FloatArray:
+        """Nodes of the column's numbers for each of `count` rows, in ascending order."""
+        low, high = column.support
+        if column.period is not None:  # one turn, as the law has it
+            low, high = column.center - 0.5 * column.period, column.center + 0.5 * column.period
+            nodes, reach = np.linspace(low, high, NODES), 0.25 * column.period
+            near = None if near is None else low + np.mod(near - low, column.period)
+        else:
+            numbers = self._known(column)
+            first, middle, last = np.quantile(numbers, [0.25, 0.5, 0.75])
+            reach = max(last - first, 1e-12 * abs(middle), float(np.finfo(np.float32).tiny))
+            inner = np.quantile(numbers, norm.cdf(np.linspace(-WIDEST, WIDEST, NODES)))
+            nodes = np.concatenate([[inner[0] - reach], inner, [inner[-1] + reach]])
+        found = np.broadcast_to(nodes, (count, len(nodes)))
+        if near is not None:
+            steps = reach * np.geomspace(CLOSEST, 1.0, NEAR // 2)
+            around = near[:, None] + np.concatenate([-steps[::-1], [0.0], steps])
+            found = np.concatenate([found, around], axis=1)
+        return np.sort(np.clip(found, low, high), axis=1)
+
+    def _known(self, column: Column) -> FloatArray:
+        """The column's numbers among the rows of the law."""
+        place = self._places(column)
+        numbers = self.drawn[:, place[-1]]
+        numbers = numbers[self.drawn[:, place[0]] == 0] if column.states else numbers
+        return numbers if len(numbers) else np.zeros(1)
+
+    def _columns(self) -> tuple[Column, ...]:
+        return tuple(c for c in self.schema.columns if c.kind != "identifier")
+
+    def _places(self, column: Column) -> IntArray:
+        """Where a column stands in a row: its state, its number."""
+        discrete, continuous = self.schema.discrete, self.schema.continuous
+        found = [i for i, c in enumerate(discrete) if c.name == column.name]
+        found += [len(discrete) + i for i, c in enumerate(continuous) if c.name == column.name]
+        return np.array(found)
+
+    def _states(self, column: Column, gone: bool) -> list[int]:
+        """The states of a column without a number, but for a word never seen, and but for the missing one unless `gone`."""
+        if column.kind == "category":
+            return list(range(len(column.levels) + (gone and column.missing > 0)))
+        return list(range(1, column.states - (column.missing > 0 and not gone)))
+
+    def _gaps(self, column: Column, rows: FloatArray) -> BoolArray:
+        """Which rows have a missing cell in the column."""
+        if not column.missing:
+            return np.zeros(len(rows), bool)
+        state = len(column.levels) if column.kind == "category" else 1 + len(column.atoms)
+        return rows[:, self._places(column)[0]] == state
+
+    def _number(self, column: Column, rows: FloatArray) -> FloatArray | None:
+        """The column's number in each row; where there is none, that of some row of the law."""
+        if not column.is_continuous:
+            return None
+        place = self._places(column)
+        if not column.states:
+            return rows[:, place[-1]]
+        return np.where(rows[:, place[0]] == 0, rows[:, place[-1]], np.median(self._known(column)))
+
+    def _with(self, column: Column, rows: FloatArray, state: int, numbers: FloatArray) -> FloatArray:
+        made, place = rows.copy(), self._places(column)
+        if column.states:
+            made[:, place[0]] = state
+        if column.is_continuous:
+            made[:, place[-1]] = numbers
+        return made

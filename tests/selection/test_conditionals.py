@@ -1,0 +1,132 @@
+"""Conditional laws of cells against those of a normal, a mixture of words and a circle, which are known in closed form."""
+
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+import pytest
+from scipy import stats
+
+from shoal.bijections import Chain, Standardize, Support, Whitening, marginals
+from shoal.distributions import Categorical, Filling, Flow, Mixed, StandardNormal, Turns
+from shoal.selection._conditionals import Conditionals
+from shoal.tables._schema import Column, Schema
+
+COVARIANCE = np.array([[1.0, 0.9, 0.3], [0.9, 1.0, -0.1], [0.3, -0.1, 1.0]])
+RNG = np.random.default_rng(0)
+
+
+def normal(states=0):
+    """The normal law of that covariance; with `states` entries of a context that changes nothing."""
+    inverse = jnp.asarray(np.linalg.inv(np.linalg.cholesky(COVARIANCE)))
+    weights = jnp.zeros((3, states)) if states else None
+    return Flow(StandardNormal(3), Whitening(jnp.zeros(3), inverse, jnp.log(jnp.diag(inverse)), weights))
+
+
+def given(rows, j, known):
+    """Mean and deviation of column j given the columns `known`."""
+    if not known:
+        return np.zeros(len(rows)), 1.0
+    weights = np.linalg.solve(COVARIANCE[np.ix_(known, known)], COVARIANCE[known, j])
+    return rows[:, known] @ weights, float((1.0 - COVARIANCE[j, known] @ weights) ** 0.5)
+
+
+def test_the_law_of_these_tests_is_the_normal_one():
+    rows = RNG.multivariate_normal(np.zeros(3), COVARIANCE, 50)
+    exact = stats.multivariate_normal.logpdf(rows, np.zeros(3), COVARIANCE)
+    np.testing.assert_allclose(normal().log_prob(rows), exact, atol=1e-4)
+
+
+def test_surprises_of_a_normal_law():
+    """-log p(x | rest) - entropy = ((x - m)^2 / s^2 - 1) / 2."""
+    schema = Schema(columns=tuple(Column(name, "number") for name in "abc"))
+    rows = RNG.multivariate_normal(np.zeros(3), COVARIANCE, 200)
+    rows[0, 0] = rows[0, 1] + 4.0
+    found = Conditionals(normal(), schema).surprises(rows)
+    for j in range(3):
+        mean, deviation = given(rows, j, [i for i in range(3) if i != j])
+        exact = 0.5 * (((rows[:, j] - mean) / deviation) ** 2 - 1.0)
+        np.testing.assert_allclose(found[:, j], exact, atol=0.05, rtol=0.03)
+
+
+def with_gaps():
+    """Three columns of which each is missing in a fifth of the rows, whatever stands elsewhere."""
+    codes = (RNG.random((4000, 3)) < 0.2).astype(int)
+    mass = Categorical(codes, (2, 2, 2), key=jr.key(0))
+    filling = Filling(marginals(RNG.normal(size=(2000, 3))), jnp.zeros(3), jnp.ones(3), (0, 1, 2))
+    columns = tuple(Column(name, "number", missing=0.2) for name in "abc")
+    return Mixed(mass, normal(6), filling, key=jr.key(1)), Schema(columns=columns)
+
+
+def test_completed_cells_have_the_ranks_of_their_law():
+    law, schema = with_gaps()
+    numbers = RNG.multivariate_normal(np.zeros(3), COVARIANCE, 1500)
+    gone = RNG.random(numbers.shape) < 0.3
+    rows = np.hstack([gone.astype(float), np.where(gone, 0.0, numbers)])
+    made = Conditionals(law, schema, seed=3).completed(rows)
+    assert not made[:, :3].any()
+    np.testing.assert_array_equal(made[:, 3:][~gone], numbers[~gone])
+    for j in range(3):
+        ranks = []
+        for pattern in np.unique(gone[gone[:, j]], axis=0):
+            index = np.flatnonzero((gone == pattern).all(axis=1))
+            mean, deviation = given(numbers[index], j, np.flatnonzero(~pattern).tolist())
+            ranks.append(stats.norm.cdf((made[index, 3 + j] - mean) / deviation))
+        assert stats.kstest(np.concatenate(ranks), "uniform").pvalue > 1e-3
+    both = gone[:, 0] & gone[:, 1]
+    assert np.corrcoef(made[both, 3], made[both, 4])[0, 1] > 0.8
+
+
+def test_words_and_atoms():
+    """A word decides the mean of a number that holds 0 at times; a missing word is drawn by Bayes' rule."""
+    share = np.array([0.6, 0.3, 0.1])  # of the words x, y and of a missing cell
+    codes = np.stack([RNG.choice(3, 5000, p=share), (RNG.random(5000) < 0.25).astype(int)], axis=1)
+    mass = Categorical(codes, (4, 2), key=jr.key(0))
+    shift = jnp.zeros((1, 6)).at[0, 1].set(3.0)  # the mean of the word y
+    layer = Whitening(jnp.zeros(1), jnp.zeros((1, 1)), jnp.zeros(1), shift)
+    filling = Filling(marginals(RNG.normal(size=(2000, 1))), jnp.zeros(1), jnp.ones(1), (1,))
+    law = Mixed(mass, Flow(StandardNormal(1), layer), filling, key=jr.key(1))
+    schema = Schema(
+        columns=(
+            Column("w", "category", "text", levels=("x", "y"), missing=0.1),
+            Column("v", "number", atoms=(0.0,)),
+        )
+    )
+    assert float(
+        law.log_prob(np.array([1.0, 0.0, 3.0])) - law.log_prob(np.array([1.0, 0.0, 0.0]))
+    ) == pytest.approx(4.5)
+    value = 1.5 + 0.4
+    rows = np.tile([2.0, 0.0, value], (3000, 1))
+    made = Conditionals(law, schema, seed=1).completed(rows)
+    odds = share[:2] * stats.norm.pdf(value, [0.0, 3.0])
+    assert (made[:, 0] == 1).mean() == pytest.approx(odds[1] / odds.sum(), abs=0.04)
+    surprise = Conditionals(law, schema).surprises(np.array([[0.0, 0.0, 5.0]]))[0]
+    p = share[:2] * stats.norm.pdf(5.0, [0.0, 3.0])
+    p /= p.sum()
+    assert surprise[0] > -np.log(p[0]) - 1.0
+    inner = -0.75 * np.log(0.75) - 0.25 * np.log(0.25) + 0.75 * stats.norm.entropy()
+    assert surprise[1] == pytest.approx(-np.log(0.75) - stats.norm.logpdf(5.0) - inner, abs=0.1)
+
+
+def test_a_turn_is_counted_once_and_a_bound_is_kept():
+    schema = Schema(
+        columns=(
+            Column("angle", "periodic", low=0.0, high=2.0, center=1.9),
+            Column("size", "positive", low=0.0),
+        )
+    )
+    flow = Flow(
+        StandardNormal(2),
+        Chain(
+            [
+                Standardize(jnp.array([1.9, 0.0]), jnp.array([0.2, 1.0])),
+                Support(2, low=(-np.inf, 0.0), high=np.inf),
+            ]
+        ),
+    )
+    law = Mixed(None, flow, turns=Turns((2.0, 0.0), (1.9, 0.0)), key=jr.key(0))
+    found = Conditionals(law, schema).surprises(np.array([[0.1, 1.0], [1.7, 1.0], [0.9, 9.0]]))
+    away = np.array([0.2, 0.2, 1.0]) / 0.2
+    np.testing.assert_allclose(found[:2, 0], 0.5 * (away[:2] ** 2 - 1), atol=0.05)
+    assert found[2, 0] == pytest.approx(0.5 * (25 - 1) - np.log(2), abs=0.1)  # two places are as near
+    exact = -stats.lognorm.logpdf([1.0, 9.0], 1.0) - stats.lognorm.entropy(1.0)
+    np.testing.assert_allclose(found[1:, 1], exact, atol=0.1)
