@@ -89,3 +89,22 @@ def test_angles_of_a_row_have_three_places_each():
     places, counted = turns.places(jnp.array([0.5, 7.0, 0.25]), jnp.array([True, True, False]))
     seen = np.unique(np.asarray(places)[np.asarray(counted) == 0], axis=0)
     np.testing.assert_allclose(seen, [[-1.5, 7, 0.25], [0.5, 7, 0.25], [2.5, 7, 0.25]])
+
+
+def test_masses_and_densities_of_a_trained_law_sum_to_1():
+    """A word, and rain: 0, missing or an amount; the amount by quadrature in its logarithm, the rest by its mass."""
+    wet, gone = RNG.random(ROWS) < 0.5, RNG.random(ROWS) < 0.1
+    rain = pl.Series(np.where(wet, RNG.gamma(0.7, 3.0, ROWS), 0.0)).set(pl.Series(gone), None)
+    result = fitted(pl.DataFrame({"word": RNG.choice(["a", "b"], ROWS), "rain": rain}))
+    law, schema = result.flow, result.prepared.table.schema
+    assert [c.kind for c in schema.columns] == ["category", "positive"]
+    codes = np.array([[word, state] for word in range(3) for state in range(3)], float)
+    masses = np.exp(np.asarray(law.mass.log_prob(codes), np.float64))
+    assert masses.sum() == pytest.approx(1.0, abs=1e-5)
+    logs = np.linspace(-60.0, 30.0, 40_001)
+    total = masses[codes[:, 1] > 0].sum()
+    for word in range(3):
+        rows = np.stack([np.full(logs.shape, word), np.zeros(logs.shape), np.exp(logs)], axis=1)
+        density = np.exp(np.asarray(law.log_prob(rows), np.float64) + logs)
+        total += np.trapezoid(density, logs)
+    assert total == pytest.approx(1.0, abs=1e-3)
