@@ -11,6 +11,7 @@ import polars as pl
 from shoal._errors import InputError
 from shoal._names import KINDS, Kind
 from shoal._scalars import FloatArray
+from shoal.tables._atoms import find_atoms
 from shoal.tables._cells import first_rounded
 from shoal.tables._lattice import detect_lattice
 from shoal.tables._schema import FORMS, Column, Schema, canonical, days_of, numbers_of, stray_text, text_of
@@ -18,12 +19,6 @@ from shoal.tables._source import Source
 
 MOST_LEVELS = 100  # of a category; text of more words is an identifier
 MOST_GIVEN = 1000  # of a category that is given as one
-ATOM_ROWS, ATOM_SHARE, ATOM_TIMES = (
-    10,
-    0.01,
-    10.0,
-)  # of an atom: rows, share, and times the rows of other values
-FEW_ATOMS, MOST_ATOMS = 3, 12  # more than a few on a lattice are its heaps
 NUMERIC_SHARE = 0.5  # of the cells of a column that are numbers: from there on, text among them is an error
 
 
@@ -80,9 +75,7 @@ def _column(source: Source, index: int, kind: str | None) -> Column:
         return Column(name, "category", typed, levels=tuple(levels), missing=share)
     if bad is not None:
         raise InputError(stray_text(source, index, bad))
-    atoms, shares = _atoms(numbers)
-    if len(atoms) > FEW_ATOMS and detect_lattice(numbers[:, None], [name]):  # heaps on a lattice are no atoms
-        atoms, shares = (), ()
+    atoms, shares = find_atoms(numbers)
     column = Column(name, "number", _type(numbers[np.isfinite(numbers)]), (), atoms, shares, share)
     return _with_lattice(column, np.where(np.isin(numbers, atoms), np.nan, numbers))
 
@@ -129,20 +122,6 @@ def _order(word: str) -> tuple[float, str]:
 
 def _type(numbers: FloatArray) -> Literal["integer", "number"]:
     return "integer" if np.all(numbers == np.rint(numbers)) else "number"
-
-
-def _atoms(numbers: FloatArray) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Values that far more rows share than any usual value of the column, and the shares of all rows."""
-    values, counts = np.unique(numbers[np.isfinite(numbers)], return_counts=True)
-    order = np.argsort(-counts)
-    atoms: list[int] = []
-    for place, i in enumerate(order[:MOST_ATOMS]):
-        rest = counts[order[place + 1 :]]
-        usual = max(float(np.quantile(rest, 0.9)), 1.0) if len(rest) else np.inf
-        if counts[i] < max(ATOM_ROWS, ATOM_SHARE * counts.sum(), ATOM_TIMES * usual) or len(rest) < 3:
-            break
-        atoms.append(int(i))
-    return tuple(float(values[i]) for i in atoms), tuple(float(counts[i] / len(numbers)) for i in atoms)
 
 
 def _with_lattice(column: Column, numbers: FloatArray) -> Column:
