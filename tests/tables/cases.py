@@ -1,9 +1,10 @@
 """Small tables of every kind that people have trouble with: each as three inputs or more, and what is right for them.
 
-`READ` are read: what each column is taken for, and what is said about the reading. `REFUSED` have no answer but a sentence,
-with a command that works.
+`READ` are read: what each column is taken for, and what is said about the reading. Those of `cases_refused` have no answer
+but a sentence, with a command that works.
 """
 
+import datetime as dt
 import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -30,10 +31,10 @@ class Case:
     columns: Mapping[str, str] = field(default_factory=dict)
     notes: str = ""
     name: str = "t.csv"
-    sentence: str = ""
-    options: Sequence[str] = ()
-    cure: Sequence[str] | None = None
     rows: int = N
+    sentence: str = ""
+    options: str = ""
+    cure: str = ""
 
 
 def written(frame: pl.DataFrame, name: str) -> bytes:
@@ -206,4 +207,122 @@ READ: dict[str, dict[str, Case]] = {
         ),
     },
 }
-REFUSED: dict[str, dict[str, Case]] = {}
+DATES = [dt.date(2021, 3, 1) + dt.timedelta(int(i) * 7919 % 700) for i in I]
+TIMES = [dt.datetime(2021, 3, 1, 9) + dt.timedelta(seconds=int(i) * 79_193 % 9_000_000) for i in I]
+
+
+def dates(form: str, words: str, cells: Sequence[dt.date] = DATES) -> Case:
+    return table(words, x=[cell.strftime(form) for cell in cells])
+
+
+READ["dates and times"] = {
+    "ISO": dates("%Y-%m-%d", "a date (YYYY-MM-DD): log-density in days, with noise of its step 1"),
+    "German": dates("%d.%m.%Y", "a date (DD.MM.YYYY)"),
+    "American": dates("%m/%d/%Y", "a date (MM/DD/YYYY)"),
+    "British": dates("%d/%m/%Y", "a date (DD/MM/YYYY)"),
+    "with names of months": dates("%d-%b-%Y", "a date (DD-Mon-YYYY)"),
+    "written out": dates("%B %d, %Y", "a date (Month DD, YYYY)"),
+    "of digits": dates("%Y%m%d", "a date (YYYYMMDD)"),
+    "in Parquet": table("a date: log-density in days, with noise of its step 1", "t.parquet", x=DATES),
+    "times": dates("%Y-%m-%d %H:%M:%S", "a date (YYYY-MM-DD hh:mm:ss)", TIMES),
+    "times with a T and a Z": dates("%Y-%m-%dT%H:%M:%SZ", "a date (YYYY-MM-DDThh:mm:ssZ)", TIMES),
+    "times with a zone": dates("%Y-%m-%d %H:%M:%S+02:00", "a date (YYYY-MM-DD hh:mm:ss+02:00)", TIMES),
+    "German times": dates("%d.%m.%Y %H:%M", "a date (DD.MM.YYYY hh:mm)", TIMES),
+    "American times": dates("%m/%d/%Y %I:%M %p", "a date (MM/DD/YYYY hh:mm AM)", TIMES),
+    "times in Parquet": table("a date: log-density in days", "t.parquet", x=TIMES),
+    "times with a zone in Parquet": table(
+        "a date: log-density in days", "t.parquet", x=pl.Series(TIMES).dt.replace_time_zone("Europe/Berlin")
+    ),
+    "gaps": table(
+        "step 1; 14.7% of the cells", x=["" if i % 7 == 0 else str(d) for i, d in enumerate(DATES)]
+    ),
+    "no day": table(
+        "step 1; 14.7% of the cells", x=["0000-00-00" if i % 7 == 0 else str(d) for i, d in enumerate(DATES)]
+    ),
+    "a day for none": table(
+        "14.7% of the rows hold 1900-01-01,",
+        x=["1900-01-01" if i % 7 == 0 else str(d) for i, d in enumerate(DATES)],
+    ),
+}
+FLAGS = {
+    "True/False": "False, True",
+    "yes/no": "no, yes",
+    "t/f": "f, t",
+    "0/1": "0, 1",
+    "Y/N": "N, Y",
+    "on/off": "off, on",
+}
+READ["flags"] = {
+    **{
+        name: table(f"a category of 2 values ({levels})", x=[name.split("/")[i % 3 > 0] for i in range(N)])
+        for name, levels in FLAGS.items()
+    },
+    "booleans in Parquet": table(
+        "a category of 2 values (false, true)", "t.parquet", x=[i % 3 > 0 for i in I.tolist()]
+    ),
+    "0.0 and 1.0 in Parquet": table(
+        "a category of 2 values (0, 1)", "t.parquet", x=(I % 3 > 0).astype(float)
+    ),
+    "a mark or nothing": table(
+        "a category of 1 values (x): log-probabilities; 33.3%", x=["x" if i % 3 else "" for i in I]
+    ),
+    "1 or nothing": table(
+        "a category of 1 values (1): log-probabilities; 33.3%", x=["1" if i % 3 else "" for i in I]
+    ),
+    "in two spellings": table(
+        "a category of 2 values (false, true)", x=[("True", "False", "true")[i % 3] for i in I]
+    ),
+}
+LEFT = "an identifier, left out"
+LONG = [10**16 + 7919 * int(i) ** 2 for i in I]
+READ["ids"] = {
+    "17 digits": table(LEFT, x=LONG),
+    "19 digits in Parquet": table(LEFT, "t.parquet", x=[1_582_218_195_625_938_945 + 37 * int(i) for i in I]),
+    "20 digits": table(LEFT, x=[str(10**19 + n) for n in LONG]),
+    "20 digits, unsigned, in Parquet": table(
+        LEFT, "t.parquet", x=pl.Series([10**19 + 37 * int(i) for i in I], dtype=pl.UInt64)
+    ),
+    "as float": table(LEFT, x=[f"{n}.0" for n in LONG]),
+    "as float64 in Parquet": table(
+        LEFT, "t.parquet", x=[1.582218195625938945e18 + 512.0 * int(i % 99) for i in I]
+    ),
+    "UUIDs": table(LEFT, x=[f"{i * 7919:08x}-1f0e-4c3a-9d2b-{i * 104_729:012x}" for i in I]),
+    "leading zeros": table(LEFT, x=[f"{i * 7919 % 99_991:06d}" for i in I]),
+    "called id": Case(
+        text("user_id,y", *rows((I * 7919 % 99_991).tolist(), Y.tolist())), {"user_id": LEFT, "y": "a number"}
+    ),
+    "codes of 19 digits that repeat": table(
+        "a category of 3 values (1582218195625938945, 15",
+        x=[1_582_218_195_625_938_945 + int(i % 3) for i in I],
+    ),
+}
+
+
+def indexed(name: str, cells: Iterable[object], file: str = "t.csv") -> Case:
+    frame = pl.DataFrame({name: list(cells), "y": Y, "z": B})
+    saved = name.startswith(("Unnamed", "__index"))
+    return Case(
+        written(frame, file),
+        {"y": "a number"} | ({} if saved else {name: LEFT}),
+        saved * "pandas index",
+        file,
+    )
+
+
+SHUFFLED = np.random.default_rng(9).permutation(3 * N)[:N]
+READ["index columns"] = {
+    "Unnamed: 0": indexed("Unnamed: 0", SHUFFLED),
+    "Unnamed: 0 in Parquet": indexed("Unnamed: 0", I, "t.parquet"),
+    "Unnamed: 0 as float": indexed("Unnamed: 0", SHUFFLED.astype(float)),
+    "index": indexed("index", SHUFFLED),
+    "level_0": indexed("level_0", SHUFFLED),
+    "in order": indexed("n", I + 1),
+    "with rows left out": indexed("n", np.sort(np.random.default_rng(1).permutation(200)[:N])),
+    "in another order": indexed("n", np.random.default_rng(1).permutation(N)),
+    "saved by pandas": indexed("__index_level_0__", SHUFFLED, "t.parquet"),
+    "saved twice": Case(
+        written(pl.DataFrame({"Unnamed: 0.1": I, "Unnamed: 0": SHUFFLED, "y": Y, "z": B}), "t.csv"),
+        {"y": "a number"},
+        "column 'Unnamed: 0' is a pandas index and was left out",
+    ),
+}

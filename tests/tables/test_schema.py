@@ -141,7 +141,7 @@ def test_text_among_numbers_is_named(source):
     [
         (
             {"p": NORMAL, "q": 2 * NORMAL + 1, "c": list("ab") * (N // 2)},
-            "'q' is a multiple of 'p', perhaps shifted; use `drop",
+            "'q' is 1 . 2 p in every row, so that there is no joint density; use `drop",
         ),
         (
             {"p": NORMAL, "q": NORMAL[::-1], "r": 100 - NORMAL - NORMAL[::-1], "c": list("ab") * (N // 2)},
@@ -171,7 +171,7 @@ def test_a_table_of_numbers_is_plain(source, tmp_path):
 
 
 def test_a_mixed_table_has_states_and_numbers(source, tmp_path):
-    source(row=np.arange(N), rain=COLUMNS["zeros"][0], kind=COLUMNS["words"][0], y=NORMAL)
+    source(row=np.arange(N), rain=COLUMNS["zeros"][0], kind=COLUMNS["words"][0], y=NORMAL[::-1])
     table = read_table(tmp_path / "table.csv", kinds={})
     assert table.names == ("rain", "y")
     assert table.codes is not None
