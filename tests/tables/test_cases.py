@@ -6,6 +6,7 @@ import pytest
 
 from shoal.tables import read_table
 from tests.tables.cases import READ, Case
+from tests.tables.cases_files import FILES
 from tests.tables.cases_refused import REFUSED
 
 
@@ -29,4 +30,4 @@ def test_it_is_read_for_what_it_is(tmp_path: Path, case: Case):
 
 
 def test_there_are_three_of_each_kind():
-    assert all(len(cases) > 2 for cases in (*READ.values(), *REFUSED.values()))
+    assert all(len(cases) > 2 for cases in (READ | FILES | REFUSED).values())
