@@ -41,9 +41,15 @@ def write_run(result: Any, folder: Path, run: str, command: str, schema: Record 
 
 def print_schema(table: Any, console: Console | None = None) -> None:
     """Prints what each column is taken for, where one is more than a plain number."""
-    if table.schema is not None and not table.schema.is_plain:
-        for column in table.schema.columns:
-            say(sized(console), f"{column.name}: {column.sentence()}")
+    for name, sentence in kinds_of(table).items():
+        say(sized(console), f"{name}: {sentence}")
+
+
+def kinds_of(table: Any) -> dict[str, str]:
+    """What each column is taken for, in words; nothing where each is a number and there is no more to say of it."""
+    columns = () if table.schema is None else table.schema.columns
+    plain = all(c.kind == "number" and c.step is None and not c.states for c in columns)
+    return {} if plain else {c.name: c.sentence() for c in columns}
 
 
 def write_page(record: FitRecord | ConstructionRecord, path: Path) -> None:

@@ -67,7 +67,7 @@ def as_table(
     )
     roles = choose_roles(source, asked)
     if kinds is not None:
-        table = build_whole(source, roles, asked, kinds, minimum_rows=minimum_rows)
+        table = build_whole(source, roles, asked, kinds, minimum_rows=minimum_rows, distinct=distinct)
     else:
         table = build_table(
             source, roles, asked if distinct else None, minimum_rows=minimum_rows, distinct=distinct

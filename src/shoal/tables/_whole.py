@@ -23,9 +23,17 @@ JOINT = "so that there is no joint density"
 
 
 def build_whole(
-    source: Source, roles: Roles, asked: Columns, kinds: Mapping[str, str], *, minimum_rows: int
+    source: Source,
+    roles: Roles,
+    asked: Columns,
+    kinds: Mapping[str, str],
+    *,
+    minimum_rows: int,
+    distinct: bool,
 ) -> Table:
     """The checked table of the modelled columns, whatever they hold; context and weights are numbers.
+
+    **Arguments:** `distinct`: columns that do not vary or follow from others are an error, which is right for training only.
 
     **Raises:** `InputError` as `build_table` does, for columns that are constant, repeat another one or follow from others,
     and where no column has a density.
@@ -35,8 +43,9 @@ def build_whole(
     encoded = schema.encode(source)
     faults = {error.column: f"{error.found}; {error.cure}" for error in unfit}
     cured = bool(faults)
-    faults |= _constant(source, schema, encoded)
-    faults |= _dependent(source, roles, schema, encoded, [*faults])
+    if distinct:
+        faults |= _constant(source, schema, encoded)
+        faults |= _dependent(source, roles, schema, encoded, [*faults])
     if faults:
         _leave_out(source, asked, faults, schema, cured=cured)
     if not schema.continuous:
@@ -48,7 +57,7 @@ def build_whole(
     kept = [i for i in roles.values if source.names[i] not in left]
     if schema.is_plain:
         plain = Roles(tuple(kept), roles.context, roles.weights)
-        table = build_table(source, plain, asked, minimum_rows=minimum_rows, distinct=True)
+        table = build_table(source, plain, asked, minimum_rows=minimum_rows, distinct=distinct)
         check_distinct_rows(table, min(MINIMUM_DISTINCT, minimum_rows))
         return replace(table, schema=schema)
     beside = Roles((), roles.context, roles.weights, tuple(kept))
