@@ -299,7 +299,8 @@ def _cells(column: Column, numbers: FloatArray, missing: np.ndarray) -> pl.Serie
         seconds = column.form is not None and "%.f" not in column.form
         seconds |= column.step is not None and column.step * SECONDS_A_DAY > 0.99
         unit = 1e6 if seconds else 1.0
-        days = np.clip(numbers, YEARS[0] - column.first, YEARS[1] - column.first)
+        last = YEARS[1] - column.first + 1 - 1 / SECONDS_A_DAY
+        days = np.clip(numbers, YEARS[0] - column.first, last)
         micros = np.rint(days * SECONDS_A_DAY * 1e6 / unit) * unit
         whole = pl.Series(np.nan_to_num(micros).astype(np.int64)) + int(column.first * SECONDS_A_DAY * 1e6)
         stamps = whole.set(pl.Series(missing | np.isnan(numbers)), None).cast(pl.Datetime("us"))
