@@ -138,3 +138,84 @@ def test_bad_input_is_one_sentence_and_code_two(
     assert result.exit_code == 2
     assert told in result.output
     assert result.output.count("\n") == 1
+
+
+@pytest.fixture
+def whole() -> Path:
+    """A table with a key, words, rain, dates, gaps and a stray cell."""
+    rng = np.random.default_rng(1)
+    wet, gone = rng.random(300) < 0.6, rng.random(300) < 0.1
+    frame = pl.DataFrame(
+        {
+            "key": [f"station {i * 7919 % 99_991}" for i in range(300)],
+            "soil": rng.choice(["clay", "sand"], 300),
+            "rain": np.where(wet, 0.0, rng.gamma(2, 3, 300)),
+            "y": [None if g else v for g, v in zip(gone, rng.normal(size=300), strict=True)],
+            "n": [3.001, *rng.integers(0, 10, 299).tolist()],
+            "class": rng.integers(0, 3, 300),
+        },
+        strict=False,
+    )
+    path = Path("whole.csv")
+    frame.write_csv(path)
+    return path
+
+
+def test_the_columns_of_a_whole_table_are_said_and_its_complete_rows_measured(
+    whole: Path, shoal_command: Run
+):
+    result = shoal_command("advise", whole, "--kind", "class=category")
+    assert result.exit_code == 0, result.output
+    lines = result.output.splitlines()
+    assert lines[0] == "key: an identifier, left out: its values do not repeat"
+    assert lines[1] == "soil: a category of 2 values (clay, sand): log-probabilities"
+    assert lines[2].startswith("rain: a number: log-density in its unit; ")
+    assert lines[2].endswith("of the rows hold 0, which has a probability of its own")
+    assert lines[3].endswith("of the cells are missing")
+    assert "off its lattice: the value 3.001" in lines[4]
+    assert lines[5] == "class: a category of 3 values (0, 1, 2): log-probabilities"
+    frame = pl.read_csv(whole)
+    complete = frame.filter((pl.col("rain") != 0) & pl.col("y").is_not_null()).height
+    said = (
+        f"All figures are of the {complete} of 300 rows that hold a number in each of the columns rain, y, n"
+    )
+    assert lines[6] == f"measured   {said}, whatever they hold in soil, class."
+    assert option(confirm(result.output), "--kind") == "class=category"
+
+
+def test_a_whole_table_as_json(whole: Path, shoal_command: Run):
+    record = json.loads(shoal_command("advise", whole, "--json").output)
+    assert list(record["kinds"]) == ["key", "soil", "rain", "y", "n", "class"]
+    assert record["columns"] == ["soil", "rain", "y", "n", "class"]
+    assert "--kind" not in record["command"]
+
+
+def test_the_command_that_confirms_fits_the_whole_table(whole: Path, shoal_command: Run, ladder: Any):
+    words = confirm(
+        shoal_command("advise", whole, "--columns", "soil,rain,y", "--kind", "soil=category").output
+    )
+    assert option(words, "--columns") == "soil,rain,y"
+    words[words.index("RUN")] = "made"
+    assert shoal_command(*words[1:], "--quiet").exit_code == 0
+    ((table, _),) = ladder.calls
+    assert table.schema.names == ("soil", "rain", "y")
+
+
+def test_too_few_complete_rows_are_said(shoal_command: Run):
+    values = np.random.default_rng(0).normal(size=(100, 2))
+    rows = [[None if i % 2 else a, b if i % 2 else None] for i, (a, b) in enumerate(values.tolist())]
+    pl.DataFrame(rows, schema=["a", "b"], orient="row").write_csv("t.csv")
+    result = shoal_command("advise", "t.csv")
+    assert result.exit_code == 2
+    assert "0 rows hold a number in each of the columns a, b; advice needs at least 30" in result.output
+
+
+def test_a_text_cell_among_numbers_is_told_with_a_command_that_works(shoal_command: Run):
+    rows = [f"{a:.4f},{b:.4f}" for a, b in np.random.default_rng(0).normal(size=(60, 2))]
+    Path("t.csv").write_text("\n".join(["a,b", *rows[:9], "much,1.5", *rows]))
+    result = shoal_command("advise", "t.csv")
+    assert result.exit_code == 2
+    assert "column 'a', row 11: found the text 'much' among numbers" in result.output
+    command = shlex.split(result.stderr.split("`")[1])
+    assert command == ["shoal", "advise", "t.csv", "--drop", "a"]
+    assert shoal_command(*command[1:]).exit_code == 0

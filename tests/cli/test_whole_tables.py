@@ -166,7 +166,9 @@ def test_ranks_are_shares_of_the_training_rows(whole: Path):
     drawn(3000, 5)[0].write_csv("new.csv")
     assert run("score", whole, "new.csv", "-o", "scored.csv").exit_code == 0
     scored = pl.read_csv("scored.csv")
-    assert stats.kstest(scored["rank"].to_numpy(), "uniform").statistic < 0.08  # training rows are a sample, too
+    assert (
+        stats.kstest(scored["rank"].to_numpy(), "uniform").statistic < 0.08
+    )  # training rows are a sample, too
     order = scored.sort("log_prob")["rank"].to_numpy()
     assert (np.diff(order) >= 0).all()
 

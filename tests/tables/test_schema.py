@@ -57,6 +57,25 @@ COLUMNS = {
     "iso days": (days("%Y-%m-%d"), "date", "log-density in days"),
     "german days": (days("%d.%m.%Y"), "date", "step 1"),
     "times": (days("%Y-%m-%d %H:%M:%S"), "date", "date"),
+    "american times": (days("%m/%d/%Y %I:%M %p"), "date", "MM/DD/YYYY hh:mm AM"),
+    "times of a zone": (days("%Y-%m-%dT%H:%M:%S+02:00"), "date", "YYYY-MM-DDThh:mm:ss+02:00"),
+    "months by name": (days("%d-%b-%Y"), "date", "DD-Mon-YYYY"),
+    "days as digits": (days("%Y%m%d"), "date", "YYYYMMDD"),
+    "a day for none": (
+        ["1900-01-01" if i % 5 == 0 else day for i, day in enumerate(days("%Y-%m-%d"))],
+        "date",
+        "20.0% of the rows hold 1900-01-01",
+    ),
+    "a time for none": (
+        ["9999-12-31 23:59:59" if i % 5 == 0 else day for i, day in enumerate(days("%Y-%m-%d %H:%M:%S"))],
+        "date",
+        "20.0% of the rows hold 9999-12-31T23:59:59",
+    ),
+    "a mean among counts": (mixed(4.9833, 0.2, RNG.poisson(5, N)), "number", "step 1; "),
+    "-1 below counts": (mixed(-1, 0.2, RNG.poisson(40, N)), "count", "of the rows hold -1"),
+    "1 or nothing": ([1 if i % 3 else None for i in range(N)], "category", "1 values (1)"),
+    "leading zeros": ([f"{i % 40:04d}" for i in range(N)], "category", "40 values (0000, 0001"),
+    "booleans in two spellings": (RNG.choice(["true", "false"], N), "category", "(false, true)"),
     "keys": ([f"key-{i * 7919 % N:05d}" for i in range(N)], "identifier", "left out"),
     "row numbers": (np.arange(N) + 1, "identifier", "left out"),
     "19 digits": (1582218195625938945 + np.arange(N) * 3 % 5000 + 7 * np.arange(N), "identifier", "left out"),
@@ -141,7 +160,7 @@ def test_text_among_numbers_is_named(source):
     [
         (
             {"p": NORMAL, "q": 2 * NORMAL + 1, "c": list("ab") * (N // 2)},
-            "'q' is a multiple of 'p', perhaps shifted; use `drop",
+            "'q' is 1 . 2 p in every row, so that there is no joint density; use `drop",
         ),
         (
             {"p": NORMAL, "q": NORMAL[::-1], "r": 100 - NORMAL - NORMAL[::-1], "c": list("ab") * (N // 2)},
@@ -171,7 +190,7 @@ def test_a_table_of_numbers_is_plain(source, tmp_path):
 
 
 def test_a_mixed_table_has_states_and_numbers(source, tmp_path):
-    source(row=np.arange(N), rain=COLUMNS["zeros"][0], kind=COLUMNS["words"][0], y=NORMAL)
+    source(row=np.arange(N), rain=COLUMNS["zeros"][0], kind=COLUMNS["words"][0], y=NORMAL[::-1])
     table = read_table(tmp_path / "table.csv", kinds={})
     assert table.names == ("rain", "y")
     assert table.codes is not None

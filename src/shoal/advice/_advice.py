@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -74,6 +74,7 @@ def advise(
     columns: Sequence[str] | None = None,
     context: Any = None,
     weights: Any = None,
+    kinds: Mapping[str, str] | None = None,
 ) -> Advice:
     r"""Measure a table, or read a finished ladder, and advise on the flow: columns, settings, reasons.
 
@@ -88,8 +89,9 @@ def advise(
     - `data`: an array (rows, columns), a data frame, a `shoal.tables.Table`, the name of a file of data or of a folder that
       `shoal fit` made, or the result of `shoal.ladder`. At least 30 rows; constant and repeated columns are allowed.
     - `max_condition`: the largest κ that the flow may have. `dtype`: the one that you would train in.
-    - `columns`, `context`, `weights`: as in `shoal.tables.as_table`. Context columns are not measured; rows of weight 0 take
-      no part, other weights count as 1.
+    - `columns`, `context`, `weights`, `kinds`: as in `shoal.tables.as_table`. Context columns are not measured; rows of
+      weight 0 take no part, other weights count as 1. Of whole tables the numbers are measured, in the
+      rows that have them all.
 
     **Returns:** `Advice`. The same data give the same advice.
 
@@ -105,11 +107,10 @@ def advise(
         raise InputError(f"`max_condition` must be a finite number of at least 1; got {max_condition}.")
     if dtype not in DTYPES:
         raise InputError(f'`dtype` must be "float32" or "float64"; got {dtype!r}.')
-    table, record = _table(data, columns, context, weights)
+    table, record = _table(data, columns, context, weights, kinds)
     found = measure(table)
-    said = (
-        ([] if record is None else _run_lines(record)) + lines.column_lines(found) + lines.shape_lines(found)
-    )
+    said = [] if record is None else _run_lines(record)
+    said += lines.row_lines(found, table) + lines.column_lines(found) + lines.shape_lines(found)
     if table.context is not None:
         text = (
             "The context columns were not measured: the figures are of the modelled columns over all contexts together, "
@@ -125,10 +126,12 @@ def advise(
     )
     said.append(Line(confirm, "heuristic", "confirm", {"families": list(names)}))
     drop = tuple(name for name in table.names if name not in found.names)
-    return Advice(tuple(said), names, kind, found.names, drop, found.condition, float(max_condition))
+    modelled = table.names if table.codes is None or table.schema is None else table.schema.names
+    kept = tuple(name for name in modelled if name not in drop)
+    return Advice(tuple(said), names, kind, kept, drop, found.condition, float(max_condition))
 
 
-def _table(data: Any, columns: Any, context: Any, weights: Any) -> tuple[Table, FitRecord | None]:
+def _table(data: Any, columns: Any, context: Any, weights: Any, kinds: Any) -> tuple[Table, FitRecord | None]:
     """The table to measure, and the record of the ladder if the data are a finished one."""
     if isinstance(data, str | os.PathLike):
         path = Path(data)
@@ -139,11 +142,12 @@ def _table(data: Any, columns: Any, context: Any, weights: Any) -> tuple[Table, 
                 columns=columns,
                 context=named,
                 weights=weights,
+                kinds=kinds,
                 minimum_rows=1,
                 distinct=False,
             )
             return read, None
-        _no_roles(columns, context, weights)
+        _no_roles(columns, context, weights, kinds)
         record = read_run(path)
         if record is None:
             raise InputError(
@@ -151,14 +155,16 @@ def _table(data: Any, columns: Any, context: Any, weights: Any) -> tuple[Table, 
             )
         return _run_table(record, str(path)), record
     if hasattr(data, "prepared") and hasattr(data, "record"):
-        _no_roles(columns, context, weights)
+        _no_roles(columns, context, weights, kinds)
         return data.prepared.table, data.record
-    return as_table(data, columns, context=context, weights=weights), None
+    return as_table(data, columns, context=context, weights=weights, kinds=kinds), None
 
 
 def _no_roles(*given: object) -> None:
     if any(role is not None for role in given):
-        raise InputError("A finished ladder knows its own columns, context and weights: leave them out.")
+        raise InputError(
+            "A finished ladder knows its own columns, kinds, context and weights: leave them out."
+        )
 
 
 def _run_table(record: FitRecord, label: str) -> Table:
@@ -180,6 +186,12 @@ def _run_lines(record: FitRecord) -> list[Line]:
         rung = record.delivered if chosen is None else record.rungs[chosen]
         figures = {"depth": None if rung is None else rung.depth, "chosen": chosen is not None}
         lines.append(Line(f"The ladder says: {decision.sentence}", "measured", "ladder", figures))
+    if record.data.kinds:
+        text = (
+            "In the rows that the run has kept, draws stand in the place of cells without a number: for figures of the rows "
+            "that have them all, advise on the table."
+        )
+        lines.append(Line(text, "measured", "rows"))
     for found in record.data.lattice:
         what = "the ladder has added" if found.dequantized else "let the ladder add"
         text = (

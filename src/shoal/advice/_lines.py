@@ -13,7 +13,7 @@ import numpy as np
 
 from shoal.advice._measure import Measured
 from shoal.advice._shape import VARIATION
-from shoal.tables import Dependence, Examined
+from shoal.tables import Dependence, Examined, Table
 
 FAR = 4.0  # a gap of so many widths of the narrowest group makes the groups far
 MULTIMODAL = 4  # modes from which splines are tried beside affine couplings
@@ -40,6 +40,18 @@ class Line:
 
     def __str__(self) -> str:
         return f"[{self.status}] {self.text}"
+
+
+def row_lines(found: Measured, table: Table) -> list[Line]:
+    """Which rows and columns were measured, where columns are more than numbers."""
+    if table.present is None or table.schema is None:
+        return []
+    others = [name for name in table.schema.names if name not in table.names]
+    text = (
+        f"All figures are of the {found.rows} of {table.rows} rows that hold a number in each of the columns "
+        f"{', '.join(table.names)}" + (f", whatever they hold in {', '.join(others)}." if others else ".")
+    )
+    return [Line(text, "measured", "rows", {"rows": found.rows, "of": table.rows})]
 
 
 def column_lines(found: Measured) -> list[Line]:

@@ -32,8 +32,18 @@ class Measured:
 
 
 def measure(table: Table) -> Measured:
-    """Measures a table; the same figures for the same rows. **Raises:** `InputError` for no varying column, or few rows."""
+    """Measures the rows that hold a number in each column; the same figures for the same rows.
+
+    **Raises:** `InputError` for no varying column, or few rows.
+    """
     used = np.arange(table.rows) if table.weights is None else np.flatnonzero(table.weights)
+    if table.present is not None:
+        used = used[table.present[used].all(axis=1)]
+        if len(used) < LEAST <= table.rows:
+            raise InputError(
+                f"{table.source}: {len(used)} rows hold a number in each of the columns {', '.join(table.names)}; advice "
+                f"needs at least {LEAST}, so choose fewer columns."
+            )
     values = np.asarray(table.values[used], np.float64)
     if len(values) < LEAST:
         raise InputError(

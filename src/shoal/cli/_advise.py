@@ -8,7 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from shoal._errors import InputError
-from shoal.cli._parse import COLUMN_OPTIONS, check_above, parse_choice, parse_columns
+from shoal._names import KINDS
+from shoal.cli._fit_output import kinds_of
+from shoal.cli._parse import COLUMN_OPTIONS, check_above, parse_choice, parse_columns, parse_kinds
 from shoal.cli._session import Call, command, say, sized
 from shoal.records import read_run, to_plain
 
@@ -37,6 +39,12 @@ def advise(
     drop: Annotated[str | None, typer.Option(metavar="A,B", help="Columns to leave out.")] = None,
     context: Annotated[str | None, typer.Option(metavar="A,B", help="Columns to condition on.")] = None,
     weights: Annotated[str | None, typer.Option(metavar="COLUMN", help="Column of row weights.")] = None,
+    kind: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A=KIND,..", help=f"Kinds of columns, out of {', '.join(KINDS)}; found without."
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON record instead.")] = False,
 ) -> None:
     """Advise on a flow for DATA before one is trained: columns, shape, settings; nothing is trained or written.
@@ -48,32 +56,42 @@ def advise(
         raise InputError(
             f"--max-condition must be at least 1, as every condition number is; got {max_condition:g}."
         )
-    kind = parse_choice(dtype, "--dtype", DTYPES)
+    precision = parse_choice(dtype, "--dtype", DTYPES)
     named = parse_columns(call.given)
     if data.is_dir():
-        used = [f"--{name}" for name in COLUMN_OPTIONS if call.given[name] is not None]
+        used = [f"--{name}" for name in (*COLUMN_OPTIONS, "kind") if call.given[name] is not None]
         if used:
             raise InputError(f"A run knows its own columns; leave out {', '.join(used)}.")
         source: Any = data
     else:
         from shoal.cli._data import read_data  # here and not above: `shoal --help` must not wait for it
 
-        source = read_data(call, data, named, trained=False)
+        source = read_data(call, data, named, trained=False, kinds=parse_kinds(kind, "--kind"))
     from shoal.advice import advise as advised  # here: bad input is told before JAX loads
 
-    found = advised(source, max_condition=max_condition, dtype=kind)
+    found = advised(source, max_condition=max_condition, dtype=precision)
     table = _source(data)
-    line = None if table is None else _confirm(found, table, named)
+    line = None if table is None else _confirm(found, table, named, kind)
     if as_json:
-        record = {**found.to_record(), "source": str(data), "command": line}
+        record = {**found.to_record(), "kinds": _kinds(source), "source": str(data), "command": line}
         typer.echo(json.dumps(to_plain(record), ensure_ascii=False))
         return
     console = sized(None)
+    for name, sentence in _kinds(source).items():
+        say(console, f"{name}: {sentence}")
     for one in found.lines:
         if one.about != "confirm" or line is None:
             say(console, f"{one.status:<9}  {one.text}")
     if line is not None:
         say(console, f"\nTo confirm: {line}")
+
+
+def _kinds(source: Any) -> dict[str, str]:
+    """What each column is taken for, where one is more than a plain number: of a table, or of a run."""
+    if not isinstance(source, Path):
+        return kinds_of(source)
+    record = read_run(source)
+    return {} if record is None else record.data.kinds
 
 
 def _source(data: Path) -> str | None:
@@ -84,7 +102,7 @@ def _source(data: Path) -> str | None:
     return record.data.source if record is not None and record.run else None
 
 
-def _confirm(found: Any, data: str, named: dict[str, Any]) -> str:
+def _confirm(found: Any, data: str, named: dict[str, Any], kind: str | None) -> str:
     """The ladder as a command line."""
     from shoal.cli._data import column_options
 
@@ -92,6 +110,7 @@ def _confirm(found: Any, data: str, named: dict[str, Any]) -> str:
     columns = {"columns": found.columns} if named["columns"] else {"drop": (*named["drop"], *found.drop)}
     weights = () if named["weights"] is None else (named["weights"],)
     words += column_options({**columns, "context": named["context"], "weights": weights})
+    words += [] if kind is None else ["--kind", kind]
     if found.max_condition != FIT_CONDITION:
         words += ["--max-condition", f"{found.max_condition:g}"]
     if found.dtype != "float32":

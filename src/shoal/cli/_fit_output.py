@@ -41,9 +41,13 @@ def write_run(result: Any, folder: Path, run: str, command: str, schema: Record 
 
 def print_schema(table: Any, console: Console | None = None) -> None:
     """Prints what each column is taken for."""
-    if table.schema is not None:
-        for column in table.schema.columns:
-            say(sized(console), f"{column.name}: {column.sentence()}")
+    for name, sentence in kinds_of(table).items():
+        say(sized(console), f"{name}: {sentence}")
+
+
+def kinds_of(table: Any) -> dict[str, str]:
+    """What each column is taken for, in words."""
+    return {} if table.schema is None else {c.name: c.sentence() for c in table.schema.columns}
 
 
 def write_page(record: FitRecord | ConstructionRecord, path: Path) -> None:

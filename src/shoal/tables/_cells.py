@@ -8,14 +8,19 @@ import polars as pl
 from shoal._scalars import FloatArray
 
 _SPELLINGS = """
-    na n/a <na> #na #n/a #n/a! nan -nan +nan 1.#qnan -1.#qnan 1.#ind -1.#ind nat <nat> na_real_ na_integer_ na_character_
-    null <null> (null) \\n none <none> nil missing <missing> (missing) undefined (empty) (blank) <blank>
-    unknown_value not_available - -- --- . .. ... ? ?? *
-    #div/0! #value! #ref! #name? #num! #null! #n/v #spill! #calc! #getting_data #error! #err! #wert! #bezug! #zahl! #nv
+    na n/a <na> #na #n/a #n/a! @na n.a. n.a n\\a nan -nan +nan 1.#qnan -1.#qnan 1.#ind -1.#ind nat <nat>
+    na_real_ na_integer_ na_character_ null <null> (null) \\n none <none> nil missing <missing> (missing) undefined
+    (empty) (blank) <blank> unknown_value not_available n/d n.d. k.a. k.a nodata no_data
+    - -- --- – — . .. ... .... ? ?? ??? * ** *** **** ***** 0000-00-00
+    #div/0! #div/0 #value! #ref! #name? #num! #null! #n/v #spill! #calc! #getting_data #error! #err! #blocked! #field!
+    #busy! #connect! #unknown! #arg! #wert! #bezug! #zahl! #nv #valeur! #nom? #nombre! #nul! #¡valor! #¡ref! #¿nombre?
+    #¡num! #¡div/0! #¡nulo! #valore! #rif! #nome? #n/d #valor! loading... #loading...
 """
-MISSING = frozenset(
-    {"", *_SPELLINGS.split()}
-)  # small letters: of pandas, R, SQL, spreadsheets, SAS and Stata
+MISSING = frozenset(  # small letters: of pandas, R, SQL, spreadsheets, SAS and Stata
+    {"", "not available", "no data", "no value", "# n/a", "0000-00-00 00:00:00"}
+    | {*_SPELLINGS.split()}
+    | {f"err:{code}" for code in range(501, 541)}
+)
 EXACT = 2**53  # beyond it neighbours among whole numbers become one
 
 

@@ -182,7 +182,7 @@ def _equal_faults(
 def _raise_first(source: Source, roles: Roles, asked: Columns | None, faults: dict[int, Fault]) -> None:
     """Raises the most basic fault, with the choice of columns that leaves out every one at fault."""
     first = min(faults.values(), key=lambda fault: fault.rank)
-    good = [source.names[i] for i in roles.values if i not in faults]
+    good = [source.names[i] for i in (*roles.values, *roles.elsewhere) if i not in faults]
     bad = [source.names[i] for i in faults]
     cures: list[tuple[str | Columns, ...]] = [(first.cure,)] if first.cure else []
     if asked is not None and good:

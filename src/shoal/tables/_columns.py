@@ -77,6 +77,14 @@ class ColumnsError(InputError):
         return "".join(part if isinstance(part, str) else words(part) for part in self.parts)
 
 
+class UnfitColumn(InputError):
+    """One column that can not be modelled: what was `found` in it, and a `cure` other than to leave it out."""
+
+    def __init__(self, column: str, found: str, cure: str):
+        self.column, self.found, self.cure = column, found, cure
+        InputError.__init__(self, f"{found}; {cure}.")
+
+
 def _as_python(part: Argument | Columns) -> str:
     if isinstance(part, Argument):
         return f"`{part.name}`"
@@ -96,11 +104,15 @@ def join_names(names: Sequence[str]) -> str:
 
 @dataclass(frozen=True)
 class Roles:
-    """Positions in `Source.names`: the modelled columns, the context columns, the column of weights."""
+    """Positions in `Source.names`: the modelled columns, the context columns, the column of weights.
+
+    `elsewhere`: columns that are modelled, but read otherwise.
+    """
 
     values: tuple[int, ...]
     context: tuple[int, ...]
     weights: int | None
+    elsewhere: tuple[int, ...] = ()
 
     def all(self) -> tuple[int, ...]:
         """Every column that is used, modelled ones first."""

@@ -14,10 +14,14 @@ import polars as pl
 
 from shoal._errors import InputError
 from shoal.tables._bytes import text_bytes
+from shoal.tables._cells import MISSING
 from shoal.tables._dialect import Layout, find_layout, spaced
 from shoal.tables._index import without_empty_last, without_index
-from shoal.tables._numbers import plain_numbers
+from shoal.tables._numbers import is_number, plain_numbers
 from shoal.tables._source import Source
+
+PLURAL = {"comment line": "comment lines", "empty row": "empty rows", "line of words": "lines of words"}
+NEAR = 1000  # characters before a last line in which a blank one sets it apart
 
 
 def read_csv(path: Path, label: str, *, counted: bool = True) -> Source:
@@ -48,18 +52,35 @@ def read_csv(path: Path, label: str, *, counted: bool = True) -> Source:
 
 
 def _end(data: bytes, start: int, layout: Layout) -> tuple[int, tuple[str, ...]]:
-    """Where the rows end: before blank and comment lines at the end of the text."""
-    end, comments = len(data), 0
+    """Where the rows end: before blank lines, comments, rows of empty cells and words that stand under the table."""
+    end, skipped = len(data), {"comment line": 0, "empty row": 0, "line of words": 0}
+    head = data[start : data.find(b"\n", start) + 1 or len(data)].decode().split(layout.separator)
     while end > start:
         while end > start and data[end - 1] in b"\r\n ":
             end -= 1
         line = max(data.rfind(b"\n", start, end) + 1, start)
-        cells = data[line:end].split(layout.separator.encode())
-        if not cells[0].lstrip().startswith(b"#") or len(cells) == len(layout.names):
+        cells = [cell.strip(' "') for cell in data[line:end].decode().split(layout.separator)]
+        apart = is_number(head[0].strip(' "')) or b"\n\n" in data[max(line - NEAR, start) : line]
+        what = _under(cells, len(layout.names), apart=apart)
+        if what is None or (line == start and what != "comment line"):
             break
-        end, comments = line, comments + 1
-    words = f"{comments} comment {'line' if comments == 1 else 'lines'} at the end skipped"
-    return end, (words,) if comments else ()
+        end, skipped[what] = line, skipped[what] + 1
+    counted = (f"{n} {what if n == 1 else PLURAL[what]}" for what, n in skipped.items() if n)
+    return end, tuple(f"{found} at the end skipped" for found in counted)
+
+
+def _under(cells: list[str], width: int, *, apart: bool) -> str | None:
+    """What a last line is, other than a row; `apart`: words in its first cell are not those of a row that is cut short."""
+    filled = [cell for cell in cells if cell]
+    if cells[0].startswith("#") and len(cells) != width:
+        return "comment line"
+    if width == 1:
+        return None
+    if not filled:
+        return "empty row"
+    words = [not is_number(cell) and cell.lower() not in MISSING for cell in filled]
+    short = len(cells) < width or (len(filled) < width and all(words))
+    return "line of words" if apart and short and cells[0] and words[0] else None
 
 
 def _padded(body: bytes, separator: str) -> bool:

@@ -8,12 +8,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from shoal._scalars import FloatArray
+from shoal._scalars import BoolArray, FloatArray
 from shoal.tables._lattice import Lattice, detect_lattice
 
 NEAR = 1e-3  # of the largest singular value of the standardised columns: a smaller one counts as a near dependence
 LOADING = 0.1  # of the largest weight: columns of a smaller weight are not named in a dependence
 EXACT = 1e-8  # of a column's deviation: what earlier columns leave of a column that depends on them
+FAR, FAR_SHARE = (
+    1e4,
+    0.01,
+)  # of the quartiles' distance: rows beyond are no measure, if they are at most this share
 CONSTANT = 1e-12  # of the largest absolute value: a column that varies less counts as constant
 
 
@@ -52,7 +56,8 @@ def examine_columns(values: FloatArray, names: Sequence[str]) -> Examined:
     spread, size = np.ptp(values, axis=0), np.abs(values).max(axis=0)
     constant = [i for i in range(len(names)) if spread[i] <= CONSTANT * size[i]]
     varying = [i for i in range(len(names)) if i not in constant]
-    unit = _standardised(values[:, varying])
+    near = near_rows(values[:, varying])
+    unit = _standardised(values[near][:, varying])
     first: list[int] = []  # positions in `varying` of the columns that repeat none before them
     duplicates = []
     for place, i in enumerate(varying):
@@ -77,7 +82,15 @@ def examine_columns(values: FloatArray, names: Sequence[str]) -> Examined:
     )
 
 
+def near_rows(values: FloatArray) -> BoolArray:
+    """The rows that no slip of the pen has put so far off that all others are as one beside them."""
+    low, middle, high = np.quantile(values, [0.25, 0.5, 0.75], axis=0)
+    near = (np.abs(values / 2 - middle / 2) <= FAR * np.maximum(high / 2 - low / 2, 1e-300)).all(axis=1)
+    return near if near.mean() > 1 - FAR_SHARE else np.ones(len(values), bool)
+
+
 def _standardised(values: FloatArray) -> FloatArray:
+    values = values / np.maximum(np.abs(values).max(axis=0), 1e-300)
     centred = values - values.mean(axis=0)
     return centred / centred.std(axis=0)
 

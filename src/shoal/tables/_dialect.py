@@ -15,15 +15,17 @@ from itertools import pairwise
 from shoal._errors import InputError
 from shoal.tables._cells import MISSING
 from shoal.tables._numbers import UNITS, is_number
+from shoal.tables._spelling import is_unit
 
 NONE = "\x1f"  # the separator of a table of one column
 LINES = 200  # lines that are looked at
+TITLES, UNIT_ROWS = 10, 3  # rows above the header and rows of units below it, at most
 MOST_COLUMNS = 20_000
 FEW = 5  # with fewer columns a first row 0, 1, 2, ... may be a row
 SEPARATORS = {",": "','", ";": "';'", "\t": "tabs", "|": "'|'", " ": "spaces"}
 _TWO_NUMBERS = re.compile(r"^[+-]?[\d.]+\s+[+-]?[\d.]+$")
 _COMMENT = re.compile(r"\s*(#|%|//)")
-_UNIT = re.compile(r"[^\W\d_][\w°%µ·*/^().²³⁻¹ -]{0,11}|[\[(].{0,14}[\])]|[%°‰$€£].{0,4}|1/\w{1,6}")
+_UNIT = re.compile(r"[^\W\d_][\w°%µ·*/^().²³⁻¹ -]{0,29}|[\[(].{0,30}[\])]|[%°‰$€£].{0,4}|1/\w{1,6}")
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ def _from_first(
     no_words = not any(_kind(cell) == "text" for cell, low in zip(first, below, strict=False) if low)
     is_data = (no_words and (bool(names) or _repeated(records, below))) or _is_data(first, below)
     if is_data and counted:
-        numbers = _numbers_over(first, below)
+        numbers = _numbers_over(first, below) if not _has_gaps(first, below) else []
         whole = all(
             re.fullmatch(r"[+-]?\d+", cell) for cells in records[1:] for cell in _numbers_over(cells, below)
         )
@@ -125,11 +127,13 @@ def _under_header(records: list[list[str]], ends: list[int], below: list[bool], 
     names, notes, used = [cell.strip() for cell in records[0]], list(found.notes), 1
     if all(is_number(name) for name in names):
         notes.append(f"row {found.first_row} was taken for the header, as it counts {', '.join(names[:3])}")
-    while used < len(records) and len(below) > 1 and not "".join(records[used]).strip():
-        used += 1
-    if used < len(records) and _is_units(records[used], below):
-        notes.append(f"row {found.first_row + used} holds units and was skipped, {_quoted(records[used])}")
-        used += 1
+    blank, units = used, 0
+    while blank < len(records) and len(below) > 1 and not "".join(records[blank]).strip():
+        blank += 1
+        used += records[blank - 1] in ([], [""])
+    while units < UNIT_ROWS and blank < len(records) and _is_units(records[blank], below):
+        notes.append(f"row {found.first_row + blank} holds units and was skipped, {_quoted(records[blank])}")
+        used, blank, units = blank + 1, blank + 1, units + 1
     rows = records[used:]
     if rows and len(names) == len(below) - 1:  # one name too few: that of row names, or of an empty last cell
         if not any(cells[-1].strip() for cells in rows if len(cells) == len(below)):
@@ -268,19 +272,37 @@ def _numeric(records: Sequence[Sequence[str]], width: int) -> list[bool]:
 
 
 def _titles(records: Sequence[Sequence[str]], width: int) -> int:
-    """How many records are titles: few cells, above a full row of words over numbers."""
-    for count, cells in enumerate(records[:10]):
-        filled = sum(bool(cell.strip()) for cell in cells)
-        if len(cells) == width and filled > 1:
-            below = _numeric(records[count:], width)
-            words = [_kind(cell) == "text" for cell in cells]
-            sure = (
-                width > 1
-                and any(below)
-                and all(word for word, is_low in zip(words, below, strict=True) if is_low)
-            )
-            return count if sure else 0
+    """How many records are titles: few cells, or words beside gaps and numbers, above a full row of words over numbers."""
+    for count, cells in enumerate(records[:TITLES]):
+        if len(cells) != width or sum(bool(cell.strip()) for cell in cells) < 2:
+            continue
+        below = _numeric(records[count:], width)
+        over = [cell for cell, is_low in zip(cells, below, strict=True) if is_low]
+        if width < 2 or not any(_kind(cell) == "text" for cell in over):
+            return 0
+        if all(_kind(cell) == "text" for cell in over):
+            above = count - 1 if count and len(records[count - 1]) == width and _are_units(over) else count
+            return above + _names_come_later(records[above:], below)
     return 0
+
+
+def _names_come_later(records: Sequence[Sequence[str]], below: Sequence[bool]) -> bool:
+    """Whether of two rows of words above numbers the first is a title or one of units, and the second has the names."""
+    if len(records) < 3 or len(records[1]) != len(below):
+        return False
+    first, second = ([cell for cell, low in zip(cells, below, strict=False) if low] for cells in records[:2])
+    if not all(_kind(cell) == "text" for cell in second):
+        return False
+    if _are_units(second) or len(set(second)) < len(second):
+        return False
+    long = lambda cells: any(len(cell.split()) > 2 for cell in cells)
+    return _are_units(first) or (long(first) and not long(second))
+
+
+def _are_units(cells: Sequence[str]) -> bool:
+    """Whether at least half of the cells that are not empty are known units, or stand in brackets."""
+    filled = [cell.strip() for cell in cells if cell.strip()]
+    return 2 * sum(is_unit(cell) or cell[0] in "[(" for cell in filled) >= len(filled) > 0
 
 
 def _is_data(cells: Sequence[str], below: Sequence[bool]) -> bool:
@@ -306,6 +328,12 @@ def _repeated(records: Sequence[Sequence[str]], below: Sequence[bool]) -> bool:
     return any(len(cells) > i and cells[i] == first[i] for i in columns for cells in rest)
 
 
+def _has_gaps(cells: Sequence[str], below: Sequence[bool]) -> bool:
+    """Whether cells over numbers are marks of missing ones, but for an empty first one, as an index has."""
+    pairs = enumerate(zip(cells, below, strict=False))
+    return any(low and _kind(cell) == "gap" and (cell.strip() or i) for i, (cell, low) in pairs)
+
+
 def _counts(numbers: Sequence[str]) -> bool:
     """Whether numbers are 0, 1, 2, ..., or 1, 2, 3, ..., or at least two years at equal steps."""
     if not all(re.fullmatch(r"\d{1,4}", text) for text in numbers):
@@ -325,11 +353,14 @@ def _is_units(cells: Sequence[str], below: Sequence[bool]) -> bool:
         return False
     over = [cell.strip() for cell, is_low in zip(cells, below, strict=True) if is_low]
     found = [cell for cell in over if _kind(cell) == "text"]
-    if not all(_kind(cell) != "number" for cell in over) or not all(_UNIT.fullmatch(cell) for cell in found):
+    known = any(is_unit(cell) for cell in found)
+    if not all(_kind(cell) != "number" or (cell == "1" and known) for cell in over):
+        return False
+    if not all(_UNIT.fullmatch(cell) or is_unit(cell) for cell in found):
         return False
     if any(re.fullmatch(r"[OolI]?[\dOolI.,]+", cell) for cell in found):  # a number with a slip of the pen
         return False
-    return len(found) > 1 or (len(found) == 1 and found[0][0] in "[(")
+    return len(found) > 1 or (len(found) == 1 and (known or found[0][0] in "[("))
 
 
 def _commented(comments: Sequence[str], separator: str, width: int) -> tuple[str, ...]:

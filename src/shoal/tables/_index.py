@@ -11,13 +11,16 @@ _UNNAMED = re.compile(r"(Unnamed: 0(_level_\d+)?(\.\d+)*)?")
 
 
 def without_index(source: Source) -> Source:
-    """The source without pandas' index columns, and without an unnamed first column of distinct whole numbers.
+    """The source without pandas' index columns, and without unnamed first columns of distinct whole numbers.
 
     A source that would have no column left stays as it is.
     """
     found = [i for i, name in enumerate(source.names) if _SAVED.fullmatch(name)]
-    if source.names and _UNNAMED.fullmatch(source.names[0]) and _numbers_rows(source.frame.to_series(0)):
-        found.insert(0, 0)
+    for i, name in enumerate(source.names):  # saved more than once, it stands more than once
+        if not (_UNNAMED.fullmatch(name) and _numbers_rows(source.frame.to_series(i))):
+            break
+        found.append(i)
+    found.sort()
     kept = [i for i in range(len(source.names)) if i not in found]
     if not found or not kept:
         return source
@@ -44,12 +47,10 @@ def without_empty_last(source: Source) -> Source:
 
 def _numbers_rows(column: pl.Series) -> bool:
     """Whether the cells are distinct whole numbers from 0 on."""
-    whole = (
-        column.cast(pl.Int64, strict=False)
-        if column.dtype == pl.String or column.dtype.is_integer()
-        else None
-    )
-    if whole is None or not len(whole) or whole.null_count():
+    if column.dtype != pl.String and not column.dtype.is_numeric():
         return False
-    least = whole.min()
-    return isinstance(least, int) and least >= 0 and whole.n_unique() == len(whole)
+    numbers = column.cast(pl.Float64, strict=False)
+    if not len(numbers) or numbers.null_count():
+        return False
+    whole = bool((numbers >= 0).all() and (numbers < 1e15).all() and (numbers == numbers.round(0)).all())
+    return whole and numbers.n_unique() == len(numbers)

@@ -11,21 +11,25 @@ import polars as pl
 from shoal._errors import InputError
 from shoal._names import Kind
 from shoal._scalars import FloatArray
-from shoal.tables._cells import first_rounded
+from shoal.tables._atoms import find_atoms
+from shoal.tables._cells import EXACT, first_rounded
+from shoal.tables._checks import shown
+from shoal.tables._columns import UnfitColumn
+from shoal.tables._dates import days_of, find_form, is_timed, looks_like_dates
 from shoal.tables._lattice import detect_lattice
-from shoal.tables._schema import FORMS, Column, Schema, canonical, days_of, numbers_of, stray_text, text_of
+from shoal.tables._schema import Column, Schema, canonical, numbers_of, stray_text, text_of
 from shoal.tables._source import Source
+from shoal.tables._spelling import odd_spelling
 from shoal.tables._supports import Given, parse_kind, with_support
 
 MOST_LEVELS = 100  # of a category; text of more words is an identifier
 MOST_GIVEN = 1000  # of a category that is given as one
-ATOM_ROWS, ATOM_SHARE, ATOM_TIMES = (
-    10,
-    0.01,
-    10.0,
-)  # of an atom: rows, share, and times the rows of other values
-FEW_ATOMS, MOST_ATOMS = 3, 12  # more than a few on a lattice are its heaps
 NUMERIC_SHARE = 0.5  # of the cells of a column that are numbers: from there on, text among them is an error
+
+_KEY = re.compile(  # names of columns whose distinct whole numbers name the rows
+    r"(?i:ids?|idx|index|level_\d+|key|[gu]?uid|pk|row|row[_. ]?(id|names?|num|number|nr)|nr|no\.?|serial)"
+    r"|(?i:.*[_ .-](id|idx|index|key|no|nr))|.*[a-z]I[dD]"
+)
 
 
 def find_schema(source: Source, indices: Sequence[int], kinds: Mapping[str, str]) -> Schema:
@@ -33,34 +37,48 @@ def find_schema(source: Source, indices: Sequence[int], kinds: Mapping[str, str]
 
     **Raises:** `InputError` for a kind that is none or does not fit, a name that is not there, and unreadable cells.
     """
-    names = [source.names[i] for i in indices]
+    schema, unfit = find_columns(source, indices, kinds)
+    if unfit:
+        raise unfit[0]
+    return schema
+
+
+def find_columns(
+    source: Source, indices: Sequence[int], kinds: Mapping[str, str]
+) -> tuple[Schema, tuple[UnfitColumn, ...]]:
+    """The schema as `find_schema` gives it, without the columns that can not be modelled, and what is wrong with these."""
     for name in kinds:
-        if name not in names:
+        if name not in source.names:
             raise InputError(f"{source.label} has no column {name!r} to model, which a kind is given for.")
     given = {name: parse_kind(name, text) for name, text in kinds.items()}
-    return Schema(columns=tuple(_column(source, i, given.get(source.names[i], Given(None))) for i in indices))
+    columns, unfit = list[Column](), list[UnfitColumn]()
+    for i in indices:
+        try:
+            columns.append(_column(source, i, given.get(source.names[i], Given(None))))
+        except UnfitColumn as error:
+            unfit.append(error)
+    return Schema(columns=tuple(columns)), tuple(unfit)
 
 
 def _column(source: Source, index: int, given: Given) -> Column:
     name, series, kind = source.names[index], source.frame.to_series(index), given.kind
     if series.dtype.is_nested() or series.dtype in (pl.Binary, pl.Duration, pl.Object):
-        raise InputError(
-            f"{source.label}, column {name!r}: cells of the type {series.dtype} are not modelled; leave it out."
-        )
+        found = f"{source.label}, column {name!r}: cells of the type {series.dtype} are not modelled"
+        raise UnfitColumn(name, found, "write them as numbers or words")
     text, missing = text_of(series)
     share = float(missing.mean()) if len(series) else 0.0
     words = np.unique(text[~missing])
     if series.dtype == pl.Boolean and kind is None:
         kind = "category"
-    if kind in (None, "date") and (form := _date_form(series, text, missing)) is not None:
-        days = days_of(series, text, missing, form)
-        first = int(np.nanmin(days, initial=0.0 if missing.all() else np.inf))
-        timed = "%H" in form or series.dtype == pl.Datetime
-        column = Column(
-            name, "date", "time" if timed else "day", missing=share, form=form or None, first=first
-        )
-        found = _with_lattice(column, days - first)
-        return found if timed or found.step is not None else msgspec.structs.replace(found, step=1.0)
+    if kind in (None, "date"):
+        form, odd = _date_form(series, text, missing)
+        if form is not None:
+            return _date_column(name, form, series, days_of(series, text, missing, form), share)
+        if odd is not None:
+            found = (
+                f"{source.label}, column {name!r}, {source.row(odd)}: found {shown(text[odd])} among dates"
+            )
+            raise UnfitColumn(name, found, "write all dates of the column in one form")
     if kind == "date":
         raise InputError(f"{source.label}, column {name!r}: no form of dates reads all of its cells.")
     numbers, bad = numbers_of(series)
@@ -77,10 +95,14 @@ def _column(source: Source, index: int, given: Given) -> Column:
             )
         return Column(name, "category", typed, levels=tuple(levels), missing=share)
     if bad is not None:
-        raise InputError(stray_text(source, index, bad))
-    atoms, shares = _atoms(numbers)
-    if len(atoms) > FEW_ATOMS and detect_lattice(numbers[:, None], [name]):  # heaps on a lattice are no atoms
-        atoms, shares = (), ()
+        raise _stray(source, index, bad)
+    if np.isinf(numbers).any():
+        row = int(np.isinf(numbers).argmax())
+        found = (
+            f"{source.label}, column {name!r}, {source.row(row)}: found the infinite value {shown(text[row])}"
+        )
+        raise UnfitColumn(name, found, "remove such rows")
+    atoms, shares = find_atoms(numbers)
     column = Column(name, "number", _type(numbers[np.isfinite(numbers)]), (), atoms, shares, share)
     rest = np.where(np.isin(numbers, atoms), np.nan, numbers)
     return with_support(source, index, _with_lattice(column, rest), rest, given)
@@ -90,22 +112,72 @@ def _guessed(
     source: Source, index: int, words: np.ndarray, numbers: FloatArray, bad: int | None, missing: np.ndarray
 ) -> Kind:
     count = int((~missing).sum())
+    many = len(words) > MOST_LEVELS or len(words) > max(2, count / 2)
     if bad is not None:  # text
         numeric = np.isfinite(numbers).sum() / max(count, 1)
         if numeric > NUMERIC_SHARE:
-            raise InputError(stray_text(source, index, bad))
-        if len(words) > MOST_LEVELS or len(words) > max(2, count / 2):
-            return "identifier"
-        return "category"
+            raise _stray(source, index, bad)
+        if many:
+            _check_spelling(source, index, missing)
+        return "identifier" if many else "category"
     found = numbers[~missing]
-    if first_rounded(source.frame.to_series(index), numbers) is not None:  # float64 can not tell them apart
-        return "identifier" if len(words) > MOST_LEVELS else "category"
-    if len(words) == 2:
+    if _is_code(source.frame.to_series(index), words, numbers, found):
+        return "identifier" if many else "category"
+    if len(np.unique(found)) + bool(missing.any() and len(words) == 1) == 2:
         return "category"
-    whole = len(found) > 2 and bool(np.all(found == np.rint(found)))
-    if whole and len(words) == count and len(np.unique(np.diff(found))) == 1:
-        return "identifier"  # it counts the rows
-    return "number"
+    return "identifier" if _counts_rows(source.names[index], found) else "number"
+
+
+def _is_code(series: pl.Series, words: np.ndarray, numbers: FloatArray, found: FloatArray) -> bool:
+    """Whether whole numbers are names: float64 can not tell them apart, or they have leading zeros at equal length."""
+    if first_rounded(series, numbers) is not None:
+        return True
+    size = np.abs(found[np.isfinite(found)])
+    if size.size and size.min() >= EXACT:  # rounded by whoever wrote them
+        digits = series.dtype == pl.String and not any(set(word) & set("eE") for word in words[:100])
+        return digits or bool(np.ptp(found) < 2.0**20 * np.spacing(size.max()))
+    if series.dtype != pl.String or not words.size:
+        return False
+    width = len(words[0])
+    zeros = any(word[0] == "0" for word in words)
+    return zeros and width > 2 and all(len(word) == width and word.isdecimal() for word in words)
+
+
+def _counts_rows(name: str, found: FloatArray) -> bool:
+    """Whether the numbers are distinct whole ones that number the rows, in some order or with some left out; or an id."""
+    if len(found) < 3 or not np.all(found == np.rint(found)) or len(np.unique(found)) < len(found):
+        return False
+    steps, reach = np.diff(found), float(np.ptp(found))
+    one_way = bool((steps > 0).all() or (steps < 0).all())
+    closed = (
+        reach == len(found) - 1
+        or (one_way and (steps == steps[0]).all())
+        or (one_way and reach < 1.5 * len(found))
+    )
+    return bool(closed) or _KEY.fullmatch(name) is not None
+
+
+def _check_spelling(source: Source, index: int, missing: np.ndarray) -> None:
+    """Raises for text that is numbers, times or dates in a form that is not read."""
+    rows = np.flatnonzero(~missing)
+    cells = pl.Series(text_of(source.frame.to_series(index))[0][rows].tolist(), dtype=pl.String)
+    if odd := odd_spelling(cells):
+        row, what, cure = odd
+        place = f"{source.label}, column {source.names[index]!r}, {source.row(int(rows[row]))}"
+        raise UnfitColumn(
+            source.names[index], f"{place}: found {shown(cells[row])}, {what}, in most rows", cure
+        )
+
+
+def _stray(source: Source, index: int, row: int) -> UnfitColumn:
+    found = stray_text(source, index, row)
+    last = row > source.frame.height - 4
+    cure = (
+        "remove the last rows, if they are no rows of the table"
+        if last
+        else "mend it, or write NA if it is missing"
+    )
+    return UnfitColumn(source.names[index], found, cure)
 
 
 def _type_of_words(
@@ -113,6 +185,8 @@ def _type_of_words(
 ) -> Literal["boolean", "text", "integer", "number"]:
     """Numbers that are written with leading zeros are words."""
     if series.dtype == pl.Boolean:
+        return "boolean"
+    if len(words) > 2 and {word.lower() for word in words} <= {"true", "false"}:
         return "boolean"
     if bad is not None or any(re.match(r"[+-]?0\d", word) for word in words):
         return "text"
@@ -130,20 +204,6 @@ def _type(numbers: FloatArray) -> Literal["integer", "number"]:
     return "integer" if np.all(numbers == np.rint(numbers)) else "number"
 
 
-def _atoms(numbers: FloatArray) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Values that far more rows share than any usual value of the column, and the shares of all rows."""
-    values, counts = np.unique(numbers[np.isfinite(numbers)], return_counts=True)
-    order = np.argsort(-counts)
-    atoms: list[int] = []
-    for place, i in enumerate(order[:MOST_ATOMS]):
-        rest = counts[order[place + 1 :]]
-        usual = max(float(np.quantile(rest, 0.9)), 1.0) if len(rest) else np.inf
-        if counts[i] < max(ATOM_ROWS, ATOM_SHARE * counts.sum(), ATOM_TIMES * usual) or len(rest) < 3:
-            break
-        atoms.append(int(i))
-    return tuple(float(values[i]) for i in atoms), tuple(float(counts[i] / len(numbers)) for i in atoms)
-
-
 def _with_lattice(column: Column, numbers: FloatArray) -> Column:
     found = detect_lattice(numbers[:, None], [column.name])
     if not found:
@@ -153,17 +213,36 @@ def _with_lattice(column: Column, numbers: FloatArray) -> Column:
     )
 
 
-def _date_form(series: pl.Series, text: np.ndarray, missing: np.ndarray) -> str | None:
-    """The form in which every cell is a date; "" for a column of dates."""
+def _date_column(name: str, form: str, series: pl.Series, days: FloatArray, missing: float) -> Column:
+    """A column of dates: in whole days a step of one day, if no other."""
+    given = days[np.isfinite(days)]
+    first = int(np.floor(given.min())) if given.size else 0
+    atoms, shares = find_atoms(days - first)
+    timed = is_timed(form) or series.dtype == pl.Datetime
+    column = Column(
+        name,
+        "date",
+        "time" if timed else "day",
+        atoms=atoms,
+        shares=shares,
+        missing=missing,
+        form=form or None,
+        first=first,
+    )
+    found = _with_lattice(column, np.where(np.isin(days - first, atoms), np.nan, days - first))
+    whole = bool((given == np.floor(given)).all())
+    return msgspec.structs.replace(found, step=1.0) if whole and found.step is None else found
+
+
+def _date_form(series: pl.Series, text: np.ndarray, missing: np.ndarray) -> tuple[str | None, int | None]:
+    """The form in which every cell is a date, "" for a column of dates; or None, and a row that is no date among dates."""
     if series.dtype.is_temporal():
-        return "" if series.dtype in (pl.Date, pl.Datetime) else None
-    if series.dtype != pl.String or missing.all():
-        return None
-    cells = pl.Series(text[~missing].tolist(), dtype=pl.String)
-    if not cells.str.contains(r"^(\d{4}[-/]\d{1,2}[-/]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4})").all():
-        return None
-    for form in FORMS:
-        kind = pl.Datetime("us") if "%H" in form else pl.Date
-        if not cells.str.strptime(kind, form, strict=False).has_nulls():
-            return form
-    return None
+        return ("" if series.dtype in (pl.Date, pl.Datetime) else None), None
+    rows = np.flatnonzero(~missing)
+    if not rows.size or not (series.dtype == pl.String or series.dtype.is_integer()):
+        return None, None
+    some = pl.Series(text[rows[:: max(rows.size // 200, 1)]].tolist(), dtype=pl.String)
+    if not looks_like_dates(some):
+        return None, None
+    form, place = find_form(pl.Series(text[rows].tolist(), dtype=pl.String))
+    return form, None if place is None else int(rows[place])

@@ -14,7 +14,8 @@ from shoal._scalars import FloatArray, IntArray
 
 TIES = 0.05  # a column with a smaller share of repeated values is left as it is
 TOLERANCE = 0.01  # of one step: how far a value may lie off the lattice, by rounding
-STRAY = 0.002  # the share of rows that may lie off a lattice, or one row
+STRAY, STRAYS = 0.002, 3  # the share of rows that may lie off a lattice, and how many rows in any case
+MOST_DISTINCT = 5000  # values of a column in which one off their lattice is looked for
 GRID_TIES = 0.9  # the share of repeated values of a grid without a step
 GRID_ROWS = 5  # rows a value of it, at least
 
@@ -67,9 +68,9 @@ def detect_lattice(values: FloatArray, names: Sequence[str]) -> tuple[Lattice, .
     """Finds the lattice columns of `values`.
 
     A column is a lattice if more than 5 % of its rows hold a value that another row holds too, and all distinct values but
-    a few single ones (one, or one row in 500) are, up to rounding, integer multiples of one smallest step apart; or if 9
-    rows in 10 hold a value of a grid whose steps differ, such as the logarithms of counts. Scaling a column scales its step
-    and changes nothing else.
+    those of a few rows (three, one row in 500, or a quarter of the root of the rows) are, up to rounding, integer multiples
+    of one smallest step apart; or if 9 rows in 10 hold a value of a grid whose steps differ, such as the logarithms of
+    counts. Scaling a column scales its step and changes nothing else.
 
     **Arguments:** `values`: of shape (rows, columns), NaN where a row has no value. `names`: one for each column.
 
@@ -131,19 +132,52 @@ def _decimals(number: float) -> int | None:
     return None
 
 
+def off_lattice(distinct: FloatArray, counts: IntArray, least: float) -> tuple[int, ...]:
+    """The place of the value, held by at least `least` rows, without which the others lie on a coarser lattice, if any."""
+    if not 5 <= distinct.size <= MOST_DISTINCT:
+        return ()
+    fine = _step(distinct)
+    for i in np.argsort(-counts):
+        if counts[i] < least:
+            break
+        rest, held = np.delete(distinct, i), np.delete(counts, i)
+        kept = _without_stray(rest, held)
+        step = _step(rest if kept is None else rest[kept])
+        if (
+            step is not None
+            and held[held > 1].sum() > TIES * held.sum()
+            and (fine is None or step > 1.5 * fine)
+        ):
+            multiple = (distinct[i] - rest[0 if kept is None else int(np.argmax(kept))]) / step
+            if abs(multiple - np.rint(multiple)) > TOLERANCE:
+                return (int(i),)
+    return ()
+
+
 def _without_stray(distinct: FloatArray, counts: IntArray) -> np.ndarray | None:
-    """Which distinct values lie on the lattice of those that repeat, where all others are few single rows; else None."""
-    repeated = distinct[counts > 1]
-    step = _step(repeated) if repeated.size > 2 else None
-    if step is None:
-        return None
-    multiples = (distinct - repeated[0]) / step
-    kept = np.abs(multiples - np.rint(multiples)) <= TOLERANCE
-    kept &= (counts > 1) | ~np.isin(
-        np.rint(multiples), np.rint(multiples[counts > 1])
-    )  # beside a value, not on it
-    stray = counts[~kept].sum()
-    return kept if stray <= max(1.0, STRAY * counts.sum()) else None
+    """Which distinct values lie on the coarsest lattice that all but a few rows are on; None where there is none.
+
+    The lattice is that of the values that many rows hold: more than one, or than a tenth or half of the usual number.
+    """
+    order = np.argsort(counts)
+    held = np.cumsum(counts[order])
+    usual = counts[order][np.searchsorted(held, held[-1] / 2)]
+    most = max(STRAYS, STRAY * held[-1], 0.25 * np.sqrt(held[-1]))
+    best, coarsest = None, 0.0
+    for least in (1.0, usual / 10, usual / 2):
+        often = counts > least
+        base = distinct[often]
+        step = _step(base) if base.size > 1 else None
+        if step is None or (base.size == 2 and not (base == np.rint(base)).all()):
+            continue
+        multiples = (distinct - base[0]) / step
+        off = np.abs(multiples - np.rint(multiples))
+        kept = off <= TOLERANCE
+        kept &= often | ~np.isin(np.rint(multiples), np.rint(multiples[often]))  # beside a value, not on it
+        kept |= off * step <= 8 * np.finfo(np.float64).eps * np.abs(distinct).max()
+        if counts[~kept].sum() <= most and step > 1.5 * coarsest:
+            best, coarsest = kept, step
+    return best
 
 
 def _step(distinct: FloatArray) -> float | None:

@@ -67,7 +67,7 @@ def as_table(
     )
     roles = choose_roles(source, asked)
     if kinds is not None:
-        table = build_whole(source, roles, asked, kinds, minimum_rows=minimum_rows)
+        table = build_whole(source, roles, asked, kinds, minimum_rows=minimum_rows, distinct=distinct)
     else:
         table = build_table(
             source, roles, asked if distinct else None, minimum_rows=minimum_rows, distinct=distinct
@@ -133,6 +133,9 @@ def _pandas_series(column: Any) -> pl.Series:
         return pl.Series(exact, dtype=whole)
     if kind == "f":
         return pl.Series(column.to_numpy(dtype=float, na_value=np.nan))
+    if kind in "Mm":  # times of a zone in that of Greenwich
+        unit = "datetime64[us]" if kind == "M" else "timedelta64[us]"
+        return pl.Series(column.to_numpy(dtype=unit))
     cells = zip(column.tolist(), missing, strict=True)
     return pl.Series([None if gone else str(value) for value, gone in cells])
 

@@ -12,9 +12,11 @@ import polars as pl
 
 from shoal._errors import InputError
 from shoal.tables._cells import MISSING
+from shoal.tables._spelling import is_unit
 
 STRAY = 0.05  # a smaller share of cells that are written otherwise is left for the reader of numbers to name
 UNITS = "%‰$€£¥"
+_BESIDE = re.compile(r"([^\W\d_][^\d]*?)?\s*[+-]?[\d.,'\s]*\d\s*([^\W\d_°][^+]*|°\w)?")
 _EXPONENT = r"(?:[eE][+-]?\d+)?"
 _PLAIN = rf"^[+-]?(?:\d+\.?\d*|\.\d+){_EXPONENT}$"
 
@@ -103,11 +105,11 @@ def plain_numbers(
 
 
 def _without_units(frame: pl.DataFrame, names: Sequence[str]) -> tuple[pl.DataFrame, tuple[str, ...]]:
-    """The frame without the percent or currency sign that stands at every number of a column."""
+    """The frame without the sign or the unit that stands at every number of a column."""
     notes = []
     for i in range(frame.width):
         looked = _looked_at(frame.to_series(i)).drop_nulls()
-        for mark in UNITS:
+        for mark in (*UNITS, *_words_beside(looked)):
             if not looked.str.contains(mark, literal=True).any():
                 continue
             cells = _Cells(frame.to_series(i))
@@ -123,6 +125,16 @@ def _without_units(frame: pl.DataFrame, names: Sequence[str]) -> tuple[pl.DataFr
                 notes.append(f"every number of column {names[i]!r} has {mark!r}, which was left out")
                 break
     return frame, tuple(notes)
+
+
+def _words_beside(cells: pl.Series) -> tuple[str, ...]:
+    """The unit that stands before or behind the first number, such as kg or EUR."""
+    found = (
+        re.fullmatch(r"([^\W\d_][^\d]*?)?\s*[+-]?[\d.,'\s]*\d\s*([^\W\d_°][^+]*|°\w)?", str(cells[0]))
+        if len(cells)
+        else None
+    )
+    return tuple(word for word in (found.groups() if found else ()) if word and is_unit(word))
 
 
 def _looked_at(column: pl.Series) -> pl.Series:

@@ -49,7 +49,7 @@ def read_table(
         categories, dates or identifiers, with missing cells and values that many rows share (`Table.schema` says what was
         found); it may say the kind of some of them.
     - `minimum_rows`: fewer rows are an error.
-    - `distinct`: constant and identical columns are an error, as no density exists on them.
+    - `distinct`: columns that are constant or follow from others are an error, as no density exists on them.
 
     **Returns:** a `Table` of finite float64 values.
 
@@ -63,7 +63,7 @@ def read_table(
     source = open_source(path)
     roles = choose_roles(source, asked)
     if kinds is not None:
-        table = build_whole(source, roles, asked, kinds, minimum_rows=minimum_rows)
+        table = build_whole(source, roles, asked, kinds, minimum_rows=minimum_rows, distinct=distinct)
     else:
         table = build_table(source, roles, asked, minimum_rows=minimum_rows, distinct=distinct)
         check_distinct_rows(table, min(MINIMUM_DISTINCT, minimum_rows))

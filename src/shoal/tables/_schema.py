@@ -17,16 +17,11 @@ from shoal._names import Kind
 from shoal._scalars import FloatArray, IntArray
 from shoal.records import Record
 from shoal.tables._cells import MISSING, from_text
+from shoal.tables._dates import SECONDS_A_DAY, days_of, spelled
 from shoal.tables._lattice import Lattice
 from shoal.tables._source import Source
 
-SECONDS_A_DAY = 86_400.0
 YEARS = (-719_162, 2_932_896)  # days from 1970 to the first and the last that can be written
-FORMS = (  # of dates and times, the first that reads every cell
-    *("%Y-%m-%d", "%Y/%m/%d", "%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y", "%d-%m-%Y"),
-    *("%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M"),
-    *("%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f"),
-)
 
 
 class Column(msgspec.Struct, frozen=True):
@@ -86,7 +81,16 @@ class Column(msgspec.Struct, frozen=True):
         gone = ("(missing)",) if self.missing else ()
         if self.kind == "category":
             return (*self.levels, *gone, "(never seen)")
-        return ("(a number)", *(f"{a:.6g}" for a in self.atoms), *gone)
+        return ("(a number)", *(self.atom_word(a) for a in self.atoms), *gone)
+
+    def atom_word(self, atom: float) -> str:
+        """An atom as it is written: a date, or a number of six digits."""
+        if self.kind != "date":
+            return f"{atom:.6g}"
+        seconds = round((self.first + atom) * SECONDS_A_DAY)
+        return str(
+            np.datetime64(seconds, "s").astype("datetime64[D]" if self.type == "day" else "datetime64[s]")
+        )
 
     @property
     def is_continuous(self) -> bool:
@@ -102,13 +106,16 @@ class Column(msgspec.Struct, frozen=True):
             words = ", ".join(self.levels[:4]) + (", ..." if len(self.levels) > 4 else "")
             return f"a category of {len(self.levels)} values ({words}): log-probabilities{gone}"
         unit = {"day": "days", "time": "days"}.get(self.type, "its unit")
-        words = f"{self._noun()}: log-density in {unit}"
+        form = f" ({spelled(self.form)})" if self.form else ""
+        words = f"{self._noun()}{form}: log-density in {unit}"
         if self.grid:
             words += f", with noise up to the middles between its {len(self.grid)} values"
         elif self.step is not None:
             words += f", with noise of its step {self.step:.6g}"
         for atom, share in zip(self.atoms, self.shares, strict=True):
-            words += f"; {share:.1%} of the rows hold {atom:.6g}, which has a probability of its own"
+            words += (
+                f"; {share:.1%} of the rows hold {self.atom_word(atom)}, which has a probability of its own"
+            )
         if self.stray:
             cells = "the value" if len(self.stray) == 1 else "the values"
             words += f"; off its lattice: {cells} {', '.join(f'{v:.9g}' for v in self.stray[:5])}"
@@ -285,26 +292,12 @@ def numbers_of(series: pl.Series) -> tuple[FloatArray, int | None]:
     return np.full(len(series), np.nan), int(series.is_not_null().arg_max() or 0)
 
 
-def days_of(series: pl.Series, text: np.ndarray, missing: np.ndarray, form: str) -> FloatArray:
-    """Days since 1970-01-01, NaN where there is none. Text is read by `form`, or by the first of `FORMS` that reads all."""
-    if series.dtype == pl.String:
-        cells = pl.Series(text.tolist(), dtype=pl.String).set(pl.Series(missing), None)
-        for one in (form,) if form else FORMS:
-            series = cells.str.strptime(pl.Datetime("us") if "%H" in one else pl.Date, one, strict=False)
-            if series.null_count() == missing.sum():
-                break
-    elif not series.dtype.is_temporal():
-        return np.full(len(series), np.nan)
-    stamps = series.cast(pl.Datetime("us")).dt.timestamp("us")
-    return stamps.cast(pl.Float64).fill_null(np.nan).to_numpy() / (1e6 * SECONDS_A_DAY)
-
-
 def stray_text(source: Source, index: int, row: int) -> str:
+    """What was found, where text stands among numbers."""
     found = source.frame.to_series(index)[row]
     name = source.names[index]
     return (
-        f"{source.label}, column {name!r}, {source.row(row)}: found the text {str(found)!r:.40} among numbers; "
-        "mend that cell, or give the column the kind category."
+        f"{source.label}, column {name!r}, {source.row(row)}: found the text {str(found)!r:.40} among numbers"
     )
 
 
@@ -331,7 +324,7 @@ def _encoded(column: Column, source: Source, index: int) -> tuple[IntArray, Floa
         numbers, row = numbers_of(series)
         bad = [] if row is None else [row]
     if len(bad):
-        raise InputError(stray_text(source, index, int(bad[0])))
+        raise InputError(f"{stray_text(source, index, int(bad[0]))}; mend that cell or remove such rows.")
     state = np.zeros(len(series), np.int64)
     for i, atom in enumerate(column.atoms):
         state[numbers == atom] = i + 1
@@ -339,7 +332,7 @@ def _encoded(column: Column, source: Source, index: int) -> tuple[IntArray, Floa
     if not np.isfinite(numbers[~missing]).all():
         row = int(np.argmax(~missing & ~np.isfinite(numbers)))
         raise InputError(
-            f"{source.label}, column {column.name!r}, {source.row(row)}: found an infinite value."
+            f"{source.label}, column {column.name!r}, {source.row(row)}: found an infinite value; remove such rows."
         )
     return state, np.nan_to_num(numbers)
 
@@ -358,7 +351,8 @@ def _cells(column: Column, numbers: FloatArray, missing: np.ndarray) -> pl.Serie
         seconds = column.form is not None and "%.f" not in column.form
         seconds |= column.step is not None and column.step * SECONDS_A_DAY > 0.99
         unit = 1e6 if seconds else 1.0
-        days = np.clip(numbers, YEARS[0] - column.first, YEARS[1] - column.first)
+        last = YEARS[1] - column.first + 1 - 1 / SECONDS_A_DAY
+        days = np.clip(numbers, YEARS[0] - column.first, last)
         micros = np.rint(days * SECONDS_A_DAY * 1e6 / unit) * unit
         whole = pl.Series(np.nan_to_num(micros).astype(np.int64)) + int(column.first * SECONDS_A_DAY * 1e6)
         stamps = whole.set(pl.Series(missing | np.isnan(numbers)), None).cast(pl.Datetime("us"))

@@ -2,59 +2,69 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import NoReturn
 
 import numpy as np
 
 from shoal._errors import InputError
 from shoal._scalars import FloatArray
-from shoal.tables._checks import MINIMUM_DISTINCT, build_table, check_distinct_rows, check_rows
+from shoal.tables._checks import MINIMUM_DISTINCT, build_table, check_distinct_rows, check_rows, read_column
 from shoal.tables._columns import Columns, ColumnsError, Roles
-from shoal.tables._dependence import Dependence, examine_columns
-from shoal.tables._kinds import find_schema
+from shoal.tables._dependence import examine_columns, near_rows
+from shoal.tables._kinds import find_columns
+from shoal.tables._relations import equal_columns, find_relations
 from shoal.tables._schema import Encoded, Schema
 from shoal.tables._source import Source
 from shoal.tables._table import Table
 
 LOOKED_AT = 20_000  # rows in which dependences are looked for first
 LEAST_ROWS = 10  # that must hold a number in each column, to look for dependences among them
+JOINT = "so that there is no joint density"
 
 
 def build_whole(
-    source: Source, roles: Roles, asked: Columns, kinds: Mapping[str, str], *, minimum_rows: int
+    source: Source,
+    roles: Roles,
+    asked: Columns,
+    kinds: Mapping[str, str],
+    *,
+    minimum_rows: int,
+    distinct: bool,
 ) -> Table:
     """The checked table of the modelled columns, whatever they hold; context and weights are numbers.
+
+    **Arguments:** `distinct`: columns that do not vary or follow from others are an error, which is right for training only.
 
     **Raises:** `InputError` as `build_table` does, for columns that are constant, repeat another one or follow from others,
     and where no column has a density.
     """
     check_rows(source, minimum_rows)
-    schema = find_schema(source, roles.values, kinds)
-    left = tuple(c.name for c in schema.columns if c.kind == "identifier")
-    kept = Roles(tuple(i for i in roles.values if source.names[i] not in left), roles.context, roles.weights)
+    schema, unfit = find_columns(source, roles.values, kinds)
+    encoded = schema.encode(source)
+    faults = {error.column: f"{error.found}; {error.cure}" for error in unfit}
+    cured = bool(faults)
+    if distinct:
+        faults |= _constant(source, schema, encoded)
+        faults |= _dependent(source, roles, schema, encoded, [*faults])
+    if faults:
+        _leave_out(source, asked, faults, schema, cured=cured)
     if not schema.continuous:
         found = "; ".join(f"{c.name!r} is {c.sentence()}" for c in schema.columns[:3])
         raise InputError(
             f"{source.label}: no column has a density ({found}); at least one column of numbers is needed."
         )
+    left = tuple(c.name for c in schema.columns if c.kind == "identifier")
+    kept = [i for i in roles.values if source.names[i] not in left]
     if schema.is_plain:
-        table = replace(
-            build_table(source, kept, asked, minimum_rows=minimum_rows, distinct=True), schema=schema
-        )
+        plain = Roles(tuple(kept), roles.context, roles.weights)
+        table = build_table(source, plain, asked, minimum_rows=minimum_rows, distinct=distinct)
         check_distinct_rows(table, min(MINIMUM_DISTINCT, minimum_rows))
-        _check_dependence(source, asked, table.names, table.values)
-        return table
-    encoded = schema.encode(source)
-    _check_constant(source, asked, schema, encoded)
-    complete = encoded.values[encoded.present.all(axis=1)]
-    names = tuple(c.name for c in schema.continuous)
-    if len(complete) >= max(LEAST_ROWS, len(names) + 2):
-        _check_dependence(source, asked, names, complete)
-    beside = build_table(
-        source, Roles((), kept.context, kept.weights), asked, minimum_rows=minimum_rows, distinct=False
-    )
+        return replace(table, schema=schema)
+    beside = Roles((), roles.context, roles.weights, tuple(kept))
+    table = build_table(source, beside, asked, minimum_rows=minimum_rows, distinct=False)
     return replace(
-        beside,
-        names=names,
+        table,
+        names=tuple(c.name for c in schema.continuous),
         values=encoded.values,
         schema=schema,
         codes=encoded.codes,
@@ -62,49 +72,79 @@ def build_whole(
     )
 
 
-def _check_constant(source: Source, asked: Columns, schema: Schema, encoded: Encoded) -> None:
+def _constant(source: Source, schema: Schema, encoded: Encoded) -> dict[str, str]:
+    """The columns that do not vary, and a sentence about each."""
     flat = [c.name for c in schema.columns if c.kind == "category" and len(c.levels) + (c.missing > 0) < 2]
     for i, c in enumerate(schema.continuous):
         numbers = encoded.values[encoded.present[:, i], i]
-        if not numbers.size or numbers.min() == numbers.max():
+        if not numbers.size or (numbers.min() == numbers.max() and not c.states):
             flat.append(c.name)
-    if flat:
-        _leave_out(source, asked, flat, f"column {flat[0]!r} holds one value in every row")
+    empty = [c.name for c in schema.columns if c.missing == 1.0]
+    what = {
+        name: "nothing, as all of its cells are missing" if name in empty else "one value in every row"
+        for name in flat
+    }
+    return {name: f"{source.label}: column {name!r} holds {what[name]}" for name in flat}
 
 
-def _check_dependence(source: Source, asked: Columns, names: tuple[str, ...], values: FloatArray) -> None:
-    found = examine_columns(values[:LOOKED_AT], names)
-    if len(values) > LOOKED_AT and (found.duplicates or found.dropped):
-        found = examine_columns(values, names)  # what holds in the first rows need not hold in all
-    exact = [d for d in found.dependences if d.columns[0] in found.dropped]
-    twins = [twin for _, twin in found.duplicates]
-    if twins:
-        first, twin = found.duplicates[0]
-        _leave_out(
-            source,
-            asked,
-            [*twins, *found.dropped],
-            f"column {twin!r} is a multiple of {first!r}, perhaps shifted",
+def _dependent(
+    source: Source, roles: Roles, schema: Schema, encoded: Encoded, bad: list[str]
+) -> dict[str, str]:
+    """The columns that follow from others and from the context, other than the `bad` ones, and a sentence about each."""
+    columns = [i for i, c in enumerate(schema.continuous) if c.name not in bad]
+    context = [read_column(source, i)[0] for i in roles.context]
+    values = np.column_stack([*context, encoded.values[:, columns]])
+    complete = encoded.present[:, columns].all(axis=1) & np.isfinite(values).all(axis=1)
+    rows = np.flatnonzero(complete)
+    names = [*(source.names[i] for i in roles.context), *(schema.continuous[i].name for i in columns)]
+    if len(rows) < max(LEAST_ROWS, len(names) + 2) or len(names) < 2:
+        return {}
+    rows = rows[near_rows(values[rows])]
+    values, first, found = values[rows], len(context), dict[str, str]()
+    for relation in find_relations(values, names, first):
+        stray = relation.stray
+        where = "every row" if not stray else f"all rows but {source.row(int(rows[stray[0]]))}"
+        where += f" and {len(stray) - 1} more" if len(stray) > 1 else ""
+        found[relation.column] = f"{source.label}: {relation.sentence()} in {where}, {JOINT}"
+    found |= _repeated(source, values, names, first) if not found else {}
+    smooth = [k for k, i in enumerate(columns, first) if schema.continuous[i].step is None]
+    equal = equal_columns(values[:, smooth], [names[k] for k in smooth]) if not found else None
+    if equal is not None:
+        one, other, share = equal
+        said = f"columns {one!r} and {other!r} are equal in {share:.1%} of the rows that have both"
+        found[other] = f"{source.label}: {said}, {JOINT}"
+    return found
+
+
+def _repeated(source: Source, values: FloatArray, names: list[str], first: int) -> dict[str, str]:
+    """The columns that `examine_columns` finds to follow from others, of those from `first` on."""
+    examined = examine_columns(values[:LOOKED_AT], names)
+    if len(values) > LOOKED_AT and (examined.duplicates or examined.dropped):
+        examined = examine_columns(values, names)  # what holds in the first rows need not hold in all
+    found = {}
+    for one, twin in examined.duplicates:
+        found[twin] = f"{source.label}: column {twin!r} is a multiple of {one!r}, perhaps shifted, {JOINT}"
+    for dependence in examined.dependences:
+        name, *others = dependence.columns
+        if name in examined.dropped:
+            listed = ", ".join(others[:5]) + (", ..." if len(others) > 5 else "")
+            found[name] = f"{source.label}: column {name!r} follows from {listed} in every row, {JOINT}"
+    return {name: said for name, said in found.items() if names.index(name) >= first}
+
+
+def _leave_out(
+    source: Source, asked: Columns, faults: Mapping[str, str], schema: Schema, *, cured: bool
+) -> NoReturn:
+    """Raises the first fault, `cured` or not, with the columns that are left without all that are at fault."""
+    first = next(iter(faults.values()))
+    if all(c.name in faults for c in schema.continuous):
+        raise InputError(
+            f"{first}." if cured else f"{first}; no other column of numbers can be modelled in its place."
         )
-    if exact:
-        said = _relation(exact[0], names, values)
-        _leave_out(
-            source, asked, list(found.dropped), f"{said} in every row, so that there is no joint density"
-        )
-
-
-def _relation(dependence: Dependence, names: tuple[str, ...], values: FloatArray) -> str:
-    """How the first column of a dependence follows from the others, in the table's units."""
-    first, *others = dependence.columns
-    columns = np.stack([values[:, names.index(name)] for name in others] + [np.ones(len(values))], axis=1)
-    weights = np.linalg.lstsq(columns, values[:, names.index(first)], rcond=None)[0]
-    terms = [f"{'-' if w < 0 else '+'} {abs(w):.6g} {name}" for w, name in zip(weights, others, strict=False)]
-    return f"column {first!r} is {weights[-1]:.6g} " + " ".join(terms).replace(" 1 ", " ")
-
-
-def _leave_out(source: Source, asked: Columns, bad: list[str], found: str) -> None:
     named = {name for names in asked.named().values() for name in names}
     modelled = source.names if asked.columns is None else asked.columns
-    good = [name for name in modelled if name not in bad and (asked.columns is not None or name not in named)]
-    cure = asked.without(bad, good, listed=False)
-    raise ColumnsError(f"{source.label}: {found}; use ", cure, ".")
+    good = [
+        name for name in modelled if name not in faults and (asked.columns is not None or name not in named)
+    ]
+    cure = asked.without([*faults], good, listed=False)
+    raise ColumnsError(f"{first}{', or' if cured else ';'} use ", cure, ".")

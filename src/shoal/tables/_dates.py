@@ -1,0 +1,88 @@
+"""Dates and times as people write them: the form that reads every cell of a column, and days since 1970-01-01."""
+
+import re
+from itertools import product
+
+import numpy as np
+import polars as pl
+
+from shoal._scalars import FloatArray
+
+SECONDS_A_DAY = 86_400.0
+_DAYS = (
+    *("%Y-%m-%d", "%Y/%m/%d", "%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y.%m.%d"),
+    *("%d-%b-%Y", "%d %b %Y", "%b %d, %Y", "%d %B %Y", "%B %d, %Y", "%d. %B %Y"),
+)
+_TIMES = ("%H:%M:%S", "%H:%M", "%H:%M:%S%.f", "%I:%M:%S %p", "%I:%M %p")
+FORMS = (  # the first that reads every cell
+    *(*_DAYS, "%Y%m%d", "%Y%m%dT%H%M%S"),
+    *(
+        day + mark + time
+        for day, time, mark in product(_DAYS, _TIMES, (" ", "T"))
+        if mark == " " or day == _DAYS[0]
+    ),
+)
+_LIKE = (
+    r"^(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}|\d{1,2}\.?[- ][A-Za-z]{3,9}[- ]\d{4}"
+    r"|[A-Za-z]{3,9} \d{1,2}, \d{4}|(18|19|20)\d{6}(T\d{6})?$)"
+)
+_ZONE = r":\d\d(?:\.\d+)?(Z| ?UTC| ?GMT| ?[+-]\d{2}:?\d{2})$"  # behind a time
+_SPELLED: dict[str, str] = dict(
+    zip(
+        ("%Y", "%m", "%d", "%b", "%B", "%H", "%I", "%M", "%S", "%.f", "%p"),
+        ("YYYY", "MM", "DD", "Mon", "Month", "hh", "hh", "mm", "ss", ".f", "AM"),
+        strict=True,
+    )
+)
+
+
+def spelled(form: str) -> str:
+    """A form in words, such as DD.MM.YYYY."""
+    return re.sub(r"%(\.f|\w)", lambda found: _SPELLED[found[0]], form)
+
+
+def is_timed(form: str) -> bool:
+    """Whether a form has hours."""
+    return "%H" in form or "%I" in form
+
+
+def looks_like_dates(cells: pl.Series) -> bool:
+    """Whether at least 8 cells in 10 have the look of a date."""
+    like = int(cells.str.contains(_LIKE).sum())
+    return like > 0 and like >= 0.8 * len(cells)
+
+
+def find_form(cells: pl.Series) -> tuple[str | None, int | None]:
+    """The form in which all cells (text, none missing) are dates; else None, with a cell that is none among dates, if so."""
+    if not looks_like_dates(cells):
+        return None, None
+    some = cells.filter(cells.str.contains(_LIKE)).head(50)
+    zones = sorted(some.str.extract(_ZONE).drop_nulls().unique().to_list()) or [""]
+    worst, most = None, 0
+    for form in (form + zone for zone in zones for form in FORMS):
+        if read(some, form).null_count() * 2 > len(some):
+            continue
+        unread = read(cells, form).is_null().arg_true()
+        if not len(unread):
+            return form, None
+        if len(cells) - len(unread) > most:
+            worst, most = int(unread[0]), len(cells) - len(unread)
+    return None, worst
+
+
+def read(cells: pl.Series, form: str) -> pl.Series:
+    """The cells by a form, null where it does not read them."""
+    return cells.str.strptime(pl.Datetime("us") if is_timed(form) else pl.Date, form, strict=False)
+
+
+def days_of(series: pl.Series, text: np.ndarray, missing: np.ndarray, form: str) -> FloatArray:
+    """Days since 1970-01-01, NaN where there is none. Text is read by `form`, or by the form that reads all of it."""
+    if series.dtype.is_temporal():
+        stamps = series.cast(pl.Datetime("us"))
+    elif series.dtype == pl.String or (series.dtype.is_integer() and form):
+        cells = pl.Series(text.tolist(), dtype=pl.String).set(pl.Series(missing), None)
+        form = form or find_form(cells.drop_nulls())[0] or FORMS[0]
+        stamps = read(cells, form).cast(pl.Datetime("us"))
+    else:
+        return np.full(len(series), np.nan)
+    return stamps.dt.timestamp("us").cast(pl.Float64).fill_null(np.nan).to_numpy() / (1e6 * SECONDS_A_DAY)

@@ -1,0 +1,52 @@
+"""Cells that are nearly numbers: units of measurement, and ways to write numbers, dates and times that are not read."""
+
+import re
+
+import polars as pl
+
+_PREFIXES = ("", *"kmcdhnµμuMGTp")
+_BASES = "m g s A K mol Hz N Pa J W Wh V F Ω ohm S T l L eV B"
+_OTHERS = """
+    min h hr hrs d day days wk yr yrs year years sec secs seconds minutes hours in inch ft feet yd mi mile miles lb lbs oz
+    gal °C °F ° deg degC degF degrees rad ppm ppb ppt psu mph kph kmh rpm psi atm mmHg mbar hbar bar dB dBA dBm EUR USD GBP
+    CHF JPY cal kcal IU U ha acre acres px pcs bpm bps VA kVA kn kt kts t C AU pc kpc Mpc mag TS RN ADU cts counts
+    % %RH ‰ € $ £ ¥ dimensionless unitless
+"""
+UNITS = frozenset({*(prefix + base for prefix in _PREFIXES for base in _BASES.split()), *_OTHERS.split()})
+ODD = (  # cells that are not read as numbers, what they are, and how to write them
+    (
+        r"^\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?( ?[AaPp][Mm])?$",
+        "a time without a date",
+        "write it as a number, of hours say",
+    ),
+    (r"^\d{1,2}[./-]\d{1,2}[./-]\d{2}$", "a date with a year of two digits", "write years with four digits"),
+    (r"^(<|>|~|≈|<=|>=)\s*[+-]?[\d.,]+$", "a number with a sign before it", "write numbers alone"),
+    (
+        r"^[+-]?[\d.,]+\s*(±|\+/-)\s*[\d.,]+$",
+        "a number with its error",
+        "write the error in a column of its own",
+    ),
+    (r"^[+-]?\d{1,3}(,\d{2,3})+(\.\d+)?$", "a number with groups of digits", "write digits without groups"),
+    (r"^[+-]?\d{1,3}(_\d{3})+(\.\d+)?$", "a number with groups of digits", "write digits without groups"),
+    (r"^\(?[\d.,]+\)?-?$", "a number with a sign of bookkeeping", "write numbers with a minus before them"),
+    (r"^[+-]?[\d.,]+\s?(k|K|M|m|B|bn|mio|Mio)$", "a number of thousands or more", "write numbers out"),
+)
+
+
+def is_unit(text: str) -> bool:
+    """Whether a text is a unit, such as kg, (m/s) or W m^-2."""
+    parts = [
+        re.sub(r"\^?[-+−⁻]?[\d²³¹]+$", "", part)
+        for part in re.split(r"[\s/·*()\[\]]+|\.(?=\w)", text.strip())
+    ]
+    found = [part for part in parts if part]
+    return bool(found) and all(part in UNITS for part in found)
+
+
+def odd_spelling(cells: pl.Series) -> tuple[int, str, str] | None:
+    """The first of cells (text) that are nearly all written as no number is read, what it is, and a cure; else None."""
+    for pattern, what, cure in ODD:
+        found = cells.str.contains(pattern)
+        if found.any() and int(found.sum()) >= 0.8 * len(cells):
+            return int(found.arg_max() or 0), what, cure
+    return None
