@@ -23,9 +23,10 @@ from scipy import stats
 from shoal.cli import _model
 from shoal.cli._data import matched_rows
 from shoal.cli._run_folder import find_model
+from shoal.distributions import Conditionals
 from shoal.flows import save
 from shoal.records import system_info, write_record
-from shoal.selection import Conditionals, ladder
+from shoal.selection import ladder
 from shoal.tables import open_source, read_table
 
 ROWS, SEED = 4000, 1

@@ -169,7 +169,7 @@ def test_the_columns_of_a_whole_table_are_said_and_its_complete_rows_measured(
     lines = result.output.splitlines()
     assert lines[0] == "key: an identifier, left out: its values do not repeat"
     assert lines[1] == "soil: a category of 2 values (clay, sand): log-probabilities"
-    assert lines[2].startswith("rain: a number: log-density in its unit; ")
+    assert lines[2].startswith("rain: a number above 0: log-density in its unit; ")
     assert lines[2].endswith("of the rows hold 0, which has a probability of its own")
     assert lines[3].endswith("of the cells are missing")
     assert "off its lattice: the value 3.001" in lines[4]

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 import jax
 import numpy as np
@@ -12,12 +11,9 @@ from shoal._pieces import in_pieces, pieces
 from shoal._scalars import FloatArray
 from shoal.cli._run_folder import ModelFolder
 from shoal.cli._session import float64
-from shoal.distributions import AbstractFlow, Mixed
+from shoal.distributions import AbstractFlow, Conditionals, Mixed
 from shoal.flows import load
 from shoal.tables import Lattice, Schema, Source, Table, dequantize, match_columns
-
-if TYPE_CHECKING:
-    from shoal.selection import Conditionals
 
 ROWS = 4096  # of a piece
 DRAWS = 64  # of the numbers that a row lacks
@@ -72,7 +68,7 @@ def log_prob(
 
 def conditionals(
     folder: ModelFolder, flow: AbstractFlow | Mixed, schema: Schema | None, seed: int = 0
-) -> "Conditionals":
+) -> Conditionals:
     """The conditional laws of a table's columns. **Raises:** `InputError` for a model with context, or without a schema."""
     if flow.context_shape is not None:
         raise InputError(
@@ -82,8 +78,6 @@ def conditionals(
         raise InputError(
             f"The model in {folder.path} does not say what its columns are; fit it anew without --dequantize off."
         )
-    from shoal.selection import Conditionals  # here: no other command for rows needs what trains
-
     return Conditionals(flow, schema, seed)
 
 

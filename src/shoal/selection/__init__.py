@@ -4,7 +4,6 @@ Where to look: the rule that compares rungs, `_rule.py`; what is delivered where
 time, `_race.py`; the whole, `_ladder.py`; a depth that is given, `_fixed.py`.
 """
 
-from shoal.selection._conditionals import Conditionals
 from shoal.selection._delivery import Delivery
 from shoal.selection._fixed import fit_depth
 from shoal.selection._ladder import DEPTHS, in_user_units

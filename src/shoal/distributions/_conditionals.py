@@ -13,7 +13,8 @@ from scipy.stats import norm
 
 from shoal._pieces import in_pieces
 from shoal._scalars import BoolArray, FloatArray, IntArray
-from shoal.distributions import AbstractFlow, Mixed
+from shoal.distributions._flow import AbstractFlow
+from shoal.distributions._mixed import Mixed
 from shoal.tables import Schema
 from shoal.tables._schema import Column
 

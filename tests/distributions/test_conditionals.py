@@ -7,8 +7,7 @@ import pytest
 from scipy import stats
 
 from shoal.bijections import Chain, Standardize, Support, Whitening, marginals
-from shoal.distributions import Categorical, Filling, Flow, Mixed, StandardNormal, Turns
-from shoal.selection._conditionals import Conditionals
+from shoal.distributions import Categorical, Conditionals, Filling, Flow, Mixed, StandardNormal, Turns
 from shoal.tables._schema import Column, Schema
 
 COVARIANCE = np.array([[1.0, 0.9, 0.3], [0.9, 1.0, -0.1], [0.3, -0.1, 1.0]])
