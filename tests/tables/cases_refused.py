@@ -65,6 +65,7 @@ REFUSED: dict[str, dict[str, Case]] = {
     "parts of a whole": {
         "percentages": refused(f"{P3} in every row, so that", "--drop p3", parts(SOILS)),
         "percentages in Parquet": refused(f"{P3} in every row", "--drop p3", parts(SOILS), name="t.parquet"),
+        "of ten digits": refused(f"{P3} in every row", "--drop p3", parts(SOILS.round(10))),
         "each rounded": refused(
             f"{P3}, up to rounding in every row", "--drop p3", parts(SOILS.round(2), y=Y)
         ),

@@ -14,6 +14,7 @@ from shoal.tables._dependence import CONSTANT
 MOST_COLUMNS = 60  # of a table in which relations are looked for
 PARTS, ROWS = 5, 20  # parts of the rows, chosen at random, and rows of each, at least
 DIGIT_ROWS = 5000  # in which the last digits are looked at
+EXACT = 1e-8  # of a column's deviation: what is left of a column that follows exactly
 CLOSE = 0.1  # of a column's deviation: how far rounding may reach
 SHARE = 0.97  # of the rows that a relation holds in, at least; the others are far off
 FAR = 5.0  # times as far as rounding reaches
@@ -97,7 +98,8 @@ def _relation(
     """How column j follows from those before it in the given rows, if it does so in nearly all rows."""
     spread = float(np.std(values[rows, j]))
     weights, constant = _fitted(values[rows][:, before], values[rows, j])
-    reach = min(_reach(weights, before, j, digits), CLOSE * spread)
+    least = EXACT * spread
+    reach = min(max(_reach(weights, before, j, digits), least), CLOSE * spread)
     if np.abs(_rest(values[rows], before, j, weights, constant)).max() > reach:
         return None
     size = np.abs(weights) * np.ptp(values[:, before], axis=0)
@@ -107,13 +109,17 @@ def _relation(
     good = np.ones(len(values), bool)
     good[np.abs(_rest(values, before, j, weights, constant)) > FAR * reach] = False
     weights, constant = _fitted(values[good][:, used], values[good, j])
-    weights, constant = _plain(weights, constant, values[good], used, j, _reach(weights, used, j, digits))
-    reach = _reach(weights, used, j, digits) if _rounds(weights, constant, used, j, digits) else 1e-9 * spread
+    weights, constant = _plain(
+        weights, constant, values[good], used, j, max(_reach(weights, used, j, digits), least)
+    )
+    reach = (
+        max(_reach(weights, used, j, digits), least) if _rounds(weights, constant, used, j, digits) else least
+    )
     off = np.abs(_rest(values, used, j, weights, constant))
     stray = off > reach
     if stray.any() and (stray.mean() > 1 - SHARE or off[stray].min() <= FAR * reach):
         return None
-    rounded = float(off[~stray].max()) > 1e-8 * spread
+    rounded = float(off[~stray].max()) > least
     return Relation(
         names[j],
         tuple(names[i] for i in used),
@@ -148,8 +154,7 @@ def _plain(
         short = np.array([float(f"{w:.{digits}g}") for w in weights])
         rest = values[:, j] - values[:, used] @ short
         middle = float(np.median(rest))
-        for places in range(8):
-            near = round(middle, places) + 0.0
+        for near in (0.0, *(round(middle, places) + 0.0 for places in range(8))):
             if np.abs(rest - near).max() <= reach:
                 return short, near
     return weights, constant
@@ -164,9 +169,9 @@ def _rounds(weights: FloatArray, constant: float, used: list[int], j: int, digit
 def _last_digit(column: FloatArray) -> float:
     """What the last digit of a column's numbers is worth: a power of ten, or what float32 or float64 rounds to."""
     largest = float(np.abs(column).max())
-    for places in range(10):
+    for places in range(13):
         if np.abs(column - np.round(column, places)).max() <= 4 * np.finfo(np.float64).eps * largest:
-            return 10.0**-places
+            return max(10.0**-places, 16 * float(np.finfo(np.float64).eps) * largest)
     if largest < 1e38 and (column == column.astype(np.float32)).all():
         return 2 * float(np.finfo(np.float32).eps) * largest
     return 16 * float(np.finfo(np.float64).eps) * largest
