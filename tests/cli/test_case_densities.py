@@ -1,4 +1,4 @@
-"""Tables of which most flows lose the density, from `shoal fit` to samples and scores: outliers, whole numbers, sentinels."""
+"""Tables of which most flows lose the density, from `shoal fit` to scores: outliers, whole numbers, sentinels."""
 
 from pathlib import Path
 

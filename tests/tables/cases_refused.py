@@ -107,6 +107,21 @@ REFUSED: dict[str, dict[str, Case]] = {
             "'k' is 273.15 + c in every row", "--drop k", {"c": C2, "k": (C2 + 273.15).round(2)}
         ),
         "float32": refused("'ft' is 3.28084 m, up to rounding", "--drop ft", FEET, name="t.parquet"),
+        "a product": refused(
+            "column 't' is a * b in every row",
+            "--drop t",
+            {"a": B, "b": np.exp(Y), "t": B * np.exp(Y), "y": A},
+        ),
+        "a product in cents": refused(
+            "column 't' is a * b in every row",
+            "--drop t",
+            {"a": C2, "b": 1 + DIGITS, "t": (C2 * (1 + DIGITS)).round(2)},
+        ),
+        "a quotient": refused(
+            "column 'q' is a * b^-1, up to rounding",
+            "--drop q",
+            {"a": B, "b": np.exp(Y), "q": (B * np.exp(-Y)).round(3)},
+        ),
         "twice": refused("columns 'a' and 'b' are identical in every row", "--drop b", {"a": A, "b": A}),
         "twice, far off": refused(
             "'b' is 1 + 2 a in every row", "--drop b", {"a": FAR, "b": 1 + 2 * FAR, "y": Y}

@@ -1,10 +1,10 @@
-"""Columns that follow from others: exactly, up to the rounding of their last digits, or in all rows but a few.
+"""Columns that follow from others, as sums or products: exactly, up to the rounding of last digits, or but for a few rows.
 
 Such columns have no joint density. `find_relations` says which follows from which, and how, in the table's own units.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -27,7 +27,10 @@ PERCENT = 100.0
 
 @dataclass(frozen=True)
 class Relation:
-    """`column` = `constant` + sum_i weights_i * others_i, up to `rounding`, in all rows but `stray` (their positions)."""
+    """`column` = `constant` + sum_i weights_i * others_i, up to `rounding`, in all rows but `stray` (their positions).
+
+    `product`: this holds of the logarithms.
+    """
 
     column: str
     others: tuple[str, ...]
@@ -35,18 +38,29 @@ class Relation:
     constant: float
     rounding: float
     stray: tuple[int, ...] = ()
+    product: bool = False
 
     def sentence(self) -> str:
         """The relation in words, such as "column 'p3' is 100 - p1 - p2, up to rounding"."""
         if self.weights == (1.0,) and not self.constant and not self.rounding:
             return f"columns {self.others[0]!r} and {self.column!r} are identical"
+        rounded = ", up to rounding" if self.rounding else ""
+        if self.product:
+            powers = [
+                n if abs(w - 1) < 1e-4 else f"{n}^{w:.4g}"
+                for w, n in zip(self.weights, self.others, strict=True)
+            ]
+            factor = [f"{np.exp(self.constant):.6g}"] if self.constant else []
+            return f"column {self.column!r} is {' * '.join([*factor, *powers])}" + (
+                ", up to rounding" if self.rounding else ""
+            )
         terms = [
             f"{'-' if w < 0 else '+'} {'' if abs(abs(w) - 1) < 1e-4 else f'{abs(w):.6g} '}{name}"
             for w, name in zip(self.weights, self.others, strict=True)
         ]
         first = f"{self.constant:.6g} " if self.constant else ""
         words = (first + " ".join(terms)).removeprefix("+ ")
-        return f"column {self.column!r} is {words}" + (", up to rounding" if self.rounding else "")
+        return f"column {self.column!r} is {words}{rounded}"
 
 
 def find_relations(values: FloatArray, names: Sequence[str], first: int = 0) -> tuple[Relation, ...]:
@@ -59,12 +73,25 @@ def find_relations(values: FloatArray, names: Sequence[str], first: int = 0) -> 
     if not 1 < len(varying) <= MOST_COLUMNS or len(values) < 2 * len(varying) + 4:
         return ()
     digits = {i: _last_digit(values[:: max(len(values) // DIGIT_ROWS, 1), i]) for i in varying}
+    found = _search(values, names, first, digits)
+    least = values.min(axis=0)
+    positive = [i for i in varying if least[i] > 0 and i not in found]
+    logs = np.log(np.where(least > 0, values, 1.0))
+    products = _search(logs, names, first, {i: max(digits[i] / least[i], 1e-15) for i in positive})
+    found |= {j: replace(relation, product=True) for j, relation in products.items()}
+    return tuple(found[j] for j in sorted(found))
+
+
+def _search(
+    values: FloatArray, names: Sequence[str], first: int, digits: dict[int, float]
+) -> dict[int, Relation]:
+    """The columns of `digits` that follow from earlier ones: looked for in parts of the rows, held against all."""
     rng, found = np.random.default_rng(0), dict[int, Relation]()
-    size = max(3 * (len(varying) + 1), ROWS)
+    size = max(3 * (len(digits) + 1), ROWS)
     for part in range(PARTS + 1):
         rows = np.sort(rng.permutation(len(values))[:size]) if part else np.arange(min(len(values), 2000))
         kept = list[int]()
-        for j in varying:
+        for j in digits:
             if j in found:
                 continue
             relation = _relation(values, names, rows, kept, j, digits) if kept and j >= first else None
@@ -72,7 +99,7 @@ def find_relations(values: FloatArray, names: Sequence[str], first: int = 0) -> 
                 kept.append(j)
             else:
                 found[j] = relation
-    return tuple(found[j] for j in sorted(found))
+    return found
 
 
 def equal_columns(values: FloatArray, names: Sequence[str]) -> tuple[str, str, float] | None:
