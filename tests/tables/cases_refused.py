@@ -178,6 +178,7 @@ REFUSED: dict[str, dict[str, Case]] = {
             "a number with groups of digits", [f"{1001 * i + 10_000:_d}" for i in range(N)]
         ),
         "thousands by a letter": odd("a number of thousands", [f"{v:.3f}k" for v in A]),
+        "exponents of Fortran": odd("a number with an exponent D", [f"{v:.4e}".replace("e", "D") for v in A]),
         "below a limit": odd(
             "row 13: found the text '<0.5' among numbers; mend it, or write NA if it is missing, or use",
             ["<0.5" if i == 11 else v for i, v in enumerate(NUMBERS)],
