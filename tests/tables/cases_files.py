@@ -143,6 +143,13 @@ FILES: dict[str, dict[str, Case]] = {
         "under an empty row": read(
             with_header("a,b,c", ",,", header="s,m/s,kg"), "row 3 holds units and was skipped"
         ),
+        "at every number, with commas and gaps": read(
+            text(
+                "a;b",
+                *(f"NA;{i}" if i % 9 == 0 else f"{v:.3f} kg;{i}".replace(".", ",") for i, v in enumerate(A)),
+            ),
+            *("every number of column 'a' has 'kg'", "t.csv", ("a",)),
+        ),
         "at every number": read(
             text("a,b", *rows([f"{v:.3f} kg" for v in A], B.tolist())),
             "every number of column 'a' has 'kg'",

@@ -65,6 +65,7 @@ REFUSED: dict[str, dict[str, Case]] = {
     "parts of a whole": {
         "percentages": refused(f"{P3} in every row, so that", "--drop p3", parts(SOILS)),
         "percentages in Parquet": refused(f"{P3} in every row", "--drop p3", parts(SOILS), name="t.parquet"),
+        "of ten digits": refused(f"{P3} in every row", "--drop p3", parts(SOILS.round(10))),
         "each rounded": refused(
             f"{P3}, up to rounding in every row", "--drop p3", parts(SOILS.round(2), y=Y)
         ),
@@ -106,6 +107,21 @@ REFUSED: dict[str, dict[str, Case]] = {
             "'k' is 273.15 + c in every row", "--drop k", {"c": C2, "k": (C2 + 273.15).round(2)}
         ),
         "float32": refused("'ft' is 3.28084 m, up to rounding", "--drop ft", FEET, name="t.parquet"),
+        "a product": refused(
+            "column 't' is a * b in every row",
+            "--drop t",
+            {"a": B, "b": np.exp(Y), "t": B * np.exp(Y), "y": A},
+        ),
+        "a product in cents": refused(
+            "column 't' is a * b in every row",
+            "--drop t",
+            {"a": C2, "b": 1 + DIGITS, "t": (C2 * (1 + DIGITS)).round(2)},
+        ),
+        "a quotient": refused(
+            "column 'q' is a * b^-1, up to rounding",
+            "--drop q",
+            {"a": B, "b": np.exp(Y), "q": (B * np.exp(-Y)).round(3)},
+        ),
         "twice": refused("columns 'a' and 'b' are identical in every row", "--drop b", {"a": A, "b": A}),
         "twice, far off": refused(
             "'b' is 1 + 2 a in every row", "--drop b", {"a": FAR, "b": 1 + 2 * FAR, "y": Y}
@@ -162,6 +178,7 @@ REFUSED: dict[str, dict[str, Case]] = {
             "a number with groups of digits", [f"{1001 * i + 10_000:_d}" for i in range(N)]
         ),
         "thousands by a letter": odd("a number of thousands", [f"{v:.3f}k" for v in A]),
+        "exponents of Fortran": odd("a number with an exponent D", [f"{v:.4e}".replace("e", "D") for v in A]),
         "below a limit": odd(
             "row 13: found the text '<0.5' among numbers; mend it, or write NA if it is missing, or use",
             ["<0.5" if i == 11 else v for i, v in enumerate(NUMBERS)],

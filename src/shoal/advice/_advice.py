@@ -90,8 +90,8 @@ def advise(
       `shoal fit` made, or the result of `shoal.ladder`. At least 30 rows; constant and repeated columns are allowed.
     - `max_condition`: the largest κ that the flow may have. `dtype`: the one that you would train in.
     - `columns`, `context`, `weights`, `kinds`: as in `shoal.tables.as_table`. Context columns are not measured; rows of
-      weight 0 take no part, other weights count as 1. Of whole tables the numbers are measured, in the
-      rows that have them all.
+      weight 0 take no part, other weights count as 1. Of columns that are more than numbers, the numbers are measured, in
+      the rows that have them all.
 
     **Returns:** `Advice`. The same data give the same advice.
 

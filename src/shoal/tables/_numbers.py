@@ -129,11 +129,13 @@ def _without_units(frame: pl.DataFrame, names: Sequence[str]) -> tuple[pl.DataFr
 
 def _words_beside(cells: pl.Series) -> tuple[str, ...]:
     """The unit that stands before or behind the first number, such as kg or EUR."""
-    found = (
-        re.fullmatch(r"([^\W\d_][^\d]*?)?\s*[+-]?[\d.,'\s]*\d\s*([^\W\d_°][^+]*|°\w)?", str(cells[0]))
-        if len(cells)
-        else None
-    )
+    given = (cell for cell in cells.head(100).to_list() if cell and cell.lower() not in MISSING)
+    return units_beside(next(given, ""))
+
+
+def units_beside(cell: str) -> tuple[str, ...]:
+    """The units before and behind a number, if the cell is one with such."""
+    found = _BESIDE.fullmatch(cell)
     return tuple(word for word in (found.groups() if found else ()) if word and is_unit(word))
 
 

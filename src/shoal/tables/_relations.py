@@ -1,10 +1,10 @@
-"""Columns that follow from others: exactly, up to the rounding of their last digits, or in all rows but a few.
+"""Columns that follow from others, as sums or products: exactly, up to the rounding of last digits, or but for a few rows.
 
 Such columns have no joint density. `find_relations` says which follows from which, and how, in the table's own units.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from shoal.tables._dependence import CONSTANT
 MOST_COLUMNS = 60  # of a table in which relations are looked for
 PARTS, ROWS = 5, 20  # parts of the rows, chosen at random, and rows of each, at least
 DIGIT_ROWS = 5000  # in which the last digits are looked at
+EXACT = 1e-8  # of a column's deviation: what is left of a column that follows exactly
 CLOSE = 0.1  # of a column's deviation: how far rounding may reach
 SHARE = 0.97  # of the rows that a relation holds in, at least; the others are far off
 FAR = 5.0  # times as far as rounding reaches
@@ -26,7 +27,10 @@ PERCENT = 100.0
 
 @dataclass(frozen=True)
 class Relation:
-    """`column` = `constant` + sum_i weights_i * others_i, up to `rounding`, in all rows but `stray` (their positions)."""
+    """`column` = `constant` + sum_i weights_i * others_i, up to `rounding`, in all rows but `stray` (their positions).
+
+    `product`: this holds of the logarithms.
+    """
 
     column: str
     others: tuple[str, ...]
@@ -34,18 +38,29 @@ class Relation:
     constant: float
     rounding: float
     stray: tuple[int, ...] = ()
+    product: bool = False
 
     def sentence(self) -> str:
         """The relation in words, such as "column 'p3' is 100 - p1 - p2, up to rounding"."""
         if self.weights == (1.0,) and not self.constant and not self.rounding:
             return f"columns {self.others[0]!r} and {self.column!r} are identical"
+        rounded = ", up to rounding" if self.rounding else ""
+        if self.product:
+            powers = [
+                n if abs(w - 1) < 1e-4 else f"{n}^{w:.4g}"
+                for w, n in zip(self.weights, self.others, strict=True)
+            ]
+            factor = [f"{np.exp(self.constant):.6g}"] if self.constant else []
+            return f"column {self.column!r} is {' * '.join([*factor, *powers])}" + (
+                ", up to rounding" if self.rounding else ""
+            )
         terms = [
             f"{'-' if w < 0 else '+'} {'' if abs(abs(w) - 1) < 1e-4 else f'{abs(w):.6g} '}{name}"
             for w, name in zip(self.weights, self.others, strict=True)
         ]
         first = f"{self.constant:.6g} " if self.constant else ""
         words = (first + " ".join(terms)).removeprefix("+ ")
-        return f"column {self.column!r} is {words}" + (", up to rounding" if self.rounding else "")
+        return f"column {self.column!r} is {words}{rounded}"
 
 
 def find_relations(values: FloatArray, names: Sequence[str], first: int = 0) -> tuple[Relation, ...]:
@@ -58,12 +73,25 @@ def find_relations(values: FloatArray, names: Sequence[str], first: int = 0) -> 
     if not 1 < len(varying) <= MOST_COLUMNS or len(values) < 2 * len(varying) + 4:
         return ()
     digits = {i: _last_digit(values[:: max(len(values) // DIGIT_ROWS, 1), i]) for i in varying}
+    found = _search(values, names, first, digits)
+    least = values.min(axis=0)
+    positive = [i for i in varying if least[i] > 0 and i not in found]
+    logs = np.log(np.where(least > 0, values, 1.0))
+    products = _search(logs, names, first, {i: max(digits[i] / least[i], 1e-15) for i in positive})
+    found |= {j: replace(relation, product=True) for j, relation in products.items()}
+    return tuple(found[j] for j in sorted(found))
+
+
+def _search(
+    values: FloatArray, names: Sequence[str], first: int, digits: dict[int, float]
+) -> dict[int, Relation]:
+    """The columns of `digits` that follow from earlier ones: looked for in parts of the rows, held against all."""
     rng, found = np.random.default_rng(0), dict[int, Relation]()
-    size = max(3 * (len(varying) + 1), ROWS)
+    size = max(3 * (len(digits) + 1), ROWS)
     for part in range(PARTS + 1):
         rows = np.sort(rng.permutation(len(values))[:size]) if part else np.arange(min(len(values), 2000))
         kept = list[int]()
-        for j in varying:
+        for j in digits:
             if j in found:
                 continue
             relation = _relation(values, names, rows, kept, j, digits) if kept and j >= first else None
@@ -71,7 +99,7 @@ def find_relations(values: FloatArray, names: Sequence[str], first: int = 0) -> 
                 kept.append(j)
             else:
                 found[j] = relation
-    return tuple(found[j] for j in sorted(found))
+    return found
 
 
 def equal_columns(values: FloatArray, names: Sequence[str]) -> tuple[str, str, float] | None:
@@ -97,7 +125,8 @@ def _relation(
     """How column j follows from those before it in the given rows, if it does so in nearly all rows."""
     spread = float(np.std(values[rows, j]))
     weights, constant = _fitted(values[rows][:, before], values[rows, j])
-    reach = min(_reach(weights, before, j, digits), CLOSE * spread)
+    least = EXACT * spread
+    reach = min(max(_reach(weights, before, j, digits), least), CLOSE * spread)
     if np.abs(_rest(values[rows], before, j, weights, constant)).max() > reach:
         return None
     size = np.abs(weights) * np.ptp(values[:, before], axis=0)
@@ -107,13 +136,17 @@ def _relation(
     good = np.ones(len(values), bool)
     good[np.abs(_rest(values, before, j, weights, constant)) > FAR * reach] = False
     weights, constant = _fitted(values[good][:, used], values[good, j])
-    weights, constant = _plain(weights, constant, values[good], used, j, _reach(weights, used, j, digits))
-    reach = _reach(weights, used, j, digits) if _rounds(weights, constant, used, j, digits) else 1e-9 * spread
+    weights, constant = _plain(
+        weights, constant, values[good], used, j, max(_reach(weights, used, j, digits), least)
+    )
+    reach = (
+        max(_reach(weights, used, j, digits), least) if _rounds(weights, constant, used, j, digits) else least
+    )
     off = np.abs(_rest(values, used, j, weights, constant))
     stray = off > reach
     if stray.any() and (stray.mean() > 1 - SHARE or off[stray].min() <= FAR * reach):
         return None
-    rounded = float(off[~stray].max()) > 1e-8 * spread
+    rounded = float(off[~stray].max()) > least
     return Relation(
         names[j],
         tuple(names[i] for i in used),
@@ -148,8 +181,7 @@ def _plain(
         short = np.array([float(f"{w:.{digits}g}") for w in weights])
         rest = values[:, j] - values[:, used] @ short
         middle = float(np.median(rest))
-        for places in range(8):
-            near = round(middle, places) + 0.0
+        for near in (0.0, *(round(middle, places) + 0.0 for places in range(8))):
             if np.abs(rest - near).max() <= reach:
                 return short, near
     return weights, constant
@@ -164,9 +196,9 @@ def _rounds(weights: FloatArray, constant: float, used: list[int], j: int, digit
 def _last_digit(column: FloatArray) -> float:
     """What the last digit of a column's numbers is worth: a power of ten, or what float32 or float64 rounds to."""
     largest = float(np.abs(column).max())
-    for places in range(10):
+    for places in range(13):
         if np.abs(column - np.round(column, places)).max() <= 4 * np.finfo(np.float64).eps * largest:
-            return 10.0**-places
+            return max(10.0**-places, 16 * float(np.finfo(np.float64).eps) * largest)
     if largest < 1e38 and (column == column.astype(np.float32)).all():
         return 2 * float(np.finfo(np.float32).eps) * largest
     return 16 * float(np.finfo(np.float64).eps) * largest

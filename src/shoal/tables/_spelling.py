@@ -29,6 +29,7 @@ ODD = (  # cells that are not read as numbers, what they are, and how to write t
     (r"^[+-]?\d{1,3}(,\d{2,3})+(\.\d+)?$", "a number with groups of digits", "write digits without groups"),
     (r"^[+-]?\d{1,3}(_\d{3})+(\.\d+)?$", "a number with groups of digits", "write digits without groups"),
     (r"^\(?[\d.,]+\)?-?$", "a number with a sign of bookkeeping", "write numbers with a minus before them"),
+    (r"^[+-]?\d*\.?\d*[dD][+-]?\d+$", "a number with an exponent D", "write e for it"),
     (r"^[+-]?[\d.,]+\s?(k|K|M|m|B|bn|mio|Mio)$", "a number of thousands or more", "write numbers out"),
 )
 
