@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "mixed-tables.md"
 RESULTS = ROOT / "results"
 ARMS = ("independent", "latent", "mixture", "arf", "shoal")
+NEAR = ("rows", *ARMS)  # of the figures that need no density
 BASE, BUDGET = "latent", 60
 Show = Callable[[str, str], str]
 
@@ -84,9 +85,9 @@ def run_tables() -> list[str]:
     return [name for name in drawn() if any(key(name) in cells(arm) for arm in ARMS)]
 
 
-def by_table(show: Show) -> str:
+def by_table(show: Show, among: Sequence[str] = ARMS) -> str:
     """A table of the tables by the arms."""
-    arms = [arm for arm in ARMS if cells(arm)]
+    arms = [arm for arm in among if cells(arm)]
     return table(["table", *arms], [[name, *(show(arm, name) for arm in arms)] for name in run_tables()])
 
 
@@ -224,8 +225,8 @@ def page() -> str:
         "nats": by_table(figures("mean", best)),
         "paired": by_table(difference),
         "trimmed": by_table(figures("trimmed")),
-        "auc": by_table(figures("auc", least("auc", 0.5))),
-        "association": by_table(figures("association", least("association"))),
+        "auc": by_table(figures("auc", least("auc", 0.5)), NEAR),
+        "association": by_table(figures("association", least("association")), NEAR),
         "ranks": ranks(),
         "sampling": sampling(),
         "settings": settings(),

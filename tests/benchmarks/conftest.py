@@ -24,6 +24,7 @@ def bench() -> dict[str, ModuleType]:
         "mixed_rows",
         "mixed_measures",
         "mixed_run",
+        "arms._margins",
         "arms.latent_class",
         "arms.coded_mixture",
         "arms.shoal_table",

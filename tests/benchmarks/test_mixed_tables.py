@@ -237,3 +237,16 @@ def test_the_plan_takes_any_budget(bench: Bench, tmp_path: Path, monkeypatch: An
         monkeypatch.setattr("sys.argv", [*words, *budget])
         run.main(mixed_run.BOARD)
         assert capsys.readouterr().out.splitlines()[0] == line
+
+
+def test_normal_scores_are_those_of_the_margin_and_go_back(bench: Bench) -> None:
+    """φ(z) dz/dx is the margin's density, by finite differences, out to tails that a float's 1 - u can not hold."""
+    part, rng = bench["arms._margins"], np.random.default_rng(7)
+    values = np.r_[rng.normal(size=700), 5 + 0.1 * rng.normal(size=300)][:, None]
+    models = part.margins(values, 1.0, 0)
+    x, h = np.linspace(-12, 12, 241)[:, None], 1e-4
+    slope = (part.scores(models, x + h) - part.scores(models, x - h)) / (2 * h)
+    density = np.log(slope[:, 0]) - 0.5 * part.scores(models, x)[:, 0] ** 2 - 0.5 * np.log(2 * np.pi)
+    np.testing.assert_allclose(part.log_margins(models, x), density, atol=1e-4)
+    inside = x[(x > -6) & (x < 6)][:, None]
+    np.testing.assert_allclose(part.from_scores(models, part.scores(models, inside)), inside, atol=1e-6)

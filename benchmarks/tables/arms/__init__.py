@@ -27,6 +27,7 @@ ARMS = {
 
 # The arms of mixed tables: `train(columns, rows, budget, seed)` gives a `MixedEstimate`.
 MIXED = {
+    "rows": "rows_again",
     "independent": "mixed_independent",
     "latent": "latent_class",
     "mixture": "coded_mixture",

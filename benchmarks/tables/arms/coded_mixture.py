@@ -1,14 +1,16 @@
 """A mixture of full Gaussians on numbers and dequantized codes; the mass of a state is that of its cell.
 
 Every code becomes a number: its states in the order of their mean on the first principal component of the numbers, 0, 1,
-2, ..., with uniform noise of one step; numbers that are not there are drawn from those that are. On these columns, in
-their deviations, the mixture is that of the numeric tables (`mixture.py`). A mixed density follows from it without a
-bound: the cell of a state is a step wide, the outer ones reach to infinity, so that they tile the line and the masses
-add up to 1; the density of a row is the sum over the parts of weight, density of the numbers that are there (the others
-are integrated out), and the probability of the box of cells given these numbers. That probability of a Gaussian is
-estimated without bias by 16 draws of Geweke, Hajivassiliou and Keane's simulator (Genz 1992), exact for one code.
+2, ..., with uniform noise of one step; numbers are taken as they are or as normal scores of their margins (a mixture of
+Gaussians in one dimension each), by validation; numbers that are not there are drawn from those that are. On these
+columns, in their deviations, the mixture is that of the numeric tables (`mixture.py`). A mixed density follows from it
+without a bound: the cell of a state is a step wide, the outer ones reach to infinity, so that they tile the line and the
+masses add up to 1; the density of a row is the sum over the parts of weight, density of the numbers that are there (the
+others are integrated out), and the probability of the box of cells given these numbers. That probability of a Gaussian
+is estimated without bias by 16 draws of Geweke, Hajivassiliou and Keane's simulator (Genz 1992), exact for one code.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,10 +18,11 @@ from scipy.special import logsumexp, ndtr, ndtri
 
 from ..mixed_rows import Columns, MixedRows
 from ..prepare import Rows
-from ._mixed import MixedEstimate, filled, gated, patterns
+from ._margins import from_scores, margins, scored_rows
+from ._mixed import MixedEstimate, filled, gated, held_out, patterns
 from .mixture import fitted
 
-DRAWS, BLOCK = 16, 500
+DRAWS, BLOCK, MARGINS = 16, 500, 0.2
 
 
 def ranked(columns: Columns, rows: MixedRows, values: Rows) -> list[Any]:
@@ -56,6 +59,27 @@ def boxes(mean: Rows, factor: Rows, low: Rows, high: Rows, uniforms: Rows) -> Ro
 
 
 def train(columns: Columns, rows: MixedRows, budget: float, seed: int) -> MixedEstimate:
+    """The better one by validation: numbers as they are, or as normal scores of their margins."""
+    fit, validation = held_out(rows, seed)  # those that `fitted` takes, too
+    models = margins(fit.values, MARGINS * budget, seed)
+    add = float(scored_rows(models, validation)[1].mean())
+    share = 0.5 * (1 - MARGINS) * budget
+    plain, scored = law(columns, rows, share, seed), law(columns, scored_rows(models, rows)[0], share, seed)
+    if plain.facts["validation"] >= scored.facts["validation"] + add:
+        return replace(plain, facts={**plain.facts, "numbers": "plain"})
+
+    def log_prob(x: MixedRows) -> Rows:
+        z, more = scored_rows(models, x)
+        return scored.log_prob(z) + more
+
+    def sample(n: int) -> MixedRows:
+        made = scored.sample(n)
+        return MixedRows(made.codes, from_scores(models, made.values))
+
+    return MixedEstimate(log_prob, sample, {**scored.facts, "numbers": "scores"})
+
+
+def law(columns: Columns, rows: MixedRows, budget: float, seed: int) -> MixedEstimate:
     """The mixture that the budget finds, as a law of mixed rows."""
     rng = np.random.default_rng(seed)
     values = filled(rows, rng)
