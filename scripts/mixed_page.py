@@ -126,7 +126,7 @@ def ranks() -> str:
     arms = [arm for arm in ARMS if cells(arm)]
     orders = {"mean": lambda v: -v, "auc": lambda v: max(v, 0.5), "association": lambda v: v}
     full = [n for n in drawn() if all(value(arm, n, f) is not None for arm in arms for f in orders)]
-    if not full:
+    if not full or not arms:
         return "No table has all arms yet."
     lines = []
     for arm in arms:
@@ -149,7 +149,7 @@ def place(figure: str, order: Callable[[float], float], arm: str, arms: Sequence
 
 
 def sampling() -> str:
-    """Seconds for 10,000 rows and seconds of training."""
+    """Seconds of sampling and of training."""
     lines = []
     for arm in ARMS:
         rows = [r for c, r in cells(arm).items() if c.endswith(f"/0/{BUDGET}") and "sample" in r]
@@ -158,8 +158,8 @@ def sampling() -> str:
             times = [r["sample"][clock] for r in rows]
             lines.append([arm, middle(times), middle([r[clock] for r in rows])])
     said = (
-        "Seconds for as many rows as there are test rows, at most 10,000, and of training; medians and ranges; "
-        "processor seconds, Shoal's wall seconds of a command that starts, compiles and writes a file.\n\n"
+        "Seconds of the one call that draws the rows that detection needs (580 to 10,000), and of training; medians and "
+        "ranges over the tables. Processor seconds; Shoal's are wall seconds of commands that start, compile and write files.\n\n"
     )
     return said + table(["arm", "sampling, s", "training, s"], lines)
 

@@ -3,7 +3,7 @@
     python -m tables.mixed_cell ARM ROWS.npz BUDGET SEED OUT     # in benchmarks/; writes OUT.json and OUT.npy
 
 As in `cell.py`, scores are written before rows are sampled. As many rows as there are test rows are sampled, at most 10,000,
-and set beside as many test rows.
+and set beside as many test rows; four times over where there are fewer than 2,000, and the mean counts.
 """
 
 import json
@@ -19,17 +19,21 @@ from .cell import OVER, SPARE, figures, plain, timed
 from .mixed_measures import association_error, detection
 from .mixed_rows import MixedSplit, load
 
-MOST = 10_000
+MOST, FEW, SETS = 10_000, 2_000, 4
 
 
 def sampled(estimate: Any, parts: MixedSplit) -> dict[str, Any]:
     """Sampling time, error of the associations, and the classifier's area."""
     real = parts.test[:MOST]
-    made, used, wall = timed(lambda: estimate.sample(len(real)))
+    count, n = SETS if len(real) < FEW else 1, len(real)
+    made, used, wall = timed(lambda: estimate.sample(count * n))
+    sets = [made[i * n : (i + 1) * n] for i in range(count)]
+    areas = [detection(parts.columns, real, each) for each in sets]
     return {
-        "sample": {"rows": len(real), "seconds": used, "wall": wall},
-        "association": association_error(parts.columns, real, made),
-        "auc": detection(parts.columns, real, made),
+        "sample": {"rows": count * n, "seconds": used, "wall": wall},
+        "association": np.mean([association_error(parts.columns, real, each) for each in sets]),
+        "auc": np.mean(areas),
+        "areas": areas,
     }
 
 
