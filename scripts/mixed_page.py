@@ -159,7 +159,7 @@ def sampling() -> str:
             lines.append([arm, middle(times), middle([r[clock] for r in rows])])
     said = (
         "Seconds of the one call that draws the rows that detection needs (580 to 10,000), and of training; medians and "
-        "ranges over the tables. Processor seconds; Shoal's are wall seconds of commands that start, compile and write files.\n\n"
+        "ranges. Processor seconds; Shoal's are wall seconds of commands that start, compile and write files.\n\n"
     )
     return said + table(["arm", "sampling, s", "training, s"], lines)
 
