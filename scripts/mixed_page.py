@@ -167,9 +167,11 @@ def sampling() -> str:
 def settings() -> str:
     """What the arms chose, table by table."""
     words = {
-        "latent": lambda f: f"{f['k']} {f['covariance']}",
-        "mixture": lambda f: str(f["k"]),
-        "arf": lambda f: f"{f['trees']} trees, nodes of {f['node']}, {f['alpha']:g}, {f['share']:g}",
+        "latent": lambda f: f"{f['k']} {f['covariance']}, {f['numbers']}",
+        "mixture": lambda f: f"{f['k']}, {f['numbers']}",
+        "arf": lambda f: (
+            f"{f['trees']} trees, nodes of {f['node']}, {f['numbers']}, {f['alpha']:g}, {f['share']:g}"
+        ),
         "shoal": lambda f: f"{f.get('family', 'none')}, {f.get('depth', 0)} layers",
     }
 

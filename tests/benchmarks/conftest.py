@@ -27,6 +27,7 @@ def bench() -> dict[str, ModuleType]:
         "arms._margins",
         "arms.latent_class",
         "arms.coded_mixture",
+        "arms.forest",
         "arms.shoal_table",
     )
     return {name: import_module(f"tables.{name}") for name in names}

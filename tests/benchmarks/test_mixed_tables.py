@@ -132,7 +132,7 @@ def test_masses_and_densities_add_up_to_one(bench: Bench, split: Any, arm: str) 
     if arm == "arf" and importlib.util.find_spec("arfpy") is None:
         pytest.skip("needs benchmarks/requirements.txt")
     arms, rows = bench["arms"], bench["mixed_rows"]
-    made = arms.module(arm, arms.MIXED).train(split.columns, split.train, 2.0, 0)
+    made = arms.module(arm, arms.MIXED).train(split.columns, split.train, 1.0, 0)
     axis = np.linspace(-12, 30, 40_001)
     masses = np.zeros((3, 2))
     for word in range(3):
@@ -250,3 +250,38 @@ def test_normal_scores_are_those_of_the_margin_and_go_back(bench: Bench) -> None
     np.testing.assert_allclose(part.log_margins(models, x), density, atol=1e-4)
     inside = x[(x > -6) & (x < 6)][:, None]
     np.testing.assert_allclose(part.from_scores(models, part.scores(models, inside)), inside, atol=1e-6)
+
+
+def test_a_row_is_in_every_leaf_that_its_numbers_allow(bench: Bench) -> None:
+    """Left of 0.5 in the first column leaf 0, else by the sign of the second 1 or 2; a pruned node has one child twice."""
+    forest, inner = bench["arms.forest"], [-1, -1, -1]
+    left, right = np.array([1, 5, 3, *inner]), np.array([2, 5, 4, *inner])
+    place = np.array([-1, -1, -1, 1, 2, 0])
+    tree = (left, right, np.array([0, 1, 1, -2, -2, -2]), np.array([0.5, 0.0, 0.0, -2, -2, -2]), place)
+    x = np.array([[0.0, 1.0], [0.5, np.nan], [1.0, -1.0], [1.0, np.nan], [np.nan, 1.0], [np.nan, np.nan]])
+    found = sorted(zip(*(part.tolist() for part in forest.reached(tree, x)), strict=True))
+    assert found == [(0, 0), (1, 0), (2, 1), (3, 1), (3, 2), (4, 0), (4, 2), (5, 0), (5, 1), (5, 2)]
+
+
+def test_masses_of_cut_normals_keep_their_digits_in_both_tails(bench: Bench) -> None:
+    from scipy.stats import norm
+
+    a, b = np.array([-np.inf, -1.0, -30.0, 29.0, 0.5]), np.array([np.inf, 2.0, -29.0, 30.0, np.inf])
+    expected = np.log(norm.cdf(b) - norm.cdf(a), where=np.arange(5) != 3, out=np.zeros(5))
+    expected[3] = expected[2]
+    np.testing.assert_allclose(bench["arms.forest"].log_mass(a, b), expected, rtol=1e-10, atol=1e-11)
+
+
+@pytest.mark.long
+def test_the_law_of_shoal_adds_up_to_one(bench: Bench, split: Any) -> None:
+    """Words that it has never seen, and the bound of rows without a number, may take a hundredth."""
+    arms, rows = bench["arms"], bench["mixed_rows"]
+    made = arms.module("shoal", arms.MIXED).train(split.columns, split.train, 60.0, 0)
+    axis = np.linspace(-12, 30, 4_001)
+    codes = [np.tile([word, 0], (len(axis), 1)) for word in range(3)] + [np.array([[w, 1] for w in range(3)])]
+    values = np.r_[axis, axis, axis, [np.nan] * 3][:, None]
+    found = np.exp(made.log_prob(rows.MixedRows(np.concatenate(codes), values)))
+    whole = found[:-3].sum() * (axis[1] - axis[0]) + found[-3:].sum()
+    assert 0.99 < whole < 1.001
+    shares = np.bincount(made.sample(10_000).codes[:, 0], minlength=3) / 10_000
+    np.testing.assert_allclose(shares, np.bincount(split.train.codes[:, 0]) / len(split.train), atol=0.03)

@@ -8,9 +8,9 @@ without gaps is in one leaf a tree; a number that is not there is integrated out
 it alone. Where arfpy gives no spread, a deviation is at least 1e-3.
 
 Chosen by validation: `min_node_size` of 400, 100, 30, 10, 5 in turn with 10 trees as long as the budget seems to last,
-then arfpy's 30 trees of the best one where there is time; the pseudocount of the shares (`forde`'s `alpha`, over the
-states within the leaf's bounds); and a share of independent columns, without which a row beyond a leaf's states has no
-probability.
+then the best one on normal scores of the numbers (`_margins.py`), then arfpy's 30 trees, where there is time; the
+pseudocount of the shares (`forde`'s `alpha`, over the states within the leaf's bounds); and a share of independent
+columns, without which a row beyond a leaf's states has no probability.
 """
 
 import warnings
@@ -25,6 +25,7 @@ from ..clock import Clock
 from ..mixed_rows import Columns, MixedRows
 from ..prepare import Rows
 from . import mixed_independent
+from ._margins import from_scores, margins, scored_rows
 from ._mixed import MixedEstimate, filled, gated, held_out
 
 NODES, TREES, FLOOR, NEXT = (400, 100, 30, 10, 5), (10, 30), 1e-3, 2.5
@@ -170,44 +171,63 @@ def drawn(columns: Columns, forest: Leaves, alpha: float, n: int, rng: np.random
     return gated(columns, codes, mean + deviation * np.where(flip, -place, place))
 
 
+class Search:
+    """The best forest so far, by validation; `spaces`: fitting and validation rows as they are and as normal scores, and
+    what the change adds to a log-density; `base`: log-densities of the validation rows under independent columns."""
+
+    def __init__(self, columns: Columns, spaces: dict[str, Any], base: Rows, clock: Clock, seed: int) -> None:
+        self.columns, self.spaces, self.base, self.clock, self.seed = columns, spaces, base, clock, seed
+        self.best, self.forest, self.facts = -np.inf, None, {}
+
+    def one(self, trees: int, node: int, space: str) -> float:
+        """Grows a forest, tries pseudocounts and shares, and gives the seconds used."""
+        began = self.clock.used()
+        fit, validation, add = self.spaces[space]
+        forest = grown(self.columns, fit, trees, node, self.seed)
+        for alpha in ALPHAS:
+            scores = log_density(forest, validation, alpha) + add
+            for share in SHARES:
+                mean = float(np.logaddexp(np.log1p(-share) + scores, np.log(share) + self.base).mean())
+                if mean > self.best:
+                    said = {"trees": trees, "node": node, "numbers": space, "alpha": alpha, "share": share}
+                    self.best, self.forest, self.facts = mean, forest, {**said, "validation": mean}
+        return self.clock.used() - began
+
+    def run(self, rows: int) -> None:
+        """Node sizes in turn, then normal scores, then more trees, as long as the budget seems to last."""
+        took = 0.0
+        for node in (n for n in NODES if 20 * n <= rows):
+            if NEXT * took > self.clock.left():
+                break
+            took = self.one(TREES[0], node, "plain")
+        if self.clock.left() > took:
+            self.one(TREES[0], self.facts["node"], "scores")
+        if self.clock.left() > TREES[1] / TREES[0] * took:
+            self.one(TREES[1], self.facts["node"], self.facts["numbers"])
+
+
 def train(columns: Columns, rows: MixedRows, budget: float, seed: int) -> MixedEstimate:
     """The best forest that the budget finds, with a share of independent columns."""
     clock, (fit, validation) = Clock(budget), held_out(rows, seed)
-    beside = mixed_independent.train(columns, fit, MARGINS * budget, seed)
-    base = beside.log_prob(validation)
-    best: tuple[float, Any, dict[str, Any]] = (-np.inf, None, {})
-
-    def tried(trees: int, node: int) -> float:
-        nonlocal best
-        began = clock.used()
-        forest = grown(columns, fit, trees, node, seed)
-        for alpha in ALPHAS:
-            scores = log_density(forest, validation, alpha)
-            for share in SHARES:
-                mean = np.logaddexp(np.log1p(-share) + scores, np.log(share) + base).mean()
-                if mean > best[0]:
-                    facts = {"trees": trees, "node": node, "alpha": alpha, "share": share, "validation": mean}
-                    best = (float(mean), forest, facts)
-        return clock.used() - began
-
-    nodes, took = [n for n in NODES if 20 * n <= len(fit)], 0.0
-    for node in nodes:
-        if NEXT * took > clock.left():
-            break
-        took = tried(TREES[0], node)
-    if clock.left() > TREES[1] / TREES[0] * took:
-        tried(TREES[1], best[2]["node"])
-    _, forest, facts = best
-    alpha, share, rng = facts["alpha"], facts["share"], np.random.default_rng(seed)
+    models = margins(fit.values, MARGINS * budget, seed)
+    beside = mixed_independent.law(columns, fit, models, seed)
+    (fit_z, _), scored = scored_rows(models, fit), scored_rows(models, validation)
+    spaces = {"plain": (fit, validation, 0.0), "scores": (fit_z, *scored)}
+    search = Search(columns, spaces, beside.log_prob(validation), clock, seed)
+    search.run(len(fit))
+    forest, facts, rng = search.forest, search.facts, np.random.default_rng(seed)
+    assert forest is not None
+    alpha, share, plain = facts["alpha"], facts["share"], facts["numbers"] == "plain"
 
     def log_prob(x: MixedRows) -> Rows:
-        return np.logaddexp(
-            np.log1p(-share) + log_density(forest, x, alpha), np.log(share) + beside.log_prob(x)
-        )
+        z, more = (x, 0.0) if plain else scored_rows(models, x)
+        found = log_density(forest, z, alpha) + more
+        return np.logaddexp(np.log1p(-share) + found, np.log(share) + beside.log_prob(x))
 
     def sample(n: int) -> MixedRows:
         one, other = drawn(columns, forest, alpha, n, rng), beside.sample(n)
+        values = one.values if plain else from_scores(models, one.values)
         rare = rng.random((n, 1)) < share
-        return MixedRows(np.where(rare, other.codes, one.codes), np.where(rare, other.values, one.values))
+        return MixedRows(np.where(rare, other.codes, one.codes), np.where(rare, other.values, values))
 
     return MixedEstimate(log_prob, sample, facts)

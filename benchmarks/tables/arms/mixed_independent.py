@@ -1,5 +1,8 @@
 """Independent columns: frequencies of the states, and a mixture of Gaussians for each column of numbers."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
 from ..mixed_rows import Columns, MixedRows
@@ -9,9 +12,13 @@ from ._mixed import MixedEstimate, frequencies, gated
 
 
 def train(columns: Columns, rows: MixedRows, budget: float, seed: int) -> MixedEstimate:
-    """The product of the margins."""
+    """The product of the margins that the budget finds."""
+    return law(columns, rows, margins(rows.values, budget, seed), seed)
+
+
+def law(columns: Columns, rows: MixedRows, models: Sequence[Any], seed: int) -> MixedEstimate:
+    """The product of the states' frequencies and of margins of the numbers."""
     shares, rng = frequencies(columns, rows), np.random.default_rng(seed)
-    models = margins(rows.values, budget, seed)
 
     def log_prob(x: MixedRows) -> Rows:
         found = log_margins(models, x.values)
