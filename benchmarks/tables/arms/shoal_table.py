@@ -7,6 +7,8 @@ run's schema says is compared with the benchmark's columns, and log_prob becomes
 the numbers of a row.
 """
 
+import atexit
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -73,9 +75,9 @@ def checked(schema: Schema, columns: Columns) -> None:
 
 
 def train(columns: Columns, rows: MixedRows, budget: float, seed: int) -> MixedEstimate:
-    """The run that `shoal fit` delivers; its folder lives as long as the estimate."""
-    kept = tempfile.TemporaryDirectory()
-    folder = Path(kept.name)
+    """The run that `shoal fit` delivers; its folder lives as long as the process."""
+    folder = Path(tempfile.mkdtemp(prefix="shoal-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     run = folder / "run"
     kinds = ",".join(f"c{i}={'number' if c.is_number else 'category'}" for i, c in enumerate(columns.all))
     limits = ("--kind", kinds, "--time-limit", f"{int(budget)}s", "--seed", seed)
@@ -85,13 +87,13 @@ def train(columns: Columns, rows: MixedRows, budget: float, seed: int) -> MixedE
     logs = np.log([c.deviation for c in columns.numbers])
 
     def log_prob(x: MixedRows) -> Rows:
-        with tempfile.TemporaryDirectory(dir=kept.name) as place:
+        with tempfile.TemporaryDirectory(dir=folder) as place:
             table, scores = written(Path(place) / "rows.csv", columns, x), Path(place) / "scores.csv"
             shoal("score", run, table, "-o", scores)
             return last_column(scores) + np.isfinite(x.values) @ logs
 
     def sample(n: int) -> MixedRows:
-        with tempfile.TemporaryDirectory(dir=kept.name) as place:
+        with tempfile.TemporaryDirectory(dir=folder) as place:
             made = Path(place) / "samples.csv"
             shoal("sample", run, "-n", n, "-o", made)
             return read(made, columns)
