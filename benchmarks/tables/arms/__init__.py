@@ -4,12 +4,13 @@ A file has `train(rows, budget, seed)` or, where it holds several arms, makes on
 imported in the process that trains, so that no arm carries another's libraries.
 """
 
+from collections.abc import Mapping
 from importlib import import_module
 from types import ModuleType
 
 from ._base import Estimate
 
-__all__ = ["ARMS", "Estimate", "module", "trained"]
+__all__ = ["ARMS", "MIXED", "Estimate", "module", "trained"]
 
 # Cheap ones first: the runner goes through them in this order.
 ARMS = {
@@ -24,10 +25,20 @@ ARMS = {
     "shoal": "shoal_ladder",
 }
 
+# The arms of mixed tables: `train(columns, rows, budget, seed)` gives a `MixedEstimate`.
+MIXED = {
+    "rows": "rows_again",
+    "independent": "mixed_independent",
+    "latent": "latent_class",
+    "mixture": "coded_mixture",
+    "arf": "forest",
+    "shoal": "shoal_table",
+}
 
-def module(arm: str) -> ModuleType:
+
+def module(arm: str, files: Mapping[str, str] = ARMS) -> ModuleType:
     """The file of an arm."""
-    return import_module(f"{__name__}.{ARMS[arm]}")
+    return import_module(f"{__name__}.{files[arm]}")
 
 
 def trained(arm: str, rows, budget: float, seed: int) -> Estimate:

@@ -7,6 +7,7 @@ iterations over all the training rows.
 """
 
 import warnings
+from typing import Any
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
@@ -36,6 +37,12 @@ class Best:
 
 def train(arm: str, rows: Rows, budget: float, seed: int) -> Estimate:
     """The best mixture that the budget finds."""
+    model, facts = fitted(rows, budget, seed)
+    return Estimate(model.score_samples, facts, lambda n: model.sample(n)[0])
+
+
+def fitted(rows: Rows, budget: float, seed: int) -> tuple[GaussianMixture, dict[str, Any]]:
+    """The best mixture that the budget finds, and how it was found."""
     warnings.simplefilter("ignore", ConvergenceWarning)
     clock, (fit, validation) = Clock(budget), held_out(rows, seed)
     sizes = [k for k in SIZES if k == 1 or k * rows.shape[1] <= len(fit) / 3]
@@ -59,7 +66,7 @@ def train(arm: str, rows: Rows, budget: float, seed: int) -> Estimate:
         "validation": best.score,
         "sizes": list(tried),
     }
-    return Estimate(model.score_samples, facts, lambda n: model.sample(n)[0])
+    return model, facts
 
 
 def one(k: int, start: int, seed: int, fit: Rows, validation: Rows, clock: Clock, best: Best) -> float:
