@@ -67,7 +67,7 @@ def _column(source: Source, index: int, given: Given) -> Column:
         raise UnfitColumn(name, found, "write them as numbers or words")
     text, missing = text_of(series)
     share = float(missing.mean()) if len(series) else 0.0
-    words = np.unique(text[~missing])
+    words = pl.Series(text, dtype=pl.String).filter(pl.Series(~missing)).unique(maintain_order=True).to_numpy()
     if series.dtype == pl.Boolean and kind is None:
         kind = "category"
     if kind in (None, "date"):
@@ -139,8 +139,9 @@ def _is_code(series: pl.Series, words: np.ndarray, numbers: FloatArray, found: F
     if series.dtype != pl.String or not words.size:
         return False
     width = len(words[0])
-    zeros = any(word[0] == "0" for word in words)
-    return zeros and width > 2 and all(len(word) == width and word.isdecimal() for word in words)
+    if width < 3 or any(len(word) != width for word in words):
+        return False
+    return any(word[0] == "0" for word in words) and all(word.isdecimal() for word in words)
 
 
 def _counts_rows(name: str, found: FloatArray) -> bool:
