@@ -28,7 +28,7 @@ def find_atoms(numbers: FloatArray) -> tuple[tuple[float, ...], tuple[float, ...
     if len(places) > FEW and detect_lattice(numbers[:, None], [""]):
         places = []
     places += [i for i in _sentinels(values, counts) if i not in places]
-    rest = np.setdiff1d(np.arange(values.size), places)
+    rest = np.delete(np.arange(values.size), places)
     least = float(max(ROWS, SHARE * counts.sum()))
     places += [int(rest[i]) for i in off_lattice(values[rest], counts[rest], least)]
     places.sort(key=lambda i: -counts[i])
