@@ -72,5 +72,5 @@ def test_whole_numbers_zeros_and_a_sentinel_have_the_probabilities_that_they_hav
     new["y"] = np.where(gone[1], -999, new["y"])
     found = lost(tmp_path, columns, new, law)
     assert near(
-        found, 0.2
+        found, 0.12
     )  # of 1,200 rows and a short training; a step of 0.001, which 3.001 would ask for, gives 3 and more

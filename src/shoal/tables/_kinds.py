@@ -67,7 +67,9 @@ def _column(source: Source, index: int, given: Given) -> Column:
         raise UnfitColumn(name, found, "write them as numbers or words")
     text, missing = text_of(series)
     share = float(missing.mean()) if len(series) else 0.0
-    words = pl.Series(text, dtype=pl.String).filter(pl.Series(~missing)).unique(maintain_order=True).to_numpy()
+    words = (
+        pl.Series(text, dtype=pl.String).filter(pl.Series(~missing)).unique(maintain_order=True).to_numpy()
+    )
     if series.dtype == pl.Boolean and kind is None:
         kind = "category"
     if kind in (None, "date"):
