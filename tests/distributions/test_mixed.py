@@ -1,6 +1,7 @@
 """Laws of discrete variables and of mixed rows: masses and densities that sum to 1, against brute force and quadrature."""
 
 import itertools
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -117,7 +118,7 @@ def conditional(dim, states, key):
     )
 
 
-def mixed(filled=True, context=0):
+def mixed(filled=True, context=0) -> Any:
     """A word of two and a number that is there or one of an atom and a gap; a number that is always there."""
     codes = np.stack([RNG.integers(0, 3, 400), RNG.integers(0, 3, 400)], axis=1)
     mass = large(Categorical(codes, (3, 3), context=context, key=jr.key(0)), size=0.5)

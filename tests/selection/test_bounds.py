@@ -1,5 +1,7 @@
 """Numbers that keep to an interval or a circle: figures of the ladder against the delivered law in the table's units."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -23,7 +25,7 @@ FRAME = pl.DataFrame(
 )
 
 
-def fitted(frame, **kinds):
+def fitted(frame, **kinds) -> Any:
     return shoal.ladder(
         frame, kinds=kinds, fronts=["marginals+gaussian"], depths=[1], settings={"max_epochs": 3}
     )

@@ -101,7 +101,7 @@ class Conditionals:
 
     def complete(self, rows: FloatArray) -> BoolArray:
         """Which rows have a word or a number in every column."""
-        return ~np.array([self._gaps(c, rows) for c in self._columns()]).any(axis=0)
+        return ~np.asarray(np.any([self._gaps(c, rows) for c in self._columns()], axis=0))
 
     def completed(self, rows: FloatArray) -> FloatArray:
         """The rows with a draw in place of each missing cell, given the rest: `SWEEPS` rounds of Gibbs sampling.
@@ -147,22 +147,25 @@ class Conditionals:
 
     def _redrawn(self, column: Column, rows: FloatArray, rng: np.random.Generator) -> FloatArray:
         """The rows with another draw of the column, given the rest; numbers by nodes around a first draw."""
-        near = None
-        for _ in range(2 if column.is_continuous else 1):
-            options = self.options(column, rows, near, gone=False)
-            p = np.nan_to_num(options.shares)
-            chosen = (np.cumsum(p, axis=1) < rng.random((len(rows), 1)) * p.sum(axis=1, keepdims=True)).sum(
-                axis=1
-            )
-            chosen = np.minimum(chosen, p.shape[1] - 1)
-            made = options.rows[np.arange(len(rows)), chosen]
-            near = self._number(column, made)
+        options, chosen = self._drawn_options(column, rows, None, rng)
+        every = np.arange(len(rows))
         if column.is_continuous:
-            length = options.width[np.arange(len(rows)), chosen] * (
-                chosen >= len(self._states(column, False))
-            )
+            near = self._number(column, options.rows[every, chosen])
+            options, chosen = self._drawn_options(column, rows, near, rng)
+        made = options.rows[every, chosen]
+        if column.is_continuous:
+            length = options.width[every, chosen] * (chosen >= len(self._states(column, False)))
             made[:, self._places(column)[-1]] += length * (rng.random(len(rows)) - 0.5)
-        return np.where(p.sum(axis=1, keepdims=True) > 0, made, rows)
+        return np.where(np.isfinite(options.log_total)[:, None], made, rows)
+
+    def _drawn_options(
+        self, column: Column, rows: FloatArray, near: FloatArray | None, rng: np.random.Generator
+    ) -> tuple[Options, IntArray]:
+        """All options, and a draw among them for each row."""
+        options = self.options(column, rows, near, gone=False)
+        p = np.nan_to_num(options.shares)
+        below = np.cumsum(p, axis=1) < rng.random((len(rows), 1)) * p.sum(axis=1, keepdims=True)
+        return options, np.minimum(below.sum(axis=1), p.shape[1] - 1)
 
     def _nodes(self, column: Column, near: FloatArray | None, count: int) -> FloatArray:
         """Nodes of the column's numbers for each of `count` rows, in ascending order."""

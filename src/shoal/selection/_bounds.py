@@ -48,9 +48,10 @@ def unbounded(
     k = len(table.names)
     x, extra, rng = whole[:, :k].copy(), np.zeros(len(whole)), np.random.default_rng(seed)
     present = np.ones(x.shape, bool) if table.present is None else table.present
-    for j, period in enumerate(() if turns is None else turns.periods):
+    circles = [] if turns is None else list(zip(turns.periods, turns.centers, strict=True))
+    for j, (period, center) in enumerate(circles):
         if period > 0:
-            x[:, j], share = _placed(x[:, j], period, turns.centers[j], rng)
+            x[:, j], share = _placed(x[:, j], period, center, rng)
             extra -= np.where(present[:, j], np.log(share), 0.0)
     x = np.where(
         present, x, x.max(axis=0, where=present, initial=-np.inf)

@@ -194,7 +194,8 @@ class Schema(Record, frozen=True, kw_only=True, tag="table schema"):
     def outside(self, encoded: Encoded) -> np.ndarray:
         """Which rows hold a number outside the interval of its column, where its density is 0."""
         low, high = np.array([c.support for c in self.continuous]).reshape(-1, 2).T
-        return (encoded.present & ((encoded.values <= low) | (encoded.values >= high))).any(axis=1)
+        beyond = encoded.present & ((encoded.values <= low) | (encoded.values >= high))
+        return np.asarray(beyond.any(axis=1))
 
     def turned(self, values: FloatArray) -> FloatArray:
         """The continuous columns `values` (rows, k) with periodic ones from their first to their last angle."""

@@ -38,15 +38,9 @@ def parse_kind(name: str, text: str) -> Given:
         numbers = tuple(float(word) for word in words)
     except ValueError:
         numbers = ()
-    ordered = all(np.isfinite(numbers)) and (
-        numbers[0] < numbers[1] if count == 2 and len(numbers) == 2 else True
-    )
-    if (
-        len(numbers) != count
-        or len(words) != count
-        or not ordered
-        or (kind == "periodic" and numbers[0] <= 0)
-    ):
+    ordered = all(np.isfinite(numbers)) and list(numbers) == sorted(set(numbers))
+    positive = kind != "periodic" or min(numbers, default=0.0) > 0
+    if not (len(numbers) == len(words) == count and ordered and positive):
         raise InputError(f"The kind {text!r} of column {name!r} is not complete; write it as in {example!r}.")
     return Given(cast(Kind, kind), numbers)
 
