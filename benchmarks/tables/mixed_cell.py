@@ -27,6 +27,7 @@ def sampled(estimate: Any, parts: MixedSplit) -> dict[str, Any]:
     real = parts.test[:MOST]
     count, n = SETS if len(real) < FEW else 1, len(real)
     made, used, wall = timed(lambda: estimate.sample(count * n))
+    made = made[np.random.default_rng(0).permutation(len(made))]  # some arms draw part by part
     sets = [made[i * n : (i + 1) * n] for i in range(count)]
     areas = [detection(parts.columns, real, each) for each in sets]
     return {
