@@ -80,7 +80,7 @@ def test_columns_that_others_decide_are_left_out(bench: Bench) -> None:
         twice=2 * y + 1,
         part=np.where(word == "a", 0.0, y),
         range=np.where(y > 1, "high", "low"),
-        class_=word.map({"a": "x", "b": "x", "c": "z"}),
+        class_=word.replace({"a": "x", "b": "x", "c": "z"}),
     )
     assert list(bench["mixed"].columns(more)) == ["word", "y", "z", "w"]
 

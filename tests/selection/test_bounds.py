@@ -75,6 +75,14 @@ def test_the_figure_of_an_angle_is_a_lower_bound(gone):
     assert 0 <= points.min() < points.max() < 360
 
 
+def test_an_angle_alone_has_no_seam():
+    """Uniform angles: on both sides of 0 the same density, near 1/360."""
+    law = fitted(pl.DataFrame({"dir": ANGLE}), dir="periodic:360").flow
+    low, high = np.exp(np.asarray(law.log_prob(np.array([[0.01], [359.99]]))))
+    assert low == pytest.approx(high, rel=0.02)
+    assert low * 360 == pytest.approx(1.0, abs=0.3)
+
+
 def test_places_on_the_line_have_the_angles_density_times_a_bump():
     """Uniform angles: the places' density is cos^2 over two turns, and their shares make up for it."""
     rng = np.random.default_rng(0)

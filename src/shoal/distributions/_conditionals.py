@@ -22,6 +22,7 @@ Law: TypeAlias = AbstractFlow | Mixed
 ROWS = 4096  # that go through a program together
 SAMPLED = 4096  # rows of the law, from which the nodes are
 NODES, NEAR = 64, 32  # at quantiles, and around a number
+OUTER = 2.0 ** np.arange(5)  # of the column's middle half: how far beyond the outer ones further nodes are
 WIDEST = 3.6  # deviations of a normal one at whose quantiles the outer nodes are
 CLOSEST = 1e-4  # of the column's middle half: the distance of the nearest node
 BLOCK = 512  # rows with all their options at a time
@@ -92,7 +93,7 @@ class Conditionals:
             some = rows[start : start + BLOCK]
             own = self.log_prob(some)
             for j, column in enumerate(columns):
-                options = self.options(column, some, self._number(column, some), gone=True)
+                options = self.options(column, some, self._centres(column, some), gone=True)
                 p = options.shares
                 with np.errstate(divide="ignore", invalid="ignore"):
                     entropy = -np.where(p > 0, p * np.log(p / options.width), 0.0).sum(axis=1)
@@ -128,7 +129,7 @@ class Conditionals:
     def options(self, column: Column, rows: FloatArray, near: FloatArray | None, *, gone: bool) -> Options:
         """All that a column may hold in rows: its states, with `gone` also the missing one, and nodes of its numbers.
 
-        **Arguments:** `near`: of each row a number around which there are more nodes.
+        **Arguments:** `near`: of each row numbers (R, m) around which there are more nodes.
         """
         states, width, made = self._states(column, gone), [], []
         for state in states:
@@ -150,7 +151,7 @@ class Conditionals:
         options, chosen = self._drawn_options(column, rows, None, rng)
         every = np.arange(len(rows))
         if column.is_continuous:
-            near = self._number(column, options.rows[every, chosen])
+            near = self._number(column, options.rows[every, chosen])[:, None]
             options, chosen = self._drawn_options(column, rows, near, rng)
         made = options.rows[every, chosen]
         if column.is_continuous:
@@ -179,12 +180,13 @@ class Conditionals:
             first, middle, last = np.quantile(numbers, [0.25, 0.5, 0.75])
             reach = max(last - first, 1e-12 * abs(middle), float(np.finfo(np.float32).tiny))
             inner = np.quantile(numbers, norm.cdf(np.linspace(-WIDEST, WIDEST, NODES)))
-            nodes = np.concatenate([[inner[0] - reach], inner, [inner[-1] + reach]])
+            beyond = reach * OUTER
+            nodes = np.concatenate([inner[0] - beyond[::-1], inner, inner[-1] + beyond])
         found = np.broadcast_to(nodes, (count, len(nodes)))
         if near is not None:
             steps = reach * np.geomspace(CLOSEST, 1.0, NEAR // 2)
-            around = near[:, None] + np.concatenate([-steps[::-1], [0.0], steps])
-            found = np.concatenate([found, around], axis=1)
+            around = near[:, :, None] + np.concatenate([-steps[::-1], [0.0], steps])
+            found = np.concatenate([found, around.reshape(count, -1)], axis=1)
         return np.sort(np.clip(found, low, high), axis=1)
 
     def _known(self, column: Column) -> FloatArray:
@@ -217,14 +219,22 @@ class Conditionals:
         state = len(column.levels) if column.kind == "category" else 1 + len(column.atoms)
         return rows[:, self._places(column)[0]] == state
 
-    def _number(self, column: Column, rows: FloatArray) -> FloatArray | None:
+    def _number(self, column: Column, rows: FloatArray) -> FloatArray:
         """The column's number in each row; where there is none, that of some row of the law."""
-        if not column.is_continuous:
-            return None
         place = self._places(column)
         if not column.states:
             return rows[:, place[-1]]
         return np.where(rows[:, place[0]] == 0, rows[:, place[-1]], np.median(self._known(column)))
+
+    def _centres(self, column: Column, rows: FloatArray) -> FloatArray | None:
+        """Of each row the column's own number, and the likeliest one given the rest: (R, 2)."""
+        if not column.is_continuous:
+            return None
+        own = self._number(column, rows)
+        options = self.options(column, rows, own[:, None], gone=False)
+        skipped = len(self._states(column, False))
+        best = options.rows[np.arange(len(rows)), skipped + np.argmax(options.logs[:, skipped:], axis=1)]
+        return np.stack([own, best[:, self._places(column)[-1]]], axis=1)
 
     def _with(self, column: Column, rows: FloatArray, state: int, numbers: FloatArray) -> FloatArray:
         made, place = rows.copy(), self._places(column)

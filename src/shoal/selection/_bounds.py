@@ -53,9 +53,10 @@ def unbounded(
         if period > 0:
             x[:, j], share = _placed(x[:, j], period, center, rng)
             extra -= np.where(present[:, j], np.log(share), 0.0)
-    x = np.where(
-        present, x, x.max(axis=0, where=present, initial=-np.inf)
-    )  # a place inside, which is not looked at
+    if support is None:
+        return np.hstack([x, whole[:, k:]]), extra
+    inside = x.max(axis=0, where=present, initial=-np.inf)  # for cells that are not looked at
+    x = np.where(present, x, inside)
     z, log_slopes = (np.asarray(part) for part in compute(_inverse, support, x, precision="float64"))
     extra -= np.where(present, log_slopes, 0.0).sum(axis=1)
     return np.hstack([z, whole[:, k:]]), extra
