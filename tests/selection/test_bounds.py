@@ -118,3 +118,16 @@ def test_masses_and_densities_of_a_trained_law_sum_to_1():
         density = np.exp(np.asarray(law.log_prob(rows), np.float64) + logs)
         total += np.trapezoid(density, logs)
     assert total == pytest.approx(1.0, abs=1e-3)
+
+
+def test_steps_see_several_draws_of_numbers_that_rows_lack():
+    gone = RNG.random(ROWS) < 0.3
+    frame = FRAME.with_columns(y=pl.Series(FRAME["y"]).set(pl.Series(gone), None))
+    prepared = fitted(frame).prepared
+    part, steps = prepared.parts["train"], prepared.steps
+    assert len(steps.x) == 4 * len(part.x)
+    np.testing.assert_array_equal(steps.rows, np.tile(part.rows, 4))
+    drawn = steps.x[:, 2].reshape(4, -1)
+    lacking = gone[part.rows]
+    assert np.ptp(drawn[:, ~lacking], axis=0).max() == 0
+    assert np.ptp(drawn[:, lacking], axis=0).min() > 0

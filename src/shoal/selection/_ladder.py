@@ -164,7 +164,7 @@ def ladder(
     prepared = prepare(table, seed=seed, dequantize_columns=dequantize == "auto", dtype=dtype, parts=parts)
     prepared = with_discrete_part(prepared, seed=seed, limit=time_limit)
     if not isinstance(settings, Settings):
-        rows = len(prepared.parts["train"].x)
+        rows = len(prepared.steps.x)
         chosen = settings_for(rows, limited=time_limit is not None, **(settings or {}))
         options = replace(options, settings=chosen)
     return _climbed(prepared, options, clock, progress)

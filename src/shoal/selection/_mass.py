@@ -1,5 +1,6 @@
 """The discrete part of a table: the law of its codes, and numbers in place of those that rows lack."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import jax
@@ -16,6 +17,7 @@ from shoal.tables import Schema
 from shoal.training import Settings, fit
 
 CHUNK = 8192
+COPIES, MOST_ROWS = 4, 50_000  # of the training rows, each with other draws; and rows of all of them together
 SHARE, MOST, LEAST = 0.1, 60.0, 5.0  # of a time limit; seconds at most and at least
 SETTINGS = Settings(batch_size=128, max_epochs=200, patience=20, learning_rate=3e-3)
 
@@ -32,7 +34,35 @@ def with_discrete_part(prepared: Prepared, *, seed: int, limit: float | None) ->
         name: _completed(part, prepared, mass, filling, jr.fold_in(key, i))
         for i, (name, part) in enumerate(prepared.parts.items())
     }
-    return replace(prepared, parts=parts, mass=mass, filling=filling)
+    made = replace(prepared, parts=parts, mass=mass, filling=filling)
+    copies = int(np.clip(MOST_ROWS // len(parts["train"].x), 1, COPIES))
+    if filling is None or copies == 1:
+        return made
+    keys = jr.split(jr.fold_in(key, len(parts)), copies)
+    return replace(made, redrawn=_repeated([_redrawn(parts["train"], made, k) for k in keys]))
+
+
+def _redrawn(part: Part, prepared: Prepared, key: jax.Array) -> Part:
+    """The part with other draws of the numbers that its rows lack."""
+    there, filling = prepared.table.present, prepared.filling
+    assert there is not None
+    assert filling is not None
+    e, _ = jax.vmap(filling.standard)(jr.split(key, len(part.rows)))
+    return replace(part, x=np.where(there[part.rows], part.x, np.asarray(e, np.float64)))
+
+
+def _repeated(parts: Sequence[Part]) -> Part:
+    first = parts[0]
+    tiled = lambda rows: None if rows is None else np.concatenate([rows] * len(parts))
+    x = np.concatenate([part.x for part in parts])
+    return replace(
+        first,
+        x=x,
+        context=tiled(first.context),
+        weights=tiled(first.weights),
+        rows=tiled(first.rows),
+        beside=None,
+    )
 
 
 def _filling(prepared: Prepared, schema: Schema) -> Filling:

@@ -47,6 +47,7 @@ class Prepared:
 
     `mass`, `filling`: of a table with discrete variables: the law of its codes, and of numbers that rows lack. `support`,
     `turns`: of one with columns that keep to intervals, or are periodic: `parts`, `mean`, `scale` are of numbers without.
+    `redrawn`: the training rows with several draws of the numbers that they lack.
     """
 
     table: Table
@@ -62,6 +63,12 @@ class Prepared:
     filling: Filling | None = None
     support: Support | None = None
     turns: Turns | None = None
+    redrawn: Part | None = None
+
+    @property
+    def steps(self) -> Part:
+        """The rows of training steps: the training rows, several times where numbers that they lack are drawn."""
+        return self.parts["train"] if self.redrawn is None else self.redrawn
 
     def user_log_prob(self, part: str, logs: FloatArray, rows: IntArray | slice = slice(None)) -> FloatArray:
         """log p of rows of a part in the user's units, from that of the standardised rows under a flow."""

@@ -109,7 +109,7 @@ def train(
     itself, which is then trained on.
     """
     started, on = time.monotonic(), before is rung
-    part, validation = prepared.parts["train"], prepared.parts["validation"]
+    part, validation = prepared.steps, prepared.parts["validation"]
     start, keys = _begun(rung, front, part, options, before)
     name = f"{rung.chain}, {rung.depth}{' on' if on else ''}".replace(" ", "-")
     trained = partial(
