@@ -1,9 +1,9 @@
 """Whole tables whose law is known: what `shoal fit`'s law of a row loses to the truth, and what it draws.
 
-    python benchmarks/oracles.py [--only rain,angle] [--limit 60] [--out results/oracles.json] [--fresh]
+    python benchmarks/oracles.py [--only rain,angle] [--limit 300] [--out results/oracles.json] [--fresh]
 
-4,000 rows to fit, 4,000 others to score, one seed. Each case is written as CSV, read back, fitted by the ladder within so
-many seconds, and scored as `shoal score` does. `lost`: mean log p under the truth less that under the law, in nats a row.
+4,000 rows to fit, 4,000 others to score, one seed. Each case is written as CSV, read back, fitted by the ladder, and scored
+as `shoal score` does. `lost`: mean log p under the truth less that under the law, in nats a row.
 It goes on where it stopped.
 """
 
@@ -148,7 +148,7 @@ def ranks(law: Any, schema: Any, values: np.ndarray, seed: int) -> dict[str, flo
     return {"cells": int(gone.sum()), "ks": test.statistic, "p": test.pvalue}
 
 
-def measured(name: str, folder: Path, limit: float) -> dict[str, Any]:
+def measured(name: str, folder: Path, limit: float | None) -> dict[str, Any]:
     """One case from rows to figures."""
     rng = np.random.default_rng(SEED)
     made, (others, truth) = CASES[name](rng, ROWS)[0], CASES[name](rng, ROWS)
@@ -188,7 +188,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--only", help="cases, with commas between them")
-    parser.add_argument("--limit", type=float, default=60.0, help="seconds of a ladder")
+    parser.add_argument("--limit", type=float, help="seconds of a ladder; without, it ends by itself")
     parser.add_argument("--out", type=Path, default=RESULTS / "oracles.json")
     parser.add_argument("--fresh", action="store_true")
     options = parser.parse_args()
