@@ -166,14 +166,16 @@ def padded(padding: d.AbstractPadding) -> d.Padded:
 
 
 def whole() -> d.Mixed:
-    """Two discrete variables and two numbers, one of which may be lacking."""
+    """Two discrete variables and two numbers, one periodic, which may be lacking, and one above 0."""
     rng = np.random.default_rng(0)
     codes = rng.integers(0, [3, 2], (40, 2))
     mass = d.Categorical(codes, (3, 2), key=jr.key(37))
     curves = b.marginals(rng.normal(size=(100, 2)))
-    filling = d.Filling(curves, jnp.array([1.0, 0.0]), jnp.array([2.0, 0.5]), (1, -1))
-    flow = randomized(flows.realnvp(jr.key(39), 2, 2, hidden=HIDDEN, context_dim=5), 40)
-    return d.Mixed(mass, flow, filling, key=jr.key(41))
+    above = b.Support(2, low=(-float("inf"), 0.0), high=float("inf"))
+    filling = d.Filling(curves, jnp.array([1.0, 0.0]), jnp.array([2.0, 0.5]), (1, -1), above)
+    inner = randomized(flows.realnvp(jr.key(39), 2, 2, hidden=HIDDEN, context_dim=5), 40)
+    flow = d.Flow(inner.base, b.Chain([inner.bijection, above]))
+    return d.Mixed(mass, flow, filling, d.Turns((4.0, 0.0), (0.5, 0.0)), key=jr.key(41))
 
 
 FLOWS: dict[str, Callable[[], Any]] = {

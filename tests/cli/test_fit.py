@@ -41,6 +41,7 @@ def test_a_run_is_complete(shoal_command: Run, ladder: FakeLadder, table: Path, 
     assert names(tmp_path) == {"t.csv", "run"}
     files = {
         "model.json",
+        "schema.json",
         "metrics.parquet",
         "report.html",
         "record.json",

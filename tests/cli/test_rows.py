@@ -156,7 +156,7 @@ def test_a_float64_model_computes_in_float64(shoal_command: Run, tmp_path: Path)
 
 
 def test_not_a_number_is_written_and_told(shoal_command: Run, model: Flow, tmp_path: Path, monkeypatch: Any):
-    def broken(flow: Any, values: np.ndarray, context: Any) -> np.ndarray:
+    def broken(flow: Any, values: np.ndarray, context: Any, lattices: Any) -> np.ndarray:
         return np.where(np.arange(len(values)) == 3, np.nan, 1.0)
 
     monkeypatch.setattr(_model, "log_prob", broken)

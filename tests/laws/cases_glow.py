@@ -89,7 +89,7 @@ OP_BY_OP: tuple[str, ...] = (
     "dense",
     "pixelwise-chain-context",
     "squeeze",
-    "logit",
+    "support",
     "on-part-context",
     "convolutional",
 )

@@ -59,11 +59,11 @@ def log_prob(
         else:
             one, each = jax.random.fold_in(key, place), draws // places
             run = lambda x, c, one=one, each=each: flow.log_prob_estimate(one, x, c, samples=each).value
-        logs.append(np.asarray(in_pieces(run, ROWS, moved, context)[0], np.float64))
+        logs.append(in_pieces(run, ROWS, moved, context)[0])
     if places == 1:
         return logs[0]
     with np.errstate(invalid="ignore"):  # of rows that are not a number, which stay so
-        return np.logaddexp.reduce(logs, axis=0) - np.log(places)
+        return np.logaddexp.reduce(np.asarray(logs, np.float64), axis=0) - np.log(places)
 
 
 def conditionals(

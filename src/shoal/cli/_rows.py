@@ -164,7 +164,10 @@ def _ranks(folder: ModelFolder, values: Any, name: str) -> dict[str, Any]:
 
     from shoal.records.fit import read_run
 
-    record = read_run(folder.path)
+    try:
+        record = read_run(folder.path)
+    except InputError:  # the model is whole, whatever the record is
+        return {}
     if record is None or not record.quantiles:
         return {}
     share = np.interp(values, record.quantiles, np.linspace(0.0, 1.0, len(record.quantiles)))
