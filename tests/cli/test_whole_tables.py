@@ -192,13 +192,16 @@ def test_the_cells_that_make_a_row_unlikely_are_named(whole: Path):
 
 
 def test_missing_cells_are_drawn_given_the_rest_of_their_row(whole: Path):
-    rows = drawn(2000, 6)[0].with_columns(pl.lit(None, pl.Float64).alias("y"))
+    rows = drawn(2000, 6)[0].with_columns(pl.lit(None, pl.Float64).alias("y"), note=pl.lit("kept"))
+    rows = rows.with_columns(
+        pl.when(pl.int_range(2000) == 5).then(pl.lit("peat")).otherwise("soil").alias("soil")
+    )
     rows.write_csv("gaps.csv")
     assert run("sample", whole, "--complete", "--given", "gaps.csv", "-o", "full.csv").exit_code == 0
     full = pl.read_csv("full.csv")
     assert full["y"].null_count() == 0
-    assert full["soil"].to_list() == rows["soil"].to_list()
-    np.testing.assert_allclose(full["rain"], rows["rain"], rtol=1e-6)
+    for name in ("key", "soil", "rain", "note"):
+        assert full[name].to_list() == rows[name].to_list()
     for i, word in enumerate(SOIL):
         drawn_ = full.filter(pl.col("soil") == word)["y"]
         assert drawn_.mean() == pytest.approx(2.0 * i, abs=0.3)

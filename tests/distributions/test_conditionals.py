@@ -7,7 +7,16 @@ import pytest
 from scipy import stats
 
 from shoal.bijections import Chain, Standardize, Support, Whitening, marginals
-from shoal.distributions import Categorical, Conditionals, Filling, Flow, Mixed, StandardNormal, Turns
+from shoal.distributions import (
+    Categorical,
+    Conditionals,
+    Filling,
+    Flow,
+    Mixed,
+    Mixture,
+    StandardNormal,
+    Turns,
+)
 from shoal.tables._schema import Column, Schema
 
 COVARIANCE = np.array([[1.0, 0.9, 0.3], [0.9, 1.0, -0.1], [0.3, -0.1, 1.0]])
@@ -129,3 +138,27 @@ def test_a_turn_is_counted_once_and_a_bound_is_kept():
     assert found[2, 0] == pytest.approx(0.5 * (25 - 1) - np.log(2), abs=0.1)  # two places are as near
     exact = -stats.lognorm.logpdf([1.0, 9.0], 1.0) - stats.lognorm.entropy(1.0)
     np.testing.assert_allclose(found[1:, 1], exact, atol=0.1)
+
+
+@pytest.mark.parametrize("apart", [20.0, 1000.0])
+def test_groups_far_apart_have_nothing_between_them(apart):
+    """Half N(0, 1), half N(d, 1), in rows that lack the number, beside one that says nothing of it."""
+    locations = jnp.array([[0.0, 0.0], [apart, 0.0]])
+    base = Mixture(jnp.zeros(2), locations, jnp.zeros((2, 2)))
+    inner = Whitening(jnp.zeros(2), jnp.eye(2), jnp.zeros(2), jnp.zeros((2, 2)))
+    codes = (RNG.random((2000, 1)) < 0.3).astype(int)
+    filling = Filling(
+        marginals(RNG.normal(size=(2000, 2))), jnp.full(2, apart / 2), jnp.full(2, apart), (0, -1)
+    )
+    law = Mixed(Categorical(codes, (2,), key=jr.key(0)), Flow(base, inner), filling, key=jr.key(1))
+    schema = Schema(columns=(Column("x", "number", missing=0.3), Column("y", "number")))
+    rows = np.stack([np.ones(1000), np.zeros(1000), RNG.normal(size=1000)], axis=1)
+    made = Conditionals(law, schema, seed=2).completed(rows)[:, 1]
+    away = np.minimum(np.abs(made), np.abs(made - apart))
+    assert (away > 4.5).mean() < 0.01
+    assert (made > apart / 2).mean() == pytest.approx(0.5, abs=0.06)
+    plain = Schema(columns=(Column("x", "number"), Column("y", "number")))
+    flow = Flow(base, Whitening(jnp.zeros(2), jnp.eye(2), jnp.zeros(2)))
+    cells = np.array([[0.0, 0.0], [2.0, 0.0], [apart + 3.0, 0.0]])
+    found = Conditionals(flow, plain).surprises(cells)[:, 0]
+    np.testing.assert_allclose(found, 0.5 * (np.array([0.0, 2.0, 3.0]) ** 2 - 1), atol=0.15)

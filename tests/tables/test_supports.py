@@ -116,3 +116,20 @@ def test_a_table_with_bounds_keeps_its_units(source, tmp_path):
     np.testing.assert_array_equal(table.values, read_table(tmp_path / "table.csv").values)
     assert table.codes is not None
     assert table.codes.shape == (N, 0)
+
+
+def test_rows_outside_are_told_also_on_a_lattice(source, tmp_path):
+    table = source(count=FOUND["counts"][0], size=FOUND["lognormal"][0], tenth=FOUND["tenths"][0])
+    schema = find_schema(table, range(3), {})
+    rows = pl.DataFrame(
+        {"count": [0.0, -3.0, 2.0, 2.0], "size": [1.0, 1.0, 0.0, 1e-60], "tenth": [0.0, 0.1, 3.0, 3.0]}
+    )
+    rows.write_csv(tmp_path / "new.csv")
+    encoded = schema.encode(open_source(tmp_path / "new.csv"))
+    assert schema.outside(encoded).tolist() == [False, True, True, False]
+    assert (schema.inside(encoded.values)[[0, 1, 3], 1].astype(np.float32) > 0).all()
+
+
+def test_numbers_that_float32_can_not_tell_from_a_bound_find_none(source):
+    for cells in (np.append(RNG.uniform(size=N), 1 - 1e-9), np.append(RNG.uniform(size=N), 1e-45)):
+        assert find_schema(source(c=cells), [0], {}).columns[0].kind == "number"

@@ -105,9 +105,10 @@ def matched_rows(folder: ModelFolder, source: Source) -> Rows | None:
         return None if table is None else Rows(table, np.zeros(table.rows, bool))
     context = match_columns(source, folder.context_columns).values if folder.context_columns else None
     encoded = schema.encode(source)
+    inside = encoded.values if folder.float64 else schema.inside(encoded.values)
     table = Table(
         schema.names,
-        np.hstack([encoded.codes.astype(np.float64), encoded.values]),
+        np.hstack([encoded.codes.astype(np.float64), inside]),
         folder.context_columns or (),
         context,
         source=source.label,

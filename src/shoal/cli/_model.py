@@ -69,15 +69,12 @@ def log_prob(
 def conditionals(
     folder: ModelFolder, flow: AbstractFlow | Mixed, schema: Schema | None, seed: int = 0
 ) -> Conditionals:
-    """The conditional laws of a table's columns. **Raises:** `InputError` for a model with context, or without a schema."""
+    """The conditional laws of a table's columns. **Raises:** `InputError` for a model with context."""
     if flow.context_shape is not None:
         raise InputError(
             f"The model in {folder.path} has context columns; cells given the rest are not computed."
         )
-    if schema is None:
-        raise InputError(
-            f"The model in {folder.path} does not say what its columns are; fit it anew without --dequantize off."
-        )
+    assert schema is not None
     return Conditionals(flow, schema, seed)
 
 

@@ -61,6 +61,11 @@ def sample(
     from shoal.tables import match_columns, write_columns, write_table
 
     schema = read_schema(folder)
+    if complete:
+        _model_must_say(schema, folder)
+    if given is not None:
+        _complete(folder, given, output, seed)
+        return
     names = folder.context_columns
     table = match_columns(context_file, names) if context_file is not None and names else None
     from shoal.cli import _model  # here: wrong columns are told before JAX loads
@@ -73,10 +78,7 @@ def sample(
         if context_file is not None and table is None:
             table = match_columns(context_file, context_names)
         count = rows or 0 if table is None else table.rows
-        if given is not None:
-            values = _given_rows(folder, given)
-        else:
-            values = _model.sample(flow, seed, count, None if table is None else table.values)
+        values = _model.sample(flow, seed, count, None if table is None else table.values)
         if complete:
             values = _model.conditionals(folder, flow, schema, seed).completed(values.astype(float))
     if schema is None:
@@ -88,15 +90,42 @@ def sample(
     _finish(output, values, "{bad} of {all} samples are not finite", 1)
 
 
-def _given_rows(folder: ModelFolder, path: Path) -> Any:
-    from shoal.cli._data import matched_rows, say_notes
-    from shoal.tables import open_source
+def _model_must_say(schema: Any, folder: ModelFolder) -> None:
+    """Raises where a run does not say what its columns are."""
+    if schema is None:
+        raise InputError(
+            f"The model in {folder.path} does not say what its columns are, as a run of `shoal fit` without "
+            "--dequantize off does; cells given the rest of their row are not computed."
+        )
 
-    source = open_source(path)
+
+def _complete(folder: ModelFolder, path: Path, output: Path, seed: int) -> None:
+    """Writes the table at `path` with draws in its missing cells, all else as it was read."""
+    import polars as pl
+
+    from shoal.cli import _model
+    from shoal.cli._data import matched_rows, read_schema, say_notes
+    from shoal.tables import open_source, write_columns
+
+    source, schema = open_source(path), read_schema(folder)
     say_notes(path, source.notes)
-    found = matched_rows(folder, source)
-    assert found is not None  # a run of `shoal fit` says its columns
-    return found.table.values
+    rows = matched_rows(folder, source)
+    assert rows is not None
+    assert schema is not None
+    states, values = len(schema.discrete), rows.table.values
+    with _model.loaded(folder) as flow:
+        made = _model.conditionals(folder, flow, schema, seed).completed(values)
+    drawn = schema.decode(made[:, :states].astype(int), made[:, states:])
+    gaps = schema.gaps(values[:, :states].astype(int))
+    columns = []
+    for i, name in enumerate(source.names):
+        cells = source.frame.to_series(i)
+        if name in gaps:
+            new = drawn[name].cast(cells.dtype, strict=False)
+            cells = pl.select(pl.when(pl.Series(gaps[name])).then(new).otherwise(cells)).to_series()
+        columns.append(cells)
+    write_columns(output, source.names, columns)
+    _finish(output, made, "{bad} of {all} rows are not finite", rows.table.first_row)
 
 
 @command
@@ -126,11 +155,14 @@ def score(
 
     source = open_source(data)
     say_notes(data, source.notes)
-    if COLUMN in source.names:
-        raise InputError(
-            f"{data} has a column {COLUMN!r} already; rename it, so that it is not taken for the new one."
-        )
+    for name in (COLUMN, *([WHY] if explain else [])):
+        if name in source.names:
+            raise InputError(
+                f"{data} has a column {name!r} already; rename it, so that it is not taken for the new one."
+            )
     rows, schema = matched_rows(folder, source), read_schema(folder)
+    if explain:
+        _model_must_say(schema, folder)
     from shoal.cli import _model
 
     found: dict[str, Any] = {}

@@ -200,7 +200,8 @@ def _(layer: Support, box: Box | None, context: FloatArray | None, turned: bool)
         np.asarray(compute(lambda part, z: part.log_slopes(z), layer, z, precision="float64")) for z in points
     ]
     slopes = np.exp(np.array(logs))
-    return Piece(float(slopes.max()) * _UP, _UP / float(slopes.min()), image)
+    least = float(slopes.min())
+    return Piece(float(slopes.max()) * _UP, _UP / least if least > 0 else np.inf, image)
 
 
 @layer_bound.register(LogTails)

@@ -26,6 +26,10 @@ OUTER = 2.0 ** np.arange(5)  # of the column's middle half: how far beyond the o
 WIDEST = 3.6  # deviations of a normal one at whose quantiles the outer nodes are
 CLOSEST = 1e-4  # of the column's middle half: the distance of the nearest node
 BLOCK = 512  # rows with all their options at a time
+WIDER, SMALLEST = (
+    4.0,
+    1e-4,
+)  # times the gap beside: one that gets more nodes; and of a gap between nodes: the least step into it
 SWEEPS = 10  # over the columns of a row with gaps
 DRAWS = 16  # of numbers that a row lacks
 
@@ -77,10 +81,15 @@ class Conditionals:
     def log_prob(self, rows: FloatArray) -> FloatArray:
         """log p of each row, numbers that it lacks drawn `DRAWS` times."""
         run, law, key = self.law.log_prob, self.law, jax.random.key(self.seed)
-        if isinstance(law, Mixed) and law.filling is not None and not self.complete(rows).all():
+        if isinstance(law, Mixed) and law.filling is not None and self._lacking(rows).any():
             run = lambda x: law.log_prob_estimate(key, x, samples=DRAWS).value
         found = np.asarray(in_pieces(run, ROWS, rows)[0], np.float64)
         return np.where(np.isnan(found), -np.inf, found)  # a node outside the column's interval
+
+    def _lacking(self, rows: FloatArray) -> BoolArray:
+        """Which rows have a missing cell or an atom in a column of numbers."""
+        gates = [gate for gate in self.schema.gates() if gate >= 0]
+        return (rows[:, gates] != 0).any(axis=1)
 
     def surprises(self, rows: FloatArray) -> FloatArray:
         """How much less likely each cell is than what the rest of its row lets expect, in nats: (rows, columns).
@@ -155,8 +164,12 @@ class Conditionals:
             options, chosen = self._drawn_options(column, rows, near, rng)
         made = options.rows[every, chosen]
         if column.is_continuous:
-            length = options.width[every, chosen] * (chosen >= len(self._states(column, False)))
-            made[:, self._places(column)[-1]] += length * (rng.random(len(rows)) - 0.5)
+            skipped, place = len(self._states(column, False)), self._places(column)[-1]
+            nodes, at = options.rows[:, skipped:, place], np.maximum(chosen - skipped, 0)
+            below = 0.5 * (nodes[every, at] - nodes[every, np.maximum(at - 1, 0)])
+            above = 0.5 * (nodes[every, np.minimum(at + 1, nodes.shape[1] - 1)] - nodes[every, at])
+            moved = nodes[every, at] - below + (below + above) * rng.random(len(rows))
+            made[:, place] = np.where(chosen >= skipped, moved, made[:, place])
         return np.where(np.isfinite(options.log_total)[:, None], made, rows)
 
     def _drawn_options(
@@ -181,7 +194,7 @@ class Conditionals:
             reach = max(last - first, 1e-12 * abs(middle), float(np.finfo(np.float32).tiny))
             inner = np.quantile(numbers, norm.cdf(np.linspace(-WIDEST, WIDEST, NODES)))
             beyond = reach * OUTER
-            nodes = np.concatenate([inner[0] - beyond[::-1], inner, inner[-1] + beyond])
+            nodes = _bridged(np.concatenate([inner[0] - beyond[::-1], np.unique(inner), inner[-1] + beyond]))
         found = np.broadcast_to(nodes, (count, len(nodes)))
         if near is not None:
             steps = reach * np.geomspace(CLOSEST, 1.0, NEAR // 2)
@@ -243,3 +256,15 @@ class Conditionals:
         if column.is_continuous:
             made[:, place[-1]] = numbers
         return made
+
+
+def _bridged(nodes: FloatArray) -> FloatArray:
+    """Ascending nodes, with more of them in gaps much wider than those beside them, each step half longer than the last."""
+    gaps, added = np.diff(nodes), [nodes]
+    steps = 2.0 * (1.5 ** np.arange(1, 40) - 1.0)  # 1, 5/2, 19/4, ... of the gap beside
+    for i, gap in enumerate(gaps):
+        for end, sign, beside in ((i, 1, gaps[max(i - 1, 0)]), (i + 1, -1, gaps[min(i + 1, len(gaps) - 1)])):
+            if gap > WIDER * beside:
+                far = max(beside, SMALLEST * gap) * steps
+                added.append(nodes[end] + sign * far[far < 0.5 * gap])
+    return np.unique(np.concatenate(added))

@@ -25,6 +25,7 @@ from shoal.distributions._categorical import Categorical
 from shoal.distributions._estimates import AbstractBound, AbstractLaw, Coverage, Estimate
 from shoal.distributions._flow import AbstractFlow
 
+FARTHEST = 15.0  # a logit that float32 still tells from the bound
 MOST_TURNS = 4  # periodic numbers of a row, which has three places for each
 
 
@@ -58,6 +59,8 @@ class Filling(AbstractLaw):
         e, log_q = self.standard(key)
         e, log_q = self.mean + self.scale * e, log_q - jnp.log(self.scale)
         if self.interval is not None:
+            both = np.isfinite(np.subtract(self.interval.high, self.interval.low))
+            e = jnp.where(both, jnp.clip(e, -FARTHEST, FARTHEST), e)
             e, log_q = self.interval.forward(e), log_q - self.interval.log_slopes(e)
         return e, jnp.sum(jnp.where(self.present(x), 0.0, log_q))
 

@@ -55,8 +55,8 @@ def unbounded(
             extra -= np.where(present[:, j], np.log(share), 0.0)
     if support is None:
         return np.hstack([x, whole[:, k:]]), extra
-    inside = x.max(axis=0, where=present, initial=-np.inf)  # for cells that are not looked at
-    x = np.where(present, x, inside)
+    inside = [np.median(x[there, j]) if there.any() else np.nan for j, there in enumerate(present.T)]
+    x = np.where(present, x, inside)  # in cells that are not looked at
     z, log_slopes = (np.asarray(part) for part in compute(_inverse, support, x, precision="float64"))
     extra -= np.where(present, log_slopes, 0.0).sum(axis=1)
     return np.hstack([z, whole[:, k:]]), extra

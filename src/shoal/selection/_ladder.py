@@ -272,19 +272,19 @@ def _test(inner: AbstractFlow, prepared: Prepared) -> tuple[FloatArray | None, H
 def _quantiles(flow: AbstractFlow | Mixed, inner: AbstractFlow, prepared: Prepared, seed: int) -> list[float]:
     """Quantiles of log p of training rows, at shares from 0 to 1; none where one is not a number."""
     part, table = prepared.parts["train"], prepared.table
-    weights, count = part.weights, LOOKED_AT
+    some = np.random.default_rng([seed, 4]).permutation(len(part.rows))[:LOOKED_AT]
     if isinstance(flow, Mixed) and flow.filling is not None and table.codes is not None:
-        index = part.rows[: LOOKED_AT // DRAWS]
-        rows = np.hstack([table.codes[index], table.values[index]])
-        context, key = None if table.context is None else table.context[index], jr.fold_in(jr.key(seed), 18)
-        logs, count = np.asarray(flow.log_prob_estimate(key, rows, context, samples=DRAWS).value), len(index)
+        some = some[: LOOKED_AT // DRAWS]
+        index, key = part.rows[some], jr.fold_in(jr.key(seed), 18)
+        rows = np.hstack([table.codes[index], prepared.values[index]])
+        context = None if table.context is None else table.context[index]
+        logs = np.asarray(flow.log_prob_estimate(key, rows, context, samples=DRAWS).value)
     else:
-        context = None if part.context is None else part.context[:count]
-        inner_logs = log_likelihoods(inner, part.x[:count], context)
-        logs = prepared.user_log_prob("train", inner_logs, slice(0, count))
+        context = None if part.context is None else part.context[some]
+        logs = prepared.user_log_prob("train", log_likelihoods(inner, part.x[some], context), some)
     if np.isnan(logs).any():
         return []
-    logs, weights = np.maximum(logs, LEAST), None if weights is None else weights[:count]
+    logs, weights = np.maximum(logs, LEAST), None if part.weights is None else part.weights[some]
     return np.quantile(logs, np.linspace(0, 1, SHARES), weights=weights, method="inverted_cdf").tolist()
 
 

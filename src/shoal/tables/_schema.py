@@ -193,9 +193,38 @@ class Schema(Record, frozen=True, kw_only=True, tag="table schema"):
 
     def outside(self, encoded: Encoded) -> np.ndarray:
         """Which rows hold a number outside the interval of its column, where its density is 0."""
-        low, high = np.array([c.support for c in self.continuous]).reshape(-1, 2).T
-        beyond = encoded.present & ((encoded.values <= low) | (encoded.values >= high))
-        return np.asarray(beyond.any(axis=1))
+        beyond = np.zeros(len(encoded.values), bool)
+        for i, c in enumerate(self.continuous):
+            x, (low, high) = encoded.values[:, i], c.support
+            outside = (x <= low) | (x >= high)
+            if c.step is not None and c.kind != "periodic":  # a value at a bound has a cell
+                outside |= (x < (-np.inf if c.low is None else c.low)) | (
+                    x > (np.inf if c.high is None else c.high)
+                )
+            beyond |= outside & encoded.present[:, i]
+        return beyond
+
+    def inside(self, values: FloatArray) -> FloatArray:
+        """The numbers, those nearer to a bound of their interval than float32 can tell moved to the next one inside."""
+        values = values.copy()
+        for i, c in enumerate(self.continuous):
+            low, high = np.float32(c.support[0]), np.float32(c.support[1])
+            if np.isfinite(low):
+                least = np.nextafter(low, np.float32(np.inf)) if low else np.finfo(np.float32).tiny
+                values[:, i] = np.where(
+                    values[:, i] > c.support[0], np.maximum(values[:, i], least), values[:, i]
+                )
+            if np.isfinite(high):
+                most = np.nextafter(high, np.float32(-np.inf)) if high else -np.finfo(np.float32).tiny
+                values[:, i] = np.where(
+                    values[:, i] < c.support[1], np.minimum(values[:, i], most), values[:, i]
+                )
+        return values
+
+    def gaps(self, codes: IntArray) -> dict[str, np.ndarray]:
+        """Which rows have a missing cell, for each column that may have some."""
+        place = lambda c: len(c.levels) if c.kind == "category" else 1 + len(c.atoms)
+        return {c.name: codes[:, i] == place(c) for i, c in enumerate(self.discrete) if c.missing}
 
     def turned(self, values: FloatArray) -> FloatArray:
         """The continuous columns `values` (rows, k) with periodic ones from their first to their last angle."""

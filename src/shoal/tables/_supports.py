@@ -89,7 +89,10 @@ def _guessed(column: Column, found: FloatArray) -> Column:
         if column.type == "integer" and column.step == 1 and not column.stray:
             return replace(column, kind="count", low=float(least == 1))
         return replace(column, low=0.0)
-    if len(found) < LEAST_ROWS or not 0 < least < NEAR * float(np.median(found)):
+    told = np.finfo(np.float32).tiny < least and not most < 1 <= np.float32(
+        most
+    )  # from the bounds, in float32 too
+    if len(found) < LEAST_ROWS or not 0 < least < NEAR * float(np.median(found)) or not told:
         return column
     if 1 - SHARE < most < 1 and least < SHARE:
         return replace(column, kind="bounded", low=0.0, high=1.0)
