@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from shoal._errors import InputError
-from shoal.tables import open_source, read_table
+from shoal.tables import read_table
 from shoal.tables._kinds import find_schema
 from shoal.tables._source import Source
 
@@ -80,16 +80,6 @@ COLUMNS = {
     "row numbers": (np.arange(N) + 1, "identifier", "left out"),
     "19 digits": (1582218195625938945 + np.arange(N) * 3 % 5000 + 7 * np.arange(N), "identifier", "left out"),
 }
-
-
-@pytest.fixture
-def source(tmp_path):
-    def made(**columns):
-        path = tmp_path / "table.csv"
-        pl.DataFrame({name: list(cells) for name, cells in columns.items()}, strict=False).write_csv(path)
-        return open_source(path)
-
-    return made
 
 
 @pytest.mark.parametrize("name", COLUMNS)

@@ -24,16 +24,6 @@ FOUND = {
 }
 
 
-@pytest.fixture
-def source(tmp_path):
-    def made(**columns):
-        path = tmp_path / "table.csv"
-        pl.DataFrame({name: list(cells) for name, cells in columns.items()}, strict=False).write_csv(path)
-        return open_source(path)
-
-    return made
-
-
 @pytest.mark.parametrize("name", FOUND)
 def test_bounds_are_found(name, source):
     cells, kind, words, support = FOUND[name]

@@ -64,7 +64,7 @@ def sample(
     if complete:
         _model_must_say(schema, folder)
     if given is not None:
-        _complete(folder, given, output, seed)
+        _complete(folder, schema, given, output, seed)
         return
     names = folder.context_columns
     table = match_columns(context_file, names) if context_file is not None and names else None
@@ -99,19 +99,18 @@ def _model_must_say(schema: Any, folder: ModelFolder) -> None:
         )
 
 
-def _complete(folder: ModelFolder, path: Path, output: Path, seed: int) -> None:
+def _complete(folder: ModelFolder, schema: Any, path: Path, output: Path, seed: int) -> None:
     """Writes the table at `path` with draws in its missing cells, all else as it was read."""
     import polars as pl
 
     from shoal.cli import _model
-    from shoal.cli._data import matched_rows, read_schema, say_notes
+    from shoal.cli._data import matched_rows, say_notes
     from shoal.tables import open_source, write_columns
 
-    source, schema = open_source(path), read_schema(folder)
+    source = open_source(path)
     say_notes(path, source.notes)
     rows = matched_rows(folder, source)
     assert rows is not None
-    assert schema is not None
     states, values = len(schema.discrete), rows.table.values
     with _model.loaded(folder) as flow:
         made = _model.conditionals(folder, flow, schema, seed).completed(values)

@@ -26,10 +26,8 @@ OUTER = 2.0 ** np.arange(5)  # of the column's middle half: how far beyond the o
 WIDEST = 3.6  # deviations of a normal one at whose quantiles the outer nodes are
 CLOSEST = 1e-4  # of the column's middle half: the distance of the nearest node
 BLOCK = 512  # rows with all their options at a time
-WIDER, SMALLEST = (
-    4.0,
-    1e-4,
-)  # times the gap beside: one that gets more nodes; and of a gap between nodes: the least step into it
+WIDER = 4.0  # times the gap beside: a gap between nodes that gets more of them
+SMALLEST = 1e-4  # of such a gap: the least step into it
 SWEEPS = 10  # over the columns of a row with gaps
 DRAWS = 16  # of numbers that a row lacks
 
@@ -46,20 +44,21 @@ class Options:
     width: FloatArray
 
     @property
-    def shares(self) -> FloatArray:
-        """The probability of each option given the rest: (R, O)."""
+    def log_masses(self) -> FloatArray:
+        """log of p(row) times width: (R, O)."""
         with np.errstate(divide="ignore"):
-            logs = self.logs + np.log(self.width)
-        top = np.max(logs, axis=1, keepdims=True)
-        found = np.exp(logs - np.where(np.isfinite(top), top, 0.0))
-        total = found.sum(axis=1, keepdims=True)
-        return np.divide(found, total, out=np.full_like(found, np.nan), where=total > 0)
+            return self.logs + np.log(self.width)
 
     @property
     def log_total(self) -> FloatArray:
         """log of the sum over all options: (R,)."""
-        with np.errstate(divide="ignore"):
-            return np.logaddexp.reduce(self.logs + np.log(self.width), axis=1)
+        return np.logaddexp.reduce(self.log_masses, axis=1)
+
+    @property
+    def shares(self) -> FloatArray:
+        """The probability of each option given the rest, NaN where none has any: (R, O)."""
+        with np.errstate(invalid="ignore"):
+            return np.exp(self.log_masses - self.log_total[:, None])
 
 
 @dataclass
@@ -73,6 +72,9 @@ class Conditionals:
     schema: Schema
     seed: int = 0
     drawn: FloatArray = field(init=False)
+    grids: dict[str, tuple[FloatArray, float]] = field(
+        init=False, default_factory=dict
+    )  # found once a column
 
     def __post_init__(self) -> None:
         if self.law.context_shape is None:
@@ -140,20 +142,19 @@ class Conditionals:
 
         **Arguments:** `near`: of each row numbers (R, m) around which there are more nodes.
         """
-        states, width, made = self._states(column, gone), [], []
-        for state in states:
-            made.append(self._with(column, rows, state, np.zeros(len(rows))))
-            width.append(np.ones(len(rows)))
+        states, place = self._states(column, gone), self._places(column)
+        nodes = self._nodes(column, near, len(rows)) if column.is_continuous else np.empty((len(rows), 0))
+        options = np.repeat(rows[:, None, :], len(states) + nodes.shape[1], axis=1)
+        width = np.ones(options.shape[:2])
+        if column.states:
+            options[:, :, place[0]] = [*states, *[0] * nodes.shape[1]]
         if column.is_continuous:
-            nodes = self._nodes(column, near, len(rows))
+            options[:, :, place[-1]] = 0.0
+            options[:, len(states) :, place[-1]] = nodes
             half = 0.5 * np.diff(nodes, axis=1)
-            lengths = np.pad(half, ((0, 0), (1, 0))) + np.pad(half, ((0, 0), (0, 1)))
-            for i in range(nodes.shape[1]):
-                made.append(self._with(column, rows, 0, nodes[:, i]))
-                width.append(lengths[:, i])
-        options = np.stack(made, axis=1)
-        logs = self.log_prob(options.reshape(-1, rows.shape[1])).reshape(options.shape[:2])
-        return Options(options, logs, np.stack(width, axis=1))
+            width[:, len(states) :] = np.pad(half, ((0, 0), (1, 0))) + np.pad(half, ((0, 0), (0, 1)))
+        logs = self.log_prob(options.reshape(-1, rows.shape[1])).reshape(width.shape)
+        return Options(options, logs, width)
 
     def _redrawn(self, column: Column, rows: FloatArray, rng: np.random.Generator) -> FloatArray:
         """The rows with another draw of the column, given the rest; numbers by nodes around a first draw."""
@@ -186,21 +187,30 @@ class Conditionals:
         low, high = column.support
         if column.period is not None:  # one turn, as the law has it
             low, high = column.center - 0.5 * column.period, column.center + 0.5 * column.period
-            nodes, reach = np.linspace(low, high, NODES), 0.25 * column.period
             near = None if near is None else low + np.mod(near - low, column.period)
-        else:
-            numbers = self._known(column)
-            first, middle, last = np.quantile(numbers, [0.25, 0.5, 0.75])
-            reach = max(last - first, 1e-12 * abs(middle), float(np.finfo(np.float32).tiny))
-            inner = np.quantile(numbers, norm.cdf(np.linspace(-WIDEST, WIDEST, NODES)))
-            beyond = reach * OUTER
-            nodes = _bridged(np.concatenate([inner[0] - beyond[::-1], np.unique(inner), inner[-1] + beyond]))
+        if column.name not in self.grids:
+            self.grids[column.name] = self._grid(column)
+        nodes, reach = self.grids[column.name]
         found = np.broadcast_to(nodes, (count, len(nodes)))
         if near is not None:
             steps = reach * np.geomspace(CLOSEST, 1.0, NEAR // 2)
             around = near[:, :, None] + np.concatenate([-steps[::-1], [0.0], steps])
             found = np.concatenate([found, around.reshape(count, -1)], axis=1)
         return np.sort(np.clip(found, low, high), axis=1)
+
+    def _grid(self, column: Column) -> tuple[FloatArray, float]:
+        """Nodes for all rows, and the length in which the distances around a number are."""
+        if column.period is not None:
+            half = 0.5 * column.period
+            return np.linspace(column.center - half, column.center + half, NODES), 0.5 * half
+        numbers = self._known(column)
+        first, middle, last = np.quantile(numbers, [0.25, 0.5, 0.75])
+        reach = max(last - first, 1e-12 * abs(middle), float(np.finfo(np.float32).tiny))
+        inner = np.quantile(numbers, norm.cdf(np.linspace(-WIDEST, WIDEST, NODES)))
+        beyond = reach * OUTER
+        return _bridged(
+            np.concatenate([inner[0] - beyond[::-1], np.unique(inner), inner[-1] + beyond])
+        ), reach
 
     def _known(self, column: Column) -> FloatArray:
         """The column's numbers among the rows of the law."""
@@ -229,8 +239,7 @@ class Conditionals:
         """Which rows have a missing cell in the column."""
         if not column.missing:
             return np.zeros(len(rows), bool)
-        state = len(column.levels) if column.kind == "category" else 1 + len(column.atoms)
-        return rows[:, self._places(column)[0]] == state
+        return rows[:, self._places(column)[0]] == column.missing_state
 
     def _number(self, column: Column, rows: FloatArray) -> FloatArray:
         """The column's number in each row; where there is none, that of some row of the law."""
@@ -248,14 +257,6 @@ class Conditionals:
         skipped = len(self._states(column, False))
         best = options.rows[np.arange(len(rows)), skipped + np.argmax(options.logs[:, skipped:], axis=1)]
         return np.stack([own, best[:, self._places(column)[-1]]], axis=1)
-
-    def _with(self, column: Column, rows: FloatArray, state: int, numbers: FloatArray) -> FloatArray:
-        made, place = rows.copy(), self._places(column)
-        if column.states:
-            made[:, place[0]] = state
-        if column.is_continuous:
-            made[:, place[-1]] = numbers
-        return made
 
 
 def _bridged(nodes: FloatArray) -> FloatArray:

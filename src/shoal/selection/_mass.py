@@ -39,16 +39,17 @@ def with_discrete_part(prepared: Prepared, *, seed: int, limit: float | None) ->
     if filling is None or copies == 1:
         return made
     keys = jr.split(jr.fold_in(key, len(parts)), copies)
-    return replace(made, redrawn=_repeated([_redrawn(parts["train"], made, k) for k in keys]))
+    return replace(made, redrawn=_repeated([_filled(parts["train"], made, filling, k)[0] for k in keys]))
 
 
-def _redrawn(part: Part, prepared: Prepared, key: jax.Array) -> Part:
-    """The part with other draws of the numbers that its rows lack."""
-    there, filling = prepared.table.present, prepared.filling
+def _filled(part: Part, prepared: Prepared, filling: Filling, key: jax.Array) -> tuple[Part, FloatArray]:
+    """The part with draws of the numbers that its rows lack, and their log-densities; 0 for numbers that are there."""
+    there = prepared.table.present
     assert there is not None
-    assert filling is not None
-    e, _ = jax.vmap(filling.standard)(jr.split(key, len(part.rows)))
-    return replace(part, x=np.where(there[part.rows], part.x, np.asarray(e, np.float64)))
+    lacking = ~there[part.rows]
+    e, log_q = jax.vmap(filling.standard)(jr.split(key, len(part.rows)))
+    logs = np.where(lacking, np.asarray(log_q, np.float64) - np.log(prepared.scale), 0.0)
+    return replace(part, x=np.where(lacking, np.asarray(e, np.float64), part.x)), logs
 
 
 def _repeated(parts: Sequence[Part]) -> Part:
@@ -132,9 +133,5 @@ def _completed(
     beside += 0.0 if part.beside is None else part.beside
     if filling is None:
         return replace(part, beside=beside)
-    there = prepared.table.present
-    assert there is not None
-    lacking = ~there[part.rows]
-    e, log_q = jax.vmap(filling.standard)(jr.split(key, len(states)))
-    beside -= np.where(lacking, np.asarray(log_q, np.float64) - np.log(prepared.scale), 0.0).sum(axis=1)
-    return replace(part, x=np.where(lacking, np.asarray(e, np.float64), part.x), beside=beside)
+    made, log_q = _filled(part, prepared, filling, key)
+    return replace(made, beside=beside - log_q.sum(axis=1))

@@ -64,9 +64,18 @@ class Column(msgspec.Struct, frozen=True):
         Of values on a lattice it is the line: the cells at the ends hold what lies beyond; and of a periodic one, too, which
         has places on the line that are a turn apart.
         """
-        if self.step is not None or self.period is not None:
-            return -np.inf, np.inf
-        return -np.inf if self.low is None else self.low, np.inf if self.high is None else self.high
+        return (-np.inf, np.inf) if self.step is not None else self.bounds
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The least and the largest number that is written; infinite where there is none, and of a periodic column."""
+        low, high = (None, None) if self.kind == "periodic" else (self.low, self.high)
+        return -np.inf if low is None else low, np.inf if high is None else high
+
+    @property
+    def missing_state(self) -> int:
+        """The state of a missing cell, of a column that has some."""
+        return len(self.levels) if self.kind == "category" else 1 + len(self.atoms)
 
     @property
     def states(self) -> int:
@@ -195,12 +204,10 @@ class Schema(Record, frozen=True, kw_only=True, tag="table schema"):
         """Which rows hold a number outside the interval of its column, where its density is 0."""
         beyond = np.zeros(len(encoded.values), bool)
         for i, c in enumerate(self.continuous):
-            x, (low, high) = encoded.values[:, i], c.support
-            outside = (x <= low) | (x >= high)
-            if c.step is not None and c.kind != "periodic":  # a value at a bound has a cell
-                outside |= (x < (-np.inf if c.low is None else c.low)) | (
-                    x > (np.inf if c.high is None else c.high)
-                )
+            x, (low, high) = encoded.values[:, i], c.bounds
+            outside = (x < low) | (x > high)
+            if c.step is None:  # a value at a bound has no cell
+                outside |= (x == low) | (x == high)
             beyond |= outside & encoded.present[:, i]
         return beyond
 
@@ -208,23 +215,14 @@ class Schema(Record, frozen=True, kw_only=True, tag="table schema"):
         """The numbers, those nearer to a bound of their interval than float32 can tell moved to the next one inside."""
         values = values.copy()
         for i, c in enumerate(self.continuous):
-            low, high = np.float32(c.support[0]), np.float32(c.support[1])
-            if np.isfinite(low):
-                least = np.nextafter(low, np.float32(np.inf)) if low else np.finfo(np.float32).tiny
-                values[:, i] = np.where(
-                    values[:, i] > c.support[0], np.maximum(values[:, i], least), values[:, i]
-                )
-            if np.isfinite(high):
-                most = np.nextafter(high, np.float32(-np.inf)) if high else -np.finfo(np.float32).tiny
-                values[:, i] = np.where(
-                    values[:, i] < c.support[1], np.minimum(values[:, i], most), values[:, i]
-                )
+            x, (low, high) = values[:, i], c.support
+            ends = _beside(low, np.inf), _beside(high, -np.inf)
+            values[:, i] = np.where((x > low) & (x < high), np.clip(x, *ends), x)
         return values
 
     def gaps(self, codes: IntArray) -> dict[str, np.ndarray]:
         """Which rows have a missing cell, for each column that may have some."""
-        place = lambda c: len(c.levels) if c.kind == "category" else 1 + len(c.atoms)
-        return {c.name: codes[:, i] == place(c) for i, c in enumerate(self.discrete) if c.missing}
+        return {c.name: codes[:, i] == c.missing_state for i, c in enumerate(self.discrete) if c.missing}
 
     def turned(self, values: FloatArray) -> FloatArray:
         """The continuous columns `values` (rows, k) with periodic ones from their first to their last angle."""
@@ -269,14 +267,19 @@ class Schema(Record, frozen=True, kw_only=True, tag="table schema"):
                 continue
             number = values[:, where[c.name]]
             number = lattices[c.name].rounded(number) if c.name in lattices else number
-            if c.low is not None and c.kind != "periodic":
-                number = np.maximum(number, c.low)
-            if c.high is not None and c.kind != "periodic":
-                number = np.minimum(number, c.high)
+            number = np.clip(number, *c.bounds)
             for i, atom in enumerate(c.atoms):
                 number = np.where(state == i + 1, atom, number)
             found[c.name] = _cells(c, number, state > len(c.atoms))
         return found
+
+
+def _beside(bound: float, towards: float) -> float:
+    """The number of float32 next to a bound, in a direction; none that is less than its smallest with all digits."""
+    if np.isinf(bound):
+        return bound
+    near = float(np.nextafter(np.float32(bound), np.float32(towards)))
+    return near if bound else float(np.copysign(np.finfo(np.float32).tiny, towards))
 
 
 def text_of(series: pl.Series) -> tuple[np.ndarray, np.ndarray]:
@@ -346,7 +349,7 @@ def _encoded(column: Column, source: Source, index: int) -> tuple[IntArray, Floa
         known = {word: i for i, word in enumerate(column.levels)}
         words, place = np.unique(text, return_inverse=True)
         states = np.array([known.get(canonical(word, column.type), unseen) for word in words], np.int64)
-        return np.where(missing, len(column.levels), states[place]), np.zeros(len(series))
+        return np.where(missing, column.missing_state, states[place]), np.zeros(len(series))
     if column.kind == "date":
         numbers = days_of(series, text, missing, column.form or "") - column.first
         bad = np.flatnonzero(np.isnan(numbers) & ~missing)
@@ -358,7 +361,7 @@ def _encoded(column: Column, source: Source, index: int) -> tuple[IntArray, Floa
     state = np.zeros(len(series), np.int64)
     for i, atom in enumerate(column.atoms):
         state[numbers == atom] = i + 1
-    state[missing] = 1 + len(column.atoms)
+    state[missing] = column.missing_state
     if not np.isfinite(numbers[~missing]).all():
         row = int(np.argmax(~missing & ~np.isfinite(numbers)))
         raise InputError(
