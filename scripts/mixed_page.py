@@ -5,50 +5,26 @@
 `--check` writes nothing and exits with 1 where the page is not what it would write.
 """
 
-import json
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import partial
 from pathlib import Path
 from statistics import mean
-from typing import Any
 
-import numpy as np
+import tables_page
 from _pages import filled, table, write_or_check
-from numpy.typing import NDArray
-from tables_page import CLEAR, Cells, dig, middle, shown
+from tables_page import CLEAR, dig, middle, shown
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "mixed-tables.md"
-RESULTS = ROOT / "results"
 ARMS = ("independent", "latent", "mixture", "arf", "shoal")
 NEAR = ("rows", *ARMS)  # of the figures that need no density
 BASE, BUDGET = "latent", 60
 Show = Callable[[str, str], str]
 
 
-@cache
-def drawn() -> dict[str, Any]:
-    """The tables, by their short names."""
-    return json.loads((RESULTS / "mixed.json").read_text(encoding="utf-8"))["tables"]
-
-
-@cache
-def cells(arm: str) -> Cells:
-    """The rows of an arm."""
-    file = RESULTS / "mixed" / f"{arm}.json"
-    return json.loads(file.read_text(encoding="utf-8"))["cells"] if file.exists() else {}
-
-
-@cache
-def scores(arm: str) -> dict[str, NDArray[np.float32]]:
-    """The test log-likelihoods of an arm."""
-    file = RESULTS / "mixed" / f"{arm}.npz"
-    if not file.exists():
-        return {}
-    with np.load(file) as stored:
-        return dict(stored)
+drawn, cells = partial(tables_page.drawn, "mixed"), partial(tables_page.cells, board="mixed")
 
 
 def key(name: str) -> str:
@@ -63,11 +39,7 @@ def value(arm: str, name: str, figure: str = "mean") -> float | None:
 
 def paired(arm: str, other: str, name: str) -> tuple[float, float] | None:
     """Mean and standard error of arm - other over the test rows."""
-    a, b = scores(arm).get(key(name)), scores(other).get(key(name))
-    if a is None or b is None:
-        return None
-    gap = a.astype(float) - b.astype(float)
-    return float(gap.mean()), float(gap.std() / math.sqrt(len(gap)))
+    return tables_page.paired(arm, other, key(name), "mixed")
 
 
 def best(name: str) -> set[str]:

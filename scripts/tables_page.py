@@ -30,22 +30,22 @@ Cells = Mapping[str, Mapping[str, Any]]
 
 
 @cache
-def drawn() -> dict[str, Any]:
-    """The tables, by their short names."""
-    return json.loads((RESULTS / "tables.json").read_text(encoding="utf-8"))["tables"]
+def drawn(board: str = "tables") -> dict[str, Any]:
+    """The tables of a leaderboard, by their short names."""
+    return json.loads((RESULTS / f"{board}.json").read_text(encoding="utf-8"))["tables"]
 
 
 @cache
-def cells(arm: str) -> Cells:
+def cells(arm: str, board: str = "tables") -> Cells:
     """The rows of an arm, by table, split and budget."""
-    file = RESULTS / "tables" / f"{arm}.json"
+    file = RESULTS / board / f"{arm}.json"
     return json.loads(file.read_text(encoding="utf-8"))["cells"] if file.exists() else {}
 
 
 @cache
-def scores(arm: str) -> Mapping[str, NDArray[np.float32]]:
+def scores(arm: str, board: str = "tables") -> Mapping[str, NDArray[np.float32]]:
     """The test log-likelihoods of an arm."""
-    file = RESULTS / "tables" / f"{arm}.npz"
+    file = RESULTS / board / f"{arm}.npz"
     if not file.exists():
         return {}
     with np.load(file) as stored:
@@ -58,9 +58,9 @@ def value(arm: str, cell: str, key: str = "mean") -> float | None:
     return None if found is None else float(found)
 
 
-def paired(arm: str, other: str, cell: str) -> tuple[float, float] | None:
+def paired(arm: str, other: str, cell: str, board: str = "tables") -> tuple[float, float] | None:
     """Mean and standard error of arm - other over the test rows of a cell."""
-    a, b = scores(arm).get(cell), scores(other).get(cell)
+    a, b = scores(arm, board).get(cell), scores(other, board).get(cell)
     if a is None or b is None:
         return None
     gap = a.astype(float) - b.astype(float)
