@@ -27,10 +27,9 @@ def page(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         for arm, s in held.items()
     }
     places = script["paired"].__globals__
-    monkeypatch.setitem(places, "cells", lambda arm: cells.get(arm, {}))
-    monkeypatch.setitem(
-        places, "scores", lambda arm: {"t/0/120": held[arm]} if held.get(arm) is not None else {}
-    )
+    monkeypatch.setitem(places, "cells", lambda arm, board="tables": cells.get(arm, {}))
+    rows = {arm: {"t/0/120": s} for arm, s in held.items() if s is not None}
+    monkeypatch.setitem(places, "scores", lambda arm, board="tables": rows.get(arm, {}))
     return script
 
 
