@@ -181,6 +181,57 @@ def test_a_wrong_inverse_is_said_to_be_one():
     assert found.worst_layer == 0
 
 
+@pytest.mark.parametrize("digits", [2, 3, 4, 5])
+def test_an_inverse_with_few_digits_is_said_to_be_none(digits: int):
+    """The kind of a matrix whose inverse was copied from a print: within the limits of a round trip, and no rounding."""
+    rng = np.random.default_rng(3)
+    forward, back = linear_pair(rng, np.geomspace(2, 1, N))
+    short = Linear(np.round(back.matrix, digits), back.offset)
+    x = rng.standard_normal((40, N))
+    found = audit(forward, x, inverse=short, layers=[(forward, short)])
+    assert (found.diagnosis.cause, found.worst_layer) == ("inverse", 0)
+    assert "forward and inverse disagree" in found.diagnosis.sentence
+    assert audit(forward, x, inverse=back, layers=[(forward, back)]).diagnosis.healthy
+    float32 = Linear(
+        np.asarray(back.matrix, np.float32).astype(float), back.offset
+    )  # as fine as float32 shows
+    assert audit(forward, x, inverse=float32, layers=[(forward, float32)]).diagnosis.healthy
+
+
+SQUASHERS = {
+    "exp": (jnp.exp, jnp.log),
+    "sigmoid": (jax.nn.sigmoid, lambda y: jnp.log(y) - jnp.log1p(-y)),
+    "tanh": (jnp.tanh, jnp.arctanh),
+    "softplus": (jax.nn.softplus, lambda y: y + jnp.log(-jnp.expm1(-y))),
+    "ball": (lambda z: z / jnp.sqrt(1 + z @ z), lambda y: y / jnp.sqrt(1 - y @ y)),
+}
+
+
+@pytest.mark.parametrize("name", SQUASHERS)
+def test_what_lies_beyond_a_range_is_no_growth(name: str):
+    """Points twice as far out leave a half-line, a box, a ball, where the inverse has no value."""
+    forward, back = SQUASHERS[name]
+    z = np.random.default_rng(4).standard_normal((300, 2)).astype(np.float32)
+    with jax.enable_x64(True):
+        x = np.asarray(jax.vmap(forward)(jnp.asarray(z, jnp.float64)))
+    found = audit(forward, x, inverse=back)
+    assert found.diagnosis.healthy, found.diagnosis.sentence
+    data, samples = found.reach
+    assert data.outside > 50
+    assert samples.outside == 0
+
+
+def test_growth_behind_a_range_is_seen():
+    """Eight layers v + v^3 after log, on the way to the latent: what is moved inside is driven out of float32 by them."""
+    one = np.ones(2)
+    forward, back = CubicInverse(one, one), Cubic(one, one)
+    layers = [*[(forward, back)] * 8, (jnp.exp, jnp.log)]
+    x = np.exp(0.3 * np.random.default_rng(5).standard_normal((300, 2)))
+    found = audit(lambda z: functools.reduce(lambda h, f: f[0](h), layers, z), x, layers=layers)
+    assert found.reach[0].outside > 0
+    assert found.reach[0].layer is not None
+
+
 def test_a_log_det_that_lies_shows_as_a_gap():
     class Lying(eqx.Module):
         flow: Flow

@@ -112,7 +112,7 @@ def _measured(
         typical=float(np.median(kappas)),
         trip=_largest(trips, "float32"),
         exact_trip=exact,
-        exact_predicted=0.0 if exact <= limits.max_round_trip else given.predicted_at_worst(),
+        exact_predicted=np.nan if exact <= unit_roundoff("float32") else given.predicted_at_worst(),
         nonfinite=next((b for b in bad if not b.points.startswith("tails")), None),
         runaway=next((r for r in runaway if r.runs_away), None),
         rank=effective_rank(x),
@@ -227,9 +227,9 @@ class _Given:
         )
 
     def predicted_at_worst(self) -> float:
-        """u kappa |z| in float64 at the sample whose float64 round trip is the largest; 0 (no check) if matrix-free."""
+        """u kappa |z| in float64 at the sample whose float64 round trip is the largest; NaN (no check) if matrix-free."""
         if not self.dense:
-            return 0.0
+            return float("nan")
         z = self.samples(min(len(self.x), TRIPS))
         c = None if self.context is None else self.context[: len(z)]
         errors = round_trip(self.map, z, c, precision="float64", way="latent")

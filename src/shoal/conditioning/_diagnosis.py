@@ -5,11 +5,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from shoal._scalars import FloatArray
+from shoal.conditioning._precision import unit_roundoff
 from shoal.conditioning._walks import DOUBLED
 from shoal.records.audit import Diagnosis, Limits, NonFinite, Reach
 from shoal.records.figures import LayerProfile
 
 DISAGREE = 1e3  # times u kappa |start| in float64, above which a round trip is no round-off: dimension, depth, curvature
+FINE = unit_roundoff("float32") / unit_roundoff(
+    "float64"
+)  # an inverse by steps need not be finer than float32 shows
 DEGENERATE = 1e8  # condition of the data's correlation matrix above which its columns count as dependent
 
 
@@ -27,7 +31,8 @@ class Findings:
     """What a verdict is made of.
 
     `rows`: the layers; `kappa`, `typical`: its 99 % quantile and median over points; `trip`, `exact_trip`: largest float32
-    and float64 error on data and samples; `exact_predicted`: u kappa |start| in float64 at the point of `exact_trip`;
+    and float64 error on data and samples; `exact_predicted`: u kappa |start| in float64 at the sample that loses most (NaN:
+    not measured);
     `nonfinite`: where values stop being finite, `runaway`: a walk that ran away, if there is one; `rank`: directions in
     which the data vary, of `size`.
     """
@@ -43,16 +48,23 @@ class Findings:
     rank: int
     size: int
 
+    def disagree(self, limits: Limits) -> bool:
+        """Whether float64 loses what neither rounding in float64 nor the rounding of float32 input explains."""
+        if np.isnan(self.exact_predicted):
+            return not self.exact_trip <= limits.max_round_trip
+        most = min(FINE * self.exact_predicted, limits.max_round_trip)
+        return not self.exact_trip <= max(most, DISAGREE * self.exact_predicted)
+
 
 def diagnose(found: Findings, limits: Limits) -> Diagnosis:
-    """The rule. Healthy: finite in float32, kappa and `trip` within the limits, no runaway, and data that vary in all
-    directions (on a flat the likelihood is unbounded, however mild the map still is).
+    """The rule. Healthy: finite in float32, kappa and `trip` within the limits, no runaway, two directions that agree in
+    float64, and data that vary in all directions (on a flat the likelihood is unbounded, however mild the map still is).
 
     Otherwise the worst layer is the one with the largest kappa of its own at the worst points, or the first that is not
     finite; but a map that is well conditioned at the median row and runs away has none, nor has a mild one on flat data.
     """
     reasons = _reasons(found, limits)
-    if reasons:
+    if reasons or found.disagree(limits):
         return _cause(found, limits, "; ".join(reasons))
     if found.rank < found.size:
         sentence = (
@@ -86,12 +98,16 @@ def _cause(found: Findings, limits: Limits, why: str) -> Diagnosis:
     own = np.array([0.0 if _behind(nonfinite, r) else _orders(r.condition_worst) for r in rows])
     worst, total = int(np.argmax(own)), float(own.sum())
     row = rows[worst]
-    wrong = not found.exact_trip <= max(limits.max_round_trip, DISAGREE * found.exact_predicted)
-    if nonfinite is None and wrong and found.kappa <= limits.max_condition:
+    if nonfinite is None and found.disagree(limits) and found.kappa <= limits.max_condition:
         trips = np.array([r.round_trip for r in rows], np.float64)
         loser = int(np.argmax(np.where(np.isnan(trips), np.inf, trips)))
-        lost = f"Even float64 loses {found.exact_trip:.3g} although κ is {found.kappa:.3g}: forward and inverse disagree."
-        return Diagnosis(False, loser, "inverse", f"{why}. {lost}")
+        known = not np.isnan(found.exact_predicted)
+        expected = f", where rounding explains {found.exact_predicted:.2g}" if known else ""
+        lost = (
+            f"Even float64 loses {found.exact_trip:.3g} although κ is {found.kappa:.3g}{expected}: forward and inverse "
+            "disagree."
+        )
+        return Diagnosis(False, loser, "inverse", f"{why}. {lost}" if why else lost)
     if found.rank < found.size:
         near = f"any flow onto them must be near singular; layer {worst} ({row.name}) squeezes most."
         return Diagnosis(False, worst, "data", f"{why}. {_flat(found)}: {near}")

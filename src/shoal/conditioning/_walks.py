@@ -136,18 +136,24 @@ def reach(
 
     **Arguments:** `points`: data for "inverse", latents for "forward". What is not finite counts as infinite. A layer is
     compared with the median point at the same layer, so units do not matter.
+
+    A layer that squashes (exp, sigmoid) has a range, and no value beyond it: NaN of a point that was finite before. Such
+    points go on from twice as far out in the layer's own latents, and are counted.
     """
     ordinary = np.asarray(points, np.float64)
     far = doubled(ordinary)
-    largest = 1.0
+    largest, moved = 1.0, np.zeros(len(far), bool)
     for k, layer in through(layers, direction, context=context):
         ordinary, far = layer(ordinary), layer(far)
+        outside = np.isnan(far).any(axis=1) & np.isfinite(ordinary).all(axis=1)
+        far = np.where(outside[:, None], doubled(ordinary), far)
+        moved |= outside
         grown = growth(ordinary, far)
         largest = max(largest, float(grown.max()))
         beyond = int((grown > LIMIT).sum())
         if beyond:
-            return Reach(direction, name, largest, k, beyond)
-    return Reach(direction, name, largest, None, 0)
+            return Reach(direction, name, largest, k, beyond, int(moved.sum()))
+    return Reach(direction, name, largest, None, 0, int(moved.sum()))
 
 
 def doubled(points: Any) -> Any:

@@ -50,7 +50,8 @@ class Reach(Struct, frozen=True):
     """The largest growth met: max |h_k| over doubled points, over the median of |h_k| over the points themselves.
 
     `layer`: the first layer, in the order of `direction`, whose output grows above 2^24 (None: none does); `rows`: how many
-    doubled points do there. A linear map has a growth of 2 times the ratio of the largest point to the median.
+    doubled points do there. A linear map has a growth of 2 times the ratio of the largest point to the median. `outside`:
+    how many doubled points lie where the map has no value, beyond the range of a squasher, and were moved inside.
     """
 
     direction: Direction
@@ -58,6 +59,7 @@ class Reach(Struct, frozen=True):
     growth: float
     layer: int | None
     rows: int
+    outside: int = 0
 
     @property
     def runs_away(self) -> bool:

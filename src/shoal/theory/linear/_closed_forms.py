@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import scipy.linalg
 
-from shoal._errors import InputError
+from shoal._errors import InputError, NumericalFailure
 from shoal._scalars import FloatArray
 from shoal.theory.linear._layer import Layer, kinds
 
@@ -105,6 +105,8 @@ def flip_and_half(k: FloatArray) -> tuple[FloatArray, FloatArray]:
         if r[i, i] < 0:
             minus.append(i)
         i += 1
+    if len(minus) % 2:  # rounding has turned the sign of a determinant
+        raise NumericalFailure("a rotation on the way has a determinant that rounding makes negative.")
     for a, b in zip(minus[0::2], minus[1::2], strict=True):
         _rotate(f, half, a, b, np.pi / 2)
     return (v * f) @ v.T, v @ half @ v.T

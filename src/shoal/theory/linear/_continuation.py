@@ -95,7 +95,7 @@ def _by_path(
             return _improved(_equations_of(problem, count), point, effort)
         except (ValueError, NumericalFailure) as error:
             failure = error
-    raise NumericalFailure(str(failure))
+    raise NumericalFailure(str(failure)) from failure
 
 
 def _continued(path: Path, layers: tuple[Layer, ...], p: int, count: int, ease: int) -> Point:

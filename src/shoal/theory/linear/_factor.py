@@ -167,7 +167,7 @@ def frontier(
         raise InputError(f"`seconds` must be at least 0; got {seconds}.")
     problem = prepare(T, kept, first)
     alone = len(problem.target) == 1  # no coordinate is kept
-    values = np.ones(1) if alone else np.linalg.svd(problem.target, compute_uv=False)
+    values = np.ones(1) if alone else problem.singular_values()
     rows: list[FrontierRow[Factorization]] = []
     for count, made, reason, spent in handed_on(problem, counts, tolerance, effort, seconds):
         row = FrontierRow(

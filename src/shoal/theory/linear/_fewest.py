@@ -17,7 +17,7 @@ by a proof but every attempt at them failed, and `undecided` where nothing up to
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -28,10 +28,10 @@ from shoal.theory.linear._factorization import Factorization
 from shoal.theory.linear._inputs import FactorProblem, prepare
 from shoal.theory.linear._layer import Kind, product, scaled
 from shoal.theory.linear._one_to_four import four_layers, one_layer, three_layers, two_layers
-from shoal.theory.linear._routes import finished, solve
+from shoal.theory.linear._routes import accepted, finished, solve
 
 Spectrum = Literal["real", "imaginary", "cycle"]
-SEARCHES = {1: one_layer, 2: two_layers, 3: three_layers, 4: four_layers}  # beyond: `solve`
+SEARCHES = {2: two_layers, 3: three_layers, 4: four_layers}  # one is read off; beyond: `solve`
 
 
 @dataclass(frozen=True)
@@ -105,12 +105,11 @@ def _attempt(problem: FactorProblem, count: int, tolerance: float) -> tuple[Fact
     """The factorization, None where there is none within the tolerance; the relative residual that was seen."""
     residual = np.inf
     try:
+        if count == 1:  # a multiple of a layer is none: look at T itself
+            return _read_off(problem, tolerance)
         if count not in SEARCHES:
             layers, route = solve(problem, count, None)
             return finished(problem, layers, route, tolerance), residual
-        if count == 1 and problem.shift:  # a multiple of a layer is none: look at T itself
-            matrix = np.ldexp(problem.matrix, round(problem.shift / np.log(2.0)))
-            problem = replace(problem, matrix=matrix, shift=0.0)
         with np.errstate(all="ignore"):
             layers = SEARCHES[count](problem.matrix, problem.p)
         if layers is None:
@@ -122,6 +121,18 @@ def _attempt(problem: FactorProblem, count: int, tolerance: float) -> tuple[Fact
         return finished(problem, full, f"{count} layers", tolerance), residual
     except (ValueError, NumericalFailure):
         return None, residual
+
+
+def _read_off(problem: FactorProblem, tolerance: float) -> tuple[Factorization | None, float]:
+    """T as one layer, as `_attempt`."""
+    matrix = np.ldexp(problem.matrix, round(problem.shift / np.log(2.0)))
+    if problem.scales is not None:
+        matrix = problem.scales[0][:, None] * matrix * problem.scales[1]
+    layers = one_layer(matrix, problem.p)
+    if layers is None:
+        return None, np.inf
+    residual = float(np.linalg.norm(matrix - product(layers)) / np.linalg.norm(matrix))
+    return (accepted(problem, layers, "1 layers", tolerance) if residual <= tolerance else None), residual
 
 
 def needs_six(matrix: FloatArray, p: int) -> Obstruction | None:

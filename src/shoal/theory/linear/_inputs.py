@@ -15,6 +15,7 @@ from shoal.theory.linear._layer import Kind
 
 EPS = float(np.finfo(np.float64).eps)
 ASYMMETRY = 1e-10  # of a covariance, in standard deviations; below, the two triangles are averaged
+ROUNDS = 60  # of equilibration; each halves what a row or column is away from 1
 NEARLY = 1e-4  # |T^T T - I| up to which T counts as a rotation in low precision
 
 
@@ -22,7 +23,8 @@ NEARLY = 1e-4  # |T^T T - I| up to which T counts as a rotation in low precision
 class FactorProblem:
     """`matrix` = exp(-shift) * diag(signs) T in the order (kept, rest), mirrored where the first layer is an upper one.
 
-    `orthogonality`: |matrix^T matrix - I| in the largest entry (shift is 0 where that is small).
+    `orthogonality`: |matrix^T matrix - I| in the largest entry (shift is 0 where that is small). `scales`: None, or for a
+    badly scaled T powers of two (left, right) with diag(signs) T = exp(shift) diag(left) matrix diag(right).
     """
 
     target: FloatArray
@@ -32,6 +34,7 @@ class FactorProblem:
     first: Kind
     shift: float
     orthogonality: float
+    scales: tuple[FloatArray, FloatArray] | None = None
 
     @property
     def p(self) -> int:
@@ -44,6 +47,15 @@ class FactorProblem:
         """Orthogonal up to rounding."""
         return self.orthogonality <= 1e-13 * len(self.matrix)
 
+    def singular_values(self) -> FloatArray:
+        """Those of T, descending; of a badly scaled T the first and the last, which is 1 / |T^{-1}|."""
+        values = np.linalg.svd(self.target, compute_uv=False)
+        if self.scales is None:
+            return values
+        left, right = self.scales
+        inverse = np.linalg.inv(self.matrix) / left / right[:, None]
+        return np.array([values[0], np.exp(self.shift) / np.linalg.norm(inverse, 2)])
+
 
 def prepare(matrix: object, kept: Sequence[int] | None, first: Kind) -> FactorProblem:
     """Check the arguments and set the problem up. **Raises:** InputError that names what was found."""
@@ -52,27 +64,55 @@ def prepare(matrix: object, kept: Sequence[int] | None, first: Kind) -> FactorPr
     chosen, order, p = partition(n, kept, first)
     inner = target[np.ix_(order, order)]
     exponent = int(np.frexp(np.max(np.abs(inner)))[1])
-    scaled = np.ldexp(inner, -exponent)
+    scaled, scales = np.ldexp(inner, -exponent), None
     away = np.max(np.abs(inner.T @ inner - np.eye(n))) if abs(exponent) < 8 else np.inf
-    sign, log_det = np.linalg.slogdet(scaled)
     if away > NEARLY:
-        values = np.linalg.svd(scaled, compute_uv=False)
-        if values[-1] <= values[0] * n * EPS:
-            rank = int(np.sum(values > values[0] * n * EPS))
-            raise InputError(
-                f"`T` is singular to working precision: numerical rank {rank} of {n} "
-                f"(singular values {values[0] * 2.0**exponent:.3g} ... {values[-1] * 2.0**exponent:.3g})."
-            )
-        exponent += round(log_det / n / np.log(2.0))
+        if _rank(scaled) < n:  # it may only be badly scaled, as [[1, 1e12], [0, 1]]
+            values = np.linalg.svd(scaled, compute_uv=False)
+            scaled, scales = equilibrated(inner)
+            rank, exponent = _rank(scaled), 0
+            if rank < n:
+                top = int(np.frexp(np.max(np.abs(inner)))[1])
+                raise InputError(
+                    f"`T` is singular to working precision: numerical rank {rank} of {n}, however rows and columns are "
+                    f"scaled (singular values {np.ldexp(values[0], top):.3g} ... {np.ldexp(values[-1], top):.3g})."
+                )
+        sign, log_det = np.linalg.slogdet(scaled)
+        more = round(log_det / n / np.log(2.0))
+        inner, exponent = np.ldexp(scaled, -more), exponent + more
     else:
-        exponent = 0
-    inner = np.ldexp(inner, -exponent)
+        sign, exponent = np.linalg.slogdet(inner)[0], 0
     signs = np.ones(n)
     if sign < 0:
         last = n - 1 if first == "lower" else p - 1  # of those that are not kept
         signs[order[last]] = -1.0
         inner[last] = -inner[last]
-    return FactorProblem(target, inner, signs, chosen, first, exponent * float(np.log(2.0)), float(away))
+    return FactorProblem(
+        target, inner, signs, chosen, first, exponent * float(np.log(2.0)), float(away), scales
+    )
+
+
+def _rank(matrix: FloatArray) -> int:
+    values = np.linalg.svd(matrix, compute_uv=False)
+    return int(np.sum(values > values[0] * len(matrix) * EPS))
+
+
+def equilibrated(matrix: FloatArray) -> tuple[FloatArray, tuple[FloatArray, FloatArray]]:
+    """A with rows and columns whose largest entries are near 1, and (l, r), powers of two: matrix = diag(l) A diag(r).
+
+    Rows and columns are divided in turn by the roots of their largest entries (Ruiz 2001), which converges fast.
+    """
+    left, right = np.zeros(len(matrix)), np.zeros(len(matrix))  # exponents of two
+    with np.errstate(divide="ignore"):
+        sizes = np.log2(np.abs(matrix))
+    for _ in range(ROUNDS):
+        now = sizes - left[:, None] - right
+        rows, columns = np.max(now, axis=1), np.max(now, axis=0)
+        left += np.where(np.isfinite(rows), rows, 0.0) / 2
+        right += np.where(np.isfinite(columns), columns, 0.0) / 2
+    whole = np.rint(left).astype(int), np.rint(right).astype(int)
+    out = np.ldexp(np.ldexp(matrix, -whole[0][:, None]), -whole[1])
+    return out, (np.ldexp(1.0, whole[0]), np.ldexp(1.0, whole[1]))
 
 
 def partition(n: int, kept: Sequence[int] | None, first: Kind) -> tuple[tuple[int, ...], list[int], int]:

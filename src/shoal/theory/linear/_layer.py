@@ -74,7 +74,12 @@ class Layer:
             return ((a + (a * a + 4.0) ** 0.5) / 2.0) ** 2
         values = np.linalg.svd(self.matrix(), compute_uv=False)
         with np.errstate(over="ignore"):
-            return float(values[0] / values[-1]) if values[-1] > 0 else float("inf")
+            if values[-1] > 1e-8 * values[0]:
+                return float(values[0] / values[-1])
+            # the least singular value has the error of the largest: take it from the inverse
+            inverse = self.inverted().matrix()
+            finite = np.all(np.isfinite(inverse))
+            return float(values[0] * np.linalg.norm(inverse, 2)) if finite else float("inf")
 
     def astype(self, dtype: DTypeLike) -> "Layer":
         """The layer with its arrays in another dtype."""
@@ -119,6 +124,30 @@ def scaled(layers: Sequence[Layer], log_scalar: float, at: int) -> tuple[Layer, 
     taken = replace(first, log_scale=first.log_scale + log_scalar)
     rest = Layer(second.kind, np.exp(log_scalar) * second.block, second.log_scale + log_scalar)
     return (*layers[:at], taken, rest, *layers[at + 2 :])
+
+
+def rescaled(layers: Sequence[Layer], left: FloatArray, right: FloatArray) -> tuple[Layer, ...]:
+    """diag(left) times the product times diag(right), positive, taken up by the two layers at either end.
+
+    diag(a, b) L(A, B) = L(b A / a, b B) diag(a, I) and diag(a, I) U(C, D) = U(a C, a D), with a on the kept half; at the
+    right end L(A, B) diag(a, b) = diag(a, I) L(A a, B b) and U(C, D) diag(a, I) = U(C a, D); mirrored for the other kind.
+    """
+    p = layers[0].kept
+
+    def halves(layer: Layer, scale: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """The scales of the half that the layer keeps, and of the one that it moves."""
+        return (scale[:p], scale[p:]) if layer.kind == "lower" else (scale[p:], scale[:p])
+
+    out = list(layers)
+    kept, moved = halves(out[0], left)
+    out[0] = replace(
+        out[0], block=moved[:, None] * out[0].block / kept, log_scale=out[0].log_scale + np.log(moved)
+    )
+    out[1] = replace(out[1], block=kept[:, None] * out[1].block, log_scale=out[1].log_scale + np.log(kept))
+    kept, moved = halves(out[-1], right)
+    out[-1] = replace(out[-1], block=out[-1].block * kept, log_scale=out[-1].log_scale + np.log(moved))
+    out[-2] = replace(out[-2], log_scale=out[-2].log_scale + np.log(kept))
+    return tuple(out)
 
 
 def product(layers: tuple[Layer, ...]) -> FloatArray:

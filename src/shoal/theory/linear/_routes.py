@@ -26,7 +26,7 @@ from shoal.theory.linear._continuation import (
 )
 from shoal.theory.linear._factorization import Factorization, assembled
 from shoal.theory.linear._inputs import FactorProblem, parts_swapped
-from shoal.theory.linear._layer import Layer, identity_layer, kinds, scaled
+from shoal.theory.linear._layer import Layer, identity_layer, kinds, product, rescaled, scaled
 from shoal.theory.linear._search import Effort
 
 Layers = tuple[Layer, ...]
@@ -65,10 +65,23 @@ def default_effort(n: int) -> Effort:
 
 def finished(problem: FactorProblem, layers: Layers, route: str, tolerance: float) -> Factorization:
     """The factorization, once its residual is within `tolerance`. **Raises:** NumericalFailure."""
+    if problem.scales is not None:
+        layers = rescaled(layers, *problem.scales)
+    return accepted(problem, layers, route, tolerance)
+
+
+def accepted(problem: FactorProblem, layers: Layers, route: str, tolerance: float) -> Factorization:
+    """The factorization with the layers of T itself. **Raises:** NumericalFailure as `finished`."""
     made = assembled(problem.target, layers, problem.signs, problem.kept, route, problem.first)
-    if not made.residual.float64 <= tolerance:
+    off = 0.0
+    if problem.scales is not None:  # the largest entries say nothing of the others: in the scaled frame
+        left, right = problem.scales
+        inner = np.exp(problem.shift) * problem.matrix
+        off = float(np.linalg.norm(inner - product(layers) / left[:, None] / right) / np.linalg.norm(inner))
+    off = max(off, made.residual.float64)
+    if not off <= tolerance:
         raise NumericalFailure(
-            f"the {len(layers)} layers found ({route}) miss T by {made.residual.float64:.2e} relative to it; "
+            f"the {len(layers)} layers found ({route}) miss T by {off:.2e} relative to it; "
             f"`tolerance` is {tolerance:g}. Try `layers=11`, or a larger tolerance."
         )
     return made
