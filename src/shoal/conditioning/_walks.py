@@ -146,7 +146,7 @@ def reach(
     for k, layer in through(layers, direction, context=context):
         ordinary, far = layer(ordinary), layer(far)
         outside = np.isnan(far).any(axis=1) & np.isfinite(ordinary).all(axis=1)
-        far = np.where(outside[:, None], doubled(ordinary), far)
+        far = np.where(np.asarray(outside)[:, None], doubled(ordinary), far)
         moved |= outside
         grown = growth(ordinary, far)
         largest = max(largest, float(grown.max()))
