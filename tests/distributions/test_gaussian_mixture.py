@@ -88,7 +88,7 @@ def test_every_step_climbs():
     found = fit_gaussian_mixture(x, 4, w, seed=2)
     values = []
     for steps in range(4):
-        climbed = em._climbed(found, x, w, steps, None, None) if steps else found
+        climbed = em.Rows(x, w).climbed(found, steps, None, None) if steps else found
         values.append(np.average(climbed.log_density(x), weights=w))
     assert np.all(np.diff(values) > -1e-6)
 
@@ -96,10 +96,10 @@ def test_every_step_climbs():
 def test_a_weight_counts_as_so_many_rows():
     x = clusters(300)
     weights = np.random.default_rng(4).integers(1, 4, 300)
-    begin = em._begun(x, np.ones(300), np.arange(300) % 3, 3, None)
-    once = em._climbed(begin, x, weights.astype(float), 5, None, None)
+    begin = em.Rows(x, np.ones(300)).begun(np.arange(300) % 3, 3, None)
+    once = em.Rows(x, weights.astype(float)).climbed(begin, 5, None, None)
     repeated = np.repeat(x, weights, axis=0)
-    often = em._climbed(begin, repeated, np.ones(len(repeated)), 5, None, None)
+    often = em.Rows(repeated, np.ones(len(repeated))).climbed(begin, 5, None, None)
     np.testing.assert_allclose(once.log_density(x), often.log_density(x), atol=1e-8)
 
 
@@ -126,13 +126,13 @@ def test_every_step_climbs_with_a_prior():
     x = clusters(60)
     w = np.ones(60)
     prior = em._Prior(0.5, 8, x, w)
-    found = em._begun(x, w, np.arange(60) % 8, 8, prior)
+    found = em.Rows(x, w).begun(np.arange(60) % 8, 8, prior)
     values = []
     for _ in range(6):
         precisions = found.factors @ found.factors.transpose(0, 2, 1)
         logs = np.linalg.slogdet(precisions)[1] - np.trace(prior.centre @ precisions, axis1=1, axis2=2)
         values.append(found.log_density(x).sum() + 0.5 * prior.strength * logs.sum())
-        found = em._climbed(found, x, w, 1, None, prior)
+        found = em.Rows(x, w).climbed(found, 1, None, prior)
     assert np.all(np.diff(values) > -1e-3)  # FLOOR is in no posterior
     assert values[-1] > values[0] + 5
 
@@ -160,3 +160,79 @@ def test_rows_of_one_value_and_of_a_line_are_finite():
 def test_wrong_shapes_are_refused():
     with pytest.raises(ValueError, match="needs"):
         GaussianMixture(jnp.zeros(2), jnp.zeros((2, 3)), jnp.zeros((2, 3, 2)), jnp.zeros((2, 3)))
+
+
+def gated(k=3, n=2, c=4, seed=0):
+    rng = np.random.default_rng(seed)
+    return (*drawn(k, n, seed), 2 * rng.normal(size=(k, c)))
+
+
+def test_weights_follow_the_context():
+    *parts, gates = gated()
+    rng = np.random.default_rng(1)
+    x, c = 3 * rng.normal(size=(20, 2)), rng.normal(size=(20, 4))
+    with jax.enable_x64(True):
+        mixture = GaussianMixture(*map(jnp.asarray, parts), jnp.asarray(gates))
+        got = np.asarray(mixture.log_prob(x, c))
+        mean, scale = rng.normal(size=4), rng.uniform(0.1, 9.0, size=4)
+        moved = np.asarray(mixture.with_context_units(mean, scale).log_prob(x, mean + scale * c))
+        drawn_, logs = mixture.sample_and_log_prob(jr.key(0), (100_000,), c[0])
+        np.testing.assert_allclose(logs[:50], mixture.log_prob(drawn_[:50], c[0]), rtol=1e-9)
+    want = [float(exact(parts[0] + gates @ ci, *parts[1:], xi)) for xi, ci in zip(x, c, strict=True)]
+    np.testing.assert_allclose(got, want, rtol=1e-9)
+    np.testing.assert_allclose(moved, want, rtol=1e-9)
+    w = np.exp(parts[0] + gates @ c[0] - np.asarray(logsumexp(parts[0] + gates @ c[0])))
+    np.testing.assert_allclose(np.asarray(drawn_).mean(axis=0), w @ parts[1], atol=0.1)
+
+
+def of_states(rows, seed=0):
+    """Two variables of 3 and 2 states; numbers N(m, S) by both, of two correlated columns."""
+    rng = np.random.default_rng(seed)
+    a, b = rng.integers(3, size=rows), rng.integers(2, size=rows)
+    means, turn = np.array([[-4.0, 0], [0, 3], [5, 5]]), np.array([0.9, -0.8])[b]
+    z = rng.normal(size=(rows, 2))
+    x = means[a] + np.stack([z[:, 0], turn * z[:, 0] + np.sqrt(1 - turn**2) * z[:, 1]], axis=1)
+    spread = lambda i: np.array([[1.0, turn[i]], [turn[i], 1.0]])
+    truth = [stats.multivariate_normal.logpdf(x[i], means[a[i]], spread(i)) for i in range(rows)]
+    return x, np.hstack([np.eye(3)[a], np.eye(2)[b]]), np.array(truth)
+
+
+def test_a_law_for_each_state_is_found():
+    """Six normals that the states tell apart: what is lost against the truth is the error of their 29 parameters."""
+    x, states, _ = of_states(4000)
+    held, held_states, truth = of_states(2000, seed=1)
+    found = choose_gaussian_mixture(x, held, states=states, validation_states=held_states)
+    logs = found.log_density(held, held_states)
+    assert 0.0 < float(np.mean(truth - logs)) < 0.02
+    with jax.enable_x64(True):
+        law = found.distribution(7)  # two more columns of a context, which have no say
+        more = np.hstack([np.random.default_rng(2).normal(size=(2000, 2)), held_states])
+        np.testing.assert_allclose(law.log_prob(held, more), logs, atol=1e-9)
+    pooled = choose_gaussian_mixture(x, held).log_density(held)
+    assert float(np.mean(logs - pooled)) > 0.5
+
+
+def test_a_step_with_states_climbs_their_joint_likelihood():
+    x, states, _ = of_states(500)
+    rows = em.Rows(x, np.ones(500), states, states.mean(axis=0))
+    found, values = rows.begun(np.arange(500) % 6, 6, None), []
+    for _ in range(12):
+        logs = np.log(found.weights) + states @ found.gates.T
+        for k in range(6):
+            covariance = np.linalg.inv(found.factors[k] @ found.factors[k].T)
+            logs[:, k] += stats.multivariate_normal.logpdf(x, found.means[k], covariance)
+        penalty = np.sum(found.gates * states.mean(axis=0))  # of the row that each component has more
+        values.append(float(np.sum(logsumexp(logs, axis=1)) + penalty))
+        found = rows.climbed(found, 1, None, None)
+    assert np.diff(values).min() > -1e-3
+    assert values[-1] > values[0] + 300
+    np.testing.assert_allclose(np.exp(found.gates) @ np.array([[1, 1, 1, 0, 0], [0, 0, 0, 1, 1]]).T, 1.0)
+
+
+def test_given_the_states_the_density_integrates_to_one():
+    x, states, _ = of_states(300)
+    found = choose_gaussian_mixture(x, x, states=states, validation_states=states)
+    grid = np.stack(np.meshgrid(*[np.linspace(-12, 14, 521)] * 2), axis=-1).reshape(-1, 2)
+    for row in np.unique(states, axis=0):
+        total = np.exp(found.log_density(grid, np.tile(row, (len(grid), 1)))).sum() * (26 / 520) ** 2
+        assert abs(total - 1) < 1e-3

@@ -73,18 +73,22 @@ class Categorical(AbstractDistribution):
 
     def one_hot(self, x: Vector) -> Float[Array, "s"]:
         """1 at the state of each variable, 0 elsewhere: (s_1 + ... + s_m,)."""
-        parts = [x[j] == jnp.arange(size, dtype=x.dtype) for j, size in enumerate(self.sizes)]
-        return jnp.concatenate(parts).astype(self.bias.dtype)
+        variable, state = self._places
+        return (x[variable] == state).astype(self.bias.dtype)
 
     def log_probs(self, x: Vector, context: Context = None) -> tuple[Float[Array, "_states"], ...]:
         """log P(x_j = state | x_1 ... x_{j-1}, c) for every state of each variable."""
-        parts, e = self._softmax(x, context), jax.lax.stop_gradient(self.smoothing)
-        return tuple(
-            jnp.logaddexp(jnp.log1p(-e[j]) + logs, jnp.log(e[j] / self.sizes[j]))
-            for j, logs in enumerate(parts)
-        )
+        ends = np.cumsum((0, *self.sizes))
+        logs = self._smoothed(x, context)
+        return tuple(logs[a:b] for a, b in pairwise(ends.tolist()))
 
-    def _softmax(self, x: Vector, context: Context) -> tuple[Float[Array, "_states"], ...]:
+    def _smoothed(self, x: Vector, context: Context) -> Float[Array, "s"]:
+        """The same, one variable after the other."""
+        variable, _ = self._places
+        e, sizes = jax.lax.stop_gradient(self.smoothing)[variable], np.array(self.sizes)[variable]
+        return jnp.logaddexp(jnp.log1p(-e) + self._softmax(x, context), jnp.log(e / sizes))
+
+    def _softmax(self, x: Vector, context: Context) -> Float[Array, "s"]:
         """The same without the smoothing."""
         seen = self.one_hot(x)
         seen = seen if context is None else jnp.concatenate([seen, context.astype(seen.dtype)])
@@ -94,14 +98,13 @@ class Categorical(AbstractDistribution):
         skip = jnp.where(of_output[:, None] > of_input[None, :], self.skip, 0.0)
         last = jnp.where(of_output[:, None] >= of_hidden[None, :], self.last, 0.0)
         logits = self.bias + skip @ seen + last @ hidden
-        ends = np.cumsum((0, *self.sizes))
-        return tuple(jax.nn.log_softmax(logits[a:b]) for a, b in pairwise(ends.tolist()))
+        return logits - jax.nn.logsumexp(self._by_variable(logits), axis=1)[self._places[0]]
 
     def log_prob_one(self, x: Vector, context: Context = None) -> Scalar:
         """log P(x | c); -inf for a number that is no state."""
-        parts = self.log_probs(x, context)
-        chosen = [jnp.where(x[j] == jnp.arange(len(p)), p, -jnp.inf) for j, p in enumerate(parts)]
-        return sum((jnp.max(p) for p in chosen), jnp.zeros((), self.bias.dtype))
+        variable, state = self._places
+        chosen = jnp.where(x[variable] == state, self._smoothed(x, context), -jnp.inf)
+        return jnp.sum(jnp.max(self._by_variable(chosen), axis=1))
 
     def sample_rows(
         self, key: Key, rows: int, context: ContextBatch = None
@@ -110,13 +113,28 @@ class Categorical(AbstractDistribution):
 
         So states that no training row had do not come: a word never seen has no spelling.
         """
-        x = jnp.zeros((rows, len(self.sizes)), self.bias.dtype)
-        logs = jax.vmap(self._softmax, in_axes=(0, None if context is None else 0))
-        for j in range(len(self.sizes)):
-            drawn = jr.categorical(jr.fold_in(key, j), logs(x, context)[j], axis=1)
-            x = x.at[:, j].set(drawn.astype(x.dtype))
-        one = jax.vmap(self.log_prob_one, in_axes=(0, None if context is None else 0))
-        return x, one(x, context)
+        axes = (0, None if context is None else 0)
+        logs = jax.vmap(lambda x, c: self._by_variable(self._softmax(x, c)), in_axes=axes)
+
+        def draw(j: Array, x: Float[Array, "rows n"]) -> Float[Array, "rows n"]:
+            drawn = jr.categorical(jr.fold_in(key, j), logs(x, context)[:, j], axis=1)
+            return x.at[:, j].set(drawn.astype(x.dtype))
+
+        x = jax.lax.fori_loop(0, len(self.sizes), draw, jnp.zeros((rows, len(self.sizes)), self.bias.dtype))
+        return x, jax.vmap(self.log_prob_one, in_axes=axes)(x, context)
+
+    @property
+    def _places(self) -> tuple[np.ndarray, np.ndarray]:
+        """Of each of the s_1 + ... + s_m states its variable, and its number there."""
+        return np.repeat(np.arange(len(self.sizes)), self.sizes), np.concatenate(
+            [np.arange(n) for n in self.sizes]
+        )
+
+    def _by_variable(self, logs: Float[Array, "s"]) -> Float[Array, "m _most"]:
+        """A row for each variable, -inf behind its states: all variables in one operation, which compiles fast."""
+        most, starts = max(self.sizes), np.cumsum((0, *self.sizes[:-1]))
+        there = np.arange(most) < np.array(self.sizes)[:, None]
+        return jnp.where(there, logs[np.where(there, starts[:, None] + np.arange(most), 0)], -jnp.inf)
 
     def with_context_units(self, mean: FloatArray, scale: FloatArray) -> "Categorical":
         """The same law of a context c in other units, of which this one's is (c - mean) / scale."""

@@ -7,11 +7,17 @@ the steps). Rows are standardised, so that the sums of squares in Φ lose nothin
 With few rows for each component a prior of the covariances helps (Fraley and Raftery 2007): an inverse Wishart of ν = n + 2
 around Ψ = s K^{-2 / n} S, S the covariance of all rows, so that Σ_k = (N_k S_k + ν Ψ) / (N_k + ν). With as many components
 as rows this is a kernel density estimate.
+
+With **states** (rows, s), one-hot codes of discrete variables, components have independent laws θ_k of these, too (latent
+classes: Φ has the states as further columns), and what comes out is the law of x given the states: a mixture whose weights
+are softmax(log w_k + β sum_j log θ_kj states_j). That of all variables together would be β = 1; variables that say the same
+are counted twice, so β = 1/2 is tried.
 """
 
+import itertools
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import jax.numpy as jnp
 import numpy as np
@@ -21,6 +27,8 @@ from shoal._scalars import FloatArray
 from shoal.distributions._normals import GaussianMixture
 
 FLOOR = 1e-6  # added to every variance, of columns in units of their deviation
+LEAST = 1e-12  # probability of a state in a component
+TEMPERED = (1.0, 0.5)  # β
 TOLERANCE = 1e-3  # nats a row: EM ends where a step gains less
 STEPS = 60
 FIRST_ROWS = 8000  # EM begins on so many rows, where there are more
@@ -34,21 +42,31 @@ STARTS = 4  # of the best number of components without a prior
 
 @dataclass(frozen=True)
 class Components:
-    """Weights (K,), means (K, n) and upper factors P (K, n, n) of the precisions P P^T, in float64."""
+    """Weights (K,), means (K, n) and upper factors P (K, n, n) of the precisions P P^T, in float64.
+
+    `gates` (K, s): log θ of the states, times β; None without states.
+    """
 
     weights: FloatArray
     means: FloatArray
     factors: FloatArray
+    gates: FloatArray | None = None
 
-    def log_density(self, x: FloatArray) -> FloatArray:
-        """log p of rows (rows, n)."""
+    def log_density(self, x: FloatArray, states: FloatArray | None = None) -> FloatArray:
+        """log p of rows (rows, n), given their states where there are gates."""
         matrix = _matrix(self)
-        return np.concatenate([_log_sum(features @ matrix)[0] for features in _Table(x, keep=False)])
+        logs = np.concatenate([_log_sum(part @ matrix)[0] for part in _Table(x, states, keep=False)])
+        if self.gates is None or states is None:
+            return logs
+        given = [_log_sum(np.log(self.weights) + part @ self.gates.T)[0] for part in _blocks(states)]
+        return logs - np.concatenate(given)
 
-    def distribution(self) -> GaussianMixture:
-        """The mixture in JAX's default dtype."""
+    def distribution(self, context: int = 0) -> GaussianMixture:
+        """The mixture in JAX's default dtype; of the `context` columns the last ones are the states."""
         diagonals = np.diagonal(self.factors, axis1=1, axis2=2)
-        parts = (np.log(self.weights), self.means, np.triu(self.factors, 1), np.log(diagonals))
+        parts = [np.log(self.weights), self.means, np.triu(self.factors, 1), np.log(diagonals)]
+        if self.gates is not None:
+            parts.append(np.pad(self.gates, ((0, 0), (context - self.gates.shape[1], 0))))
         return GaussianMixture(*(jnp.asarray(part, jnp.result_type(float)) for part in parts))
 
 
@@ -57,6 +75,7 @@ def fit_gaussian_mixture(
     count: int,
     weights: FloatArray | None = None,
     *,
+    states: FloatArray | None = None,
     prior: float | None = None,
     seed: int = 0,
     deadline: float | None = None,
@@ -65,22 +84,27 @@ def fit_gaussian_mixture(
 
     Every variance gets `FLOOR`; a component that loses its rows keeps that floor and a weight near 0. Ends where a step
     gains less than `TOLERANCE` nats a row, after `STEPS` steps (the first ones on `FIRST_ROWS` rows), or at `deadline`
-    (of `time.monotonic`). `prior`: the scale s of the covariances' prior, None for no prior. With as many components as rows
-    every row is a mean, and there are no steps.
+    (of `time.monotonic`). `states`: (rows, s), one-hot codes of discrete variables, or None. `prior`: the scale s of the
+    covariances' prior, None for no prior. With as many components as rows every row is a mean, and there are no steps.
     """
     rng = np.random.default_rng(seed)
     w = np.full(len(x), 1.0) if weights is None else np.asarray(weights, np.float64)
     w = w / w.mean()
     held = None if prior is None else _Prior(prior, count, x, w)
+    own = None if states is None else np.asarray(states, np.float64)
+    usual = None if own is None else np.average(own, axis=0, weights=w)
     kernels = count >= len(x)
     many = len(x) > FIRST_ROWS and not kernels
     some = rng.permutation(len(x))[:FIRST_ROWS] if many else np.arange(len(x))
-    labels = some if kernels else _clusters(x[some], w[some], count, rng)
-    found = _begun(x[some], w[some], labels, count, held)
+    seen = x[some] if own is None else np.hstack([x, own])[some]
+    labels = some if kernels else _clusters(seen, w[some], count, rng)
+    rows = Rows(x[some], w[some], None if own is None else own[some], usual)
+    found = rows.begun(labels, count, held)
     if kernels:
         return found
-    found = _climbed(found, x[some], w[some], STEPS, deadline, held)
-    return found if len(some) == len(x) else _climbed(found, x, w, STEPS // 3, deadline, held)
+    found = rows.climbed(found, STEPS, deadline, held)
+    whole = Rows(x, w, own, usual)
+    return found if len(some) == len(x) else whole.climbed(found, STEPS // 3, deadline, held)
 
 
 class _Prior:
@@ -92,11 +116,37 @@ class _Prior:
         self.centre = scale * count ** (-2.0 / n) * np.atleast_2d(np.cov(x.T, aweights=w, bias=True))
 
 
-def _begun(x: FloatArray, w: FloatArray, labels: np.ndarray, count: int, prior: _Prior | None) -> Components:
-    """The components of rows with labels."""
-    shares = np.zeros((len(x), count))
-    shares[np.arange(len(x)), labels] = w
-    return _maximised(shares.T @ _features(x), x.shape[1], count, prior)
+@dataclass(frozen=True)
+class Rows:
+    """Rows, their weights and states; `usual`: the shares of the states in the whole table."""
+
+    x: FloatArray
+    w: FloatArray
+    states: FloatArray | None = None
+    usual: FloatArray | None = None
+
+    def begun(self, labels: np.ndarray, count: int, prior: _Prior | None) -> Components:
+        """The components of rows with labels."""
+        shares = np.zeros((len(self.x), count))
+        shares[np.arange(len(self.x)), labels] = self.w
+        return _maximised(shares.T @ _features(self.x, self.states), self.x.shape[1], prior, self.usual)
+
+    def climbed(
+        self, found: Components, steps: int, deadline: float | None, prior: _Prior | None
+    ) -> Components:
+        """After `steps` steps of EM, or fewer."""
+        old, table = -np.inf, _Table(self.x, self.states)
+        for _ in range(steps):
+            matrix, total, moments = _matrix(found), 0.0, np.zeros(())
+            for features, part in zip(table, _blocks(self.w), strict=True):
+                logs, shares = _log_sum(features @ matrix)
+                total += float(part @ logs)
+                moments = moments + (shares * part[:, None]).T @ features
+            found = _maximised(moments, self.x.shape[1], prior, self.usual)
+            gained, old = total / len(self.x) - old, total / len(self.x)
+            if gained < TOLERANCE or (deadline is not None and time.monotonic() > deadline):
+                break
+        return found
 
 
 def choose_gaussian_mixture(
@@ -105,10 +155,12 @@ def choose_gaussian_mixture(
     weights: FloatArray | None = None,
     validation_weights: FloatArray | None = None,
     *,
+    states: FloatArray | None = None,
+    validation_states: FloatArray | None = None,
     seed: int = 0,
     seconds: float = np.inf,
 ) -> Components:
-    """The mixture of 1, 2, 4, ... normals with the highest likelihood of the `validation` rows.
+    """The mixture of 1, 2, 4, ... normals with the highest likelihood of the `validation` rows, given their states.
 
     First without a prior, the best number then begun `STARTS` times; then with the `PRIORS`, from that number on. Doubling
     ends where two doublings in a row gained nothing, where components would have fewer than `ROWS_PER_NUMBER` rows a column
@@ -124,10 +176,15 @@ def choose_gaussian_mixture(
         if best is not None and before - started + took.get(count, 2.0 * took[0]) > seconds:
             return -np.inf
         deadline = started + seconds if best else None
-        found = fit_gaussian_mixture(x, count, weights, prior=prior, seed=seed, deadline=deadline)
-        value = float(np.average(_raised(found.log_density(validation)), weights=validation_weights))
-        if best is None or value > top:
-            best, top, chosen = found, value, (count, prior)
+        fitted = fit_gaussian_mixture(
+            x, count, weights, states=states, prior=prior, seed=seed, deadline=deadline
+        )
+        value = -np.inf
+        for found in _tempered(fitted):
+            logs = _raised(found.log_density(validation, validation_states))
+            value = max(value, now := float(np.average(logs, weights=validation_weights)))
+            if best is None or now > top:
+                best, top, chosen = found, now, (count, prior)
         took[0] = took[count] = time.monotonic() - before
         return value
 
@@ -146,6 +203,11 @@ def choose_gaussian_mixture(
     return best
 
 
+def _tempered(found: Components) -> list[Components]:
+    """With each β that is tried, where there are gates."""
+    return [found] if found.gates is None else [replace(found, gates=b * found.gates) for b in TEMPERED]
+
+
 def _counts(first: int, shape: tuple[int, ...], prior: bool) -> list[int]:
     """The numbers of components that are tried for rows of this shape, from `first` on."""
     rows, columns = shape
@@ -160,23 +222,6 @@ def _raised(logs: FloatArray) -> FloatArray:
     return np.maximum(logs, np.partition(logs, few)[few]) if len(logs) > few else logs
 
 
-def _climbed(
-    found: Components, x: FloatArray, w: FloatArray, steps: int, deadline: float | None, prior: _Prior | None
-) -> Components:
-    old, table = -np.inf, _Table(x)
-    for _ in range(steps):
-        matrix, total, moments = _matrix(found), 0.0, np.zeros(())
-        for features, part in zip(table, _blocks(w), strict=True):
-            logs, shares = _log_sum(features @ matrix)
-            total += float(part @ logs)
-            moments = moments + (shares * part[:, None]).T @ features
-        found = _maximised(moments, x.shape[1], len(found.weights), prior)
-        gained, old = total / len(x) - old, total / len(x)
-        if gained < TOLERANCE or (deadline is not None and time.monotonic() > deadline):
-            break
-    return found
-
-
 def _blocks(a: FloatArray) -> list[FloatArray]:
     return [a[start : start + BLOCK] for start in range(0, len(a), BLOCK)]
 
@@ -184,22 +229,24 @@ def _blocks(a: FloatArray) -> list[FloatArray]:
 class _Table:
     """Φ of rows, block by block: kept where it is small, made at every pass where it is not."""
 
-    def __init__(self, x: FloatArray, *, keep: bool = True):
-        self.parts, n = _blocks(x), x.shape[1]
-        size = len(x) * (n * (n + 1) // 2 + n + 1)
-        self.kept = [_features(part) for part in self.parts] if keep and size <= KEPT else None
+    def __init__(self, x: FloatArray, states: FloatArray | None = None, *, keep: bool = True):
+        n, more = x.shape[1], 0 if states is None else states.shape[1]
+        self.x, self.states = _blocks(x), itertools.repeat(None) if states is None else _blocks(states)
+        small = len(x) * (n * (n + 1) // 2 + n + 1 + more) <= KEPT
+        self.kept = list(map(_features, self.x, self.states)) if keep and small else None
 
     def __iter__(self) -> Iterator[FloatArray]:
-        return iter(self.kept) if self.kept is not None else map(_features, self.parts)
+        return iter(self.kept) if self.kept is not None else map(_features, self.x, self.states)
 
 
-def _features(x: FloatArray) -> FloatArray:
+def _features(x: FloatArray, states: FloatArray | None = None) -> FloatArray:
     i, j = np.triu_indices(x.shape[1])
-    return np.concatenate([x[:, i] * x[:, j], x, np.ones((len(x), 1))], axis=1)
+    more = [] if states is None else [states]
+    return np.concatenate([x[:, i] * x[:, j], x, np.ones((len(x), 1)), *more], axis=1)
 
 
 def _matrix(found: Components) -> FloatArray:
-    """What Φ(x) is multiplied by for log w_k + log N(x; k)."""
+    """What Φ(x) is multiplied by for log w_k + log N(x; k), and log θ of the states."""
     n = found.means.shape[1]
     i, j = np.triu_indices(n)
     precision = found.factors @ found.factors.transpose(0, 2, 1)
@@ -209,7 +256,8 @@ def _matrix(found: Components) -> FloatArray:
     with np.errstate(divide="ignore"):
         constant = np.log(found.weights) + logs - 0.5 * n * np.log(2 * np.pi)
     constant = constant - 0.5 * np.sum(linear * found.means, axis=1)
-    return np.concatenate([square, linear, constant[:, None]], axis=1).T
+    more = [] if found.gates is None else [found.gates]
+    return np.concatenate([square, linear, constant[:, None], *more], axis=1).T
 
 
 def _log_sum(joint: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -220,19 +268,26 @@ def _log_sum(joint: FloatArray) -> tuple[FloatArray, FloatArray]:
     return (top + np.log(total))[:, 0], shares / total
 
 
-def _maximised(moments: FloatArray, n: int, count: int, prior: _Prior | None) -> Components:
-    i, j = np.triu_indices(n)
-    mass = moments[:, -1] + 1e-10
-    means = moments[:, len(i) : -1] / mass[:, None]
+def _maximised(
+    moments: FloatArray, n: int, prior: _Prior | None, usual: FloatArray | None = None
+) -> Components:
+    """The components that the moments (K, features) belong to. `usual`: shares of the states, as of one row more in each."""
+    count, (i, j) = len(moments), np.triu_indices(n)
+    squares, sums, mass, of_states = np.split(moments, np.cumsum([len(i), n, 1]), axis=1)
+    mass = mass[:, 0] + 1e-10
+    means = sums / mass[:, None]
     covariances = np.zeros((count, n, n))
-    covariances[:, i, j] = covariances[:, j, i] = moments[:, : len(i)] / mass[:, None]
+    covariances[:, i, j] = covariances[:, j, i] = squares / mass[:, None]
     covariances -= means[:, :, None] * means[:, None, :]
     if prior is not None:
         rows = mass[:, None, None]
         covariances = (rows * covariances + prior.strength * prior.centre) / (rows + prior.strength)
     covariances[:, np.arange(n), np.arange(n)] += FLOOR
     factors = np.stack([_factor(c) for c in covariances])
-    return Components(mass / mass.sum(), means, factors)
+    gates = None
+    if usual is not None:
+        gates = np.log(np.maximum((of_states + usual) / (mass[:, None] + 1.0), LEAST))
+    return Components(mass / mass.sum(), means, factors, gates)
 
 
 def _factor(covariance: FloatArray) -> FloatArray:

@@ -57,7 +57,9 @@ class AbstractFlow(AbstractDistribution):
 
 
 class Flow(AbstractFlow):
-    """x = f(z), z ~ base: log p(x) = log base(f^{-1}(x)) + log|det df^{-1}/dx|.
+    """x = f(z), z ~ base: log p(x | c) = log base(f^{-1}(x, c) | c) + log|det df^{-1}/dx|.
+
+    The base, the bijection or both may have the context c.
 
     **Arguments:** `base`: the latent distribution; `bijection`: f, latent -> data; `columns`, `context_columns`:
     names of the data's and the context's columns, by which tables are read.
@@ -81,11 +83,14 @@ class Flow(AbstractFlow):
     ):
         if base.shape != bijection.shape:
             raise InputError(f"`Flow`: base has shape {base.shape}, bijection {bijection.shape}.")
-        if base.context_shape is not None:
-            raise InputError("`Flow`: the base must not need a context; give the context to the bijection.")
+        both = {s for s in (base.context_shape, bijection.context_shape) if s is not None}
+        if len(both) > 1:
+            raise InputError(
+                f"`Flow`: the base has a context of shape {base.context_shape}, the bijection {bijection.context_shape}."
+            )
         if columns is not None and len(columns) != base.shape[0]:
             raise InputError(f"`Flow`: {len(columns)} column names for {base.shape[0]} coordinates.")
-        context_shape = bijection.context_shape
+        context_shape = next(iter(both), None)
         if context_columns is not None and (len(context_columns),) != (context_shape or (0,)):
             raise InputError(
                 f"`Flow`: {len(context_columns)} context columns for a context of shape {context_shape}."
@@ -111,7 +116,7 @@ class Flow(AbstractFlow):
     def log_prob_one(self, x: Vector, context: Context = None) -> Scalar:
         """log p(x | c) of one vector."""
         z, log_det = self.bijection.inverse_and_log_det(x, context)
-        return self.base.log_prob_one(z, None) + log_det
+        return self.base.log_prob_one(z, self._of_base(context)) + log_det
 
     def log_prob_estimate(
         self, key: Key, x: ArrayLike, context: ArrayLike | None = None, *, samples: int
@@ -124,10 +129,13 @@ class Flow(AbstractFlow):
         self, key: Key, rows: int, context: ContextBatch = None
     ) -> tuple[Float[Array, "rows n"], Float[Array, "rows"]]:
         """Samples and their log_prob, in one pass through the bijection."""
-        z, log_base = self.base.sample_rows(key, rows, None)
+        z, log_base = self.base.sample_rows(key, rows, self._of_base(context))
         axes = (0, None if context is None else 0)
         x, log_det = jax.vmap(self.bijection.forward_and_log_det, in_axes=axes)(z.astype(self.dtype), context)
         return x, log_base.astype(x.dtype) - log_det
+
+    def _of_base(self, context: Array | None) -> Array | None:
+        return None if self.base.context_shape is None else context
 
     def forward(self, z: ArrayLike, context: ArrayLike | None = None) -> Float[Array, "... n"]:
         """x = f(z), latent -> data, for any leading batch shape."""

@@ -11,6 +11,7 @@ import jax.random as jr
 
 from shoal._errors import InputError
 from shoal._products import matmul
+from shoal._scalars import FloatArray
 from shoal._types import Array, Context, ContextBatch, Float, Key, Scalar, Vector
 from shoal.distributions._base import AbstractDistribution
 
@@ -125,6 +126,9 @@ class GaussianMixture(AbstractDistribution):
     `logits` (K,): w = softmax; `means` (K, n); `uppers` (K, n, n): entries above the diagonal count; `log_diagonals`
     (K, n). All are trained. log p(x) = logsumexp_k(log w_k + sum log_diagonals_k - |P_k^T (x - mean_k)|^2 / 2) - n
     log(2 π) / 2.
+
+    With `gates` (K, c) the weights follow a context: w(c) = softmax(logits + gates c), the gates of a mixture of experts
+    (Jordan and Jacobs 1994).
     **Raises:** `InputError` for shapes that do not fit.
     """
 
@@ -132,33 +136,50 @@ class GaussianMixture(AbstractDistribution):
     means: Float[Array, "k n"]
     uppers: Float[Array, "k n n"]
     log_diagonals: Float[Array, "k n"]
+    gates: Float[Array, "k c"] | None
     shape: tuple[int, ...] = eqx.field(static=True)
     context_shape: tuple[int, ...] | None = eqx.field(static=True)
     columns: tuple[str, ...] | None = eqx.field(static=True)
     context_columns: tuple[str, ...] | None = eqx.field(static=True)
 
-    def __init__(self, logits: Array, means: Array, uppers: Array, log_diagonals: Array):
+    def __init__(
+        self, logits: Array, means: Array, uppers: Array, log_diagonals: Array, gates: Array | None = None
+    ):
         self.logits, self.means = jnp.asarray(logits), jnp.asarray(means)
         self.uppers, self.log_diagonals = jnp.asarray(uppers), jnp.asarray(log_diagonals)
+        self.gates = None if gates is None else jnp.asarray(gates)
         k, n = self.means.shape
         shapes = (self.logits.shape, self.uppers.shape, self.log_diagonals.shape)
         if k < 1 or n < 1 or shapes != ((k,), (k, n, n), (k, n)):
             raise InputError(
                 f"`GaussianMixture` needs (k,), (k, n), (k, n, n), (k, n); got means {(k, n)} and {shapes}."
             )
-        self.shape, self.context_shape, self.columns, self.context_columns = (n,), None, None, None
+        if self.gates is not None and (self.gates.ndim != 2 or len(self.gates) != k or self.gates.size == 0):
+            raise InputError(f"`GaussianMixture` needs gates of shape ({k}, c); got {self.gates.shape}.")
+        self.shape, self.columns, self.context_columns = (n,), None, None
+        self.context_shape = None if self.gates is None else self.gates.shape[1:]
+
+    def log_weights(self, context: Context = None) -> Float[Array, "k"]:
+        """log w of the components, given the context where there are gates."""
+        if self.gates is None or context is None:
+            return jax.nn.log_softmax(self.logits)
+        return jax.nn.log_softmax(self.logits + matmul(self.gates, context.astype(self.gates.dtype)))
+
+    def with_context_units(self, mean: FloatArray, scale: FloatArray) -> "GaussianMixture":
+        """The same law of a context c in other units, of which this one's is (c - mean) / scale."""
+        if self.gates is None:
+            return self
+        gates = self.gates / jnp.asarray(scale, self.gates.dtype)
+        logits = self.logits - matmul(gates, jnp.asarray(mean, gates.dtype))
+        return GaussianMixture(logits, self.means, self.uppers, self.log_diagonals, gates)
 
     def log_prob_one(self, x: Vector, context: Context = None) -> Scalar:
-        """log p(x) by one product with all the factors side by side."""
+        """log p(x | c) by one product with all the factors side by side."""
         k, n = self.means.shape
         factors = self._factors()
         at_means = jnp.sum(self.means[:, :, None] * factors, axis=1)
         z = matmul(jnp.moveaxis(factors, 1, 2).reshape(k * n, n), x).reshape(k, n) - at_means
-        logs = (
-            jax.nn.log_softmax(self.logits)
-            + jnp.sum(self.log_diagonals, axis=1)
-            - 0.5 * jnp.sum(z * z, axis=1)
-        )
+        logs = self.log_weights(context) + jnp.sum(self.log_diagonals, axis=1) - 0.5 * jnp.sum(z * z, axis=1)
         return jax.nn.logsumexp(logs) - n * _HALF_LOG_2PI
 
     def sample_rows(
@@ -167,14 +188,18 @@ class GaussianMixture(AbstractDistribution):
         """A component by its weight, then x = mean + P^{-T} z, and log p of all components together."""
         pick, draw = jr.split(key)
         n = self.shape[0]
-        which = jr.categorical(pick, self.logits, shape=(rows,))
+        axes = (0, None if context is None else 0)
+        if self.gates is None or context is None:
+            which = jr.categorical(pick, self.logits, shape=(rows,))
+        else:
+            which = jr.categorical(pick, jax.vmap(self.log_weights)(context), axis=1)
         factors = self._factors()
         eye = jnp.eye(n, dtype=self.means.dtype)
         solve = lambda p: jax.scipy.linalg.solve_triangular(p, eye, lower=False, trans=1)
         spread = jax.vmap(solve)(factors)
         z = jr.normal(draw, (rows, n), self.means.dtype)
         x = self.means[which] + jnp.sum(spread[which] * z[:, None, :], axis=2)
-        return x, jax.vmap(self.log_prob_one)(x)
+        return x, jax.vmap(self.log_prob_one, in_axes=axes)(x, context)
 
     def _factors(self) -> Float[Array, "k n n"]:
         eye = jnp.eye(self.shape[0], dtype=self.means.dtype)

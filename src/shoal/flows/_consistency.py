@@ -82,8 +82,8 @@ def _modules(value: Any, stacked: int) -> Iterator[tuple[eqx.Module, int]]:
 
 
 def _flow(flow: Flow, stacked: int) -> bool:
-    same = (flow.base.shape, flow.base.context_shape) == (flow.shape, None)
-    return _named(flow) and same and flow.context_shape == flow.bijection.context_shape
+    contexts = {flow.base.context_shape, flow.bijection.context_shape} - {None}
+    return _named(flow) and flow.base.shape == flow.shape and contexts == {flow.context_shape} - {None}
 
 
 def _padded(padded: Padded, stacked: int) -> bool:

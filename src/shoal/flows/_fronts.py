@@ -42,11 +42,20 @@ FRONTS = FRONT_NAMES
 
 @dataclass(frozen=True)
 class Sample:
-    """Rows to set a front from: `x` (rows, n), `context` (rows, c), `weights` (rows,), in float64."""
+    """Rows to set a front from: `x` (rows, n), `context` (rows, c), `weights` (rows,), in float64.
+
+    `states`: how many columns of the context, the last ones, are one-hot codes of discrete variables.
+    """
 
     x: FloatArray
     context: FloatArray | None = None
     weights: FloatArray | None = None
+    states: int = 0
+
+    @property
+    def hot(self) -> FloatArray | None:
+        """The codes, (rows, states)."""
+        return self.context[:, -self.states :] if self.states and self.context is not None else None
 
 
 @dataclass(frozen=True)
@@ -119,17 +128,24 @@ class Fronts:
         mixture = LAST in words
         words = tuple(w for w in words if w != LAST)
         parts, x, held, log_det = self._reached(words)
-        bare = self.train.context is not None and SECOND not in words
-        n = x.shape[1]
+        n, width = x.shape[1], 0 if self.train.context is None else self.train.context.shape[1]
+        seen = width if SECOND in words else self.train.states if mixture else 0  # of the context
         if mixture:
             found = choose_gaussian_mixture(
-                x, held, self.train.weights, self.validation.weights, seed=self.seed, seconds=self.seconds
+                x,
+                held,
+                self.train.weights,
+                self.validation.weights,
+                states=self.train.hot,
+                validation_states=self.validation.hot,
+                seed=self.seed,
+                seconds=self.seconds,
             )
-            base, logs = found.distribution(), found.log_density(held)
+            base, logs = found.distribution(width), found.log_density(held, self.validation.hot)
         else:
             base = StandardNormal(n)
             logs = -0.5 * np.sum(held**2, axis=1) - 0.5 * n * np.log(2 * np.pi)
-        validation = None if bare else logs + log_det
+        validation = None if seen < width else logs + log_det
         return Front(name, parts, base, validation, time.monotonic() - started)
 
     def _reached(self, words: tuple[str, ...]) -> _Reached:

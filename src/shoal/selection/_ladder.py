@@ -16,7 +16,7 @@ import numpy as np
 from shoal._scalars import FloatArray
 from shoal._types import ArrayLike
 from shoal.bijections import Chain, Standardize, StandardizedContext, Support
-from shoal.distributions import AbstractFlow, Flow, Mixed
+from shoal.distributions import AbstractFlow, Flow, GaussianMixture, Mixed
 from shoal.flows import Family, family
 from shoal.records import FitRecord
 from shoal.records.fit import HeldOut, LayersRecord
@@ -36,6 +36,7 @@ DEPTHS = (1, 2, 3, 4, 6)
 DEFAULT_FAMILIES = ("nsf",)
 DEFAULT_FRONTS = ("gaussian", "marginals+gaussian", "mixture", "marginals+mixture")
 WITH_CONTEXT = ("gaussian", "marginals+gaussian", "gaussian+mixture")
+WITH_STATES = ("gaussian", "marginals+gaussian", "marginals+mixture", "marginals+gaussian+mixture")
 HANDED_ON = 3  # of the default fronts: how many get layers
 MARGIN = 0.02  # nats, times the square root of the number of columns
 LOOKED_AT, SHARES = (
@@ -136,8 +137,9 @@ def ladder(
         data, columns, context=context, weights=weights, kinds=kinds, minimum_rows=MINIMUM_ROWS, distinct=True
     )
     if fronts is None:
-        given = table.context is not None or (table.schema is not None and bool(table.schema.sizes))
-        named, few = (WITH_CONTEXT if given else DEFAULT_FRONTS), HANDED_ON
+        states = table.schema is not None and bool(table.schema.sizes)
+        usual = WITH_STATES if states else DEFAULT_FRONTS
+        named, few = (usual if table.context is None else WITH_CONTEXT), HANDED_ON
     else:
         named, few = ((fronts,) if isinstance(fronts, str) else tuple(fronts)), None
     each = [families] if isinstance(families, (str, Family)) else families
@@ -227,7 +229,10 @@ def in_user_units(inner: AbstractFlow, prepared: Prepared) -> AbstractFlow:
     layers = (
         [body, last] if prepared.support is None else [body, last, _widened(prepared.support, inner.extra)]
     )
-    joint = Flow(inner.joint.base, Chain(layers), context_columns=(*table.context_names, *states) or None)
+    base = inner.joint.base
+    if isinstance(base, GaussianMixture) and center is not None and spread is not None:
+        base = base.with_context_units(center, spread)
+    joint = Flow(base, Chain(layers), context_columns=(*table.context_names, *states) or None)
     return inner.with_joint(joint, table.names)
 
 

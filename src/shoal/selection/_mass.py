@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -101,8 +102,8 @@ def _trained(prepared: Prepared, schema: Schema, key: jax.Array, limit: float | 
     mass = Categorical(codes[train.rows], schema.sizes, weights=train.weights, context=width, key=first)
     if len(schema.sizes) == 1 and not width:
         return mass  # its frequencies
-    seconds = None if limit is None else float(np.clip(SHARE * limit, LEAST, MOST))
-    result = fit(
+    trained = partial(
+        fit,
         mass,
         codes[train.rows].astype(np.float64),
         key=second,
@@ -111,8 +112,14 @@ def _trained(prepared: Prepared, schema: Schema, key: jax.Array, limit: float | 
         validation_context=_context(held, states),
         weights=train.weights,
         validation_weights=held.weights,
-        settings=replace(SETTINGS, time_limit=seconds),
     )
+    seconds = None
+    if (
+        limit is not None
+    ):  # compiling is not counted: without training there is no relation between the variables
+        seconds = float(np.clip(SHARE * limit, LEAST, MOST))
+        trained(settings=replace(SETTINGS, time_limit=1e-3))
+    result = trained(settings=replace(SETTINGS, time_limit=seconds))
     if result.status == "interrupted":
         raise KeyboardInterrupt
     return result.flow

@@ -66,6 +66,11 @@ class Prepared:
     redrawn: Part | None = None
 
     @property
+    def states(self) -> int:
+        """How many columns of the context, the last ones, are one-hot codes."""
+        return 0 if self.mass is None else sum(self.mass.sizes)
+
+    @property
     def steps(self) -> Part:
         """The rows of training steps: the training rows, several times where numbers that they lack are drawn."""
         return self.parts["train"] if self.redrawn is None else self.redrawn

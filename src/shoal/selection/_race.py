@@ -129,7 +129,7 @@ def race(prepared: Prepared, options: Options, clock: Clock, listen: Listener) -
 def front_setter(prepared: Prepared, options: Options, limit: float | None) -> Fronts:
     """Sets fronts from the training and validation parts; the mixtures among them share `FRONT_SHARE` of a limit."""
     rows, held = (
-        Sample(part.x, part.context, part.weights)
+        Sample(part.x, part.context, part.weights, prepared.states)
         for part in (prepared.parts["train"], prepared.parts["validation"])
     )
     mixtures = max(sum("mixture" in name for name in options.fronts), 1)
