@@ -20,10 +20,9 @@ import polars as pl
 from resume import RESULTS, Record
 from scipy import stats
 
-from shoal.cli import _model
 from shoal.cli._data import matched_rows
 from shoal.cli._run_folder import find_model
-from shoal.distributions import Conditionals
+from shoal.distributions import Conditionals, log_prob_of_cells
 from shoal.flows import save
 from shoal.records import system_info, write_record
 from shoal.selection import ladder
@@ -165,7 +164,7 @@ def measured(name: str, folder: Path, limit: float | None) -> dict[str, Any]:
     write_record(table.schema, folder / "schema.json")
     rows = matched_rows(find_model(folder), open_source(folder / "others.csv"))
     assert rows is not None
-    logs = _model.log_prob(result.flow, rows.table.values, None, rows.lattices)
+    logs = log_prob_of_cells(result.flow, rows.table.values, None, rows.lattices)
     rung = result.record.delivered
     found = {
         "case": name,

@@ -197,6 +197,70 @@ def test_data_frames_give_their_names(kind: Any) -> None:
         density.score_samples(kind({"radius": x[:5, 1], "mass": x[:5, 0]}))
 
 
+def field(rows: int, seed: int, kind: Any) -> Any:
+    """Words, a share of zeros, a flag that they decide, counts, dates, and a number with gaps."""
+    rng = np.random.default_rng(seed)
+    soil, rain = (
+        rng.choice(["clay", "loam"], rows),
+        np.where(rng.random(rows) < 0.6, 0.0, rng.gamma(2, 3, rows)),
+    )
+    day = np.datetime64("2020-01-01") + rng.integers(0, 700, rows).astype("timedelta64[D]")
+    height = [None if i % 9 == 0 else v for i, v in enumerate(rng.normal(size=rows) + 3 * (soil == "clay"))]
+    cells = {"soil": soil.tolist(), "rain": rain, "wet": rain > 0, "n": rng.poisson(3, rows), "day": day}
+    return kind({**cells, "height": height})
+
+
+@pytest.fixture(scope="module", params=[pd.DataFrame, pl.DataFrame], ids=["pandas", "polars"])
+def whole(request: pytest.FixtureRequest) -> tuple[Any, FlowDensity]:
+    return request.param, FlowDensity(kinds={}, depth=0).fit(field(300, 0, request.param))
+
+
+def test_whole_tables_come_out_as_they_went_in(whole: tuple[Any, FlowDensity]) -> None:
+    kind, density = whole
+    made = density.sample(300, random_state=0)
+    assert isinstance(made, kind)
+    assert list(made.columns) == list(density.feature_names_in_)
+    back = pl.DataFrame({name: pl.Series(list(made[name])) for name in made.columns})
+    assert set(back["soil"]) == {"clay", "loam"}
+    assert back["wet"].dtype == pl.Boolean
+    assert (back["wet"] == (back["rain"] > 0)).mean() > 0.95
+    assert 0.4 < (back["rain"] == 0).mean() < 0.8
+    assert back["n"].dtype == pl.Int64
+    assert back["day"].n_unique() > 100
+    gaps = back["height"].fill_nan(None).is_null()
+    assert 0.03 < gaps.mean() < 0.25
+    again = FlowDensity(kinds={}, depth=0).fit(made)
+    assert [c.kind for c in again.schema_.columns] == [c.kind for c in density.schema_.columns]
+
+
+def test_whole_rows_are_scored(whole: tuple[Any, FlowDensity]) -> None:
+    kind, density = whole
+    rows = field(50, 1, kind)
+    logs = density.score_samples(rows)
+    assert logs.shape == (50,)
+    assert np.isfinite(logs).all()
+    np.testing.assert_array_equal(copy.deepcopy(density).score_samples(rows), logs)
+    clay, loam = (field(50, 1, kind) for _ in range(2))
+    for frame, word in ((clay, "clay"), (loam, "loam")):
+        if kind is pd.DataFrame:
+            frame["soil"] = word
+    if kind is pd.DataFrame:  # heights of 3 and more are those of clay
+        ratio = density.score_samples(clay) - density.score_samples(loam)
+        high = (clay["height"] > 3.0).to_numpy()
+        assert (ratio[high] > 0).all()
+    with pytest.raises(ValueError, match="has no column 'rain'"):
+        density.score_samples(rows[["soil", "n"]])
+
+
+def test_kinds_are_of_a_data_frame() -> None:
+    with pytest.raises(ValueError, match="are of the columns of a data frame"):
+        FlowDensity(kinds={}).fit(np.zeros((300, 2)))
+    with pytest.raises(ValueError, match=r"FlowDensity\(kinds=\{\}\) takes words"):
+        FlowDensity().fit(field(300, 0, pd.DataFrame))
+    with pytest.raises(ValueError, match="at least 100 are needed"):
+        FlowDensity(kinds={}).fit(field(60, 0, pd.DataFrame))
+
+
 @pytest.mark.parametrize("few", [True, False])
 def test_columns_without_a_density_are_refused(few: bool) -> None:
     x = banana(150 if few else 400)

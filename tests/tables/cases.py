@@ -223,6 +223,8 @@ READ["dates and times"] = {
     "with names of months": dates("%d-%b-%Y", "a date (DD-Mon-YYYY)"),
     "written out": dates("%B %d, %Y", "a date (Month DD, YYYY)"),
     "of digits": dates("%Y%m%d", "a date (YYYYMMDD)"),
+    "times of digits with a zone": dates("%Y%m%dT%H%M%SZ", "a date (YYYYMMDDThhmmssZ)", TIMES),
+    "times of digits, to minutes": dates("%Y%m%dT%H%M", "a date (YYYYMMDDThhmm)", TIMES),
     "in Parquet": table("a date: log-density in days, with noise of its step 1", "t.parquet", x=DATES),
     "times": dates("%Y-%m-%d %H:%M:%S", "a date (YYYY-MM-DD hh:mm:ss)", TIMES),
     "times with a T and a Z": dates("%Y-%m-%dT%H:%M:%SZ", "a date (YYYY-MM-DDThh:mm:ssZ)", TIMES),

@@ -12,7 +12,8 @@ from shoal._names import KINDS
 from shoal.cli._fit_output import kinds_of
 from shoal.cli._parse import COLUMN_OPTIONS, check_above, parse_choice, parse_columns, parse_kinds
 from shoal.cli._session import Call, command, say, sized
-from shoal.records import read_run, to_plain
+from shoal.cli._settings import FitSettings
+from shoal.records import read_record, read_run, to_plain
 
 DTYPES = ("float32", "float64")
 FIT_CONDITION = 1e5  # the default of `shoal fit`
@@ -71,7 +72,12 @@ def advise(
 
     found = advised(source, max_condition=max_condition, dtype=precision)
     table = _source(data)
-    line = None if table is None else _confirm(found, table, named, kind)
+    kinds = parse_kinds(kind, "--kind")
+    if data.is_dir() and (data / "config.json").exists():
+        settings = read_record(data / "config.json", FitSettings)
+        named = {name: getattr(settings, name) for name in COLUMN_OPTIONS}
+        kinds = settings.kinds
+    line = None if table is None else _confirm(found, table, named, kinds)
     if as_json:
         record = {**found.to_record(), "kinds": _kinds(source), "source": str(data), "command": line}
         typer.echo(json.dumps(to_plain(record), ensure_ascii=False))
@@ -102,15 +108,16 @@ def _source(data: Path) -> str | None:
     return record.data.source if record is not None and record.run else None
 
 
-def _confirm(found: Any, data: str, named: dict[str, Any], kind: str | None) -> str:
+def _confirm(found: Any, data: str, named: dict[str, Any], kinds: dict[str, str]) -> str:
     """The ladder as a command line."""
     from shoal.cli._data import column_options
+    from shoal.tables import join_names
 
     words = ["shoal", "fit", data, "--out", "RUN", "--families", ",".join(found.families)]
     columns = {"columns": found.columns} if named["columns"] else {"drop": (*named["drop"], *found.drop)}
     weights = () if named["weights"] is None else (named["weights"],)
     words += column_options({**columns, "context": named["context"], "weights": weights})
-    words += [] if kind is None else ["--kind", kind]
+    words += ["--kind", join_names([f"{name}={kind}" for name, kind in kinds.items()])] if kinds else []
     if found.max_condition != FIT_CONDITION:
         words += ["--max-condition", f"{found.max_condition:g}"]
     if found.dtype != "float32":

@@ -5,7 +5,6 @@ It loads NumPy and polars.
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -104,18 +103,16 @@ def matched_rows(folder: ModelFolder, source: Source) -> Rows | None:
         table = matched_by_name(folder, source)
         return None if table is None else Rows(table, np.zeros(table.rows, bool))
     context = match_columns(source, folder.context_columns).values if folder.context_columns else None
-    encoded = schema.encode(source)
-    inside = encoded.values if folder.float64 else schema.inside(encoded.values)
+    rows = schema.rows(source, float64=folder.float64)
     table = Table(
         schema.names,
-        np.hstack([encoded.codes.astype(np.float64), inside]),
+        rows.values,
         folder.context_columns or (),
         context,
         source=source.label,
         first_row=source.first_row,
     )
-    lattices = [replace(one, index=one.index + encoded.codes.shape[1]) for one in schema.lattices()]
-    return Rows(table, schema.outside(encoded), tuple(lattices))
+    return Rows(table, rows.outside, rows.lattices)
 
 
 def chosen_rows(count: int, points: int, seed: int) -> IntArray:

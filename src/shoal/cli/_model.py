@@ -1,23 +1,21 @@
-"""The model of a run, its density and its samples, in pieces of one size so that a flow compiles once. It loads JAX."""
+"""The model of a run and its samples, in pieces of one size so that a flow compiles once. It loads JAX."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import jax
 import numpy as np
 
 from shoal._errors import InputError
-from shoal._pieces import in_pieces, pieces
+from shoal._pieces import pieces
 from shoal._scalars import FloatArray
 from shoal.cli._run_folder import ModelFolder
 from shoal.cli._session import float64
 from shoal.distributions import AbstractFlow, Conditionals, Mixed
 from shoal.flows import load
-from shoal.tables import Lattice, Schema, Source, Table, dequantize, match_columns
+from shoal.tables import Schema, Source, Table, match_columns
 
 ROWS = 4096  # of a piece
-DRAWS = 64  # of the numbers that a row lacks
-PLACES = 16  # in the cell of a value on a lattice
 
 
 @contextmanager
@@ -34,36 +32,6 @@ def matched(folder: ModelFolder, flow: AbstractFlow | Mixed, source: Source) -> 
     if not names or (flow.context_shape is not None and not flow.context_columns):
         raise InputError(f"The model in {folder.path} has no column names; give a table of {size} columns.")
     return match_columns(source, names, flow.context_columns or ())
-
-
-def log_prob(
-    flow: AbstractFlow | Mixed,
-    values: FloatArray,
-    context: FloatArray | None,
-    lattices: Sequence[Lattice] = (),
-    seed: int = 0,
-) -> FloatArray:
-    """log p of each row of `values`.
-
-    Of a row with a value on a lattice it is the log of the mean density over the value's cell, that is of its probability
-    by the length of the cell, by `PLACES` places in it; numbers that a row lacks are drawn `DRAWS` times in all.
-    """
-    draws = DRAWS if isinstance(flow, Mixed) and flow.filling is not None else 1
-    places = PLACES if lattices else 1
-    rng, key = np.random.default_rng(seed), jax.random.key(seed)
-    logs = []
-    for place in range(places):
-        moved = dequantize(values, lattices, rng) if lattices else values
-        if draws == 1:
-            run = flow.log_prob
-        else:
-            one, each = jax.random.fold_in(key, place), draws // places
-            run = lambda x, c, one=one, each=each: flow.log_prob_estimate(one, x, c, samples=each).value
-        logs.append(in_pieces(run, ROWS, moved, context)[0])
-    if places == 1:
-        return logs[0]
-    with np.errstate(invalid="ignore"):  # of rows that are not a number, which stay so
-        return np.logaddexp.reduce(np.asarray(logs, np.float64), axis=0) - np.log(places)
 
 
 def conditionals(

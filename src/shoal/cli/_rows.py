@@ -163,11 +163,12 @@ def score(
     if explain:
         _model_must_say(schema, folder)
     from shoal.cli import _model
+    from shoal.distributions import log_prob_of_cells
 
     found: dict[str, Any] = {}
     with _model.loaded(folder) as flow:
         rows = rows or Rows(table := _model.matched(folder, flow, source), np.zeros(table.rows, bool))
-        values = _model.log_prob(flow, rows.table.values, rows.table.context, rows.lattices)
+        values = log_prob_of_cells(flow, rows.table.values, rows.table.context, rows.lattices)
         if explain:
             surprises = _model.conditionals(folder, flow, schema).surprises(rows.table.values)
             found = {WHY: _unlikely(rows.table.names, surprises)}

@@ -8,12 +8,13 @@ does not depend on the rows beside it. A fitted estimator is pickled as its para
 import operator
 import tempfile
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
+import polars as pl
 
 from shoal._compiling import quickly
 from shoal._errors import InputError, NumericalFailure
@@ -21,12 +22,13 @@ from shoal._pieces import in_pieces
 from shoal._scalars import FloatArray
 from shoal._types import Key
 from shoal.conditioning import compute
-from shoal.distributions import AbstractFlow, Mixed
+from shoal.distributions import AbstractFlow, Mixed, log_prob_of_cells
 from shoal.estimators._few_rows import few_rows_normal
 from shoal.flows import Family, checked, family, load, save
+from shoal.flows._tree import one_line
 from shoal.records import RECORD, FitRecord, read_record, write_record
 from shoal.selection import fit_depth, ladder
-from shoal.tables import Table, as_table
+from shoal.tables import MINIMUM_ROWS, Schema, Table, as_source, as_table
 from shoal.training import Settings
 
 try:
@@ -65,15 +67,20 @@ class FlowDensity(DensityMixin, BaseEstimator):
     - `validation_fraction`: the share of the rows that training is stopped and flows are compared by. There is no test part:
       hold rows out beside `fit`, as with every estimator.
 
+    - `kinds`: None: every column holds numbers. `{}`, or kinds of some columns by name: a data frame's columns are taken for
+      what they are (words, flags, dates, counts, shares of zeros, missing cells), as `shoal fit` does; log p is then that of
+      a whole row, and `sample` gives a data frame of the same library. It takes 100 rows or more.
+
     **Attributes** of a fitted one: `flow_` (in the units of X, with its column names), `depth_` (its layers), `record_` (the
-    ladder's record, from which `shoal.report.write_report` draws a page; None where the ladder did not choose),
-    `n_features_in_`, `feature_names_in_`.
+    ladder's record, from which `shoal.report.write_report` draws a page; None where the ladder did not choose), `schema_`
+    (what the columns are; None without `kinds`), `n_features_in_`, `feature_names_in_`.
 
     A column of whole numbers, or of another lattice, gets the ladder's uniform noise of one step while it is fitted; log p
     is a density in the column's units all the same.
     """
 
-    flow_: AbstractFlow
+    flow_: AbstractFlow | Mixed
+    schema_: Schema | None
     depth_: int
     record_: FitRecord | None
     n_features_in_: int
@@ -91,6 +98,7 @@ class FlowDensity(DensityMixin, BaseEstimator):
         learning_rate: float | None = None,
         hidden: Sequence[int] | None = None,
         validation_fraction: float = 0.1,
+        kinds: Mapping[str, str] | None = None,
     ):
         self.depth = depth
         self.families = families
@@ -101,6 +109,7 @@ class FlowDensity(DensityMixin, BaseEstimator):
         self.learning_rate = learning_rate
         self.hidden = hidden
         self.validation_fraction = validation_fraction
+        self.kinds = kinds
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> "FlowDensity":
         """Estimate the density of the rows of `X`.
@@ -112,18 +121,16 @@ class FlowDensity(DensityMixin, BaseEstimator):
         finite. Ctrl-C is raised again when what was done until then is in place.
         """
         options = self._options()
-        x = self._rows(X, ensure_min_samples=2)
-        names = getattr(self, "feature_names_in_", None)
         weights = None if sample_weight is None else np.asarray(sample_weight, np.float64)
         if weights is not None and weights.size and not weights.any():
             raise InputError(
                 "`sample_weight`: every weight is zero; give at least one row a weight above zero."
             )
-        columns = None if names is None else tuple(names)
-        table = as_table(x, columns, weights=weights, minimum_rows=2, distinct=True)
+        table = self._table(X, weights)
         options["seed"] = int(check_random_state(self.random_state).randint(SEEDS))
         interrupted = False
-        if (table.rows if weights is None else int((weights > 0).sum())) < LEAST_ROWS:
+        few = (table.rows if weights is None else int((weights > 0).sum())) < LEAST_ROWS
+        if few and self.schema_ is None:
             self._fit_few(table)
         elif self.depth is None:
             interrupted = self._fit_ladder(table, options)
@@ -141,6 +148,10 @@ class FlowDensity(DensityMixin, BaseEstimator):
         **Raises:** `NotFittedError` before `fit`; ValueError for rows that do not fit the fitted columns.
         """
         check_is_fitted(self, "flow_")
+        if self.schema_ is not None:
+            rows = self.schema_.rows(as_source(_framed(X)))
+            logs = np.asarray(log_prob_of_cells(self.flow_, rows.values, None, rows.lattices), np.float64)
+            return np.where(rows.outside, -np.inf, logs)
         x = self._rows(X, reset=False)
         run = lambda rows: compute(_log_prob, self.flow_, rows, precision="float64")
         return in_pieces(run, _piece(len(x)), x)[0]
@@ -149,10 +160,9 @@ class FlowDensity(DensityMixin, BaseEstimator):
         """The mean of `score_samples`, in nats a row; `y` is not used."""
         return float(np.mean(self.score_samples(X)))
 
-    def sample(
-        self, n_samples: int = 1, random_state: int | np.random.RandomState | None = None
-    ) -> FloatArray:
-        """Rows drawn from the density, (n_samples, columns). `random_state` None: other ones each time.
+    def sample(self, n_samples: int = 1, random_state: int | np.random.RandomState | None = None) -> Any:
+        """Rows drawn from the density, (n_samples, columns); with `kinds` a data frame. `random_state` None: other ones each
+        time.
 
         **Raises:** `NotFittedError` before `fit`; `InputError` for less than one row.
         """
@@ -164,7 +174,8 @@ class FlowDensity(DensityMixin, BaseEstimator):
             compute(_sample, self.flow_, jax.random.fold_in(key, i), np.zeros(size), precision="float64")
             for i in range(-(-count // size))
         ]
-        return np.concatenate(parts)[:count]
+        rows = np.concatenate(parts)[:count]
+        return rows if self.schema_ is None else self._frame(self.schema_, rows)
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(self.__dict__)
@@ -190,8 +201,40 @@ class FlowDensity(DensityMixin, BaseEstimator):
             self.flow_ = load(folder)
             self.record_ = read_record(folder / RECORD, FitRecord) if RECORD in files else None
 
+    def _table(self, X: Any, weights: FloatArray | None) -> Table:
+        """The checked table of `X`; sets what is known of its columns."""
+        if self.kinds is None:
+            self.schema_ = None
+            x = self._rows(X, ensure_min_samples=2)
+            names = getattr(self, "feature_names_in_", None)
+            columns = None if names is None else tuple(names)
+            return as_table(x, columns, weights=weights, minimum_rows=2, distinct=True)
+        table = as_table(
+            _framed(X), kinds=self.kinds, weights=weights, minimum_rows=MINIMUM_ROWS, distinct=True
+        )
+        self.schema_, self._pandas = table.schema, hasattr(X, "iloc")
+        self.feature_names_in_ = np.array([str(name) for name in X.columns], object)
+        self.n_features_in_ = len(self.feature_names_in_)
+        return table
+
+    def _frame(self, schema: Schema, rows: FloatArray) -> Any:
+        """Rows as the data frame that was fitted has them."""
+        states = len(schema.discrete)
+        found = schema.decode(rows[:, :states].astype(int), np.asarray(rows[:, states:], np.float64))
+        if not self._pandas:
+            return pl.DataFrame(found)
+        import pandas as pd  # it was there when its frame was fitted
+
+        return pd.DataFrame({name: column.to_numpy() for name, column in found.items()})
+
     def _rows(self, X: Any, **checks: Any) -> FloatArray:
-        return np.asarray(validate_data(self, X, dtype=np.float64, **checks))
+        try:
+            return np.asarray(validate_data(self, X, dtype=np.float64, **checks))
+        except ValueError as error:
+            if not hasattr(X, "columns"):
+                raise
+            cure = "FlowDensity(kinds={}) takes words, flags, dates and missing cells for what they are."
+            raise InputError(f"{one_line(error)}. {cure}") from error
 
     def _options(self) -> dict[str, Any]:
         """The parameters, checked, as `ladder` and `fit_depth` take them."""
@@ -230,7 +273,6 @@ class FlowDensity(DensityMixin, BaseEstimator):
 
     def _fit_ladder(self, table: Table, options: dict[str, Any]) -> bool:
         result = ladder(table, **options)
-        assert not isinstance(result.flow, Mixed)  # a table of numbers
         decision = result.record.decision
         if result.flow is None or decision.kept is None:
             if result.interrupted:
@@ -253,6 +295,12 @@ class FlowDensity(DensityMixin, BaseEstimator):
         return done.interrupted
 
 
+def _framed(X: Any) -> Any:
+    if not hasattr(X, "columns"):
+        raise InputError("`kinds` are of the columns of a data frame; give one, or leave out `kinds`.")
+    return X
+
+
 def _whole(value: Any, name: str, least: int) -> int:
     try:
         number = operator.index(value)
@@ -269,10 +317,10 @@ def _piece(rows: int) -> int:
 
 
 @quickly
-def _log_prob(flow: AbstractFlow, x: Any) -> Any:
+def _log_prob(flow: AbstractFlow | Mixed, x: Any) -> Any:
     return flow.log_prob(x)
 
 
 @quickly
-def _sample(flow: AbstractFlow, key: Key, rows: Any) -> Any:
+def _sample(flow: AbstractFlow | Mixed, key: Key, rows: Any) -> Any:
     return flow.sample(key, rows.shape)

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from shoal._scalars import FloatArray
-from shoal.distributions import AbstractFlow
+from shoal.distributions import AbstractFlow, Mixed
 from shoal.flows import Family, Front, family
-from shoal.selection._ladder import DEFAULT_FRONTS, in_user_units
+from shoal.selection._ladder import in_user_units, usual_fronts, whole_table
+from shoal.selection._mass import with_discrete_part
 from shoal.selection._options import Options, settings_for
 from shoal.selection._prepare import Prepared, prepare
 from shoal.selection._race import front_setter
@@ -23,7 +24,7 @@ from shoal.tables import Table
 class Fixed:
     """`flow`, in the user's units; `depth`: its layers, 0 where no training had the time for an epoch or was finite."""
 
-    flow: AbstractFlow
+    flow: AbstractFlow | Mixed
     depth: int
     interrupted: bool
 
@@ -47,10 +48,11 @@ def fit_depth(
     """
     began = time.monotonic()
     prepared = prepare(table, seed=seed, dequantize_columns=True, dtype="float32", parts=parts)
-    rows = len(prepared.parts["train"].x)
+    prepared = with_discrete_part(prepared, seed=seed, limit=time_limit)
+    rows = len(prepared.steps.x)
     options = Options(
         families=tuple(family(given) for given in families),
-        fronts=DEFAULT_FRONTS if fronts is None else tuple(fronts),
+        fronts=usual_fronts(table) if fronts is None else tuple(fronts),
         depths=(depth,),
         gates=Gates(margin=1.0, max_condition=np.inf, max_round_trip=np.inf),
         settings=settings_for(rows, limited=time_limit is not None, **settings),
@@ -69,7 +71,7 @@ def fit_depth(
     finite = [rung for rung in trained if np.isfinite(_value(rung, weights))]
     if finite:
         kept = max(finite, key=lambda rung: _value(rung, weights))
-    flow = in_user_units(kept.flows[0], prepared)
+    flow = whole_table(in_user_units(kept.flows[0], prepared), prepared, seed)
     interrupted = any(result.status == "interrupted" for rung in trained for result in rung.results)
     return Fixed(flow, kept.depth, interrupted)
 

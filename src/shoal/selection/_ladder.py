@@ -29,7 +29,7 @@ from shoal.selection._race import Clock, Listener, race
 from shoal.selection._record import build_record
 from shoal.selection._rule import Choice, Gates, winsorised
 from shoal.selection._rung import Rung
-from shoal.tables import FRACTIONS, MINIMUM_ROWS, as_table
+from shoal.tables import FRACTIONS, MINIMUM_ROWS, Table, as_table
 from shoal.training import ConditioningMonitor, Settings
 
 DEPTHS = (1, 2, 3, 4, 6)
@@ -137,9 +137,7 @@ def ladder(
         data, columns, context=context, weights=weights, kinds=kinds, minimum_rows=MINIMUM_ROWS, distinct=True
     )
     if fronts is None:
-        states = table.schema is not None and bool(table.schema.sizes)
-        usual = WITH_STATES if states else DEFAULT_FRONTS
-        named, few = (usual if table.context is None else WITH_CONTEXT), HANDED_ON
+        named, few = usual_fronts(table), HANDED_ON
     else:
         named, few = ((fronts,) if isinstance(fronts, str) else tuple(fronts)), None
     each = [families] if isinstance(families, (str, Family)) else families
@@ -170,6 +168,13 @@ def ladder(
         chosen = settings_for(rows, limited=time_limit is not None, **(settings or {}))
         options = replace(options, settings=chosen)
     return _climbed(prepared, options, clock, progress)
+
+
+def usual_fronts(table: Table) -> tuple[str, ...]:
+    """The fronts that are raced where none are named."""
+    if table.context is not None:
+        return WITH_CONTEXT
+    return WITH_STATES if table.schema is not None and table.schema.sizes else DEFAULT_FRONTS
 
 
 def _climbed(prepared: Prepared, options: Options, clock: Clock, listen: Listener) -> LadderResult:

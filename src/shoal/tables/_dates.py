@@ -15,7 +15,7 @@ _DAYS = (
 )
 _TIMES = ("%H:%M:%S", "%H:%M", "%H:%M:%S%.f", "%I:%M:%S %p", "%I:%M %p")
 FORMS = (  # the first that reads every cell
-    *(*_DAYS, "%Y%m%d", "%Y%m%dT%H%M%S"),
+    *(*_DAYS, "%Y%m%d", "%Y%m%dT%H%M%S", "%Y%m%dT%H%M"),
     *(
         day + mark + time
         for day, time, mark in product(_DAYS, _TIMES, (" ", "T"))
@@ -24,9 +24,9 @@ FORMS = (  # the first that reads every cell
 )
 _LIKE = (
     r"^(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}|\d{1,2}\.?[- ][A-Za-z]{3,9}[- ]\d{4}"
-    r"|[A-Za-z]{3,9} \d{1,2}, \d{4}|(18|19|20)\d{6}(T\d{6})?$)"
+    r"|[A-Za-z]{3,9} \d{1,2}, \d{4}|(18|19|20)\d{6}(T\d{4}(\d\d)?(Z|[+-]\d{2}:?\d{2})?)?$)"
 )
-_ZONE = r":\d\d(?:\.\d+)?(Z| ?UTC| ?GMT| ?[+-]\d{2}:?\d{2})$"  # behind a time
+_ZONE = r"(?::\d\d(?:\.\d+)?|T\d{4}(?:\d\d)?)(Z| ?UTC| ?GMT| ?[+-]\d{2}:?\d{2})$"  # behind a time
 _SPELLED: dict[str, str] = dict(
     zip(
         ("%Y", "%m", "%d", "%b", "%B", "%H", "%I", "%M", "%S", "%.f", "%p"),

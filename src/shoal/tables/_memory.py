@@ -57,7 +57,7 @@ def as_table(
                 "leave out `context` and `weights`, or give them to the call that made the table."
             )
         return data if listed is None else _reordered(data, listed)
-    source = _source(data, listed)
+    source = as_source(data, listed)
     by_name = source.kind == "frame"
     weights = str(weights) if by_name and isinstance(weights, int) else weights
     asked = Columns(
@@ -84,7 +84,8 @@ def as_table(
     return replace(table, notes=source.notes)
 
 
-def _source(data: Any, names: Sequence[str] | None) -> Source:
+def as_source(data: Any, names: Sequence[str] | None = None) -> Source:
+    """The cells of an array or a data frame, as `as_table` reads them."""
     if isinstance(data, pl.LazyFrame):
         raise InputError("The data are a polars LazyFrame: give `data.collect()`.")
     if isinstance(data, pl.DataFrame):
@@ -137,6 +138,8 @@ def _pandas_series(column: Any) -> pl.Series:
         unit = "datetime64[us]" if kind == "M" else "timedelta64[us]"
         return pl.Series(column.to_numpy(dtype=unit))
     cells = zip(column.tolist(), missing, strict=True)
+    if kind == "b":
+        return pl.Series([None if gone else bool(value) for value, gone in cells], dtype=pl.Boolean)
     return pl.Series([None if gone else str(value) for value, gone in cells])
 
 

@@ -6,6 +6,7 @@ nothing. The rest is its continuous part: one number a numeric column or date, w
 one.
 """
 
+from dataclasses import replace
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -149,6 +150,17 @@ class Encoded(NamedTuple):
     present: np.ndarray
 
 
+class SchemaRows(NamedTuple):
+    """Rows as a law of whole tables takes them: `values` (rows, m + k), states, then numbers.
+
+    `outside`: those that hold a number where its density is 0; `lattices`: of the numbers among the columns of `values`.
+    """
+
+    values: FloatArray
+    outside: np.ndarray
+    lattices: tuple[Lattice, ...] = ()
+
+
 class Schema(Record, frozen=True, kw_only=True, tag="table schema"):
     """The columns of a table, in its order."""
 
@@ -253,6 +265,14 @@ class Schema(Record, frozen=True, kw_only=True, tag="table schema"):
         rows = source.frame.height
         stacked = lambda parts, kind: np.array(parts, kind).reshape(len(parts), rows).T
         return Encoded(stacked(codes, np.int64), stacked(values, np.float64), stacked(present, bool))
+
+    def rows(self, source: Source, *, float64: bool = False) -> SchemaRows:
+        """The rows of a source, by the names of the columns. `float64`: of the law. **Raises:** `InputError` as `encode`."""
+        encoded = self.encode(source)
+        numbers = encoded.values if float64 else self.inside(encoded.values)
+        values, m = np.hstack([encoded.codes.astype(np.float64), numbers]), encoded.codes.shape[1]
+        lattices = tuple(replace(one, index=one.index + m) for one in self.lattices())
+        return SchemaRows(values, self.outside(encoded), lattices)
 
     def decode(self, codes: IntArray, values: FloatArray) -> dict[str, pl.Series]:
         """Columns as they are written in the table: words, whole numbers, dates, null where a cell is missing."""
