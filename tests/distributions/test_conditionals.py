@@ -17,7 +17,8 @@ from shoal.distributions import (
     StandardNormal,
     Turns,
 )
-from shoal.tables._schema import Column, Schema
+from shoal.tables._column import Column
+from shoal.tables._schema import Schema
 
 COVARIANCE = np.array([[1.0, 0.9, 0.3], [0.9, 1.0, -0.1], [0.3, -0.1, 1.0]])
 RNG = np.random.default_rng(0)

@@ -16,7 +16,7 @@ from shoal._scalars import BoolArray, FloatArray, IntArray
 from shoal.distributions._flow import AbstractFlow
 from shoal.distributions._mixed import Mixed
 from shoal.tables import Schema
-from shoal.tables._schema import Column
+from shoal.tables._column import Column
 
 Law: TypeAlias = AbstractFlow | Mixed
 ROWS = 4096  # that go through a program together

@@ -32,7 +32,7 @@ _FLOATS = ("float32", "float64")
 class Fitted(Protocol):
     """An estimator that holds a flow, such as `shoal.FlowDensity`."""
 
-    flow_: AbstractFlow
+    flow_: AbstractFlow | Mixed
 
 
 def save(flow: AbstractFlow | Dequantized | Mixed | Fitted, folder: str | os.PathLike[str]) -> None:

@@ -14,10 +14,11 @@ from shoal._scalars import FloatArray
 from shoal.tables._atoms import find_atoms
 from shoal.tables._cells import EXACT, first_rounded
 from shoal.tables._checks import shown
+from shoal.tables._column import Column
 from shoal.tables._columns import UnfitColumn
 from shoal.tables._dates import days_of, find_form, is_timed, looks_like_dates
 from shoal.tables._lattice import detect_lattice
-from shoal.tables._schema import Column, Schema, canonical, numbers_of, stray_text, text_of
+from shoal.tables._schema import Schema, canonical, numbers_of, stray_text, text_of
 from shoal.tables._source import Source
 from shoal.tables._spelling import odd_spelling
 from shoal.tables._supports import Given, parse_kind, with_support

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from shoal._errors import InputError
 from shoal._names import KINDS, Kind
 from shoal._scalars import FloatArray
-from shoal.tables._schema import Column
+from shoal.tables._column import Column
 from shoal.tables._source import Source
 
 LEAST_ROWS = 50  # from which on a bound is found
