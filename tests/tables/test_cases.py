@@ -40,10 +40,10 @@ FRAMES = {
         pd.to_datetime(pd.Series([None, *DATES[1:]])),
         "step 1; 0.7% of the cells are missing",
     ),
-    "booleans": (I % 3 > 0, "a category of 2 values (False, True)"),
+    "booleans": (I % 3 > 0, "a category of 2 values (false, true)"),
     "booleans with a gap": (
         pd.array([None, *(I[1:] % 3 > 0).tolist()], dtype="boolean"),
-        "2 values (False, True): log-p",
+        "2 values (false, true): log-p",
     ),
     "whole with a gap": (
         pd.array([None, *(I[1:] % 7).tolist()], dtype="Int64"),

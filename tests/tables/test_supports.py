@@ -100,6 +100,26 @@ def test_angles_are_written_as_the_table_writes_them(low, source):
     np.testing.assert_allclose(turned[:, 0], cells, atol=1e-9)
 
 
+@pytest.mark.parametrize("period", [7, 1, 365.2425])
+def test_dates_can_be_places_in_a_week_a_day_a_year(period, source):
+    """What two dates a turn apart have in common: their number modulo the period; written as a date of the first turn."""
+    start, minutes = np.datetime64("2021-03-01T06:00:00"), RNG.integers(0, 2_000_000, N)
+    days = [start + np.timedelta64(int(i) // 1440, "D") for i in minutes]
+    for cells in ([start + np.timedelta64(int(i), "m") for i in minutes], days):
+        if period == 1 and cells is days:
+            continue
+        table = source(c=[str(cell).replace("T", " ") for cell in cells])
+        (column,) = (schema := find_schema(table, [0], {"c": f"periodic:{period}"})).columns
+        assert (column.kind, column.is_time) == ("periodic", True)
+        assert f"a periodic date (YYYY-MM-DD hh:mm:ss), the same after {period} days" in column.sentence()
+        encoded = schema.encode(table)
+        (written,) = schema.decode(encoded.codes, encoded.values).values()
+        back = np.array([np.datetime64(w.replace(" ", "T")) for w in written])
+        assert np.ptp(back) <= np.timedelta64(round(period * 86_400), "s")
+        turns = (np.array(cells) - back) / np.timedelta64(1, "D") / period
+        np.testing.assert_allclose(turns, np.rint(turns), atol=2e-3)
+
+
 def test_a_table_with_bounds_keeps_its_units(source, tmp_path):
     source(a=FOUND["lognormal"][0], b=FOUND["both signs"][0])
     table = read_table(tmp_path / "table.csv", kinds={})

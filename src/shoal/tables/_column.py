@@ -79,12 +79,17 @@ class Column(msgspec.Struct, frozen=True):
 
     def atom_word(self, atom: float) -> str:
         """An atom as it is written: a date, or a number of six digits."""
-        if self.kind != "date":
+        if not self.is_time:
             return f"{atom:.6g}"
         seconds = round((self.first + atom) * SECONDS_A_DAY)
         return str(
             np.datetime64(seconds, "s").astype("datetime64[D]" if self.type == "day" else "datetime64[s]")
         )
+
+    @property
+    def is_time(self) -> bool:
+        """Whether its numbers are days: it holds dates, or their places in a week or a year."""
+        return self.type in ("day", "time")
 
     @property
     def is_continuous(self) -> bool:
@@ -99,9 +104,8 @@ class Column(msgspec.Struct, frozen=True):
         if self.kind == "category":
             words = ", ".join(self.levels[:4]) + (", ..." if len(self.levels) > 4 else "")
             return f"a category of {len(self.levels)} values ({words}): log-probabilities{gone}"
-        unit = {"day": "days", "time": "days"}.get(self.type, "its unit")
-        form = f" ({spelled(self.form)})" if self.form else ""
-        words = f"{self._noun()}{form}: log-density in {unit}"
+        unit = "days" if self.is_time else "its unit"
+        words = f"{self._noun(f' ({spelled(self.form)})' if self.form else '')}: log-density in {unit}"
         if self.grid:
             words += f", with noise up to the middles between its {len(self.grid)} values"
         elif self.step is not None:
@@ -115,12 +119,14 @@ class Column(msgspec.Struct, frozen=True):
             words += f"; off its lattice: {cells} {', '.join(f'{v:.9g}' for v in self.stray[:5])}"
         return words + gone
 
-    def _noun(self) -> str:
+    def _noun(self, form: str) -> str:
         low, high = (None if end is None else f"{end:.6g}" for end in (self.low, self.high))
         if self.kind == "positive":
             return f"a number above {low}"
         if self.kind == "bounded":
             return f"a number between {low} and {high}"
         if self.kind == "periodic":
+            if self.is_time:
+                return f"a periodic date{form}, the same after {self.period:.9g} days"
             return f"a periodic number, the same after {self.period:.6g}"
-        return f"a {self.kind}"
+        return f"a {self.kind}{form}"

@@ -73,10 +73,11 @@ def _column(source: Source, index: int, given: Given) -> Column:
     )
     if series.dtype == pl.Boolean and kind is None:
         kind = "category"
-    if kind in (None, "date"):
+    if kind in (None, "date", "periodic"):
         form, odd = _date_form(series, text, missing)
         if form is not None:
-            return _date_column(name, form, series, days_of(series, text, missing, form), share)
+            days = days_of(series, text, missing, form)
+            return _date_column(source, index, form, days, share, given)
         if odd is not None:
             found = (
                 f"{source.label}, column {name!r}, {source.row(odd)}: found {shown(text[odd])} among dates"
@@ -217,10 +218,13 @@ def _with_lattice(column: Column, numbers: FloatArray) -> Column:
     )
 
 
-def _date_column(name: str, form: str, series: pl.Series, days: FloatArray, missing: float) -> Column:
-    """A column of dates: in whole days a step of one day, if no other."""
-    given = days[np.isfinite(days)]
-    first = int(np.floor(given.min())) if given.size else 0
+def _date_column(
+    source: Source, index: int, form: str, days: FloatArray, missing: float, given: Given
+) -> Column:
+    """A column of dates: in whole days a step of one day, if no other. Periodic: of their places in a week or a year."""
+    name, series = source.names[index], source.frame.to_series(index)
+    found = days[np.isfinite(days)]
+    first = int(np.floor(found.min())) if found.size else 0
     atoms, shares = find_atoms(days - first)
     timed = is_timed(form) or series.dtype == pl.Datetime
     column = Column(
@@ -233,9 +237,11 @@ def _date_column(name: str, form: str, series: pl.Series, days: FloatArray, miss
         form=form or None,
         first=first,
     )
-    found = _with_lattice(column, np.where(np.isin(days - first, atoms), np.nan, days - first))
-    whole = bool((given == np.floor(given)).all())
-    return msgspec.structs.replace(found, step=1.0) if whole and found.step is None else found
+    numbers = np.where(np.isin(days - first, atoms), np.nan, days - first)
+    column = _with_lattice(column, numbers)
+    if column.step is None and bool((found == np.floor(found)).all()):
+        column = msgspec.structs.replace(column, step=1.0)
+    return with_support(source, index, column, numbers, given) if given.kind == "periodic" else column
 
 
 def _date_form(series: pl.Series, text: np.ndarray, missing: np.ndarray) -> tuple[str | None, int | None]:

@@ -252,7 +252,7 @@ def _encoded(column: Column, source: Source, index: int) -> tuple[IntArray, Floa
         words, place = np.unique(text, return_inverse=True)
         states = np.array([known.get(canonical(word, column.type), unseen) for word in words], np.int64)
         return np.where(missing, column.missing_state, states[place]), np.zeros(len(series))
-    if column.kind == "date":
+    if column.is_time:
         numbers = days_of(series, text, missing, column.form or "") - column.first
         bad = np.flatnonzero(np.isnan(numbers) & ~missing)
     else:
@@ -282,7 +282,7 @@ def _words(column: Column, state: IntArray) -> pl.Series:
 
 def _cells(column: Column, numbers: FloatArray, missing: np.ndarray) -> pl.Series:
     cells = pl.Series(numbers).set(pl.Series(missing), None)
-    if column.kind == "date":
+    if column.is_time:
         seconds = column.form is not None and "%.f" not in column.form
         seconds |= column.step is not None and column.step * SECONDS_A_DAY > 0.99
         unit = 1e6 if seconds else 1.0
