@@ -23,7 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.linalg import solve_triangular
 
-from shoal._scalars import FloatArray
+from shoal._scalars import FloatArray, IntArray
 from shoal.distributions._normals import GaussianMixture
 
 FLOOR = 1e-6  # added to every variance, of columns in units of their deviation
@@ -76,6 +76,7 @@ def fit_gaussian_mixture(
     weights: FloatArray | None = None,
     *,
     states: FloatArray | None = None,
+    labels: IntArray | None = None,
     prior: float | None = None,
     seed: int = 0,
     deadline: float | None = None,
@@ -84,8 +85,9 @@ def fit_gaussian_mixture(
 
     Every variance gets `FLOOR`; a component that loses its rows keeps that floor and a weight near 0. Ends where a step
     gains less than `TOLERANCE` nats a row, after `STEPS` steps (the first ones on `FIRST_ROWS` rows), or at `deadline`
-    (of `time.monotonic`). `states`: (rows, s), one-hot codes of discrete variables, or None. `prior`: the scale s of the
-    covariances' prior, None for no prior. With as many components as rows every row is a mean, and there are no steps.
+    (of `time.monotonic`). `states`: (rows, s), one-hot codes of discrete variables, or None. `labels`: (rows,), the
+    components to begin with in place of clusters. `prior`: the scale s of the covariances' prior, None for no prior. With
+    as many components as rows every row is a mean, and there are no steps.
     """
     rng = np.random.default_rng(seed)
     w = np.full(len(x), 1.0) if weights is None else np.asarray(weights, np.float64)
@@ -96,10 +98,13 @@ def fit_gaussian_mixture(
     kernels = count >= len(x)
     many = len(x) > FIRST_ROWS and not kernels
     some = rng.permutation(len(x))[:FIRST_ROWS] if many else np.arange(len(x))
-    seen = x[some] if own is None else np.hstack([x, own])[some]
-    labels = some if kernels else _clusters(seen, w[some], count, rng)
     rows = Rows(x[some], w[some], None if own is None else own[some], usual)
-    found = rows.begun(labels, count, held)
+    if labels is None:
+        seen = x[some] if own is None else np.hstack([x, own])[some]
+        begin = some if kernels else _clusters(seen, w[some], count, rng)
+    else:
+        begin = labels[some]
+    found = rows.begun(begin, count, held)
     if kernels:
         return found
     found = rows.climbed(found, STEPS, deadline, held)
@@ -164,12 +169,13 @@ def choose_gaussian_mixture(
 
     First without a prior, the best number then begun `STARTS` times; then with the `PRIORS`, from that number on. Doubling
     ends where two doublings in a row gained nothing, where components would have fewer than `ROWS_PER_NUMBER` rows a column
-    and there is no prior, at one component a row or `MOST`. Nothing is begun that would not fit into `seconds`.
+    and there is no prior, at one component a row or `MOST`. With states, one normal for each pattern of them is tried too.
+    Nothing is begun that would not fit into `seconds`.
     """
     started, best, top, chosen = time.monotonic(), None, -np.inf, (1, None)
     took: dict[int, float] = {0: 0.0}  # seconds of the last fit of so many components
 
-    def tried(count: int, prior: float | None, seed: int) -> float:
+    def tried(count: int, prior: float | None, seed: int, labels: IntArray | None = None) -> float:
         """The value of one fit, kept where it is the best; -inf where there is no time for it."""
         nonlocal best, top, chosen
         before = time.monotonic()
@@ -177,7 +183,7 @@ def choose_gaussian_mixture(
             return -np.inf
         deadline = started + seconds if best else None
         fitted = fit_gaussian_mixture(
-            x, count, weights, states=states, prior=prior, seed=seed, deadline=deadline
+            x, count, weights, states=states, labels=labels, prior=prior, seed=seed, deadline=deadline
         )
         value = -np.inf
         for found in _tempered(fitted):
@@ -199,8 +205,19 @@ def choose_gaussian_mixture(
         if prior is None:
             for start in range(1, STARTS):
                 tried(*chosen, seed + start)
+    if states is not None:
+        labels = _patterns(states, int(np.ceil(ROWS_PER_NUMBER * x.shape[1])))
+        tried(int(labels.max()) + 1, None, seed, labels)
     assert best is not None
     return best
+
+
+def _patterns(states: FloatArray, least: int) -> IntArray:
+    """The number of each row's pattern of states; one of fewer than `least` rows counts as the nearest of the others."""
+    patterns, numbers, counts = np.unique(states, axis=0, return_inverse=True, return_counts=True)
+    order = np.argsort(-counts, kind="stable")[:MOST]
+    kept = order[counts[order] >= least] if counts.max() >= least else order[:1]
+    return np.argmax(patterns @ patterns[kept].T, axis=1)[numbers.ravel()]
 
 
 def _tempered(found: Components) -> list[Components]:
