@@ -29,6 +29,7 @@ from shoal.distributions._normals import GaussianMixture
 FLOOR = 1e-6  # added to every variance, of columns in units of their deviation
 LEAST = 1e-12  # probability of a state in a component
 TEMPERED = (1.0, 0.5)  # β
+WIDE = 3.0
 TOLERANCE = 1e-3  # nats a row: EM ends where a step gains less
 STEPS = 60
 FIRST_ROWS = 8000  # EM begins on so many rows, where there are more
@@ -170,7 +171,7 @@ def choose_gaussian_mixture(
     First without a prior, the best number then begun `STARTS` times; then with the `PRIORS`, from that number on. Doubling
     ends where two doublings in a row gained nothing, where components would have fewer than `ROWS_PER_NUMBER` rows a column
     and there is no prior, at one component a row or `MOST`. With states, one normal for each pattern of them is tried too.
-    Nothing is begun that would not fit into `seconds`.
+    Nothing is begun that would not fit into `seconds`. Every mixture gets one wide component more, of the weight of a row.
     """
     started, best, top, chosen = time.monotonic(), None, -np.inf, (1, None)
     took: dict[int, float] = {0: 0.0}  # seconds of the last fit of so many components
@@ -186,7 +187,7 @@ def choose_gaussian_mixture(
             x, count, weights, states=states, labels=labels, prior=prior, seed=seed, deadline=deadline
         )
         value = -np.inf
-        for found in _tempered(fitted):
+        for found in _tempered(_guarded(fitted, x, weights, states)):
             logs = _raised(found.log_density(validation, validation_states))
             value = max(value, now := float(np.average(logs, weights=validation_weights)))
             if best is None or now > top:
@@ -218,6 +219,28 @@ def _patterns(states: FloatArray, least: int) -> IntArray:
     order = np.argsort(-counts, kind="stable")[:MOST]
     kept = order[counts[order] >= least] if counts.max() >= least else order[:1]
     return np.argmax(patterns @ patterns[kept].T, axis=1)[numbers.ravel()]
+
+
+def _guarded(
+    found: Components, x: FloatArray, weights: FloatArray | None, states: FloatArray | None
+) -> Components:
+    """With one component more, of the weight of one row: all columns apart, each `WIDE` of its deviations wide.
+
+    Beside a component that is nearly flat a row with a small error lies a hundred deviations out: it costs some tens of nats
+    then, and not thousands.
+    """
+    mean, share = np.average(x, axis=0, weights=weights), 1.0 / (len(x) + 1.0)
+    deviation = np.sqrt(np.average((x - mean) ** 2, axis=0, weights=weights) + FLOOR)
+    gates = found.gates
+    if gates is not None and states is not None:
+        usual = np.average(states, axis=0, weights=weights)
+        gates = np.vstack([gates, np.log(np.maximum(usual, LEAST))])
+    return Components(
+        np.append((1.0 - share) * found.weights, share),
+        np.vstack([found.means, mean]),
+        np.concatenate([found.factors, np.diag(1.0 / (WIDE * deviation))[None]]),
+        gates,
+    )
 
 
 def _tempered(found: Components) -> list[Components]:
