@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from shoal._errors import InputError
 from shoal.bijections import Chain, Standardize, Support, Whitening, marginals
 from shoal.distributions import (
     Categorical,
@@ -21,6 +22,7 @@ from shoal.tables._column import Column
 from shoal.tables._schema import Schema
 
 COVARIANCE = np.array([[1.0, 0.9, 0.3], [0.9, 1.0, -0.1], [0.3, -0.1, 1.0]])
+SLOPES = np.array([[2.0, 0.0], [-1.0, 1.0], [0.0, 3.0]])
 RNG = np.random.default_rng(0)
 
 
@@ -57,6 +59,27 @@ def test_surprises_of_a_normal_law():
         np.testing.assert_allclose(found[:, j], exact, atol=0.05, rtol=0.03)
 
 
+def moved(states=0):
+    """The normal law, its mean moved by two columns of a context (and not by the entries of states behind them)."""
+    inverse = jnp.asarray(np.linalg.inv(np.linalg.cholesky(COVARIANCE)))
+    slopes = jnp.asarray(np.pad(SLOPES, ((0, 0), (0, states))))
+    return Flow(StandardNormal(3), Whitening(jnp.zeros(3), inverse, jnp.log(jnp.diag(inverse)), slopes))
+
+
+def test_surprises_given_a_context():
+    schema = Schema(columns=tuple(Column(name, "number") for name in "abc"))
+    context = RNG.normal(size=(100, 2))
+    noise = RNG.multivariate_normal(np.zeros(3), COVARIANCE, 100)
+    rows = context @ SLOPES.T + noise
+    found = Conditionals(moved(), schema, context=context).surprises(rows, context)
+    for j in range(3):
+        mean, deviation = given(noise, j, [i for i in range(3) if i != j])
+        exact = 0.5 * (((noise[:, j] - mean) / deviation) ** 2 - 1.0)
+        np.testing.assert_allclose(found[:, j], exact, atol=0.05, rtol=0.03)
+    with pytest.raises(InputError, match="give rows of it as `context`"):
+        Conditionals(moved(), schema)
+
+
 def with_gaps():
     """Three columns of which each is missing in a fifth of the rows, whatever stands elsewhere."""
     codes = (RNG.random((4000, 3)) < 0.2).astype(int)
@@ -83,6 +106,25 @@ def test_completed_cells_have_the_ranks_of_their_law():
         assert stats.kstest(np.concatenate(ranks), "uniform").pvalue > 1e-3
     both = gone[:, 0] & gone[:, 1]
     assert np.corrcoef(made[both, 3], made[both, 4])[0, 1] > 0.8
+
+
+def test_cells_are_completed_given_a_context():
+    _, schema = with_gaps()
+    mass = Categorical((RNG.random((4000, 3)) < 0.2).astype(int), (2, 2, 2), context=2, key=jr.key(0))
+    filling = Filling(marginals(RNG.normal(size=(2000, 3))), jnp.zeros(3), jnp.ones(3), (0, 1, 2))
+    law = Mixed(mass, moved(6), filling, key=jr.key(1))
+    context = RNG.normal(size=(1200, 2))
+    centre = context @ SLOPES.T
+    numbers = RNG.multivariate_normal(np.zeros(3), COVARIANCE, 1200)
+    gone = np.zeros((1200, 3), bool)
+    gone[:, 0] = True
+    rows = np.hstack([gone.astype(float), np.where(gone, 0.0, centre + numbers)])
+    made = Conditionals(law, schema, 3, context).completed(rows, context)
+    assert made.shape == (1200, 6)
+    np.testing.assert_array_equal(made[:, 4:], rows[:, 4:])
+    mean, deviation = given(numbers, 0, [1, 2])
+    ranks = stats.norm.cdf((made[:, 3] - centre[:, 0] - mean) / deviation)
+    assert stats.kstest(ranks, "uniform").pvalue > 1e-3
 
 
 def test_words_and_atoms():

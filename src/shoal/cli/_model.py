@@ -11,9 +11,9 @@ from shoal._pieces import pieces
 from shoal._scalars import FloatArray
 from shoal.cli._run_folder import ModelFolder
 from shoal.cli._session import float64
-from shoal.distributions import AbstractFlow, Conditionals, Mixed
+from shoal.distributions import AbstractFlow, Mixed
 from shoal.flows import load
-from shoal.tables import Schema, Source, Table, match_columns
+from shoal.tables import Source, Table, match_columns
 
 ROWS = 4096  # of a piece
 
@@ -32,18 +32,6 @@ def matched(folder: ModelFolder, flow: AbstractFlow | Mixed, source: Source) -> 
     if not names or (flow.context_shape is not None and not flow.context_columns):
         raise InputError(f"The model in {folder.path} has no column names; give a table of {size} columns.")
     return match_columns(source, names, flow.context_columns or ())
-
-
-def conditionals(
-    folder: ModelFolder, flow: AbstractFlow | Mixed, schema: Schema | None, seed: int = 0
-) -> Conditionals:
-    """The conditional laws of a table's columns. **Raises:** `InputError` for a model with context."""
-    if flow.context_shape is not None:
-        raise InputError(
-            f"The model in {folder.path} has context columns; cells given the rest are not computed."
-        )
-    assert schema is not None
-    return Conditionals(flow, schema, seed)
 
 
 def sample(flow: AbstractFlow | Mixed, seed: int, rows: int, context: FloatArray | None = None) -> FloatArray:

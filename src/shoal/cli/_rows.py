@@ -55,7 +55,8 @@ def sample(
             "rows by --given."
         )
     folder = find_model(run)
-    _check_context(folder.context_columns, folder, context_file)
+    if given is None:  # whose rows have their context
+        _check_context(folder.context_columns, folder, context_file)
     check_output(output, "-o", TABLES, None)
     from shoal.cli._data import read_schema  # here: `shoal --help` must not wait for it
     from shoal.tables import match_columns, write_columns, write_table
@@ -69,6 +70,7 @@ def sample(
     names = folder.context_columns
     table = match_columns(context_file, names) if context_file is not None and names else None
     from shoal.cli import _model  # here: wrong columns are told before JAX loads
+    from shoal.distributions import Conditionals
 
     with _model.loaded(folder) as flow:
         columns = flow.columns or tuple(f"x{i}" for i in range(flow.shape[0]))
@@ -80,7 +82,8 @@ def sample(
         count = rows or 0 if table is None else table.rows
         values = _model.sample(flow, seed, count, None if table is None else table.values)
         if complete:
-            values = _model.conditionals(folder, flow, schema, seed).completed(values.astype(float))
+            beside = None if table is None else table.values
+            values = Conditionals(flow, schema, seed, beside).completed(values.astype(float), beside)
     if schema is None:
         write_table(output, columns, values)
     else:
@@ -105,6 +108,7 @@ def _complete(folder: ModelFolder, schema: Any, path: Path, output: Path, seed: 
 
     from shoal.cli import _model
     from shoal.cli._data import matched_rows, say_notes
+    from shoal.distributions import Conditionals
     from shoal.tables import open_source, write_columns
 
     source = open_source(path)
@@ -113,7 +117,7 @@ def _complete(folder: ModelFolder, schema: Any, path: Path, output: Path, seed: 
     assert rows is not None
     states, values = len(schema.discrete), rows.table.values
     with _model.loaded(folder) as flow:
-        made = _model.conditionals(folder, flow, schema, seed).completed(values)
+        made = Conditionals(flow, schema, seed, rows.table.context).completed(values, rows.table.context)
     drawn = schema.decode(made[:, :states].astype(int), made[:, states:])
     gaps = schema.gaps(values[:, :states].astype(int))
     columns = []
@@ -163,14 +167,15 @@ def score(
     if explain:
         _model_must_say(schema, folder)
     from shoal.cli import _model
-    from shoal.distributions import log_prob_of_cells
+    from shoal.distributions import Conditionals, log_prob_of_cells
 
     found: dict[str, Any] = {}
     with _model.loaded(folder) as flow:
         rows = rows or Rows(table := _model.matched(folder, flow, source), np.zeros(table.rows, bool))
         values = log_prob_of_cells(flow, rows.table.values, rows.table.context, rows.lattices)
         if explain:
-            surprises = _model.conditionals(folder, flow, schema).surprises(rows.table.values)
+            beside = rows.table.context
+            surprises = Conditionals(flow, schema, context=beside).surprises(rows.table.values, beside)
             found = {WHY: _unlikely(rows.table.names, surprises)}
     values = np.where(rows.outside, -np.inf, values)
     rank = RANK if RANK not in source.names else f"{COLUMN}_{RANK}"

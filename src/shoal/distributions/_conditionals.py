@@ -11,6 +11,7 @@ import jax
 import numpy as np
 from scipy.stats import norm
 
+from shoal._errors import InputError
 from shoal._pieces import in_pieces
 from shoal._scalars import BoolArray, FloatArray, IntArray
 from shoal.distributions._flow import AbstractFlow
@@ -65,27 +66,37 @@ class Options:
 class Conditionals:
     """The conditional laws of a table's columns. Rows are (codes, numbers), as `Schema.encode` has them.
 
-    `law`: with `schema`; `seed`: of everything that is drawn.
+    `law`: with `schema`; `seed`: of everything that is drawn; `context`: (rows, c) of a law that has one, from which rows of
+    the law are drawn. Inside, a row's context stands behind it, and stays as it is.
     """
 
     law: Law
     schema: Schema
     seed: int = 0
+    context: FloatArray | None = None
     drawn: FloatArray = field(init=False)
     grids: dict[str, tuple[FloatArray, float]] = field(
         init=False, default_factory=dict
     )  # found once a column
 
     def __post_init__(self) -> None:
+        key = jax.random.key(self.seed)
         if self.law.context_shape is None:
-            self.drawn = np.asarray(self.law.sample(jax.random.key(self.seed), (SAMPLED,)), np.float64)
+            self.drawn = np.asarray(self.law.sample(key, (SAMPLED,)), np.float64)
+            return
+        if self.context is None or not len(self.context):
+            raise InputError("the law has a context; give rows of it as `context`.")
+        some = self.context[np.random.default_rng(self.seed).integers(0, len(self.context), SAMPLED)]
+        self.drawn = np.hstack([np.asarray(self.law.sample(key, (), some), np.float64), some])
 
     def log_prob(self, rows: FloatArray) -> FloatArray:
-        """log p of each row, numbers that it lacks drawn `DRAWS` times."""
+        """log p of each row, numbers that it lacks drawn `DRAWS` times. A row has its context behind it."""
         run, law, key = self.law.log_prob, self.law, jax.random.key(self.seed)
         if isinstance(law, Mixed) and law.filling is not None and self._lacking(rows).any():
-            run = lambda x: law.log_prob_estimate(key, x, samples=DRAWS).value
-        found = np.asarray(in_pieces(run, ROWS, rows)[0], np.float64)
+            run = lambda x, c: law.log_prob_estimate(key, x, c, samples=DRAWS).value
+        n = law.shape[0]
+        context = None if law.context_shape is None else rows[:, n:]
+        found = np.asarray(in_pieces(run, ROWS, rows[:, :n], context)[0], np.float64)
         return np.where(np.isnan(found), -np.inf, found)  # a node outside the column's interval
 
     def _lacking(self, rows: FloatArray) -> BoolArray:
@@ -93,12 +104,12 @@ class Conditionals:
         gates = [gate for gate in self.schema.gates() if gate >= 0]
         return (rows[:, gates] != 0).any(axis=1)
 
-    def surprises(self, rows: FloatArray) -> FloatArray:
+    def surprises(self, rows: FloatArray, context: FloatArray | None = None) -> FloatArray:
         """How much less likely each cell is than what the rest of its row lets expect, in nats: (rows, columns).
 
         -log p(x_j | rest) less its mean under that law, the entropy; the columns are `schema.names`.
         """
-        columns = self._columns()
+        columns, rows = self._columns(), _wide(rows, context)
         found = np.empty((len(rows), len(columns)))
         for start in range(0, len(rows), BLOCK):
             some = rows[start : start + BLOCK]
@@ -115,12 +126,12 @@ class Conditionals:
         """Which rows have a word or a number in every column."""
         return ~np.asarray(np.any([self._gaps(c, rows) for c in self._columns()], axis=0))
 
-    def completed(self, rows: FloatArray) -> FloatArray:
+    def completed(self, rows: FloatArray, context: FloatArray | None = None) -> FloatArray:
         """The rows with a draw in place of each missing cell, given the rest: `SWEEPS` rounds of Gibbs sampling.
 
         As if a cell were missing whatever it held, given the others.
         """
-        rng = np.random.default_rng(self.seed)
+        rng, rows = np.random.default_rng(self.seed), _wide(rows, context)
         made, whole = rows.copy(), self.drawn[self.complete(self.drawn)]
         gaps = {c.name: self._gaps(c, rows) for c in self._columns()}
         for c in self._columns():
@@ -135,7 +146,7 @@ class Conditionals:
                 for start in range(0, len(index), BLOCK):
                     some = index[start : start + BLOCK]
                     made[some] = self._redrawn(c, made[some], rng)
-        return made
+        return made[:, : self.law.shape[0]]
 
     def options(self, column: Column, rows: FloatArray, near: FloatArray | None, *, gone: bool) -> Options:
         """All that a column may hold in rows: its states, with `gone` also the missing one, and nodes of its numbers.
@@ -257,6 +268,10 @@ class Conditionals:
         skipped = len(self._states(column, False))
         best = options.rows[np.arange(len(rows)), skipped + np.argmax(options.logs[:, skipped:], axis=1)]
         return np.stack([own, best[:, self._places(column)[-1]]], axis=1)
+
+
+def _wide(rows: FloatArray, context: FloatArray | None) -> FloatArray:
+    return rows if context is None else np.hstack([rows, context])
 
 
 def _bridged(nodes: FloatArray) -> FloatArray:
