@@ -13,8 +13,9 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 
+from shoal._compiling import quickly
 from shoal._scalars import FloatArray
-from shoal._types import ArrayLike
+from shoal._types import Array, ArrayLike, Key
 from shoal.bijections import Chain, Standardize, StandardizedContext, Support
 from shoal.distributions import AbstractFlow, Flow, GaussianMixture, Mixed
 from shoal.flows import Family, family
@@ -288,7 +289,7 @@ def _quantiles(flow: AbstractFlow | Mixed, inner: AbstractFlow, prepared: Prepar
         index, key = part.rows[some], jr.fold_in(jr.key(seed), 18)
         rows = np.hstack([table.codes[index], prepared.values[index]])
         context = None if table.context is None else table.context[index]
-        logs = np.asarray(flow.log_prob_estimate(key, rows, context, samples=DRAWS).value)
+        logs = np.asarray(_estimated(flow, key, rows, context))
     else:
         context = None if part.context is None else part.context[some]
         logs = prepared.user_log_prob("train", log_likelihoods(inner, part.x[some], context), some)
@@ -296,6 +297,11 @@ def _quantiles(flow: AbstractFlow | Mixed, inner: AbstractFlow, prepared: Prepar
         return []
     logs, weights = np.maximum(logs, LEAST), None if part.weights is None else part.weights[some]
     return np.quantile(logs, np.linspace(0, 1, SHARES), weights=weights, method="inverted_cdf").tolist()
+
+
+@quickly
+def _estimated(law: Mixed, key: Key, rows: FloatArray, context: FloatArray | None) -> Array:
+    return law.log_prob_estimate(key, rows, context, samples=DRAWS).value
 
 
 def _layers(

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 
+from shoal._compiling import quickly
 from shoal._pieces import in_pieces
 from shoal._scalars import FloatArray
 from shoal.bijections import marginals
@@ -48,9 +49,15 @@ def _filled(part: Part, prepared: Prepared, filling: Filling, key: jax.Array) ->
     there = prepared.table.present
     assert there is not None
     lacking = ~there[part.rows]
-    e, log_q = jax.vmap(filling.standard)(jr.split(key, len(part.rows)))
+    keys = jr.key_data(jr.split(key, len(part.rows)))
+    e, log_q = in_pieces(lambda k: _standard(filling, k), CHUNK, np.asarray(keys))
     logs = np.where(lacking, np.asarray(log_q, np.float64) - np.log(prepared.scale), 0.0)
     return replace(part, x=np.where(lacking, np.asarray(e, np.float64), part.x)), logs
+
+
+@quickly
+def _standard(filling: Filling, keys: jax.Array) -> tuple[jax.Array, jax.Array]:
+    return jax.vmap(filling.standard)(jr.wrap_key_data(keys))
 
 
 def _repeated(parts: Sequence[Part]) -> Part:
