@@ -166,7 +166,7 @@ def padded(padding: d.AbstractPadding) -> d.Padded:
 
 
 def whole() -> d.Mixed:
-    """Two discrete variables and two numbers, one periodic, which may be lacking, and one above 0."""
+    """Two discrete variables and two numbers, one periodic, which may be lacking, and one above 0, on a gated mixture."""
     rng = np.random.default_rng(0)
     codes = rng.integers(0, [3, 2], (40, 2))
     mass = d.Categorical(codes, (3, 2), key=jr.key(37))
@@ -174,7 +174,9 @@ def whole() -> d.Mixed:
     above = b.Support(2, low=(-float("inf"), 0.0), high=float("inf"))
     filling = d.Filling(curves, jnp.array([1.0, 0.0]), jnp.array([2.0, 0.5]), (1, -1), above)
     inner = randomized(flows.realnvp(jr.key(39), 2, 2, hidden=HIDDEN, context_dim=5), 40)
-    flow = d.Flow(inner.base, b.Chain([inner.bijection, above]))
+    parts = (rng.normal(size=shape) for shape in ((3,), (3, 2), (3, 2, 2), (3, 2), (3, 5)))
+    base = d.GaussianMixture(*(jnp.asarray(part, jnp.float32) for part in parts))
+    flow = d.Flow(base, b.Chain([inner.bijection, above]))
     return d.Mixed(mass, flow, filling, d.Turns((4.0, 0.0), (0.5, 0.0)), key=jr.key(41))
 
 
