@@ -16,7 +16,7 @@ from shoal.bijections import marginals
 from shoal.distributions import Categorical, Filling
 from shoal.selection._prepare import Part, Prepared
 from shoal.tables import Schema
-from shoal.training import Settings, fit
+from shoal.training import FitResult, Settings, fit
 
 CHUNK = 8192
 COPIES, MOST_ROWS = 4, 50_000  # of the training rows, each with other draws; and rows of all of them together
@@ -125,11 +125,15 @@ def _trained(prepared: Prepared, schema: Schema, key: jax.Array, limit: float | 
         limit is not None
     ):  # compiling is not counted: without training there is no relation between the variables
         seconds = float(np.clip(SHARE * limit, LEAST, MOST))
-        trained(settings=replace(SETTINGS, time_limit=1e-3))
-    result = trained(settings=replace(SETTINGS, time_limit=seconds))
+        _whole(trained(settings=replace(SETTINGS, time_limit=1e-3)))
+    return _whole(trained(settings=replace(SETTINGS, time_limit=seconds))).flow
+
+
+def _whole(result: FitResult) -> FitResult:
+    """The result, where nobody stopped it."""
     if result.status == "interrupted":
         raise KeyboardInterrupt
-    return result.flow
+    return result
 
 
 def _completed(
