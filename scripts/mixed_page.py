@@ -120,6 +120,19 @@ def place(figure: str, order: Callable[[float], float], arm: str, arms: Sequence
     return 1 + sum(v < own for v in found) + 0.5 * (sum(v == own for v in found) - 1)
 
 
+def longer() -> str:
+    """The cells of Shoal with a larger budget."""
+    rows = [
+        (*c.split("/"), r["auc"], r["mean"])
+        for c, r in cells("shoal").items()
+        if not c.endswith(f"/{BUDGET}") and r["status"] == "ok"
+    ]
+    return "\n".join(
+        f"In {seconds} s Shoal has an area of {area:.3f} on {name}, and a mean log p of {nats:.3f}."
+        for name, _, seconds, area, nats in rows
+    )
+
+
 def sampling() -> str:
     """Seconds of sampling and of training."""
     lines = []
@@ -203,6 +216,7 @@ def page() -> str:
         "association": by_table(figures("association", least("association")), NEAR),
         "ranks": ranks(),
         "sampling": sampling(),
+        "longer": longer(),
         "settings": settings(),
         "failed": failed(),
         "tables": tables(),
