@@ -13,10 +13,11 @@ import pytest
 from typer.testing import Result
 
 import shoal
+from shoal import distributions
 from shoal._pieces import in_pieces
 from shoal.bijections import Chain, Standardize
 from shoal.cli import _model
-from shoal.distributions import Flow, StandardNormal
+from shoal.distributions import Flow, StandardNormal, _cells
 
 Run = Callable[..., Result]
 COLUMNS = ("a", "b", "c")
@@ -53,6 +54,7 @@ def conditional(tmp_path: Path) -> Flow:
 @pytest.fixture(autouse=True)
 def _small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_model, "ROWS", 64)
+    monkeypatch.setattr(_cells, "ROWS", 64)
 
 
 def test_score(shoal_command: Run, model: Flow, tmp_path: Path):
@@ -159,7 +161,7 @@ def test_not_a_number_is_written_and_told(shoal_command: Run, model: Flow, tmp_p
     def broken(flow: Any, values: np.ndarray, context: Any, lattices: Any) -> np.ndarray:
         return np.where(np.arange(len(values)) == 3, np.nan, 1.0)
 
-    monkeypatch.setattr(_model, "log_prob", broken)
+    monkeypatch.setattr(distributions, "log_prob_of_cells", broken)
     (tmp_path / "t.csv").write_text("a,b,c\n" + "1,2,3\n" * 6)
     result = shoal_command("score", "run", "t.csv", "-o", "s.csv")
     assert result.exit_code == 3

@@ -300,7 +300,7 @@ def _quantiles(flow: AbstractFlow | Mixed, inner: AbstractFlow, prepared: Prepar
 
 
 @quickly
-def _estimated(law: Mixed, key: Key, rows: FloatArray, context: FloatArray | None) -> Array:
+def _estimated(law: Mixed, key: Key, rows: ArrayLike, context: ArrayLike | None) -> Array:
     return law.log_prob_estimate(key, rows, context, samples=DRAWS).value
 
 

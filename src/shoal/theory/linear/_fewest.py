@@ -31,7 +31,7 @@ from shoal.theory.linear._one_to_four import four_layers, one_layer, three_layer
 from shoal.theory.linear._routes import accepted, finished, solve
 
 Spectrum = Literal["real", "imaginary", "cycle"]
-SEARCHES = {2: two_layers, 3: three_layers, 4: four_layers}  # one is read off; beyond: `solve`
+SEARCHES = {1: one_layer, 2: two_layers, 3: three_layers, 4: four_layers}  # beyond: `solve`
 
 
 @dataclass(frozen=True)
