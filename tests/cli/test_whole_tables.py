@@ -43,7 +43,7 @@ def drawn(rows: int, seed: int) -> tuple[pl.DataFrame, np.ndarray]:
 def fitted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     folder = tmp_path_factory.mktemp("whole")
     drawn(ROWS, 1)[0].write_csv(folder / "t.csv")
-    options = ("--fronts", "marginals+gaussian", "--depths", 1, "--max-epochs", 30, "--quiet")
+    options = ("--fronts", "marginals+gaussian+mixture", "--depths", 1, "--max-epochs", 30, "--quiet")
     result = run("fit", folder / "t.csv", "--out", folder / "run", *options)
     assert result.exit_code == 0, result.output
     return folder, result.output
