@@ -258,7 +258,8 @@ def test_a_row_far_from_all_others_costs_tens_of_nats_and_not_thousands():
     x = np.stack([a, a + 0.005 * rng.normal(size=3000)], axis=1)
     found = choose_gaussian_mixture(x[:2700], x[2700:])
     wrong = found.log_density(np.array([[0.5, -0.5]]))[0]
-    alone = stats.multivariate_normal.logpdf([0.5, -0.5], np.zeros(2), np.cov(x.T))
+    density: Any = stats.multivariate_normal.logpdf
+    alone = density([0.5, -0.5], np.zeros(2), np.cov(x.T))
     assert alone < -10_000
     assert -np.log(2701) - 8.0 < wrong < -5.0
     truth = stats.norm.logpdf(a[2700:]) + stats.norm.logpdf(x[2700:, 1] - a[2700:], scale=0.005)

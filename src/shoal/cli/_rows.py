@@ -81,7 +81,7 @@ def sample(
             table = match_columns(context_file, context_names)
         count = rows or 0 if table is None else table.rows
         values = _model.sample(flow, seed, count, None if table is None else table.values)
-        if complete:
+        if complete and schema is not None:
             beside = None if table is None else table.values
             values = Conditionals(flow, schema, seed, beside).completed(values.astype(float), beside)
     if schema is None:
@@ -173,7 +173,7 @@ def score(
     with _model.loaded(folder) as flow:
         rows = rows or Rows(table := _model.matched(folder, flow, source), np.zeros(table.rows, bool))
         values = log_prob_of_cells(flow, rows.table.values, rows.table.context, rows.lattices)
-        if explain:
+        if explain and schema is not None:
             beside = rows.table.context
             surprises = Conditionals(flow, schema, context=beside).surprises(rows.table.values, beside)
             found = {WHY: _unlikely(rows.table.names, surprises)}
