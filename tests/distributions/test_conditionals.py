@@ -71,7 +71,7 @@ def test_surprises_given_a_context():
     context = RNG.normal(size=(100, 2))
     noise = RNG.multivariate_normal(np.zeros(3), COVARIANCE, 100)
     rows = context @ SLOPES.T + noise
-    found = Conditionals(moved(), schema, context=context).surprises(rows, context)
+    found = Conditionals(moved(), schema, context=context).surprises(rows)
     for j in range(3):
         mean, deviation = given(noise, j, [i for i in range(3) if i != j])
         exact = 0.5 * (((noise[:, j] - mean) / deviation) ** 2 - 1.0)
@@ -119,7 +119,7 @@ def test_cells_are_completed_given_a_context():
     gone = np.zeros((1200, 3), bool)
     gone[:, 0] = True
     rows = np.hstack([gone.astype(float), np.where(gone, 0.0, centre + numbers)])
-    made = Conditionals(law, schema, 3, context).completed(rows, context)
+    made = Conditionals(law, schema, 3, context).completed(rows)
     assert made.shape == (1200, 6)
     np.testing.assert_array_equal(made[:, 4:], rows[:, 4:])
     mean, deviation = given(numbers, 0, [1, 2])

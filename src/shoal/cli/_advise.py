@@ -58,7 +58,7 @@ def advise(
             f"--max-condition must be at least 1, as every condition number is; got {max_condition:g}."
         )
     precision = parse_choice(dtype, "--dtype", DTYPES)
-    named = parse_columns(call.given)
+    named, kinds = parse_columns(call.given), parse_kinds(kind, "--kind")
     if data.is_dir():
         used = [f"--{name}" for name in (*COLUMN_OPTIONS, "kind") if call.given[name] is not None]
         if used:
@@ -67,12 +67,11 @@ def advise(
     else:
         from shoal.cli._data import read_data  # here and not above: `shoal --help` must not wait for it
 
-        source = read_data(call, data, named, trained=False, kinds=parse_kinds(kind, "--kind"))
+        source = read_data(call, data, named, trained=False, kinds=kinds)
     from shoal.advice import advise as advised  # here: bad input is told before JAX loads
 
     found = advised(source, max_condition=max_condition, dtype=precision)
     table = _source(data)
-    kinds = parse_kinds(kind, "--kind")
     if data.is_dir() and (data / "config.json").exists():
         settings = read_record(data / "config.json", FitSettings)
         named = {name: getattr(settings, name) for name in COLUMN_OPTIONS}

@@ -83,7 +83,7 @@ def sample(
         values = _model.sample(flow, seed, count, None if table is None else table.values)
         if complete and schema is not None:
             beside = None if table is None else table.values
-            values = Conditionals(flow, schema, seed, beside).completed(values.astype(float), beside)
+            values = Conditionals(flow, schema, seed, beside).completed(values.astype(float))
     if schema is None:
         write_table(output, columns, values)
     else:
@@ -117,7 +117,7 @@ def _complete(folder: ModelFolder, schema: Any, path: Path, output: Path, seed: 
     assert rows is not None
     states, values = len(schema.discrete), rows.table.values
     with _model.loaded(folder) as flow:
-        made = Conditionals(flow, schema, seed, rows.table.context).completed(values, rows.table.context)
+        made = Conditionals(flow, schema, seed, rows.table.context).completed(values)
     drawn = schema.decode(made[:, :states].astype(int), made[:, states:])
     gaps = schema.gaps(values[:, :states].astype(int))
     columns = []
@@ -175,7 +175,7 @@ def score(
         values = log_prob_of_cells(flow, rows.table.values, rows.table.context, rows.lattices)
         if explain and schema is not None:
             beside = rows.table.context
-            surprises = Conditionals(flow, schema, context=beside).surprises(rows.table.values, beside)
+            surprises = Conditionals(flow, schema, context=beside).surprises(rows.table.values)
             found = {WHY: _unlikely(rows.table.names, surprises)}
     values = np.where(rows.outside, -np.inf, values)
     rank = RANK if RANK not in source.names else f"{COLUMN}_{RANK}"

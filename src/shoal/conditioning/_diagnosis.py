@@ -11,9 +11,8 @@ from shoal.records.audit import Diagnosis, Limits, NonFinite, Reach
 from shoal.records.figures import LayerProfile
 
 DISAGREE = 1e3  # times u kappa |start| in float64, above which a round trip is no round-off: dimension, depth, curvature
-FINE = unit_roundoff("float32") / unit_roundoff(
-    "float64"
-)  # an inverse by steps need not be finer than float32 shows
+# An inverse by steps need not be finer than float32 shows.
+FINE = unit_roundoff("float32") / unit_roundoff("float64")
 DEGENERATE = 1e8  # condition of the data's correlation matrix above which its columns count as dependent
 
 
@@ -32,9 +31,8 @@ class Findings:
 
     `rows`: the layers; `kappa`, `typical`: its 99 % quantile and median over points; `trip`, `exact_trip`: largest float32
     and float64 error on data and samples; `exact_predicted`: u kappa |start| in float64 at the sample that loses most (NaN:
-    not measured);
-    `nonfinite`: where values stop being finite, `runaway`: a walk that ran away, if there is one; `rank`: directions in
-    which the data vary, of `size`.
+    not measured); `nonfinite`: where values stop being finite, `runaway`: a walk that ran away, if there is one; `rank`:
+    directions in which the data vary, of `size`.
     """
 
     rows: tuple[LayerProfile, ...]

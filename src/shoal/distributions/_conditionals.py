@@ -66,8 +66,8 @@ class Options:
 class Conditionals:
     """The conditional laws of a table's columns. Rows are (codes, numbers), as `Schema.encode` has them.
 
-    `law`: with `schema`; `seed`: of everything that is drawn; `context`: (rows, c) of a law that has one, from which rows of
-    the law are drawn. Inside, a row's context stands behind it, and stays as it is.
+    `law`: with `schema`; `seed`: of everything that is drawn; `context`: (rows, c) of a law that has one, that of the rows
+    that are asked about. Inside, a row's context stands behind it, and stays as it is.
     """
 
     law: Law
@@ -99,17 +99,20 @@ class Conditionals:
         found = np.asarray(in_pieces(run, ROWS, rows[:, :n], context)[0], np.float64)
         return np.where(np.isnan(found), -np.inf, found)  # a node outside the column's interval
 
+    def _wide(self, rows: FloatArray) -> FloatArray:
+        return rows if self.context is None else np.hstack([rows, self.context])
+
     def _lacking(self, rows: FloatArray) -> BoolArray:
         """Which rows have a missing cell or an atom in a column of numbers."""
         gates = [gate for gate in self.schema.gates() if gate >= 0]
         return (rows[:, gates] != 0).any(axis=1)
 
-    def surprises(self, rows: FloatArray, context: FloatArray | None = None) -> FloatArray:
+    def surprises(self, rows: FloatArray) -> FloatArray:
         """How much less likely each cell is than what the rest of its row lets expect, in nats: (rows, columns).
 
         -log p(x_j | rest) less its mean under that law, the entropy; the columns are `schema.names`.
         """
-        columns, rows = self._columns(), _wide(rows, context)
+        columns, rows = self._columns(), self._wide(rows)
         found = np.empty((len(rows), len(columns)))
         for start in range(0, len(rows), BLOCK):
             some = rows[start : start + BLOCK]
@@ -126,12 +129,12 @@ class Conditionals:
         """Which rows have a word or a number in every column."""
         return ~np.asarray(np.any([self._gaps(c, rows) for c in self._columns()], axis=0))
 
-    def completed(self, rows: FloatArray, context: FloatArray | None = None) -> FloatArray:
+    def completed(self, rows: FloatArray) -> FloatArray:
         """The rows with a draw in place of each missing cell, given the rest: `SWEEPS` rounds of Gibbs sampling.
 
         As if a cell were missing whatever it held, given the others.
         """
-        rng, rows = np.random.default_rng(self.seed), _wide(rows, context)
+        rng, rows = np.random.default_rng(self.seed), self._wide(rows)
         made, whole = rows.copy(), self.drawn[self.complete(self.drawn)]
         gaps = {c.name: self._gaps(c, rows) for c in self._columns()}
         for c in self._columns():
@@ -268,10 +271,6 @@ class Conditionals:
         skipped = len(self._states(column, False))
         best = options.rows[np.arange(len(rows)), skipped + np.argmax(options.logs[:, skipped:], axis=1)]
         return np.stack([own, best[:, self._places(column)[-1]]], axis=1)
-
-
-def _wide(rows: FloatArray, context: FloatArray | None) -> FloatArray:
-    return rows if context is None else np.hstack([rows, context])
 
 
 def _bridged(nodes: FloatArray) -> FloatArray:

@@ -174,6 +174,7 @@ def choose_gaussian_mixture(
     Nothing is begun that would not fit into `seconds`. Every mixture gets one wide component more, of the weight of a row.
     """
     started, best, top, chosen = time.monotonic(), None, -np.inf, (1, None)
+    wide = _wide(x, weights, states)
     took: dict[int, float] = {0: 0.0}  # seconds of the last fit of so many components
 
     def tried(count: int, prior: float | None, seed: int, labels: IntArray | None = None) -> float:
@@ -187,7 +188,7 @@ def choose_gaussian_mixture(
             x, count, weights, states=states, labels=labels, prior=prior, seed=seed, deadline=deadline
         )
         value = -np.inf
-        for found in _tempered(_guarded(fitted, x, weights, states)):
+        for found in _tempered(_guarded(fitted, wide)):
             logs = _raised(found.log_density(validation, validation_states))
             value = max(value, now := float(np.average(logs, weights=validation_weights)))
             if best is None or now > top:
@@ -221,26 +222,26 @@ def _patterns(states: FloatArray, least: int) -> IntArray:
     return np.argmax(patterns @ patterns[kept].T, axis=1)[numbers.ravel()]
 
 
-def _guarded(
-    found: Components, x: FloatArray, weights: FloatArray | None, states: FloatArray | None
-) -> Components:
-    """With one component more, of the weight of one row: all columns apart, each `WIDE` of its deviations wide.
+def _wide(x: FloatArray, weights: FloatArray | None, states: FloatArray | None) -> Components:
+    """One component of the weight of one row: all columns apart, each `WIDE` of its deviations wide.
 
-    Beside a component that is nearly flat a row with a small error lies a hundred deviations out: it costs some tens of nats
-    then, and not thousands.
+    Beside a component that is nearly flat a row with a small error lies a hundred deviations out: with this one it costs
+    some tens of nats, and not thousands.
     """
     mean, share = np.average(x, axis=0, weights=weights), 1.0 / (len(x) + 1.0)
     deviation = np.sqrt(np.average((x - mean) ** 2, axis=0, weights=weights) + FLOOR)
-    gates = found.gates
-    if gates is not None and states is not None:
-        usual = np.average(states, axis=0, weights=weights)
-        gates = np.vstack([gates, np.log(np.maximum(usual, LEAST))])
-    return Components(
-        np.append((1.0 - share) * found.weights, share),
-        np.vstack([found.means, mean]),
-        np.concatenate([found.factors, np.diag(1.0 / (WIDE * deviation))[None]]),
-        gates,
-    )
+    usual = None if states is None else np.average(states, axis=0, weights=weights)
+    gates = None if usual is None else np.log(np.maximum(usual, LEAST))[None]
+    return Components(np.array([share]), mean[None], np.diag(1.0 / (WIDE * deviation))[None], gates)
+
+
+def _guarded(found: Components, wide: Components) -> Components:
+    """With the wide component too."""
+    means = np.concatenate([found.means, wide.means])
+    factors = np.concatenate([found.factors, wide.factors])
+    gates = None if found.gates is None or wide.gates is None else np.vstack([found.gates, wide.gates])
+    weights = np.append((1.0 - wide.weights[0]) * found.weights, wide.weights)
+    return Components(weights, means, factors, gates)
 
 
 def _tempered(found: Components) -> list[Components]:

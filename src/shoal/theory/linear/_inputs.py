@@ -70,9 +70,8 @@ def prepare(matrix: object, kept: Sequence[int] | None, first: Kind) -> FactorPr
         if _rank(scaled) < n:  # it may only be badly scaled, as [[1, 1e12], [0, 1]]
             values = np.linalg.svd(scaled, compute_uv=False)
             scaled, scales = equilibrated(inner)
-            rank, exponent = _rank(scaled), 0
+            rank, top, exponent = _rank(scaled), exponent, 0
             if rank < n:
-                top = int(np.frexp(np.max(np.abs(inner)))[1])
                 raise InputError(
                     f"`T` is singular to working precision: numerical rank {rank} of {n}, however rows and columns are "
                     f"scaled (singular values {np.ldexp(values[0], top):.3g} ... {np.ldexp(values[-1], top):.3g})."
