@@ -192,9 +192,9 @@ def test_the_cells_that_make_a_row_unlikely_are_named(whole: Path):
 
 
 def test_missing_cells_are_drawn_given_the_rest_of_their_row(whole: Path):
-    rows = drawn(2000, 6)[0].with_columns(pl.lit(None, pl.Float64).alias("y"), note=pl.lit("kept"))
+    rows = drawn(1000, 6)[0].with_columns(pl.lit(None, pl.Float64).alias("y"), note=pl.lit("kept"))
     rows = rows.with_columns(
-        pl.when(pl.int_range(2000) == 5).then(pl.lit("peat")).otherwise("soil").alias("soil")
+        pl.when(pl.int_range(1000) == 5).then(pl.lit("peat")).otherwise("soil").alias("soil")
     )
     rows.write_csv("gaps.csv")
     assert run("sample", whole, "--complete", "--given", "gaps.csv", "-o", "full.csv").exit_code == 0
@@ -206,7 +206,7 @@ def test_missing_cells_are_drawn_given_the_rest_of_their_row(whole: Path):
         drawn_ = full.filter(pl.col("soil") == word)["y"]
         assert drawn_.mean() == pytest.approx(2.0 * i, abs=0.3)
         assert drawn_.std() == pytest.approx(1.0, abs=0.2)
-    assert run("sample", whole, "-n", 500, "--complete", "-o", "s.csv").exit_code == 0
+    assert run("sample", whole, "-n", 100, "--complete", "-o", "s.csv").exit_code == 0
     assert pl.read_csv("s.csv")["y"].null_count() == 0
 
 

@@ -4,8 +4,9 @@ p(x_j | rest) = p(row) / (sum over the states of column j + integral over its nu
 rule on nodes at quantiles of the column and, closer and closer, around one number of each row.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import jax
 import numpy as np
@@ -91,12 +92,18 @@ class Conditionals:
 
     def log_prob(self, rows: FloatArray) -> FloatArray:
         """log p of each row, numbers that it lacks drawn `DRAWS` times. A row has its context behind it."""
-        run, law, key = self.law.log_prob, self.law, jax.random.key(self.seed)
-        if isinstance(law, Mixed) and law.filling is not None and self._lacking(rows).any():
-            run = lambda x, c: law.log_prob_estimate(key, x, c, samples=DRAWS).value
-        n = law.shape[0]
-        context = None if law.context_shape is None else rows[:, n:]
-        found = np.asarray(in_pieces(run, ROWS, rows[:, :n], context)[0], np.float64)
+        law, key, n = self.law, jax.random.key(self.seed), self.law.shape[0]
+        ways: list[tuple[BoolArray, Callable[..., Any]]] = [(np.ones(len(rows), bool), law.log_prob)]
+        if isinstance(law, Mixed) and law.filling is not None:
+            lacking = self._lacking(rows)
+            estimate = lambda x, c: law.log_prob_estimate(key, x, c, samples=DRAWS).value
+            ways = [(~lacking, law.log_prob), (lacking, estimate)]
+        found = np.empty(len(rows))
+        for which, run in ways:
+            if which.any():
+                some = rows[which]
+                context = None if law.context_shape is None else some[:, n:]
+                found[which] = in_pieces(run, ROWS, some[:, :n], context)[0]
         return np.where(np.isnan(found), -np.inf, found)  # a node outside the column's interval
 
     def _wide(self, rows: FloatArray) -> FloatArray:
