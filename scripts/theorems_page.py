@@ -1,6 +1,6 @@
 """Writes docs/theorems.md, the index of every statement that Shoal builds on, from scripts/theorems.toml.
 
-    python scripts/theorems_page.py [--check]
+python scripts/theorems_page.py [--check]
 """
 
 import tomllib
@@ -59,7 +59,8 @@ def line(statement: dict[str, Any]) -> list[str]:
 def page() -> str:
     """The whole page."""
     parts = [
-        f"## {part['title']}\n\n{part['text']}\n\n{table(HEAD, [line(s) for s in part['statement']])}" for part in index()
+        f"## {part['title']}\n\n{part['text']}\n\n{table(HEAD, [line(s) for s in part['statement']])}"
+        for part in index()
     ]
     return filled(TEXT.read_text(encoding="utf-8"), {"parts": "\n\n".join(parts)})
 
