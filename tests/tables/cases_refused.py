@@ -51,11 +51,18 @@ def weighted(sentence: str, weights: np.ndarray, name: str = "t.csv") -> Case:
     return refused(sentence, "--drop w", {"x": A, "y": B, "w": weights}, "--weights w", name)
 
 
+def gaps(values: np.ndarray, share: float) -> np.ndarray:
+    return np.where(RNG.random(N) < share, np.nan, values)
+
+
 def odd(sentence: str, cells: Iterable[object], name: str = "t.csv") -> Case:
     return refused(sentence, "--drop x", {"x": cells, "y": Y, "z": A}, "", name)
 
 
 SLIP = parts(np.where(np.outer(I == 11, [0, 0, 1]), 90, SOILS))
+RNG = np.random.default_rng(12)
+SPENT = RNG.gamma(2, 1, (N, 4)).round(6) * (RNG.random((N, 4)) > 0.85)
+TOTAL = {f"s{i + 1}": SPENT[:, i] for i in range(4)} | {"t": SPENT.sum(axis=1).round(6), "y": Y}
 FEET = {"m": pl.Series(B, dtype=pl.Float32), "ft": pl.Series(3.28084 * B, dtype=pl.Float32), "y": Y}
 FAR = with_cells(A, 1e10)
 C2 = B.round(2)
@@ -132,6 +139,25 @@ REFUSED: dict[str, dict[str, Case]] = {
                 "--drop b",
                 {"a": A, "b": np.where(SHARE < 0.6, A, B)},
             )
+        ),
+        "a total of parts that are mostly 0": refused(
+            "'t' is s1 + s2 + s3 + s4 in every row, so", "--drop t", TOTAL
+        ),
+        "twice, with gaps in many others": refused(
+            "'b' is 2 a in every row that holds them, so",
+            "--drop b",
+            {f"g{i}": gaps(RNG.normal(size=N), 0.4) for i in range(9)}
+            | {"a": gaps(A, 0.4), "b": gaps(2 * A, 0.4)},
+        ),
+        "one of two that are never there together": refused(
+            "columns 'b' and 'c' are identical in every row that holds them, so",
+            "--drop c",
+            {"a": np.where(SHARE < 0.5, B, np.nan), "b": np.where(SHARE < 0.5, np.nan, A), "c": A},
+        ),
+        "percentages beside gaps": refused(
+            f"{P3} in every row, so",
+            "--drop p3",
+            {f"g{i}": gaps(RNG.normal(size=N), 0.5) for i in range(9)} | dict(parts(SOILS)),
         ),
         "from the context": refused(
             "'x' is -2 + 0.5 c in every row",

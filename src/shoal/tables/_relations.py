@@ -3,7 +3,7 @@
 Such columns have no joint density. `find_relations` says which follows from which, and how, in the table's own units.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -23,6 +23,10 @@ EQUAL, EQUAL_ROWS = (
     10,
 )  # the share of rows in which two columns without a lattice are equal, and how many, at least
 PERCENT = 100.0
+ALIKE, LOOKED_AT = (
+    0.99,
+    2000,
+)  # the correlation of two columns, in so many rows, from which on they are looked at
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,43 @@ def find_relations(values: FloatArray, names: Sequence[str], first: int = 0) -> 
     products = _search(logs, names, first, {i: max(digits[i] / least[i], 1e-15) for i in positive})
     found |= {j: replace(relation, product=True) for j, relation in products.items()}
     return tuple(found[j] for j in sorted(found))
+
+
+def views(values: FloatArray, dense: np.ndarray) -> Iterator[tuple[list[int], np.ndarray]]:
+    """Columns and rows in which to look for relations, as gaps leave few rows that hold a number in every column.
+
+    All columns where each has a density; all where each has a value, such as 0; those that have the most, where too few
+    rows have all; and pairs of columns where both have a density.
+
+    **Arguments:** `values`: of shape (rows, columns), NaN where there is none. `dense`: where a value is no atom.
+    """
+    known, every = np.isfinite(values), list(range(values.shape[1]))
+    yield every, np.flatnonzero(dense.all(axis=1))
+    if dense.all():
+        return
+    most = np.argsort(-known.sum(axis=0), kind="stable")
+    together = np.logical_and.accumulate(known[:, most], axis=1).sum(axis=0)
+    wide = int((together >= np.maximum(3 * np.arange(len(every)), ROWS)).sum())
+    for chosen in ([k for k in every if known[:, k].all()], sorted(most[:wide].tolist())):
+        yield chosen, np.flatnonzero(known[:, chosen].all(axis=1))
+    if len(every) <= MOST_COLUMNS:
+        yield from (([i, j], rows) for i, j, rows in _alike(values, dense))
+
+
+def _alike(values: FloatArray, dense: np.ndarray) -> Iterator[tuple[int, int, np.ndarray]]:
+    """Pairs of columns of which one may follow from the other where both have a density."""
+    for j in range(values.shape[1]):
+        for i in range(j):
+            rows = np.flatnonzero(dense[:, i] & dense[:, j])
+            if len(rows) < ROWS:
+                continue
+            pair = values[rows[:LOOKED_AT]][:, [i, j]]
+            pair = pair / np.maximum(np.abs(pair).max(axis=0), np.finfo(np.float64).tiny)
+            for some in (pair, np.log(np.abs(pair) + (pair == 0))):
+                u, v = (some - some.mean(axis=0)).T
+                if abs(u @ v) > ALIKE * np.sqrt((u @ u) * (v @ v)):
+                    yield i, j, rows
+                    break
 
 
 def _search(

@@ -118,6 +118,14 @@ class Schema(Record, frozen=True, kw_only=True, tag="table schema"):
         """Which rows have a missing cell, for each column that may have some."""
         return {c.name: codes[:, i] == c.missing_state for i, c in enumerate(self.discrete) if c.missing}
 
+    def numbers(self, encoded: Encoded) -> FloatArray:
+        """The continuous columns with the values of their atoms, NaN where a cell is missing."""
+        values = np.where(encoded.present, encoded.values, np.nan)
+        for i, (c, gate) in enumerate(zip(self.continuous, self.gates(), strict=True)):
+            for k, atom in enumerate(c.atoms):
+                values[encoded.codes[:, gate] == k + 1, i] = atom
+        return values
+
     def turned(self, values: FloatArray) -> FloatArray:
         """The continuous columns `values` (rows, k) with periodic ones from their first to their last angle."""
         for i, c in enumerate(self.continuous):

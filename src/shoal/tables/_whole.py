@@ -12,13 +12,15 @@ from shoal.tables._checks import MINIMUM_DISTINCT, build_table, check_distinct_r
 from shoal.tables._columns import Columns, ColumnsError, Roles
 from shoal.tables._dependence import examine_columns, near_rows
 from shoal.tables._kinds import find_columns
-from shoal.tables._relations import equal_columns, find_relations
+from shoal.tables._relations import SHARE, equal_columns, find_relations, views
 from shoal.tables._schema import Encoded, Schema
 from shoal.tables._source import Source
 from shoal.tables._table import Table
 
 LOOKED_AT = 20_000  # rows in which dependences are looked for first
+DISTINCT = 20  # values of a column that follows in some rows, at least: few ones may do so by chance
 LEAST_ROWS = 10  # that must hold a number in each column, to look for dependences among them
+STRAY = 1 - SHARE  # of the rows in which a column has a density: those in which it need not follow, at most
 JOINT = "so that there is no joint density"
 
 
@@ -92,23 +94,33 @@ def _dependent(
 ) -> dict[str, str]:
     """The columns that follow from others and from the context, other than the `bad` ones, and a sentence about each."""
     columns = [i for i, c in enumerate(schema.continuous) if c.name not in bad]
-    context = [read_column(source, i)[0] for i in roles.context]
-    values = np.column_stack([*context, encoded.values[:, columns]])
-    complete = encoded.present[:, columns].all(axis=1) & np.isfinite(values).all(axis=1)
-    rows = np.flatnonzero(complete)
     names = [*(source.names[i] for i in roles.context), *(schema.continuous[i].name for i in columns)]
-    if len(rows) < max(LEAST_ROWS, len(names) + 2) or len(names) < 2:
-        return {}
-    rows = rows[near_rows(values[rows])]
-    values, first, found = values[rows], len(context), dict[str, str]()
-    for relation in find_relations(values, names, first):
-        stray = relation.stray
-        where = "every row" if not stray else f"all rows but {source.row(int(rows[stray[0]]))}"
-        where += f" and {len(stray) - 1} more" if len(stray) > 1 else ""
-        found[relation.column] = f"{source.label}: {relation.sentence()} in {where}, {JOINT}"
-    found |= _repeated(source, values, names, first) if not found else {}
+    context = [read_column(source, i)[0] for i in roles.context]
+    values = np.column_stack([*context, schema.numbers(encoded)[:, columns]])
+    dense = np.column_stack([*(np.isfinite(c) for c in context), encoded.present[:, columns]])
+    first, found = len(context), dict[str, str]()
+    for place, (chosen, rows) in enumerate(views(values, dense)):
+        chosen = [k for k in chosen if names[k] not in found]
+        if len(rows) < max(LEAST_ROWS, len(chosen) + 2) or len(chosen) < 2:
+            continue
+        whole = "every row" if len(rows) == len(values) else "every row that holds them"
+        rows = rows[near_rows(values[rows][:, chosen])]
+        part, called = values[rows][:, chosen], [names[k] for k in chosen]
+        low = sum(k < first for k in chosen)
+        for relation in find_relations(part, called, low):
+            at = dense[rows, names.index(relation.column)]  # elsewhere it is an atom, and needs no density
+            stray = [k for k in relation.stray if at[k]]
+            few = place and len(np.unique(part[at, called.index(relation.column)])) < DISTINCT
+            if few or len(stray) > STRAY * at.sum():
+                continue
+            where = whole if not stray else f"all rows but {source.row(int(rows[stray[0]]))}"
+            where += f" and {len(stray) - 1} more" if len(stray) > 1 else ""
+            found[relation.column] = f"{source.label}: {relation.sentence()} in {where}, {JOINT}"
+        if not found and dense[rows][:, chosen].all():
+            found |= _repeated(source, part, called, low)
+    rows = np.flatnonzero(dense.all(axis=1))
     smooth = [k for k, i in enumerate(columns, first) if schema.continuous[i].step is None]
-    equal = equal_columns(values[:, smooth], [names[k] for k in smooth]) if not found else None
+    equal = None if found else equal_columns(values[rows][:, smooth], [names[k] for k in smooth])
     if equal is not None:
         one, other, share = equal
         said = f"columns {one!r} and {other!r} are equal in {share:.1%} of the rows that have both"
