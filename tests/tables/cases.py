@@ -235,6 +235,12 @@ READ["dates and times"] = {
     "times with a zone in Parquet": table(
         "a date: log-density in days", "t.parquet", x=pl.Series(TIMES).dt.replace_time_zone("Europe/Berlin")
     ),
+    "the first of each month": table(
+        "a date (DD/MM/YYYY)", x=[f"01/{1 + i % 12:02d}/{2010 + i % 7}" for i in range(N)]
+    ),
+    "the first of each month, American": table(
+        "a date (MM/DD/YYYY)", x=[f"{1 + i % 12:02d}/01/{2010 + i % 7}" for i in range(N)]
+    ),
     "gaps": table(
         "step 1; 14.7% of the cells", x=["" if i % 7 == 0 else str(d) for i, d in enumerate(DATES)]
     ),

@@ -194,6 +194,18 @@ REFUSED: dict[str, dict[str, Case]] = {
             "among dates; write all dates",
             [d.strftime("%d.%m.%Y" if i % 3 else "%Y-%m-%d") for i, d in enumerate(DATES)],
         ),
+        "days that can be months": odd(
+            "row 3: found '02/03/2010' among dates whose days can all be months; write years first",
+            [f"{1 + i % 12:02d}/{1 + i * 2 % 11:02d}/2010" for i in range(N)],
+        ),
+        "dates with a day of the week": odd(
+            "found 'Mon, 01 Mar 2021', a date in a form that is not read, in most rows; write it as",
+            [(DATES[0] + dt.timedelta(i)).strftime("%a, %d %b %Y") for i in range(N)],
+        ),
+        "two currencies": odd(
+            "a number with a sign or unit that not all of them have",
+            [f"{v:.4f} {'EUR' if i % 3 else 'USD'}" for i, v in enumerate(A)],
+        ),
         "years of two digits": odd(
             "row 2: found '01.03.21', a date with a year of two digits, in most rows",
             [(DATES[0] + dt.timedelta(i)).strftime("%d.%m.%y") for i in range(N)],

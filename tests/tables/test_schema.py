@@ -138,6 +138,12 @@ def test_a_word_never_seen_has_the_last_state_and_a_new_gap_is_refused(source):
         schema.encode(source(c=["a", "b"]))
 
 
+def test_a_date_in_another_form_is_told_among_dates(source):
+    schema = find_schema(source(d=days("%d.%m.%Y")), [0], {})
+    with pytest.raises(InputError, match=r"'2021-03-01' among dates \(DD\.MM\.YYYY\); mend"):
+        schema.encode(source(d=["2021-03-01", "2021-03-02"]))
+
+
 def test_text_among_numbers_is_named(source):
     cells = [str(v) for v in NORMAL]
     cells[5] = "1.5 kg"

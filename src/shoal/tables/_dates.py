@@ -53,7 +53,11 @@ def looks_like_dates(cells: pl.Series) -> bool:
 
 
 def find_form(cells: pl.Series) -> tuple[str | None, int | None]:
-    """The form in which all cells (text, none missing) are dates; else None, with a cell that is none among dates, if so."""
+    """The form in which all cells (text, none missing) are dates; else None, with a cell that is none among dates, if so.
+
+    Where days and months can be exchanged in all cells, it is the form by which all fall on one day of the month; if there
+    is none, a cell comes with the form that is another date by the other.
+    """
     if not looks_like_dates(cells):
         return None, None
     some = cells.filter(cells.str.contains(_LIKE)).head(50)
@@ -64,10 +68,24 @@ def find_form(cells: pl.Series) -> tuple[str | None, int | None]:
             continue
         unread = read(cells, form).is_null().arg_true()
         if not len(unread):
-            return form, None
+            return _settled(cells, form)
         if len(cells) - len(unread) > most:
             worst, most = int(unread[0]), len(cells) - len(unread)
     return None, worst
+
+
+def _settled(cells: pl.Series, form: str) -> tuple[str, int | None]:
+    other = re.sub(
+        "%[md](.)%[md]", lambda found: f"%d{found[1]}%m" if found[0][1] == "m" else f"%m{found[1]}%d", form
+    )
+    if other == form or other[:8] not in _DAYS:
+        return form, None
+    one, two = read(cells, form), read(cells, other)
+    differs = (one != two).arg_true()
+    if two.null_count() or not len(differs):
+        return form, None
+    monthly = [stamps.dt.day().n_unique() == 1 for stamps in (one, two)]
+    return (form, int(differs[0])) if monthly[0] == monthly[1] else ((form, other)[monthly[1]], None)
 
 
 def read(cells: pl.Series, form: str) -> pl.Series:

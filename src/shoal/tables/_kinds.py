@@ -75,6 +75,10 @@ def _column(source: Source, index: int, given: Given) -> Column:
         kind = "category"
     if kind in (None, "date", "periodic"):
         form, odd = _date_form(series, text, missing)
+        if form is not None and odd is not None:
+            place = f"{source.label}, column {name!r}, {source.row(odd)}"
+            found = f"{place}: found {shown(text[odd])} among dates whose days can all be months"
+            raise UnfitColumn(name, found, "write years first, as in 2021-12-31")
         if form is not None:
             days = days_of(series, text, missing, form)
             return _date_column(source, index, form, days, share, given)
@@ -245,7 +249,7 @@ def _date_column(
 
 
 def _date_form(series: pl.Series, text: np.ndarray, missing: np.ndarray) -> tuple[str | None, int | None]:
-    """The form in which every cell is a date, "" for a column of dates; or None, and a row that is no date among dates."""
+    """The form in which every cell is a date, "" for a column of dates, as `find_form` gives it; and a row that is amiss."""
     if series.dtype.is_temporal():
         return ("" if series.dtype in (pl.Date, pl.Datetime) else None), None
     rows = np.flatnonzero(~missing)

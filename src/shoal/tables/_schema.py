@@ -17,7 +17,7 @@ from shoal._scalars import FloatArray, IntArray
 from shoal.records import Record
 from shoal.tables._cells import MISSING, from_text
 from shoal.tables._column import Column
-from shoal.tables._dates import SECONDS_A_DAY, days_of
+from shoal.tables._dates import SECONDS_A_DAY, days_of, spelled
 from shoal.tables._lattice import Lattice
 from shoal.tables._source import Source
 
@@ -235,12 +235,12 @@ def numbers_of(series: pl.Series) -> tuple[FloatArray, int | None]:
     return np.full(len(series), np.nan), int(series.is_not_null().arg_max() or 0)
 
 
-def stray_text(source: Source, index: int, row: int) -> str:
+def stray_text(source: Source, index: int, row: int, among: str = "numbers") -> str:
     """What was found, where text stands among numbers."""
     found = source.frame.to_series(index)[row]
     name = source.names[index]
     return (
-        f"{source.label}, column {name!r}, {source.row(row)}: found the text {str(found)!r:.40} among numbers"
+        f"{source.label}, column {name!r}, {source.row(row)}: found the text {str(found)!r:.40} among {among}"
     )
 
 
@@ -262,12 +262,16 @@ def _encoded(column: Column, source: Source, index: int) -> tuple[IntArray, Floa
         return np.where(missing, column.missing_state, states[place]), np.zeros(len(series))
     if column.is_time:
         numbers = days_of(series, text, missing, column.form or "") - column.first
-        bad = np.flatnonzero(np.isnan(numbers) & ~missing)
+        bad, among = np.flatnonzero(np.isnan(numbers) & ~missing), "dates"
+        among += f" ({spelled(column.form)})" if column.form else ""
     else:
         numbers, row = numbers_of(series)
+        among = "numbers"
         bad = [] if row is None else [row]
     if len(bad):
-        raise InputError(f"{stray_text(source, index, int(bad[0]))}; mend that cell or remove such rows.")
+        raise InputError(
+            f"{stray_text(source, index, int(bad[0]), among)}; mend that cell or remove such rows."
+        )
     state = np.zeros(len(series), np.int64)
     for i, atom in enumerate(column.atoms):
         state[numbers == atom] = i + 1

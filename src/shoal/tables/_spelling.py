@@ -28,6 +28,17 @@ ODD = (  # cells that are not read as numbers, what they are, and how to write t
     ),
     (r"^[+-]?\d{1,3}(,\d{2,3})+(\.\d+)?$", "a number with groups of digits", "write digits without groups"),
     (r"^[+-]?\d{1,3}(_\d{3})+(\.\d+)?$", "a number with groups of digits", "write digits without groups"),
+    (
+        r"^(\w{3,9},? )?\d{1,2}[ /.-]{1,2}[A-Za-z]{3,9}[ /.-](\d{2}|\d{4})\b"
+        r"|^\w{3} \w{3} +\d{1,2} [\d:]{5,8} .*\d{4}$|^\d{4}-W\d\d",
+        "a date in a form that is not read",
+        "write it as in 2021-12-31",
+    ),
+    (
+        r"^\(?[+-]?([$€£¥]|EUR|USD|GBP|CHF)?\s?[\d.,]+\s?([%$€£¥]|EUR|USD|GBP|CHF)?\)?$",
+        "a number with a sign or unit that not all of them have",
+        "write numbers alone",
+    ),
     (r"^\(?[\d.,]+\)?-?$", "a number with a sign of bookkeeping", "write numbers with a minus before them"),
     (r"^[+-]?\d*\.?\d*[dD][+-]?\d+$", "a number with an exponent D", "write e for it"),
     (r"^[+-]?[\d.,]+\s?(k|K|M|m|B|bn|mio|Mio)$", "a number of thousands or more", "write numbers out"),
