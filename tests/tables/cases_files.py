@@ -63,6 +63,29 @@ FILES: dict[str, dict[str, Case]] = {
             text("a;b", *(f"{v:,.2f};{i}".translate(str.maketrans(",.", ".,")) for i, v in enumerate(BIG))),
             *("have decimal commas", "t.csv", ("a",)),
         ),
+        "whole numbers with points, and without where they are small": read(
+            text("a;b", *(f"{37 * (i - 9) ** 2:,d};{i}".replace(",", ".") for i in range(150))),
+            *("column 'a' have thousands separators '.'", "t.csv", ("a", "b"), ""),
+        ),
+        "three digits behind each point": read(
+            text("a;b", *(f"{1 + i % 9}.{(i * 7919) % 900 + 100};{i % 7}" for i in range(150))),
+            *(
+                "numbers of column 'a' have three digits behind each point, taken for decimals",
+                "t.csv",
+                ("a",),
+                "",
+            ),
+        ),
+        "whole numbers with points beside such": read(
+            text(
+                "a;b;c",
+                *(
+                    f"{v:,.2f};{i};{50_000 + 111 * i:,d}".translate(str.maketrans(",.", ".,"))
+                    for i, v in enumerate(BIG)
+                ),
+            ),
+            *("columns 'a', 'c' have decimal commas", "t.csv", ("a",)),
+        ),
         "UTF-16 with byte-order mark": read(text("a;b;c", *COMMAS, encoding="utf-16"), "decimal commas"),
     },
     "separators in the header": {
@@ -154,6 +177,20 @@ FILES: dict[str, dict[str, Case]] = {
             text("a,b", *rows([f"{v:.3f} kg" for v in A], B.tolist())),
             "every number of column 'a' has 'kg'",
             names=("a", "b"),
+        ),
+    },
+    "names of rows without a name": {
+        "of R": read(
+            with_header(body=[f'"n {i}",{line}' for i, line in enumerate(PLAIN)]),
+            "has no name and names the rows",
+        ),
+        "of pandas": read(
+            with_header(header=",a,b,c", body=[f"n{i},{line}" for i, line in enumerate(PLAIN)]),
+            "column 1 has no name and names the rows, so it was left out",
+        ),
+        "numbers of R": read(
+            with_header(body=[f'"{i + 1}",{line}' for i, line in enumerate(PLAIN)]),
+            "has no name and numbers the rows",
         ),
     },
     "packed": {

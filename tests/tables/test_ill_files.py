@@ -70,6 +70,7 @@ ILL: dict[str, tuple[bytes, str]] = {
     "HDF5": (b"\x89HDF\r\n\x1a\n", "t.csv is an HDF5 file"),
     "SQLite": (b"SQLite format 3\0", "t.csv is a SQLite database"),
     "PDF": (b"%PDF-1.7\n", "t.csv is a PDF document"),
+    "ARFF": (b"@relation r\n@attribute a real\n@data\n1\n", "t.csv is an ARFF file, not CSV text"),
     "JSON": (b'{"a": [1, 2]}\n', "t.csv is JSON"),
     "JSON rows": (b"[[1, 2], [3, 4]]\n", "t.csv is JSON"),
     "web page": (b"<!DOCTYPE html>\n<p>404</p>\n", "t.csv is HTML or XML"),

@@ -26,7 +26,11 @@ _FOREIGN = {
     b"SQLite format 3": "a SQLite database",
     b"ARROW1": "an Arrow file",
 }
-_MARKUP = {(b"<",): "HTML or XML", (b"{", b"[{", b"[["): "JSON or a list of Python"}
+_MARKUP = {
+    (b"<",): "HTML or XML",
+    (b"@relation", b"@RELATION"): "an ARFF file",
+    (b"{", b"[{", b"[["): "JSON or a list of Python",
+}
 _MINUS = re.compile(rb"(?<![\w.])\xe2\x88\x92(?=[\d.])")  # in UTF-8
 _CONTROL = bytes({*range(32), 127} - {*b"\t\n\r\f"})
 _BROKEN = (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, RuntimeError)

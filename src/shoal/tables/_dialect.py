@@ -138,12 +138,17 @@ def _under_header(records: list[list[str]], ends: list[int], below: list[bool], 
     if rows and len(names) == len(below) - 1:  # one name too few: that of row names, or of an empty last cell
         if not any(cells[-1].strip() for cells in rows if len(cells) == len(below)):
             names = [*names, ""]
-        elif ["".join(cells[:1]).strip() for cells in rows[:9]] in (
-            [str(i + k) for i in range(len(rows[:9]))] for k in (0, 1)
-        ):
+        elif _are_row_names([cells[0].strip() for cells in rows if len(cells) == len(below)]) or [
+            "".join(cells[:1]).strip() for cells in rows[:9]
+        ] in ([str(i + k) for i in range(len(rows[:9]))] for k in (0, 1)):
             names = ["", *names]
     lines, row = found.lines + ends[used], found.first_row + used
     return replace(found, names=tuple(names), first_row=row, lines=lines, notes=tuple(notes))
+
+
+def _are_row_names(words: Sequence[str]) -> bool:
+    """Whether the cells below no name are words that do not repeat, as R writes names of rows."""
+    return len(words) > 1 and len(set(words)) == len(words) and all(_kind(word) == "text" for word in words)
 
 
 def _preamble(data: bytes) -> tuple[_Preamble, int]:

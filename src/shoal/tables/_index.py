@@ -4,6 +4,7 @@ import re
 
 import polars as pl
 
+from shoal.tables._dates import looks_like_dates
 from shoal.tables._source import Source
 
 _SAVED = re.compile(r"__index_level_\d+__")
@@ -11,13 +12,14 @@ _UNNAMED = re.compile(r"(Unnamed: 0(_level_\d+)?(\.\d+)*)?")
 
 
 def without_index(source: Source) -> Source:
-    """The source without pandas' index columns, and without unnamed first columns of distinct whole numbers.
+    """The source without pandas' index columns, and without unnamed first columns of distinct whole numbers or words.
 
     A source that would have no column left stays as it is.
     """
     found = [i for i, name in enumerate(source.names) if _SAVED.fullmatch(name)]
     for i, name in enumerate(source.names):  # saved more than once, it stands more than once
-        if not (_UNNAMED.fullmatch(name) and _numbers_rows(source.frame.to_series(i))):
+        column = source.frame.to_series(i)
+        if not (_UNNAMED.fullmatch(name) and (_numbers_rows(column) or _names_rows(column))):
             break
         found.append(i)
     found.sort()
@@ -27,8 +29,8 @@ def without_index(source: Source) -> Source:
     notes = tuple(
         f"column {source.names[i]!r} is a pandas index and was left out"
         if source.names[i]
-        else f"column {i + 1} has no name and numbers the rows, so it was left out"
-        for i in found
+        else f"column {i + 1} has no name and {'numbers' if _numbers_rows(column) else 'names'} the rows, so it was left out"
+        for i, column in ((i, source.frame.to_series(i)) for i in found)
     )
     return source.only(kept, notes)
 
@@ -42,6 +44,15 @@ def without_empty_last(source: Source) -> Source:
         return source
     return source.only(
         range(len(source.names) - 1), ("every row ends in a separator, which makes no column",)
+    )
+
+
+def _names_rows(column: pl.Series) -> bool:
+    """Whether the cells are distinct words, none of them a number, nor the days and times of a series."""
+    if column.dtype != pl.String or len(column) < 2 or column.null_count() or column.n_unique() < len(column):
+        return False
+    return not column.str.contains(r"^\s*[-+]?\.?\d[\d\s.,:/T+-]*Z?\s*$").any() and not looks_like_dates(
+        column
     )
 
 

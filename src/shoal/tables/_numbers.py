@@ -16,6 +16,7 @@ from shoal.tables._spelling import is_unit
 
 STRAY = 0.05  # a smaller share of cells that are written otherwise is left for the reader of numbers to name
 UNITS = "%‰$€£¥"
+MONEY = ("EUR", "USD", "GBP", "CHF", "JPY", *UNITS)  # all that stand before numbers: C1 and T2 are codes
 _BESIDE = re.compile(r"([^\W\d_][^\d]*?)?\s*[+-]?[\d.,'\s]*\d\s*([^\W\d_°][^+]*|°\w)?")
 _EXPONENT = r"(?:[eE][+-]?\d+)?"
 _PLAIN = rf"^[+-]?(?:\d+\.?\d*|\.\d+){_EXPONENT}$"
@@ -85,15 +86,22 @@ def plain_numbers(
     sure = {way[0].decimal for i, way in ways.items() if len(way) == 1 or cells[i].agree(way)}
     sure |= {","} if done else set()
     others = [i for i in range(frame.width) if i not in ways and i not in done]
-    points = bool(ways or done) and any(_has_points(frame.to_series(i)) for i in others)
-    if "," in sure and not points:
+    german = separator == ";"
+    points = (bool(ways or done) or german) and any(_has_points(frame.to_series(i)) for i in others)
+    if ("," in sure or german) and not points:
         for i in others:  # beside decimal commas, 1.234 may be 1234
             more = _Cells(frame.to_series(i))
             if more.is_grouped() and more.is_numeric():
-                cells[i], ways[i] = more, [Style(".", "", ""), COMMA]
+                if "," in sure or more.small():
+                    cells[i], ways[i] = more, [Style(".", "", ""), COMMA]
+                else:
+                    said += (
+                        f"numbers of column {names[i]!r} have three digits behind each point, taken for decimals",
+                    )
+    grouped = any(way == [COMMA] and cells[i].has_both() for i, way in ways.items())
     chosen: dict[int, Style] = dict.fromkeys(done, COMMA)
     for i, way in sorted(ways.items()):
-        style = _chosen(cells[i], way, sure, separator, points=points)
+        style = _chosen(cells[i], way, sure, separator, points=points, grouped=grouped)
         if style is None and (way or not cells[i].is_stray()):
             raise InputError(cells[i].refusal(f"{label}, column {names[i]!r}", first_row, way))
         if style is not None:
@@ -136,7 +144,9 @@ def _words_beside(cells: pl.Series) -> tuple[str, ...]:
 def units_beside(cell: str) -> tuple[str, ...]:
     """The units before and behind a number, if the cell is one with such."""
     found = _BESIDE.fullmatch(cell)
-    return tuple(word for word in (found.groups() if found else ()) if word and is_unit(word))
+    before, behind = found.groups() if found else (None, None)
+    before = before if before and before.strip() in MONEY else None
+    return tuple(word for word in (before, behind) if word and is_unit(word))
 
 
 def _looked_at(column: pl.Series) -> pl.Series:
@@ -183,6 +193,10 @@ class _Cells:
         """Whether some cells have a point, and all of those points stand between groups of three digits."""
         dotted = self.numbers.filter(self.numbers.str.contains(".", literal=True))
         return len(dotted) > 0 and bool(dotted.str.contains(r"^[+-]?[1-9]\d{0,2}(?:\.\d{3})+$").all())
+
+    def has_both(self) -> bool:
+        """Whether some number has a point and a comma."""
+        return bool((self.numbers.str.contains(".", literal=True) & self.numbers.str.contains(",")).any())
 
     def is_stray(self) -> bool:
         """Whether nearly all numbers are plain."""
@@ -242,20 +256,21 @@ class _Cells:
 
 
 def _chosen(
-    cells: _Cells, ways: Sequence[Style], sure: set[str], separator: str, *, points: bool
+    cells: _Cells, ways: Sequence[Style], sure: set[str], separator: str, *, points: bool, grouped: bool
 ) -> Style | None:
     """The style of a column; None where it stays open.
 
     1. One way, or ways that agree. 2. `1,234` beside whole numbers below 1000 in cells that are quoted against commas:
     thousands. 3. The decimal mark of the other columns, if they have one and no whole numbers below 1000 speak against
-    it. 4. Semicolons between cells: decimal commas, which are why semicolons are used.
+    it; `1.234` is a group beside such numbers, and where another column has groups. 4. Semicolons between cells: decimal
+    commas, which are why semicolons are used.
     """
     if not ways or cells.agree(ways):
         return ways[0] if ways else None
     marks = {style.decimal: style for style in reversed(ways)}  # of styles with one mark, the first
     if "." in marks and not marks["."].group:  # 1.234 beside decimal commas
         several = cells.numbers.str.contains(r"\.\d{3}\.").any()
-        return COMMA if several or cells.small() else None
+        return COMMA if several or grouped or cells.small() else None
     if cells.small():
         return marks["."] if separator == "," or sure == {"."} or points else None
     if points:
