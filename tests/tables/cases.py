@@ -202,6 +202,9 @@ READ: dict[str, dict[str, Case]] = {
         "a stray among 0 and 1": table(
             "step 1; off its lattice: the value 0.5", x=with_cells(DIGITS % 2, 0.5)
         ),
+        "places of stations": table(
+            "with noise up to the middles between its 49 values", x=np.resize(NORMAL[:50] / 7, N)
+        ),
         "a stray and a gap": table(
             "step 1; off its lattice: the value 2.5; 0.7%", x=with_cells(DIGITS, 2.5, np.nan)
         ),
@@ -259,6 +262,16 @@ FLAGS = {
     "0/1": "0, 1",
     "Y/N": "N, Y",
     "on/off": "off, on",
+}
+READ["codes and many words"] = {
+    **{
+        letter: table(f"a category of 3 values ({letter}1, ", x=[f"{letter}{1 + i % 3}" for i in range(N)])
+        for letter in "CTAsh"
+    },
+    "a category of too many": table(
+        "an identifier, left out: it has 110 different values", x=[f"w{i % 110}" for i in range(N)]
+    ),
+    "distinct": table("an identifier, left out: its values do not repeat", x=[f"w{i}" for i in range(N)]),
 }
 READ["flags"] = {
     **{

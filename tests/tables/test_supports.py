@@ -65,7 +65,7 @@ def test_bounds_may_be_given(cells, given, support, words, source):
         ("positive", "row 2: -3 does not fit the kind positive"),
         ("bounded:-3:7", "Numbers at a bound itself have no density: give wider bounds"),
         ("bounded:0:1", "row 2: -3 does not fit the kind bounded .0 to 1."),
-        ("count", "row 2: -3 does not fit the kind count"),
+        ("count", "row 2: -3 does not fit the kind count .from 0 on."),
     ],
 )
 def test_what_does_not_fit_is_refused(given, words, source):

@@ -16,6 +16,7 @@ class Column(msgspec.Struct, frozen=True):
     `missing`: the share of cells that are missing; `step`, `origin`, `grid`, `stray`: as in `Lattice`; `form`: of a date,
     whose days are counted from `first` (itself since 1970). `low`, `high`: bounds of the numbers, None where there are none;
     of a periodic column the first and the last of its angles, `center` their mean direction.
+    `different`: how many values an identifier has, 0 where none repeats.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Column(msgspec.Struct, frozen=True):
     low: float | None = None
     high: float | None = None
     center: float = 0.0
+    different: int = 0
 
     @property
     def period(self) -> float | None:
@@ -100,7 +102,12 @@ class Column(msgspec.Struct, frozen=True):
         """What the column is taken for, in words."""
         gone = f"; {self.missing:.1%} of the cells are missing" if self.missing else ""
         if self.kind == "identifier":
-            return "an identifier, left out: its values do not repeat"
+            many = (
+                f"it has {self.different:,d} different values"
+                if self.different
+                else "its values do not repeat"
+            )
+            return f"an identifier, left out: {many}"
         if self.kind == "category":
             words = ", ".join(self.levels[:4]) + (", ..." if len(self.levels) > 4 else "")
             return f"a category of {len(self.levels)} values ({words}): log-probabilities{gone}"

@@ -93,7 +93,8 @@ def _column(source: Source, index: int, given: Given) -> Column:
     if kind is None:
         kind = _guessed(source, index, words, numbers, bad, missing)
     if kind == "identifier":
-        return Column(name, "identifier", missing=share)
+        many = len(words) if len(words) < (~missing).sum() else 0
+        return Column(name, "identifier", missing=share, different=many)
     if kind == "category":
         typed = _type_of_words(series, words.tolist(), numbers[~missing], bad)
         levels = sorted({canonical(word, typed) for word in words}, key=_order)

@@ -17,7 +17,7 @@ TOLERANCE = 0.01  # of one step: how far a value may lie off the lattice, by rou
 STRAY, STRAYS = 0.002, 3  # the share of rows that may lie off a lattice, and how many rows in any case
 MOST_DISTINCT = 5000  # values of a column in which one off their lattice is looked for
 GRID_TIES = 0.9  # the share of repeated values of a grid without a step
-GRID_ROWS = 5  # rows a value of it, at least
+GRID_ROWS = 2  # rows a value of it, at least
 
 
 @dataclass(frozen=True)

@@ -68,7 +68,7 @@ def with_support(source: Source, index: int, column: Column, numbers: FloatArray
         wider = " Numbers at a bound itself have no density: give wider bounds." if found.min() >= low else ""
         raise InputError(
             f"{source.label}, column {column.name!r}, {source.row(row)}: {numbers[row]:.6g} does not fit the kind "
-            f"{given.kind}{_between(low, high)}.{wider if given.kind == 'bounded' else ''}"
+            f"{given.kind}{_between(low, high, closed=closed)}.{wider if given.kind == 'bounded' else ''}"
         )
     if given.kind == "count":
         return replace(
@@ -77,8 +77,9 @@ def with_support(source: Source, index: int, column: Column, numbers: FloatArray
     return replace(column, kind=given.kind, low=low, high=None if np.isinf(high) else high)
 
 
-def _between(low: float, high: float) -> str:
-    return f" (above {low:.6g})" if np.isinf(high) else f" ({low:.6g} to {high:.6g})"
+def _between(low: float, high: float, *, closed: bool) -> str:
+    above = f" (from {low:.6g} on)" if closed else f" (above {low:.6g})"
+    return above if np.isinf(high) else f" ({low:.6g} to {high:.6g})"
 
 
 def _guessed(column: Column, found: FloatArray) -> Column:
