@@ -120,7 +120,9 @@ def test_samples_are_read_as_the_same_kinds(whole: Path):
 
 def test_a_word_never_seen_has_the_probability_of_one_row_more(whole: Path):
     pl.DataFrame({"soil": ["clay", "peat"], "rain": [0.0, 0.0], "y": [0.1, 0.1]}).write_csv("new.csv")
-    assert run("score", whole, "new.csv", "-o", "scored.csv").exit_code == 0
+    result = run("score", whole, "new.csv", "-o", "scored.csv")
+    assert result.exit_code == 0
+    assert "column 'soil': 1 row holds a word never seen, 'peat' (row 3)" in " ".join(result.output.split())
     known, new = pl.read_csv("scored.csv")["log_prob"]
     assert new < known - 5
     assert np.isfinite(new)

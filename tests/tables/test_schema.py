@@ -144,6 +144,20 @@ def test_a_date_in_another_form_is_told_among_dates(source):
         schema.encode(source(d=["2021-03-01", "2021-03-02"]))
 
 
+def test_words_never_seen_and_numbers_off_their_lattice_are_told(source):
+    schema = find_schema(
+        source(c=RNG.choice(["a", "b"], N), n=RNG.integers(0, 9, N), y=NORMAL), [0, 1, 2], {}
+    )
+    assert schema.rows(source(c=["b", "a"], n=[3, 40], y=[0.5, 1.0])).notes == ()
+    word, number = schema.rows(source(c=["c", "d"], n=[3, 2.5], y=[0.5, 1.0])).notes
+    assert word.startswith(
+        "column 'c': 2 rows hold a word never seen, the first, 'c' (row 2); it is as likely as"
+    )
+    assert number.startswith(
+        "column 'n': 1 row holds a number off its lattice, '2.5' (row 3); it is as likely as"
+    )
+
+
 def test_text_among_numbers_is_named(source):
     cells = [str(v) for v in NORMAL]
     cells[5] = "1.5 kg"

@@ -104,6 +104,7 @@ def matched_rows(folder: ModelFolder, source: Source) -> Rows | None:
         return None if table is None else Rows(table, np.zeros(table.rows, bool))
     context = match_columns(source, folder.context_columns).values if folder.context_columns else None
     rows = schema.rows(source, float64=folder.float64)
+    say_notes(Path(source.label), rows.notes)
     table = Table(
         schema.names,
         rows.values,

@@ -6,6 +6,7 @@ nothing. The rest is its continuous part: one number a numeric column or date, w
 one.
 """
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -18,7 +19,7 @@ from shoal.records import Record
 from shoal.tables._cells import MISSING, from_text
 from shoal.tables._column import Column
 from shoal.tables._dates import SECONDS_A_DAY, days_of, spelled
-from shoal.tables._lattice import Lattice
+from shoal.tables._lattice import TOLERANCE, Lattice
 from shoal.tables._source import Source
 
 YEARS = (-719_162, 2_932_896)  # days from 1970 to the first and the last that can be written
@@ -35,12 +36,14 @@ class Encoded(NamedTuple):
 class SchemaRows(NamedTuple):
     """Rows as a law of whole tables takes them: `values` (rows, m + k), states, then numbers.
 
-    `outside`: those that hold a number where its density is 0; `lattices`: of the numbers among the columns of `values`.
+    `outside`: those that hold a number where its density is 0; `lattices`: of the numbers among the columns of `values`;
+    `notes`: sentences about words that were never seen and numbers off their lattice.
     """
 
     values: FloatArray
     outside: np.ndarray
     lattices: tuple[Lattice, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 class Schema(Record, frozen=True, kw_only=True, tag="table schema"):
@@ -162,7 +165,25 @@ class Schema(Record, frozen=True, kw_only=True, tag="table schema"):
         numbers = encoded.values if float64 else self.inside(encoded.values)
         values, m = np.hstack([encoded.codes.astype(np.float64), numbers]), encoded.codes.shape[1]
         lattices = tuple(replace(one, index=one.index + m) for one in self.lattices())
-        return SchemaRows(values, self.outside(encoded), lattices)
+        return SchemaRows(values, self.outside(encoded), lattices, tuple(self._strange(source, encoded)))
+
+    def _strange(self, source: Source, encoded: Encoded) -> Iterator[str]:
+        """Sentences about cells that training had none of."""
+        for i, c in enumerate(self.discrete):
+            if c.kind == "category":
+                new = encoded.codes[:, i] == c.states - 1
+                yield from _told(
+                    source, c.name, new, "word never seen", "likely as one row more would make it"
+                )
+        lattices = {lattice.column: lattice for lattice in self.lattices()}
+        for i, c in enumerate(self.continuous):
+            if c.name in lattices:
+                x, lattice = encoded.values[:, i], lattices[c.name]
+                off = np.abs(x - lattice.rounded(x)) > np.maximum(TOLERANCE * lattice.step, 1e-9 * np.abs(x))
+                off &= encoded.present[:, i] & ~np.isin(x, c.stray)
+                yield from _told(
+                    source, c.name, off, "number off its lattice", "likely as the cell around it"
+                )
 
     def decode(self, codes: IntArray, values: FloatArray) -> dict[str, pl.Series]:
         """Columns as they are written in the table: words, whole numbers, dates, null where a cell is missing."""
@@ -182,6 +203,14 @@ class Schema(Record, frozen=True, kw_only=True, tag="table schema"):
                 number = np.where(state == i + 1, atom, number)
             found[c.name] = _cells(c, number, state > len(c.atoms))
         return found
+
+
+def _told(source: Source, name: str, rows: np.ndarray, what: str, how: str) -> Iterator[str]:
+    if rows.any():
+        count, first = int(rows.sum()), int(np.argmax(rows))
+        cell = source.frame.to_series(source.names.index(name))[first]
+        holds = f"1 row holds a {what}" if count == 1 else f"{count} rows hold a {what}, the first"
+        yield f"column {name!r}: {holds}, {str(cell)!r:.40} ({source.row(first)}); it is as {how}"
 
 
 def _beside(bound: float, towards: float) -> float:
