@@ -206,6 +206,10 @@ REFUSED: dict[str, dict[str, Case]] = {
             "a number with a sign or unit that not all of them have",
             [f"{v:.4f} {'EUR' if i % 3 else 'USD'}" for i, v in enumerate(A)],
         ),
+        "Arabic digits": odd(
+            "row 2: found '١٠٠', a number in other digits than 0 to 9",
+            [str(100 + i).translate({48 + k: 0x660 + k for k in range(10)}) for i in range(N)],
+        ),
         "years of two digits": odd(
             "row 2: found '01.03.21', a date with a year of two digits, in most rows",
             [(DATES[0] + dt.timedelta(i)).strftime("%d.%m.%y") for i in range(N)],

@@ -34,12 +34,13 @@ ODD = (  # cells that are not read as numbers, what they are, and how to write t
         "a date in a form that is not read",
         "write it as in 2021-12-31",
     ),
+    (r"^\(?[0-9.,]+\)?-?$", "a number with a sign of bookkeeping", "write numbers with a minus before them"),
     (
-        r"^\(?[+-]?([$€£¥]|EUR|USD|GBP|CHF)?\s?[\d.,]+\s?([%$€£¥]|EUR|USD|GBP|CHF)?\)?$",
+        r"^\(?[+-]?([$€£¥]|EUR|USD|GBP|CHF)?\s?[0-9.,]+\s?([%$€£¥]|EUR|USD|GBP|CHF)?\)?$",
         "a number with a sign or unit that not all of them have",
         "write numbers alone",
     ),
-    (r"^\(?[\d.,]+\)?-?$", "a number with a sign of bookkeeping", "write numbers with a minus before them"),
+    (r"^[+-]?\d[\d.,٫٬]*$", "a number in other digits than 0 to 9", "write it in those"),
     (r"^[+-]?\d*\.?\d*[dD][+-]?\d+$", "a number with an exponent D", "write e for it"),
     (r"^[+-]?[\d.,]+\s?(k|K|M|m|B|bn|mio|Mio)$", "a number of thousands or more", "write numbers out"),
 )
