@@ -125,16 +125,16 @@ def difference(arm: str, cell: str) -> str:
     return f"{'+' if gap[0] > 0 else ''}{shown(gap[0])} ± {shown(gap[1])}"
 
 
-def ranks() -> str:
-    """How often each arm is best or near, over the tables that all arms of the page have."""
+def ranks(tail: str = MAIN) -> str:
+    """How often each arm is best or near, over the tables that all arms of the page have, at a split and budget."""
     arms = run_arms()
-    full = [n for n in drawn() if all(value(arm, f"{n}/{MAIN}") is not None for arm in arms)]
+    full = [n for n in drawn() if all(value(arm, f"{n}/{tail}") is not None for arm in arms)]
     if not full:
         return "No table has all arms yet."
-    tops = Counter(arm for n in full for arm in best(f"{n}/{MAIN}"))
+    tops = Counter(arm for n in full for arm in best(f"{n}/{tail}"))
     places: dict[str, list[int]] = {arm: [] for arm in arms}
     for n in full:
-        order = sorted(arms, key=lambda arm: -(value(arm, f"{n}/{MAIN}") or -math.inf))
+        order = sorted(arms, key=lambda arm: -(value(arm, f"{n}/{tail}") or -math.inf))
         for arm in arms:
             places[arm].append(order.index(arm) + 1)
     lines = [[arm, tops[arm], f"{sum(places[arm]) / len(full):.1f}"] for arm in arms]
@@ -221,7 +221,8 @@ def more() -> str:
     for title, tail in (("Second split, 120 s", "1/120"), ("First split, 600 s", "0/600")):
         names = [n for n in drawn() if any(f"{n}/{tail}" in cells(arm) for arm in ARMS)]
         if names:
-            parts.append(f"**{title}**\n\n" + by_table(lambda n, tail=tail: f"{n}/{tail}", nats(), names))
+            figures = by_table(lambda n, tail=tail: f"{n}/{tail}", nats(), names)
+            parts.append(f"**{title}**\n\n{figures}\n\n{ranks(tail)}")
     return "\n\n".join(parts) or "Not run."
 
 
