@@ -35,12 +35,10 @@ def written(column: str, entry: str) -> str:
         case "page":
             name, _, anchor = entry.partition("#")
             return f"[{Path(name).stem}{': ' + anchor.replace('-', ' ') if anchor else ''}]({entry})"
-        case "function":
-            return f"`{entry}`"
         case "test":
             path, _, name = entry.partition("::")
             return f"`{Path(path).stem}`: {name.removeprefix('test_').replace('_', ' ')}"
-        case "record":
+        case "function" | "record":
             return f"`{entry}`"
         case _:
             return entry

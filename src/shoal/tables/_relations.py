@@ -101,7 +101,8 @@ def views(values: FloatArray, dense: np.ndarray) -> Iterator[tuple[list[int], np
     most = np.argsort(-known.sum(axis=0), kind="stable")
     together = np.logical_and.accumulate(known[:, most], axis=1).sum(axis=0)
     wide = int((together >= np.maximum(3 * np.arange(len(every)), ROWS)).sum())
-    for chosen in ([k for k in every if known[:, k].all()], sorted(most[:wide].tolist())):
+    whole, widest = [k for k in every if known[:, k].all()], sorted(most[:wide].tolist())
+    for chosen in [whole] if whole == widest else [whole, widest]:
         yield chosen, np.flatnonzero(known[:, chosen].all(axis=1))
     if len(every) <= MOST_COLUMNS:
         yield from (([i, j], rows) for i, j, rows in _alike(values, dense))

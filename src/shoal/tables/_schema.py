@@ -175,15 +175,13 @@ class Schema(Record, frozen=True, kw_only=True, tag="table schema"):
                 yield from _told(
                     source, c.name, new, "word never seen", "likely as one row more would make it"
                 )
-        lattices = {lattice.column: lattice for lattice in self.lattices()}
-        for i, c in enumerate(self.continuous):
-            if c.name in lattices:
-                x, lattice = encoded.values[:, i], lattices[c.name]
-                off = np.abs(x - lattice.rounded(x)) > np.maximum(TOLERANCE * lattice.step, 1e-9 * np.abs(x))
-                off &= encoded.present[:, i] & ~np.isin(x, c.stray)
-                yield from _told(
-                    source, c.name, off, "number off its lattice", "likely as the cell around it"
-                )
+        for lattice in self.lattices():
+            x, there = encoded.values[:, lattice.index], encoded.present[:, lattice.index]
+            off = np.abs(x - lattice.rounded(x)) > np.maximum(TOLERANCE * lattice.step, 1e-9 * np.abs(x))
+            off &= there & ~np.isin(x, lattice.stray)
+            yield from _told(
+                source, lattice.column, off, "number off its lattice", "likely as the cell around it"
+            )
 
     def decode(self, codes: IntArray, values: FloatArray) -> dict[str, pl.Series]:
         """Columns as they are written in the table: words, whole numbers, dates, null where a cell is missing."""
@@ -291,12 +289,11 @@ def _encoded(column: Column, source: Source, index: int) -> tuple[IntArray, Floa
         return np.where(missing, column.missing_state, states[place]), np.zeros(len(series))
     if column.is_time:
         numbers = days_of(series, text, missing, column.form or "") - column.first
-        bad, among = np.flatnonzero(np.isnan(numbers) & ~missing), "dates"
-        among += f" ({spelled(column.form)})" if column.form else ""
+        bad = np.flatnonzero(np.isnan(numbers) & ~missing)
+        among = f"dates ({spelled(column.form)})" if column.form else "dates"
     else:
         numbers, row = numbers_of(series)
-        among = "numbers"
-        bad = [] if row is None else [row]
+        bad, among = [] if row is None else [row], "numbers"
     if len(bad):
         raise InputError(
             f"{stray_text(source, index, int(bad[0]), among)}; mend that cell or remove such rows."
