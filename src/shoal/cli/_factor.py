@@ -34,7 +34,7 @@ def factor(
         str | None,
         typer.Option(
             metavar="5..11|auto",
-            help="Number of layers, 6 for even size and 8 for odd by default; auto: the fewest within --max-condition.",
+            help="Number of layers, 6 by default; auto: the fewest within --max-condition.",
         ),
     ] = None,
     max_condition: Annotated[
@@ -112,7 +112,7 @@ def _from_frontier(found: Any, count: Layers, budget: float | None, first: str) 
     """None where the frontier has no such factorization: `factor` then says why."""
     if count == "auto":
         return found.within(budget)
-    wanted = count or (6 if found.size % 2 == 0 else 8)
+    wanted = count or 6
     return next((row.factors for row in found.rows if row.layers == wanted and row.first == first), None)
 
 

@@ -196,13 +196,13 @@ def test_five_layers_where_an_outer_block_is_invertible(name: str, examples: int
     one()
 
 
-@settings(max_examples=4, phases=PHASES)
-@given(st.sampled_from([5, 7]), ORDERS, st.data())
-def test_odd_integer_matrices_in_eight_layers(n: int, first, data):
+@settings(max_examples=6, phases=PHASES)
+@given(st.sampled_from([3, 5, 7]), ORDERS, st.data())
+def test_odd_integer_matrices_in_six_layers(n: int, first, data):
     t = data.draw(integers(-3, 3, n, n))
     assume(np.linalg.cond(t) < 1e3)
     made = factor(t, first=first, tolerance=1e-9, effort=ROUGH)
-    assert len(made.layers) == 8
+    assert len(made.layers) == 6
     check(t, made)
 
 

@@ -156,8 +156,14 @@ def test_large_sizes_factor_the_symmetric_root(monkeypatch):
     made = gaussian(np.zeros(6), sigma, 6, first="upper", effort=QUICK)
     assert made.factors.route == "continuation"
     assert 0 <= divergence(made, root(made)) < 1e-12
-    with pytest.raises(ValueError, match=r"`layers` must be 5 \.\.\. 11 for even n"):
+    four = gaussian(np.zeros(6), sigma, first="upper")
+    assert four.factors.route == "gaussian"
+    assert 0 <= divergence(four, root(four)) < 1e-12
+    assert gaussian(np.zeros(5), covariance(3, 5, 1e2), 5, effort=QUICK).factors.route == "five"
+    with pytest.raises(ValueError, match=r"`layers` must be 5 \.\.\. 11"):
         gaussian(np.zeros(6), sigma, 2)
+    with pytest.raises(ValueError, match=r"`layers` must be 5 \.\.\. 11"):
+        gaussian(np.zeros(5), covariance(3, 5, 1e2))
     with pytest.raises(ValueError, match="searches up to n = 4; got n = 6"):
         gaussian_frontier(sigma)
 

@@ -1,4 +1,4 @@
-"""Layers in closed form: rotations as six, any T as eleven, two involutions as five, odd sizes by bordering.
+"""Layers in closed form: rotations as six, any T as eleven or nine, every Gaussian as four.
 
 Theorem A (docs/dev/mathematics.md 2.2 and 2.3): every T in SO(2d) is L U L U L U with all block norms at most 3, so that
 no layer's condition exceeds ((3 + sqrt 13) / 2)^2 < 10.91, whatever the size. One CS decomposition and one real Schur form.
@@ -7,12 +7,8 @@ For every T with det > 0 (the SVD route): T = O1 diag(s1, s2) O2 with the singul
 O1, O2 rotations, each six layers; the two inner layers and the singular values merge into one upper and one lower layer.
 Every layer has κ <= 49 max(1, σ1) max(1, 1/σn).
 
-Odd n by bordering (2.6): S has d = (n - 1) / 2 coordinates, the rest d + 1,
-
-    T U(-E) = L(-a) U(-D) · diag(T', 1) · L(-a'') U(-D''), det T' = det T, T' of size 2d.
-
-T' is factored in the order U L U L U L; its first layer merges with U(-D), its last with L(-a''), and U(-D'') with U(E).
-The last column of E and a part of a's last row are free: they make the vectors that are divided by as large as needed.
+Theorem C1 (2.5): every covariance of determinant one is T T^T with T = L U L U and κ < 6 κ(Σ) in every layer, whatever the
+size; so every T is these four layers of T T^T times a rotation, nine layers after a merge, with κ bounded by κ(T) alone.
 """
 
 from collections.abc import Sequence
@@ -21,11 +17,9 @@ from typing import Any
 import numpy as np
 import scipy.linalg
 
-from shoal._errors import InputError, NumericalFailure
+from shoal._errors import NumericalFailure
 from shoal._scalars import FloatArray
 from shoal.theory.linear._layer import Layer, kinds
-
-BORDERS = 24  # free vectors of a border that are tried
 
 
 def rotation_layers(matrix: FloatArray) -> tuple[Layer, ...]:
@@ -65,15 +59,72 @@ def svd_layers(u: FloatArray, s: FloatArray, vt: FloatArray) -> tuple[Layer, ...
     return (*left[:5], upper, lower, *back[2:])
 
 
-def involution_layers(q: FloatArray, r: FloatArray) -> tuple[Layer, ...]:
-    """Theorem B's layers L U L U L for T = [[0, Q], [-R, 0]], Q and R rotations or reflections.
+def covariance_layers(covariance: FloatArray) -> tuple[Layer, ...]:
+    """Theorem C1's L U L U = T with T T^T = Σ (2d, 2d); for det Σ = 1 they are additive and κ <= 5.83 κ(Σ) in each.
 
-    A = A^{-1} = V F V^T is the flip of G = Q R = V K V^T, S = R A Q; the two involutions G A and A are similar by `half`.
+    Σ = L(A) diag(Σ11, Σc) L(A)^T. The roots H1 = e p C e^T of Σ11 and H2 = f s C^T f^T of Σc, C a cyclic shift, have
+    H2 = V H1^{-1} V^{-1} with V = f Λ e^T, so that diag(H1, H2) is Whitehead's four layers. The largest s stands beside the
+    smallest p; in a good order of these pairs Λ stays within κ(Σ)^{1/4} of 1.
     """
-    a, half = flip_and_half(q @ r)
-    v, s = r @ half.T, r @ a @ q
-    lower = v @ (a - np.eye(len(a)))
-    return additive(-r @ a, q @ s.T - a @ v.T, lower, v.T, lower - q.T @ a)
+    d, zero = len(covariance) // 2, np.zeros(len(covariance) // 2)
+    log_scale = np.linalg.slogdet(covariance)[1] / (4 * d)
+    sigma = covariance * np.exp(-2 * log_scale)
+    a = np.linalg.solve(sigma[:d, :d], sigma[:d, d:]).T
+    p2, e = np.linalg.eigh(sigma[:d, :d])
+    s2, f = np.linalg.eigh(sigma[d:, d:] - a @ sigma[:d, d:])
+    rates = (np.log(s2[::-1]) + np.log(p2)) / 2
+    order = _small_sums(rates)
+    s, f, e = np.sqrt(s2[::-1][order]), f[:, ::-1][:, order], np.roll(e[:, order], 1, axis=1)
+    logs = -np.concatenate([[0.0], np.cumsum(rates[order])[:-1]])
+    weights = np.exp(logs - (np.max(logs) + np.min(logs)) / 2)
+    v, v_inverse = (f * weights) @ e.T, (e / weights) @ f.T
+    turned = np.roll(f, -1, axis=1)
+    h2, h2_inverse = (f * s) @ turned.T, (turned / s) @ f.T
+    scale = np.full(d, log_scale)
+    return (
+        Layer("lower", a - h2 @ v, zero),
+        Layer("upper", v_inverse @ (h2_inverse - np.eye(d)), zero),
+        Layer("lower", v, scale),
+        Layer("upper", np.exp(log_scale) * v_inverse @ (h2 - np.eye(d)), scale),
+    )
+
+
+def nine_layers(matrix: FloatArray) -> tuple[Layer, ...]:
+    """L U L U L U L U L for any T (2d, 2d), det > 0: `covariance_layers` of T T^T, then Theorem A's, upper first.
+
+    For det T = 1 and K = κ(T) the blocks' norms are at most (K - 1/K) / 2 + K, K + √K, √K, K + √K + 2, 1, 3, 2, 1, 3.
+    """
+    front = covariance_layers(matrix @ matrix.T)
+    left = matrix
+    for layer in front:
+        left = layer.inverse(left.T).T
+    u, _, vt = np.linalg.svd(left)
+    order = np.roll(np.arange(len(matrix)), len(matrix) // 2)
+    first, *others = (layer.mirrored() for layer in rotation_layers(polished((u @ vt)[np.ix_(order, order)])))
+    merged = front[3].block + np.exp(front[3].log_scale)[:, None] * first.block
+    return (*front[:3], Layer("upper", merged, front[3].log_scale), *others)
+
+
+def _small_sums(numbers: FloatArray) -> list[int]:
+    """An order of numbers with sum 0 in which every partial sum lies between the least and the largest of them."""
+    rises, falls = ([int(i) for i in np.flatnonzero(part)] for part in (numbers >= 0, numbers < 0))
+    order: list[int] = []
+    total = 0.0
+    while rises or falls:
+        order.append((rises if rises and (total <= 0 or not falls) else falls).pop())
+        total += float(numbers[order[-1]])
+    return order
+
+
+def widened(layers: Sequence[Layer], basis: FloatArray, rest: bool) -> tuple[Layer, ...]:
+    """Additive layers of size 2d inside a larger part: `basis` (size, d), orthonormal, of the rest, or of S if not `rest`.
+
+    With the other vectors of that part left alone, they multiply to the old product on (S, basis) and to I on the others.
+    """
+    blocks = [
+        basis @ layer.block if (layer.kind == "lower") == rest else layer.block @ basis.T for layer in layers
+    ]
+    return additive(*blocks)
 
 
 def additive(*blocks: FloatArray) -> tuple[Layer, ...]:
@@ -124,71 +175,3 @@ def _rotate(f: FloatArray, half: FloatArray, a: int, b: int, angle: float) -> No
     c, s = np.cos(angle), np.sin(angle)
     f[b] = -1.0
     half[a, a], half[a, b], half[b, a], half[b, b] = c, -s, s, c
-
-
-def border(matrix: FloatArray, seed: int = 0) -> tuple[FloatArray, list[FloatArray]]:
-    """T' (2d, 2d) and the blocks (-a, -D, -a'', E - D''), of the try whose worst condition number is least.
-
-    **Raises:** InputError where no try gives finite numbers (T is singular to working precision).
-    """
-    d = len(matrix) // 2
-    generator = np.random.default_rng(seed)
-    found: list[tuple[float, FloatArray, list[FloatArray]]] = []
-    for attempt in range(BORDERS):
-        size = 0.0 if attempt == 0 else 2.0 ** (attempt % 4 - 2) / d**0.5
-        w, turn = size * generator.normal(size=d), size * generator.normal(size=d)
-        with np.errstate(all="ignore"):
-            inner, blocks = _bordered(matrix, w, turn)
-        if all(np.all(np.isfinite(x)) for x in (inner, *blocks)):
-            cost = float(np.linalg.cond(inner) + sum(np.linalg.norm(b) ** 2 for b in blocks))
-            found.append((cost, inner, blocks))
-    if not found:
-        raise InputError("`T` can not be bordered: it is singular to working precision.")
-    _, inner, blocks = min(found, key=lambda item: item[0])
-    return inner, blocks
-
-
-def merged(inner: Sequence[Layer], blocks: list[FloatArray]) -> tuple[Layer, ...]:
-    """Eight layers, from the six of T' (upper first) and the border's blocks."""
-    a, big, second, last = blocks
-    d = len(big)
-    wide = [
-        Layer("upper", np.pad(layer.block, ((0, 0), (0, 1))), layer.log_scale)
-        if layer.kind == "upper"
-        else Layer("lower", np.pad(layer.block, ((0, 1), (0, 0))), np.pad(layer.log_scale, (0, 1)))
-        for layer in inner
-    ]
-    first = Layer("upper", wide[0].block + big, wide[0].log_scale)
-    end = Layer("lower", wide[5].block + np.exp(wide[5].log_scale)[:, None] * second, wide[5].log_scale)
-    return (
-        Layer("lower", a, np.zeros(d + 1)),
-        first,
-        *wide[1:5],
-        end,
-        Layer("upper", last, np.zeros(d)),
-    )
-
-
-def _bordered(matrix: FloatArray, w: FloatArray, turn: FloatArray) -> tuple[FloatArray, list[FloatArray]]:
-    d = len(w)
-    e = np.zeros((d, d + 1))
-    e[:, d] = w
-    t = matrix.copy()
-    t[:, d:] -= matrix[:, :d] @ e
-    c_s, c_rest = t[:d, -1], t[d:, -1]
-    unit = np.zeros(d + 1)
-    unit[d] = 1.0
-    a = np.outer(unit - c_rest, c_s) / (c_s @ c_s)
-    a[d] += turn - c_s * (turn @ c_s) / (c_s @ c_s)
-    t[d:] += a @ t[:d]
-    big = np.zeros((d, d + 1))
-    big[:, d] = -c_s
-    t[:d] += big @ t[d:]
-    r_s, r_rest = t[-1, :d].copy(), t[-1, d:].copy()
-    tail = np.zeros((d, d + 1))
-    tail[:, :d] = -np.outer(r_s, r_rest[:d]) / (r_s @ r_s)
-    t[:, d:] += t[:, :d] @ tail
-    second = np.zeros((d + 1, d))
-    second[d] = -r_s
-    t[:, :d] += t[:, d:] @ second
-    return t[:-1, :-1], [-a, -big, -second, e - tail]

@@ -1,32 +1,34 @@
-"""Five and six layers of a general T by continuation from a rotation, eight of an odd one, and what every route ends with.
+"""Five and six layers of a general T, even or odd, by continuation from a rotation, and what every route ends with.
 
 docs/dev/mathematics.md 2.3 and 2.6.
 
-Six: T = U diag(s) V^T is followed along U diag(s^t) V^T from Theorem A's layers of the rotation U V^T at t = 0.
-Five: with N = T22 T12^{-1} T11 - T21, the matrices with T12 and N of given determinant signs are connected; the path
-starts at [[0, Q], [-R, 0]], Q and R the polar factors of T12 and N, whose five layers are closed-form (`involution_layers`).
-Eight for odd n: T's border and six layers; where the border divides by zero, a matrix nearby is factored and followed to T.
+Six: T = U diag(s) V^T is followed along U diag(s^t) V^T from Theorem A's layers of the rotation U V^T at t = 0. For odd n
+a plane turn first makes that rotation fix a vector of the larger part: on the other 2d dimensions Theorem A holds.
+Five: the last of six layers fades to the identity, T U_6(t)^{-1} being followed from t = 0, where the other five are known.
 More layers, and better conditions: `extended`.
 """
 
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import scipy.linalg
 
 from shoal._errors import InputError, NumericalFailure
 from shoal._scalars import FloatArray
-from shoal.theory.linear._closed_forms import border, involution_layers, merged, rotation_layers
-from shoal.theory.linear._inputs import FactorProblem, parts_swapped
+from shoal.theory.linear._closed_forms import (
+    polished,
+    rotation_layers,
+    widened,
+)
+from shoal.theory.linear._inputs import FactorProblem
 from shoal.theory.linear._layer import Layer, product
-from shoal.theory.linear._one_to_four import two_layers
 from shoal.theory.linear._product_equations import ProductEquations, Target, assemble, point_of
 from shoal.theory.linear._search import Effort, Point, follow, lower_conditions, newton
 
-FEWEST, EVEN, ODD, MOST = 5, 6, 8, 11
+FEWEST, USUAL, MOST = 5, 6, 11
 DETOURS = 5  # paths tried where the first one leads nowhere
 MISS = 1e-6  # relative; layers that miss T by more have grown so large that their product cancels
 
@@ -35,41 +37,27 @@ Begin: TypeAlias = Callable[[int], tuple[tuple[Layer, ...], Path]]  # by the num
 
 
 def six_layers(problem: FactorProblem, effort: Effort) -> tuple[tuple[Layer, ...], str]:
-    """L U L U L U and the route: closed form for rotations, else continuation from the polar factor."""
-    if problem.rotation:
+    """L U L U L U and the route: closed form for rotations of even size, else continuation from the polar factor."""
+    even = len(problem.matrix) % 2 == 0
+    if problem.rotation and even:
         return rotation_layers(problem.matrix), "rotation"
     u, s, vt = np.linalg.svd(problem.matrix)
-    begin = partial(_six_start, u, s, vt)
-    if np.max(np.abs(np.log(s))) < 1e-3:
-        return _by_path(problem, EVEN, begin, Effort(0), ease=0, later=1), "polar"
-    return _by_path(problem, EVEN, begin, effort), "continuation"
+    begin = partial(_six_start, u, s, vt, problem.p)
+    if even and np.max(np.abs(np.log(s))) < 1e-3:
+        return _by_path(problem, USUAL, begin, Effort(0), ease=0, later=1), "polar"
+    return _by_path(problem, USUAL, begin, effort), "continuation"
 
 
 def five_layers(problem: FactorProblem, effort: Effort) -> tuple[Layer, ...]:
-    """L U L U L by continuation. **Raises:** InputError where T12 is singular."""
-    d = problem.p
-    values = np.linalg.svd(problem.matrix[:d, d:], compute_uv=False)
+    """L U L U L by continuation. **Raises:** InputError where T12 is not of full rank."""
+    values = np.linalg.svd(problem.matrix[: problem.p, problem.p :], compute_uv=False)
     if values[-1] <= 1e-12 * np.linalg.norm(problem.matrix, 2):
         article, block, other = ("a", "T12", "upper") if problem.first == "lower" else ("an", "T21", "lower")
         raise InputError(
-            f"five layers that start with {article} {problem.first} one need an invertible block {block}; its least "
+            f"five layers that start with {article} {problem.first} one need a block {block} of full rank; its least "
             f'singular value is {values[-1]:.3g}. Use first="{other}" or layers=6.'
         )
-    return _by_path(problem, FEWEST, partial(_five_start, problem.matrix), effort, later=1)
-
-
-def odd_layers(problem: FactorProblem, count: int, effort: Effort) -> tuple[tuple[Layer, ...], str]:
-    """`count` >= 8 layers, lower first, and the route."""
-    matrix, route = problem.matrix, "bordered" if count == ODD else "extended"
-    if not np.any(matrix - np.diag(np.diag(matrix))) and np.all(np.diag(matrix) > 0):
-        diagonal = two_layers(matrix, problem.p)
-        assert diagonal is not None
-        return extended(problem, diagonal, count, effort), "diagonal"
-    layers = _by_own_border(problem, count, effort)
-    if layers is None:
-        nearby = _by_path(problem, ODD, partial(_odd_start, problem, effort), Effort(0))
-        layers = extended(problem, nearby, count, effort)
-    return layers, route
+    return _by_path(problem, FEWEST, partial(_five_start, problem), effort)
 
 
 def extended(
@@ -110,10 +98,8 @@ def _continued(path: Path, layers: tuple[Layer, ...], p: int, count: int, ease: 
     begin = point_of(Target(*path(0.0), p, count), layers)
     found, t = follow(at, begin, ease=ease, limit=60, last=1e-14)
     if found is None:
-        always = "" if count == ODD else ", which always succeeds"
-        raise NumericalFailure(
-            f"the continuation to {count} layers stopped at t = {t:.3g} of 1; try `layers=11`{always}."
-        )
+        cure = "another `first` or `kept`" if len(path(0.0)[0]) % 2 else "`layers=11`, which always succeeds"
+        raise NumericalFailure(f"the continuation to {count} layers stopped at t = {t:.3g} of 1; try {cure}.")
     return found.point
 
 
@@ -153,78 +139,73 @@ def _improved(target: Target, point: Point, effort: Effort) -> tuple[Layer, ...]
     return layers
 
 
-def _six_start(u: FloatArray, s: FloatArray, vt: FloatArray, detour: int) -> tuple[tuple[Layer, ...], Path]:
-    """Theorem A's layers of U V^T, and the path t -> (U s^t V^T, its inverse).
+def _six_start(
+    u: FloatArray, s: FloatArray, vt: FloatArray, p: int, detour: int
+) -> tuple[tuple[Layer, ...], Path]:
+    """Theorem A's layers, and the path t -> (exp((1 - t) Z) U s^t V^T exp((1 - t) K), its inverse) from their product to T.
 
-    Detour 1, 2, ... turns the path's start: U s^t V^T exp((1 - t) K), K a random skew-symmetric matrix, for the rare T
-    whose layers at t = 0 are a singular point of the equations.
+    exp(Z) makes the rotation U V^T exp(K) fix a vector of the larger part (Z = 0 for even n). Detour 1, 2, ... has a random
+    skew-symmetric K, for the rare T whose layers at t = 0 are a singular point of the equations; detour 0 has K = 0.
     """
-    logs = np.log(s)
-    skew = np.random.default_rng(detour).normal(size=(len(s), len(s))) * (0.5 / len(s) ** 0.5 * (detour > 0))
+    n, logs = len(s), np.log(s)
+    skew = np.random.default_rng(detour).normal(size=(n, n)) * (0.5 / n**0.5 * (detour > 0))
     skew -= skew.T
+    turn, basis, rest = _turn_to_fix(u @ vt @ scipy.linalg.expm(skew), p)
 
     def path(t: float) -> tuple[FloatArray, FloatArray]:
-        grown, turn = np.exp(t * logs), scipy.linalg.expm((1 - t) * skew)
-        return (u * grown) @ vt @ turn, turn.T @ (vt.T / grown) @ u.T
+        grown, after, before = (
+            np.exp(t * logs),
+            scipy.linalg.expm((1 - t) * turn),
+            scipy.linalg.expm((1 - t) * skew),
+        )
+        made: Any = after @ (u * grown) @ vt @ before
+        return made, before.T @ (vt.T / grown) @ u.T @ after.T
 
-    return rotation_layers(path(0.0)[0]), path
+    frame: Any = (
+        scipy.linalg.block_diag(np.eye(p), basis) if rest else scipy.linalg.block_diag(basis, np.eye(n - p))
+    )
+    return widened(rotation_layers(polished(frame.T @ path(0.0)[0] @ frame)), basis, rest), path
 
 
-def _five_start(matrix: FloatArray, detour: int) -> tuple[tuple[Layer, ...], Path]:
-    """The closed-form five layers at t = 0, and a path to T along which T12 and N stay invertible.
-
-    T11 and T22 are free on the way: detour 1, 2, ... bends the path there by t (1 - t) times a random matrix, for the
-    rare T whose straight path (detour 0) meets a point that the continuation does not pass.
+def _turn_to_fix(rotation: FloatArray, p: int) -> tuple[FloatArray, FloatArray, bool]:
+    """Z with exp(Z) O v = v for a unit vector v of the larger part, the basis of v's complement there, and whether that is
+    the rest; Z is skew, of rank two, of the least angle that such a v has. For even n: Z = 0, no v, the rest.
     """
-    d = len(matrix) // 2
-    bends = np.random.default_rng(detour).normal(size=(2, d, d)) / d**0.5 * (detour > 0)
-    t11, t12, t21, t22 = matrix[:d, :d], matrix[:d, d:], matrix[d:, :d], matrix[d:, d:]
-    right = np.linalg.solve(t12, t11)
-    u1, s1, v1 = np.linalg.svd(t12)
-    u2, s2, v2 = np.linalg.svd(t22 @ right - t21)
+    n = len(rotation)
+    rest = 2 * p <= n
+    part = slice(p, n) if rest else slice(0, p)
+    if n % 2 == 0:
+        return np.zeros((n, n)), np.eye(p), rest
+    block = rotation[part, part]
+    vectors = np.linalg.eigh(block + block.T)[1]
+    fixed = np.zeros(n)
+    fixed[part] = vectors[:, -1]
+    image = rotation @ fixed
+    cosine = float(image @ fixed)
+    across = image - cosine * fixed
+    sine = float(np.linalg.norm(across))
+    if cosine < 0 and sine < 1e-8:  # v -> -v: any plane of v serves
+        across, sine = np.eye(n)[0 if rest else p], 1.0
+        angle = np.pi
+    else:
+        angle = float(np.arctan2(sine, cosine))
+    across = across / max(sine, 1e-300)
+    return angle * (np.outer(fixed, across) - np.outer(across, fixed)), vectors[:, :-1], rest
+
+
+def _five_start(problem: FactorProblem, detour: int) -> tuple[tuple[Layer, ...], Path]:
+    """Five of the six layers L U L U L U_6 of T, and the path t -> T U_6(t)^{-1} along which the last one fades to I.
+
+    U_6(t) has the block and the log-scales of U_6, times 1 - t. The six layers come by the path of the same `detour`.
+    """
+    u, s, vt = np.linalg.svd(problem.matrix)
+    six, way = _six_start(u, s, vt, problem.p, detour)
+    point = _continued(way, six, problem.p, USUAL, 1)
+    *layers, last = _improved(replace(_equations_of(problem, USUAL), shift=0.0), point, Effort(0))
 
     def path(t: float) -> tuple[FloatArray, FloatArray]:
-        b = (u1 * s1**t) @ v1
-        a, e = t * t11 + t * (1 - t) * bends[0], t * t22 + t * (1 - t) * bends[1]
-        c = e @ np.linalg.solve(b, a) - (u2 * s2**t) @ v2
-        made = np.block([[a, b], [c, e]])
+        faded = Layer("upper", (1 - t) * last.block, (1 - t) * last.log_scale)
+        made = problem.matrix @ faded.inverted().matrix()
         return made, np.linalg.inv(made)
 
-    return involution_layers(u1 @ v1, u2 @ v2), path
-
-
-def _odd_start(problem: FactorProblem, effort: Effort, detour: int) -> tuple[tuple[Layer, ...], Path]:
-    """Eight layers of a matrix near T, and the straight path from there to T."""
-    n = len(problem.matrix)
-    away = np.random.default_rng(detour).normal(size=(n, n)) * (0.1 * np.linalg.norm(problem.matrix) / n)
-
-    def path(t: float) -> tuple[FloatArray, FloatArray]:
-        matrix = problem.matrix + (1 - t) * away
-        return matrix, np.linalg.inv(matrix)
-
-    return _bordered(replace(problem, matrix=path(0.0)[0]), effort), path
-
-
-def _by_own_border(problem: FactorProblem, count: int, effort: Effort) -> tuple[Layer, ...] | None:
-    """`count` layers by way of T's own border; None where its vectors are too small, as for n = 3, T = diag(T', 1)."""
-    try:
-        layers = extended(problem, _bordered(problem, effort), count, effort)
-    except (ValueError, NumericalFailure):
-        return None
-    off = np.exp(-problem.shift) * product(layers) - problem.matrix
-    return layers if np.linalg.norm(off) < 1e-8 * np.linalg.norm(problem.matrix) else None
-
-
-def _bordered(problem: FactorProblem, effort: Effort) -> tuple[Layer, ...]:
-    """Eight layers by bordering. **Raises:** InputError where the vectors that it divides by are zero."""
-    matrix, p = problem.matrix, problem.p
-    if problem.first == "upper":  # the layers of the inverse, inverted and mirrored
-        matrix = parts_swapped(np.linalg.inv(matrix), p)
-    inner, blocks = border(matrix)
-    turned = parts_swapped(inner, len(inner) // 2)
-    small = FactorProblem(inner, turned, np.ones(len(inner)), (), "upper", 0.0, np.inf)
-    six, _ = six_layers(small, Effort(min(effort.steps, 20)))
-    layers = merged([layer.mirrored() for layer in six], blocks)
-    return (
-        tuple(layer.inverted().mirrored() for layer in layers[::-1]) if problem.first == "upper" else layers
-    )
+    return tuple(layers), path

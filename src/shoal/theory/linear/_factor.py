@@ -13,11 +13,11 @@ import numpy as np
 from shoal._errors import InputError, NumericalFailure
 from shoal._scalars import FloatArray
 from shoal.records import factorization as records
-from shoal.theory.linear._continuation import EVEN, FEWEST, MOST, ODD
+from shoal.theory.linear._continuation import FEWEST, MOST, USUAL
 from shoal.theory.linear._factorization import Factorization
 from shoal.theory.linear._inputs import FactorProblem, prepare
 from shoal.theory.linear._layer import Kind
-from shoal.theory.linear._routes import fewest, finished, handed_on, solve
+from shoal.theory.linear._routes import finished, handed_on, solve
 from shoal.theory.linear._search import Effort
 
 F = TypeVar("F")  # what was found: a Factorization, or GaussianFactors
@@ -84,15 +84,17 @@ def factor(
     """T = diag(signs) @ L U L U ...: an invertible (n, n) matrix as exactly `layers` linear affine couplings.
 
     **Arguments:** `T`: square, real, finite, invertible. `layers`: 5 ... 11, or "auto" with `max_condition`: the fewest
-    whose worst condition number is within it; None is 6 for even n, 8 for odd n. `first`: the kind of the leftmost
-    layer. `kept`: the index set S of the partition, n // 2 indices; default the first ones. `tolerance`: the largest
-    relative residual that is accepted. `effort`: how long conditions are improved (see `Effort`).
+    whose worst condition number is within it; None is 6, which every T has (5: almost every one). `first`: the kind of
+    the leftmost layer. `kept`: the index set S of the partition, n // 2 indices; default the first ones. `tolerance`:
+    the largest relative residual that is accepted. `effort`: how long conditions are improved (see `Effort`).
 
     **Returns:** a `Factorization`. Its `route` says how: "rotation" (Theorem A, closed form, blocks at most 3, even n),
-    "polar" (a rotation in low precision: closed form, then continuation), "continuation", "five" (Theorem B's start),
-    "svd" (11 layers, κ <= 49 max(1, σ1) max(1, 1/σn)), "bordered" (odd n), "extended" (more layers than needed).
+    "polar" (a rotation in low precision: closed form, then continuation), "continuation", "five" (the last of six layers
+    led to the identity), "nine" and "svd" (closed forms for even n with bounds whatever n: nine layers, κ < 6 κ(T)^2 or
+    so, and eleven, κ <= 49 max(1, σ1) max(1, 1/σn); eleven layers are the better of the two), "extended" (more layers
+    than needed).
 
-    **Raises:** InputError: T not square, not finite or singular, or a number of layers that T or its size does not
+    **Raises:** InputError: T not square, not finite or singular, or a number of layers that T does not
     allow; NumericalFailure: no factorization within `tolerance` was found.
 
     Reference: Koehler, Mehta, Risteski 2021, Theorems 2 and 3; the project's `docs/linear.md`.
@@ -104,11 +106,9 @@ def factor(
     if max_condition is not None:
         raise InputError('`max_condition` is for `layers="auto"`.')
     problem = prepare(T, kept, first)
-    low = fewest(len(problem.matrix))
-    count = layers if layers is not None else EVEN if low == FEWEST else ODD
-    if not isinstance(count, int) or isinstance(count, bool) or not low <= count <= MOST:
-        size = "even" if low == FEWEST else "odd"
-        raise InputError(f'`layers` must be {low} ... {MOST} for {size} n, or "auto"; got {layers!r}.')
+    count = layers if layers is not None else USUAL
+    if not isinstance(count, int) or isinstance(count, bool) or not FEWEST <= count <= MOST:
+        raise InputError(f'`layers` must be {FEWEST} ... {MOST}, or "auto"; got {layers!r}.')
     return finished(problem, *solve(problem, count, effort), tolerance)
 
 
@@ -117,8 +117,7 @@ def _fewest_within(
 ) -> Factorization:
     """The first of ever more layers, each found from the one before, that meets the budget."""
     best: Factorization | None = None
-    counts = range(fewest(len(problem.matrix)), MOST + 1)
-    for _, made, _, _ in handed_on(problem, counts, tolerance, effort):
+    for _, made, _, _ in handed_on(problem, range(FEWEST, MOST + 1), tolerance, effort):
         if made is not None and (best is None or made.conditions.largest < best.conditions.largest):
             best = made
         if best is not None and best.conditions.largest <= budget:
@@ -145,7 +144,7 @@ def frontier(
     """Depth against conditioning: for each m the least max_i κ(layer i) found, beside max(κ(T), σ1, 1/σn)^(1/m).
 
     Each row starts from the one before with an identity layer more, so conditions never rise with m. Five layers need
-    T12 or T21 invertible; where only the other kind can stand first, the row says so by `first`.
+    T12 or T21 of full rank; where only the other kind can stand first, the row says so by `first`.
 
     **Arguments:** `T`, `first`, `kept`, `effort`, `tolerance`: as in `factor`. `layers`: which m, each in 5 ... 11.
     `seconds`: the time for descent in all rows together; solutions to start from take what they need. `progress`: is

@@ -2,8 +2,8 @@
 
 `solve`: one number of layers. `handed_on`: more and more of them, each found from the one before.
 An identity layer at an end makes m layers m + 1 with the same conditions; descent then starts from there, so the worst
-condition number never rises with the number of layers. Where other routes lead to m layers (closed forms, continuation
-at six, the SVD route at eleven), the best that is found is handed on.
+condition number never rises with the number of layers. Where other routes lead to m layers (continuation at six,
+closed forms at nine and eleven), the best that is found is handed on.
 """
 
 import time
@@ -13,21 +13,15 @@ from dataclasses import replace
 import numpy as np
 
 from shoal._errors import NumericalFailure
-from shoal.theory.linear._closed_forms import svd_layers
-from shoal.theory.linear._continuation import (
-    EVEN,
-    FEWEST,
-    MOST,
-    ODD,
-    extended,
-    five_layers,
-    odd_layers,
-    six_layers,
-)
+from shoal.theory.linear._closed_forms import nine_layers, svd_layers
+from shoal.theory.linear._continuation import FEWEST, MOST, USUAL, extended, five_layers, six_layers
 from shoal.theory.linear._factorization import Factorization, assembled
 from shoal.theory.linear._inputs import FactorProblem, parts_swapped
 from shoal.theory.linear._layer import Layer, identity_layer, kinds, product, rescaled, scaled
-from shoal.theory.linear._search import Effort
+from shoal.theory.linear._search import Effort, worst_condition
+
+NINE, MODERATE = 9, 1e3  # no nine layers in closed form beyond that κ(T): their bound grows like κ(T)^2
+CLOSE = 1e-13  # relative residual up to which nine layers in closed form are taken
 
 Layers = tuple[Layer, ...]
 Route = Callable[[Effort], tuple[Layers, str]]
@@ -42,20 +36,41 @@ def solve(problem: FactorProblem, count: int, effort: Effort | None) -> tuple[La
         lone = Layer("lower", np.zeros((1, 0)), scale)
         return (lone, *(identity_layer(kind, 0, 1) for kind in kinds(count)[1:])), "scalar"
     chosen = effort or default_effort(n)
-    if n % 2:
-        return odd_layers(problem, count, chosen)
-    if count == MOST:
-        layers = svd_layers(*np.linalg.svd(problem.matrix))
-        return (scaled(layers, problem.shift, 2) if problem.shift else layers), "svd"
     if count == FEWEST:
         return five_layers(problem, chosen), "five"
-    layers, route = six_layers(problem, chosen)
-    return (layers, route) if count == EVEN else (extended(problem, layers, count, chosen), "extended")
+    closed = closed_form(problem, count) if count == MOST or not chosen.steps else None
+    if closed is not None:
+        return closed
+    try:
+        layers, route = six_layers(problem, chosen)
+    except NumericalFailure:
+        closed = closed_form(problem, count)
+        if closed is None:
+            raise
+        return closed
+    return (layers, route) if count == USUAL else (extended(problem, layers, count, chosen), "extended")
 
 
-def fewest(n: int) -> int:
-    """The least number of layers that every matrix of that size is tried with."""
-    return ODD if n % 2 else FEWEST
+def closed_form(problem: FactorProblem, count: int) -> tuple[Layers, str] | None:
+    """Theorem C1's nine layers or the SVD route's eleven, and identity layers: the better conditioned, and the route.
+
+    Nine only where their product is T to `CLOSE`: their rounding grows like κ(T)^2. None for odd n and fewer than nine.
+    """
+    matrix = problem.matrix
+    if len(matrix) % 2 or count < NINE:
+        return None
+    found: list[tuple[Layers, str]] = []
+    u, s, vt = np.linalg.svd(matrix)
+    if s[0] <= MODERATE * s[-1]:
+        nine = nine_layers(matrix)
+        if np.linalg.norm(product(nine) - matrix) <= CLOSE * np.linalg.norm(matrix):
+            found.append((_padded(problem, nine, count), "nine"))
+    if count == MOST:
+        found.append((svd_layers(u, s, vt), "svd"))
+    if not found:
+        return None
+    layers, route = min(found, key=lambda one: worst_condition(one[0]))
+    return (scaled(layers, problem.shift, 2) if problem.shift else layers), route
 
 
 def default_effort(n: int) -> Effort:
@@ -105,8 +120,8 @@ def handed_on(
     for place, count in enumerate(counts):
         begun = time.monotonic()
         best: Factorization | None = None
-        reason = f"n is odd: at least {ODD} layers."
-        for route in _routes(problem, count, carried, tolerance) if count >= fewest(n) else ():
+        reason = ""
+        for route in _routes(problem, count, carried, tolerance):
             try:
                 layers, name = route(_share(usual, ends, len(counts) - place))
                 made = finished(problem, layers, name, tolerance)
@@ -129,11 +144,13 @@ def _routes(problem: FactorProblem, count: int, carried: Layers | None, toleranc
         ]
     if count == FEWEST:
         routes.append(lambda effort: _five_from_either_end(problem, effort, tolerance))
-    elif carried is None or count in (EVEN, MOST):
+    elif carried is None or count in (USUAL, MOST):
         routes.append(lambda effort: solve(problem, count, effort))
-    if problem.rotation and count == EVEN:
-        closed = lambda effort: solve(problem, EVEN, effort)[0]
-        routes.append(lambda effort: (_descended(problem, closed(effort), effort), "rotation, improved"))
+    elif count == NINE and (closed := closed_form(problem, count)):
+        routes.append(lambda _: closed)
+    if problem.rotation and count == USUAL and len(problem.matrix) % 2 == 0:
+        rotation = lambda effort: solve(problem, USUAL, effort)[0]
+        routes.append(lambda effort: (_descended(problem, rotation(effort), effort), "rotation, improved"))
     return routes
 
 

@@ -25,9 +25,9 @@ from shoal.theory.linear._layer import Kind, Layer, product
 from shoal.theory.linear._routes import default_effort
 from shoal.theory.linear._search import Effort
 from shoal.theory.linear.gaussians._covariance_equations import root_of
-from shoal.theory.linear.gaussians._solve import FEWEST, solved
+from shoal.theory.linear.gaussians._solve import BOUNDED, FEWEST, bounded, solved
 
-LARGEST = 128  # beyond: the symmetric root is factored, five layers or more (eight for odd n)
+LARGEST = 128  # beyond, nothing is searched: four layers in closed form, or the symmetric root is factored
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,19 +95,23 @@ def gaussian(
     With a sample mean and a sample covariance this is the maximum-likelihood Gaussian, without training.
 
     **Arguments:** `mean`: (n,). `covariance`: Σ, (n, n), symmetric, positive definite. `layers`: 2 or more; more layers
-    are better conditioned (`gaussian_frontier` says how much). `first`: the kind of the leftmost layer, the one that acts
-    last. `kept`: the index set S of the partition, n // 2 indices; default the first ones. `tolerance`: the largest
-    `residual` that is accepted. `effort`: how long conditions are improved (see `Effort`).
+    are better conditioned (`gaussian_frontier` says how much). Beyond n = 128 four layers are Theorem C1's closed form
+    (even n; at unit deviations κ < 6 κ(Σ) for det Σ = 1), and five or more are those of Σ^{1/2}. `first`: the kind of the
+    leftmost layer, the one that acts last. `kept`: the index set S of the partition, n // 2 indices; default the first
+    ones. `tolerance`: the largest `residual` that is accepted. `effort`: how long conditions are improved (see `Effort`).
 
     **Returns:** `GaussianFactors`. The scales of the coordinates enter the conditions: standardise first if you can.
 
     **Raises:** InputError: a covariance that is not symmetric, finite or positive definite (with its numerical rank),
-    fewer than two layers, or, beyond n = 128, fewer than `factor` allows; NumericalFailure: no layers within `tolerance`.
+    fewer than two layers, or, beyond n = 128, fewer than four (odd n: five); NumericalFailure: no layers within `tolerance`.
 
     Reference: Koehler, Mehta, Risteski 2021, Remark 3; the project's `docs/linear.md`.
     """
     problem = _Problem.of(mean, covariance, first, kept, (layers,))
-    if len(problem.mean) > LARGEST:
+    n = len(problem.mean)
+    if n > LARGEST and n % 2 == 0 and layers == BOUNDED:
+        return problem.finished(bounded(problem.inner), tolerance)
+    if n > LARGEST:
         values, vectors = np.linalg.eigh(problem.covariance)
         root = (vectors * np.sqrt(values)) @ vectors.T
         return problem.accepted(factor(root, layers, first=first, kept=kept, effort=effort), tolerance)

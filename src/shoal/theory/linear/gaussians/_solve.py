@@ -3,17 +3,21 @@
 Any layers solve the problem for their own covariance T_0 T_0^T, so the path Σ(t) = T_0 (T_0^{-1} Σ T_0^{-T})^t T_0^T from
 there to Σ needs no special start; there are more unknowns than equations for every m >= 2, and Gauss-Newton steps of
 least norm follow it.
+
+`bounded` searches nothing: Theorem C1's four layers of the correlation matrix. As starts of the search they were no better
+than random layers (as good up to κ(Σ) = 1e4, worse beyond), so they are not among them.
 """
 
 import numpy as np
 
 from shoal._errors import NumericalFailure
 from shoal._scalars import FloatArray
+from shoal.theory.linear._closed_forms import covariance_layers
 from shoal.theory.linear._layer import Layer, identity_layer, kinds, product
 from shoal.theory.linear._search import Effort, Point, follow, lower_conditions, newton, worst_condition
 from shoal.theory.linear.gaussians._covariance_equations import CovarianceEquations, Root, root_of, unknowns
 
-FEWEST = 2
+FEWEST, BOUNDED = 2, 4
 PAIRS = 3  # starts of a pair: its condition depends on them, that of three layers or more hardly
 TRIES = 8
 
@@ -55,6 +59,12 @@ def solved(
     if best is None:
         raise NumericalFailure(f"no {count} layers were found for this covariance; try more `layers`.")
     return best[1]
+
+
+def bounded(covariance: FloatArray) -> tuple[Layer, ...]:
+    """Four layers T in closed form, n even, with T T^T = `covariance`; conditions are bounded by the correlations' own."""
+    scale = np.sqrt(np.diag(covariance))
+    return _stretched(covariance_layers(covariance / scale / scale[:, None]), scale)
 
 
 def _random_layers(p: int, q: int, count: int, generator: np.random.Generator) -> tuple[Layer, ...]:
