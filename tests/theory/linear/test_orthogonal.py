@@ -9,6 +9,9 @@ from scipy.linalg import block_diag, expm
 from scipy.stats import special_ortho_group
 
 from shoal.theory.linear import Factorization, factor
+from shoal.theory.linear._closed_forms import rotation_layers
+from shoal.theory.linear._factorization import assembled
+from shoal.theory.linear._inputs import prepare
 
 EPS = 2.0**-52
 CONSTANT = 32  # of sqrt(n) eps
@@ -40,6 +43,14 @@ def with_schur_angles(angles, seed: int) -> np.ndarray:
     theta = np.linspace(0.2, 1.3, len(k))
     c, s = np.diag(np.cos(theta)), np.diag(np.sin(theta))
     return block_diag(k.T, np.eye(len(k))) @ np.block([[c, -s], [s, c]])
+
+
+def theorem_a(t: np.ndarray) -> Factorization:
+    """The closed form, also near multiples of I, where `factor` has better layers."""
+    problem = prepare(t, None, "lower")
+    assert problem.rotation
+    layers = rotation_layers(problem.matrix)
+    return assembled(problem.target, layers, problem.signs, problem.kept, "rotation", "lower")
 
 
 def check(made: Factorization) -> None:
@@ -118,7 +129,7 @@ CASES = {
 @pytest.mark.parametrize("kind", CASES)
 def test_every_kind_of_rotation(n: int, kind: str):
     t = CASES[kind](n)
-    made = factor(t)
+    made = theorem_a(t)
     check(made)
     assert made.signs[-1] == np.linalg.slogdet(t)[0]
     assert np.all(made.signs[:-1] == 1)
@@ -130,7 +141,7 @@ def test_every_kind_of_rotation(n: int, kind: str):
     "kind", ["rotation", "odd-permutation", "fixed-points", "minus", "half-swap", "near-pi"]
 )
 def test_large_rotations(n: int, kind: str):
-    check(factor(CASES[kind](n)))
+    check(theorem_a(CASES[kind](n)))
 
 
 @pytest.mark.parametrize("spread", [0.0, 1e-15, 1e-12, 1e-9, 1e-8, 1e-4])
@@ -138,13 +149,13 @@ def test_large_rotations(n: int, kind: str):
 @pytest.mark.parametrize("count", [1, 4, 16])
 def test_clusters_of_schur_angles(count: int, centre: float, spread: float):
     offsets = spread * np.random.default_rng(count).uniform(-1, 1, count)
-    check(factor(with_schur_angles(centre + offsets, seed=count)))
+    check(theorem_a(with_schur_angles(centre + offsets, seed=count)))
 
 
 @pytest.mark.parametrize("spread", [0.0, 1e-15, 1e-12, 1e-9])
 def test_schur_angles_at_zero_and_pi_together(spread: float):
     offsets = spread * np.random.default_rng(0).uniform(-1, 1, 12)
-    check(factor(with_schur_angles(np.repeat([0.0, np.pi, np.pi / 2], 4) + offsets, seed=1)))
+    check(theorem_a(with_schur_angles(np.repeat([0.0, np.pi, np.pi / 2], 4) + offsets, seed=1)))
 
 
 @pytest.mark.parametrize("size", [1e-4, 1e-6, 1e-8, 1e-9, 1e-10, 1e-12, 1e-14, 1e-15])
@@ -152,7 +163,7 @@ def test_schur_angles_at_zero_and_pi_together(spread: float):
 @pytest.mark.parametrize("n", [4, 32])
 def test_perturbed_rotations(n: int, kind: str, size: float):
     skew = np.random.default_rng(n).normal(size=(n, n))
-    check(factor(CASES[kind](n) @ expm(size * (skew - skew.T) / np.sqrt(n))))
+    check(theorem_a(CASES[kind](n) @ expm(size * (skew - skew.T) / np.sqrt(n))))
 
 
 @pytest.mark.parametrize("first", ["lower", "upper"])
@@ -165,9 +176,13 @@ def test_any_index_set_keeps_the_bounds(first):
 
 
 @pytest.mark.parametrize("d", [1, 2, 3, 8])
-def test_three_is_attained(d: int):
-    norms = [np.linalg.norm(layer.block, 2) for layer in factor(-np.eye(2 * d)).layers]
+def test_the_construction_attains_the_3_and_other_layers_do_not(d: int):
+    """At -I, which the turns L(1) U(-1) by 60 degrees give in six layers of norm 1."""
+    norms = [np.linalg.norm(layer.block, 2) for layer in theorem_a(-np.eye(2 * d)).layers]
     assert max(norms) == pytest.approx(3.0, abs=1e-12)
+    eye, zero = np.eye(d, dtype=int), np.zeros((d, d), dtype=int)
+    turn = np.block([[eye, zero], [eye, eye]]) @ np.block([[eye, -eye], [zero, eye]])
+    assert np.array_equal(np.linalg.matrix_power(turn, 3), -np.eye(2 * d))
 
 
 def test_a_condition_number_is_the_one_of_the_matrix():

@@ -1,8 +1,8 @@
 """Linear maps as few affine couplings: exact, certified, and with the price in conditioning (Theorems 2 and 3, Remark 3).
 
-Where to look: Theorem A, rotations as six additive couplings, `_closed_forms.py`; any matrix, `_routes.py`; Theorem C,
-matrices that need six, `_fewest.py`; Gaussians, `gaussians/`; rigorous bounds, `certify/`; how they are found, `_search.py`.
-NumPy and SciPy in float64; nothing here loads JAX.
+Where to look: Theorem A, rotations as six additive couplings, `_closed_forms.py`; any matrix, `_routes.py`; how few a matrix
+needs, `_fewest.py`, and proofs that fewer are not enough, `_obstruction.py`; Gaussians, `gaussians/`; rigorous bounds,
+`certify/`; how they are found, `_search.py`. NumPy and SciPy in float64; nothing here loads JAX.
 """
 
 from shoal.theory.linear._factor import Frontier, FrontierRow
@@ -10,9 +10,10 @@ from shoal.theory.linear._factor import factor as factor
 from shoal.theory.linear._factor import frontier as frontier
 from shoal.theory.linear._factorization import Factorization as Factorization
 from shoal.theory.linear._factorization import LayerConditions
-from shoal.theory.linear._fewest import FewestLayers, Obstruction
+from shoal.theory.linear._fewest import FewestLayers
 from shoal.theory.linear._fewest import fewest_layers as fewest_layers
 from shoal.theory.linear._layer import Layer as Layer
+from shoal.theory.linear._obstruction import Obstruction
 from shoal.theory.linear._search import Effort
 from shoal.theory.linear.certify import FactorizationCertificate as FactorizationCertificate
 from shoal.theory.linear.gaussians import GaussianFactors as GaussianFactors

@@ -25,11 +25,22 @@ from shoal.theory.linear._closed_forms import (
 )
 from shoal.theory.linear._inputs import FactorProblem
 from shoal.theory.linear._layer import Layer, product
-from shoal.theory.linear._product_equations import ProductEquations, Target, assemble, point_of
+from shoal.theory.linear._near_scalar import scalar_start
+from shoal.theory.linear._product_equations import (
+    LOWER,
+    UPPER,
+    ProductEquations,
+    Target,
+    assemble,
+    point_of,
+)
 from shoal.theory.linear._search import Effort, Point, follow, lower_conditions, newton
 
 FEWEST, USUAL, MOST = 5, 6, 11
 DETOURS = 5  # paths tried where the first one leads nowhere
+LARGE = (
+    40.0  # of |log s| for a scalar s: beyond, it is left out of the search, and one pair alone takes it up
+)
 MISS = 1e-6  # relative; layers that miss T by more have grown so large that their product cancels
 
 Path: TypeAlias = Callable[[float], tuple[FloatArray, FloatArray]]  # t -> a matrix and its inverse
@@ -37,8 +48,12 @@ Begin: TypeAlias = Callable[[int], tuple[tuple[Layer, ...], Path]]  # by the num
 
 
 def six_layers(problem: FactorProblem, effort: Effort) -> tuple[tuple[Layer, ...], str]:
-    """L U L U L U and the route: closed form for rotations of even size, else continuation from the polar factor."""
+    """L U L U L U and the route: closed forms near multiples of I and for rotations of even size, else by continuation."""
     even = len(problem.matrix) % 2 == 0
+    start = scalar_start(problem) if even else None
+    if start is not None:
+        layers, exact = start
+        return layers if exact else extended(problem, layers, USUAL, Effort(0)), "scalar"
     if problem.rotation and even:
         return rotation_layers(problem.matrix), "rotation"
     u, s, vt = np.linalg.svd(problem.matrix)
@@ -116,8 +131,12 @@ def _improved(target: Target, point: Point, effort: Effort) -> tuple[Layer, ...]
 
     **Raises:** NumericalFailure where a scale is not positive, or the layers are so large that their product is not T.
     """
+    large = abs(target.shift) > LARGE
     rough = replace(
-        target, matrix=target.matrix.astype(np.float64), inverse=target.inverse.astype(np.float64)
+        target,
+        matrix=target.matrix.astype(np.float64),
+        inverse=target.inverse.astype(np.float64),
+        shift=0.0 if large else target.shift,
     )
 
     def exact(near: Point) -> Point | None:
@@ -127,16 +146,28 @@ def _improved(target: Target, point: Point, effort: Effort) -> tuple[Layer, ...]
     found = exact(point) or point
     if effort.steps:
         found = exact(lower_conditions(ProductEquations(rough, found), effort)) or found
-    made = assemble(target, found)
+    made = assemble(target, _level(target, found) if large else found)
     if made is None:
         raise NumericalFailure("the search left the matrices with positive scales; try `layers=11`.")
     layers = tuple(layer.astype(np.float64) for layer in made.layers)
     half = float(np.exp(-target.shift / 2))  # twice, so that neither overflows for the smallest T
-    off = product(layers) * half * half - rough.matrix
+    off = product(layers, half) * half - rough.matrix
     miss = float(np.linalg.norm(off) / np.linalg.norm(rough.matrix))
     if not miss <= MISS:
         raise NumericalFailure(f"the layers found miss T by {miss:.2g} relative to it; try `layers=11`.")
     return layers
+
+
+def _level(target: Target, point: Point) -> Point:
+    """The same product, the middle pair's own scales moved to the pair on its left.
+
+    What is left there is the scalar exp(shift) alone, so that rounding its large logarithm changes the product by a factor.
+    """
+    made = assemble(replace(target, shift=0.0), point)
+    if made is None:
+        return point
+    moved = [made.layers[place].log_scale + point.scales[place - LOWER] for place in (LOWER, UPPER)]
+    return Point(point.blocks, [*moved, *point.scales[2:]])
 
 
 def _six_start(

@@ -54,10 +54,7 @@ class Factorization:
 
     def matrix(self) -> FloatArray:
         """The product, (n, n), in the dtype of the layers."""
-        inner = product(self.layers)
-        out = np.empty_like(inner)
-        out[np.ix_(self.order, self.order)] = inner
-        return out * self.signs.astype(inner.dtype)[:, None]
+        return self._times(1.0)
 
     @cached_property
     def residual(self) -> Residual:
@@ -165,6 +162,12 @@ class Factorization:
             f"residual {self.residual.float64:.1e}, largest condition {self.conditions.largest:.4g}, {self.route})"
         )
 
+    def _times(self, scalar: float) -> FloatArray:
+        inner = product(self.layers, scalar)
+        out = np.empty_like(inner)
+        out[np.ix_(self.order, self.order)] = inner
+        return out * self.signs.astype(inner.dtype)[:, None]
+
     def _ordered(self, matrix: FloatArray) -> FloatArray:
         return matrix[np.ix_(self.order, self.order)]
 
@@ -176,9 +179,11 @@ class Factorization:
 
     @staticmethod
     def _against(made: "Factorization") -> float:
-        scale = float(np.max(np.abs(made.target)))
+        scale, unit = float(np.max(np.abs(made.target))), 1.0
+        if made.layers[0].block.dtype == np.float64:  # no partial product overflows
+            unit = float(np.ldexp(1.0, -np.clip(np.frexp(scale)[1], -1000, 1000)))
         with np.errstate(all="ignore"):
-            off = (made.target - made.matrix().astype(np.float64)) / scale
+            off = (unit * made.target - made._times(unit).astype(np.float64)) / (unit * scale)
         return float(np.linalg.norm(off) / np.linalg.norm(made.target / scale))
 
 

@@ -1,19 +1,12 @@
 """How few layers a matrix needs: docs/dev/mathematics.md 2.4. Witnesses come from searches, obstructions from proofs.
 
-Theorem C: some matrices need six.
-If diag(X, W) = L U L U L, then spec(X^{-1} Δ) = spec(W Δ') for some positive diagonals Δ, Δ'; for U L U L U the same
-with X and W exchanged. A class of matrices whose spectra all have one form, whatever the positive diagonal, refutes it:
-
-- symmetric positive definite S: S Δ has a positive spectrum; a positive diagonal is such an S;
-- symmetric S: S Δ has a real spectrum (it is similar to Δ^{1/2} S Δ^{1/2});
-- skew-symmetric K: K Δ has an imaginary spectrum;
-- a weighted cycle of length d >= 3: the spectrum is all d-th roots of one real number, at most two of them real and
-  at most two imaginary.
-
-All four are decided on exact floating-point entries; invertible matrices have no zero eigenvalue.
-
 A number is `proved` where a witness meets a lower bound that was proved, `searched` where fewer layers are not excluded
 by a proof but every attempt at them failed, and `undecided` where nothing up to six was found.
+
+Four of n = 4 are decided: where T11 is invertible and the diagonals p of T11 and q of Q = (T^{-1})22 have no zero, L U L U
+exists if and only if the certificate of `_obstruction.py` does not apply. Determinants fix b1 b2 = det T11 / (c1 c2 det Q)
+= det T / (c1 c2) > 0, so that only the traces p . (1/c) = q . b must agree; each side takes all large values of the sign of
+any of its numbers, and at a large trace the eigenvalues are distinct.
 """
 
 from collections.abc import Sequence
@@ -23,30 +16,23 @@ from typing import Any, Literal
 import numpy as np
 
 from shoal._errors import InputError, NumericalFailure
-from shoal._scalars import FloatArray
+from shoal.theory.linear._continuation import extended
 from shoal.theory.linear._factorization import Factorization
 from shoal.theory.linear._inputs import FactorProblem, prepare
 from shoal.theory.linear._layer import Kind, product, scaled
+from shoal.theory.linear._obstruction import Obstruction, excludes_five, excludes_four
 from shoal.theory.linear._one_to_four import four_layers, one_layer, three_layers, two_layers
-from shoal.theory.linear._routes import accepted, finished, solve
+from shoal.theory.linear._routes import accepted, default_effort, finished, solve
 
-Spectrum = Literal["real", "imaginary", "cycle"]
 SEARCHES = {1: one_layer, 2: two_layers, 3: three_layers, 4: four_layers}  # beyond: `solve`
-
-
-@dataclass(frozen=True)
-class Obstruction:
-    """Why five layers can not give diag(X, W): the forms of the two spectra, for both orders of layers."""
-
-    lower_first: tuple[str, str]
-    upper_first: tuple[str, str]
 
 
 @dataclass(frozen=True, eq=False)
 class FewestLayers:
     """What is known of the fewest layers of a matrix.
 
-    `at_most` with its `witness`; `at_least`, proved; `status`; `obstruction`: Theorem C's certificate where it applies;
+    `at_most` with its `witness`; `at_least`, proved; `status`; `obstruction`: what excludes `at_least` - 1 layers in both
+    orders, exactly (Theorem B1 four, Theorem C five), where it applies;
     `best_residuals`: (layers, least relative residual seen) of the attempts that failed.
     """
 
@@ -82,23 +68,35 @@ def fewest_layers(
     problems = [prepare(T, kept, first) for first in orders]
     if len(problems[0].matrix) % 2:
         raise InputError(f"`fewest_layers` needs an even size; got {len(problems[0].matrix)}.")
-    obstruction = needs_six(problems[0].matrix, problems[0].p)
+    obstruction, against_four = excludes_five(problems[0]), [excludes_four(problem) for problem in problems]
+    lower, upper = against_four
+    if obstruction is None and lower and upper:
+        obstruction = Obstruction(4, lower, upper)
     failed: list[tuple[int, float]] = []
-    linear = all(np.linalg.cond(p.matrix[: p.p, p.p :]) < 1e13 for p in problems)
-    first = at_least = 6 if obstruction else 1
+    decided = all(_three_decided(problem) for problem in problems)
+    # L U L U holds both products of three, so that one order excluded means four at least
+    first = at_least = obstruction.layers + 1 if obstruction else 4 if lower or upper else 1
     for count in range(first, 7):
         best = np.inf
-        for problem in problems:
+        for problem, against in zip(problems, against_four, strict=True):
+            if count == 4 and against:
+                continue
             made, residual = _attempt(problem, count, tolerance)
             if made is not None:
                 status = "proved" if at_least == count else "searched"
                 return FewestLayers(at_least, count, status, made, obstruction, tuple(failed))
             best = min(best, residual)
         failed.append((count, best))
-        # one and two are read off; three is a linear system if T12 and T21 are invertible
-        if at_least == count and count <= (3 if linear else 2):
+        # one and two are read off
+        if at_least == count and count <= (3 if decided else 2):
             at_least = count + 1
     return FewestLayers(at_least, 6, "undecided", None, obstruction, tuple(failed))
+
+
+def _three_decided(problem: FactorProblem) -> bool:
+    """Whether a search for L U L that finds none is a proof: a linear system for T12 invertible; no more than L U for 0."""
+    t12 = problem.inner()[: problem.p, problem.p :]
+    return not np.any(t12) or bool(np.linalg.cond(problem.matrix[: problem.p, problem.p :]) < 1e13)
 
 
 def _attempt(problem: FactorProblem, count: int, tolerance: float) -> tuple[Factorization | None, float]:
@@ -114,6 +112,9 @@ def _attempt(problem: FactorProblem, count: int, tolerance: float) -> tuple[Fact
             layers = SEARCHES[count](problem.matrix, problem.p)
         if layers is None:
             return None, residual
+        if count == 4:  # T has a whole manifold of these: a well-conditioned one, in all digits
+            effort = default_effort(len(problem.matrix))
+            return finished(problem, extended(problem, layers, count, effort), "four", tolerance), residual
         residual = float(np.linalg.norm(problem.matrix - product(layers)) / np.linalg.norm(problem.matrix))
         if not residual <= tolerance:
             return None, residual
@@ -125,44 +126,11 @@ def _attempt(problem: FactorProblem, count: int, tolerance: float) -> tuple[Fact
 
 def _read_off(problem: FactorProblem, tolerance: float) -> tuple[Factorization | None, float]:
     """T as one layer, as `_attempt`."""
-    matrix = np.ldexp(problem.matrix, round(problem.shift / np.log(2.0)))
-    if problem.scales is not None:
-        matrix = problem.scales[0][:, None] * matrix * problem.scales[1]
+    matrix = problem.inner()
     layers = one_layer(matrix, problem.p)
     if layers is None:
         return None, np.inf
-    residual = float(np.linalg.norm(matrix - product(layers)) / np.linalg.norm(matrix))
+    size = np.max(np.abs(matrix))  # no square overflows
+    with np.errstate(over="ignore"):
+        residual = float(np.linalg.norm((matrix - product(layers)) / size) / np.linalg.norm(matrix / size))
     return (accepted(problem, layers, "1 layers", tolerance) if residual <= tolerance else None), residual
-
-
-def needs_six(matrix: FloatArray, p: int) -> Obstruction | None:
-    """Theorem C's certificate that five layers are not enough, in either order; None where it does not apply."""
-    if np.any(matrix[:p, p:]) or np.any(matrix[p:, :p]) or 2 * p != len(matrix):
-        return None
-    x, w = spectrum_form(matrix[:p, :p]), spectrum_form(matrix[p:, p:])
-    if x is None or w is None or x == w:
-        return None
-    return Obstruction((x, w), (w, x))
-
-
-def spectrum_form(block: FloatArray) -> Spectrum | None:
-    """The form that the spectra of block Δ and of block^{-1} Δ have for every positive diagonal Δ, if one is known.
-
-    The inverse of a symmetric, skew-symmetric or weighted-cycle matrix is of the same class.
-    """
-    if np.array_equal(block, block.T):
-        return "real"
-    if np.array_equal(block, -block.T):
-        return "imaginary"
-    return "cycle" if len(block) >= 3 and _is_cycle(block) else None
-
-
-def _is_cycle(block: FloatArray) -> bool:
-    """Whether the pattern is one cycle through all d indices: one entry in each row and column, one orbit."""
-    used = block != 0
-    if not (np.all(used.sum(0) == 1) and np.all(used.sum(1) == 1)):
-        return False
-    step, at, length = np.argmax(used, axis=1), 0, 0
-    while length == 0 or at != 0:
-        at, length = int(step[at]), length + 1
-    return length == len(block)

@@ -15,6 +15,7 @@ from shoal.theory.linear._layer import Kind
 
 EPS = float(np.finfo(np.float64).eps)
 ASYMMETRY = 1e-10  # of a covariance, in standard deviations; below, the two triangles are averaged
+SMALLEST = 2.0**-1031  # numbers below lie further apart than 1e-13 of themselves
 ROUNDS = 60  # of equilibration; each halves what a row or column is away from 1
 NEARLY = 1e-4  # |T^T T - I| up to which T counts as a rotation in low precision
 
@@ -47,6 +48,11 @@ class FactorProblem:
         """Orthogonal up to rounding."""
         return self.orthogonality <= 1e-13 * len(self.matrix)
 
+    def inner(self) -> FloatArray:
+        """diag(signs) T in the order of `matrix`, entry by entry as given: what exact certificates speak of."""
+        _, order, _ = partition(len(self.target), self.kept, self.first)
+        return (self.signs[:, None] * self.target)[np.ix_(order, order)]
+
     def singular_values(self) -> FloatArray:
         """Those of T, descending; of a badly scaled T the first and the last, which is 1 / |T^{-1}|."""
         values = np.linalg.svd(self.target, compute_uv=False)
@@ -63,7 +69,12 @@ def prepare(matrix: object, kept: Sequence[int] | None, first: Kind) -> FactorPr
     n = len(target)
     chosen, order, p = partition(n, kept, first)
     inner = target[np.ix_(order, order)]
-    exponent = int(np.frexp(np.max(np.abs(inner)))[1])
+    largest = float(np.max(np.abs(inner)))
+    if 0.0 < largest < SMALLEST and n > 1:
+        raise InputError(
+            f"`T` is too small for float64: its largest entry, {largest:.3g}, has lost digits; scale it."
+        )
+    exponent = int(np.frexp(largest)[1])
     scaled, scales = np.ldexp(inner, -exponent), None
     away = np.max(np.abs(inner.T @ inner - np.eye(n))) if abs(exponent) < 8 else np.inf
     if away > NEARLY:

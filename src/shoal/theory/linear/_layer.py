@@ -73,7 +73,7 @@ class Layer:
             a = float(np.linalg.norm(self.block, 2))
             return ((a + (a * a + 4.0) ** 0.5) / 2.0) ** 2
         values = np.linalg.svd(self.matrix(), compute_uv=False)
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):
             if values[-1] > 1e-8 * values[0]:
                 return float(values[0] / values[-1])
             # the least singular value has the error of the largest: take it from the inverse
@@ -150,10 +150,10 @@ def rescaled(layers: Sequence[Layer], left: FloatArray, right: FloatArray) -> tu
     return tuple(out)
 
 
-def product(layers: tuple[Layer, ...]) -> FloatArray:
-    """The matrix product of the layers, from left to right, in the dtype of the blocks."""
+def product(layers: tuple[Layer, ...], scalar: float = 1.0) -> FloatArray:
+    """`scalar` times the matrix product of the layers, from left to right, in the dtype of the blocks."""
     n, p = sum(layers[0].block.shape), layers[0].kept
-    out = np.eye(n, dtype=layers[0].block.dtype)
+    out = scalar * np.eye(n, dtype=layers[0].block.dtype)
     for layer in layers:
         scale = np.exp(layer.log_scale)
         if layer.kind == "lower":

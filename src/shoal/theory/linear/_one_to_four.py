@@ -3,6 +3,8 @@
 One and two by inspection of blocks, three by a linear system for logarithms of diagonals, four by matching two spectra.
 """
 
+from collections.abc import Iterator
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,7 @@ from shoal._scalars import FloatArray
 from shoal.theory.linear._layer import Layer
 
 SMALL = 1e-13
+STARTS = 40  # of the search for four layers
 
 
 def one_layer(t: FloatArray, p: int) -> tuple[Layer, ...] | None:
@@ -58,11 +61,12 @@ def three_layers(t: FloatArray, p: int) -> tuple[Layer, ...] | None:
     return Layer("lower", first, logs[:p]), Layer("upper", t12.copy(), logs[p:]), Layer("lower", last, zero)
 
 
-def four_layers(t: FloatArray, p: int, *, starts: int = 40, seed: int = 0) -> tuple[Layer, ...] | None:
-    """L U L U with T11 invertible: positive diagonals D1, D2 that give D1 S'^{-1} and D2 T11 one spectrum.
+def four_layers(t: FloatArray, p: int) -> tuple[Layer, ...] | None:
+    """L U L U with T11 invertible: positive diagonals B, C^{-1} that give B Q and C^{-1} T11 one spectrum, Q = (T^{-1})22.
 
-    S' is the Schur complement of T11. With D1 S'^{-1} = Y diag(λ) Y^{-1}, D2 T11 = Z diag(λ) Z^{-1}:
-    α = Y (λ - 1) Z^{-1}, β = Z Y^{-1}, u = α T11^{-1} - T21 T11^{-1}, v = β S' - T11^{-1} T12.
+    With B Q = Y diag(λ) Y^{-1}, C^{-1} T11 = Z diag(λ) Z^{-1} and S' = Q^{-1}, the Schur complement of T11:
+    α = Y (λ - 1) Z^{-1}, β = Z Y^{-1}, u = (α - T21) T11^{-1}, v = β S' - T11^{-1} T12.
+    For p = 2 the best conditioned of a grid, else the first that is found.
     """
     if 2 * p != len(t):
         return None
@@ -71,32 +75,52 @@ def four_layers(t: FloatArray, p: int, *, starts: int = 40, seed: int = 0) -> tu
         return None
     inverse = np.linalg.inv(t11)
     schur = t22 - t21 @ inverse @ t12
-    s_inverse = np.linalg.inv(schur)
-    generator = np.random.default_rng(seed)
-    for attempt in range(starts):
+    q = np.linalg.inv(schur)
+
+    def made(b: FloatArray, c: FloatArray) -> tuple[Layer, ...] | None:
+        halves = _halves(b[:, None] * q, t11 / c[:, None])
+        if halves is None:
+            return None
+        alpha, beta = halves
+        return _from_outer(t, (alpha - t21) @ inverse, beta @ schur - inverse @ t12, p)
+
+    if p != 2:
+        return next(filter(None, (made(*pair) for pair in _by_polynomials(q, t11))), None)
+    for reach in (1.0, 3.0):
+        found = [layers for pair in _by_traces(q, t11, reach) if (layers := made(*pair)) is not None]
+        if found:
+            return min(found, key=lambda layers: max(layer.condition() for layer in layers))
+    return None
+
+
+def _by_traces(q: FloatArray, t11: FloatArray, reach: float) -> Iterator[tuple[FloatArray, FloatArray]]:
+    """Pairs B, C for p = 2: 1/c = exp(g ± a) on a grid, b1 b2 = det T11 / (c1 c2 det Q), and the traces agree."""
+    diagonal, ratio = np.diag(t11), np.linalg.det(t11) / np.linalg.det(q)
+    for g, a in product(np.linspace(-2, 2, 5) * reach, np.linspace(-4, 4, 11) * reach):
+        inverse_c = np.exp([g + a, g - a])
+        both = np.exp(2 * g) * ratio
+        for root in np.roots([q[0, 0], -(diagonal @ inverse_c), both * q[1, 1]]):
+            if np.isreal(root) and root.real > 0:
+                yield np.array([root.real, both / root.real]), 1 / inverse_c
+
+
+def _by_polynomials(q: FloatArray, t11: FloatArray) -> Iterator[tuple[FloatArray, FloatArray]]:
+    """Pairs B, C by least squares for the coefficients of the two characteristic polynomials."""
+    p, generator = len(q), np.random.default_rng(0)
+    for attempt in range(STARTS):
         logs = np.zeros(2 * p) if attempt == 0 else generator.normal(size=2 * p) * (1.0 + attempt % 3)
         fit = scipy.optimize.least_squares(
             _spectra_apart,
             logs,
-            args=(s_inverse, t11),
+            args=(q, t11),
             method="trf",
             max_nfev=200,
             xtol=1e-15,
             ftol=1e-15,
             gtol=1e-15,
         )
-        if fit.cost > 1e-18 or np.max(np.abs(fit.x)) > 30:
-            continue
-        d1, d2 = np.exp(fit.x[:p]), np.exp(fit.x[p:])
-        halves = _halves(d1[:, None] * s_inverse, d2[:, None] * t11)
-        if halves is None:
-            continue
-        alpha, beta = halves
-        u, v = (alpha - t21) @ inverse, beta @ schur - inverse @ t12
-        layers = _from_outer(t, u, v, p)
-        if layers is not None:
-            return layers
-    return None
+        if fit.cost <= 1e-18 and np.max(np.abs(fit.x)) <= 30:
+            yield np.exp(fit.x[:p]), np.exp(-fit.x[p:])
 
 
 def _from_outer(t: FloatArray, u: FloatArray, v: FloatArray, p: int) -> tuple[Layer, ...] | None:

@@ -93,7 +93,7 @@ def accepted(problem: FactorProblem, layers: Layers, route: str, tolerance: floa
         left, right = problem.scales
         inner = np.exp(problem.shift) * problem.matrix
         off = float(np.linalg.norm(inner - product(layers) / left[:, None] / right) / np.linalg.norm(inner))
-    off = max(off, made.residual.float64)
+    off = float(np.maximum(off, made.residual.float64))  # nan where one is
     if not off <= tolerance:
         raise NumericalFailure(
             f"the {len(layers)} layers found ({route}) miss T by {off:.2e} relative to it; "
