@@ -44,8 +44,8 @@ def check(found: Frontier, t: np.ndarray) -> list[float]:
         worst = max(np.linalg.cond(m) for m in explicit)
         assert row.condition == pytest.approx(worst, rel=1e-8)
         bound = max(values[0] / values[-1], values[0], 1 / values[-1]) ** (1 / row.layers)
-        assert row.lower_bound == pytest.approx(bound, rel=1e-12)
-        assert worst >= bound * (1 - 1e-12)
+        assert row.lower_bound >= bound * (1 - 1e-12)  # or more, by angles: test_turning.py
+        assert worst >= row.lower_bound * (1 - 1e-12)
         conditions.append(float(worst))
     return conditions
 

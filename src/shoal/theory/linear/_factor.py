@@ -1,7 +1,8 @@
 """`factor`: any invertible matrix as few linear couplings; `frontier`: the best worst-layer condition for each number.
 
-docs/dev/mathematics.md 2.3. Lower bound: a layer fixes the vectors of one half, so that σmax >= 1 >= σmin and
-κ >= max(σmax, 1/σmin) for each; hence the worst of m layers has κ >= max(κ(T), σ1, 1/σn)^(1/m).
+docs/dev/mathematics.md 2.3. Lower bounds: a layer fixes the vectors of one half, so that σmax >= 1 >= σmin and
+κ >= max(σmax, 1/σmin) for each; hence the worst of m layers has κ >= max(κ(T), σ1, 1/σn)^(1/m). And it turns vectors only so
+far (`_turning.py`).
 """
 
 from collections.abc import Callable, Sequence
@@ -19,6 +20,7 @@ from shoal.theory.linear._inputs import FactorProblem, prepare
 from shoal.theory.linear._layer import Kind
 from shoal.theory.linear._routes import finished, handed_on, solve
 from shoal.theory.linear._search import Effort
+from shoal.theory.linear._turning import Turning
 
 F = TypeVar("F")  # what was found: a Factorization, or GaussianFactors
 
@@ -141,7 +143,9 @@ def frontier(
     tolerance: float = 1e-12,
     progress: Callable[[FrontierRow[Factorization]], None] | None = None,
 ) -> Frontier[Factorization]:
-    """Depth against conditioning: for each m the least max_i κ(layer i) found, beside max(κ(T), σ1, 1/σn)^(1/m).
+    """Depth against conditioning: for each m the least max_i κ(layer i) found, beside what none can be below.
+
+    That is the larger of max(κ(T), σ1, 1/σn)^(1/m) and of what the angles by which T turns vectors ask for (`_turning.py`).
 
     Each row starts from the one before with an identity layer more, so conditions never rise with m. Five layers need
     T12 or T21 of full rank; where only the other kind can stand first, the row says so by `first`.
@@ -167,12 +171,14 @@ def frontier(
     problem = prepare(T, kept, first)
     alone = len(problem.target) == 1  # no coordinate is kept
     values = np.ones(1) if alone else problem.singular_values()
+    turning = Turning.of(problem)
     rows: list[FrontierRow[Factorization]] = []
     for count, made, reason, spent in handed_on(problem, counts, tolerance, effort, seconds):
+        asked = made is None or made.layers[0].kind == first
         row = FrontierRow(
             layers=count,
             condition=None if made is None else made.conditions.largest,
-            lower_bound=lower_bound(values, count),
+            lower_bound=max(lower_bound(values, count), turning.bound(count, "lower" if asked else "upper")),
             residual_float64=None if made is None else made.residual.float64,
             residual_float32=None if made is None else made.residual.float32,
             first="" if made is None else made.layers[0].kind,
