@@ -140,3 +140,52 @@ def test_bad_input_with_a_tail(shoal_command: Run, changes: dict[str, object], s
     done = shoal_command("bound", *(str(w) for pair in merged.items() if pair[1] is not None for w in pair))
     assert done.exit_code == 2
     assert said in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("matrix", "said"),
+    [
+        (np.diag([1.0, 1, -1, -1]), ("at least 5", "all diagonal entries of T11 are >= 0, all of (T^-1)22 <= 0")),
+        (np.kron(np.diag([1, 0]), np.eye(2)) + np.kron(np.diag([0, 1]), [[0, -1], [1, 0]]), ("at least 6", "imaginary")),
+        (-np.eye(4), ("at least 4", "3.383 for 4, 1.919 for 6")),
+        (-np.eye(3), ("at least 1", "eight are enough")),
+    ],
+)  # fmt: skip
+def test_a_linear_map_by_affine_couplings(
+    shoal_command: Run, tmp_path, matrix, said: tuple[str, ...]
+) -> None:
+    np.save(tmp_path / "t.npy", matrix)
+    done = shoal_command(
+        "bound", "--family", "affine", "--matrix", str(tmp_path / "t.npy"), "--max-condition", "1.5"
+    )
+    assert done.exit_code == 0, done.output
+    for words in said:
+        assert words in done.stdout
+    found = re.search(r"Limit: .* at least (\d+) of them", done.stdout)
+    assert found is not None
+    if np.array_equal(
+        matrix, -np.eye(4)
+    ):  # 2 gd(l) + 2 (m - 3) gd(l / 2) >= pi, and one layer more for odd m
+        turned = lambda m: (
+            2 * math.atan(math.sinh(math.log(1.5))) + 2 * (m - 3) * math.atan(math.sinh(math.log(1.5) / 2))
+        )
+        assert turned(int(found[1])) >= math.pi > turned(int(found[1]) - 2)
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ((), "belong together"),
+        (("--matrix", "{}", "--dim", "4"), "takes none of --dim"),
+        (("--matrix", "{}", "--max-condition", "1"), "--max-condition must be a finite number above 1"),
+    ],
+)
+def test_bad_input_with_a_matrix(shoal_command: Run, tmp_path, more: tuple[str, ...], said: str) -> None:
+    np.save(tmp_path / "t.npy", np.ones((2, 2)))
+    done = shoal_command("bound", "--family", "affine", *(w.format(tmp_path / "t.npy") for w in more))
+    assert done.exit_code == 2
+    assert said in done.stderr
+    done = shoal_command("bound", "--family", "affine", "--matrix", str(tmp_path / "t.npy"))
+    assert done.exit_code == 2
+    assert "numerical rank 1 of 2" in done.stderr
+    assert "Give --dim D" in shoal_command("bound", "--family", "planar", "--instances", "4").stderr

@@ -1,6 +1,11 @@
-"""`shoal bound`: the depth below which a family of flows must leave hard instances unserved, in plain words."""
+"""`shoal bound`: the depth below which a family of flows must leave hard instances unserved, in plain words.
+
+Or, for affine couplings, the layers that one given linear map needs.
+"""
 
 import math
+from functools import partial
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
@@ -9,7 +14,13 @@ from shoal._errors import InputError
 from shoal.cli._parse import check_above, check_count, parse_choice
 from shoal.cli._session import command
 
-FAMILIES: tuple[Literal["planar", "layerwise", "additive"], ...] = ("planar", "layerwise", "additive")
+FAMILIES: tuple[Literal["planar", "layerwise", "additive", "affine"], ...] = (
+    "planar",
+    "layerwise",
+    "additive",
+    "affine",
+)
+DEEPEST = 2000  # layers up to which a limit of their condition numbers is followed
 MOST = 1_000_000  # dimensions, and normals in an instance
 BINDING = {
     "separation": "the distance: two instances are not more than 2 E apart, so that one flow may serve both; take a smaller "
@@ -27,12 +38,14 @@ def bound(
     family: Annotated[
         str,
         typer.Option(
-            metavar="planar|layerwise|additive",
-            help="Layers: planar; layerwise of rank 1; additive coupling of width 16.",
+            metavar="planar|layerwise|additive|affine",
+            help="Layers: planar; layerwise of rank 1; additive coupling of width 16; affine coupling, with --matrix.",
             show_default=False,
         ),
     ],
-    dim: Annotated[int, typer.Option(metavar="D", help="Dimension of the data.", show_default=False)],
+    dim: Annotated[
+        int | None, typer.Option(metavar="D", help="Dimension of the data.", show_default=False)
+    ] = None,
     modes: Annotated[
         int | None,
         typer.Option(
@@ -67,14 +80,38 @@ def bound(
     delta: Annotated[
         float, typer.Option(help="Fraction of the instances that may be served, at most 1.")
     ] = 0.5,
+    matrix: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="With --family affine: a linear map, a NPY, NPZ or CSV file with a square matrix.",
+            show_default=False,
+        ),
+    ] = None,
+    max_condition: Annotated[
+        float | None,
+        typer.Option(
+            metavar="C", help="With --matrix: largest condition number of a layer.", show_default=False
+        ),
+    ] = None,
 ) -> None:
     """Print a lower bound of depth: less deep flows leave a fraction 1 - delta of a family of instances more than E away.
 
-    It speaks of a fraction of the instances of a family, never of one instance.
+    It speaks of a fraction of the instances of a family, never of one instance. With --matrix: what one linear map needs.
 
     Exit codes: 0 done, also where the bound is vacuous, which is said; 2 bad input.
     """
     kind = parse_choice(family, "--family", FAMILIES)
+    if (kind == "affine") != (matrix is not None) or (max_condition is not None and matrix is None):
+        raise InputError("--family affine, --matrix FILE and --max-condition C belong together.")
+    if matrix is not None:
+        if (dim, modes, tail, epsilon) != (None, None, None, None):
+            raise InputError("--matrix takes none of --dim, --instances, --tail and --epsilon.")
+        for line in _of_a_map(matrix, max_condition):
+            typer.echo(line)
+        return
+    if dim is None:
+        raise InputError("Give --dim D, the dimension of the data.")
     _count(dim, "--dim", 2)
     check_above(radius, "--radius")
     if (modes is None) == (tail is None):
@@ -134,6 +171,35 @@ def _of_one_target(kind: str, dim: int, tail: float, epsilon: float, radius: flo
         "This speaks of this one target in these units. A layer that scales the data is not covered, and makes the bound "
         "vacuous: in units of the base one planar layer may gain more than any total variation.",
     ]
+
+
+def _of_a_map(matrix: Path, max_condition: float | None) -> list[str]:
+    """The layers that a linear map needs, and how well conditioned they can be."""
+    if max_condition is not None:
+        check_above(max_condition, "--max-condition", 1.0)
+    from shoal.cli._data import say_notes
+    from shoal.tables import read_matrix
+    from shoal.theory import linear
+
+    array = read_matrix(matrix, partial(say_notes, matrix))
+    try:
+        bounds = linear.condition_bounds(array)
+        least = linear.fewest_layers(array, most=3) if len(array) % 2 == 0 else None
+    except InputError as error:
+        raise InputError(f"{matrix}: {error}") from error
+    n, fewest, why = len(array), least.at_least if least else 1, least.obstruction if least else None
+    lines = [
+        f"Map:       {n} x {n}, as affine couplings of the first {n // 2} coordinates and the others.",
+        f"Depth:     at least {fewest}, whichever half comes first; {'six' if n % 2 == 0 else 'eight'} are enough.",
+    ]
+    if why is not None:
+        lines.append(f"Why:       lower first: {why.lower_first}; upper first: {why.upper_first}.")
+    shown = ", ".join(f"{bounds.either(m):.4g} for {m}" for m in (max(fewest, 4), 6, 8, 12, 24))
+    lines.append(f"Condition: the largest of a layer is at least {shown} layers.")
+    if max_condition is not None:
+        enough = next((m for m in range(fewest, DEEPEST) if bounds.either(m) <= max_condition), DEEPEST)
+        lines.append(f"Limit:     layers of condition {max_condition:g} at most: at least {enough} of them.")
+    return lines
 
 
 def sentences(architecture: Any, instances: Any, found: Any) -> list[str]:

@@ -18,6 +18,7 @@ import pytest
 from scipy.stats import special_ortho_group
 
 from shoal.theory.linear import Effort, Factorization, FactorizationCertificate, Layer, certify, factor
+from shoal.theory.linear._closed_forms import rotation_layers
 from shoal.theory.linear.certify import _existence
 from shoal.theory.linear.certify._balls import ball_layer, down, frobenius, load_flint, shown, spectral, up
 from shoal.theory.linear.certify._existence import Around, by_balls, by_rounding, curvature
@@ -440,8 +441,12 @@ def test_squares_that_overflow_do_not_reach_the_bounds(size: float):
         assert mpmath.sqrt(2) * apart <= certificate.residual_bound <= 1.001 * mpmath.sqrt(2) * apart
 
 
-def test_the_identity_is_not_proved_and_says_why():
-    certificate = factor(np.eye(4)).certificate()
+def test_a_singular_point_is_not_proved_and_says_why():
+    """Theorem A's layers of I with one rounding error: near Theorem E1's there is a proof (`test_near_scalar.py`)."""
+    t = np.eye(6)
+    t[0, 0] += 2.0**-52
+    made = Factorization(t, rotation_layers(np.eye(6)), np.ones(6), (0, 1, 2), "by hand")
+    certificate = made.certificate()
     assert certificate.holds() is certificate.proved is False
     assert certificate.relative_residual_bound < 1e-15
     assert "not onto" in certificate.reason

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from shoal._errors import NumericalFailure
-from shoal.theory.linear import Effort, Factorization, factor
+from shoal.theory.linear import Effort, Factorization, factor, fewest_layers
 from tests.theory.linear.oracles import exact, rational, written_out
 
 QUICK = Effort(0)
@@ -147,6 +147,34 @@ def test_badly_scaled_is_not_singular(name: str, first):
     assert max(abs(float(x)) for x in missed.ravel()) <= 1e-11
 
 
+@pytest.mark.parametrize("scale", [1e120, 1e-120, 1e300, 1e-300])
+def test_a_scalar_at_the_ends_of_float64_costs_no_digits(scale: float):
+    """Its logarithm, of size 700, is rounded once for all coordinates: products of well-conditioned layers do not cancel."""
+    turn = np.linalg.qr(NORMAL)[0] * np.array([1, 1, 1, 1, 1, np.linalg.det(np.linalg.qr(NORMAL)[0])])
+    for t in (np.kron(np.eye(3), TURN), NORMAL, turn, np.eye(6), -np.eye(6) + 1e-13 * NORMAL):
+        made = factor(scale * t, effort=Effort(2))
+        check(made)
+        assert exact(made).residual < 2e-13
+        assert (
+            t[0, 1] == -2.0 or made.certificate().proved
+        )  # the repeated turn is a singular point at scale 1 too
+
+
+@pytest.mark.parametrize("scale", [1e120, 1e-307])
+@pytest.mark.parametrize("count", [2, 3, 4, 5, 6])
+def test_the_fewest_layers_are_those_of_a_multiple(count: int, scale: float):
+    lower, upper = np.diag([1.0, 1, 2, 0.5]), np.diag([3.0, 1, 1, 1])
+    lower[2:, :2], upper[:2, 2:] = [[1, 2], [-1, 1]], [[1, -2], [0.5, 1]]
+    turns = np.kron(np.diag([1, 0]), np.eye(2)) + np.kron(np.diag([0, 1]), [[0.0, -1], [1, 0]])
+    halves = np.diag([1.0, 1, -1, -1])
+    t = [lower @ upper, lower @ upper @ lower, lower @ upper @ lower @ upper, halves, turns][count - 2]
+    t = t + 0.2 * np.eye(4)[[2, 3, 1, 0]] if count == 5 else t
+    answer = fewest_layers(scale * t)
+    assert (answer.at_least, answer.at_most, answer.status) == (count, count, "proved")
+    assert answer.witness is not None
+    assert answer.witness.residual.float64 < 1e-12
+
+
 BOTH = [(name, "lower") for name in ANSWERED] + [
     (n, "upper") for n in ANSWERED if n[:2] in ("T1", "T2", "n3", "n5")
 ]
@@ -198,6 +226,11 @@ def test_nearly_singular_in_six_is_answered_or_refused(condition: float, first):
     [
         (conditioned(1e17), {}, "singular to working precision: numerical rank 5 of 6"),
         (np.zeros((4, 4)), {}, "numerical rank 0 of 4"),
+        (
+            1e-320 * NORMAL,
+            {},
+            "too small for float64: its largest entry, 2.*e-320, has lost digits; scale it",
+        ),
         (np.ones((3, 3)), {}, "numerical rank 1 of 3"),
         (np.array([[0.0]]), {}, "numerical rank 0 of 1"),
         (np.ones((2, 2)) * np.array([1e12, 1.0]), {}, "rank 1 of 2, however rows and columns are scaled"),

@@ -151,6 +151,18 @@ def test_theorem_c_quarter_turns_have_an_imaginary_spectrum(d: int):
         assert all(x > 0 for x in found[0::2])  # a polynomial in x^2 with positive coefficients: no real root
 
 
+@pytest.mark.parametrize("planes", [1, 2])
+def test_with_signs_quarter_turns_need_four(planes: int):
+    """W F = V F V^T with V = diag(1, 1) rotated by 45 degrees has roots of two; a multiple of it, slid, has none."""
+    d = 2 * planes
+    turns, f = rational(np.kron(np.eye(planes), [[0, -1], [1, 0]])), rational(np.diag([1, -1] * planes))
+    v = rational(np.kron(np.eye(planes), [[1, -1], [1, 1]]))  # sqrt(2) times the rotation: V^{-1} for V^T
+    vi, r = inverse(v), Draw(d, 0)
+    assert equal(turns @ f, v @ f @ vi)
+    made = r.upper(-f @ vi) @ r.lower(v @ (f - r.eye)) @ r.upper(vi, f) @ r.lower(v @ (f - r.eye) @ f, f)
+    assert equal(made, np.block([[r.eye, r.zero], [r.zero, turns]]))
+
+
 @pytest.mark.parametrize("d", [3, 4, 5])
 def test_theorem_c_a_weighted_cycle_has_the_roots_of_one_number(d: int):
     for seed in range(3):

@@ -5,6 +5,7 @@ needs, `_fewest.py`, and proofs that fewer are not enough, `_obstruction.py`; Ga
 `certify/`; how they are found, `_search.py`. NumPy and SciPy in float64; nothing here loads JAX.
 """
 
+from shoal.theory.linear._condition_bounds import condition_bounds
 from shoal.theory.linear._factor import Frontier, FrontierRow
 from shoal.theory.linear._factor import factor as factor
 from shoal.theory.linear._factor import frontier as frontier

@@ -1,26 +1,21 @@
 """`factor`: any invertible matrix as few linear couplings; `frontier`: the best worst-layer condition for each number.
 
-docs/dev/mathematics.md 2.3. Lower bounds: a layer fixes the vectors of one half, so that σmax >= 1 >= σmin and
-κ >= max(σmax, 1/σmin) for each; hence the worst of m layers has κ >= max(κ(T), σ1, 1/σn)^(1/m). And it turns vectors only so
-far (`_turning.py`).
+docs/dev/mathematics.md 2.3; what no layers can be below: `_condition_bounds.py`.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar
 
-import numpy as np
-
 from shoal._errors import InputError, NumericalFailure
-from shoal._scalars import FloatArray
 from shoal.records import factorization as records
+from shoal.theory.linear._condition_bounds import ConditionBounds
 from shoal.theory.linear._continuation import FEWEST, MOST, USUAL
 from shoal.theory.linear._factorization import Factorization
 from shoal.theory.linear._inputs import FactorProblem, prepare
 from shoal.theory.linear._layer import Kind
 from shoal.theory.linear._routes import finished, handed_on, solve
 from shoal.theory.linear._search import Effort
-from shoal.theory.linear._turning import Turning
 
 F = TypeVar("F")  # what was found: a Factorization, or GaussianFactors
 
@@ -145,7 +140,7 @@ def frontier(
 ) -> Frontier[Factorization]:
     """Depth against conditioning: for each m the least max_i κ(layer i) found, beside what none can be below.
 
-    That is the larger of max(κ(T), σ1, 1/σn)^(1/m) and of what the angles by which T turns vectors ask for (`_turning.py`).
+    That is the larger of max(κ(T), σ1, 1/σn)^(1/m) and of what the angles by which T turns vectors ask for.
 
     Each row starts from the one before with an identity layer more, so conditions never rise with m. Five layers need
     T12 or T21 of full rank; where only the other kind can stand first, the row says so by `first`.
@@ -169,16 +164,14 @@ def frontier(
     if seconds is not None and not seconds >= 0.0:
         raise InputError(f"`seconds` must be at least 0; got {seconds}.")
     problem = prepare(T, kept, first)
-    alone = len(problem.target) == 1  # no coordinate is kept
-    values = np.ones(1) if alone else problem.singular_values()
-    turning = Turning.of(problem)
+    bounds = ConditionBounds.of(problem)
     rows: list[FrontierRow[Factorization]] = []
     for count, made, reason, spent in handed_on(problem, counts, tolerance, effort, seconds):
         asked = made is None or made.layers[0].kind == first
         row = FrontierRow(
             layers=count,
             condition=None if made is None else made.conditions.largest,
-            lower_bound=max(lower_bound(values, count), turning.bound(count, "lower" if asked else "upper")),
+            lower_bound=bounds.bound(count, "lower" if asked else "upper"),
             residual_float64=None if made is None else made.residual.float64,
             residual_float32=None if made is None else made.residual.float32,
             first="" if made is None else made.layers[0].kind,
@@ -191,9 +184,3 @@ def frontier(
         if progress is not None:
             progress(row)
     return Frontier(len(problem.target), problem.kept, tuple(rows))
-
-
-def lower_bound(values: FloatArray, count: int) -> float:
-    """max(κ, σ1, 1/σn)^(1/count) from the singular values, descending."""
-    top, low = float(np.log(values[0])), float(np.log(values[-1]))
-    return float(np.exp(max(top - low, top, -low) / count))

@@ -57,11 +57,13 @@ def fewest_layers(
     T: Any,
     *,
     kept: Sequence[int] | None = None,
+    most: int = 6,
     tolerance: float = 1e-12,
 ) -> FewestLayers:
     """The fewest affine coupling layers whose product is diag(signs) T, both orders (lower or upper first) tried.
 
-    **Arguments:** `T`: (n, n), n even, invertible; `kept`: the index set S; `tolerance`: relative residual of a witness.
+    **Arguments:** `T`: (n, n), n even, invertible; `kept`: the index set S; `most`: more layers are not looked for, as
+    with 3, where what is not excluded by a proof is all that is wanted; `tolerance`: relative residual of a witness.
     **Returns:** `FewestLayers`. **Raises:** InputError as `factor`, and for odd n.
     """
     orders: tuple[Kind, Kind] = ("lower", "upper")
@@ -76,7 +78,7 @@ def fewest_layers(
     decided = all(_three_decided(problem) for problem in problems)
     # L U L U holds both products of three, so that one order excluded means four at least
     first = at_least = obstruction.layers + 1 if obstruction else 4 if lower or upper else 1
-    for count in range(first, 7):
+    for count in range(first, most + 1):
         best = np.inf
         for problem, against in zip(problems, against_four, strict=True):
             if count == 4 and against:

@@ -18,7 +18,8 @@ import numpy as np
 
 from shoal._errors import InputError, NumericalFailure
 from shoal._scalars import FloatArray
-from shoal.theory.linear._factor import Frontier, FrontierRow, factor, lower_bound
+from shoal.theory.linear._condition_bounds import lower_bound
+from shoal.theory.linear._factor import Frontier, FrontierRow, factor
 from shoal.theory.linear._factorization import Factorization, LayerConditions, assembled
 from shoal.theory.linear._inputs import check_layers, checked_gaussian, partition
 from shoal.theory.linear._layer import Kind, Layer, product
