@@ -19,6 +19,7 @@ from shoal.records import FactorizationRecord
 FEWEST, MOST = 5, 11
 Layers = int | Literal["auto"] | None
 KINDS: tuple[Literal["lower", "upper"], ...] = ("lower", "upper")
+GROUPS: tuple[Literal["linear", "symplectic"], ...] = ("linear", "symplectic")
 
 
 @command
@@ -41,6 +42,13 @@ def factor(
         float | None,
         typer.Option(metavar="C", help="With --layers auto: largest condition number of a layer."),
     ] = None,
+    group: Annotated[
+        str,
+        typer.Option(
+            metavar="linear|symplectic",
+            help="symplectic: 5 or 6 layers with symmetric blocks, kept coordinates conjugate to the others in order.",
+        ),
+    ] = "linear",
     first: Annotated[str, typer.Option(metavar="lower|upper", help="Kind of the leftmost layer.")] = "lower",
     kept: Annotated[
         str | None,
@@ -65,6 +73,9 @@ def factor(
     """
     count = _count(layers, max_condition)
     kind, indices = parse_choice(first, "--first", KINDS), _indices(kept)
+    which = parse_choice(group, "--group", GROUPS)
+    if which == "symplectic" and (frontier or layers == "auto"):
+        raise InputError("--group symplectic goes without --frontier and --layers auto.")
     for place, option, suffix in ((output, "-o", ".npz"), (report, "--report", ".html")):
         if place is not None:
             check_output(place, option, (suffix,), matrix)
@@ -73,7 +84,8 @@ def factor(
 
     array = read_matrix(matrix, partial(say_notes, matrix))
     options = {"first": kind, "kept": indices}
-    made, found = _computed(array, str(matrix), count, max_condition, options, frontier=frontier)
+    whole = {**options, "group": which}
+    made, found = _computed(array, str(matrix), count, max_condition, options, whole, frontier=frontier)
     if output is not None:
         made.save(output)
     if report is not None:
@@ -90,9 +102,16 @@ def factor(
 
 
 def _computed(
-    array: Any, label: str, count: Layers, budget: float | None, options: dict[str, Any], *, frontier: bool
+    array: Any,
+    label: str,
+    count: Layers,
+    budget: float | None,
+    options: dict[str, Any],
+    whole: dict[str, Any],
+    *,
+    frontier: bool,
 ) -> tuple[Any, Any]:
-    """The factorization, from the frontier where that has it, and the frontier."""
+    """The factorization (`whole`: its options), from the frontier (`options`) where that has it, and the frontier."""
     import numpy as np
 
     from shoal.theory import linear
@@ -101,7 +120,7 @@ def _computed(
         with shown_work(len(array) if array.ndim else 0) as show:
             found = linear.frontier(array, **options, progress=show) if frontier else None
             made = found and _from_frontier(found, count, budget, options["first"])
-            return made or linear.factor(array, count, max_condition=budget, **options), found
+            return made or linear.factor(array, count, max_condition=budget, **whole), found
     except np.linalg.LinAlgError as error:
         raise NumericalFailure(f"{label}: {error}.") from error
     except InputError as error:

@@ -16,6 +16,7 @@ from shoal.theory.linear._inputs import FactorProblem, prepare
 from shoal.theory.linear._layer import Kind
 from shoal.theory.linear._routes import finished, handed_on, solve
 from shoal.theory.linear._search import Effort
+from shoal.theory.linear._symplectic import symplectic
 
 F = TypeVar("F")  # what was found: a Factorization, or GaussianFactors
 
@@ -72,6 +73,7 @@ def factor(
     T: Any,
     layers: int | Literal["auto"] | None = None,
     *,
+    group: Literal["linear", "symplectic"] = "linear",
     first: Kind = "lower",
     kept: Sequence[int] | None = None,
     max_condition: float | None = None,
@@ -83,19 +85,27 @@ def factor(
     **Arguments:** `T`: square, real, finite, invertible. `layers`: 5 ... 11, or "auto" with `max_condition`: the fewest
     whose worst condition number is within it; None is 6, which every T has (5: almost every one). `first`: the kind of
     the leftmost layer. `kept`: the index set S of the partition, n // 2 indices; default the first ones. `tolerance`:
-    the largest relative residual that is accepted. `effort`: how long conditions are improved (see `Effort`).
+    the largest relative residual that is accepted. `effort`: how long conditions are improved (see `Effort`). `group`:
+    "symplectic" for a T with T^T J T = J, J = [[0, I], [-I, 0]] in the order (kept, rest): 5 (or 6) additive layers whose
+    blocks are symmetric.
 
     **Returns:** a `Factorization`. Its `route` says how: "rotation" (Theorem A, closed form, blocks at most 3, even n),
-    "polar" (a rotation in low precision: closed form, then continuation), "continuation", "five" (the last of six layers
-    led to the identity), "nine" and "svd" (closed forms for even n with bounds whatever n: nine layers, κ < 6 κ(T)^2 or
-    so, and eleven, κ <= 49 max(1, σ1) max(1, 1/σn); eleven layers are the better of the two), "extended" (more layers
-    than needed).
+    "polar" (a rotation in low precision: closed form, then continuation), "scalar" (near a multiple of I, even n),
+    "continuation", "five" (the last of six layers led to the identity), "nine" and "svd" (closed forms for even n with
+    bounds whatever n: nine layers, κ < 6 κ(T)^2 or so, and eleven, κ <= 49 max(1, σ1) max(1, 1/σn); eleven layers are the
+    better of the two), "extended" (more layers than needed), "symplectic".
 
     **Raises:** InputError: T not square, not finite or singular, or a number of layers that T does not
     allow; NumericalFailure: no factorization within `tolerance` was found.
 
     Reference: Koehler, Mehta, Risteski 2021, Theorems 2 and 3; the project's `docs/linear.md`.
     """
+    if group not in ("linear", "symplectic"):
+        raise InputError(f'`group` must be "linear" or "symplectic"; got {group!r}.')
+    if group == "symplectic":
+        if layers == "auto" or max_condition is not None or effort is not None:
+            raise InputError('`group="symplectic"` takes no `max_condition`, `effort` or `layers="auto"`.')
+        return symplectic(T, layers, first=first, kept=kept, tolerance=tolerance)
     if layers == "auto":
         if max_condition is None or not max_condition >= 1.0:
             raise InputError(f'`layers="auto"` needs `max_condition` of at least 1; got {max_condition!r}.')
