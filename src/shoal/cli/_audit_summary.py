@@ -30,7 +30,9 @@ def print_audit(record: AuditRecord, console: Console | None = None) -> None:
     console = sized(console)
     console.print(layers_table(record))
     console.print(trips_table(record))
-    say(console, *filter(None, (*figures(record), record.note, record.diagnosis.sentence)))
+    say(
+        console, *filter(None, (*figures(record), record.note, next_layer(record), record.diagnosis.sentence))
+    )
 
 
 def layers_table(record: AuditRecord) -> Table:
@@ -82,6 +84,11 @@ def figures(record: AuditRecord) -> list[str]:
             f"stretch {number(found.start_stretch)} -> {number(found.stretch)} (lower bound)."
         )
     return lines
+
+
+def next_layer(record: AuditRecord) -> str:
+    """The sentence on one more coupling, where it was measured."""
+    return "" if record.next_layer is None else str(record.next_layer)
 
 
 def number(value: float | None) -> str:

@@ -25,11 +25,13 @@ from shoal.cli._data import chosen_rows, matched_rows, say_notes
 from shoal.cli._parse import parse_names
 from shoal.cli._run_folder import ModelFolder
 from shoal.cli._session import spinner
-from shoal.conditioning import AbstractMap, Audit
-from shoal.distributions import AbstractFlow, Mixed
+from shoal.conditioning import FEWEST_ROWS, AbstractMap, Audit
+from shoal.distributions import AbstractFlow, Mixed, StandardNormal
 from shoal.records import AuditRecord
+from shoal.records.audit import NextLayer
 from shoal.tables import Source, Table, match_columns, open_source
 
+HELD = 5000  # rows of a table, at most, at which the gain of another layer is measured
 FOREIGN = ("zuko", "normflows", "nflows", "FrEIA", "flowjax", "distrax")
 _NEEDS = (
     "it must be a flow of Shoal, the value of shoal.adapters.<library>(flow), a pair (forward, inverse) of JAX callables, "
@@ -41,7 +43,8 @@ _NEEDS = (
 class Target:
     """What is audited: the first argument of `audit`, the points (rows, n), and the further `arguments`.
 
-    `about`: what to add to the record; `rows`: numbers of the points in their file, None for samples.
+    `about`: what to add to the record; `rows`: numbers of the points in their file, None for samples; `held`: more rows of a
+    table, with their context, at which the gain of another layer is measured.
     """
 
     whole: Any
@@ -49,6 +52,7 @@ class Target:
     arguments: dict[str, Any]
     about: dict[str, Any] = field(default_factory=dict)
     rows: list[int] | None = None
+    held: tuple[FloatArray, FloatArray | None] | None = None
 
 
 @contextmanager
@@ -105,6 +109,7 @@ def measured(target: Target, options: dict[str, Any]) -> tuple[Audit, AuditRecor
     try:
         with spinner(f"auditing {count} points of {size} coordinates", line=True):
             found = shoal.conditioning.audit(target.whole, target.x, **target.arguments, **options)
+            gain = _next_layer(target, options["seed"])
     except InputError:
         raise
     except (ValueError, TypeError, AttributeError, RuntimeError) as error:  # NotImplementedError is the last
@@ -112,14 +117,31 @@ def measured(target: Target, options: dict[str, Any]) -> tuple[Audit, AuditRecor
         raise InputError(f"The map can not be audited on these points: {reason}") from error
     record, rows = found.to_record(), target.rows
     shown = record.shown if rows is None else replace(record.shown, rows=[rows[i] for i in record.shown.rows])
-    return found, replace(record, shown=shown, **target.about)
+    return found, replace(record, shown=shown, next_layer=gain, **target.about)
+
+
+def _next_layer(target: Target, seed: int) -> NextLayer | None:
+    """What one more coupling can gain on rows of a table; None where it is no Shoal flow with a standard normal base."""
+    if target.held is None or not isinstance(target.whole, AbstractFlow) or len(target.held[0]) < FEWEST_ROWS:
+        return None
+    if not isinstance(target.whole.joint.base, StandardNormal):
+        return None
+    x, context = target.held
+    try:
+        return shoal.conditioning.next_layer(target.whole, x, context=context, seed=seed)
+    except InputError:  # a latent that is not finite, of which the audit has a sentence of its own
+        return None
 
 
 def _at_rows(whole: Any, table: Table, points: int, seed: int) -> Target:
     rows = chosen_rows(table.rows, points, seed)
     context = None if table.context is None else table.context[rows]
     about = {"source": table.source, "columns": list(table.names)}
-    return Target(whole, table.values[rows], {"context": context}, about, table.row_numbers()[rows].tolist())
+    more = chosen_rows(table.rows, HELD, seed)
+    held = table.values[more], None if table.context is None else table.context[more]
+    return Target(
+        whole, table.values[rows], {"context": context}, about, table.row_numbers()[rows].tolist(), held
+    )
 
 
 def _of_numbers(law: Mixed, table: Table, points: int, seed: int) -> Target:
@@ -129,6 +151,7 @@ def _of_numbers(law: Mixed, table: Table, points: int, seed: int) -> Target:
     made.x, made.arguments["context"] = np.asarray(x, np.float64), np.asarray(context, np.float64)
     made.about["columns"] = list(law.flow.columns or ())
     made.about["note"] = "The flow of the numbers is audited, given the states of the other columns."
+    made.held = None  # its rows are completed by draws
     return made
 
 
@@ -152,6 +175,7 @@ def _with_padding(target: Target) -> Target:
     if not isinstance(flow, AbstractFlow) or flow.extra == 0:
         return target
     target.x, extra = flow.extended_rows(target.x), flow.extra
+    target.held = target.held and (flow.extended_rows(target.held[0]), target.held[1])
     if "columns" in about:
         about["columns"] = [*about["columns"], *(f"padding {i}" for i in range(extra))]
     count = "1 coordinate" if extra == 1 else f"{extra} coordinates"

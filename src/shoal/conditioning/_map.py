@@ -86,6 +86,7 @@ class AbstractMap(abc.ABC):
 
     name: str
     size: int
+    latent: str = "StandardNormal"  # the class of the base that the latents are meant to have
 
     @abc.abstractmethod
     def evaluate(self, quantity: Quantity, view: MapView, *arrays: FloatArray) -> tuple[FloatArray, ...]:

@@ -53,7 +53,9 @@ class AbstractFlow(AbstractDistribution):
 
     def to_map(self) -> JaxMap:
         """The bijection with its layers, as `shoal.conditioning` measures it; its points are `extended_rows(x)`."""
-        return from_bijection(self.bijection)
+        made = from_bijection(self.bijection)
+        made.latent = type(self.joint.base).__name__
+        return made
 
 
 class Flow(AbstractFlow):

@@ -64,7 +64,7 @@ def render_audit(record: AuditRecord) -> str:
         label=verdict if diagnosis.healthy or cause == "none" else f"{verdict} (cause: {cause})",
         sentence=diagnosis.sentence,
         mood="healthy" if diagnosis.healthy else "warning",
-        remark=record.note,
+        remark=" ".join(filter(None, (record.note, record.next_layer and str(record.next_layer)))),
         tiles=tiles(record),
         record=record,
         layers=record.layers,
