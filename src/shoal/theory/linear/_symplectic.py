@@ -153,7 +153,8 @@ def _closed(a: FloatArray, b: FloatArray, c: FloatArray, d: FloatArray) -> Itera
 
 def _involution(o: FloatArray) -> FloatArray:
     """A symmetric orthogonal R with R O symmetric: in the real Schur form a reflection for each rotation of a plane."""
-    form, v = scipy.linalg.schur(o, output="real")
+    schur: Any = scipy.linalg.schur(o, output="real")
+    form, v = schur
     r = np.eye(len(o))
     i = 0
     while i < len(o):
