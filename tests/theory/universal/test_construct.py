@@ -59,7 +59,7 @@ def test_optimal_transport_finds_no_larger_distance(epsilon: float) -> None:
     """POT between equally many images per atom and the sample itself: exact, and it shares no code with the certificate."""
     x = sample("moons", 200)
     made = built(x, epsilon)
-    weights, atoms = made.staircase.weights, len(made.atoms)
+    weights, atoms = made.atoms.weights[made.staircase.order], len(made.atoms)
     each = 4
     below = np.concatenate([[0.0], np.cumsum(weights)])
     inside = below[:-1, None] + weights[:, None] * (np.arange(each) + 0.5) / each

@@ -2,9 +2,15 @@
 
 With masses and centroids of clusters, W2(atoms, sample)^2 <= sum w |x - centroid(x)|^2 =: quantization^2, because every
 point may go to its own centroid: an upper bound for any clustering, so k-means need not have converged.
+
+Masses are sums of the rows' weights without rounding: a float64 is an integer times a power of two, so all weights are
+integers times the same power, whose sums Python makes exactly. The unit does not matter.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from math import gcd
 
 import numpy as np
 from scipy.spatial import KDTree
@@ -18,25 +24,49 @@ STILL = 1e-3  # centres whose moves, squared and summed, are a smaller share of 
 
 @dataclass(frozen=True)
 class Atoms:
-    """`points`: (N, n), distinct; `weights`: (N,), positive, sum 1; `quantization`: W2 to the sample, an upper bound.
+    """`points`: (N, n), distinct; `masses`: N positive integers, exact; `quantization`: W2 to the sample, an upper bound.
 
     `labels`: (M,), the atom of each row that has weight.
     """
 
     points: FloatArray
-    weights: FloatArray
+    masses: tuple[int, ...]
     quantization: float
     labels: IntArray
 
     def __len__(self) -> int:
-        return len(self.weights)
+        return len(self.masses)
+
+    @cached_property
+    def weights(self) -> FloatArray:
+        """The masses over their sum, (N,), each rounded once."""
+        total = sum(self.masses)
+        return np.array([mass / total for mass in self.masses])
 
 
 def distinct(samples: FloatArray, weights: FloatArray) -> Atoms:
-    """The distinct rows, with the sums of their weights; quantization 0."""
+    """The distinct rows, with the sums of their positive weights (of any sum); quantization 0."""
     points, labels = np.unique(samples, axis=0, return_inverse=True)
     labels = labels.reshape(-1)
-    return Atoms(points, np.bincount(labels, weights, len(points)).astype(np.float64), 0.0, labels)
+    return Atoms(points, _summed(labels, integers(weights), len(points)), 0.0, labels)
+
+
+def integers(weights: FloatArray) -> list[int]:
+    """Positive float64 weights in units of one number of which all are multiples: exact."""
+    mantissas, exponents = np.frexp(weights)
+    digits = np.ldexp(mantissas, 53).astype(np.int64).tolist()
+    shifts = (exponents - exponents.min()).tolist()
+    whole = [digit << shift for digit, shift in zip(digits, shifts, strict=True)]
+    unit = gcd(*whole)
+    return [number // unit for number in whole]
+
+
+def _summed(labels: IntArray, masses: Sequence[int], count: int) -> tuple[int, ...]:
+    """The sum of the masses of each label."""
+    total = [0] * count
+    for label, mass in zip(labels.tolist(), masses, strict=True):
+        total[label] += mass
+    return tuple(total)
 
 
 def quantize(whole: Atoms, count: int, seed: int) -> Atoms:
@@ -47,8 +77,9 @@ def quantize(whole: Atoms, count: int, seed: int) -> Atoms:
     """
     if count >= len(whole):
         return whole
-    clusters = _kmeans if count <= DIRECT else _two_levels
-    return merged(whole, clusters(whole.points, whole.weights, count, seed))
+    if count > DIRECT:
+        return merged(whole, _two_levels(whole, count, seed))
+    return merged(whole, _kmeans(whole.points, whole.weights, count, seed))
 
 
 def merged(whole: Atoms, labels: IntArray) -> Atoms:
@@ -61,12 +92,13 @@ def merged(whole: Atoms, labels: IntArray) -> Atoms:
         [np.bincount(labels, whole.weights * column, count) / mass for column in whole.points.T], axis=1
     )
     error = float(np.sqrt(whole.weights @ np.square(whole.points - centres[labels]).sum(axis=1)))
-    return Atoms(centres, mass, error, labels[whole.labels])
+    return Atoms(centres, _summed(labels, whole.masses, count), error, labels[whole.labels])
 
 
-def _two_levels(points: FloatArray, weights: FloatArray, count: int, seed: int) -> IntArray:
+def _two_levels(whole: Atoms, count: int, seed: int) -> IntArray:
+    points, weights = whole.points, whole.weights
     coarse = _kmeans(points, weights, int(np.sqrt(count)), seed)
-    first = merged(Atoms(points, weights, 0.0, np.arange(len(points))), coarse)
+    first = merged(replace(whole, labels=np.arange(len(points))), coarse)
     coarse = first.labels
     squares = np.square(points - first.points[coarse]).sum(axis=1) * weights
     n = points.shape[1]

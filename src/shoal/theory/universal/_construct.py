@@ -23,7 +23,7 @@ from shoal.distributions import Flow, GaussianPadding, Padded, StandardNormal
 from shoal.records.construction import Terms, W2Certificate
 from shoal.records.figures import Figure
 from shoal.theory.universal._atoms import Atoms, distinct, quantize
-from shoal.theory.universal._inputs import DType, checked, checked_dtype, knot_coupling
+from shoal.theory.universal._inputs import DType, checked, checked_dtype, knot_coupling, shares
 from shoal.theory.universal._staircase import Staircase, Unresolved, box_diameter, conditions, staircase
 from shoal.theory.universal._transport import TransportFlow, transport_within
 from shoal.theory.universal._w2_certificate import measured_w2, statistical_w2, terms
@@ -99,7 +99,7 @@ def construct(
     dtype = checked_dtype(dtype, optional=True)
     seed = int(jr.randint(key, (), 0, 2**31 - 1, int32))
     if layers > 2:
-        return transport_within(x, w, epsilon, layers, seed, dtype)
+        return transport_within(x, shares(w), epsilon, layers, seed, dtype)
     extra = x.shape[1] % 2
     found = _search(distinct(x, w), epsilon, extra, dtype, seed)
     flow = _flow(found, extra, dtype)
@@ -120,7 +120,7 @@ def construct(
         w2_bound=Figure(found.terms.total, "upper_bound"),
         terms=found.terms,
         w2_measured=measured,
-        statistical=statistical_w2(x, w, seed),
+        statistical=statistical_w2(x, shares(w), seed),
         conditions=conditions(found.made),
         atoms=len(found.atoms),
         points=len(x),

@@ -15,7 +15,7 @@ MOST_COLUMNS = 64
 
 
 def checked(samples: Any, epsilon: Any, weights: Any) -> tuple[FloatArray, float, FloatArray]:
-    """Samples (M, n) in float64, epsilon, weights (M,) with sum 1; rows of weight 0 are left out.
+    """Samples (M, n) in float64, epsilon, weights (M,) as they are given; rows of weight 0 are left out.
 
     **Raises:** InputError that names the argument, what was found, and what to do.
     """
@@ -36,14 +36,20 @@ def checked(samples: Any, epsilon: Any, weights: Any) -> tuple[FloatArray, float
     if isinstance(epsilon, bool) or not np.isscalar(epsilon) or not 0 < float(epsilon) < np.inf:  # pyright: ignore[reportArgumentType]
         raise InputError(f"`epsilon` must be a positive number, in the data's units; got {epsilon!r}.")
     if weights is None:
-        return x, float(epsilon), np.full(len(x), 1 / len(x))  # pyright: ignore[reportArgumentType]
+        return x, float(epsilon), np.ones(len(x))  # pyright: ignore[reportArgumentType]
     w = np.asarray(weights, np.float64)
-    if w.shape != (len(x),) or not np.isfinite(w).all() or (w < 0).any() or not w.sum() > 0:
+    if w.shape != (len(x),) or not np.isfinite(w).all() or (w < 0).any() or not w.any():
         raise InputError(
             f"`weights` must be {len(x)} numbers of at least 0, one a row, not all 0; got shape {w.shape}."
         )
     used = w > 0
-    return x[used], float(epsilon), w[used] / w[used].sum()  # pyright: ignore[reportArgumentType]
+    return x[used], float(epsilon), w[used]  # pyright: ignore[reportArgumentType]
+
+
+def shares(weights: FloatArray) -> FloatArray:
+    """Weights with sum 1, each within a few eps of itself."""
+    scaled = weights / weights.max()
+    return scaled / scaled.sum()
 
 
 def checked_dtype(dtype: DType | None, *, optional: bool = False) -> DType:

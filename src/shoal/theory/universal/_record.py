@@ -18,7 +18,7 @@ from shoal.conditioning import compute
 from shoal.records import ConstructionRecord
 from shoal.records.construction import Pictures, Steps
 from shoal.theory.universal._construct import Construction
-from shoal.theory.universal._inputs import checked
+from shoal.theory.universal._inputs import checked, shares
 
 POINTS = 1500  # a picture
 STEPS = 600  # of a staircase
@@ -55,7 +55,7 @@ def construction_record(
         delta=made.staircase.delta,
         plateau=made.staircase.plateau,
         certificate=made.certificate,
-        pictures=_pictures(made, x, w, names, np.random.default_rng(seed)),
+        pictures=_pictures(made, x, shares(w), names, np.random.default_rng(seed)),
     )
 
 
@@ -91,8 +91,9 @@ def _stages(chain: Any, z: Any) -> tuple[Any, Any]:
 def _cells(made: Construction) -> FloatArray:
     """The median of y_1 in the cell of each row's atom, (M,)."""
     staircase = made.staircase
-    middle = np.empty(len(staircase.weights))
-    middle[staircase.order] = ndtri(np.cumsum(staircase.weights) - staircase.weights / 2)
+    levels = np.concatenate([[0.0], staircase.below, [1.0]])
+    middle = np.empty(len(staircase.order))
+    middle[staircase.order] = ndtri((levels[1:] + levels[:-1]) / 2)
     return middle[made.atoms.labels]
 
 

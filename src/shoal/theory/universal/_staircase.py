@@ -12,7 +12,9 @@ of at most four dimensions and by its scales elsewhere, so that every figure is 
 order four. Rounding: a few eps, whatever kappa is.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 from scipy.optimize import isotonic_regression
@@ -33,18 +35,21 @@ LEAST_Z, MOST_Z = 3.0, 9.0  # rho / 4 delta
 class Staircase:
     """Both layers. `a`, `b`: (N, d), the values on the steps, pushed and sorted; `order`: their places among the atoms.
 
-    `direction`: v, (d,); `borders`: (N - 1,) cells' borders in y_1; `half`: (N - 1,) half widths of the ramps in y_1;
-    `position`: (N,) <v, a_i>; `plateau`: rho / 4; `delta`, of both layers.
+    `direction`: v, (d,); `below`, `above`: (N - 1,) the exact masses on both sides of each border, each rounded once;
+    `borders`: (N - 1,) cells' borders in y_1; `ramps`: (N - 1, 2) the knots of layer 1 around each border; `position`:
+    (N,) <v, a_i>; `steps`: (N - 1, 2) the knots of layer 2 between two of them; `plateau`: rho / 4; `delta`, of both layers.
     """
 
     a: FloatArray
     b: FloatArray
-    weights: FloatArray
+    below: FloatArray
+    above: FloatArray
     order: IntArray
     direction: FloatArray
     borders: FloatArray
-    half: FloatArray
+    ramps: FloatArray
     position: FloatArray
+    steps: FloatArray
     plateau: float
     delta: float
 
@@ -52,21 +57,30 @@ class Staircase:
         """Knots in y_1 and values of t2 there: two knots a border, one where there is no border."""
         if len(self.borders) == 0:
             return np.zeros(1), self.a
-        knots = np.stack([self.borders - self.half, self.borders + self.half], axis=1).reshape(-1)
-        return knots, np.stack([self.a[:-1], self.a[1:]], axis=1).reshape(-1, self.a.shape[1])
+        return self.ramps.reshape(-1), np.stack([self.a[:-1], self.a[1:]], axis=1).reshape(-1, self.a.shape[1])
 
     def knots_of_second(self) -> tuple[FloatArray, FloatArray]:
         """Knots in u and values of t3 there."""
         if len(self.borders) == 0:
             return np.zeros(1), self.b
-        low, high = self.position[:-1] + self.plateau, self.position[1:] - self.plateau
-        knots = np.stack([low, high], axis=1).reshape(-1)
-        return knots, np.stack([self.b[:-1], self.b[1:]], axis=1).reshape(-1, self.b.shape[1])
+        return self.steps.reshape(-1), np.stack([self.b[:-1], self.b[1:]], axis=1).reshape(-1, self.b.shape[1])
 
     def ramp_masses(self) -> FloatArray:
-        """eta_i = Phi(c_i + h_i) - Phi(c_i - h_i), the probability of ramp i, on the side where it loses no digits."""
-        c = -np.abs(self.borders)
-        return ndtr(c + self.half) - ndtr(c - self.half)
+        """eta_i, the probability of y_1 between the knots of ramp i, on the side where it loses no digits."""
+        side = np.where(self.borders < 0, 1.0, -1.0)[:, None]
+        ends = ndtr(side * self.ramps)
+        return np.abs(ends[:, 1] - ends[:, 0])
+
+    def margin(self, dtype: DType) -> float:
+        """How far <v, x'> may be from <v, a_i> with t3 still at b_i, less what rounding moves it; infinite for one atom.
+
+        A sum of d products and the rounding of x' before it: d + 2 roundings of at most |v|_1 max |x'| <= sqrt(d) max |x'|.
+        """
+        if len(self.steps) == 0:
+            return np.inf
+        near = min((self.steps[:, 0] - self.position[:-1]).min(), (self.position[1:] - self.steps[:, 1]).min())
+        d = self.a.shape[1]
+        return float(near - np.finfo(dtype).eps * (d + 2) * d**0.5 * (np.abs(self.a).max() + self.delta))
 
 
 @dataclass(frozen=True)
@@ -88,6 +102,7 @@ def staircase(atoms: Atoms, budget: float, extra: int, dtype: DType) -> Staircas
     v = _rounded(main_direction(a, atoms.weights), dtype)
     order = np.argsort(a @ v, kind="stable")
     a, b, w = a[order], b[order], atoms.weights[order]
+    below, above = levels(atoms.masses[i] for i in order.tolist())
     u = a @ v
     gap = widest_gap(u, w, PUSH * budget)
     a = a + (pushed(u, w, gap) - u)[:, None] * v / (v @ v)
@@ -98,9 +113,11 @@ def staircase(atoms: Atoms, budget: float, extra: int, dtype: DType) -> Staircas
     delta = float(np.exp(_rounded(np.log([delta]), dtype)[0]))  # the layer stores log delta
     a, b = _rounded(a, dtype), _rounded(np.pad(b, ((0, 0), (0, extra))), dtype)
     position = _rounded(a, dtype) @ v
-    borders = _rounded(cell_borders(w), dtype)
+    borders = _rounded(cell_borders(below, above), dtype)
     half = _ramps(a, b, w, borders, RAMPS * budget)
-    made = Staircase(a, b, w, order, v, borders, half, position, gap / 4, delta)
+    ramps = _rounded(np.stack([borders - half, borders + half], axis=1), dtype)
+    steps = _rounded(np.stack([position[:-1] + gap / 4, position[1:] - gap / 4], axis=1), dtype)
+    made = Staircase(a, b, below, above, order, v, borders, ramps, position, steps, gap / 4, delta)
     return _resolved(made, dtype) or made
 
 
@@ -122,11 +139,12 @@ def _resolved(made: Staircase, dtype: DType) -> Unresolved | None:
     """The three places where digits run out: the steps of u, the inverse of layer 1, and the ramps of y_1."""
     eps, d = float(np.finfo(dtype).eps), made.a.shape[1]
     size = float(np.abs(made.a).max()) + made.delta
-    if made.plateau < 50 * eps * (d + 2) * size:
+    if made.plateau < 50 * eps * (d + 2) * d**0.5 * size:
         return Unresolved("the steps of the second layer lie closer than its input is rounded")
     if made.delta < 20 * eps * size:
         return Unresolved("the first layer's scale is lost beside its shift")
-    if len(made.borders) and (made.half < 4 * eps * np.maximum(np.abs(made.borders), 0.1)).any():
+    half = np.minimum(made.borders - made.ramps[:, 0], made.ramps[:, 1] - made.borders)
+    if len(half) and (half < 4 * eps * np.maximum(np.abs(made.borders), 0.1)).any():
         return Unresolved("the ramps of the first layer are narrower than its input is rounded")
     return None
 
@@ -161,10 +179,18 @@ def widest_gap(u: FloatArray, weights: FloatArray, cost: float) -> float:
     return low
 
 
-def cell_borders(weights: FloatArray) -> FloatArray:
-    """The N - 1 points of the real line that cut N(0, 1) into cells of these probabilities."""
-    below = np.cumsum(weights)[:-1]
-    above = np.cumsum(weights[::-1])[::-1][1:]
+def levels(masses: Iterable[int]) -> tuple[FloatArray, FloatArray]:
+    """The shares of the sum below and above each of the N - 1 places between integers: exact quotients, rounded once.
+
+    For equal masses these are i / N and 1 - i / N. A sum of float64 weights is off by 2e-12 at 1e5 of them.
+    """
+    sums = list(accumulate(masses))
+    total = sums.pop()
+    return np.array([s / total for s in sums]), np.array([(total - s) / total for s in sums])
+
+
+def cell_borders(below: FloatArray, above: FloatArray) -> FloatArray:
+    """The points of the real line below and above which N(0, 1) has these probabilities."""
     return np.where(below < 0.5, ndtri(np.minimum(below, 0.5)), -ndtri(np.minimum(above, 0.5)))
 
 
@@ -179,8 +205,8 @@ def conditions(made: Staircase) -> dict[str, StaircaseConditions]:
     """Of "layer 1", "layer 2" (forward order) and their "composition"."""
     eta = made.ramp_masses()
     gaps = np.diff(made.position)
-    width = np.maximum(gaps - 2 * made.plateau, np.finfo(float).tiny)
-    s = np.diff(made.a, axis=0) / (2 * made.half)[:, None]
+    width = made.steps[:, 1] - made.steps[:, 0]
+    s = np.diff(made.a, axis=0) / (made.ramps[:, 1] - made.ramps[:, 0])[:, None]
     r = np.diff(made.b, axis=0) / width[:, None]
     flat = np.zeros_like(s)
     tail = 2 * float(ndtr(-made.plateau / (made.delta * np.linalg.norm(made.direction))))

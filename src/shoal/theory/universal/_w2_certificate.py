@@ -1,8 +1,8 @@
 """The W2 certificate: what each part of the construction adds to W2, each an upper bound.
 
-docs/dev/mathematics-2.md 3: W2(flow, sample) <= quantization + push + scales + sqrt(ramps^2 + tails^2) + borders. `push` is
-exact for the arrays as stored, rounding to the dtype included; `tails` has the rounding of u in its
-z = (rho / 4 - rounding of u) / (delta |v|); `borders` has 4 eps more for rounding.
+docs/dev/mathematics-2.md 3: W2(flow, sample) <= quantization + push + scales + sqrt(ramps^2 + tails^2) + borders, for the
+arrays as stored, rounding to the dtype included. `tails` has z = margin / (delta |v|), the margin less the rounding of u;
+`borders` compares with exactly summed weights.
 
 Measured, beside the bound, by Monte Carlo over the explicit coupling.
 Each latent point is coupled with a point of the sample drawn from its cell's cluster: W2^2 <= E |g(z) - c|^2 + q^2, c the
@@ -22,39 +22,46 @@ from shoal.distributions import wasserstein
 from shoal.records.construction import Terms
 from shoal.records.figures import Figure
 from shoal.theory.universal._atoms import Atoms
+from shoal.theory.universal._inputs import DType
 from shoal.theory.universal._staircase import Staircase, box_diameter
 
 POINTS = 100_000  # of the measured distance
+ROUNDING = 4 * float(np.finfo(np.float64).eps)  # of a difference of two values of Phi, or of one and an exact quotient
+TINY = float(np.finfo(np.float64).tiny)  # Phi(-z) is less where it underflows
 MOST = 1000  # points a side in the statistical term
 
 
-def terms(made: Staircase, atoms: Atoms, extra: int, dtype: str) -> Terms:
+def terms(made: Staircase, atoms: Atoms, extra: int, dtype: DType) -> Terms:
     """The terms of the layers as stored. Float64 sums are rounded up by 1e-9 of themselves."""
-    d, w = made.a.shape[1], made.weights
+    d, w = made.a.shape[1], atoms.weights[made.order]
     n = 2 * d - extra
     placed = np.concatenate([made.a, made.b], axis=1)[:, :n]
     push = np.sqrt(w @ np.square(placed - atoms.points[made.order]).sum(axis=1))
     scales = np.sqrt(n) * made.delta
     jumps = np.diff(placed, axis=0)
     first, second = (np.square(part).sum(axis=1) for part in (jumps[:, :d], jumps[:, d:]))
-    ramps = np.sqrt(made.ramp_masses() @ (first / 4 + second))
-    rounding = np.finfo(dtype).eps * (d + 2) * (np.abs(made.a).max() + made.delta)
-    z = (made.plateau - rounding) / (made.delta * np.linalg.norm(made.direction))
-    tails = np.sqrt(2 * ndtr(-z)) * box_diameter(made.b[:, : n - d])
-    borders = _border_term(made, np.sqrt(first + second))
+    widths = made.ramps[:, 1] - made.ramps[:, 0]
+    own = np.maximum(made.borders - made.ramps[:, 0], made.ramps[:, 1] - made.borders) / widths  # 1/2 but for rounding
+    ramps = np.sqrt((made.ramp_masses() + ROUNDING) @ (first * own**2 + second))
+    z = made.margin(dtype) / (made.delta * np.linalg.norm(made.direction))
+    tails = np.sqrt(2 * max(ndtr(-z), TINY)) * box_diameter(made.b[:, : n - d])
+    borders = _border_term(made, float(w.min()), np.sqrt(first + second))
     parts = (atoms.quantization, push, scales, ramps, tails, borders)
     return Terms(*(float(part) * (1 + 1e-9) for part in parts))
 
 
-def _border_term(made: Staircase, jumps: FloatArray) -> float:
+def displaced(made: Staircase) -> FloatArray:
+    """Upper bounds of |Phi(c_i) - exact mass below border i|: what each border has too much on one side."""
+    near = np.where(made.borders < 0, ndtr(made.borders) - made.below, ndtr(-made.borders) - made.above)
+    return np.abs(near) + ROUNDING
+
+
+def _border_term(made: Staircase, least: float, jumps: FloatArray) -> float:
     """Mass f_i too many on one side of border i moves one step: sum |f_i| jump_i^2 while no atom runs out of mass."""
     if len(jumps) == 0:
         return 0.0
-    below = np.cumsum(made.weights)[:-1]
-    above = np.cumsum(made.weights[::-1])[::-1][1:]
-    flow = np.where(made.borders < 0, np.abs(ndtr(made.borders) - below), np.abs(ndtr(-made.borders) - above))
-    flow = flow + 4 * np.finfo(np.float64).eps
-    if flow.max() <= made.weights.min() / 2:
+    flow = displaced(made)
+    if flow.max() <= least / 2:
         return float(np.sqrt(flow @ np.square(jumps)))
     return float(np.sqrt(flow) @ jumps)  # by Minkowski, one border after the other
 
