@@ -6,6 +6,7 @@ Targets by their U': logistic tanh(x / 2); Huber's 1.5 clip(2 x, -1, 1); Gumbel 
 of the last two. `universal.langevin` with 10, 20, 40, 80 steps, time 1, 1,025 knots, float32; `universal.zero_padded` with
 contractions 0.1 ... 0.001. W2 is in units of the targets' deviations for one coordinate, in the data's for the product.
 Gaussians: random covariances, `linear.gaussian` of four layers, and the least KL of volume-preserving flows.
+`levels`: the same for densities on a grid, with the best scaling layer, and the change when the grid is halved.
 """
 
 import time
@@ -40,6 +41,33 @@ TARGETS: dict[str, Any] = {
     "gumbel": gumbel,
     "quartic": quartic,
     "quartic x gumbel": [quartic, gumbel],
+}
+
+
+def normal(x: np.ndarray, mean: float = 0.0, deviation: float = 1.0) -> np.ndarray:
+    """The density of N(mean, deviation^2)."""
+    return np.exp(-0.5 * ((x - mean) / deviation) ** 2) / (deviation * np.sqrt(2 * np.pi))
+
+
+def eight(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Deviation 0.2 around eight points of a circle of radius 2."""
+    angles = np.pi * np.arange(8) / 4
+    return np.mean([normal(x, 2 * np.cos(t), 0.2) * normal(y, 2 * np.sin(t), 0.2) for t in angles], axis=0)
+
+
+LAWS: dict[str, tuple[int, float, Any]] = {  # columns, half a side of the grid, density
+    "uniform on [0, 1]": (1, 1.0, lambda x: 1.0 * (x > 0)),
+    "Laplace": (1, 30.0, lambda x: 0.5 * np.exp(-np.abs(x))),
+    "Student, 3 degrees": (1, 300.0, lambda x: 2 / (np.pi * 3**0.5) / (1 + x * x / 3) ** 2),
+    "N(-3, 1) and N(3, 1)": (1, 12.0, lambda x: (normal(x, -3.0) + normal(x, 3.0)) / 2),
+    "banana, (z1, z2 + z1^2)": (2, 24.0, lambda x, y: normal(x) * normal(y - x * x)),
+    "ring, radius 3, 0.2": (
+        2,
+        5.0,
+        lambda x, y: normal(np.hypot(x, y), 3.0, 0.2) / (2 * np.pi * np.maximum(np.hypot(x, y), 1e-9)),
+    ),
+    "eight Gaussians": (2, 4.0, eight),
+    "checkerboard": (2, 2.0, lambda x, y: ((np.floor(x) + np.floor(y)) % 2 == 0) / 8.0),
 }
 
 
@@ -80,6 +108,21 @@ def gaussians() -> list[dict[str, Any]]:
     return rows
 
 
+def on_grids() -> dict[str, Any]:
+    """Laws of one and two columns by formulas, on grids of 2^16 and 1536^2 cells and on coarser ones, each side half as fine."""
+    out: dict[str, Any] = {}
+    for name, (n, reach, density) in LAWS.items():
+        gaps = []
+        for count in (2**16, 2**15) if n == 1 else (1536, 768):
+            axis = (np.arange(count) + 0.5) * 2 * reach / count - reach
+            values = density(*np.meshgrid(*(axis,) * n, indexing="ij"))
+            gaps.append(universal.volume_preserving_gap(density=values, cell=(2 * reach / count) ** n))
+        fine, coarse = gaps
+        out[name] = to_plain({"n": n, "kl": fine.kl, "change": abs(fine.kl.value - coarse.kl.value)})
+        out[name] |= to_plain({"scale": fine.scale, "scaled_kl": fine.scaled_kl})
+    return out
+
+
 def main() -> None:
     record: dict[str, Any] = {
         "what": __doc__.strip().splitlines()[0] if __doc__ else "",
@@ -96,6 +139,7 @@ def main() -> None:
             for name, g in TARGETS.items()
         },
         "gaussians": gaussians(),
+        "levels": on_grids(),
         "status": "done",
     }
     write_record(to_plain(record), ROOT / "results" / "langevin.json")

@@ -1,4 +1,6 @@
-"""Volume-preserving flows and Gaussians: a gap that no additive coupling beats, that some reach, and one layer closes."""
+"""Volume-preserving flows: a gap that no additive coupling or rearrangement beats, that some reach, and what closes it."""
+
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -7,6 +9,8 @@ import jax.random as jr
 import numpy as np
 import optax
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.integrate import quad
 from scipy.optimize import minimize
 from scipy.stats import norm
@@ -133,6 +137,74 @@ def test_no_gap_for_determinant_one_and_none_lost_near_it() -> None:
     assert small == pytest.approx(0.5e-14, rel=1e-2)
 
 
+def grid(reach: float, count: int, n: int) -> tuple[np.ndarray, float]:
+    """The centres of count^n cells of [-reach, reach]^n, (count, ..., n), and the volume of one."""
+    axis = (np.arange(count) + 0.5) * 2 * reach / count - reach
+    return np.stack(np.meshgrid(*(axis,) * n, indexing="ij"), axis=-1), (2 * reach / count) ** n
+
+
+@pytest.mark.parametrize("name", COVARIANCES)
+def test_a_gaussian_on_a_grid_has_the_closed_form(name: str) -> None:
+    s = COVARIANCES[name]
+    exact, errors = universal.volume_preserving_gap(s), []
+    for count in (150, 600):
+        x, cell = grid(7 * np.sqrt(np.diag(s).max()), count, 2)
+        p = np.exp(-0.5 * np.einsum("...i,ij,...j", x, np.linalg.inv(s), x)) / (
+            2 * np.pi * np.sqrt(np.linalg.det(s))
+        )
+        gap = universal.volume_preserving_gap(density=p, cell=cell)
+        errors.append(abs(gap.kl.value - exact.kl.value))
+        assert gap.scale == pytest.approx(exact.scale, rel=0.2 / count**0.5)
+        assert (gap.kl.kind, gap.reverse_kl.kind) == ("estimate", "unresolved")
+    assert errors[1] < 2e-3
+    assert abs(gap.scaled_kl.value) < 1e-3
+
+
+def test_uniform_laws_have_closed_forms() -> None:
+    """On a set of length L: -log L + log(2 pi) / 2 + L^2 / 24; of area A: -log A + log 2 pi + A / 4 pi; pieces may lie apart."""
+    mask = np.random.default_rng(0).random(900) < 0.3
+    length, area = 0.01 * mask.sum(), 0.02 * mask.sum()
+    one = universal.volume_preserving_gap(density=mask / length, cell=0.01)
+    two = universal.volume_preserving_gap(density=(mask / area).reshape(30, 30), cell=0.02)
+    assert one.kl.value == pytest.approx(-np.log(length) + np.log(2 * np.pi) / 2 + length**2 / 24, abs=1e-12)
+    assert two.kl.value == pytest.approx(-np.log(area) + np.log(2 * np.pi) + area / (4 * np.pi), abs=1e-12)
+    assert two.scale == pytest.approx(np.sqrt(area / (4 * np.pi)), rel=1e-12)
+    assert two.scaled_kl.value == pytest.approx(1 - np.log(2), abs=1e-12)
+
+
+def test_a_bent_normal_law_has_no_gap_and_a_stretched_one_that_of_its_volume() -> None:
+    """x -> (x1, x2 + x1^2) keeps volumes."""
+    x, cell = grid(9.0, 900, 2)
+    bent = lambda a: (
+        np.exp(-0.5 * ((x[..., 0] / a) ** 2 + (x[..., 1] - x[..., 0] ** 2 + 2) ** 2)) / (2 * np.pi * a)
+    )
+    assert 0 <= universal.volume_preserving_gap(density=bent(1.0), cell=cell).kl.value < 5e-4
+    exact = universal.volume_preserving_gap(np.diag([0.25, 1.0])).kl.value
+    assert universal.volume_preserving_gap(density=bent(0.5), cell=cell).kl.value == pytest.approx(
+        exact, abs=1e-3
+    )
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    st.integers(1, 3), st.lists(st.floats(0, 8), min_size=2, max_size=12), st.randoms(use_true_random=False)
+)
+def test_no_order_of_shells_comes_below(n: int, logs: list[float], random) -> None:
+    """A law constant on cells, laid on shells of equal volume in any order; each shell's mean of r^2 by QUADPACK."""
+    cell = 0.7
+    p = np.exp(np.array(logs)) / (np.exp(logs).sum() * cell)
+    ball = {1: 2.0, 2: np.pi, 3: 4 * np.pi / 3}[n]
+    radii = (cell * np.arange(len(p) + 1) / ball) ** (1 / n)
+    square = [
+        quad(lambda r: n * ball * r ** (n + 1), a, b)[0] for a, b in zip(radii, radii[1:], strict=False)
+    ]
+    value = lambda law: cell * law @ np.log(law) + n / 2 * np.log(2 * np.pi) + law @ square / 2
+    gap = universal.volume_preserving_gap(density=p.reshape(-1, *(1,) * (n - 1)), cell=cell).kl.value
+    best = value(np.sort(p)[::-1])
+    assert gap == pytest.approx(best, abs=1e-10 * (1 + abs(best)))
+    assert value(np.array(random.sample(list(p), len(p)))) >= gap - 1e-10 * (1 + abs(best))
+
+
 @pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(
     ("matrix", "text"),
@@ -147,3 +219,21 @@ def test_no_gap_for_determinant_one_and_none_lost_near_it() -> None:
 def test_bad_covariances(matrix: np.ndarray, text: str) -> None:
     with pytest.raises(ValueError, match=text):
         universal.volume_preserving_gap(matrix)
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ({}, "takes a covariance, or a density"),
+        ({"covariance": np.eye(2), "density": np.ones(2), "cell": 0.5}, "takes a covariance, or a density"),
+        ({"density": np.ones(2)}, "volume of its cells"),
+        ({"density": np.array([1.0, -0.1]), "cell": 1.0}, "at least 0"),
+        ({"density": np.array([0.5, np.inf]), "cell": 1.0}, "finite"),
+        ({"density": np.ones(2), "cell": 0.0}, "`cell`"),
+        ({"density": np.ones(2), "cell": 0.4}, "sum to 1; got 0.8"),
+    ],
+)
+def test_bad_densities(given: dict[str, Any], text: str) -> None:
+    with pytest.raises(ValueError, match=text):
+        universal.volume_preserving_gap(**given)

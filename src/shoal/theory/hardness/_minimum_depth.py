@@ -11,6 +11,7 @@ A layer moves by |f_theta(h) - f_theta'(h)| <= K (1 + |h|) |theta - theta'|, is 
 |f(h)| <= M |h| + B. Then, telescoping over the layers that differ,
     E |f_theta(z) - f_theta'(z)| <= sqrt(sum_j (M^{l-j} K (1 + E |h_{j-1}|))^2) |theta - theta'|, z ~ N(0, I_d),
     E |h_j| <= M^j sqrt(d) + B (M^j - 1) / (M - 1).
+What is added and subtracted has `ROUNDING` of its size taken off, so that the depth is that of exact arithmetic or less.
 """
 
 import math
@@ -27,6 +28,7 @@ Term: TypeAlias = Literal["separation", "packing", "counting", "parameters", "li
 ANGLES = np.radians(np.arange(10, 90))
 OVERLAPS = np.array([0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7])
 DEEPEST = 1_000_000
+ROUNDING = 1e-12
 
 
 def log_sphere_packing(d: int, angle: float) -> float:
@@ -46,8 +48,8 @@ def log_instances(log_points: float, k: int, overlap: float) -> float:
     s = math.floor(overlap * k) + 1
     if s > k or log_points < math.log(k):
         return -math.inf
-    binomial = gammaln(k + 1) - gammaln(s + 1) - gammaln(k - s + 1)
-    return float(s * (log_points - math.log(k)) - binomial)
+    parts = np.array([s * log_points, -s * math.log(k), -gammaln(k + 1), gammaln(s + 1), gammaln(k - s + 1)])
+    return float(parts.sum() - ROUNDING * np.abs(parts).sum())
 
 
 def separation(d: int, radius: float, gamma: float, angle: float, overlap: float, ramps: float) -> float:
@@ -56,8 +58,8 @@ def separation(d: int, radius: float, gamma: float, angle: float, overlap: float
     A share 1 - overlap of the means has to move by a chord of at least 2 r sin(angle / 2); replacing an instance by its
     means costs E |gamma z| <= gamma sqrt(d) and eta * 2 r each.
     """
-    chord = 2 * radius * math.sin(angle / 2)
-    return (1 - overlap) * chord - 2 * gamma * math.sqrt(d) - 4 * ramps * radius
+    chord, noise = 2 * radius * math.sin(angle / 2), 2 * gamma * math.sqrt(d) + 4 * ramps * radius
+    return (1 - overlap) * chord - noise - ROUNDING * (chord + noise)
 
 
 def log_served(parameters: int, log_radius: float, log_lipschitz: float, gap: float) -> float:
@@ -67,8 +69,9 @@ def log_served(parameters: int, log_radius: float, log_lipschitz: float, gap: fl
     parameters lie gap / L apart, gap = separation - 2 epsilon > 0; a ball of radius R of R^parameters holds at most
     (1 + 2 R L / gap)^parameters such points (volumes of disjoint balls).
     """
-    ratio = math.log(2.0) + log_radius + log_lipschitz - math.log(gap)
-    return parameters * (ratio if ratio > 700 else math.log1p(math.exp(ratio)))
+    parts = (math.log(2.0), log_radius, log_lipschitz, -math.log(gap))
+    ratio = sum(parts) + ROUNDING * (1 + sum(map(abs, parts)))
+    return (1 + ROUNDING) * parameters * (ratio if ratio > 700 else math.log1p(math.exp(ratio)))
 
 
 def kl_to_flow(epsilon: float, lipschitz: float) -> float:
@@ -253,7 +256,7 @@ def minimum_depth(architecture: Architecture, family: InstanceFamily, delta: flo
     best, near, counted = None, -math.inf, -math.inf
     for angle, overlap in product(map(float, ANGLES), map(float, OVERLAPS)):
         apart = separation(family.d, family.r, family.gamma, angle, overlap, family.ramps)
-        gap = apart - 2 * family.epsilon
+        gap = apart - 2 * (1 + ROUNDING) * family.epsilon
         near = max(near, gap)
         if gap <= 0:
             continue
@@ -274,7 +277,7 @@ def minimum_depth(architecture: Architecture, family: InstanceFamily, delta: flo
         if depth == 1 and counted <= -math.log(delta):
             term = "counting"
         below = architecture.log_input_lipschitz(max(depth - 1, 1))
-        to_flow = kl_to_flow(family.epsilon, math.exp(min(below, 300.0)))
+        to_flow = kl_to_flow(family.epsilon, math.exp(below) if below < 700 else math.inf)
     from_flow = kl_from_flow(family.epsilon, family.r, family.gamma)
     return DepthBound(
         depth, depth == 1, term, delta, family.epsilon, angle, overlap, log_i, to_flow, from_flow

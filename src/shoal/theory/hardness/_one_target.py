@@ -33,6 +33,8 @@ from shoal._types import Key
 from shoal.distributions import wasserstein
 from shoal.theory.hardness._instances import HeavyTails
 
+ROUNDING = 1e-14  # of values of Phi, and of its inverse seen through Phi
+
 Witness = tuple[Callable[[FloatArray], FloatArray], float]
 
 
@@ -53,7 +55,7 @@ def total_variation_bound(modes: int, distance: float, lipschitz: float, mass: f
     bounds = [0.0, mass - each / float(ndtr(ndtri(each) + s))]
     if modes == 2:
         bounds.append(mass - each - float(ndtr(-ndtri(each) - 2 * s)))
-    return max(bounds)
+    return max(0.0, max(bounds) - ROUNDING)
 
 
 def least_lipschitz(modes: int, distance: float, variation: float, mass: float = 1.0) -> float:

@@ -9,12 +9,13 @@ In units of the deviation J = [[delta, T'], [0, delta]] a coordinate, det J = de
     kappa = sigma_max^2 / delta^2,    sigma_max = (T' + sqrt(T'^2 + 4 delta^2)) / 2,
 about (T' / delta)^2: an accuracy of epsilon costs 1 / epsilon^2 and more, where `langevin` has a constant.
 
-**Volume-preserving flows** (Draxler, Wahl, Schnoerr, Koethe 2024): how near they can come to a Gaussian in KL, exactly, and
-what closes the gap; docs/dev/mathematics-2.md 5.3 derives the infimum by rearrangement.
+**Volume-preserving flows** (Draxler, Wahl, Schnoerr, Koethe 2024): how near they can come to a law in KL, and what one scaling
+layer adds; docs/dev/mathematics-2.md 5.3 derives the infimum by rearrangement.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import gamma, log, pi
 from typing import Any
 
 import jax.random as jr
@@ -148,28 +149,38 @@ def _checked(contraction: Any, dtype: DType) -> float:
 
 @dataclass(frozen=True)
 class VolumePreservingGap:
-    """The least KL of volume-preserving flows of N(0, I) to N(mean, S), and the flow's law that has it.
+    """The least KL of volume-preserving flows of N(0, I) to a law, over all maps that keep volumes, smooth or not.
 
-    `kl`: of KL(data || flow), what maximum likelihood leaves; `reverse_kl`: of KL(flow || data); both minima, exact.
-    `covariance`: S / c of the nearest law, which is the same in both directions; `scale`: c^{1/2}, the one scaling layer
-    x -> scale (x - mean) + mean that makes N(mean, S) of it.
+    `kl`: of KL(data || flow), what maximum likelihood leaves; `reverse_kl`: of KL(flow || data), "unresolved" for a density
+    on a grid; `scale`: the best scaling layer x -> scale x beside such a flow; `scaled_kl`: what is left with it, 0 for
+    Gaussians; `covariance`: of the nearest law, S / c, the same in both directions; None for a density on a grid.
     """
 
     kl: Figure
     reverse_kl: Figure
-    covariance: FloatArray
     scale: float
+    scaled_kl: Figure
+    covariance: FloatArray | None
 
 
-def volume_preserving_gap(covariance: FloatArray) -> VolumePreservingGap:
-    r"""inf KL(N(m, S) || N(0, I) o f^{-1}) over all volume-preserving f: n (c - 1 - log c) / 2, c = det(S)^{1/n}.
+def volume_preserving_gap(
+    covariance: FloatArray | None = None, *, density: FloatArray | None = None, cell: float | None = None
+) -> VolumePreservingGap:
+    r"""inf KL(p || N(0, I) o f^{-1}) over all volume-preserving f, of any depth, for a Gaussian p or one on a grid.
 
-    Additive couplings (NICE), orthogonal and unit-determinant layers and their compositions are such f: none comes below.
+    The law of such a flow is a rearrangement of N(0, I): its level sets have the volumes of balls. The nearest one has its
+    levels in the order of p's: E_p log q = -(n log 2 pi + E r^2) / 2, r the radius of the ball with the volume of {p > p(x)}.
+    For p = N(m, S) that is n (c - 1 - log c) / 2, c = det(S)^{1/n}. Additive couplings (NICE), orthogonal and
+    unit-determinant layers and their compositions are such f: none comes below.
     `linear.gaussian` reaches 0 with affine couplings for every S.
 
     **Arguments:** `covariance`: S, (n, n), symmetric, positive definite. The mean costs nothing: a shift keeps volumes.
-    **Returns:** a `VolumePreservingGap`; its figures are exact but for rounding, about n eps cond(S)^{1/2}.
-    **Raises:** InputError for a covariance that is not square, finite, symmetric or positive definite.
+    Or `density`: values of p at the centres of the equal cells of a grid, an array of n axes; `cell`: their volume, a
+    product of n sides. The cells must hold the law's mass to 1 %; what they hold is taken for the whole.
+    **Returns:** a `VolumePreservingGap`; for a Gaussian exact but for rounding, about n eps cond(S)^{1/2}; for a grid exact
+    for the law that is constant on each cell, an estimate for p.
+    **Raises:** InputError for a covariance that is not square, finite, symmetric or positive definite, and for a density that
+    is negative, not finite, or not of mass 1.
 
     Source: Draxler et al. (2024), "On the Universality of Volume-Preserving and Coupling-Based Normalizing Flows"; the
     infimum is derived in docs/dev/mathematics-2.md 5.3.
@@ -177,8 +188,48 @@ def volume_preserving_gap(covariance: FloatArray) -> VolumePreservingGap:
     >>> import numpy as np
     >>> round(volume_preserving_gap(np.diag([4.0, 4.0])).kl.value, 6)  # 4 - 1 - log 4
     1.613706
+    >>> x, y = np.meshgrid(np.linspace(-6, 6, 401), np.linspace(-6, 6, 401))
+    >>> ring = np.exp(-0.5 * (np.hypot(x, y) - 3) ** 2 / 0.04) / (2 * np.pi * 3 * 0.2 * np.sqrt(2 * np.pi))
+    >>> volume_preserving_gap(density=ring, cell=0.03**2).kl.value.__round__(3)
+    0.049
     """
-    s = np.asarray(covariance, np.float64)
+    if (covariance is None) == (density is None) or (density is None) != (cell is None):
+        raise InputError(
+            "`volume_preserving_gap` takes a covariance, or a density and the volume of its cells."
+        )
+    if density is not None:
+        return _gap_of_levels(np.asarray(density, np.float64), cell)
+    return _gap_of_gaussian(np.asarray(covariance, np.float64))
+
+
+def _gap_of_levels(p: FloatArray, cell: Any) -> VolumePreservingGap:
+    """Cells in descending order of p fill shells of equal volume, over which r^2 has a closed integral."""
+    if p.size == 0 or p.ndim == 0 or not np.isfinite(p).all() or (p < 0).any():
+        raise InputError(
+            f"`density` must hold finite numbers of at least 0; got an array of shape {p.shape}."
+        )
+    if isinstance(cell, bool) or not np.isscalar(cell) or not 0 < float(cell) < np.inf:  # pyright: ignore[reportArgumentType]
+        raise InputError(f"`cell` must be a positive number, the volume of a cell; got {cell!r}.")
+    n, volume, mass = p.ndim, float(cell), float(p.sum() * cell)
+    if not abs(mass - 1) <= 0.01:
+        raise InputError(
+            f"`density` times `cell` must sum to 1; got {mass:.4g}: widen the grid, or mend `cell`."
+        )
+    levels = np.sort(p[p > 0].reshape(-1) / mass)[::-1]
+    ball = pi ** (n / 2) / gamma(n / 2 + 1)
+    edges = volume * np.arange(len(levels) + 1)
+    squares = np.diff(edges * (edges / ball) ** (2 / n)) / (1 + 2 / n)  # the integrals of r^2 over the shells
+    spread = float(levels @ squares)
+    negentropy = float(levels @ np.log(levels)) * volume
+    scale = (spread / n) ** 0.5
+    left = negentropy + n / 2 * log(2 * pi)
+    kl, scaled = left + spread / 2, left + n * (log(scale) + 0.5)
+    unknown = Figure(float("nan"), "unresolved")
+    return VolumePreservingGap(Figure(kl, "estimate"), unknown, scale, Figure(scaled, "estimate"), None)
+
+
+def _gap_of_gaussian(s: FloatArray) -> VolumePreservingGap:
+    """n (c - 1 - log c) / 2 and its reverse."""
     if s.ndim != 2 or s.shape[0] != s.shape[1] or s.shape[0] < 1 or not np.isfinite(s).all():
         raise InputError(f"`covariance` must be a finite (n, n) matrix; got shape {s.shape}.")
     if np.abs(s - s.T).max() > 1e-12 * np.abs(s).max():
@@ -196,6 +247,7 @@ def volume_preserving_gap(covariance: FloatArray) -> VolumePreservingGap:
     return VolumePreservingGap(
         Figure(max(n * (float(off) - log_c) / 2, 0.0), "exact"),
         Figure(max(n * (float(np.expm1(-log_c)) + log_c) / 2, 0.0), "exact"),
-        s * np.exp(-log_c),
         float(np.exp(log_c / 2)),
+        Figure(0.0, "exact"),
+        s * np.exp(-log_c),
     )

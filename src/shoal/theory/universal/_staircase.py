@@ -57,13 +57,17 @@ class Staircase:
         """Knots in y_1 and values of t2 there: two knots a border, one where there is no border."""
         if len(self.borders) == 0:
             return np.zeros(1), self.a
-        return self.ramps.reshape(-1), np.stack([self.a[:-1], self.a[1:]], axis=1).reshape(-1, self.a.shape[1])
+        return self.ramps.reshape(-1), np.stack([self.a[:-1], self.a[1:]], axis=1).reshape(
+            -1, self.a.shape[1]
+        )
 
     def knots_of_second(self) -> tuple[FloatArray, FloatArray]:
         """Knots in u and values of t3 there."""
         if len(self.borders) == 0:
             return np.zeros(1), self.b
-        return self.steps.reshape(-1), np.stack([self.b[:-1], self.b[1:]], axis=1).reshape(-1, self.b.shape[1])
+        return self.steps.reshape(-1), np.stack([self.b[:-1], self.b[1:]], axis=1).reshape(
+            -1, self.b.shape[1]
+        )
 
     def ramp_masses(self) -> FloatArray:
         """eta_i, the probability of y_1 between the knots of ramp i, on the side where it loses no digits."""
@@ -78,7 +82,9 @@ class Staircase:
         """
         if len(self.steps) == 0:
             return np.inf
-        near = min((self.steps[:, 0] - self.position[:-1]).min(), (self.position[1:] - self.steps[:, 1]).min())
+        near = min(
+            (self.steps[:, 0] - self.position[:-1]).min(), (self.position[1:] - self.steps[:, 1]).min()
+        )
         d = self.a.shape[1]
         return float(near - np.finfo(dtype).eps * (d + 2) * d**0.5 * (np.abs(self.a).max() + self.delta))
 
@@ -144,7 +150,7 @@ def _resolved(made: Staircase, dtype: DType) -> Unresolved | None:
     if made.delta < 20 * eps * size:
         return Unresolved("the first layer's scale is lost beside its shift")
     half = np.minimum(made.borders - made.ramps[:, 0], made.ramps[:, 1] - made.borders)
-    if len(half) and (half < 4 * eps * np.maximum(np.abs(made.borders), 0.1)).any():
+    if len(half) and (half < 3 * eps * np.maximum(np.abs(made.borders), 0.1)).any():
         return Unresolved("the ramps of the first layer are narrower than its input is rounded")
     return None
 

@@ -26,7 +26,9 @@ from shoal.theory.universal._inputs import DType
 from shoal.theory.universal._staircase import Staircase, box_diameter
 
 POINTS = 100_000  # of the measured distance
-ROUNDING = 4 * float(np.finfo(np.float64).eps)  # of a difference of two values of Phi, or of one and an exact quotient
+ROUNDING = 4 * float(
+    np.finfo(np.float64).eps
+)  # of a difference of two values of Phi, or of one and an exact quotient
 TINY = float(np.finfo(np.float64).tiny)  # Phi(-z) is less where it underflows
 MOST = 1000  # points a side in the statistical term
 
@@ -41,8 +43,14 @@ def terms(made: Staircase, atoms: Atoms, extra: int, dtype: DType) -> Terms:
     jumps = np.diff(placed, axis=0)
     first, second = (np.square(part).sum(axis=1) for part in (jumps[:, :d], jumps[:, d:]))
     widths = made.ramps[:, 1] - made.ramps[:, 0]
-    own = np.maximum(made.borders - made.ramps[:, 0], made.ramps[:, 1] - made.borders) / widths  # 1/2 but for rounding
-    ramps = np.sqrt((made.ramp_masses() + ROUNDING) @ (first * own**2 + second))
+    own = (
+        np.maximum(made.borders - made.ramps[:, 0], made.ramps[:, 1] - made.borders) / widths
+    )  # 1/2 but for rounding
+    steepest = norm.pdf(np.abs(made.ramps).min(axis=1) * (np.abs(made.borders) > widths))
+    masses = np.minimum(
+        made.ramp_masses() + ROUNDING, widths * steepest
+    )  # the second for narrow ones, which cancel
+    ramps = np.sqrt(masses @ (first * own**2 + second))
     z = made.margin(dtype) / (made.delta * np.linalg.norm(made.direction))
     tails = np.sqrt(2 * max(ndtr(-z), TINY)) * box_diameter(made.b[:, : n - d])
     borders = _border_term(made, float(w.min()), np.sqrt(first + second))
