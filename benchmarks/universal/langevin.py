@@ -109,7 +109,7 @@ def gaussians() -> list[dict[str, Any]]:
 
 
 def on_grids() -> dict[str, Any]:
-    """Laws of one and two columns by formulas, on grids of 2^16 and 1536^2 cells and on coarser ones, each side half as fine."""
+    """Laws of one and two columns by formulas, on grids of 2^16 and 1536^2 cells, and the change from half a side."""
     out: dict[str, Any] = {}
     for name, (n, reach, density) in LAWS.items():
         gaps = []

@@ -1,4 +1,4 @@
-"""Depth bounds, total variation and planar gaps once more, in ball arithmetic from the formulas of the proofs: no code shared."""
+"""Depth bounds, variations and planar gaps once more, in ball arithmetic from the proofs' formulas: no code shared."""
 
 import math
 from typing import Any

@@ -1,5 +1,6 @@
 """Volume-preserving flows: a gap that no additive coupling or rearrangement beats, that some reach, and what closes it."""
 
+from itertools import pairwise
 from typing import Any
 
 import equinox as eqx
@@ -44,6 +45,7 @@ def test_the_stated_law_has_the_gap_and_keeps_volume(n: int) -> None:
     gap = universal.volume_preserving_gap(s)
     bound = 100 * n * np.finfo(float).eps * np.linalg.cond(s)
     assert gap.kl.kind == gap.reverse_kl.kind == "exact"
+    assert gap.covariance is not None
     assert gap.kl.value == pytest.approx(gaussian_kl(s, gap.covariance), abs=bound)
     assert gap.reverse_kl.value == pytest.approx(gaussian_kl(gap.covariance, s), abs=bound)
     assert np.linalg.det(gap.covariance) == pytest.approx(1.0, rel=bound)
@@ -124,6 +126,7 @@ def test_affine_couplings_and_one_scaling_layer_reach_zero(name: str) -> None:
     eps = np.finfo(float).eps
     assert 0 <= linear.gaussian(np.ones(2), s).kl <= (100 * eps * np.linalg.cond(s)) ** 2 + 1e-24
     gap = universal.volume_preserving_gap(s)
+    assert gap.covariance is not None
     kept = np.linalg.cholesky(gap.covariance)
     assert np.linalg.det(kept) == pytest.approx(1.0, abs=100 * eps)  # a product of shears
     scaled = gap.scale * kept
@@ -161,7 +164,7 @@ def test_a_gaussian_on_a_grid_has_the_closed_form(name: str) -> None:
 
 
 def test_uniform_laws_have_closed_forms() -> None:
-    """On a set of length L: -log L + log(2 pi) / 2 + L^2 / 24; of area A: -log A + log 2 pi + A / 4 pi; pieces may lie apart."""
+    """On a set of length L: -log L + log(2 pi) / 2 + L^2 / 24; of area A: -log A + log 2 pi + A / 4 pi, in pieces."""
     mask = np.random.default_rng(0).random(900) < 0.3
     length, area = 0.01 * mask.sum(), 0.02 * mask.sum()
     one = universal.volume_preserving_gap(density=mask / length, cell=0.01)
@@ -195,9 +198,7 @@ def test_no_order_of_shells_comes_below(n: int, logs: list[float], random) -> No
     p = np.exp(np.array(logs)) / (np.exp(logs).sum() * cell)
     ball = {1: 2.0, 2: np.pi, 3: 4 * np.pi / 3}[n]
     radii = (cell * np.arange(len(p) + 1) / ball) ** (1 / n)
-    square = [
-        quad(lambda r: n * ball * r ** (n + 1), a, b)[0] for a, b in zip(radii, radii[1:], strict=False)
-    ]
+    square = [quad(lambda r: n * ball * r ** (n + 1), a, b)[0] for a, b in pairwise(radii)]
     value = lambda law: cell * law @ np.log(law) + n / 2 * np.log(2 * np.pi) + law @ square / 2
     gap = universal.volume_preserving_gap(density=p.reshape(-1, *(1,) * (n - 1)), cell=cell).kl.value
     best = value(np.sort(p)[::-1])

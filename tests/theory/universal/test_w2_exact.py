@@ -19,7 +19,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.special import ndtr, ndtri
 
-from shoal.distributions import Padded
 from shoal.theory import universal
 from shoal.theory.universal._atoms import integers
 from shoal.theory.universal._staircase import cell_borders, levels
@@ -88,8 +87,9 @@ def square(rows: np.ndarray) -> np.ndarray:
 
 def exact_terms(made: Any, x: np.ndarray, w: np.ndarray) -> dict[str, arb]:
     """The terms of Theorem D, enclosed: knots, values and scales are read off the flow, the clusters off the atoms."""
-    n, joint = x.shape[1], made.flow.joint if isinstance(made.flow, Padded) else made.flow
-    first, second = (layer.conditioner for layer in joint.bijection.bijections)
+    n = x.shape[1]
+    layers: Any = made.flow.joint.bijection
+    first, second = (layer.conditioner for layer in layers.bijections)
     a, b = (FRACTIONS(np.asarray(net.values, float)) for net in (first, second))
     used = w > 0
     x, w = FRACTIONS(x[used]), FRACTIONS(w[used]) / sum(FRACTIONS(w[used]))
@@ -118,7 +118,7 @@ def exact_terms(made: Any, x: np.ndarray, w: np.ndarray) -> dict[str, arb]:
         one, two = ball(sum(jump[:d] ** 2) * share**2), ball(sum(jump[d:] ** 2))
         ramps += (phi(high) - phi(low)) * (one + two)
         flows.append((abs(phi(c) - ball(sums)), ball(sum(jump**2))))
-    out["ramps"] = ramps.sqrt()
+    out["ramps"] = arb(ramps).sqrt()
     v = FRACTIONS(np.asarray(second.direction, float))
     u = at[:, :d] @ v
     margin = min(min(low - p, q - high) for (p, q), (low, high) in zip(pairwise(u), steps, strict=True))
@@ -139,7 +139,7 @@ def root(x: Any) -> arb:
     return ball(x).sqrt()
 
 
-def holds(x: np.ndarray, w: np.ndarray, epsilon: float, dtype: str) -> dict[str, float]:
+def holds(x: np.ndarray, w: np.ndarray, epsilon: float, dtype: Any) -> dict[str, float]:
     """Every stated term is at least the enclosed one, and so is the bound; how many times each, for those above 1e-12."""
     with jax.enable_x64(True):
         made: Any = universal.construct(x, epsilon, key=jr.key(1), weights=w, dtype=dtype)
@@ -168,7 +168,7 @@ COORDINATE = st.one_of(st.integers(-4, 4).map(float), st.floats(-1e3, 1e3, width
 
 
 @pytest.mark.long
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     rows=st.lists(st.tuples(*(COORDINATE,) * 4), min_size=1, max_size=12),
     columns=st.integers(2, 4),
@@ -182,4 +182,5 @@ def test_no_sample_breaks_the_certificate(rows, columns, weights, share, dtype) 
     try:
         holds(x, np.array(weights[: len(x)]), epsilon, dtype)
     except ValueError as error:
-        assert "out of reach" in str(error)
+        if "out of reach" not in str(error):
+            raise

@@ -9,8 +9,8 @@ In units of the deviation J = [[delta, T'], [0, delta]] a coordinate, det J = de
     kappa = sigma_max^2 / delta^2,    sigma_max = (T' + sqrt(T'^2 + 4 delta^2)) / 2,
 about (T' / delta)^2: an accuracy of epsilon costs 1 / epsilon^2 and more, where `langevin` has a constant.
 
-**Volume-preserving flows** (Draxler, Wahl, Schnoerr, Koethe 2024): how near they can come to a law in KL, and what one scaling
-layer adds; docs/dev/mathematics-2.md 5.3 derives the infimum by rearrangement.
+**Volume-preserving flows** (Draxler, Wahl, Schnoerr, Koethe 2024): how near they can come to a law in KL, and what one
+scaling layer adds; docs/dev/mathematics-2.md 5.3 derives the infimum by rearrangement.
 """
 
 from collections.abc import Sequence
@@ -169,7 +169,7 @@ def volume_preserving_gap(
     r"""inf KL(p || N(0, I) o f^{-1}) over all volume-preserving f, of any depth, for a Gaussian p or one on a grid.
 
     The law of such a flow is a rearrangement of N(0, I): its level sets have the volumes of balls. The nearest one has its
-    levels in the order of p's: E_p log q = -(n log 2 pi + E r^2) / 2, r the radius of the ball with the volume of {p > p(x)}.
+    levels in the order of p's: E_p log q = -(n log 2 pi + E r^2) / 2, r the radius of the ball of the volume of {p > p(x)}.
     For p = N(m, S) that is n (c - 1 - log c) / 2, c = det(S)^{1/n}. Additive couplings (NICE), orthogonal and
     unit-determinant layers and their compositions are such f: none comes below.
     `linear.gaussian` reaches 0 with affine couplings for every S.
@@ -179,8 +179,8 @@ def volume_preserving_gap(
     product of n sides. The cells must hold the law's mass to 1 %; what they hold is taken for the whole.
     **Returns:** a `VolumePreservingGap`; for a Gaussian exact but for rounding, about n eps cond(S)^{1/2}; for a grid exact
     for the law that is constant on each cell, an estimate for p.
-    **Raises:** InputError for a covariance that is not square, finite, symmetric or positive definite, and for a density that
-    is negative, not finite, or not of mass 1.
+    **Raises:** InputError for a covariance that is not square, finite, symmetric or positive definite, and for a density
+    that is negative, not finite, or not of mass 1.
 
     Source: Draxler et al. (2024), "On the Universality of Volume-Preserving and Coupling-Based Normalizing Flows"; the
     infimum is derived in docs/dev/mathematics-2.md 5.3.
