@@ -233,7 +233,7 @@ def _curve_slopes(layer: Marginals, data: Box) -> tuple[FloatArray, FloatArray]:
     the ends of the curve's denominator.
     """
     knots = np.asarray(layer.knots, np.float64)
-    heights, d = (np.asarray(part, np.float64) for part in layer.heights_and_slopes())
+    heights, d = compute(lambda part: part.heights_and_slopes(), layer, precision="float64")
     s = heights / np.diff(knots, axis=1)
     d0, d1 = (d * np.exp(np.asarray(layer.log_jumps, np.float64)))[:, :-1], d[:, 1:]
     middle = (2 * s + d0 + d1) / 4

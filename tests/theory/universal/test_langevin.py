@@ -9,6 +9,9 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import pytest
+from flint import arb, ctx
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy import stats
 from scipy.integrate import quad
 from scipy.special import gamma
@@ -17,7 +20,7 @@ from shoal import conditioning, flows
 from shoal.bijections import Chain, Standardize
 from shoal.distributions import Flow, Padded, StandardNormal
 from shoal.theory import universal
-from shoal.theory.universal._langevin_figures import Kick, marginal_w2, stretches
+from shoal.theory.universal._langevin_figures import Kick, enclosed, marginal_w2, stretches
 from shoal.theory.universal._log_concave import log_concave
 
 KEY = jr.key(5)
@@ -168,6 +171,64 @@ def kick_of(conditioner: Any) -> Kick:
     return Kick(knots, values[:, 0], values[:, 1])
 
 
+def exact_kappa(layers: list[Kick], h: float, z: tuple[float, float]) -> arb:
+    """kappa of the planar map at a point in ball arithmetic: pieces by comparison, slopes as quotients of stored numbers."""
+    x, v = map(arb, z)
+    jx, jv = (arb(1), arb(0)), (arb(0), arb(1))
+    for k, kick in enumerate(layers):
+        d = arb(h) / 2 if k == 0 else arb(h)
+        x, jx = x + d * v, tuple(a + d * b for a, b in zip(jx, jv, strict=True))
+        knots = [arb(t) for t in kick.knots.tolist()]
+        piece = sum(t <= x for t in knots)
+        values, slopes = [], []
+        for column in (kick.log_scale.tolist(), kick.shift.tolist()):
+            i, j = max(piece - 1, 0), min(piece, len(knots) - 1)
+            slope = (arb(column[j]) - arb(column[i])) / (knots[j] - knots[i]) if i != j else arb(0)
+            values.append(arb(column[i]) + slope * (x - knots[i]) if i != j else arb(column[i]))
+            slopes.append(slope)
+        scale = values[0].exp()
+        turn = scale * v * slopes[0] + slopes[1]
+        jv = tuple(scale * b + turn * a for a, b in zip(jx, jv, strict=True))
+        v = scale * v + values[1]
+    jx = tuple(a + arb(h) / 2 * b for a, b in zip(jx, jv, strict=True))
+    size, det = sum((t * t for t in (*jx, *jv)), arb(0)), jx[0] * jv[1] - jx[1] * jv[0]
+    return (size + (size * size - 4 * det * det).sqrt()) / 2 / abs(det)
+
+
+def boxes_hold(rng: np.random.Generator, knots: int, steps: int, steepness: float, cells: int) -> None:
+    """Drawn layers: the box of each cell against exact points of it, its corners among them, and its worst share."""
+    drawn = lambda: np.sort(rng.normal(size=knots)) + 0.02 * np.arange(knots)
+    layers = [Kick(drawn(), *(steepness * rng.normal(size=(2, knots)))) for _ in range(steps)]
+    h, box = 0.3, 2.0
+    with np.errstate(over="ignore", invalid="ignore"):  # of steep layers nothing is known on large cells
+        found = enclosed(layers, h, box, cells)
+        claims = found.forward * found.inverse
+    for _ in range(20):
+        i, j = rng.integers(cells, size=2)
+        inside = rng.choice([0.0, 1.0, rng.random()], size=2)
+        z = (np.array([i, j]) + inside) * 2 * box / cells - box
+        claim = float(claims[i * cells + j])
+        assert exact_kappa(layers, h, (float(z[0]), float(z[1]))) <= arb(claim) or np.isnan(claim)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_boxes_hold_in_ball_arithmetic(seed: int) -> None:
+    with ctx.workprec(200):
+        boxes_hold(np.random.default_rng(seed), 2 + seed, 1 + seed, 0.3 * (1 + seed), 4**seed % 60 + 2)
+
+
+@pytest.mark.long
+@settings(max_examples=600, deadline=None)
+@given(
+    st.integers(0, 2**31), st.integers(2, 30), st.integers(1, 8), st.floats(1e-3, 3.0), st.integers(1, 200)
+)
+def test_no_drawn_layers_leave_their_box(
+    seed: int, knots: int, steps: int, steepness: float, cells: int
+) -> None:
+    with ctx.workprec(200):
+        boxes_hold(np.random.default_rng(seed), knots, steps, steepness, cells)
+
+
 def test_product_target_has_the_sum_of_squares_and_blocks() -> None:
     both = [TARGETS["quartic"], TARGETS["gumbel"]]
     result = universal.langevin(both, steps=10, key=KEY)
@@ -186,7 +247,7 @@ def test_product_target_has_the_sum_of_squares_and_blocks() -> None:
 
 @pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(
-    ("gradient", "settings", "text"),
+    ("gradient", "changed", "text"),
     [
         (np.sin, {}, "positive far to the right|decrease|positive to the right"),
         (lambda x: x + 3 * np.sin(2 * x), {}, "decrease"),
@@ -202,7 +263,7 @@ def test_product_target_has_the_sum_of_squares_and_blocks() -> None:
         (np.tanh, {"dtype": "half"}, "`dtype`"),
     ],
 )
-def test_bad_input(gradient: Any, settings: dict[str, Any], text: str) -> None:
-    given: Any = {"steps": 2} | settings
+def test_bad_input(gradient: Any, changed: dict[str, Any], text: str) -> None:
+    arguments: Any = {"steps": 2} | changed
     with pytest.raises(ValueError, match=text):
-        universal.langevin(gradient, key=KEY, **given)
+        universal.langevin(gradient, key=KEY, **arguments)
