@@ -39,13 +39,16 @@ def bounds(found: dict[str, Any]) -> str:
     dims = sorted({r["d"] for r in shown})
     lines = []
     for family in dict.fromkeys(r["family"] for r in shown):
-        depths = {r["d"]: r["depth"] for r in shown if r["family"] == family}
+        depths = {r["d"]: f"{r['depth']} / {r['drawn']}" for r in shown if r["family"] == family}
         lines.append([family, *(depths[d] for d in dims)])
+    less = sum(r["drawn"] < r["depth"] for r in rows)
     return (
         f"Of the {len(rows)} settings of `results/depth-bounds.json` (`benchmarks/hardness/bounds.py`; γ = 1, "
-        f"δ = 0.5, parameters of a layer of norm at most 2) {len(known)} say something."
-        f" At the theorem's own distance r / √5 these are {len(own)}, "
-        f"of depth {max(r['depth'] for r in own)} at most, with k = {most:,} only. Depths for k = {most:,} at W1 = γ√d:\n\n"
+        f"δ = 0.5, confidence 99 %, parameters of a layer of norm at most 2) {len(known)} say something. "
+        f"At the theorem's own distance r / √5 these are {len(own)}, "
+        f"of depth {max(r['depth'] for r in own)} at most, with k = {most:,} only. "
+        f"The drawn instance needs a smaller depth than the packing in {less} settings. Depths for "
+        f"k = {most:,} at W1 = γ√d, of the packing / of the drawn instance:\n\n"
         + table(["family", *(f"d = {d}" for d in dims)], lines)
         + "\n\nRealNVP has no "
         "constants on all of R^d; its rows assume M = 3, K = 8, B = 10. `hardness.measured` reads the constants off a given "

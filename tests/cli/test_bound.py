@@ -21,7 +21,7 @@ def words(**changes: object) -> list[str]:
 
 def served(d: int, depth: int, gap: float, radius: float) -> float:
     """log of how many instances planar flows of that depth serve, layer by layer from the definitions."""
-    p, m, k = 2 * d + 1, 1 + radius**2, math.sqrt(1 + radius**2)
+    p, m, k = 2 * d + 1, 1 + radius**2 / 2, math.sqrt(1 + radius**2)
     size, total = math.sqrt(d), 0.0
     for below in range(depth):
         total += (m ** (depth - 1 - below) * k * (1 + size)) ** 2
@@ -29,8 +29,10 @@ def served(d: int, depth: int, gap: float, radius: float) -> float:
     return depth * p * math.log(1 + 2 * radius * math.sqrt(depth) * math.sqrt(total) / gap)
 
 
-def least_depth(d: int, k: int, epsilon: float, delta: float, radius: float = 2.0) -> int:
-    """The bound, with its own maximum over angle and overlap."""
+def least_depth(
+    d: int, k: int, epsilon: float, delta: float, radius: float = 2.0, *, drawn: bool = False
+) -> int:
+    """The bound, with its own maximum over angle and overlap; `drawn`: with N = (1 + 4 R L / gap)^lp and delta^2."""
     r, best = 10 * math.sqrt(d), 1
     for angle in np.radians(np.arange(10, 90)):
         log_points = math.log(2) - (d - 1) * math.log(math.sin(angle))
@@ -41,6 +43,8 @@ def least_depth(d: int, k: int, epsilon: float, delta: float, radius: float = 2.
             if gap <= 0 or log_points < math.log(k):
                 continue
             goal = s * (log_points - math.log(k)) - math.log(comb(k, s, exact=True)) + math.log(delta)
+            if drawn:
+                gap, goal = gap / 2, goal + math.log(delta)
             while served(d, best, gap, radius) <= goal:
                 best += 1
     return best
@@ -53,7 +57,7 @@ def least_depth(d: int, k: int, epsilon: float, delta: float, radius: float = 2.
 def test_the_depth_is_that_of_the_inequality(
     shoal_command: Run, d: int, k: int, epsilon: float, delta: float
 ) -> None:
-    done = shoal_command(*words(dim=d, instances=k, epsilon=epsilon, delta=delta))
+    done = shoal_command(*words(dim=d, instances=k, epsilon=epsilon, delta=delta, confidence=0.999))
     assert done.exit_code == 0, done.output
     wanted = least_depth(d, k, epsilon, delta)
     found = re.search(r"Depth: +(?:at least )?(\d+)", done.stdout)
@@ -61,14 +65,18 @@ def test_the_depth_is_that_of_the_inequality(
     assert int(found[1]) == wanted
     assert ("vacuous" in done.stdout) == (wanted == 1)
     assert wanted > 1 or k == 20  # both kinds are tried
+    wanted = least_depth(d, k, epsilon, 0.001, drawn=True)
+    found = re.search(r"Drawn: +at least (\d+) .*above 0.999\.", done.stdout)
+    assert (int(found[1]) if found else 1) == wanted
+    assert wanted > 1 or k == 20
 
 
-def test_it_never_speaks_of_one_instance(shoal_command: Run) -> None:
+def test_it_never_speaks_of_a_given_instance(shoal_command: Run) -> None:
     for k in (20, 400):
         text = shoal_command(*words(instances=k)).stdout
-        assert "a fraction of the instances of a family" in text
-        assert "Of any one instance it says nothing" in text
-    assert "at least 75% of them" in shoal_command(*words(instances=400, delta=0.25)).stdout
+        assert "most of it is not most laws" in text
+        assert "Of an instance that is given neither says anything" in text
+    assert "at least 75% of it" in shoal_command(*words(instances=400, delta=0.25)).stdout
 
 
 def test_what_binds_is_said(shoal_command: Run) -> None:
@@ -97,6 +105,7 @@ def test_other_families_and_their_parameters(shoal_command: Run, family: str) ->
         ({"radius": -1.0}, "--radius"),
         ({"delta": 0.0}, "--delta must lie in (0, 1]"),
         ({"delta": 1.5}, "--delta"),
+        ({"confidence": 1.0}, "--confidence must lie in (0, 1)"),
         ({"dim": 10**7}, "at most 1000000"),
     ],
 )

@@ -78,8 +78,12 @@ def bound(
         typer.Option(metavar="R", help="Largest norm of the parameters of a layer; with --tail of u alone."),
     ] = 2.0,
     delta: Annotated[
-        float, typer.Option(help="Fraction of the instances that may be served, at most 1.")
+        float, typer.Option(help="Share of a packing of instances that may be served, at most 1.")
     ] = 0.5,
+    confidence: Annotated[
+        float,
+        typer.Option(help="Probability with which one instance, its K means drawn uniformly, is left."),
+    ] = 0.99,
     matrix: Annotated[
         Path | None,
         typer.Option(
@@ -95,9 +99,11 @@ def bound(
         ),
     ] = None,
 ) -> None:
-    """Print a lower bound of depth: less deep flows leave a fraction 1 - delta of a family of instances more than E away.
+    """Print lower bounds of depth for mixtures of K normals: of one drawn by lot, and of a packing of them.
 
-    It speaks of a fraction of the instances of a family, never of one instance. With --matrix: what one linear map needs.
+    Less deep flows leave a drawn mixture more than E away with probability above --confidence; and of a packing, mixtures
+    that differ much, at least 1 - delta. Neither speaks of a mixture that is given. With --matrix: what one linear map
+    needs.
 
     Exit codes: 0 done, also where the bound is vacuous, which is said; 2 bad input.
     """
@@ -117,7 +123,7 @@ def bound(
     if (modes is None) == (tail is None):
         raise InputError("Give --instances K, for a family of mixtures, or --tail T, for one target.")
     if modes is not None:
-        lines = _of_a_family(kind, dim, modes, epsilon, radius, delta)
+        lines = _of_a_family(kind, dim, modes, epsilon, radius, (delta, confidence))
     else:
         lines = _of_one_target(kind, dim, tail or 0.0, 0.25 if epsilon is None else epsilon, radius)
     for line in lines:
@@ -131,20 +137,22 @@ def _count(value: int, option: str, least: int) -> None:
 
 
 def _of_a_family(
-    kind: str, dim: int, modes: int, epsilon: float | None, radius: float, delta: float
+    kind: str, dim: int, modes: int, epsilon: float | None, radius: float, shares: tuple[float, float]
 ) -> list[str]:
-    """The bound for a fraction of the mixtures of `modes` normals."""
+    """The bounds for mixtures of `modes` normals; `shares`: delta and confidence."""
     _count(modes, "--instances", 1)
     if epsilon is not None:
         check_above(epsilon, "--epsilon")
-    if not 0 < delta <= 1:
-        raise InputError(f"--delta must lie in (0, 1]; got {delta:g}.")
+    if not 0 < shares[0] <= 1:
+        raise InputError(f"--delta must lie in (0, 1]; got {shares[0]:g}.")
+    if not 0 < shares[1] < 1:
+        raise InputError(f"--confidence must lie in (0, 1); got {shares[1]:g}.")
     from shoal.theory import hardness  # here and not above: `shoal --help` must not wait for it
 
     make = {"planar": hardness.planar, "layerwise": hardness.layerwise, "additive": hardness.additive}
     architecture = make[kind](dim, radius=radius)
     instances = hardness.InstanceFamily(modes, dim, distance=epsilon)
-    return sentences(architecture, instances, hardness.minimum_depth(architecture, instances, delta))
+    return sentences(architecture, instances, hardness.minimum_depth(architecture, instances, *shares))
 
 
 def _of_one_target(kind: str, dim: int, tail: float, epsilon: float, radius: float) -> list[str]:
@@ -218,19 +226,29 @@ def sentences(architecture: Any, instances: Any, found: Any) -> list[str]:
             f"Binds:     {BINDING[found.binding_term]}.",
         ]
     else:
-        below = found.depth - 1
-        less = "one layer leaves" if below == 1 else f"flows of at most {below} layers leave"
         lines += [
-            f"Depth:     at least {found.depth} for more than {found.delta:.0%} of the instances: {less} at least {share} "
-            f"of them at W1 > {found.distance:.4g}.",
+            f"Depth:     at least {found.depth} for more than {found.delta:.0%} of a packing of instances: "
+            f"{_less(found.depth)} at least {share} of it at W1 > {found.distance:.4g}.",
             f"KL:        of each pair that is left, KL(instance || flow) >= {found.kl_to_flow:.3g} and "
             f"KL(flow || instance) >= {found.kl_from_flow:.3g}.",
             f"Binds:     {BINDING[found.binding_term]}.",
             f"Counted:   e^{found.log_instances:.4g} instances, angle {math.degrees(found.angle):.0f} degrees, overlap "
             f"{found.overlap:g}.",
         ]
+    if found.drawn > 1:
+        lines.insert(
+            2,
+            f"Drawn:     at least {found.drawn} for one instance whose {instances.k} means are drawn uniformly and "
+            f"independently: {_less(found.drawn)} it at W1 > {found.distance:.4g}, with probability above "
+            f"{found.confidence:.6g}.",
+        )
     return [
         *lines,
-        "This speaks of a fraction of the instances of a family. Of any one instance it says nothing: which ones are left "
-        "is not known.",
+        "A packing is a finite set of instances that differ much: most of it is not most laws, and which of it are left is "
+        "not known. Of an instance that is given neither says anything.",
     ]
+
+
+def _less(depth: int) -> str:
+    """Who leaves instances, one layer below `depth`."""
+    return "one layer leaves" if depth == 2 else f"flows of at most {depth - 1} layers leave"

@@ -1,7 +1,7 @@
 """The depth bound: sound for quantized families that are searched through, non-vacuous where it is said to be."""
 
 import math
-from itertools import combinations, product
+from itertools import combinations, permutations, product
 from typing import Any
 
 import numpy as np
@@ -116,6 +116,7 @@ def test_bounds_are_not_vacuous_and_monotone(build, d: int, k: int) -> None:
     )
     assert found.depth >= minimum_depth(build(d), InstanceFamily(k, d, distance=math.sqrt(d)), 0.5).depth
     assert found.depth >= minimum_depth(build(d), family, 0.01).depth
+    assert found.drawn >= minimum_depth(build(d), family, confidence=1 - 1e-12).drawn
     assert found.depth >= minimum_depth(build(d, radius=4.0), family, 0.5).depth
     assert found.kl_from_flow > 0
 
@@ -127,6 +128,52 @@ def test_the_depth_is_where_the_inequality_turns() -> None:
     goal = found.log_instances + math.log(0.5)
     served = lambda l: chain.log_served(l * a.parameters, a.log_radius(l), a.log_lipschitz(l), gap)
     assert served(found.depth - 1) <= goal < served(found.depth)
+
+
+@pytest.mark.parametrize(("d", "depth"), [(32, 15), (128, 23), (1024, 25)])
+def test_a_drawn_instance_needs_the_depth_of_the_packing_here(d: int, depth: int) -> None:
+    """Counted anew: (1 + 4 R L / gap)^(l p) < (1 - confidence)^2 I at the depth below, and at no angle at the depth."""
+    a, family = hardness.planar(d), InstanceFamily(10_000, d, distance=math.sqrt(d))
+    found = minimum_depth(a, family, 0.5, 0.99)
+    assert (found.depth, found.drawn) == (depth, depth)
+
+    def excluded(l: int) -> bool:
+        for angle, overlap in product(chain.ANGLES, chain.OVERLAPS):
+            gap = chain.separation(d, family.r, 1.0, angle, overlap, 1e-3) - 2 * family.epsilon
+            instances = chain.log_instances(chain.log_sphere_packing(d, angle), 10_000, overlap)
+            balls = (
+                l
+                * a.parameters
+                * np.logaddexp(0.0, math.log(4) + a.log_radius(l) + a.log_lipschitz(l) - math.log(gap))
+                if gap > 0
+                else math.inf
+            )
+            if balls < instances + 2 * math.log(0.01):
+                return True
+        return False
+
+    assert excluded(depth - 1)
+    assert not excluded(depth)
+
+
+@pytest.mark.parametrize(
+    ("d", "k", "degrees", "overlap"), [(3, 1, 25, 0.0), (3, 2, 40, 0.2), (4, 2, 45, 0.4), (3, 3, 35, 0.4)]
+)
+def test_two_drawn_instances_are_as_rarely_near_as_claimed(
+    d: int, k: int, degrees: int, overlap: float
+) -> None:
+    """W1 of two drawn sets of k means, by every matching, is at most (1 - overlap) chord with probability <= 1 / I."""
+    rng = np.random.default_rng([d, k])
+    x = rng.normal(size=(2, 200_000, k, d))
+    x /= np.linalg.norm(x, axis=3, keepdims=True)
+    orders = [
+        np.mean(np.linalg.norm(x[0] - x[1][:, list(o)], axis=2), axis=1) for o in permutations(range(k))
+    ]
+    near = np.mean(np.min(orders, axis=0) <= (1 - overlap) * 2 * math.sin(math.radians(degrees) / 2))
+    points = chain.log_sphere_packing(d, math.radians(degrees))
+    claim = math.exp(-chain.log_instances(points, k, overlap))
+    assert 0 < near <= claim + 4 * math.sqrt(claim / 200_000)
+    assert claim < 1
 
 
 @pytest.mark.parametrize(
@@ -154,6 +201,7 @@ def test_printed_kl_bounds_of_the_theorem() -> None:
     [
         (lambda: minimum_depth(hardness.planar(4), InstanceFamily(5, 8)), r"R\^4, the instances on R\^8"),
         (lambda: minimum_depth(hardness.planar(8), InstanceFamily(5, 8), 0.0), "`delta`"),
+        (lambda: minimum_depth(hardness.planar(8), InstanceFamily(5, 8), confidence=1.0), "`confidence`"),
         (lambda: InstanceFamily(0, 8), "k >= 1"),
         (lambda: InstanceFamily(5, 8, radius=-1.0), "radius"),
         (lambda: hardness.planar(8, radius=0.0), "positive and finite"),

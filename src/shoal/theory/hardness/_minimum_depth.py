@@ -2,9 +2,11 @@
 
 Koehler, Mehta and Risteski (2021), Theorem 4, in computable form: docs/dev/mathematics-2.md 6.2.
 
-First the covering argument with explicit constants, one inequality a function; then families f_theta of depth l with their
+First the counting argument with explicit constants, one inequality a function; then families f_theta of depth l with their
 Lipschitz constants in the parameters, and the bound. Instances: uniform mixtures of k normals N(mu, gamma^2 I_d), the means
-chosen among M points of the sphere of radius r, or what a shallow generator makes of them (ramps of total probability eta).
+on the sphere of radius r. Two statements: of a *packing*, instances whose means are chosen among M points that are far apart
+(or what a shallow generator makes of them, ramps of total probability eta): most of the packing is left unserved, and which
+of it is not known; of a *drawn* instance, its k means independent and uniform: left unserved with a stated probability.
 All logarithms are natural; nothing is asymptotic.
 
 A layer moves by |f_theta(h) - f_theta'(h)| <= K (1 + |h|) |theta - theta'|, is M-Lipschitz in h, and has
@@ -63,11 +65,12 @@ def separation(d: int, radius: float, gamma: float, angle: float, overlap: float
 
 
 def log_served(parameters: int, log_radius: float, log_lipschitz: float, gap: float) -> float:
-    """log of how many instances a family can serve: parameters * log(1 + 2 R L / gap).
+    """log of how many instances of a packing a family can serve: parameters * log(1 + 2 R L / gap).
 
     If theta, theta' serve two instances to W1 <= epsilon each, then W1 of these <= 2 epsilon + L |theta - theta'|, so the
     parameters lie gap / L apart, gap = separation - 2 epsilon > 0; a ball of radius R of R^parameters holds at most
-    (1 + 2 R L / gap)^parameters such points (volumes of disjoint balls).
+    (1 + 2 R L / gap)^parameters such points (volumes of disjoint balls). With gap / 2 for gap, balls of radius gap / 2 L
+    around so many points cover the parameters: what `minimum_depth` counts for a drawn instance.
     """
     parts = (math.log(2.0), log_radius, log_lipschitz, -math.log(gap))
     ratio = sum(parts) + ROUNDING * (1 + sum(map(abs, parts)))
@@ -133,11 +136,13 @@ class Architecture:
 
 
 def planar(dim: int, *, radius: float = 2.0) -> Architecture:
-    """h + u tanh(<w, h> + b), p = 2 d + 1: M = 1 + radius^2, K = sqrt(1 + radius^2), B = radius.
+    """h + u tanh(<w, h> + b), p = 2 d + 1: M = 1 + radius^2 / 2, K = sqrt(1 + radius^2), B = radius.
 
+    M: |u| |w| <= (|u|^2 + |w|^2) / 2 <= radius^2 / 2.
     |change| <= |du| + |u| (|h| |dw| + |db|) <= sqrt(1 + radius^2 + radius^2 |h|^2) |dtheta|.
     """
-    return Architecture("planar", dim, 2 * dim + 1, radius, 1 + radius**2, math.sqrt(1 + radius**2), radius)
+    root = math.sqrt(1 + radius**2)
+    return Architecture("planar", dim, 2 * dim + 1, radius, 1 + radius**2 / 2, root, radius)
 
 
 def layerwise(dim: int, *, rank: int = 1, radius: float = 2.0) -> Architecture:
@@ -221,17 +226,22 @@ class InstanceFamily:
 
 @dataclass(frozen=True)
 class DepthBound:
-    """`depth`: below it, at least 1 - delta of the *instances of the family* are at W1 > `distance` from every member.
+    """`depth`: flows less deep leave at least 1 - delta of *one packing of instances* at W1 > `distance` from every flow.
 
-    **Nothing follows for one instance.** `vacuous`: depth is 1, which says nothing. `binding_term`: what limits the bound.
+    `drawn`: flows less deep leave an instance whose k means are drawn independently and uniformly from the sphere at W1 >
+    `distance`, with probability above `confidence` over the draw. The packing is a finite set of instances that differ
+    much, of e^log_instances members: **most of a packing is not most laws, and nothing follows for one of its members.**
+    `vacuous`: depth is 1, which says nothing (as `drawn` does where it is 1). `binding_term`: what limits `depth`.
     `angle` (radians), `overlap`: where it is largest; `log_instances`: log of the number of instances there;
     `kl_to_flow`, `kl_from_flow`: KL(g || f), KL(f || g) of every unserved pair are at least these, for the depth below.
     """
 
     depth: int
+    drawn: int
     vacuous: bool
     binding_term: Term
     delta: float
+    confidence: float
     distance: float
     angle: float
     overlap: float
@@ -240,20 +250,35 @@ class DepthBound:
     kl_from_flow: float
 
 
-def minimum_depth(architecture: Architecture, family: InstanceFamily, delta: float = 0.5) -> DepthBound:
-    """The least depth that is not excluded from serving more than a fraction `delta` of the family.
+def minimum_depth(
+    architecture: Architecture, family: InstanceFamily, delta: float = 0.5, confidence: float = 0.99
+) -> DepthBound:
+    r"""The least depth that is not excluded from serving more than a share `delta` of a packing, or a drawn instance.
 
-    A family of depth l serves at most N(l) = (1 + 2 R L(l) / gap)^{l p} of I instances; N(l) <= delta I leaves at least
-    1 - delta of them at W1 > distance. Maximised over the packing angle and the overlap of the instances.
-    An existence statement: which instances are left is not said.
+    With I instances, Lambda = separation - 2 epsilon and depth l of p parameters a layer:
 
-    **Raises:** InputError for delta outside (0, 1] or dimensions that differ.
+    - packing: at most N(l) = (1 + 2 R L(l) / Lambda)^{l p} of the I are served, so N(l) <= delta I leaves 1 - delta of
+      them at W1 > epsilon. An existence statement: which instances are left is not said.
+    - drawn: k means independent and uniform on the sphere (`FreeMeansMixture`). If N(l) = (1 + 4 R L(l) / Lambda)^{l p} <
+      (1 - confidence)^2 I, the instance is at W1 > epsilon from every flow with probability above `confidence`.
+
+    Each is maximised over the angle and the overlap of the instances.
+
+    The second, in short: N balls of radius Lambda / 2 L cover the parameters, and a served instance chooses the first with
+    a flow that serves it. Were P(served) = q >= 1 - confidence, two independent instances would choose the same ball with
+    probability q^2 / N at least; then they are within 2 epsilon + Lambda, some s means of one are matched to means of the
+    other within the angle, and that has probability 1 / I at most: a cap has at most sin^{d-1}(angle) / 2 of the sphere.
+
+    **Source:** Koehler, Mehta and Risteski (2021), Theorem 4, for the packing; docs/dev/mathematics-2.md 6.2 and 6.4.
+    **Raises:** InputError for delta outside (0, 1], confidence outside (0, 1) or dimensions that differ.
     """
     if not 0 < delta <= 1:
         raise InputError(f"`delta` must lie in (0, 1]; got {delta!r}.")
+    if not 0 < confidence < 1:
+        raise InputError(f"`confidence` must lie in (0, 1); got {confidence!r}.")
     if architecture.dim != family.d:
         raise InputError(f"The architecture is on R^{architecture.dim}, the instances on R^{family.d}.")
-    best, near, counted = None, -math.inf, -math.inf
+    best, drawn, near, counted = None, 1, -math.inf, -math.inf
     for angle, overlap in product(map(float, ANGLES), map(float, OVERLAPS)):
         apart = separation(family.d, family.r, family.gamma, angle, overlap, family.ramps)
         gap = apart - 2 * (1 + ROUNDING) * family.epsilon
@@ -265,6 +290,7 @@ def minimum_depth(architecture: Architecture, family: InstanceFamily, delta: flo
         if log_i == -math.inf:
             continue
         depth = 1 + _deepest(architecture, gap, log_i + math.log(delta))
+        drawn = max(drawn, 1 + _deepest(architecture, gap / 2, log_i + 2 * math.log1p(-confidence)))
         if best is None or depth > best[0]:
             best = (depth, angle, overlap, log_i, gap)
     if best is None:
@@ -279,13 +305,12 @@ def minimum_depth(architecture: Architecture, family: InstanceFamily, delta: flo
         below = architecture.log_input_lipschitz(max(depth - 1, 1))
         to_flow = kl_to_flow(family.epsilon, math.exp(below) if below < 700 else math.inf)
     from_flow = kl_from_flow(family.epsilon, family.r, family.gamma)
-    return DepthBound(
-        depth, depth == 1, term, delta, family.epsilon, angle, overlap, log_i, to_flow, from_flow
-    )
+    numbers = (family.epsilon, angle, overlap, log_i, to_flow, from_flow)
+    return DepthBound(depth, drawn, depth == 1, term, delta, confidence, *numbers)
 
 
 def _deepest(architecture: Architecture, gap: float, goal: float) -> int:
-    """The largest depth l with log N(l) <= goal, 0 if there is none (log N grows with l)."""
+    """The largest depth l with log N(l) < goal, 0 if there is none (log N grows with l)."""
 
     def fits(depth: int) -> bool:
         served = log_served(
@@ -294,7 +319,7 @@ def _deepest(architecture: Architecture, gap: float, goal: float) -> int:
             architecture.log_lipschitz(depth),
             gap,
         )
-        return served <= goal
+        return served < goal
 
     if not fits(1):
         return 0
