@@ -109,6 +109,41 @@ def pairs(found: dict[str, Any]) -> str:
     )
 
 
+def brackets(found: dict[str, Any]) -> str:
+    """Brackets of the leaderboard's tables, and the conditions of its flows."""
+    counts, rows, config = found["counts"], found["rows"], found["config"]
+    lines = []
+    for r in rows:
+        law, flows = r["law"], [f["condition"] for f in r["flows"]]
+        ends = [
+            f"{float(r[name][end]):.3g}"
+            for end in ("lower", "upper")
+            for name in ("lipschitz", "inverse", "condition")
+        ]
+        parts = f"{law['knots'] or 'no'} / {law['components']}"
+        lines.append([r["table"], *ends, parts, f"{min(flows):.3g} to {max(flows):.3g}"])
+    head = [
+        "table",
+        "L ≥",
+        "M ≥",
+        "L M ≥",
+        "L of the map ≤",
+        "M ≤",
+        "L M ≤",
+        "knots / normals",
+        "κ of trained flows",
+    ]
+    return (
+        f"`benchmarks/hardness/brackets.py`, {counts['tables']} tables of the [leaderboard](tables.md), total variation "
+        f"{config['variation']:g}, confidence {config['confidence']:.0%}, columns in the training rows' deviations, chosen "
+        "on the training rows and tested on the test rows. κ: the largest condition of the Jacobian that is stored for each "
+        "trained flow from one normal (several libraries and budgets), or its 99 % quantile where only that is stored. A "
+        f"flow's L M is at least its κ, and κ is above the lower end in {counts['flows_above']} of {counts['flows']} flows: "
+        "their Lipschitz constants themselves are not stored. The ends are a factor "
+        f"{float(counts['median_ratio']):.0f} apart in the median.\n\n" + table(head, lines)
+    )
+
+
 def page() -> str:
     """The whole page."""
     found = read_records(STUDY, RESULTS)
@@ -120,6 +155,7 @@ def page() -> str:
         "kl": depth_table(STUDY, found, "kl"),
         "verdict": verdict(STUDY, found),
         "large": large(),
+        "brackets": brackets(record("condition-brackets.json")),
         "pairs": pairs(record("given-pairs.json")),
         "linear": filled(whitening, {"whitening": whitening_table(record("whitening.json"))}).rstrip(),
     }

@@ -81,8 +81,8 @@ def advise(
     Columns: constant, repeated, linearly dependent, on a lattice. Shape: local principal components, modes, the gap D
     between groups of rows. κ ≈ max(σ_max / σ_min of the standardised rows, the median local ratio, L / w), with L the
     Lipschitz constant that the gap asks for and w the width of the narrowest group. The only *proven* line is on L: by the
-    Gaussian isoperimetric inequality (`shoal.hardness.least_lipschitz`), for the rows examined and every flow below that
-    constant. No depth is advised: the ladder finds it.
+    Gaussian isoperimetric inequality (`shoal.hardness.total_variation_bound`), for the rows examined and every flow below
+    that constant. No depth is advised: the ladder finds it.
 
     **Arguments:**
 

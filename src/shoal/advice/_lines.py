@@ -1,7 +1,7 @@
 """Sentences of advice: on columns, on shape, on settings, each with what it rests on.
 
 The one proven sentence is a bound for the rows examined and for every flow of a stated Lipschitz constant; nothing is
-taken from bounds that hold for a fraction of a family of instances (`shoal.hardness.minimum_depth`), which say nothing
+taken from bounds that hold for a share of a packing, or a drawn instance (`shoal.hardness.minimum_depth`): they say nothing
 about one table.
 """
 

@@ -123,7 +123,7 @@ def lipschitz_needed(groups: int, distance: float, mass: float) -> float:
     """Flows N(0, I) -> rows of a smaller Lipschitz constant are off by more than 0.01 in total variation.
 
     For every law that gives the `distance` / 4 neighbourhood of each group at least `mass`: the neighbourhoods lie at
-    least `distance` / 2 apart, and `shoal.hardness.least_lipschitz` holds for them. 0 without groups.
+    least `distance` / 2 apart, and `least_lipschitz` holds for them. 0 without groups.
     """
     return least_lipschitz(groups, distance / 2, VARIATION, min(groups * mass, 1.0)) if groups > 1 else 0.0
 

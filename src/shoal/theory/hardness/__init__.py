@@ -1,9 +1,12 @@
 """Hard instances and depth lower bounds (Koehler, Mehta and Risteski 2021, Theorem 4, in computable form).
 
 Where to look: the bound, `_minimum_depth.py`; its instances, `_instances.py`; the constants of a given flow, `_measured.py`;
-one given target, `_one_target.py`.
+one given target, `_one_target.py`; what conditioning a table asks for, `_bracket.py`, its maps in `_explicit_map.py` and
+`_heat_flow.py`.
 """
 
+from shoal.theory.hardness._bracket import ConditionBracket
+from shoal.theory.hardness._bracket import condition_bracket as condition_bracket
 from shoal.theory.hardness._instances import AbstractEqualNormals, ShallowGenerator
 from shoal.theory.hardness._instances import FreeMeansMixture as FreeMeansMixture
 from shoal.theory.hardness._instances import GaussianMixtureOnSphere as GaussianMixtureOnSphere
@@ -22,8 +25,7 @@ from shoal.theory.hardness._minimum_depth import coupling as coupling
 from shoal.theory.hardness._minimum_depth import layerwise as layerwise
 from shoal.theory.hardness._minimum_depth import minimum_depth as minimum_depth
 from shoal.theory.hardness._minimum_depth import planar as planar
-from shoal.theory.hardness._one_target import Gap, LocalPlanarBound, planar_gap
-from shoal.theory.hardness._one_target import least_lipschitz as least_lipschitz
+from shoal.theory.hardness._one_target import Gap, LocalPlanarBound, least_lipschitz, planar_gap
 from shoal.theory.hardness._one_target import local_planar_depth as local_planar_depth
 from shoal.theory.hardness._one_target import total_variation_bound as total_variation_bound
 from shoal.theory.hardness._one_target import wasserstein_gap as wasserstein_gap
