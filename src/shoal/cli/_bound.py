@@ -198,11 +198,11 @@ def _of_a_map(matrix: Path, max_condition: float | None) -> list[str]:
     n, fewest, why = len(array), least.at_least if least else 1, least.obstruction if least else None
     lines = [
         f"Map:       {n} x {n}, as affine couplings of the first {n // 2} coordinates and the others.",
-        f"Depth:     at least {fewest}, whichever half comes first; {'six' if n % 2 == 0 else 'eight'} are enough.",
+        f"Depth:     at least {fewest}, whichever half comes first; six are enough.",
     ]
     if why is not None:
         lines.append(f"Why:       lower first: {why.lower_first}; upper first: {why.upper_first}.")
-    shown = ", ".join(f"{bounds.either(m):.4g} for {m}" for m in (max(fewest, 4), 6, 8, 12, 24))
+    shown = ", ".join(f"{bounds.either(m):.4g} for {m}" for m in sorted({max(fewest, 4), 6, 8, 12, 24}))
     lines.append(f"Condition: the largest of a layer is at least {shown} layers.")
     if max_condition is not None:
         enough = next((m for m in range(fewest, DEEPEST) if bounds.either(m) <= max_condition), DEEPEST)
