@@ -229,8 +229,8 @@ def test_a_step_with_states_climbs_their_joint_likelihood():
         for k in range(6):
             covariance = np.linalg.inv(found.factors[k] @ found.factors[k].T)
             logs[:, k] += stats.multivariate_normal.logpdf(x, found.means[k], covariance)
-        penalty = np.sum(gates * states.mean(axis=0))  # of the row that each component has more
-        values.append(float(np.sum(logsumexp(logs, axis=1)) + penalty))
+        penalty = float((gates * states.mean(axis=0)).sum())  # of the row that each component has more
+        values.append(float(np.asarray(logsumexp(logs, axis=1)).sum()) + penalty)
         found = rows.climbed(found, 1, None, None)
     assert np.diff(values).min() > -1e-3
     assert values[-1] > values[0] + 300

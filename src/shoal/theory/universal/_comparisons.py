@@ -13,6 +13,7 @@ about (T' / delta)^2: an accuracy of epsilon costs 1 / epsilon^2 and more, where
 scaling layer adds; docs/dev/mathematics-2.md 5.3 derives the infimum by rearrangement.
 """
 
+import numbers
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import gamma, log, pi
@@ -208,7 +209,7 @@ def _gap_of_levels(p: FloatArray, cell: Any) -> VolumePreservingGap:
         raise InputError(
             f"`density` must hold finite numbers of at least 0; got an array of shape {p.shape}."
         )
-    if isinstance(cell, bool) or not np.isscalar(cell) or not 0 < float(cell) < np.inf:  # pyright: ignore[reportArgumentType]
+    if isinstance(cell, bool) or not isinstance(cell, numbers.Real) or not 0 < float(cell) < np.inf:
         raise InputError(f"`cell` must be a positive number, the volume of a cell; got {cell!r}.")
     n, volume, mass = p.ndim, float(cell), float(p.sum() * cell)
     if not abs(mass - 1) <= 0.01:
