@@ -30,14 +30,17 @@ from scipy.stats import beta, chi2
 
 from shoal._errors import InputError
 from shoal._scalars import FloatArray
-from shoal.distributions import Components, choose_gaussian_mixture
+from shoal.distributions import Components, fit_gaussian_mixture
 from shoal.theory.hardness._explicit_map import ExplicitMap, chosen, explicit_maps
 
 TRIED = 4  # choices for each constant that are bounded on the held-out rows
 GROUPS = (2, 3, 4, 6)
 NEAR = 200  # rows of a group to which distances are taken
 SAMPLES = 20_000  # of the density, for a volume
-SECONDS = 5.0  # for fitting the density
+COMPONENTS, ROWS = (
+    (1, 2, 4, 8, 16),
+    6000,
+)  # of the density: normals that are tried, and rows that it is fitted to, at most
 LEVELS = np.concatenate([[0.002, 0.005, 0.01], np.arange(0.02, 0.99, 0.02), [0.99, 0.995, 0.998]])
 
 
@@ -99,8 +102,8 @@ def condition_bracket(
     True
     """
     given = np.asarray(rows, np.float64)
+    given = given[np.random.default_rng(seed).permutation(len(given))]
     if held_out is None:
-        given = given[np.random.default_rng(seed).permutation(len(given))]
         half, other = given[: len(given) // 2], given[len(given) // 2 :]
     else:
         half, other = given, np.asarray(held_out, np.float64)
@@ -217,7 +220,7 @@ def _functions(half: FloatArray, seed: int) -> dict[str, Callable[[FloatArray], 
 def _backward(half: FloatArray, other: FloatArray, variation: float, risk: float, seed: int) -> float:
     """The lower end of M: level sets of a mixture fitted to `half`, `TRIED` levels tested on `other`."""
     cut = 4 * len(half) // 5
-    density = choose_gaussian_mixture(half[:cut], half[cut:], seed=seed, seconds=SECONDS)
+    density = _density(half[:cut][:ROWS], half[cut:], seed)
     d, rows = half.shape[1], len(other)
     own = np.sort(density.log_density(half[cut:]))[::-1]
     logs = density.log_density(_samples(density, np.random.default_rng(seed)))
@@ -232,6 +235,13 @@ def _backward(half: FloatArray, other: FloatArray, variation: float, risk: float
         mass = least_share(int((density.log_density(other) >= level).sum()), rows, risk)
         found.append(concentration(mass, _log_volume(fresh, level, risk), d, variation))
     return max(found)
+
+
+def _density(fit: FloatArray, held_out: FloatArray, seed: int) -> Components:
+    """A mixture of normals fitted to rows, of the number of `COMPONENTS` that held-out rows like best."""
+    counts = [k for k in COMPONENTS if k == 1 or k * 5 * fit.shape[1] <= len(fit)]
+    found = [fit_gaussian_mixture(fit, k, seed=seed) for k in counts]
+    return max(found, key=lambda made: float(made.log_density(held_out).mean()))
 
 
 def _log_volume(logs: FloatArray, level: float, risk: float) -> float:
