@@ -8,6 +8,7 @@ from shoal.theory.linear import Effort, Layer, factor, gaussian
 from shoal.theory.linear._closed_forms import covariance_layers, nine_layers
 
 EPS = float(np.finfo(float).eps)
+ACCEPTED = 1e-12  # relative residual that `factor` accepts, whatever κ
 SLACK = (
     1 + 1e-6
 )  # of the bounds; their largest ratios are 0.99 where K > 1.1, and both sides round near K = 1
@@ -85,13 +86,14 @@ def test_every_matrix_in_nine_layers():
         bounds = ((k - 1 / k) / 2 + k, k + k**0.5, k**0.5, k + k**0.5 + 2, 1, 3, 2, 1, 3)
         assert len(layers) == 9
         assert all(norm(x) <= b * SLACK for x, b in zip(layers, bounds, strict=True))
-        assert np.linalg.norm(explicit(layers) - t, 2) <= 120 * EPS * k * k * np.linalg.norm(t, 2)
+        assert np.linalg.norm(explicit(layers) - t) <= ACCEPTED * np.linalg.norm(t)
 
 
 def test_nine_layers_of_condition_1e4():
+    """T T^T, of condition 1e8, is not formed: forming it would cost four digits more (3e-9)."""
     u, v = special_ortho_group.rvs(16, size=2, random_state=0)
     t = u * np.exp(np.linspace(-0.5, 0.5, 16) * np.log(1e4)) @ v
-    assert np.linalg.norm(explicit(nine_layers(t)) - t) <= 1e-9 * np.linalg.norm(t)
+    assert np.linalg.norm(explicit(nine_layers(t)) - t) <= ACCEPTED * np.linalg.norm(t)
 
 
 @pytest.mark.parametrize(

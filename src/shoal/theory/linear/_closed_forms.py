@@ -60,49 +60,57 @@ def svd_layers(u: FloatArray, s: FloatArray, vt: FloatArray) -> tuple[Layer, ...
 
 
 def covariance_layers(covariance: FloatArray) -> tuple[Layer, ...]:
-    """Theorem C1's L U L U = T with T T^T = Σ (2d, 2d); for det Σ = 1 they are additive and κ <= 5.83 κ(Σ) in each.
+    """Theorem C1's L U L U = T with T T^T = Σ (2d, 2d); for det Σ = 1 they are additive and κ <= 5.83 κ(Σ) in each."""
+    return _root_layers(np.linalg.cholesky(covariance))[0]
 
-    Σ = L(A) diag(Σ11, Σc) L(A)^T. The roots H1 = e p C e^T of Σ11 and H2 = f s C^T f^T of Σc, C a cyclic shift, have
-    H2 = V H1^{-1} V^{-1} with V = f Λ e^T, so that diag(H1, H2) is Whitehead's four layers. The largest s stands beside the
-    smallest p; in a good order of these pairs Λ stays within κ(Σ)^{1/4} of 1.
+
+def nine_layers(matrix: FloatArray) -> tuple[Layer, ...]:
+    """L U L U L U L U L for any T (2d, 2d), det > 0: Theorem C1's layers of T T^T, then Theorem A's, upper first.
+
+    For det T = 1 and K = κ(T) the blocks' norms are at most (K - 1/K) / 2 + K, K + √K, √K, K + √K + 2, 1, 3, 2, 1, 3.
+    T T^T is not formed: its triangular root is that of T = R Q.
     """
-    d, zero = len(covariance) // 2, np.zeros(len(covariance) // 2)
-    log_scale = np.linalg.slogdet(covariance)[1] / (4 * d)
-    sigma = covariance * np.exp(-2 * log_scale)
-    a = np.linalg.solve(sigma[:d, :d], sigma[:d, d:]).T
-    p2, e = np.linalg.eigh(sigma[:d, :d])
-    s2, f = np.linalg.eigh(sigma[d:, d:] - a @ sigma[:d, d:])
-    rates = (np.log(s2[::-1]) + np.log(p2)) / 2
+    q, r = np.linalg.qr(matrix.T)
+    front, (first, second) = _root_layers(r.T)
+    d = len(matrix) // 2
+    rotation = polished(np.concatenate([first @ q.T[:d], second @ q.T[d:]]))
+    order = np.roll(np.arange(2 * d), d)
+    upper, *others = (layer.mirrored() for layer in rotation_layers(rotation[np.ix_(order, order)]))
+    merged = front[3].block + np.exp(front[3].log_scale)[:, None] * upper.block
+    return (*front[:3], Layer("upper", merged, front[3].log_scale), *others)
+
+
+def _root_layers(root: FloatArray) -> tuple[tuple[Layer, ...], tuple[FloatArray, FloatArray]]:
+    """L U L U and orthogonal O1, O2 with L U L U diag(O1, O2) = R, lower triangular (2d, 2d).
+
+    With R11 = e p w^T, R22 = f s g^T and a cyclic shift C: R = L(A) diag(H1, H2) diag(O1, O2), H1 = e p C e^T and
+    H2 = f s C^T f^T, H2 = V H1^{-1} V^{-1} with V = f Λ e^T, so that diag(H1, H2) is Whitehead's four layers. The largest s
+    stands beside the smallest p; in a good order of these pairs Λ stays within √κ(R) of 1.
+    """
+    d, zero = len(root) // 2, np.zeros(len(root) // 2)
+    log_scale = float(np.mean(np.log(np.abs(np.diag(root)))))
+    r11, r21, r22 = (np.exp(-log_scale) * part for part in (root[:d, :d], root[d:, :d], root[d:, d:]))
+    a = scipy.linalg.solve_triangular(r11.T, r21.T).T
+    e, p, w = np.linalg.svd(r11)
+    f, s, g = np.linalg.svd(r22)
+    e, p, w, f, g = polished(e)[:, ::-1], p[::-1], polished(w)[::-1].T, polished(f), polished(g)
+    rates = np.log(s) + np.log(p)
     order = _small_sums(rates)
-    s, f, e = np.sqrt(s2[::-1][order]), f[:, ::-1][:, order], np.roll(e[:, order], 1, axis=1)
+    s, f, g = s[order], f[:, order], g[order].T
+    e, w = np.roll(e[:, order], 1, axis=1), w[:, order]
     logs = -np.concatenate([[0.0], np.cumsum(rates[order])[:-1]])
     weights = np.exp(logs - (np.max(logs) + np.min(logs)) / 2)
     v, v_inverse = (f * weights) @ e.T, (e / weights) @ f.T
     turned = np.roll(f, -1, axis=1)
     h2, h2_inverse = (f * s) @ turned.T, (turned / s) @ f.T
     scale = np.full(d, log_scale)
-    return (
+    layers = (
         Layer("lower", a - h2 @ v, zero),
         Layer("upper", v_inverse @ (h2_inverse - np.eye(d)), zero),
         Layer("lower", v, scale),
         Layer("upper", np.exp(log_scale) * v_inverse @ (h2 - np.eye(d)), scale),
     )
-
-
-def nine_layers(matrix: FloatArray) -> tuple[Layer, ...]:
-    """L U L U L U L U L for any T (2d, 2d), det > 0: `covariance_layers` of T T^T, then Theorem A's, upper first.
-
-    For det T = 1 and K = κ(T) the blocks' norms are at most (K - 1/K) / 2 + K, K + √K, √K, K + √K + 2, 1, 3, 2, 1, 3.
-    """
-    front = covariance_layers(matrix @ matrix.T)
-    left = matrix
-    for layer in front:
-        left = layer.inverse(left.T).T
-    u, _, vt = np.linalg.svd(left)
-    order = np.roll(np.arange(len(matrix)), len(matrix) // 2)
-    first, *others = (layer.mirrored() for layer in rotation_layers(polished((u @ vt)[np.ix_(order, order)])))
-    merged = front[3].block + np.exp(front[3].log_scale)[:, None] * first.block
-    return (*front[:3], Layer("upper", merged, front[3].log_scale), *others)
+    return layers, (e @ w.T, turned @ g.T)
 
 
 def _small_sums(numbers: FloatArray) -> list[int]:
