@@ -1,9 +1,9 @@
 """What a front is worth in layers and in κ, and what a start from a shallower flow is worth.
 
-    python benchmarks/fronts.py [--only depths,starts] [--targets magic,...] [--out results/fronts.json]
+    python benchmarks/fronts.py [--only depths,starts] [--targets magic,...] [--scale 1] [--out results/fronts.json]
 
 Rows are those of the leaderboard (split 0; at most 10,000 for training, a tenth of them held out, and 5,000 for tests), the
-family is `nsf`, every training has the ladder's settings and so many steps, whatever time they take.
+family is `nsf`, every training has the ladder's settings and so many steps (times --scale), whatever time they take.
 
 **depths**: 1, 2, 3, 4 layers from scratch behind each front, 2,000 steps. The level of a target is the best that the front
 "standardize" reaches on validation rows with any of them; a front needs the fewest layers that reach it less the
@@ -49,7 +49,8 @@ TRAIN, TEST, POINTS, MARGIN = 10_000, 5_000, 1_000, 0.02
 class Target:
     """Rows of a target, and trainings on them."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, scale: float = 1.0) -> None:
+        self.scale = scale
         rows, _ = prepared(name, 0)
         order = np.random.default_rng(0).permutation(len(rows.train))[:TRAIN]
         cut = len(order) // 10
@@ -63,7 +64,7 @@ class Target:
         """The flow after so many steps."""
         optimizer = settings.pop("optimizer", BASE_SLOWER)
         base = settings_for(len(self.train))
-        epochs = max(round(steps / (len(self.train) // base.batch_size)), 1)
+        epochs = max(round(self.scale * steps / (len(self.train) // base.batch_size)), 1)
         settings = {"max_epochs": epochs, "patience": None, **settings}
         return fit(
             flow,
@@ -158,6 +159,7 @@ def main() -> None:
     )
     parser.add_argument("--only", default="depths,starts")
     parser.add_argument("--targets")
+    parser.add_argument("--scale", type=float, default=1.0, help="of all numbers of steps")
     parser.add_argument("--out", type=Path, default=RESULTS / "fronts.json")
     options = parser.parse_args()
     config = {
@@ -167,11 +169,12 @@ def main() -> None:
         "grown": GROWN,
         "held": HELD,
         "rows": TRAIN,
+        "scale": options.scale,
         "margin": MARGIN,
     }
     head = {
         "what": __doc__.splitlines()[0],
-        "command": "python benchmarks/fronts.py",
+        "command": f"python benchmarks/fronts.py --scale {options.scale:g}",
         "seed": 0,
         "versions": system_info(),
         "config": config,
@@ -184,7 +187,7 @@ def main() -> None:
             t for t in all_targets if t in wanted and t not in done and study in options.only.split(",")
         ]:
             began = time.monotonic()
-            record.save(**{study: [*record[study], function(Target(name))]})
+            record.save(**{study: [*record[study], function(Target(name, options.scale))]})
             print(f"{study} of {name}: {time.monotonic() - began:.0f} s", flush=True)
 
 

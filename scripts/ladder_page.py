@@ -106,7 +106,8 @@ def page() -> str:
     text = (ROOT / "scripts" / "ladder.md").read_text(encoding="utf-8")
     found = record("fronts.json")
     config = found.get("config", {})
-    numbers = {name: f"{config[name]:,}" for name in config if name != "margin"}
+    scales = {name: config["scale"] for name in ("steps", "scratch", "shallow", "grown", "held") if config}
+    numbers = {n: f"{round(scales.get(n, 1) * config[n]):,}" for n in config if n not in ("margin", "scale")}
     parts = {
         **{name: numbers.get(name, "?") for name in ("steps", "rows", "scratch", "shallow", "grown", "held")},
         "fronts": fronts(found),

@@ -102,6 +102,19 @@ def test_odd_sizes_have_six_layers_too_and_additive_ones_are_named(shoal_command
     assert "sign -; route: scalar." in shoal_command("factor", "one.npy").stdout
 
 
+def test_symplectic_matrices_have_five_layers_with_symmetric_blocks(shoal_command: Run, tmp_path: Path):
+    turn = np.array([[0.0, 1.0], [-1.0, 0.0]])
+    t = np.kron(turn, np.eye(2)) + np.kron([[1.0, 0.0], [0.0, 0.0]], np.diag([2.0, -3.0]))
+    np.save(tmp_path / "m.npy", t)
+    result = shoal_command("factor", "m.npy", "--group", "symplectic", "-o", "f.npz", "--report", "r.html")
+    assert result.exit_code == 0, result.output
+    assert "as 5 layers" in result.stdout
+    assert "route: symplectic" in result.stdout
+    assert np.linalg.norm(product(tmp_path / "f.npz") - t) <= 1e-12 * np.linalg.norm(t)
+    with np.load(tmp_path / "f.npz") as data:
+        assert all(np.array_equal(data[f"block_{i}"], data[f"block_{i}"].T) for i in range(5))
+
+
 def test_auto_takes_the_fewest_layers_within_the_budget(shoal_command: Run, tmp_path: Path):
     np.save(tmp_path / "m.npy", matrix(2))
     result = shoal_command("factor", "m.npy", "--layers", "auto", "--max-condition", 3.5, "-o", "f.npz")
@@ -212,6 +225,7 @@ ERRORS: dict[str, tuple[list[str], str]] = {
         ["m.npy", "--layers", "auto", "--max-condition", "nan"],
         "--max-condition must be at least 1; got nan.",
     ),
+    "not symplectic": (["m.npy", "--group", "symplectic"], "symplectic"),
     "first": (["m.npy", "--first", "left"], "--first is 'left'; it must be one of lower, upper."),
     "kept in words": (["m.npy", "--kept", "0,b"], "--kept '0,b' must be indices from 0, separated by commas"),
     "kept twice": (

@@ -109,7 +109,9 @@ def bound(
     """
     kind = parse_choice(family, "--family", FAMILIES)
     if (kind == "affine") != (matrix is not None) or (max_condition is not None and matrix is None):
-        raise InputError("--family affine, --matrix FILE and --max-condition C belong together.")
+        raise InputError(
+            "--family affine and --matrix FILE belong together; --max-condition C goes with them only."
+        )
     if matrix is not None:
         if (dim, modes, tail, epsilon) != (None, None, None, None):
             raise InputError("--matrix takes none of --dim, --instances, --tail and --epsilon.")
@@ -198,7 +200,9 @@ def _of_a_map(matrix: Path, max_condition: float | None) -> list[str]:
     n, fewest, why = len(array), least.at_least if least else 1, least.obstruction if least else None
     lines = [
         f"Map:       {n} x {n}, as affine couplings of the first {n // 2} coordinates and the others.",
-        f"Depth:     at least {fewest}, whichever half comes first; six are enough.",
+        f"Depth:     at least {fewest}, whichever half comes first; six are enough."
+        if least
+        else "Depth:     six are enough, whichever half comes first; whether fewer are is not decided for odd sizes.",
     ]
     if why is not None:
         lines.append(f"Why:       lower first: {why.lower_first}; upper first: {why.upper_first}.")
