@@ -14,7 +14,11 @@ from _pages import between_marks, table, write_or_check
 ROOT = Path(__file__).resolve().parents[1]
 PAGE, PICTURE = ROOT / "docs" / "linear.md", ROOT / "docs" / "images" / "frontier.svg"
 RECORD = ROOT / "results" / "linear-lower-bounds.json"
-SERIES = {"found": "#0b66a8", "lower bound": "#d1622b", "by singular values alone": "#8a8a8a"}
+SERIES = {  # name -> colour, and the key of a row
+    "found": ("#0b66a8", "condition"),
+    "lower bound": ("#d1622b", "bound"),
+    "lower bound by singular values alone": ("#8a8a8a", "bound_by_singular_values"),
+}
 
 
 def figures(found: dict[str, Any]) -> str:
@@ -67,26 +71,31 @@ def picture(found: dict[str, Any]) -> str:
 
     panels = []
     rows = found["frontiers"]["rows"]
-    keys = {
-        "found": "condition",
-        "by turned vectors": "bound",
-        "by singular values": "bound_by_singular_values",
-    }
     for name in dict.fromkeys(row["matrix"] for row in rows):
         values = [
             {"layers": row["layers"], "draw": row["draw"], "series": series, "condition": row[key]}
             for row in rows
             if row["matrix"] == name
-            for series, key in keys.items()
+            for series, (_, key) in SERIES.items()
             if row[key] is not None
         ]
         colour = alt.Color(
-            "series:N", title=None, scale=alt.Scale(domain=list(SERIES), range=list(SERIES.values()))
+            "series:N",
+            title=None,
+            scale=alt.Scale(domain=list(SERIES), range=[c for c, _ in SERIES.values()]),
         )
         scale = alt.Scale(type="log", domain=[0.97, 7])
         y = alt.Y("condition:Q", title="worst condition number", scale=scale)
         lines = alt.Chart(alt.Data(values=values)).mark_line(strokeWidth=1.6, point={"size": 18})
-        lines = lines.encode(alt.X("layers:O", axis=alt.Axis(labelAngle=0)), y, colour, detail="draw:N")
+        lines = lines.encode(
+            alt.X("layers:O", axis=alt.Axis(labelAngle=0)),
+            y,
+            colour,
+            detail="draw:N",
+            strokeDash=alt.StrokeDash(
+                "series:N", title=None, scale=alt.Scale(domain=list(SERIES), range=[[1, 0], [5, 2], [2, 2]])
+            ),
+        )
         panels.append(lines.properties(width=150, height=170, title=name))
     chart = alt.hconcat(*panels).resolve_scale(y="shared").configure(**CONFIG)
     return vl_convert.vegalite_to_svg(chart.to_json())
