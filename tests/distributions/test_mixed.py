@@ -19,7 +19,9 @@ from shoal.bijections import (
     Whitening,
     marginals,
 )
-from shoal.distributions import Categorical, Filling, Flow, Mixed, StandardNormal, Turns
+from shoal.distributions import Categorical, Filling, Flow, Mixed, StandardNormal, Turns, log_prob_of_cells
+from shoal.distributions._cells import ROWS
+from shoal.tables import Lattice
 from shoal.training import Settings, fit
 
 SIZES = (2, 3, 2)
@@ -154,6 +156,33 @@ def test_a_row_that_lacks_nothing_is_exact_and_one_that_does_is_a_bound():
     bound = law.log_prob_bound(jr.key(1), lacking, samples=4000)
     estimate = law.log_prob_estimate(jr.key(1), lacking, samples=4000)
     assert float(bound.value[0]) < float(estimate.value[0]) - 3 * float(estimate.error[0])
+
+
+@pytest.mark.parametrize("filled", [True, False])
+def test_a_score_is_a_function_of_the_row_alone(filled):
+    """Of rows that lack numbers and of values on lattices: alone, in a table, in another order, in other pieces."""
+    law, rows = mixed(filled), np.asarray(mixed(filled).sample(jr.key(7), (ROWS + 300,)), np.float64)
+    rows[:, 2:] = np.rint(rows[:, 2:])
+    lattices = [Lattice(name, 1.0, 1.0, i) for i, name in enumerate("ab", 2)]
+    scores = log_prob_of_cells(law, rows, None, lattices)
+    for some in (np.arange(ROWS + 300)[::-1], np.arange(3, 500), np.array([ROWS + 7]), np.array([5, 5])):
+        np.testing.assert_allclose(
+            log_prob_of_cells(law, rows[some], None, lattices), scores[some], rtol=0, atol=2e-6
+        )
+    assert len(np.unique(scores[(rows[:, 1] == 0) | ~np.array(filled)])) > 20
+
+
+def test_places_in_cells_and_draws_are_without_bias():
+    """Seed by seed they scatter around the integral over the cells, of a law whose second number follows the first."""
+    flow = conditional(2, 1, jr.key(1))
+    law = Mixed(Categorical(np.zeros((9, 1), int), (1,), key=jr.key(0)), flow, None, key=jr.key(2))
+    rows, lattices = np.array([[0.0, 1.0, -1.0]]), [Lattice(n, 1.0, 1.0, i) for i, n in enumerate("ab", 1)]
+    middles = (np.arange(200) + 0.5) / 200 - 0.5
+    cell = np.stack(np.meshgrid(middles + 1.0, middles - 1.0), axis=-1)
+    exact = np.exp(np.asarray(flow.log_prob(cell, np.ones(1)))).mean()
+    found = np.array([np.exp(log_prob_of_cells(law, rows, None, lattices, seed)[0]) for seed in range(60)])
+    assert abs(found.mean() - exact) < 4 * found.std() / 60**0.5
+    assert found.std() < 0.05 * exact
 
 
 def test_without_gaps_it_is_exact():

@@ -246,6 +246,8 @@ def test_whole_rows_are_scored(whole: tuple[Any, FlowDensity]) -> None:
     assert logs.shape == (50,)
     assert np.isfinite(logs).all()
     np.testing.assert_array_equal(copy.deepcopy(density).score_samples(rows), logs)
+    np.testing.assert_allclose(density.score_samples(rows[9:10]), logs[9:10], rtol=1e-6)  # lacks its height
+    np.testing.assert_allclose(density.score_samples(rows[::-1]), logs[::-1], rtol=1e-6)
     clay, loam = (field(50, 1, kind) for _ in range(2))
     for frame, word in ((clay, "clay"), (loam, "loam")):
         if kind is pd.DataFrame:

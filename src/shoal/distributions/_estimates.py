@@ -123,6 +123,7 @@ class AbstractBound(AbstractDistribution):
 
 @eqx.filter_jit
 def _log_weights(distribution: AbstractBound, keys: Array, x: Array, context: Array | None) -> Array:
-    """Log-weights (draws, rows); the draws one after the other."""
-    rows = jax.vmap(distribution.log_weight, in_axes=(0, 0, None if context is None else 0))
-    return jax.lax.map(lambda key: rows(jr.split(key, x.shape[0]), x, context), keys)
+    """Log-weights (draws, rows); the draws one after the other, each row's by a hash of the row, whatever is beside it."""
+    one = lambda key, row, c: distribution.log_weight(Noise(key).key_for(row), row, c)
+    rows = jax.vmap(one, in_axes=(None, 0, None if context is None else 0))
+    return jax.lax.map(lambda key: rows(key, x, context), keys)

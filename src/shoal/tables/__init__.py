@@ -3,7 +3,7 @@
 from shoal.tables._checks import MINIMUM_ROWS
 from shoal.tables._columns import Argument, Columns, ColumnsError, join_names
 from shoal.tables._dependence import Dependence, Examined, examine_columns
-from shoal.tables._lattice import Lattice, dequantize, detect_lattice
+from shoal.tables._lattice import Lattice, dequantize, detect_lattice, in_cells
 from shoal.tables._memory import as_source, as_table
 from shoal.tables._read import match_columns, open_source, read_matrix
 from shoal.tables._read import read_table as read_table

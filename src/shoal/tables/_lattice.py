@@ -36,9 +36,8 @@ class Lattice:
     stray: tuple[float, ...] = ()
     origin: float = 0.0
 
-    def noisy(self, values: FloatArray, rng: np.random.Generator) -> FloatArray:
-        """The values, each moved to a uniform place in its cell: a step long, or up to the middles between neighbours."""
-        uniform = rng.random(len(values))
+    def placed(self, values: FloatArray, uniform: FloatArray) -> FloatArray:
+        """The values at places `uniform` in [0, 1) of their cells: a step long, or up to the middles between neighbours."""
         if not self.grid:
             return values + self.step * (uniform - 0.5)
         low, high = (part[self.places(values)] for part in cells(np.array(self.grid)))
@@ -92,11 +91,15 @@ def dequantize(
     **Arguments:** `values`: of shape (rows, columns); not changed. `lattices`: from `detect_lattice`. `rng`: a seed or
     a generator.
     """
-    rng = np.random.default_rng(rng)
-    noisy = np.array(values, dtype=np.float64)
-    for lattice in lattices:
-        noisy[:, lattice.index] = lattice.noisy(noisy[:, lattice.index], rng)
-    return noisy
+    return in_cells(values, lattices, np.random.default_rng(rng).random((len(lattices), len(values))).T)
+
+
+def in_cells(values: FloatArray, lattices: Sequence[Lattice], uniform: FloatArray) -> FloatArray:
+    """Returns `values` with each lattice column at the places `uniform`, (rows, lattices) in [0, 1), of its cells."""
+    placed = np.array(values, dtype=np.float64)
+    for lattice, places in zip(lattices, uniform.T, strict=True):
+        placed[:, lattice.index] = lattice.placed(placed[:, lattice.index], places)
+    return placed
 
 
 def _lattice(column: FloatArray, name: str, index: int) -> Lattice | None:
