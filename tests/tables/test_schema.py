@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from shoal._errors import InputError
-from shoal.tables import read_table
+from shoal.tables import as_table, read_table
 from shoal.tables._kinds import find_schema
 from shoal.tables._source import Source
 
@@ -88,6 +88,16 @@ def test_a_column_is_taken_for_what_it_is(name, source):
     (column,) = find_schema(source(c=cells), [0], {}).columns
     assert column.kind == kind
     assert words in column.sentence()
+
+
+def test_a_key_with_missing_cells_has_no_states():
+    keys = [None if i % 7 == 0 else f"key-{i * 7919 % N:05d}" for i in range(N)]
+    frame = pl.DataFrame({"key": keys, "rain": mixed(0.0, 0.6), "y": RNG.normal(size=N)})
+    table = as_table(frame, kinds={}, distinct=True)
+    assert table.schema is not None
+    assert table.schema.names == ("rain", "y")
+    assert table.codes is not None
+    assert (table.schema.sizes, table.codes.shape) == ((2,), (N, 1))
 
 
 @pytest.mark.parametrize("name", [n for n, c in COLUMNS.items() if c[1] != "identifier"])

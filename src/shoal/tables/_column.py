@@ -69,6 +69,8 @@ class Column(msgspec.Struct, frozen=True):
         """How many values its discrete variable has; 0 where it has none. The last one of a category: a word never seen."""
         if self.kind == "category":
             return len(self.levels) + (self.missing > 0) + 1
+        if self.kind == "identifier":
+            return 0
         return 1 + len(self.atoms) + (self.missing > 0) if self.atoms or self.missing else 0
 
     @property

@@ -17,6 +17,7 @@ DIGIT_ROWS = 5000  # in which the last digits are looked at
 EXACT = 1e-8  # of a column's deviation: what is left of a column that follows exactly
 CLOSE = 0.1  # of a column's deviation: how far rounding may reach
 SHARE = 0.97  # of the rows that a relation holds in, at least; the others are far off
+COARSER = 2.0  # last digits of a column: more are a rounding that follows from it, not it from them
 FAR = 5.0  # times as far as rounding reaches
 EQUAL, EQUAL_ROWS = (
     0.05,
@@ -137,11 +138,24 @@ def _search(
             if j in found:
                 continue
             relation = _relation(values, names, rows, kept, j, digits) if kept and j >= first else None
-            if relation is None:
-                kept.append(j)
-            else:
+            i = None if relation is None else _coarser(relation, names, j, digits)
+            back = None if i is None or i < first else _relation(values, names, rows, [j], i, digits)
+            if relation is not None and back is None:
                 found[j] = relation
+                continue
+            kept.append(j)
+            if back is not None and i is not None:
+                found[i] = back
+                kept.remove(i)
     return found
+
+
+def _coarser(relation: Relation, names: Sequence[str], j: int, digits: dict[int, float]) -> int | None:
+    """The one column that column j follows from but for its rounding, where that says less than column j does."""
+    if not relation.rounding or len(relation.others) > 1:
+        return None
+    i = names.index(relation.others[0])
+    return i if abs(relation.weights[0]) * digits[i] > COARSER * digits[j] else None
 
 
 def equal_columns(values: FloatArray, names: Sequence[str]) -> tuple[str, str, float] | None:
