@@ -198,6 +198,24 @@ def test_data_frames_give_their_names(kind: Any) -> None:
         density.score_samples(kind({"radius": x[:5, 1], "mass": x[:5, 0]}))
 
 
+@pytest.mark.parametrize("kind", [np.asarray, pd.DataFrame, pl.DataFrame], ids=["numpy", "pandas", "polars"])
+def test_whole_numbers_that_float64_can_not_hold_are_counted_from_the_least_one(kind: Any) -> None:
+    few = np.random.default_rng(0).integers(0, 500, (300, 2))
+    least = few.min(axis=0)
+    plain, large = FlowDensity(depth=0, fronts="gaussian"), FlowDensity(depth=0, fronts="gaussian")
+    plain.fit((few - least).astype(float))
+    large.fit(kind(2**60 + few))
+    assert large.offsets_ == {i: 2**60 + int(n) for i, n in enumerate(least)}
+    np.testing.assert_array_equal(
+        large.score_samples(kind(2**60 + few[:9])), plain.score_samples((few[:9] - least).astype(float))
+    )
+    drawn = large.sample(200, random_state=0)
+    assert drawn.dtype == np.int64
+    np.testing.assert_array_equal(drawn - 2**60 - least, np.rint(plain.sample(200, random_state=0)))
+    with pytest.raises(ValueError, match=r"column 0 .* float64 can not hold, whatever is subtracted"):
+        large.fit(kind(few * 2**53))
+
+
 def field(rows: int, seed: int, kind: Any) -> Any:
     """Words, a share of zeros, a flag that they decide, counts, dates, and a number with gaps."""
     rng = np.random.default_rng(seed)

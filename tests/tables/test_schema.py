@@ -90,6 +90,23 @@ def test_a_column_is_taken_for_what_it_is(name, source):
     assert words in column.sentence()
 
 
+@pytest.mark.parametrize("text", [False, True])
+def test_whole_numbers_that_float64_can_not_hold_are_counted_from_the_least_one(text: bool):
+    few = RNG.integers(0, 500, N)
+    large = pl.Series("n", [None if i % 5 == 0 else 2**60 + int(n) for i, n in enumerate(few)])
+    frame = pl.DataFrame({"n": large.cast(pl.String) if text else large, "y": NORMAL})
+    table = as_table(frame, kinds={"n": "number"}, distinct=True)
+    schema, present = table.schema, np.arange(N) % 5 > 0
+    assert schema is not None
+    least = few[present].min()
+    assert f"counted from {2**60 + least}" in schema.columns[0].sentence()
+    np.testing.assert_array_equal(table.values[present, 0], (few - least)[present])
+    assert table.codes is not None
+    assert schema.decode(table.codes, table.values)["n"].to_list() == large.to_list()
+    with pytest.raises(InputError, match=r"beyond 2\^53; subtract an offset, or give its kind as number"):
+        as_table(frame, kinds={"n": "positive"}, distinct=True)
+
+
 def test_a_key_with_missing_cells_has_no_states():
     keys = [None if i % 7 == 0 else f"key-{i * 7919 % N:05d}" for i in range(N)]
     frame = pl.DataFrame({"key": keys, "rain": mixed(0.0, 0.6), "y": RNG.normal(size=N)})

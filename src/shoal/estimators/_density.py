@@ -24,6 +24,7 @@ from shoal._types import Key
 from shoal.conditioning import compute
 from shoal.distributions import AbstractFlow, Mixed, log_prob_of_cells
 from shoal.estimators._few_rows import few_rows_normal
+from shoal.estimators._offsets import counted, find_offsets
 from shoal.flows import Family, checked, family, load, save
 from shoal.flows._tree import one_line
 from shoal.records import RECORD, FitRecord, read_record, write_record
@@ -76,12 +77,14 @@ class FlowDensity(DensityMixin, BaseEstimator):
     (what the columns are; None without `kinds`), `n_features_in_`, `feature_names_in_`.
 
     A column of whole numbers, or of another lattice, gets the ladder's uniform noise of one step while it is fitted; log p
-    is a density in the column's units all the same.
+    is a density in the column's units all the same. Whole numbers beyond 2^53, which float64 can not tell apart, are counted
+    from the least one of their column (`offsets_`), and `flow_` is of these; `sample` gives whole numbers where all are.
     """
 
     flow_: AbstractFlow | Mixed
     schema_: Schema | None
     depth_: int
+    offsets_: dict[int, int]
     record_: FitRecord | None
     n_features_in_: int
     feature_names_in_: np.ndarray
@@ -175,7 +178,10 @@ class FlowDensity(DensityMixin, BaseEstimator):
             for i in range(-(-count // size))
         ]
         rows = np.concatenate(parts)[:count]
-        return rows if self.schema_ is None else self._frame(self.schema_, rows)
+        if self.schema_ is not None:
+            return self._frame(self.schema_, rows)
+        first = np.array([self.offsets_.get(i, 0) for i in range(rows.shape[1])])
+        return np.rint(rows).astype(np.int64) + first if first.all() else rows + first
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(self.__dict__)
@@ -227,9 +233,12 @@ class FlowDensity(DensityMixin, BaseEstimator):
 
         return pd.DataFrame({name: column.to_numpy() for name, column in found.items()})
 
-    def _rows(self, X: Any, **checks: Any) -> FloatArray:
+    def _rows(self, X: Any, *, reset: bool = True, **checks: Any) -> FloatArray:
+        if reset:
+            self.offsets_ = find_offsets(X)
+        X = counted(X, self.offsets_)
         try:
-            return np.asarray(validate_data(self, X, dtype=np.float64, **checks))
+            return np.asarray(validate_data(self, X, dtype=np.float64, reset=reset, **checks))
         except ValueError as error:
             if not hasattr(X, "columns"):
                 raise

@@ -54,5 +54,13 @@ def first_rounded(column: pl.Series, numbers: FloatArray) -> int | None:
     return None
 
 
+def counted_from(column: pl.Series, first: int | None = None) -> tuple[FloatArray, int]:
+    """Whole numbers less `first` (None: the least one), exactly; NaN for others; and `first`."""
+    text = column.cast(pl.String()).str.strip_chars(' \t"').to_list()
+    whole = [None if cell is None else _whole(cell) for cell in text]
+    first = min((n for n in whole if n is not None), default=0) if first is None else first
+    return np.array([np.nan if n is None else float(n - first) for n in whole]), first
+
+
 def _whole(text: str) -> int | None:
     return int(text.split(".")[0]) if re.fullmatch(r"[+-]?\d+(\.0*)?", text, re.ASCII) else None

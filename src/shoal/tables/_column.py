@@ -14,9 +14,9 @@ class Column(msgspec.Struct, frozen=True):
 
     `type`: of its cells; `levels`: the words of a category; `atoms`, `shares`: values that many rows share, and how many;
     `missing`: the share of cells that are missing; `step`, `origin`, `grid`, `stray`: as in `Lattice`; `form`: of a date,
-    whose days are counted from `first` (itself since 1970). `low`, `high`: bounds of the numbers, None where there are none;
-    of a periodic column the first and the last of its angles, `center` their mean direction.
-    `different`: how many values an identifier has, 0 where none repeats.
+    whose days are counted from `first` (itself since 1970), as are whole numbers beyond 2^53. `low`, `high`: bounds of the
+    numbers, None where there are none; of a periodic column the first and the last of its angles, `center` their mean
+    direction. `different`: how many values an identifier has, 0 where none repeats.
     """
 
     name: str
@@ -84,7 +84,7 @@ class Column(msgspec.Struct, frozen=True):
     def atom_word(self, atom: float) -> str:
         """An atom as it is written: a date, or a number of six digits."""
         if not self.is_time:
-            return f"{atom:.6g}"
+            return str(self.first + round(atom)) if self.first else f"{atom:.6g}"
         seconds = round((self.first + atom) * SECONDS_A_DAY)
         return str(
             np.datetime64(seconds, "s").astype("datetime64[D]" if self.type == "day" else "datetime64[s]")
@@ -114,7 +114,10 @@ class Column(msgspec.Struct, frozen=True):
             words = ", ".join(self.levels[:4]) + (", ..." if len(self.levels) > 4 else "")
             return f"a category of {len(self.levels)} values ({words}): log-probabilities{gone}"
         unit = "days" if self.is_time else "its unit"
-        words = f"{self._noun(f' ({spelled(self.form)})' if self.form else '')}: log-density in {unit}"
+        counted = f", counted from {self.first}" if self.first and not self.is_time else ""
+        words = (
+            f"{self._noun(f' ({spelled(self.form)})' if self.form else '')}{counted}: log-density in {unit}"
+        )
         if self.grid:
             words += f", with noise up to the middles between its {len(self.grid)} values"
         elif self.step is not None:

@@ -12,7 +12,7 @@ from shoal._errors import InputError
 from shoal._names import Kind
 from shoal._scalars import FloatArray
 from shoal.tables._atoms import find_atoms
-from shoal.tables._cells import EXACT, first_rounded
+from shoal.tables._cells import EXACT, counted_from, first_rounded
 from shoal.tables._checks import shown
 from shoal.tables._column import Column
 from shoal.tables._columns import UnfitColumn
@@ -111,8 +111,18 @@ def _column(source: Source, index: int, given: Given) -> Column:
             f"{source.label}, column {name!r}, {source.row(row)}: found the infinite value {shown(text[row])}"
         )
         raise UnfitColumn(name, found, "remove such rows")
+    first = 0
+    if (row := first_rounded(series, numbers)) is not None:
+        numbers, first = counted_from(series)
+        if given.kind not in ("number", "count") or not np.nanmax(numbers) < EXACT:
+            found = (
+                f"{source.label}, column {name!r}, {source.row(row)}: found {shown(text[row])}, beyond 2^53"
+            )
+            raise UnfitColumn(name, found, "subtract an offset, or give its kind as number or count")
     atoms, shares = find_atoms(numbers)
-    column = Column(name, "number", _type(numbers[np.isfinite(numbers)]), (), atoms, shares, share)
+    column = Column(
+        name, "number", _type(numbers[np.isfinite(numbers)]), (), atoms, shares, share, first=first
+    )
     rest = np.where(np.isin(numbers, atoms), np.nan, numbers)
     return with_support(source, index, _with_lattice(column, rest), rest, given)
 

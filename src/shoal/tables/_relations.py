@@ -152,7 +152,7 @@ def _search(
 
 def _coarser(relation: Relation, names: Sequence[str], j: int, digits: dict[int, float]) -> int | None:
     """The one column that column j follows from but for its rounding, where that says less than column j does."""
-    if not relation.rounding or len(relation.others) > 1:
+    if not relation.rounding or len(relation.others) != 1:
         return None
     i = names.index(relation.others[0])
     return i if abs(relation.weights[0]) * digits[i] > COARSER * digits[j] else None

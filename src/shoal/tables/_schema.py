@@ -16,7 +16,7 @@ import polars as pl
 from shoal._errors import InputError
 from shoal._scalars import FloatArray, IntArray
 from shoal.records import Record
-from shoal.tables._cells import MISSING, from_text
+from shoal.tables._cells import MISSING, counted_from, from_text
 from shoal.tables._column import Column
 from shoal.tables._dates import SECONDS_A_DAY, days_of, spelled
 from shoal.tables._lattice import TOLERANCE, Lattice
@@ -70,7 +70,7 @@ class Schema(Record, frozen=True, kw_only=True, tag="table schema"):
     def is_plain(self) -> bool:
         """Whether every column that is modelled has a number in every row."""
         return not self.discrete and all(
-            c.kind not in ("category", "date", "periodic") and c.support == (-np.inf, np.inf)
+            c.kind not in ("category", "date", "periodic") and c.support == (-np.inf, np.inf) and not c.first
             for c in self.columns
         )
 
@@ -293,6 +293,7 @@ def _encoded(column: Column, source: Source, index: int) -> tuple[IntArray, Floa
         among = f"dates ({spelled(column.form)})" if column.form else "dates"
     else:
         numbers, row = numbers_of(series)
+        numbers = counted_from(series, column.first)[0] if column.first else numbers
         bad, among = [] if row is None else [row], "numbers"
     if len(bad):
         raise InputError(
@@ -331,4 +332,9 @@ def _cells(column: Column, numbers: FloatArray, missing: np.ndarray) -> pl.Serie
         stamps = whole.set(pl.Series(missing | np.isnan(numbers)), None).cast(pl.Datetime("us"))
         dates = stamps.dt.date() if column.type == "day" else stamps
         return dates.dt.strftime(column.form) if column.form else dates
+    if column.first:  # beyond what float64 holds
+        kind = pl.UInt64() if column.first >= 2**62 else pl.Int64()
+        return pl.Series(
+            [None if n is None else round(n) + column.first for n in cells.to_list()], dtype=kind
+        )
     return cells.round(0).cast(pl.Int64, strict=False) if column.type == "integer" else cells
