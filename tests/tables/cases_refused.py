@@ -206,6 +206,13 @@ REFUSED: dict[str, dict[str, Case]] = {
             "a number with a sign or unit that not all of them have",
             [f"{v:.4f} {'EUR' if i % 3 else 'USD'}" for i, v in enumerate(A)],
         ),
+        "two units": odd(
+            "a number with a unit, in most rows; write numbers alone, in one unit",
+            [f"{1000 * v:.0f}g" if i % 20 else f"{v:.4f}kg" for i, v in enumerate(A)],
+        ),
+        "thousands of dollars": odd(
+            "a number of thousands or more, in most rows; write numbers out", [f"${v:.3f}K" for v in A]
+        ),
         "Arabic digits": odd(
             "row 2: found '١٠٠', a number in other digits than 0 to 9",
             [str(100 + i).translate({48 + k: 0x660 + k for k in range(10)}) for i in range(N)],

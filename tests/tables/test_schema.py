@@ -24,6 +24,11 @@ def days(form):
     return pl.Series(first + np.arange(N).astype("timedelta64[D]")).dt.strftime(form).to_list()
 
 
+def quarters(form):
+    months = np.datetime64("2021-03", "M") + np.arange(N) // 30
+    return [form.format(m.astype(object).year, (m.astype(object).month + 2) // 3) for m in months]
+
+
 COLUMNS = {
     # name: cells, kind, and a word of the sentence
     "normal": (NORMAL, "number", "log-density in its unit"),
@@ -60,6 +65,17 @@ COLUMNS = {
     "american times": (days("%m/%d/%Y %I:%M %p"), "date", "MM/DD/YYYY hh:mm AM"),
     "times of a zone": (days("%Y-%m-%dT%H:%M:%S+02:00"), "date", "YYYY-MM-DDThh:mm:ss+02:00"),
     "months by name": (days("%d-%b-%Y"), "date", "DD-Mon-YYYY"),
+    "months": (
+        days("%Y-%m"),
+        "date",
+        "a date (YYYY-MM), the first day of each month: log-density in days, with noise up to",
+    ),
+    "months as digits": (days("%Y%m"), "date", "between its 20 values"),
+    "months of years of two digits": (days("%b-%y"), "date", "a date (Mon-YY), the first day"),
+    "quarters": (quarters("{}Q{}"), "date", "a date (YYYYQq), the first day of each quarter"),
+    "quarters of years": (quarters("Q{1}-{0}"), "date", "between its 8 values"),
+    "codes that look like months": ([f"abc-{i % 40:02d}" for i in range(N)], "category", "40 values"),
+    "numbers and a letter": ([f"{i % 9}A" for i in range(N)], "category", "9 values (0A, 1A"),
     "days as digits": (days("%Y%m%d"), "date", "YYYYMMDD"),
     "a day for none": (
         ["1900-01-01" if i % 5 == 0 else day for i, day in enumerate(days("%Y-%m-%d"))],

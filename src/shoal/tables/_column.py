@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 
 from shoal._names import Kind
-from shoal.tables._dates import SECONDS_A_DAY, spelled
+from shoal.tables._dates import SECONDS_A_DAY, part_of_year, spelled
 
 
 class Column(msgspec.Struct, frozen=True):
@@ -141,4 +141,5 @@ class Column(msgspec.Struct, frozen=True):
             if self.is_time:
                 return f"a periodic date{form}, the same after {self.period:.9g} days"
             return f"a periodic number, the same after {self.period:.6g}"
-        return f"a {self.kind}{form}"
+        part = part_of_year(self.form)
+        return f"a {self.kind}{form}" + (f", the first day of each {part}" if part else "")

@@ -2,6 +2,7 @@
 
 import re
 from itertools import product
+from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -13,9 +14,27 @@ _DAYS = (
     *("%Y-%m-%d", "%Y/%m/%d", "%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y.%m.%d"),
     *("%d-%b-%Y", "%d %b %Y", "%b %d, %Y", "%d %B %Y", "%B %d, %Y", "%d. %B %Y"),
 )
+_MONTHS = (  # and quarters, %q; a space stands for nothing too, and %Y for two digits, so these come last
+    *(
+        "%Y-%m",
+        "%Y/%m",
+        "%m/%Y",
+        "%m-%Y",
+        "%m.%Y",
+        "%Y%m",
+        "%Y-%b",
+        "%b-%y",
+        "%B-%y",
+        "%b %y",
+        "%b-%Y",
+        "%B-%Y",
+        "%b %Y",
+    ),
+    *("%B %Y", "%YQ%q", "%Y-Q%q", "%Y Q%q", "Q%q-%Y", "Q%q/%Y", "Q%q %Y"),
+)
 _TIMES = ("%H:%M:%S", "%H:%M", "%H:%M:%S%.f", "%I:%M:%S %p", "%I:%M %p")
 FORMS = (  # the first that reads every cell
-    *(*_DAYS, "%Y%m%d", "%Y%m%dT%H%M%S", "%Y%m%dT%H%M"),
+    *(*_DAYS, *_MONTHS, "%Y%m%d", "%Y%m%dT%H%M%S", "%Y%m%dT%H%M"),
     *(
         day + mark + time
         for day, time, mark in product(_DAYS, _TIMES, (" ", "T"))
@@ -24,13 +43,15 @@ FORMS = (  # the first that reads every cell
 )
 _LIKE = (
     r"^(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}|\d{1,2}\.?[- ][A-Za-z]{3,9}[- ]\d{4}"
+    r"|(18|19|20)\d\d([-/]?(0?[1-9]|1[0-2])|[- ]?Q[1-4])$|(Q[1-4][- /]|(0?[1-9]|1[0-2])[-/.])(18|19|20)\d\d$"
+    r"|(?i:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*[- ](\d\d|\d{4})$|\d{4}-[A-Z][a-z]{2}$"
     r"|[A-Za-z]{3,9} \d{1,2}, \d{4}|(18|19|20)\d{6}(T\d{4}(\d\d)?(Z|[+-]\d{2}:?\d{2})?)?$)"
 )
 _ZONE = r"(?::\d\d(?:\.\d+)?|T\d{4}(?:\d\d)?)(Z| ?UTC| ?GMT| ?[+-]\d{2}:?\d{2})$"  # behind a time
 _SPELLED: dict[str, str] = dict(
     zip(
-        ("%Y", "%m", "%d", "%b", "%B", "%H", "%I", "%M", "%S", "%.f", "%p"),
-        ("YYYY", "MM", "DD", "Mon", "Month", "hh", "hh", "mm", "ss", ".f", "AM"),
+        ("%Y", "%y", "%q", "%m", "%d", "%b", "%B", "%H", "%I", "%M", "%S", "%.f", "%p"),
+        ("YYYY", "YY", "q", "MM", "DD", "Mon", "Month", "hh", "hh", "mm", "ss", ".f", "AM"),
         strict=True,
     )
 )
@@ -44,6 +65,11 @@ def spelled(form: str) -> str:
 def is_timed(form: str) -> bool:
     """Whether a form has hours."""
     return "%H" in form or "%I" in form
+
+
+def part_of_year(form: str | None) -> Literal["month", "quarter"] | None:
+    """What a form without days has instead, whose first day stands for it."""
+    return None if not form or "%d" in form else "quarter" if "%q" in form else "month"
 
 
 def looks_like_dates(cells: pl.Series) -> bool:
@@ -89,8 +115,27 @@ def _settled(cells: pl.Series, form: str) -> tuple[str, int | None]:
 
 
 def read(cells: pl.Series, form: str) -> pl.Series:
-    """The cells by a form, null where it does not read them."""
+    """The cells by a form, null where it does not read them; of months and quarters the first day."""
+    for quarter in range(1, 5) if "%q" in form else ():
+        cells = cells.str.replace(f"Q{quarter}", f"Q{3 * quarter - 2:02d}", literal=True)
+    if part_of_year(form):
+        cells, form = cells + " 01", form.replace("%q", "%m") + " %d"
     return cells.str.strptime(pl.Datetime("us") if is_timed(form) else pl.Date, form, strict=False)
+
+
+def written(stamps: pl.Series, form: str) -> pl.Series:
+    """Dates or times in a form."""
+    cells = stamps.dt.strftime(form.replace("%q", "%m"))
+    for quarter in range(1, 5) if "%q" in form else ():
+        cells = cells.str.replace(f"Q{3 * quarter - 2:02d}", f"Q{quarter}", literal=True)
+    return cells
+
+
+def first_days(days: FloatArray, form: str) -> FloatArray:
+    """The first days of all months, or quarters, from the first one of `days` to the last one, by such a form."""
+    months = 3 if part_of_year(form) == "quarter" else 1
+    first, last = (np.datetime64(int(day), "D").astype("datetime64[M]") for day in (days.min(), days.max()))
+    return np.arange(first, last + 1, months).astype("datetime64[D]").astype(np.float64)
 
 
 def days_of(series: pl.Series, text: np.ndarray, missing: np.ndarray, form: str) -> FloatArray:

@@ -14,8 +14,8 @@ from itertools import pairwise
 
 from shoal._errors import InputError
 from shoal.tables._cells import MISSING
-from shoal.tables._numbers import UNITS, is_number, units_beside
-from shoal.tables._spelling import is_unit
+from shoal.tables._numbers import is_number, units_beside
+from shoal.tables._spelling import SIGNS, is_unit
 
 NONE = "\x1f"  # the separator of a table of one column
 LINES = 200  # lines that are looked at
@@ -233,7 +233,7 @@ def _is_one_column(records: Sequence[Sequence[str]]) -> bool:
 def _likely(cell: str, others: Sequence[str]) -> float:
     """How much a cell looks like one: a number or a missing one most, words with another separator least."""
     cell = cell.strip()
-    if is_number(cell.strip(UNITS).strip()) or cell.lower() in MISSING or units_beside(cell):
+    if is_number(cell.strip(SIGNS).strip()) or cell.lower() in MISSING or units_beside(cell):
         return 1.0
     split = any(mark in cell for mark in others) or _TWO_NUMBERS.search(cell)
     return 0.1 if split else 0.7

@@ -16,7 +16,7 @@ from shoal.tables._cells import EXACT, counted_from, first_rounded
 from shoal.tables._checks import shown
 from shoal.tables._column import Column
 from shoal.tables._columns import UnfitColumn
-from shoal.tables._dates import days_of, find_form, is_timed, looks_like_dates
+from shoal.tables._dates import days_of, find_form, first_days, is_timed, looks_like_dates, part_of_year
 from shoal.tables._lattice import detect_lattice
 from shoal.tables._schema import Schema, canonical, numbers_of, stray_text, text_of
 from shoal.tables._source import Source
@@ -254,6 +254,15 @@ def _date_column(
     )
     numbers = np.where(np.isin(days - first, atoms), np.nan, days - first)
     column = _with_lattice(column, numbers)
+    if part_of_year(form) and found.size:  # steps of 28 to 92 days
+        grid = first_days(found, form) - first
+        column = msgspec.structs.replace(
+            column,
+            step=float(np.median(np.diff(grid, prepend=grid[0] - 1))),
+            origin=0.0,
+            grid=tuple(grid.tolist()),
+            stray=(),
+        )
     if column.step is None and bool((found == np.floor(found)).all()):
         column = msgspec.structs.replace(column, step=1.0)
     return with_support(source, index, column, numbers, given) if given.kind == "periodic" else column

@@ -12,11 +12,9 @@ import polars as pl
 
 from shoal._errors import InputError
 from shoal.tables._cells import MISSING
-from shoal.tables._spelling import is_unit
+from shoal.tables._spelling import MONEY, SIGNS, are_codes, is_unit
 
 STRAY = 0.05  # a smaller share of cells that are written otherwise is left for the reader of numbers to name
-UNITS = "%‰$€£¥"
-MONEY = ("EUR", "USD", "GBP", "CHF", "JPY", *UNITS)  # all that stand before numbers: C1 and T2 are codes
 _BESIDE = re.compile(r"([^\W\d_][^\d]*?)?\s*[+-]?[\d.,'\s]*\d\s*([^\W\d_°][^+]*|°\w)?")
 _EXPONENT = r"(?:[eE][+-]?\d+)?"
 _PLAIN = rf"^[+-]?(?:\d+\.?\d*|\.\d+){_EXPONENT}$"
@@ -117,7 +115,7 @@ def _without_units(frame: pl.DataFrame, names: Sequence[str]) -> tuple[pl.DataFr
     notes = []
     for i in range(frame.width):
         looked = _looked_at(frame.to_series(i)).drop_nulls()
-        for mark in (*UNITS, *_words_beside(looked)):
+        for mark in (*SIGNS, *_words_beside(looked)):
             if not looked.str.contains(mark, literal=True).any():
                 continue
             cells = _Cells(frame.to_series(i))
@@ -126,7 +124,8 @@ def _without_units(frame: pl.DataFrame, names: Sequence[str]) -> tuple[pl.DataFr
             marked = cells.text.str.contains(rf"^[+-]?{sign}\s*[\d.]|[\d.]\s*{sign}$") & bare.str.contains(
                 f"{_EITHER}|{_PLAIN}"
             )
-            if marked.filter(cells.given).all() and cells.given.any():
+            given = cells.text.filter(cells.given)
+            if len(given) and marked.filter(cells.given).all() and not are_codes(given, mark):
                 kept = pl.DataFrame({"old": frame.to_series(i), "new": bare, "given": cells.given})
                 cut = kept.select(pl.when("given").then("new").otherwise("old").alias(f"c{i}"))
                 frame = frame.with_columns(cut.to_series())

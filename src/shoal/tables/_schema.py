@@ -18,7 +18,7 @@ from shoal._scalars import FloatArray, IntArray
 from shoal.records import Record
 from shoal.tables._cells import MISSING, counted_from, from_text
 from shoal.tables._column import Column
-from shoal.tables._dates import SECONDS_A_DAY, days_of, spelled
+from shoal.tables._dates import SECONDS_A_DAY, days_of, spelled, written
 from shoal.tables._lattice import TOLERANCE, Lattice
 from shoal.tables._source import Source
 
@@ -331,7 +331,7 @@ def _cells(column: Column, numbers: FloatArray, missing: np.ndarray) -> pl.Serie
         whole = pl.Series(np.nan_to_num(micros).astype(np.int64)) + int(column.first * SECONDS_A_DAY * 1e6)
         stamps = whole.set(pl.Series(missing | np.isnan(numbers)), None).cast(pl.Datetime("us"))
         dates = stamps.dt.date() if column.type == "day" else stamps
-        return dates.dt.strftime(column.form) if column.form else dates
+        return written(dates, column.form) if column.form else dates
     if column.first:  # beyond what float64 holds
         kind = pl.UInt64() if column.first >= 2**62 else pl.Int64()
         return pl.Series(

@@ -8,11 +8,16 @@ _PREFIXES = ("", *"kmcdhnµμuMGTp")
 _BASES = "m g s A K mol Hz N Pa J W Wh V F Ω ohm S T l L eV B"
 _OTHERS = """
     min h hr hrs d day days wk yr yrs year years sec secs seconds minutes hours in inch ft feet yd mi mile miles lb lbs oz
-    gal °C °F ° deg degC degF degrees rad ppm ppb ppt psu mph kph kmh rpm psi atm mmHg mbar hbar bar dB dBA dBm EUR USD GBP
-    CHF JPY cal kcal IU U ha acre acres px pcs bpm bps VA kVA kn kt kts t C AU pc kpc Mpc mag TS RN ADU cts counts
-    % %RH ‰ € $ £ ¥ dimensionless unitless
+    gal °C °F ° deg degC degF degrees rad ppm ppb ppt psu mph kph kmh rpm psi atm mmHg mbar hbar bar dB dBA dBm cal kcal
+    IU U ha acre acres px pcs bpm bps VA kVA kn kt kts t C AU pc kpc Mpc mag TS RN ADU cts counts
+    %RH dimensionless unitless
 """
-UNITS = frozenset({*(prefix + base for prefix in _PREFIXES for base in _BASES.split()), *_OTHERS.split()})
+SIGNS = "%‰$€£¥"
+MONEY = ("EUR", "USD", "GBP", "CHF", "JPY", *SIGNS)  # all that stand before numbers: C1 and T2 are codes
+UNITS = frozenset(
+    {*(prefix + base for prefix in _PREFIXES for base in _BASES.split()), *_OTHERS.split(), *MONEY}
+)
+_MARK = "|".join(re.escape(sign) for sign in MONEY)
 ODD = (  # cells that are not read as numbers, what they are, and how to write them
     (
         r"^\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?( ?[AaPp][Mm])?$",
@@ -36,14 +41,30 @@ ODD = (  # cells that are not read as numbers, what they are, and how to write t
     ),
     (r"^\(?[0-9.,]+\)?-?$", "a number with a sign of bookkeeping", "write numbers with a minus before them"),
     (
-        r"^\(?[+-]?([$€£¥]|EUR|USD|GBP|CHF)?\s?[0-9.,]+\s?([%$€£¥]|EUR|USD|GBP|CHF)?\)?$",
+        rf"^\(?[+-]?({_MARK})?\s?[0-9.,]+\s?({_MARK})?\)?$",
         "a number with a sign or unit that not all of them have",
         "write numbers alone",
     ),
     (r"^[+-]?\d[\d.,٫٬]*$", "a number in other digits than 0 to 9", "write it in those"),
     (r"^[+-]?\d*\.?\d*[dD][+-]?\d+$", "a number with an exponent D", "write e for it"),
-    (r"^[+-]?[\d.,]+\s?(k|K|M|m|B|bn|mio|Mio)$", "a number of thousands or more", "write numbers out"),
+    (
+        rf"^\(?[+-]?({_MARK})?\s?[\d.,]+\s?(k|K|M|m|B|bn|mio|Mio)\)?$",
+        "a number of thousands or more",
+        "write numbers out",
+    ),
+    (
+        rf"^[+-]?[\d.,]+\s?({'|'.join(map(re.escape, sorted(UNITS)))})?$",
+        "a number with a unit",
+        "write numbers alone, in one unit",
+    ),
 )
+
+
+def are_codes(cells: pl.Series, mark: str) -> bool:
+    """Whether cells are a handful of codes such as 1A and 2A: whole numbers up to 12, a capital letter right behind."""
+    if not re.fullmatch("[A-Z]", mark):
+        return False
+    return bool(cells.str.contains(rf"^([0-9]|1[0-2]){mark}$").all())
 
 
 def is_unit(text: str) -> bool:
