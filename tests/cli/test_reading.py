@@ -68,3 +68,16 @@ def test_a_matrix_with_a_typing_error_is_not_taken_for_one_with_a_header(shoal_c
     result = shoal_command("factor", "m.csv")
     assert result.exit_code == 0, result.output
     assert "m.csv: numbers of columns 'c0', 'c1' have decimal commas: '1,5' was read as 1.5" in result.stderr
+
+
+@pytest.mark.parametrize("name", ["advise", "fit"])
+@pytest.mark.parametrize("role", ["weights", "context"])
+def test_kinds_are_of_modelled_columns(shoal_command: Run, name: str, role: str):
+    Path("t.csv").write_text("\n".join(["a,b,w", *(f"{a:.4f},{b:.4f},1.5" for a, b, _ in ROWS)]))
+    words = ["--kind", "w=category", f"--{role}", "w", *(["--out", "run"] if name == "fit" else [])]
+    result = shoal_command(name, "t.csv", *words)
+    assert result.exit_code == 2
+    assert f"for column 'w', which is not modelled but named by --{role}; leave that kind out." in " ".join(
+        result.stderr.split()
+    )
+    assert not Path("run").exists()

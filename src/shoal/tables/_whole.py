@@ -9,7 +9,7 @@ import numpy as np
 from shoal._errors import InputError
 from shoal._scalars import FloatArray
 from shoal.tables._checks import MINIMUM_DISTINCT, build_table, check_distinct_rows, check_rows, read_column
-from shoal.tables._columns import Columns, ColumnsError, Roles
+from shoal.tables._columns import Argument, Columns, ColumnsError, Roles
 from shoal.tables._dependence import examine_columns, near_rows
 from shoal.tables._functions import find_functions
 from shoal.tables._kinds import find_columns
@@ -38,10 +38,15 @@ def build_whole(
 
     **Arguments:** `distinct`: columns that do not vary or follow from others are an error, which is right for training only.
 
-    **Raises:** `InputError` as `build_table` does, for columns that are constant, repeat another one or follow from others,
-    and where no column has a density.
+    **Raises:** `InputError` as `build_table` does, for kinds of context and weights, for columns that are constant, repeat
+    another one or follow from others, and where no column has a density.
     """
     check_rows(source, minimum_rows)
+    for role, names in asked.named().items():
+        for name in names:
+            if name in kinds and role in ("context", "weights"):
+                given = f"{source.label}: a kind is given for column {name!r}, which is not modelled but named by "
+                raise ColumnsError(given, Argument(role), "; leave that kind out.")
     schema, unfit = find_columns(source, roles.values, kinds)
     encoded = schema.encode(source)
     faults = {error.column: f"{error.found}; {error.cure}" for error in unfit}
