@@ -81,3 +81,18 @@ def test_kinds_are_of_modelled_columns(shoal_command: Run, name: str, role: str)
         result.stderr.split()
     )
     assert not Path("run").exists()
+
+
+def test_advice_leaves_out_what_a_fit_refuses(shoal_command: Run, ladder: Any):
+    """A function of another column, and a product of two others."""
+    rows = [f"{a},{np.exp(a):.15g},{b},{a * b:.15g}" for a, b, _ in ROWS.round(4)]
+    Path("t.csv").write_text("\n".join(["a,grown,b,area", *rows]))
+    result = shoal_command("advise", "t.csv")
+    assert result.exit_code == 0, result.output
+    said = " ".join(result.stdout.split())
+    assert "Column 'grown' follows from 'a', as a function of it, so that there is no joint density" in said
+    assert "Column 'area' is a * b" in said
+    command = shlex.split(said.split("To confirm: ")[1])
+    assert command[command.index("--drop") + 1] == "grown,area"
+    assert shoal_command(*command[1:]).exit_code == 0
+    assert shoal_command("fit", "t.csv", "--out", "other").exit_code == 2

@@ -76,6 +76,15 @@ def column_lines(found: Measured) -> list[Line]:
         )
         for first, second in columns.duplicates
     ]
+    lines += [
+        Line(
+            f"{said[0].upper()}{said[1:]}, so that there is no joint density: leave it out (--drop {name}).",
+            "measured",
+            "dependent columns",
+            {"column": name},
+        )
+        for name, said in found.follows
+    ]
     lines += [_dependence(d, columns) for d in columns.dependences]
     lines += _lattices(columns) + _rows(columns) + _tails(found)
     return lines

@@ -7,7 +7,7 @@ import numpy as np
 from shoal._errors import InputError
 from shoal._scalars import FloatArray
 from shoal.advice._shape import Local, Modes, find_modes, local_structure
-from shoal.tables import Examined, Table, dequantize, examine_columns
+from shoal.tables import Examined, Table, dequantize, examine_columns, find_functions, find_relations
 
 ROWS = 4000  # local structure and modes are measured on so many rows, chosen at random
 LEAST = 30  # rows
@@ -19,6 +19,7 @@ class Measured:
     """Figures of the kept columns, in units of their deviations, noise of one step added to lattice columns.
 
     `tails`: (column, how many deviations its farthest row lies off the mean, whether all values are positive).
+    `follows`: (column, a sentence of how it follows from others, as no more than a multiple of one), none of them kept.
     `condition`: an estimate of the kappa that a flow onto the rows needs, NaN where the rows have no density.
     """
 
@@ -29,6 +30,7 @@ class Measured:
     modes: Modes
     tails: tuple[tuple[str, float, bool], ...]
     condition: float
+    follows: tuple[tuple[str, str], ...] = ()
 
 
 def measure(table: Table) -> Measured:
@@ -52,20 +54,33 @@ def measure(table: Table) -> Measured:
     columns = examine_columns(values, table.names)
     if not columns.kept:
         raise InputError(f"{table.source}: every column is constant; give at least one column that varies.")
+    follows = _follows(values[:, columns.kept], [table.names[i] for i in columns.kept])
+    kept = [i for i in columns.kept if table.names[i] not in follows]
     rng = np.random.default_rng(0)
-    smooth = dequantize(values, columns.lattices, rng)[:, list(columns.kept)]
+    smooth = dequantize(values, columns.lattices, rng)[:, kept]
     unit = _unit(smooth)
     far = np.abs(unit).max(axis=0)
-    names = tuple(table.names[i] for i in columns.kept)
+    names = tuple(table.names[i] for i in kept)
     tails = tuple(
-        (name, float(far[j]), bool((values[:, columns.kept[j]] > 0).all()))
+        (name, float(far[j]), bool((values[:, kept[j]] > 0).all()))
         for j, name in enumerate(names)
         if far[j] > TAIL
     )
     chosen = np.sort(rng.permutation(len(unit))[:ROWS])
     local = local_structure(unit[chosen], rng)
     modes = find_modes(unit[chosen], rng)
-    return Measured(len(values), names, columns, local, modes, tails, _condition(local, modes))
+    return Measured(
+        len(values), names, columns, local, modes, tails, _condition(local, modes), tuple(follows.items())
+    )
+
+
+def _follows(values: FloatArray, names: list[str]) -> dict[str, str]:
+    """The columns that follow from others, as `shoal fit` refuses them, and how."""
+    found = {relation.column: relation.sentence() for relation in find_relations(values, names)}
+    left = [i for i, name in enumerate(names) if name not in found]
+    functions = find_functions(values[:, left], np.ones((len(values), len(left)), bool))
+    said = "column {!r} follows from {!r}, as a function of it".format
+    return found | {names[left[i]]: said(names[left[i]], names[left[base]]) for i, base in functions.items()}
 
 
 def _unit(values: FloatArray) -> FloatArray:

@@ -3,10 +3,12 @@
 from shoal.tables._checks import MINIMUM_ROWS
 from shoal.tables._columns import Argument, Columns, ColumnsError, join_names
 from shoal.tables._dependence import Dependence, Examined, examine_columns
+from shoal.tables._functions import find_functions
 from shoal.tables._lattice import Lattice, dequantize, detect_lattice, in_cells
 from shoal.tables._memory import as_source, as_table
 from shoal.tables._read import match_columns, open_source, read_matrix
 from shoal.tables._read import read_table as read_table
+from shoal.tables._relations import find_relations
 from shoal.tables._schema import Schema
 from shoal.tables._source import Source
 from shoal.tables._split import FRACTIONS, row_groups, split
