@@ -16,21 +16,21 @@ def without_index(source: Source) -> Source:
 
     A source that would have no column left stays as it is.
     """
-    found = [i for i, name in enumerate(source.names) if _SAVED.fullmatch(name)]
+    found = {i: "" for i, name in enumerate(source.names) if _SAVED.fullmatch(name)}
     for i, name in enumerate(source.names):  # saved more than once, it stands more than once
         column = source.frame.to_series(i)
-        if not (_UNNAMED.fullmatch(name) and (_numbers_rows(column) or _names_rows(column))):
+        does = "numbers" if _numbers_rows(column) else "names" if _names_rows(column) else None
+        if does is None or not _UNNAMED.fullmatch(name):
             break
-        found.append(i)
-    found.sort()
+        found[i] = does
     kept = [i for i in range(len(source.names)) if i not in found]
     if not found or not kept:
         return source
     notes = tuple(
         f"column {source.names[i]!r} is a pandas index and was left out"
         if source.names[i]
-        else f"column {i + 1} has no name and {'numbers' if _numbers_rows(column) else 'names'} the rows, so it was left out"
-        for i, column in ((i, source.frame.to_series(i)) for i in found)
+        else f"column {i + 1} has no name and {found[i]} the rows, so it was left out"
+        for i in sorted(found)
     )
     return source.only(kept, notes)
 
