@@ -20,11 +20,8 @@ import polars as pl
 from resume import RESULTS, Record
 from scipy import stats
 
-from shoal.cli._data import matched_rows
-from shoal.cli._run_folder import find_model
 from shoal.distributions import Conditionals, log_prob_of_cells
-from shoal.flows import save
-from shoal.records import system_info, write_record
+from shoal.records import system_info
 from shoal.selection import ladder
 from shoal.tables import open_source, read_table
 
@@ -160,11 +157,8 @@ def measured(name: str, folder: Path, limit: float | None) -> dict[str, Any]:
     result = ladder(table, time_limit=limit, seed=0)
     assert result.flow is not None
     assert table.schema is not None
-    save(result.flow, folder)
-    write_record(table.schema, folder / "schema.json")
-    rows = matched_rows(find_model(folder), open_source(folder / "others.csv"))
-    assert rows is not None
-    logs = log_prob_of_cells(result.flow, rows.table.values, None, rows.lattices)
+    rows = table.schema.rows(open_source(folder / "others.csv"))
+    logs = log_prob_of_cells(result.flow, rows.values, None, rows.lattices)
     rung = result.record.delivered
     found = {
         "case": name,
@@ -178,7 +172,7 @@ def measured(name: str, folder: Path, limit: float | None) -> dict[str, Any]:
     if name in KINDS:
         found |= seam(result.flow, 360.0 if name == "angle" else 2 * np.pi, [] if name == "angle" else [1.0])
     if name == "gaps":
-        found["completed"] = ranks(result.flow, table.schema, rows.table.values, 0)
+        found["completed"] = ranks(result.flow, table.schema, rows.values, 0)
     return found
 
 

@@ -21,7 +21,7 @@ from shoal._errors import InputError, NumericalFailure
 from shoal._scalars import FloatArray
 from shoal.bijections import AbstractBijection
 from shoal.cli import _model
-from shoal.cli._data import chosen_rows, matched_rows, say_notes
+from shoal.cli._data import chosen_rows, matched_rows, read_schema, say_notes
 from shoal.cli._parse import parse_names
 from shoal.cli._run_folder import ModelFolder
 from shoal.cli._session import spinner
@@ -58,13 +58,13 @@ class Target:
 @contextmanager
 def run_target(folder: ModelFolder, source: Source | None, points: int, seed: int) -> Iterator[Target]:
     """Yields the flow of a run at rows of a table, or at samples of its own; its precision is that of the scope."""
-    rows = None if source is None else matched_rows(folder, source)
+    found = None if source is None else matched_rows(folder, read_schema(folder), source)
+    table, rows = found or (None, None)
     if source is not None and rows is not None and rows.outside.any():
         row = source.row(int(np.argmax(rows.outside)))
         raise InputError(
             f"{source.label}, {row}: a number lies where the model has no density; leave that row out."
         )
-    table = None if rows is None else rows.table
     with _model.loaded(folder) as flow:
         if isinstance(flow, Mixed):
             if table is None:

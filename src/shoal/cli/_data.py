@@ -6,7 +6,7 @@ It loads NumPy and polars.
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import typer
@@ -22,8 +22,8 @@ from shoal.tables import (
     Argument,
     Columns,
     ColumnsError,
-    Lattice,
     Schema,
+    SchemaRows,
     Source,
     Table,
     join_names,
@@ -85,35 +85,18 @@ def read_schema(folder: ModelFolder) -> Schema | None:
     return read_record(path, Schema) if path.exists() else None
 
 
-class Rows(NamedTuple):
-    """The rows of a table as a model takes them; `outside`: those that hold a number where its density is 0.
-
-    `lattices`: of the numbers among the columns of `table`.
-    """
-
-    table: Table
-    outside: np.ndarray
-    lattices: tuple[Lattice, ...] = ()
-
-
-def matched_rows(folder: ModelFolder, source: Source) -> Rows | None:
-    """The model's columns by name, or states and numbers where it has a schema; None where its folder says neither."""
-    schema = read_schema(folder)
+def matched_rows(
+    folder: ModelFolder, schema: Schema | None, source: Source
+) -> tuple[Table, SchemaRows] | None:
+    """The model's columns by name, or by its schema states and numbers; None where its folder says neither."""
     if schema is None:
         table = matched_by_name(folder, source)
-        return None if table is None else Rows(table, np.zeros(table.rows, bool))
+        return None if table is None else (table, SchemaRows(table.values, np.zeros(table.rows, bool)))
     context = match_columns(source, folder.context_columns).values if folder.context_columns else None
     rows = schema.rows(source, float64=folder.float64)
     say_notes(Path(source.label), rows.notes)
-    table = Table(
-        schema.names,
-        rows.values,
-        folder.context_columns or (),
-        context,
-        source=source.label,
-        first_row=source.first_row,
-    )
-    return Rows(table, rows.outside, rows.lattices)
+    beside, first = folder.context_columns or (), source.first_row
+    return Table(schema.names, rows.values, beside, context, source=source.label, first_row=first), rows
 
 
 def chosen_rows(count: int, points: int, seed: int) -> IntArray:

@@ -113,11 +113,12 @@ def _complete(folder: ModelFolder, schema: Any, path: Path, output: Path, seed: 
 
     source = open_source(path)
     say_notes(path, source.notes)
-    rows = matched_rows(folder, source)
-    assert rows is not None
-    states, values = len(schema.discrete), rows.table.values
+    found = matched_rows(folder, schema, source)
+    assert found is not None
+    table, (values, *_) = found
+    states = len(schema.discrete)
     with _model.loaded(folder) as flow:
-        made = Conditionals(flow, schema, seed, rows.table.context).completed(values)
+        made = Conditionals(flow, schema, seed, table.context).completed(values)
     drawn = schema.decode(made[:, :states].astype(int), made[:, states:])
     gaps = schema.gaps(values[:, :states].astype(int))
     columns = []
@@ -128,7 +129,7 @@ def _complete(folder: ModelFolder, schema: Any, path: Path, output: Path, seed: 
             cells = pl.select(pl.when(pl.Series(gaps[name])).then(new).otherwise(cells)).to_series()
         columns.append(cells)
     write_columns(output, source.names, columns)
-    _finish(output, made, "{bad} of {all} rows are not finite", rows.table.first_row)
+    _finish(output, made, "{bad} of {all} rows are not finite", table.first_row)
 
 
 @command
@@ -153,8 +154,8 @@ def score(
     check_output(output, "-o", TABLES, data)
     import numpy as np
 
-    from shoal.cli._data import Rows, matched_rows, read_schema, say_notes
-    from shoal.tables import append_columns, open_source
+    from shoal.cli._data import matched_rows, read_schema, say_notes
+    from shoal.tables import SchemaRows, append_columns, open_source
 
     source = open_source(data)
     say_notes(data, source.notes)
@@ -163,7 +164,8 @@ def score(
             raise InputError(
                 f"{data} has a column {name!r} already; rename it, so that it is not taken for the new one."
             )
-    rows, schema = matched_rows(folder, source), read_schema(folder)
+    schema = read_schema(folder)
+    matched = matched_rows(folder, schema, source)
     if explain:
         _model_must_say(schema, folder)
     from shoal.cli import _model
@@ -171,16 +173,16 @@ def score(
 
     found: dict[str, Any] = {}
     with _model.loaded(folder) as flow:
-        rows = rows or Rows(table := _model.matched(folder, flow, source), np.zeros(table.rows, bool))
-        values = log_prob_of_cells(flow, rows.table.values, rows.table.context, rows.lattices)
+        table = matched[0] if matched else _model.matched(folder, flow, source)
+        rows = matched[1] if matched else SchemaRows(table.values, np.zeros(table.rows, bool))
+        values = log_prob_of_cells(flow, rows.values, table.context, rows.lattices)
         if explain and schema is not None:
-            beside = rows.table.context
-            surprises = Conditionals(flow, schema, context=beside).surprises(rows.table.values)
-            found = {WHY: _unlikely(rows.table.names, surprises)}
+            surprises = Conditionals(flow, schema, context=table.context).surprises(rows.values)
+            found = {WHY: _unlikely(table.names, surprises)}
     values = np.where(rows.outside, -np.inf, values)
     rank = RANK if RANK not in source.names else f"{COLUMN}_{RANK}"
     append_columns(output, source, {COLUMN: values} | _ranks(folder, values, rank) | found)
-    _finish(output, values, f"{COLUMN} of {{bad}} of {{all}} rows is not a number", rows.table.first_row)
+    _finish(output, values, f"{COLUMN} of {{bad}} of {{all}} rows is not a number", table.first_row)
 
 
 def _unlikely(names: tuple[str, ...], surprises: Any) -> Any:

@@ -9,7 +9,7 @@ from shoal.tables._memory import as_source, as_table
 from shoal.tables._read import match_columns, open_source, read_matrix
 from shoal.tables._read import read_table as read_table
 from shoal.tables._relations import find_relations
-from shoal.tables._schema import Schema
+from shoal.tables._schema import Schema, SchemaRows
 from shoal.tables._source import Source
 from shoal.tables._split import FRACTIONS, row_groups, split
 from shoal.tables._table import Table as Table
