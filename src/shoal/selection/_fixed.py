@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from shoal._scalars import FloatArray
 from shoal.distributions import AbstractFlow, Mixed
 from shoal.flows import Family, Front, family
 from shoal.selection._ladder import in_user_units, usual_fronts, whole_table
@@ -15,7 +14,7 @@ from shoal.selection._mass import with_discrete_part
 from shoal.selection._options import Options, settings_for
 from shoal.selection._prepare import Prepared, prepare
 from shoal.selection._race import front_setter
-from shoal.selection._rule import Gates, winsorised
+from shoal.selection._rule import Gates
 from shoal.selection._rung import Rung, close, train
 from shoal.tables import Table
 
@@ -68,9 +67,9 @@ def fit_depth(
     weights = prepared.parts["validation"].weights
     front, kept = _likeliest_front(prepared, options)
     trained = list(_trained(front, depth, prepared, options, began)) if depth else []
-    finite = [rung for rung in trained if np.isfinite(_value(rung, weights))]
+    finite = [rung for rung in trained if np.isfinite(rung.value(weights))]
     if finite:
-        kept = max(finite, key=lambda rung: _value(rung, weights))
+        kept = max(finite, key=lambda rung: rung.value(weights))
     flow = whole_table(in_user_units(kept.flows[0], prepared), prepared, seed)
     interrupted = any(result.status == "interrupted" for rung in trained for result in rung.results)
     return Fixed(flow, kept.depth, interrupted)
@@ -83,7 +82,7 @@ def _likeliest_front(prepared: Prepared, options: Options) -> tuple[Front, Rung]
         front = setter.set(name)
         rungs.append((front, Rung(name)))
         close(rungs[-1][1], front)
-    return max(rungs, key=lambda pair: _value(pair[1], weights))
+    return max(rungs, key=lambda pair: pair[1].value(weights))
 
 
 def _trained(front: Front, depth: int, prepared: Prepared, options: Options, began: float) -> Iterator[Rung]:
@@ -100,7 +99,3 @@ def _trained(front: Front, depth: int, prepared: Prepared, options: Options, beg
         yield rung
         if any(result.status == "interrupted" for result in rung.results):
             return
-
-
-def _value(rung: Rung, weights: FloatArray | None) -> float:
-    return winsorised(np.stack(rung.log_likelihoods), weights) if rung.log_likelihoods else -np.inf

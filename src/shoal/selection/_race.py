@@ -251,7 +251,7 @@ def _after(
 
 def _drop(alive: list[Chain], halving: bool, margin: float, weights: FloatArray | None, result: Race) -> None:
     """End the chains that have no hope, or that have come to their end."""
-    ranked = sorted((c for c in alive if c.rungs), key=lambda c: -_value(c.rungs[-1], weights))
+    ranked = sorted((c for c in alive if c.rungs), key=lambda c: -c.rungs[-1].value(weights))
     for place, chain in enumerate(ranked):
         rung = chain.rungs[-1]
         behind = None if place == 0 else _loss(ranked[0].rungs[-1], rung, weights)
@@ -267,10 +267,6 @@ def _drop(alive: list[Chain], halving: bool, margin: float, weights: FloatArray 
         rung.dropped = chain.dropped
         if chain.dropped:
             result.note("dropped", rung, why=chain.dropped)
-
-
-def _value(rung: Rung, weights: FloatArray | None) -> float:
-    return winsorised(np.stack(rung.log_likelihoods), weights)
 
 
 def _loss(a: Rung, b: Rung, weights: FloatArray | None):
@@ -291,7 +287,7 @@ def _heard(listen: Listener, rung: Rung, done: int, total: int) -> Listener:
 def _tell(rung: Rung, prepared: Prepared, result: Race, listen: Listener) -> None:
     value = None
     if rung.log_likelihoods:
-        value = _value(rung, prepared.parts["validation"].weights) - prepared.log_volume
+        value = rung.value(prepared.parts["validation"].weights) - prepared.log_volume
     result.note("rung", rung, seconds=rung.seconds, validation=value, status=rung.status)
     if listen is not None:
         summary = {} if value is None else {"validation": value}

@@ -79,6 +79,10 @@ class Rung:
             else None,
         )
 
+    def value(self, weights: FloatArray | None) -> float:
+        """The (winsorised) mean validation log-likelihood of all seeds; -inf where there is none."""
+        return winsorised(np.stack(self.log_likelihoods), weights) if self.log_likelihoods else -np.inf
+
     def best_seed(self, weights: FloatArray | None) -> int:
         """The seed with the highest (winsorised) mean validation log-likelihood."""
         return int(np.argmax([winsorised(row[None], weights) for row in self.log_likelihoods]))
