@@ -1,7 +1,6 @@
 """`Categorical`: the exact probability of several discrete variables, one conditional after the other, by one masked net."""
 
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import ClassVar
 
 import equinox as eqx
@@ -76,14 +75,8 @@ class Categorical(AbstractDistribution):
         variable, state = self._places
         return (x[variable] == state).astype(self.bias.dtype)
 
-    def log_probs(self, x: Vector, context: Context = None) -> tuple[Float[Array, "_states"], ...]:
-        """log P(x_j = state | x_1 ... x_{j-1}, c) for every state of each variable."""
-        ends = np.cumsum((0, *self.sizes))
-        logs = self._smoothed(x, context)
-        return tuple(logs[a:b] for a, b in pairwise(ends.tolist()))
-
     def _smoothed(self, x: Vector, context: Context) -> Float[Array, "s"]:
-        """The same, one variable after the other."""
+        """log P(x_j = state | x_1 ... x_{j-1}, c) for every state of each variable, one variable after the other."""
         variable, _ = self._places
         e, sizes = jax.lax.stop_gradient(self.smoothing)[variable], np.array(self.sizes)[variable]
         return jnp.logaddexp(jnp.log1p(-e) + self._softmax(x, context), jnp.log(e / sizes))
