@@ -15,8 +15,9 @@ from shoal._scalars import FloatArray
 from shoal.bijections import marginals
 from shoal.distributions import Categorical, Filling
 from shoal.selection._prepare import Part, Prepared
+from shoal.selection._rung import uninterrupted
 from shoal.tables import Schema
-from shoal.training import FitResult, Settings, fit
+from shoal.training import Settings, fit
 
 CHUNK = 8192
 COPIES, MOST_ROWS = 4, 50_000  # of the training rows, each with other draws; and rows of all of them together
@@ -125,15 +126,8 @@ def _trained(prepared: Prepared, schema: Schema, key: jax.Array, limit: float | 
         limit is not None
     ):  # compiling is not counted: without training there is no relation between the variables
         seconds = float(np.clip(SHARE * limit, LEAST, MOST))
-        _whole(trained(settings=replace(SETTINGS, time_limit=1e-3)))
-    return _whole(trained(settings=replace(SETTINGS, time_limit=seconds))).flow
-
-
-def _whole(result: FitResult) -> FitResult:
-    """The result, where nobody stopped it."""
-    if result.status == "interrupted":
-        raise KeyboardInterrupt
-    return result
+        uninterrupted(trained(settings=replace(SETTINGS, time_limit=1e-3)))
+    return uninterrupted(trained(settings=replace(SETTINGS, time_limit=seconds))).flow
 
 
 def _completed(

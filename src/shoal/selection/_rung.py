@@ -129,9 +129,7 @@ def train(
     )
     if time_limit is not None and compile_first:
         least = replace(options.settings, time_limit=1e-3)
-        compiled = trained(start[:1], keys=keys[:1], settings=least)[0]
-        if compiled.status == "interrupted":
-            raise KeyboardInterrupt  # what was asked of the compiling is meant for the ladder
+        compiled = uninterrupted(trained(start[:1], keys=keys[:1], settings=least)[0])
         rung.compile_seconds = compiled.compile_seconds
     results = trained(
         start,
@@ -147,6 +145,13 @@ def train(
         rung.flows = [r.flow for r in results]
         rung.log_likelihoods = [_scores(r, validation) for r in results]
     rung.seconds += time.monotonic() - started
+
+
+def uninterrupted(result: FitResult) -> FitResult:
+    """The result of a training on the way to another one. **Raises:** `KeyboardInterrupt`, meant for the ladder."""
+    if result.status == "interrupted":
+        raise KeyboardInterrupt
+    return result
 
 
 def _begun(
