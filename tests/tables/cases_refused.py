@@ -206,6 +206,11 @@ REFUSED: dict[str, dict[str, Case]] = {
             "a number with a sign or unit that not all of them have",
             [f"{v:.4f} {'EUR' if i % 3 else 'USD'}" for i, v in enumerate(A)],
         ),
+        "degrees and minutes": odd(
+            "an angle in degrees and minutes, in most rows; write degrees with decimals",
+            [f"{i % 90}°{i * 7 % 60:02d}'{i % 60:02d}\"" for i in range(N)],
+        ),
+        "powers of ten": odd("a number times a power of ten, in most rows", [f"{v:.4f} x 10^3" for v in A]),
         "two units": odd(
             "a number with a unit, in most rows; write numbers alone, in one unit",
             [f"{1000 * v:.0f}g" if i % 20 else f"{v:.4f}kg" for i, v in enumerate(A)],

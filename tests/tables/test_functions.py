@@ -106,6 +106,15 @@ def test_of_two_that_are_a_multiple_but_for_rounding_the_finer_one_stays(coarse:
             as_table(frame, kinds={}, distinct=True)
 
 
+def test_dates_that_follow_from_dates_are_told_by_their_days():
+    days = np.datetime64("2020-01-01") + np.random.default_rng(0).integers(0, 700, 400).astype(
+        "timedelta64[D]"
+    )
+    frame = pl.DataFrame({"sent": days, "due": days + 30, "e": E[:400]})
+    with pytest.raises(InputError, match=r"column 'due' is 30 \+ sent in every row"):
+        as_table(frame, kinds={}, distinct=True)
+
+
 def test_the_column_is_named_and_left_out_in_the_cure(tmp_path: Path):
     gaps = np.where(UNIFORM < 0.4, np.nan, np.exp(N))
     frame = pl.DataFrame({"a": gaps, "b": N, "e": E, "c": np.tanh(E)}).with_columns(

@@ -92,6 +92,8 @@ COLUMNS = {
     "1 or nothing": ([1 if i % 3 else None for i in range(N)], "category", "1 values (1)"),
     "leading zeros": ([f"{i % 40:04d}" for i in range(N)], "category", "40 values (0000, 0001"),
     "booleans in two spellings": (RNG.choice(["true", "false"], N), "category", "(false, true)"),
+    "angles in degrees": ([f"{v:.2f}°" for v in NORMAL], "number", "step 0.01"),
+    "addresses": ([f"10.0.{i % 256}.{i // 256}" for i in range(N)], "identifier", "left out"),
     "keys": ([f"key-{i * 7919 % N:05d}" for i in range(N)], "identifier", "left out"),
     "row numbers": (np.arange(N) + 1, "identifier", "left out"),
     "19 digits": (1582218195625938945 + np.arange(N) * 3 % 5000 + 7 * np.arange(N), "identifier", "left out"),

@@ -15,7 +15,7 @@ from shoal.tables._cells import MISSING
 from shoal.tables._spelling import MONEY, SIGNS, are_codes, is_unit
 
 STRAY = 0.05  # a smaller share of cells that are written otherwise is left for the reader of numbers to name
-_BESIDE = re.compile(r"([^\W\d_][^\d]*?)?\s*[+-]?[\d.,'\s]*\d\s*([^\W\d_°][^+]*|°\w)?")
+_BESIDE = re.compile(r"([^\W\d_][^\d]*?)?\s*[+-]?[\d.,'\s]*\d\s*([^\W\d_°][^+]*|°\w?)?")
 _EXPONENT = r"(?:[eE][+-]?\d+)?"
 _PLAIN = rf"^[+-]?(?:\d+\.?\d*|\.\d+){_EXPONENT}$"
 

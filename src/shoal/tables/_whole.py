@@ -102,7 +102,8 @@ def _dependent(
     columns = [i for i, c in enumerate(schema.continuous) if c.name not in bad]
     names = [*(source.names[i] for i in roles.context), *(schema.continuous[i].name for i in columns)]
     context = [read_column(source, i)[0] for i in roles.context]
-    values = np.column_stack([*context, schema.numbers(encoded)[:, columns]])
+    since = np.array([c.first if c.is_time else 0 for c in schema.continuous], float)
+    values = np.column_stack([*context, (schema.numbers(encoded) + since)[:, columns]])
     dense = np.column_stack([*(np.isfinite(c) for c in context), encoded.present[:, columns]])
     first, found = len(context), dict[str, str]()
     for place, (chosen, rows) in enumerate(views(values, dense)):
