@@ -123,6 +123,9 @@ def test_whole_numbers_that_float64_can_not_hold_are_counted_from_the_least_one(
     assert schema.decode(table.codes, table.values)["n"].to_list() == large.to_list()
     with pytest.raises(InputError, match=r"beyond 2\^53; subtract an offset, or give its kind as number"):
         as_table(frame, kinds={"n": "positive"}, distinct=True)
+    wide = frame.with_columns(n=pl.Series([i * 2**53 + 1 for i in range(N)]))
+    with pytest.raises(InputError, match=r"beyond 2\^53; give its logarithm"):
+        as_table(wide, kinds={"n": "number"}, distinct=True)
 
 
 def test_a_key_with_missing_cells_has_no_states():

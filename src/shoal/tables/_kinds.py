@@ -114,11 +114,13 @@ def _column(source: Source, index: int, given: Given) -> Column:
     first = 0
     if (row := first_rounded(series, numbers)) is not None:
         numbers, first = counted_from(series)
-        if given.kind not in ("number", "count") or not np.nanmax(numbers) < EXACT:
+        wide = not np.nanmax(numbers) < EXACT
+        if wide or given.kind not in ("number", "count"):
             found = (
                 f"{source.label}, column {name!r}, {source.row(row)}: found {shown(text[row])}, beyond 2^53"
             )
-            raise UnfitColumn(name, found, "subtract an offset, or give its kind as number or count")
+            cure = "give its logarithm" if wide else "subtract an offset, or give its kind as number or count"
+            raise UnfitColumn(name, found, cure)
     atoms, shares = find_atoms(numbers)
     column = Column(
         name, "number", _type(numbers[np.isfinite(numbers)]), (), atoms, shares, share, first=first
