@@ -5,6 +5,10 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .PHONY: help demo test test-long test-oldest lint pages docs lock clean
 
+# Bytecode beside the environment, also where it is switched off: without it each process compiles all that it imports.
+export PYTHONPYCACHEPREFIX := $(CURDIR)/build/bytecode
+unexport PYTHONDONTWRITEBYTECODE
+
 TIME_LIMIT ?= 5m
 JOBS ?= 2
 # XLA's own level of optimisation; the quick suite has less (tests/conftest.py).

@@ -6,6 +6,11 @@ from typing import Any
 import numpy as np
 
 
+def piece(rows: int, smallest: int, largest: int) -> int:
+    """The power of two that takes all rows, within the bounds: few sizes, few programs, and little work for few rows."""
+    return min(max(1 << (rows - 1).bit_length(), smallest), largest)
+
+
 def pieces(rows: int, size: int) -> Iterator[tuple[np.ndarray, int]]:
     """For each piece the numbers of its `size` rows, the last row repeated at the end, and how many of them count."""
     for start in range(0, rows, size):

@@ -56,6 +56,15 @@ def whole(fitted: tuple[Path, str]) -> Path:
     return Path("run")
 
 
+@pytest.fixture(scope="module")
+def scored(fitted: tuple[Path, str]) -> pl.DataFrame:
+    """New rows, as `shoal score` writes them."""
+    folder = fitted[0]
+    drawn(2000, 5)[0].write_csv(folder / "new.csv")
+    assert run("score", folder / "run", folder / "new.csv", "-o", folder / "scored.csv").exit_code == 0
+    return pl.read_csv(folder / "scored.csv")
+
+
 def test_what_the_columns_are_is_said_and_kept(fitted: tuple[Path, str]):
     folder, output = fitted
     for words in (
@@ -72,14 +81,11 @@ def test_what_the_columns_are_is_said_and_kept(fitted: tuple[Path, str]):
     assert "a category of 3 values" in page
 
 
-def test_scores_are_near_the_law(whole: Path):
-    rows, exact = drawn(3000, 5)
-    rows.write_csv("new.csv")
-    assert run("score", whole, "new.csv", "-o", "scored.csv").exit_code == 0
-    scored = pl.read_csv("scored.csv")
+def test_scores_are_near_the_law(scored: pl.DataFrame):
+    rows, exact = drawn(2000, 5)
     assert scored.columns == [*rows.columns, "log_prob", "rank"]
     lost = exact - scored["log_prob"].to_numpy()
-    assert -4 * lost.std() / 3000**0.5 < lost.mean() < 0.06  # of 3,200 training rows
+    assert -4 * lost.std() / 2000**0.5 < lost.mean() < 0.06  # of 3,200 training rows
 
 
 def test_the_test_figure_of_the_record_is_of_whole_rows(fitted: tuple[Path, str]):
@@ -164,10 +170,7 @@ def test_a_kind_may_be_given(whole: Path):
     assert "--kind column=category" in " ".join(result.output.split())
 
 
-def test_ranks_are_shares_of_the_training_rows(whole: Path):
-    drawn(3000, 5)[0].write_csv("new.csv")
-    assert run("score", whole, "new.csv", "-o", "scored.csv").exit_code == 0
-    scored = pl.read_csv("scored.csv")
+def test_ranks_are_shares_of_the_training_rows(scored: pl.DataFrame):
     assert (
         stats.kstest(scored["rank"].to_numpy(), "uniform").statistic < 0.08
     )  # training rows are a sample, too
@@ -182,7 +185,7 @@ def test_a_column_called_rank_is_left_alone(whole: Path):
 
 
 def test_the_cells_that_make_a_row_unlikely_are_named(whole: Path):
-    rows = drawn(60, 5)[0].with_columns(pl.lit("sand").alias("soil"), pl.lit(4.0).alias("y"))
+    rows = drawn(30, 5)[0].with_columns(pl.lit("sand").alias("soil"), pl.lit(4.0).alias("y"))
     y, rain = rows["y"].to_list(), rows["rain"].to_list()
     y[3], rain[7] = -5.0, 200.0
     rows.with_columns(y=pl.Series(y), rain=pl.Series(rain)).write_csv("new.csv")
@@ -190,13 +193,13 @@ def test_the_cells_that_make_a_row_unlikely_are_named(whole: Path):
     why = pl.read_csv("scored.csv")["unlikely"].fill_null("").to_list()
     assert why[3].startswith(("y (", "soil ("))
     assert why[7].startswith("rain (")
-    assert sum(bool(words) for words in why) < 10
+    assert sum(bool(words) for words in why) < 5
 
 
 def test_missing_cells_are_drawn_given_the_rest_of_their_row(whole: Path):
-    rows = drawn(1000, 6)[0].with_columns(pl.lit(None, pl.Float64).alias("y"), note=pl.lit("kept"))
+    rows = drawn(400, 6)[0].with_columns(pl.lit(None, pl.Float64).alias("y"), note=pl.lit("kept"))
     rows = rows.with_columns(
-        pl.when(pl.int_range(1000) == 5).then(pl.lit("peat")).otherwise("soil").alias("soil")
+        pl.when(pl.int_range(400) == 5).then(pl.lit("peat")).otherwise("soil").alias("soil")
     )
     rows.write_csv("gaps.csv")
     assert run("sample", whole, "--complete", "--given", "gaps.csv", "-o", "full.csv").exit_code == 0

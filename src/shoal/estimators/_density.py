@@ -18,7 +18,7 @@ import polars as pl
 
 from shoal._compiling import quickly
 from shoal._errors import InputError, NumericalFailure
-from shoal._pieces import in_pieces
+from shoal._pieces import in_pieces, piece
 from shoal._scalars import FloatArray
 from shoal._types import Key
 from shoal.conditioning import compute
@@ -157,7 +157,7 @@ class FlowDensity(DensityMixin, BaseEstimator):
             return np.where(rows.outside, -np.inf, logs)
         x = self._rows(X, reset=False)
         run = lambda rows: compute(_log_prob, self.flow_, rows, precision="float64")
-        return in_pieces(run, _piece(len(x)), x)[0]
+        return in_pieces(run, piece(len(x), SMALLEST, LARGEST), x)[0]
 
     def score(self, X: Any, y: Any = None) -> float:  # pyright: ignore[reportIncompatibleMethodOverride]  (None there)
         """The mean of `score_samples`, in nats a row; `y` is not used."""
@@ -172,7 +172,7 @@ class FlowDensity(DensityMixin, BaseEstimator):
         check_is_fitted(self, "flow_")
         count = _whole(n_samples, "n_samples", 1)
         key = jax.random.key(check_random_state(random_state).randint(SEEDS))
-        size = _piece(count)
+        size = piece(count, SMALLEST, LARGEST)
         parts = [
             compute(_sample, self.flow_, jax.random.fold_in(key, i), np.zeros(size), precision="float64")
             for i in range(-(-count // size))
@@ -318,11 +318,6 @@ def _whole(value: Any, name: str, least: int) -> int:
     if number < least or isinstance(value, bool):
         raise InputError(f"`{name}` must be a whole number of at least {least}; got {value!r:.40}.")
     return number
-
-
-def _piece(rows: int) -> int:
-    """The power of two that takes all rows, within the bounds: few sizes, few programs."""
-    return min(max(1 << (rows - 1).bit_length(), SMALLEST), LARGEST)
 
 
 @quickly
