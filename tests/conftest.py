@@ -96,7 +96,9 @@ _FOLDERS: dict[str, list[float]] = defaultdict(list)
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     if report.when == "teardown":
         folder = "/".join(report.nodeid.split("::")[0].split("/")[:2])
-        _FOLDERS[folder].append(dict(report.user_properties)["processor seconds"])
+        seconds = dict(report.user_properties)["processor seconds"]
+        assert isinstance(seconds, float)
+        _FOLDERS[folder].append(seconds)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -151,6 +153,19 @@ def unchecked() -> Iterator[None]:
     jaxtyping.config.update("jaxtyping_disable", True)
     yield
     jaxtyping.config.update("jaxtyping_disable", False)
+
+
+@pytest.fixture(scope="module")
+def unprofiled() -> Iterator[None]:
+    """The ladder does not measure the layers of what it delivers: half of the programs of a small fit, and no claim of the
+    tests that ask for this. `tests/selection/test_measure.py` and `tests/cli/test_whole_tables.py` have the profile.
+    """
+    from shoal.records.fit import LayersRecord
+    from shoal.selection import _ladder
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_ladder, "layer_record", lambda *_, **__: LayersRecord(note="Not measured: a test."))
+        yield
 
 
 @pytest.fixture(autouse=True)

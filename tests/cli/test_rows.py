@@ -14,7 +14,7 @@ from typer.testing import Result
 
 import shoal
 from shoal import distributions
-from shoal._pieces import in_pieces
+from shoal._pieces import in_pieces, piece
 from shoal.bijections import Chain, Standardize
 from shoal.cli import _model
 from shoal.distributions import Flow, StandardNormal, _cells
@@ -334,6 +334,11 @@ def test_a_context_file_for_a_model_without_context_is_told_before_the_model_loa
     result = shoal_command("sample", "run", "--context-file", "t.csv", "-o", "s.csv")
     assert result.exit_code == 2
     assert "The model in run has no context columns; leave out --context-file" in result.stderr
+
+
+def test_a_piece_is_the_power_of_two_that_takes_all_rows():
+    sizes = {rows: piece(rows, 256, 4096) for rows in (1, 256, 257, 512, 513, 4096, 4097, 10**6)}
+    assert list(sizes.values()) == [256, 256, 512, 512, 1024, 4096, 4096, 4096]
 
 
 @pytest.mark.parametrize("rows", [1, 63, 64, 65, 200])

@@ -76,6 +76,7 @@ def test_what_the_columns_are_is_said_and_kept(fitted: tuple[Path, str]):
         assert words in " ".join(output.split())
     record = json.loads((folder / "run" / "record.json").read_text())
     assert list(record["data"]["kinds"]) == ["key", "soil", "rain", "y"]
+    assert record["layers"]["rows"]
     page = (folder / "run" / "report.html").read_text()
     assert "What the columns are" in page
     assert "a category of 3 values" in page

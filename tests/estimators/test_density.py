@@ -28,6 +28,7 @@ from shoal.flows import Family, nice
 from shoal.records import FitRecord
 from shoal.tables import Schema
 
+pytestmark = pytest.mark.usefixtures("unprofiled")
 QUICK: dict[str, Any] = {
     "families": "realnvp",
     "fronts": "gaussian",
@@ -50,7 +51,7 @@ def log_banana(x: np.ndarray) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def chosen() -> FlowDensity:
+def chosen(unprofiled: None) -> FlowDensity:
     return FlowDensity(**LIMITED).fit(banana())
 
 

@@ -13,6 +13,7 @@ from shoal.distributions import Mixed, Turns
 from shoal.selection._bounds import _placed
 from shoal.selection._measure import log_likelihoods
 
+pytestmark = pytest.mark.usefixtures("unprofiled")
 ROWS = 600
 RNG = np.random.default_rng(0)
 ANGLE = RNG.uniform(0, 360, ROWS)
