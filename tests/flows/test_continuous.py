@@ -44,6 +44,7 @@ def test_trained_and_saved(recipe: str, tmp_path: Path):
     assert back.sample(jr.key(2), 7).shape == (7, 2)
 
 
+@pytest.mark.usefixtures("unprofiled")
 def test_the_ladder_climbs_a_padded_family():
     settings = Settings(max_epochs=5, batch_size=100)
     found = ladder(

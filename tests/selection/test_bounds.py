@@ -26,10 +26,10 @@ FRAME = pl.DataFrame(
 )
 
 
-def fitted(frame, **kinds) -> Any:
-    return shoal.ladder(
-        frame, kinds=kinds, fronts=["marginals+gaussian"], depths=[1], settings={"max_epochs": 3}
-    )
+def fitted(frame, *, time_limit=None, **kinds) -> Any:
+    """One layer of the family that compiles soonest, briefly trained; none where there is no time for a step."""
+    one = {"families": ["realnvp"], "hidden": (8,), "fronts": ["marginals+gaussian"], "depths": [1]}
+    return shoal.ladder(frame, kinds=kinds, settings={"max_epochs": 3}, time_limit=time_limit, **one)
 
 
 def test_figures_are_of_the_density_in_the_tables_units():
@@ -124,7 +124,7 @@ def test_masses_and_densities_of_a_trained_law_sum_to_1():
 def test_steps_see_several_draws_of_numbers_that_rows_lack():
     gone = RNG.random(ROWS) < 0.3
     frame = FRAME.with_columns(y=pl.Series(FRAME["y"]).set(pl.Series(gone), None))
-    prepared = fitted(frame).prepared
+    prepared = fitted(frame, time_limit=0.1).prepared
     part, steps = prepared.parts["train"], prepared.steps
     assert len(steps.x) == 4 * len(part.x)
     np.testing.assert_array_equal(steps.rows, np.tile(part.rows, 4))

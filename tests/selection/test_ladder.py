@@ -20,6 +20,7 @@ from shoal.selection._rung import Rung
 from shoal.tables import as_table
 from shoal.training import Settings
 
+pytestmark = pytest.mark.usefixtures("unprofiled")
 QUICK = Settings(max_epochs=16, batch_size=128, learning_rate=3e-3)
 SMALL: dict[str, Any] = {
     "families": ("realnvp",),
@@ -40,7 +41,7 @@ def banana(rows=1200, seed=0):
 
 
 @pytest.fixture(scope="module")
-def result():
+def result(unprofiled):
     return ladder(banana(), **SMALL)
 
 

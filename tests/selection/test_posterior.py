@@ -28,7 +28,7 @@ def simulate(rows, seed):
 
 
 @pytest.fixture(scope="module")
-def run():
+def run(unprofiled):
     theta, y = simulate(10_000, 1)
     weights = np.random.default_rng(5).choice([1.0, 2.0], size=len(y))
     settings = Settings(max_epochs=30, batch_size=256, learning_rate=3e-3)
