@@ -28,7 +28,12 @@ FRAME = pl.DataFrame(
 
 def fitted(frame, *, time_limit=None, **kinds) -> Any:
     """One layer of the family that compiles soonest, briefly trained; none where there is no time for a step."""
-    one = {"families": ["realnvp"], "hidden": (8,), "fronts": ["marginals+gaussian"], "depths": [1]}
+    one: dict[str, Any] = {
+        "families": ["realnvp"],
+        "hidden": (8,),
+        "fronts": ["marginals+gaussian"],
+        "depths": [1],
+    }
     return shoal.ladder(frame, kinds=kinds, settings={"max_epochs": 3}, time_limit=time_limit, **one)
 
 
