@@ -1,4 +1,4 @@
-"""Writes the generated part of docs/universal-deeper.md from results/transport.json.
+"""Writes the generated part of docs/universal-deeper.md from results/transport.json and transport-columns.json.
 
     python scripts/deeper_page.py [--check]
 
@@ -13,6 +13,7 @@ from _pages import between_marks, write_or_check
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE, FIGURES = ROOT / "docs" / "universal-deeper.md", ROOT / "results" / "transport.json"
+COLUMNS = ROOT / "results" / "transport-columns.json"
 
 
 def best(row: dict[str, Any], layers: int) -> dict[str, Any]:
@@ -73,6 +74,56 @@ def written(record: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def distance(made: dict[str, Any]) -> str:
+    return f"{made['w2']:.3f} [{made['low']:.3f}, {made['high']:.3f}]"
+
+
+def more_columns(record: dict[str, Any]) -> str:
+    """The section of 3 to 6 columns."""
+    config = record["config"]
+    lines = [
+        "## Figures with three to six columns",
+        "",
+        f"`benchmarks/universal/columns.py`, seed {record['seed']}, float64, samples of {config['rows']:,} rows, splines of "
+        f"{config['bins']} bins at {config['slices']} knots. W2 as above; *along* is the root mean square of W2 along "
+        f"{config['directions']} directions, between {config['points_along']:,} points. *Changes*: how often the halves "
+        "change. `normal`: the normal of the sample's mean and covariance. Two layers have a certificate: κ on cells of the "
+        "construction for the ε that is named.",
+        "",
+        "| target, columns | layers (changes) | slopes | W2 | along | κ of the worst layer, 99 % | largest | κ of the "
+        "composition, 99 % |",
+        "|---|---|---|---|---:|---:|---:|---:|",
+    ]
+    near: dict[tuple[int, str], list[bool]] = {}
+    for row in sorted(record["rows"], key=lambda r: r["columns"]):
+        name, floor, two = f"{row['target']}, {row['columns']}", row["floor"], row["two"]
+        lines += [
+            f"| {name} | fresh sample | | {distance(floor)} | {floor['along']:.3f} | | | |",
+            f"| {name} | normal | | {distance(row['normal'])} | | | | |",
+            f"| {name} | 2 (ε = {two['epsilon']:g}) | | at most {two['epsilon']:g} to the sample | | "
+            f"{two['worst_layer_cells']:.3g} | | 1 |",
+        ]
+        for made in row["deeper"]:
+            slopes = "shared" if made["shared"] > 1 else "whole"
+            if made["layers"] == 16:
+                near.setdefault((row["columns"], slopes), []).append(made["low"] <= floor["high"])
+            kappas = [
+                f"{made[k]:.3g}" for k in ("worst_layer_at99", "worst_layer_largest", "composition_at99")
+            ]
+            lines.append(
+                f"| {name} | {made['layers']} ({row['changes'][str(made['layers'])]}) | {slopes} | {distance(made)} | "
+                f"{made['along']:.3f} | " + " | ".join(kappas) + " |"
+            )
+    counts = [f"{n} columns, {slopes}: {sum(met)} of {len(met)}" for (n, slopes), met in near.items()]
+    lines += [
+        "",
+        "Targets on which W2 of 16 layers can not be told from a fresh sample's: " + "; ".join(counts) + ".",
+    ]
+    return "\n".join(lines)
+
+
 if __name__ == "__main__":
     record = json.loads(FIGURES.read_text(encoding="utf-8"))
-    write_or_check(__doc__, lambda: {PAGE: between_marks(PAGE, written(record))})
+    columns = json.loads(COLUMNS.read_text(encoding="utf-8"))
+    text = written(record) + "\n\n" + more_columns(columns)
+    write_or_check(__doc__, lambda: {PAGE: between_marks(PAGE, text)})

@@ -17,7 +17,7 @@ from resume import RESULTS
 from targets import TARGETS, eight_gaussians, rings
 
 from shoal.conditioning import compute
-from shoal.distributions import wasserstein
+from shoal.distributions import Flow, wasserstein
 from shoal.records import read_record, system_info, write_record
 from shoal.theory import universal
 from shoal.theory.universal._transport import RESOLUTIONS, _conditions, transport
@@ -32,7 +32,7 @@ EPSILONS = (0.6, 0.45, 0.35, 0.3, 0.25, 0.2, 0.15, 0.1)
 
 
 def measured(draw: Any, flow: Any, rng: np.random.Generator) -> dict[str, float]:
-    z = rng.standard_normal((REPEATS, POINTS, 2))
+    z = rng.standard_normal((REPEATS, POINTS, flow.shape[0]))
     squares = []
     for part in z:
         x = np.asarray(compute(lambda f, v: f.forward(v), flow, part, precision="float64"))
@@ -46,6 +46,17 @@ def summary(squares: list[float]) -> dict[str, float]:
         "w2": mean**0.5,
         "low": max(mean - 2.576 * error, 0.0) ** 0.5,
         "high": (mean + 2.576 * error) ** 0.5,
+    }
+
+
+def kappas(flow: Flow) -> dict[str, float]:
+    found = _conditions(flow, SEED)
+    couplings = [v for k, v in found.items() if k != "composition"]
+    return {
+        "worst_layer_at99": max(a.value for a, _ in couplings),
+        "worst_layer_largest": max(b.value for _, b in couplings),
+        "composition_at99": found["composition"][0].value,
+        "composition_largest": found["composition"][1].value,
     }
 
 
@@ -70,20 +81,15 @@ def row(name: str) -> dict[str, Any]:
             }
         )
     for layers in (4, 8, 16):
-        for bins, slices in RESOLUTIONS:
-            flow = transport(x, weights, layers, bins=bins, slices=slices, dtype="float64")
-            found = _conditions(flow, SEED)
-            couplings = [v for k, v in found.items() if k != "composition"]
+        for bins, slices, shared in RESOLUTIONS:
+            flow = transport(x, weights, layers, bins=bins, slices=slices, shared=shared, dtype="float64")
             out["deeper"].append(
                 {
                     "layers": layers,
                     "bins": bins,
                     "slices": slices,
                     **measured(draw, flow, rng),
-                    "worst_layer_at99": max(a.value for a, _ in couplings),
-                    "worst_layer_largest": max(b.value for _, b in couplings),
-                    "composition_at99": found["composition"][0].value,
-                    "composition_largest": found["composition"][1].value,
+                    **kappas(flow),
                 }
             )
     return out

@@ -238,7 +238,6 @@ def test_float32_names_the_smallest_epsilon_and_reaches_it() -> None:
         ({"weights": np.ones(3)}, "`weights` must be 4 numbers"),
         ({"weights": [1.0, -1.0, 1.0, 1.0]}, "at least 0"),
         ({"layers": 3}, "`layers` must be 2, 4, 8 or 16"),
-        ({"samples": np.zeros((4, 4)), "layers": 4}, "needs samples of 2 columns, got 4"),
         ({"dtype": "float64"}, "float64, which is off"),
         ({"dtype": "float16"}, "`dtype` must be None"),
     ],

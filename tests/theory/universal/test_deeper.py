@@ -12,6 +12,7 @@ from shoal import flows
 from shoal.bijections.transformers import _rational_quadratic as rq
 from shoal.theory import universal
 from shoal.theory.universal import _transport
+from shoal.theory.universal._directions import direction, halves
 from shoal.theory.universal._transport import spline_raw, transport
 from tests.theory.universal.targets import TARGETS
 
@@ -65,7 +66,7 @@ def test_latents_are_gaussian_and_layers_milder_with_depth(name: str) -> None:
     fresh = TARGETS[name](np.random.default_rng(1), 2000)
     worst = []
     for layers, limit in ((2, 0.1), (8, 0.05)):  # a coarse fit, which later layers mend
-        flow = transport(x, np.full(4000, 1 / 4000), layers, bins=16, slices=12, dtype="float64")
+        flow = transport(x, np.full(4000, 1 / 4000), layers, bins=16, slices=12, shared=48, dtype="float64")
         z = np.asarray(flow.inverse(fresh))
         assert max(kstest(z[:, 0], "norm").statistic, kstest(z[:, 1], "norm").statistic) < limit
         halves = ndtr(z[:, 0]) < 0.5
@@ -77,6 +78,53 @@ def test_latents_are_gaussian_and_layers_milder_with_depth(name: str) -> None:
             worst_here = max(worst_here, float(np.quantile(np.linalg.cond(np.asarray(jacobians)), 0.99)))
         worst.append(worst_here)
     assert worst[1] < worst[0] / 3
+
+
+@pytest.mark.parametrize("n", range(2, 10))
+def test_halves_part_any_two_columns(n: int) -> None:
+    for cycle in (0, 1):
+        stages = range(cycle * (n - 1).bit_length(), (cycle + 1) * (n - 1).bit_length())
+        pairs = [halves(n, stage) for stage in stages]
+        assert all(sorted([*a, *b]) == list(range(n)) for a, b in pairs)
+        parted = {frozenset((int(i), int(j))) for a, b in pairs for i in a for j in b}
+        assert len(parted) == n * (n - 1) // 2
+    assert n > 2 or {tuple(a) for a, _ in map(halves, [2] * 8, range(8))} == {(0,)}
+
+
+def test_the_direction_that_tells_most_is_found() -> None:
+    """Of a mean, and of a spread that no mean shows."""
+    rng = np.random.default_rng(0)
+    b, w = rng.normal(size=(8000, 3)) @ rng.normal(size=(3, 3)), np.array([2.0, -1.0, 2.0]) / 3
+    told = b @ w / np.std(b @ w)
+    for v in (np.sin(told) + 0.3 * rng.normal(size=8000), told * rng.choice([-1, 1], size=8000)):
+        found = direction(b, v, np.full(8000, 1 / 8000))
+        assert abs(np.corrcoef(b @ found, told)[0, 1]) > 0.99
+
+
+@pytest.mark.usefixtures("x64")
+def test_more_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bent chain of three: latents near N(0, I) in every pair, whole maps nearer and steeper than shared slopes."""
+
+    def chain(rng: np.random.Generator, rows: int) -> np.ndarray:
+        columns = [rng.normal(size=rows)]
+        for _ in range(2):
+            columns.append(np.sin(2 * columns[-1]) + 0.3 * rng.normal(size=rows))
+        return np.stack(columns, axis=1)
+
+    monkeypatch.setattr(_transport, "LATENTS", 300)
+    x, fresh = chain(np.random.default_rng(0), 4000), chain(np.random.default_rng(1), 2000)
+    far, steep = [], []
+    for shared in (48, 1):
+        flow = transport(x, np.full(4000, 1 / 4000), 4, bins=16, slices=12, shared=shared, dtype="float64")
+        z = np.asarray(flow.inverse(fresh))
+        assert max(kstest(column, "norm").statistic for column in z.T) < 0.1
+        np.testing.assert_allclose(np.asarray(flow.forward(z)), fresh, atol=1e-8)
+        products = np.column_stack([np.sin(2 * z[:, [0, 1]]) * z[:, [1, 2]], z[:, [0]] * z[:, [2]]])
+        far.append(np.abs(products.mean(axis=0)).max())
+        steep.append(max(a.value for a, _ in _transport._conditions(flow, 0).values()))
+    assert far[1] < 0.08
+    assert steep[1] > 2 * steep[0]
+    assert [_transport.changed_halves(n, 16) for n in (2, 3, 6)] == [0, 6, 7]
 
 
 def test_construct_with_more_layers(tmp_path, monkeypatch) -> None:
@@ -93,6 +141,11 @@ def test_construct_with_more_layers(tmp_path, monkeypatch) -> None:
     flows.save(made.flow, tmp_path / "model")
     again = flows.load(tmp_path / "model")
     np.testing.assert_array_equal(again.log_prob(x[:50]), made.flow.log_prob(x[:50]))
+    monkeypatch.setattr(_transport, "RESOLUTIONS_OF_MORE", _transport.RESOLUTIONS_OF_MORE[:1])
+    three = np.column_stack([x, np.sin(x[:, 0]) + 0.3 * np.random.default_rng(1).normal(size=2000)])
+    more = universal.construct(three, 1.0, key=jr.key(0), layers=4)
+    assert more.flow.shape == (3,)
+    assert (more.certificate.changes, more.certificate.shared, c.changes) == (1, 48, 0)
     monkeypatch.setattr(_transport, "RESOLUTIONS", _transport.RESOLUTIONS[:1])
     with pytest.raises(
         ValueError, match=r"is not reached by 4 layers: the smallest distance measured is 0\.\d+"

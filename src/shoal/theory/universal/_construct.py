@@ -85,9 +85,10 @@ def construct(
 
     **Arguments:** `samples`: (M, n), 2 <= n <= 64; for odd n the flow has one coordinate of Gaussian padding, independent of
     the rest, and is a `Padded`; `epsilon`: in the data's units, bounds quantization + construction; `key`: of k-means
-    and of the measurement; `layers`: 2, or 4, 8 or 16 spline couplings by triangular transport for 2 columns (better
-    conditioned layers, but a distance that is measured and not proven); `weights`: (M,), default equal; `dtype`: of
-    the flow, default float64 where JAX's is switched on, else float32.
+    and of the measurement; `layers`: 2, or 4, 8 or 16 spline couplings by triangular transport (better conditioned
+    layers, but a distance that is measured and not proven; beyond 2 columns the halves change between pairs of
+    layers); `weights`: (M,), default equal; `dtype`: of the flow, default float64 where JAX's is switched on, else
+    float32.
     **Returns:** a `Construction`: `flow`, `certificate`, the atoms and both layers' networks; with more layers a
     `TransportFlow`: `flow` and what was measured of it.
     **Raises:** InputError for bad input, and where `epsilon` needs more than 100,000 atoms or more digits than the

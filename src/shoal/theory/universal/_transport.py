@@ -1,8 +1,16 @@
 """What `construct` does with 4, 8 or 16 layers: triangular transport in steps, alternating couplings fitted by quantiles.
 
-From data to latent, each layer moves one coordinate towards N(0, 1) given the other (Knothe-Rosenblatt), by a part of the
-monotone map of its conditional quantiles: with r layers left for that coordinate, the slopes to the power 1 / r. The
-conditional maps are splines at knots of the kept coordinate, their free values linear between. Nothing is trained.
+From data to latent, each layer moves one half of the coordinates towards N(0, 1) given the other half (with two, the
+Knothe-Rosenblatt map), by a part of the monotone maps of their conditional quantiles: with r maps left for a coordinate,
+the slopes to the power 1 / r. The conditional maps are splines at knots of a linear functional of the kept half, their free
+values linear between. Nothing is trained.
+
+More than two columns: the halves change from pair to pair of layers, and in a layer each moved coordinate has up to three
+maps after each other, along the directions that tell most of it (`_directions`). That is still one coupling: none of the
+kept coordinates changes, and a moved one goes by a monotone map that only these decide. The nearest published methods are
+iterative Gaussianizations: Laparra, Camps-Valls and Malo 2011 (rotations and marginal maps), Meng, Song, Song and Ermon
+2020 (the same, trained), Dai and Seljak 2021 (chosen directions). They need a rotation, six linear couplings, between any
+two steps; the directions take its place here.
 
 The monotone maps are written as the free values of rational-quadratic splines.
 The full map is z = Phi^{-1}(F(v)), at knots that are half quantiles, half evenly spaced (gaps between clusters need knots of
@@ -12,6 +20,7 @@ straight interpolation would leave it to the last of them.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import jax
 import numpy as np
@@ -22,22 +31,28 @@ from shoal._errors import InputError
 from shoal._scalars import FloatArray
 from shoal.bijections import (
     AbstractBijection,
+    ArrayPartition,
     Chain,
     Coupling,
     ExponentialScale,
     KnotConditioner,
     Partition,
     RationalQuadratic,
+    Scan,
     Standardize,
 )
-from shoal.conditioning import compute
+from shoal.conditioning import compute, from_bijection
 from shoal.distributions import Flow, StandardNormal, wasserstein
 from shoal.records.figures import Figure
+from shoal.theory.universal._directions import direction, halves
 from shoal.theory.universal._inputs import DType, stored
 
 POINTS, REPEATS = 1000, 8  # of each exact optimal transport, and how many
 LATENTS = 4000  # at which condition numbers are computed
-RESOLUTIONS = ((8, 6), (16, 12), (32, 24), (48, 48))  # bins of a spline, knots of the kept coordinate
+# bins of a spline; knots of what it is given; the most maps that are left for a coordinate among which slopes are shared
+RESOLUTIONS = ((8, 6, 48), (16, 12, 48), (32, 24, 48), (48, 48, 48))
+RESOLUTIONS_OF_MORE = ((8, 6, 48), (16, 12, 48), (16, 12, 3), (16, 12, 1), (32, 24, 1))  # columns than two
+ROUNDS = 3  # directions of a moved coordinate in one layer, at most
 BOUND = 6.0  # half the splines' box, in deviations
 FLOOR = 1e-2  # least slope of a coordinate's whole map, data -> latent
 MIN_BIN, MIN_DERIVATIVE = 1e-3, 1e-3  # what the splines of shoal.bijections keep
@@ -50,7 +65,9 @@ class TransportFigures:
     An estimate of an upper bound of W2 to the sample: E W2^2 of two finite samples is at least that of their laws. `floor`:
     the same between two parts of the sample; no construction can be seen to lie below it. `conditions`: for each layer
     ("layer 1", ... forward order) and the "composition" (to standardised data), the 99 % quantile over latents (an estimate)
-    and the largest seen (a lower bound). `bins`, `slices`: the resolution.
+    and the largest seen (a lower bound). `bins`, `slices`, `shared`: the resolution, and among how many of the maps that are
+    left for a coordinate its slopes were shared, at most. `changes`: how often the halves change from one pair of layers to
+    the next; with one partition for all layers each of these is a permutation, six linear couplings (Theorem A) more.
     """
 
     epsilon: float
@@ -59,6 +76,8 @@ class TransportFigures:
     conditions: dict[str, tuple[Figure, Figure]]
     bins: int
     slices: int
+    shared: int
+    changes: int
     dtype: str
 
     @property
@@ -92,23 +111,21 @@ def transport_within(
 
     **Raises:** `InputError` that names the smallest distance that was measured.
     """
-    if x.shape[1] != 2:
-        raise InputError(
-            f"`layers={layers}` needs samples of 2 columns, got {x.shape[1]}; `layers=2` takes 2 to 64."
-        )
+    n = x.shape[1]
     rng = np.random.default_rng(seed)
     draw = lambda: x[rng.choice(len(x), min(POINTS, len(x)), replace=len(x) < 2 * POINTS, p=weights)]
     floor = _mean_w2([(draw(), draw()) for _ in range(REPEATS)])
     seen: list[float] = []
-    for bins, slices in RESOLUTIONS:
-        flow = transport(x, weights, layers, bins=bins, slices=slices, dtype=dtype)
+    for bins, slices, shared in RESOLUTIONS if n == 2 else RESOLUTIONS_OF_MORE:
+        flow = transport(x, weights, layers, bins=bins, slices=slices, shared=shared, dtype=dtype)
         size = min(POINTS, len(x))
-        z = rng.standard_normal((REPEATS * size, 2))
+        z = rng.standard_normal((REPEATS * size, n))
         images = compute(lambda f, v: f.forward(v), flow, z, precision=dtype).astype(np.float64)
         w2 = _mean_w2([(part, draw()) for part in np.split(images, REPEATS)])
         if w2.high is not None and w2.high <= epsilon:
+            found, changes = _conditions(flow, seed), changed_halves(n, layers)
             return TransportFlow(
-                flow, TransportFigures(epsilon, w2, floor, _conditions(flow, seed), bins, slices, dtype)
+                flow, TransportFigures(epsilon, w2, floor, found, bins, slices, shared, changes, dtype)
             )
         seen.append(float(w2.high or np.inf))
     raise InputError(
@@ -126,10 +143,14 @@ def _mean_w2(pairs: list[tuple[FloatArray, FloatArray]]) -> Figure:
 
 def _conditions(flow: Flow, seed: int) -> dict[str, tuple[Figure, Figure]]:
     """Dense Jacobians in float64 at random latents; the last layer is the data's units."""
-    z = np.random.default_rng(seed + 1).standard_normal((LATENTS, 2))
-    found, composed = {}, np.broadcast_to(np.eye(2), (LATENTS, 2, 2))
-    for i, layer in enumerate(flow.to_map().layers()[:-1]):
-        jacobian, z = layer.at().jacobian(z), layer.at()(z)
+    n = flow.shape[0]
+    z = np.random.default_rng(seed + 1).standard_normal((LATENTS, n))
+    found, composed = {}, np.broadcast_to(np.eye(n), (LATENTS, n, n))
+    chain = flow.bijection
+    assert isinstance(chain, Chain)
+    for i, layer in enumerate(chain.bijections[:-1]):
+        bound = from_bijection(layer).at()
+        jacobian, z = bound.jacobian(z), bound(z)
         composed = jacobian @ composed
         found[f"layer {i + 1}"] = _figures(np.linalg.cond(jacobian))
     return found | {"composition": _figures(np.linalg.cond(composed))}
@@ -139,39 +160,68 @@ def _figures(kappa: FloatArray) -> tuple[Figure, Figure]:
     return Figure(float(np.quantile(kappa, 0.99)), "estimate"), Figure(float(kappa.max()), "lower_bound")
 
 
+def changed_halves(n: int, layers: int) -> int:
+    """How many pairs of layers have other halves than the pair before."""
+    sets = [{frozenset(part.tolist()) for part in halves(n, stage)} for stage in range(layers // 2)]
+    return sum(a != b for a, b in pairwise(sets))
+
+
 def transport(
-    x: FloatArray, weights: FloatArray, layers: int, *, bins: int, slices: int, dtype: DType
+    x: FloatArray, weights: FloatArray, layers: int, *, bins: int, slices: int, shared: int, dtype: DType
 ) -> Flow:
-    """A flow of `layers` spline couplings (and the columns' mean and deviation) fitted to points (M, 2)."""
+    """A flow of `layers` spline couplings (and the columns' mean and deviation) fitted to points (M, n).
+
+    A layer is one coupling, written as a scan of couplings that move one coordinate each: none reads what another moved.
+    """
     mean = weights @ x
     scale = np.sqrt(weights @ np.square(x - mean))
     scale = np.where(scale > 0, scale, 1.0)
     points = (x - mean) / scale
     made: list[AbstractBijection] = []
-    for i in range(layers):
-        moved = (i + 1) % 2  # the second coordinate first
-        left = (layers - i + 1) // 2  # layers of this coordinate, this one included
-        layer = _layer(points, weights, moved, 1 / left, bins, slices, dtype)
-        points = compute(lambda b, p: jax.vmap(b.inverse)(p), layer, points, precision=dtype).astype(float)
-        made.append(layer)
+    for stage in range(layers // 2):
+        first, second = halves(x.shape[1], stage)
+        for kept, moved in ((first, second), (second, first)):
+            units: list[Coupling] = []
+            rounds = min(len(kept), ROUNDS)
+            for left in range((layers // 2 - stage) * rounds, (layers // 2 - stage - 1) * rounds, -1):
+                for j in moved:
+                    unit = _unit(points, weights, kept, int(j), 1 / min(left, shared), (bins, slices), dtype)
+                    points = compute(lambda b, p: jax.vmap(b.inverse)(p), unit, points, precision=dtype)
+                    points = points.astype(float)
+                    units.append(unit)
+            made.append(units[0] if len(units) == 1 else Scan(units[::-1]))
     data = Standardize(stored(mean, dtype), stored(scale, dtype))
-    return Flow(StandardNormal(2), Chain([*made[::-1], data]))
+    return Flow(StandardNormal(x.shape[1]), Chain([*made[::-1], data]))
 
 
-def _layer(
-    points: FloatArray, weights: FloatArray, moved: int, part: float, bins: int, slices: int, dtype: DType
+def _unit(
+    points: FloatArray,
+    weights: FloatArray,
+    kept: np.ndarray,
+    moved: int,
+    part: float,
+    resolution: tuple[int, int],
+    dtype: DType,
 ) -> Coupling:
-    kept, given = points[:, 1 - moved], points[:, moved]
-    rank = (rankdata(kept, "ordinal") - 0.5) / len(kept) * slices - 0.5  # place among the slices' centres
+    """The coupling that moves one coordinate by what one direction of the kept ones says."""
+    (bins, slices), n = resolution, points.shape[1]
+    along = direction(points[:, kept], points[:, moved], weights)
+    told, given = points[:, kept] @ along, points[:, moved]
+    rank = (rankdata(told, "ordinal") - 0.5) / len(told) * slices - 0.5  # place among the slices' centres
     knots, rows = [], []
     for k in range(slices):
         near = np.maximum(1 - np.abs(np.clip(rank, 0, slices - 1) - k), 0.0) * weights
         use = near > 0
-        knots.append(float(near @ kept / near.sum()))
+        knots.append(float(near @ told / near.sum()))
         rows.append(spline_raw(given[use], near[use], bins, BOUND, part, FLOOR))
     at = _ascending(np.array(knots))
-    net = KnotConditioner(*(stored(a, dtype) for a in (np.ones(1), at, np.stack(rows), np.zeros(2))))
-    return Coupling(Partition(2, [1 - moved]), RationalQuadratic(bins, BOUND, ExponentialScale()), net)
+    whole = np.zeros(n)
+    whole[kept] = along
+    rest = [i for i in range(n) if i != moved]
+    net = KnotConditioner(*(stored(a, dtype) for a in (whole[rest], at, np.stack(rows), np.zeros(2))))
+    return Coupling(
+        ArrayPartition(Partition(n, rest)), RationalQuadratic(bins, BOUND, ExponentialScale()), net
+    )
 
 
 def _ascending(knots: FloatArray) -> FloatArray:
