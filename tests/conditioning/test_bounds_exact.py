@@ -5,7 +5,6 @@ import jax.random as jr
 import numpy as np
 import pytest
 from flint import arb, arb_mat, ctx
-from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shoal.bijections import ActNorm, DenseLinear, Radial, layers_of
@@ -14,6 +13,7 @@ from shoal.conditioning._intervals import Box, activation_ranges
 from tests.conditioning.shaken import shaken
 from tests.conditioning.test_lipschitz import CASES, SIZES, _jacobians
 from tests.laws.registry import BY_NAME
+from tests.searching import searched
 
 
 @pytest.fixture(autouse=True)
@@ -151,9 +151,7 @@ def test_the_far_tails_of_a_front_are_bounded_in_float64() -> None:
     unbroken("law: front", 0, 0.0, 0.0, 1.0)
 
 
-@pytest.mark.long
-@settings(max_examples=1000, deadline=None)
-@given(
+@searched(
     st.sampled_from(sorted(LAYERS)),
     st.integers(0, 2**31),
     st.floats(-2, 0.6),

@@ -6,12 +6,13 @@ from typing import Any
 import numpy as np
 import pytest
 from flint import arb, ctx
-from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import gammainc
 
 from shoal.theory import hardness
 from shoal.theory.hardness import HeavyTails, InstanceFamily, minimum_depth, planar_gap, total_variation_bound
+from shoal.theory.hardness._minimum_depth import ANGLES, OVERLAPS  # the places it may state
+from tests.searching import searched
 
 
 @pytest.fixture(autouse=True)
@@ -36,7 +37,8 @@ def log_family(l: int, d: int, radius: float, m: arb, k: arb, b: arb) -> arb:
 
 def checked(a: Any, family: InstanceFamily, delta: float) -> int:
     """The inequality of the depth below the stated one, at the stated angle and overlap; what it says in KL."""
-    found = minimum_depth(a, family, delta)
+    found = minimum_depth(a, family, delta, 1 - delta / 2)
+    drawn(a, family, found.drawn - 1, arb(1) - arb(1 - delta / 2))
     if found.vacuous:
         return found.depth
     l, d, k = found.depth - 1, family.d, family.k
@@ -56,6 +58,37 @@ def checked(a: Any, family: InstanceFamily, delta: float) -> int:
     assert arb(found.kl_to_flow) <= epsilon**2 / 2 / arb(a.lipschitz) ** (2 * l) * (1 + arb(1e-12))
     assert arb(found.kl_from_flow) <= epsilon**2 / 2 / (r**2 + arb(family.gamma) ** 2) * (1 + arb(1e-12))
     return found.depth
+
+
+def drawn(a: Any, family: InstanceFamily, l: int, failing: arb) -> None:
+    """Some angle and overlap, of those that are tried, have (1 + 4 R L(l) / gap)^(l p) < failing^2 I."""
+    if l < 1:
+        return
+    constants = [arb(v) for v in (max(a.lipschitz, 1.0), a.parameter_lipschitz, a.offset)]
+    log_size = log_family(l, family.d, a.radius, *constants)
+    best = max(
+        ((float(angle), math.floor(overlap * family.k) + 1) for angle in ANGLES for overlap in OVERLAPS),
+        key=lambda at: room(float(log_size), a, family, l, *at),
+    )
+    angle, s, d, k = arb(best[0]), best[1], family.d, family.k
+    gap = (1 - arb(s - 1) / k) * 2 * arb(family.r) * (angle / 2).sin() - 2 * arb(family.gamma) * arb(d).sqrt()
+    gap -= 4 * arb(family.ramps) * arb(family.r) + 2 * arb(family.epsilon)
+    log_i = s * (arb(2).log() - (d - 1) * angle.sin().log() - arb(k).log())
+    log_i -= arb(k + 1).lgamma() - arb(s + 1).lgamma() - arb(k - s + 1).lgamma()
+    assert gap > 0
+    assert l * a.parameters * (1 + 4 * log_size.exp() / gap).log() < log_i + 2 * failing.log()
+
+
+def room(log_size: float, a: Any, family: InstanceFamily, l: int, angle: float, s: int) -> float:
+    """log I less the log of the number of balls, in float64."""
+    d, k = family.d, family.k
+    gap = (1 - (s - 1) / k) * 2 * family.r * math.sin(angle / 2) - 2 * family.gamma * math.sqrt(d)
+    gap -= 4 * family.ramps * family.r + 2 * family.epsilon
+    if gap <= 0 or s > k:
+        return -math.inf
+    log_i = s * (math.log(2 / k) - (d - 1) * math.log(math.sin(angle)))
+    log_i -= math.lgamma(k + 1) - math.lgamma(s + 1) - math.lgamma(k - s + 1)
+    return log_i - l * a.parameters * np.logaddexp(0.0, log_size + math.log(4 / gap))
 
 
 @pytest.mark.parametrize(("d", "k"), [(32, 10_000), (300, 20_000), (64, 3_000)])
@@ -118,9 +151,7 @@ def planar(d: int, tail: float, scale: float) -> None:
     assert arb(planar_gap(law, shifts)) <= left or planar_gap(law, shifts) == 0
 
 
-@pytest.mark.long
-@settings(max_examples=300, deadline=None)
-@given(
+@searched(
     st.sampled_from([hardness.planar, hardness.layerwise, hardness.additive]),
     st.integers(2, 1024),
     st.integers(1, 100_000),
@@ -134,15 +165,11 @@ def test_no_family_has_a_depth_that_is_not_proved(build, d, k, delta, radius, sh
     checked(build(d, radius=size), family, delta)
 
 
-@pytest.mark.long
-@settings(max_examples=400, deadline=None)
-@given(st.integers(2, 1000), st.floats(0, 60), st.floats(1e-9, 1.0))
+@searched(st.integers(2, 1000), st.floats(0, 60), st.floats(1e-9, 1.0))
 def test_no_target_has_a_variation_that_is_not_proved(modes, distance, mass) -> None:
     variation(modes, distance, mass)
 
 
-@pytest.mark.long
-@settings(max_examples=300, deadline=None)
-@given(st.integers(1, 3000), st.floats(0.05, 2.0), st.floats(0.01, 100.0))
+@searched(st.integers(1, 3000), st.floats(0.05, 2.0), st.floats(0.01, 100.0))
 def test_no_heavy_tail_has_a_gap_that_is_not_proved(d, tail, scale) -> None:
     planar(d, tail, scale)

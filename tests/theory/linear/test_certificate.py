@@ -15,6 +15,7 @@ from typing import Any
 import mpmath
 import numpy as np
 import pytest
+from hypothesis import strategies as st
 from scipy.stats import special_ortho_group
 
 from shoal.theory.linear import Effort, Factorization, FactorizationCertificate, Layer, certify, factor
@@ -22,6 +23,8 @@ from shoal.theory.linear._closed_forms import rotation_layers
 from shoal.theory.linear.certify import _existence
 from shoal.theory.linear.certify._balls import ball_layer, down, frobenius, load_flint, shown, spectral, up
 from shoal.theory.linear.certify._existence import Around, by_balls, by_rounding, curvature
+from tests.searching import searched
+from tests.theory.linear.oracles import characteristic, rational
 
 QUICK = Effort(10)
 
@@ -163,7 +166,7 @@ def newton(made: Factorization) -> tuple[Any, Any]:
     logs = [mp(layer.log_scale) for layer in made.layers]
     start = [np.concatenate([b.ravel(), s]) for b, s in zip(blocks, logs, strict=True)]
     n, off = len(target), target
-    for _ in range(5):
+    for _ in range(9):
         scales = [[mpmath.exp(s) for s in row] for row in logs]
         layers = [explicit(x.kind, b, s) for x, b, s in zip(made.layers, blocks, scales, strict=True)]
         columns, owner = [], []
@@ -508,6 +511,50 @@ def test_it_shares_no_code_with_the_factorization():
             "shoal._scalars",
             *(f"shoal.theory.linear.certify.{x}" for x in files),
         }
+
+
+def drawn(seed: int, p: int, q: int, count: int, size: float, scale: float, off: float) -> Factorization:
+    """Layers of any sizes, some zero, some one of the others again, with a target about so far from their product."""
+    rng = np.random.default_rng(seed)
+    layers: list[Layer] = []
+    for i in range(count):
+        rows, columns = (q, p) if (i + seed) % 2 else (p, q)
+        block = 10**size * rng.normal(size=(rows, columns)) * rng.choice([0.0, 1.0, 1.0], (rows, 1))
+        if i > 1 and rng.random() < 0.3:
+            block = -layers[i - 2].block
+        logs = scale * rng.normal(size=rows) * rng.choice([0.0, 1.0])
+        layers.append(Layer("lower" if (i + seed) % 2 else "upper", block, logs))
+    signs, order = rng.choice([-1.0, 1.0], p + q), rng.permutation(p + q)
+    made = Factorization(np.eye(p + q), tuple(layers), signs, tuple(int(i) for i in order[:p]), "drawn")
+    change = 10**off * rng.normal(size=(p + q, p + q))
+    return dataclasses.replace(made, target=made.matrix() * (1 + change * rng.choice([0, 1]) + 0.1 * change))
+
+
+@searched(
+    st.integers(0, 2**31),
+    st.integers(1, 3),
+    st.integers(1, 3),
+    st.integers(1, 7),
+    st.floats(-8, 3),
+    st.floats(0, 12),
+    st.floats(-18, 0),
+)
+def test_no_drawn_layers_break_their_certificate(seed, p, q, count, size_of, scale, off) -> None:
+    """The residual in 600 bits; where existence is proved, det T > 0 in fractions, and Newton's way is within the radius."""
+    made = drawn(seed, p, q, count, size_of, scale, off)
+    certificate = made.certificate()
+    with mpmath.workprec(600):
+        apart = mp(inner_target(made)) - true_product(made)
+        assert size(apart) <= certificate.residual_bound
+        assert max(abs(v) for v in np.ravel(apart)) <= certificate.entry_bound
+    if certificate.existence == "proved":
+        coefficients = characteristic(rational(inner_target(made)))
+        assert coefficients[-1] * (-1) ** (p + q) > 0
+        assert certificate.radius is not None
+        with mpmath.workdps(90):
+            gone, left = newton(made)
+            assert left < mpmath.mpf(10) ** -40 * size(mp(made.target))
+            assert gone <= certificate.radius
 
 
 @pytest.mark.long

@@ -6,11 +6,13 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 import scipy.optimize
+from hypothesis import strategies as st
 from scipy.stats import special_ortho_group
 
 from shoal.theory.linear import Effort, frontier
 from shoal.theory.linear._condition_bounds import LIMIT, ConditionBounds
 from shoal.theory.linear._inputs import prepare
+from tests.searching import searched
 
 Kind = Literal["lower", "upper"]
 ORDERS: tuple[Kind, Kind] = ("lower", "upper")
@@ -77,21 +79,32 @@ def test_minus_i_has_the_bounds_of_the_page(count: int, wanted: float):
 @pytest.mark.parametrize("count", [4, 5, 6, 9])
 def test_no_product_of_known_layers_is_below_its_bound(count: int):
     """Small random layers, and steps that all turn the same plane by as much as they can."""
-    rng = np.random.default_rng(count)
     for i in range(40):
-        d = int(rng.integers(1, 4))
-        first, other = ORDERS[i % 2], ORDERS[1 - i % 2]
-        t, worst, same = np.eye(2 * d), 1.0, 0.3 * rng.normal(size=(d, d))
-        for j in range(count):
-            m, *_ = layer(rng, d, d, 0.4)
-            if i % 4 == 0:
-                m = np.eye(2 * d)
-                m[d:, :d] = same * (1 if j % 2 else -1)
-            order = np.r_[d : 2 * d, :d]
-            t = t @ (m[np.ix_(order, order)] if (j % 2 == 0) == (first == "upper") else m)
-            worst = max(worst, float(np.linalg.cond(m)))
+        keeps_above(count + 40 * i, int(np.random.default_rng(i).integers(1, 4)), count, 0.4, i % 4 == 0)
+
+
+def keeps_above(seed: int, d: int, count: int, size: float, turning: bool) -> None:
+    """The worst condition number of known layers is at least the bound of their product, in either order."""
+    rng, (first, other) = np.random.default_rng(seed), ORDERS[:: 1 if seed % 2 else -1]
+    t, worst, same = np.eye(2 * d), 1.0, size * rng.normal(size=(d, d))
+    if turning and seed % 3:
+        same = size * special_ortho_group.rvs(d, random_state=seed) if d > 1 else np.array([[size]])
+    for j in range(count):
+        m, *_ = layer(rng, d, d, size)
+        if turning:
+            m = np.eye(2 * d)
+            m[d:, :d] = same * (1 if j % 2 else -1)
+        order = np.r_[d : 2 * d, :d]
+        t = t @ (m[np.ix_(order, order)] if (j % 2 == 0) == (first == "upper") else m)
+        worst = max(worst, float(np.linalg.cond(m)))
+    if np.linalg.cond(t) < 1e12:
         assert of(t).bound(count, first) <= worst * (1 + 1e-9)
         assert of(t, "upper").bound(count, other) <= worst * (1 + 1e-9)
+
+
+@searched(st.integers(0, 2**31), st.integers(1, 4), st.integers(1, 12), st.floats(0.01, 4.0), st.booleans())
+def test_no_drawn_product_is_below_its_bound(seed, d, count, size, turning) -> None:
+    keeps_above(seed, d, count, size, turning)
 
 
 def test_signed_permutations_use_both_ends():

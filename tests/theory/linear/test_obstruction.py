@@ -5,10 +5,13 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+from hypothesis import strategies as st
 
+from shoal._errors import InputError
 from shoal.theory.linear import fewest_layers
 from shoal.theory.linear._inputs import prepare
 from shoal.theory.linear._obstruction import determinant, excludes_four, whole_numbers
+from tests.searching import searched
 from tests.theory.linear.oracles import characteristic, inverse, rational
 
 ORDERS = ("lower", "upper")
@@ -137,3 +140,25 @@ def test_four_or_five_is_decided_for_four_by_four(draw: int, layers: int):
     assert answer.witness.residual.float64 < 1e-13
     assert (answer.obstruction is not None) == (layers == 5)
     assert layers == 5 or answer.witness.conditions.largest < 25  # 44 and 134 without descent
+
+
+@searched(st.integers(0, 2**31), st.integers(1, 4), st.integers(-3, 3), st.integers(0, 60))
+def test_no_drawn_product_of_four_is_excluded(seed, d, size, spread) -> None:
+    """Exact products of four layers: blocks of small whole numbers, scales powers of two, in both orders."""
+    rng, first = np.random.default_rng(seed), seed % 2
+    exact = rational(np.eye(2 * d))
+    for j in range(4):
+        m, moved, kept = np.eye(2 * d), slice(d, None), slice(0, d)
+        if (first + j) % 2:
+            moved, kept = kept, moved
+        m[moved, kept] = rng.integers(-2, 3, (d, d)) * 2.0**size * rng.choice([0, 1, 1], (d, 1))
+        m[moved, moved] = np.diag(2.0 ** rng.integers(-spread // 4, spread // 4 + 1, d))
+        exact = exact @ rational(m)
+    t = exact.astype(float)
+    if not (rational(t) == exact).all():
+        return
+    try:
+        found = excluded(t)
+    except InputError:  # of numerical rank below n: nothing is claimed
+        return
+    assert not found[first]

@@ -10,7 +10,6 @@ import jax.random as jr
 import numpy as np
 import pytest
 from flint import arb, ctx
-from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from scipy.integrate import quad
@@ -22,6 +21,7 @@ from shoal.distributions import Flow, Padded, StandardNormal
 from shoal.theory import universal
 from shoal.theory.universal._langevin_figures import Kick, enclosed, marginal_w2, stretches
 from shoal.theory.universal._log_concave import log_concave
+from tests.searching import searched
 
 KEY = jr.key(5)
 TARGETS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
@@ -217,9 +217,7 @@ def test_boxes_hold_in_ball_arithmetic(seed: int) -> None:
         boxes_hold(np.random.default_rng(seed), 2 + seed, 1 + seed, 0.3 * (1 + seed), 4**seed % 60 + 2)
 
 
-@pytest.mark.long
-@settings(max_examples=600, deadline=None)
-@given(
+@searched(
     st.integers(0, 2**31), st.integers(2, 30), st.integers(1, 8), st.floats(1e-3, 3.0), st.integers(1, 200)
 )
 def test_no_drawn_layers_leave_their_box(

@@ -15,7 +15,6 @@ import jax.random as jr
 import numpy as np
 import pytest
 from flint import arb, ctx
-from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.special import ndtr, ndtri
 
@@ -23,6 +22,7 @@ from shoal.theory import universal
 from shoal.theory.universal._atoms import integers
 from shoal.theory.universal._staircase import cell_borders, levels
 from shoal.theory.universal._w2_certificate import displaced
+from tests.searching import searched
 from tests.theory.universal.test_parts import staircase
 
 FRACTIONS = np.vectorize(Fraction, otypes=[object])
@@ -167,9 +167,7 @@ def test_every_term_is_at_least_what_the_stored_layers_have(dtype: str, columns:
 COORDINATE = st.one_of(st.integers(-4, 4).map(float), st.floats(-1e3, 1e3, width=32))
 
 
-@pytest.mark.long
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(
+@searched(
     rows=st.lists(st.tuples(*(COORDINATE,) * 4), min_size=1, max_size=12),
     columns=st.integers(2, 4),
     weights=st.lists(st.floats(1e-12, 1.0), min_size=12, max_size=12),
