@@ -11,10 +11,15 @@ and t = m, e^{2s} = v has it. *Proof.* Given b the expectation is (m^2 + v) / 2 
 i. It is largest at t = m; then its derivative in s, v e^{-2s} - 1, has one zero, where it is (m^2 + v) / 2 - 1/2 - log(v) /
 2.
 
-**Lower bound.** A coupling that is fitted to other rows is one coupling: its mean gain on fresh rows estimates, without
-bias, a number that the largest gain is not below. Nothing is assumed of m, v or of how well they are fitted. There is no
-such bound
-from above: finitely many rows can not show that a wild m or v is not there. The upper end extrapolates the learning curve.
+**What the interval is of.** One number: that largest gain over all functions s and t, for the better of two choices of the
+kept half, while the layers that are there stay as they are. Layers that are trained on together are another matter.
+
+**Lower end.** A coupling that is fitted to other rows is one coupling: its mean gain on fresh rows estimates, without bias,
+a number that the largest gain is not below. Nothing is assumed of m, v or of how well they are fitted.
+
+**Upper end.** There is no such bound from above: finitely many rows can not show that a wild m or v is not there. Fits to
+all rows and to half of them are two points of a learning curve. What is missing is taken to fall like rows^(-1/2), and the
+end is the upper 99 % limit of the curve drawn on to infinitely many rows: an estimate.
 """
 
 from collections.abc import Sequence
@@ -124,21 +129,19 @@ def _measured(
     seed: int,
 ) -> Figure:
     """One choice of the kept half: the mean gain on all measured rows, and its interval."""
-    values, errors, less, missed = [], [], [], 0.0
+    values, errors, ends, reaches, missed = [], [], [], [], 0.0
     for z, c, held, held_context in turns:
         fit = z[:, moved], np.hstack([z[:, kept], c])
         fresh = held[:, moved], np.hstack([held[:, kept], held_context])
         gain, unseen = coupling_gains(fit, fresh, seed=seed)
         half = len(z) // 2  # of the rows, and of the features: what a doubling of both gains
         poorer, _ = coupling_gains((fit[0][:half], fit[1][:half]), fresh, seed=seed, units=UNITS // 2)
-        values.append(float(gain.mean()))
-        errors.append(float(gain.std(ddof=1) / len(gain) ** 0.5))
-        less.append(float(poorer.mean()))
+        drawn_on = gain + SLOW * (gain - poorer)
+        for part, means, deviations in ((gain, values, errors), (drawn_on, ends, reaches)):
+            means.append(float(part.mean()))
+            deviations.append(float(part.std(ddof=1) / len(part) ** 0.5))
         missed += unseen / len(turns)
-    value, error = (
-        float(np.mean(values)),
-        float(np.mean(errors)),
-    )  # turns share rows: their errors are not independent
-    doubling = max(value - float(np.mean(less)), 0.0)
-    high = max(value, 0.0) + reach * error + SLOW * doubling + missed
+    # turns share rows: their errors are not independent
+    value, error, end, end_error = (float(np.mean(found)) for found in (values, errors, ends, reaches))
+    high = max(max(value, 0.0) + reach * error, max(end, 0.0) + reach * end_error) + missed
     return Figure(max(value, 0.0), "estimate", max(value - reach * error, 0.0), high)
