@@ -11,7 +11,7 @@ from shoal._errors import InputError
 from shoal._names import KINDS
 from shoal.cli._fit_output import kinds_of
 from shoal.cli._parse import COLUMN_OPTIONS, check_above, parse_choice, parse_columns, parse_kinds
-from shoal.cli._session import Call, command, say, sized
+from shoal.cli._session import Call, argument, command, option, say, sized
 from shoal.cli._settings import FitSettings
 from shoal.records import read_record, read_run, to_plain
 
@@ -24,29 +24,23 @@ def advise(
     call: Call,
     data: Annotated[
         Path,
-        typer.Argument(
-            metavar="DATA|RUN",
-            help="A CSV, Parquet, NPY or NPZ file, or a folder that `shoal fit` made.",
-            show_default=False,
-        ),
+        argument("A CSV, Parquet, NPY or NPZ file, or a folder that `shoal fit` made.", metavar="DATA|RUN"),
     ],
     max_condition: Annotated[
-        float, typer.Option(metavar="C", help="Largest condition number that the flow may have.")
+        float, option("Largest condition number that the flow may have.", metavar="C")
     ] = 1e4,
     dtype: Annotated[
-        str, typer.Option(metavar="float32|float64", help="Precision that you would train in.")
+        str, option("Precision that you would train in.", metavar="float32|float64")
     ] = "float32",
-    columns: Annotated[str | None, typer.Option(metavar="A,B", help="Columns to model; all without.")] = None,
-    drop: Annotated[str | None, typer.Option(metavar="A,B", help="Columns to leave out.")] = None,
-    context: Annotated[str | None, typer.Option(metavar="A,B", help="Columns to condition on.")] = None,
-    weights: Annotated[str | None, typer.Option(metavar="COLUMN", help="Column of row weights.")] = None,
+    columns: Annotated[str | None, option("Columns to model; all without.", metavar="A,B")] = None,
+    drop: Annotated[str | None, option("Columns to leave out.", metavar="A,B")] = None,
+    context: Annotated[str | None, option("Columns to condition on.", metavar="A,B")] = None,
+    weights: Annotated[str | None, option("Column of row weights.", metavar="COLUMN")] = None,
     kind: Annotated[
         str | None,
-        typer.Option(
-            metavar="A=KIND,..", help=f"Kinds of columns, out of {', '.join(KINDS)}; found without."
-        ),
+        option(f"Kinds of columns, out of {', '.join(KINDS)}; found without.", metavar="A=KIND,.."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON record instead.")] = False,
+    as_json: Annotated[bool, option("Print one JSON record instead.", "--json")] = False,
 ) -> None:
     """Advise on a flow for DATA before one is trained: columns, shape, settings; nothing is trained or written.
 

@@ -12,7 +12,7 @@ from shoal._errors import InputError
 from shoal.cli._audit_summary import print_audit
 from shoal.cli._parse import check_above, check_count, check_output
 from shoal.cli._run_folder import find_model
-from shoal.cli._session import NUMERICAL_FAILURE, Call, command, stop
+from shoal.cli._session import NUMERICAL_FAILURE, Call, argument, command, option, stop
 from shoal.records import AuditRecord, read_run, write_bytes
 
 HEALTHY = 1e4  # the largest κ of a healthy flow, where nothing else is said
@@ -23,50 +23,35 @@ OBJECT = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)
 def audit(
     call: Call,
     target: Annotated[
-        str,
-        typer.Argument(
-            metavar="TARGET",
-            help="A folder that `shoal fit` or `shoal.save` made, or MODULE:OBJECT.",
-            show_default=False,
-        ),
+        str, argument("A folder that `shoal fit` or `shoal.save` made, or MODULE:OBJECT.", metavar="TARGET")
     ],
     data: Annotated[
         Path | None,
-        typer.Argument(
-            metavar="[DATA]",
-            help="A CSV, Parquet, NPY or NPZ file; samples of the model itself without.",
-            show_default=False,
-        ),
+        argument("A CSV, Parquet, NPY or NPZ file; samples of the model itself without.", metavar="[DATA]"),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="FILE", help="A .html file for the report.")
+        Path | None, option("A .html file for the report.", "-o", "--output", metavar="FILE")
     ] = None,
     parquet: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FILE", help="A .parquet file for the points; STEM.layers.parquet lies beside it."
-        ),
+        option("A .parquet file for the points; STEM.layers.parquet lies beside it.", metavar="FILE"),
     ] = None,
-    points: Annotated[int, typer.Option(metavar="N", help="Rows of DATA to audit, chosen at random.")] = 1000,
-    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
+    points: Annotated[int, option("Rows of DATA to audit, chosen at random.", metavar="N")] = 1000,
+    seed: Annotated[int, option("Seed of everything random.")] = 0,
     attack: Annotated[
-        float | None,
-        typer.Option(metavar="RADIUS", help="Search so far around the worst points for a worse one."),
+        float | None, option("Search so far around the worst points for a worse one.", metavar="RADIUS")
     ] = None,
     context: Annotated[
-        str | None,
-        typer.Option(metavar="A,B", help="With MODULE:OBJECT: the columns of DATA that are its context."),
+        str | None, option("With MODULE:OBJECT: the columns of DATA that are its context.", metavar="A,B")
     ] = None,
     max_condition: Annotated[
         float | None,
-        typer.Option(
-            metavar="C", help="Largest 99 % condition number of a healthy flow; a run's own, or 1e4."
-        ),
+        option("Largest 99 % condition number of a healthy flow; a run's own, or 1e4.", metavar="C"),
     ] = None,
     max_round_trip: Annotated[
-        float, typer.Option(metavar="E", help="Largest float32 round-trip error of a healthy flow.")
+        float, option("Largest float32 round-trip error of a healthy flow.", metavar="E")
     ] = 1e-3,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist.")] = False,
+    overwrite: Annotated[bool, option("Replace outputs that exist.", "--overwrite")] = False,
 ) -> None:
     """Measure spectra, layers and round trips of a fitted flow, or of MODULE:OBJECT from the current directory.
 
@@ -151,13 +136,13 @@ def _check_outputs(output: Path | None, parquet: Path | None, data: Path | None,
     places = [(output, "-o", ".html"), (parquet, "--parquet", ".parquet")]
     if parquet is not None:
         places.append((layers_path(parquet), "--parquet", ".parquet"))
-    for place, option, suffix in places:
+    for place, word, suffix in places:
         if place is None:
             continue
-        check_output(place, option, (suffix,), data)
+        check_output(place, word, (suffix,), data)
         if place.exists() and not overwrite:
             raise InputError(
-                f"{option} {place} exists already; name another file, or replace it by --overwrite."
+                f"{word} {place} exists already; name another file, or replace it by --overwrite."
             )
 
 

@@ -12,7 +12,7 @@ import typer
 
 from shoal._errors import InputError
 from shoal.cli._parse import check_above, check_count, parse_choice
-from shoal.cli._session import command
+from shoal.cli._session import command, option
 
 FAMILIES: tuple[Literal["planar", "layerwise", "additive", "affine"], ...] = (
     "planar",
@@ -37,66 +37,45 @@ BINDING = {
 def bound(
     family: Annotated[
         str,
-        typer.Option(
+        option(
+            "Layers: planar; layerwise of rank 1; additive coupling of width 16; affine coupling, with --matrix.",
             metavar="planar|layerwise|additive|affine",
-            help="Layers: planar; layerwise of rank 1; additive coupling of width 16; affine coupling, with --matrix.",
-            show_default=False,
         ),
     ],
-    dim: Annotated[
-        int | None, typer.Option(metavar="D", help="Dimension of the data.", show_default=False)
-    ] = None,
+    dim: Annotated[int | None, option("Dimension of the data.", metavar="D")] = None,
     modes: Annotated[
-        int | None,
-        typer.Option(
-            "--instances",
-            "--modes",
-            metavar="K",
-            help="Normals in each instance of the family.",
-            show_default=False,
-        ),
+        int | None, option("Normals in each instance of the family.", "--instances", "--modes", metavar="K")
     ] = None,
     tail: Annotated[
         float | None,
-        typer.Option(
+        option(
+            "In place of --instances: one target, its density exp(-|x|^T), and planar layers; E is a total variation.",
             metavar="T",
-            help="In place of --instances: one target, its density exp(-|x|^T), and planar layers; E is a total variation.",
-            show_default=False,
         ),
     ] = None,
     epsilon: Annotated[
         float | None,
-        typer.Option(
-            metavar="E",
-            help="W1 distance within which an instance counts as served, in units of the normals' deviation; by default the "
+        option(
+            "W1 distance within which an instance counts as served, in units of the normals' deviation; by default the "
             "radius of their sphere, 10 sqrt(D), by sqrt(5). With --tail a total variation, by default 0.25.",
-            show_default=False,
+            metavar="E",
         ),
     ] = None,
     radius: Annotated[
-        float,
-        typer.Option(metavar="R", help="Largest norm of the parameters of a layer; with --tail of u alone."),
+        float, option("Largest norm of the parameters of a layer; with --tail of u alone.", metavar="R")
     ] = 2.0,
-    delta: Annotated[
-        float, typer.Option(help="Share of a packing of instances that may be served, at most 1.")
-    ] = 0.5,
+    delta: Annotated[float, option("Share of a packing of instances that may be served, at most 1.")] = 0.5,
     confidence: Annotated[
-        float,
-        typer.Option(help="Probability with which one instance, its K means drawn uniformly, is left."),
+        float, option("Probability with which one instance, its K means drawn uniformly, is left.")
     ] = 0.99,
     matrix: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="With --family affine: a linear map, a NPY, NPZ or CSV file with a square matrix.",
-            show_default=False,
+        option(
+            "With --family affine: a linear map, a NPY, NPZ or CSV file with a square matrix.", metavar="FILE"
         ),
     ] = None,
     max_condition: Annotated[
-        float | None,
-        typer.Option(
-            metavar="C", help="With --matrix: largest condition number of a layer.", show_default=False
-        ),
+        float | None, option("With --matrix: largest condition number of a layer.", metavar="C")
     ] = None,
 ) -> None:
     """Print lower bounds of depth for mixtures of K normals: of one drawn by lot, and of a packing of them.

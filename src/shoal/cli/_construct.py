@@ -18,7 +18,7 @@ from shoal._errors import InputError
 from shoal.cli._fit_output import write_page
 from shoal.cli._parse import check_above, check_count, parse_choice, parse_columns
 from shoal.cli._run_folder import check_places, claimed, discard, find_places, publish
-from shoal.cli._session import Call, command, float64, say, sized, spinner
+from shoal.cli._session import Call, argument, command, float64, option, say, sized, spinner
 from shoal.cli._session import table as empty_table
 from shoal.records import ConstructionRecord, system_info, write_record
 from shoal.records.figures import SIGNS, Figure, kind_words
@@ -39,27 +39,17 @@ HEADS = {
 @command
 def construct(
     call: Call,
-    samples: Annotated[
-        Path, typer.Argument(metavar="SAMPLES", help="A CSV, Parquet, NPY or NPZ file.", show_default=False)
-    ],
-    epsilon: Annotated[
-        float,
-        typer.Option(
-            metavar="E", help="Largest W2 distance to the sample, in its units.", show_default=False
-        ),
-    ],
+    samples: Annotated[Path, argument("A CSV, Parquet, NPY or NPZ file.", metavar="SAMPLES")],
+    epsilon: Annotated[float, option("Largest W2 distance to the sample, in its units.", metavar="E")],
     out: Annotated[
-        str,
-        typer.Option("-o", "--out", metavar="RUN", help="Folder to make, for the model and its report."),
+        str, option("Folder to make, for the model and its report.", "-o", "--out", metavar="RUN")
     ],
-    columns: Annotated[str | None, typer.Option(metavar="A,B", help="Columns to model; all without.")] = None,
-    drop: Annotated[str | None, typer.Option(metavar="A,B", help="Columns to leave out.")] = None,
-    weights: Annotated[str | None, typer.Option(metavar="COLUMN", help="Column of row weights.")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of k-means and of the measurement.")] = 0,
-    precision: Annotated[
-        str, typer.Option(metavar="float64|float32", help="Precision of the model.")
-    ] = "float64",
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace RUN if it exists.")] = False,
+    columns: Annotated[str | None, option("Columns to model; all without.", metavar="A,B")] = None,
+    drop: Annotated[str | None, option("Columns to leave out.", metavar="A,B")] = None,
+    weights: Annotated[str | None, option("Column of row weights.", metavar="COLUMN")] = None,
+    seed: Annotated[int, option("Seed of k-means and of the measurement.")] = 0,
+    precision: Annotated[str, option("Precision of the model.", metavar="float64|float32")] = "float64",
+    overwrite: Annotated[bool, option("Replace RUN if it exists.", "--overwrite")] = False,
 ) -> None:
     """Write down a flow of two couplings whose law is within E of SAMPLES, with a certificate of the distance.
 

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from shoal._errors import InputError, NumericalFailure
 from shoal.cli._parse import check_output, parse_choice
-from shoal.cli._session import Call, command, say, sized, table
+from shoal.cli._session import Call, argument, command, option, say, sized, table
 from shoal.records import FactorizationRecord
 
 FEWEST, MOST = 5, 11
@@ -25,46 +25,38 @@ GROUPS: tuple[Literal["linear", "symplectic"], ...] = ("linear", "symplectic")
 @command
 def factor(
     call: Call,
-    matrix: Annotated[
-        Path,
-        typer.Argument(
-            metavar="MATRIX", help="A NPY, NPZ or CSV file with a square matrix.", show_default=False
-        ),
-    ],
+    matrix: Annotated[Path, argument("A NPY, NPZ or CSV file with a square matrix.", metavar="MATRIX")],
     layers: Annotated[
         str | None,
-        typer.Option(
-            metavar="5..11|auto",
-            help="Number of layers, 6 by default; auto: the fewest within --max-condition.",
+        option(
+            "Number of layers, 6 by default; auto: the fewest within --max-condition.", metavar="5..11|auto"
         ),
     ] = None,
     max_condition: Annotated[
-        float | None,
-        typer.Option(metavar="C", help="With --layers auto: largest condition number of a layer."),
+        float | None, option("With --layers auto: largest condition number of a layer.", metavar="C")
     ] = None,
     group: Annotated[
         str,
-        typer.Option(
+        option(
+            "symplectic: 5 or 6 layers with symmetric blocks, kept coordinates conjugate to the others in order.",
             metavar="linear|symplectic",
-            help="symplectic: 5 or 6 layers with symmetric blocks, kept coordinates conjugate to the others in order.",
         ),
     ] = "linear",
-    first: Annotated[str, typer.Option(metavar="lower|upper", help="Kind of the leftmost layer.")] = "lower",
+    first: Annotated[str, option("Kind of the leftmost layer.", metavar="lower|upper")] = "lower",
     kept: Annotated[
         str | None,
-        typer.Option(
-            metavar="0,3,5",
-            help="Coordinates that lower layers keep, half of all; the first ones by default.",
+        option(
+            "Coordinates that lower layers keep, half of all; the first ones by default.", metavar="0,3,5"
         ),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="FILE", help="A .npz file for the factors.")
+        Path | None, option("A .npz file for the factors.", "-o", "--output", metavar="FILE")
     ] = None,
     report: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="A .html file for the report with pictures.")
+        Path | None, option("A .html file for the report with pictures.", metavar="FILE")
     ] = None,
     frontier: Annotated[
-        bool, typer.Option("--frontier", help="Also look for the best condition number for 5 to 11 layers.")
+        bool, option("Also look for the best condition number for 5 to 11 layers.", "--frontier")
     ] = False,
 ) -> None:
     """Write a matrix as a product of linear couplings: exact to rounding, and well conditioned.
@@ -76,9 +68,9 @@ def factor(
     which = parse_choice(group, "--group", GROUPS)
     if which == "symplectic" and (frontier or layers == "auto"):
         raise InputError("--group symplectic goes without --frontier and --layers auto.")
-    for place, option, suffix in ((output, "-o", ".npz"), (report, "--report", ".html")):
+    for place, word, suffix in ((output, "-o", ".npz"), (report, "--report", ".html")):
         if place is not None:
-            check_output(place, option, (suffix,), matrix)
+            check_output(place, word, (suffix,), matrix)
     from shoal.cli._data import say_notes
     from shoal.tables import read_matrix  # here and not above: `shoal --help` must not wait for it
 

@@ -1,6 +1,7 @@
 """`shoal fit`: a table in, the shallowest well-conditioned flow out."""
 
 import time
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,100 +13,78 @@ from shoal.cli._fit_output import print_schema, print_summary, write_run
 from shoal.cli._parse import parse_columns
 from shoal.cli._progress import shown_progress
 from shoal.cli._run_folder import Places, check_places, claimed, discard, find_places, publish
-from shoal.cli._session import INTERRUPTED, NUMERICAL_FAILURE, Call, command, float64, stop
+from shoal.cli._session import INTERRUPTED, NUMERICAL_FAILURE, Call, argument, command, float64, option, stop
 from shoal.cli._settings import FitSettings, parse_settings
 
 OUT_OF_TIME = ("not started", "unfinished")  # statuses of rungs that time, not numbers, ended
-_TABLE, _LADDER, _TRAINING, _RUN = "Columns", "Ladder and choice", "Training", "Run"
-
-
-def _option(text: str, panel: str, *names: str, metavar: str | None = None) -> Any:
-    return typer.Option(*names, help=text, rich_help_panel=panel, metavar=metavar)
+_of_columns, _of_ladder, _of_training, _of_run = (
+    partial(option, panel=panel) for panel in ("Columns", "Ladder and choice", "Training", "Run")
+)
 
 
 @command
 def fit(
     call: Call,
-    data: Annotated[
-        Path, typer.Argument(metavar="DATA", help="A CSV, Parquet, NPY or NPZ file.", show_default=False)
-    ],
-    out: Annotated[
-        str, _option("Folder to make, for the model and its report.", _RUN, "--out", metavar="RUN")
-    ],
-    columns: Annotated[str | None, _option("Columns to model; all without.", _TABLE, metavar="A,B")] = None,
-    drop: Annotated[str | None, _option("Columns to leave out.", _TABLE, metavar="A,B")] = None,
-    context: Annotated[
-        str | None, _option("Columns the model is conditioned on.", _TABLE, metavar="A,B")
-    ] = None,
-    weights: Annotated[str | None, _option("Column of row weights.", _TABLE, metavar="A")] = None,
+    data: Annotated[Path, argument("A CSV, Parquet, NPY or NPZ file.", metavar="DATA")],
+    out: Annotated[str, _of_run("Folder to make, for the model and its report.", "--out", metavar="RUN")],
+    columns: Annotated[str | None, _of_columns("Columns to model; all without.", metavar="A,B")] = None,
+    drop: Annotated[str | None, _of_columns("Columns to leave out.", metavar="A,B")] = None,
+    context: Annotated[str | None, _of_columns("Columns the model is conditioned on.", metavar="A,B")] = None,
+    weights: Annotated[str | None, _of_columns("Column of row weights.", metavar="A")] = None,
     kind: Annotated[
         str | None,
-        _option(f"Kinds of columns, out of {', '.join(KINDS)}; found without.", _TABLE, metavar="A=KIND,.."),
+        _of_columns(f"Kinds of columns, out of {', '.join(KINDS)}; found without.", metavar="A=KIND,.."),
     ] = None,
     dequantize: Annotated[
         str,
-        _option(
-            "Noise of one step on rounded values; off: every column is numbers.", _TABLE, metavar="auto|off"
-        ),
+        _of_columns("Noise of one step on rounded values; off: every column is numbers.", metavar="auto|off"),
     ] = "auto",
     parts: Annotated[
-        str,
-        _option("Shares of training, validation and test rows; the last may be 0.", _TABLE, metavar="N,N,N"),
+        str, _of_columns("Shares of training, validation and test rows; the last may be 0.", metavar="N,N,N")
     ] = "80,10,10",
     fronts: Annotated[
         str | None,
-        _option(
+        _of_ladder(
             f"What stands between data and layers, out of {', '.join(FRONT_NAMES)}; raced without.",
-            _LADDER,
             metavar="A,B",
         ),
     ] = None,
-    families: Annotated[str, _option(f"Out of {', '.join(FAMILY_NAMES)}.", _LADDER, metavar="A,B")] = "nsf",
-    depths: Annotated[
-        str, _option("Numbers of layers to try, beside none.", _LADDER, metavar="N,N")
-    ] = "1,2,3,4,6",
+    families: Annotated[str, _of_ladder(f"Out of {', '.join(FAMILY_NAMES)}.", metavar="A,B")] = "nsf",
+    depths: Annotated[str, _of_ladder("Numbers of layers to try, beside none.", metavar="N,N")] = "1,2,3,4,6",
     start: Annotated[
-        str, _option("Deeper rungs begin from the shallower one, or anew.", _LADDER, metavar="grow|scratch")
+        str, _of_ladder("Deeper rungs begin from the shallower one, or anew.", metavar="grow|scratch")
     ] = "grow",
-    seeds: Annotated[int, _option("Models trained for each rung.", _LADDER)] = 1,
+    seeds: Annotated[int, _of_ladder("Models trained for each rung.")] = 1,
     margin: Annotated[
-        float | None,
-        _option("Nats a row behind the best that count as good; 0.02 √columns without.", _LADDER),
+        float | None, _of_ladder("Nats a row behind the best that count as good; 0.02 √columns without.")
     ] = None,
-    max_condition: Annotated[
-        float, _option("Largest 99 % condition number of a usable flow.", _LADDER)
-    ] = 1e5,
+    max_condition: Annotated[float, _of_ladder("Largest 99 % condition number of a usable flow.")] = 1e5,
     max_round_trip: Annotated[
-        float, _option("Largest 99.9 % float32 round-trip error of a usable flow.", _LADDER)
+        float, _of_ladder("Largest 99.9 % float32 round-trip error of a usable flow.")
     ] = 1e-3,
     time_limit: Annotated[
-        str | None, _option("Time for all rungs together, such as 90s, 5m or 1h.", _LADDER, metavar="TIME")
+        str | None, _of_ladder("Time for all rungs together, such as 90s, 5m or 1h.", metavar="TIME")
     ] = None,
     hidden: Annotated[
-        str | None,
-        _option("Widths of the hidden layers; the family's own without.", _TRAINING, metavar="N,N"),
+        str | None, _of_training("Widths of the hidden layers; the family's own without.", metavar="N,N")
     ] = None,
-    batch_size: Annotated[int | None, _option("Rows in a step; by the rows without.", _TRAINING)] = None,
+    batch_size: Annotated[int | None, _of_training("Rows in a step; by the rows without.")] = None,
     max_epochs: Annotated[
-        int | None, _option("Passes over the training rows; 6,000 steps without.", _TRAINING)
+        int | None, _of_training("Passes over the training rows; 6,000 steps without.")
     ] = None,
     patience: Annotated[
         int | None,
-        _option("Epochs without improvement before training stops; a quarter of all without.", _TRAINING),
+        _of_training("Epochs without improvement before training stops; a quarter of all without."),
     ] = None,
-    learning_rate: Annotated[
-        float | None, _option("Largest learning rate; 0.003 without.", _TRAINING)
-    ] = None,
+    learning_rate: Annotated[float | None, _of_training("Largest learning rate; 0.003 without.")] = None,
     weight_decay: Annotated[
-        float | None, _option("Decay of the conditioners' matrices; 0.2 without.", _TRAINING)
+        float | None, _of_training("Decay of the conditioners' matrices; 0.2 without.")
     ] = None,
-    dtype: Annotated[
-        str, _option("Precision of the model.", _TRAINING, metavar="float32|float64")
-    ] = "float32",
-    seed: Annotated[int, _option("Seed of everything random.", _TRAINING)] = 0,
-    overwrite: Annotated[bool, _option("Replace RUN if it exists.", _RUN, "--overwrite")] = False,
-    resume: Annotated[bool, _option("Go on with RUN.unfinished.", _RUN, "--resume")] = False,
-    quiet: Annotated[bool, _option("No progress bar.", _RUN, "--quiet")] = False,
+    dtype: Annotated[str, _of_training("Precision of the model.", metavar="float32|float64")] = "float32",
+    seed: Annotated[int, _of_training("Seed of everything random.")] = 0,
+    overwrite: Annotated[bool, _of_run("Replace RUN if it exists.", "--overwrite")] = False,
+    resume: Annotated[bool, _of_run("Go on with RUN.unfinished.", "--resume")] = False,
+    quiet: Annotated[bool, _of_run("No progress bar.", "--quiet")] = False,
 ) -> None:
     """Train flows of growing depth on DATA and keep the shallowest that is good and invertible.
 
@@ -117,9 +96,7 @@ def fit(
     check_places(places, overwrite=overwrite, resume=resume)
     from shoal.cli._data import read_data  # here and not above: `shoal --help` must not wait for it
 
-    kinds = (
-        None if settings.dequantize == "off" else settings.kinds
-    )  # off: every column is numbers, as they are
+    kinds = None if settings.dequantize == "off" else settings.kinds  # off: columns are numbers, as they are
     table = read_data(call, data, parse_columns(call.given), kinds=kinds)
     print_schema(table)
     with claimed(places, settings, resume=resume) as new:

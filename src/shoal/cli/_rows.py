@@ -8,39 +8,31 @@ import typer
 from shoal._errors import InputError
 from shoal.cli._parse import check_count, check_output
 from shoal.cli._run_folder import ModelFolder, find_model
-from shoal.cli._session import NUMERICAL_FAILURE, command, stop
+from shoal.cli._session import NUMERICAL_FAILURE, argument, command, option, stop
 
 COLUMN, RANK, WHY = "log_prob", "rank", "unlikely"
 SURPRISING, MOST_CELLS = 3.0, 5  # nats beyond what is expected of a cell that is named, and how many are
 TABLES = (".csv", ".parquet")
-Run = Annotated[
-    Path, typer.Argument(metavar="RUN", help="A folder that `shoal fit` made.", show_default=False)
-]
-Output = Annotated[
-    Path, typer.Option("-o", "--output", metavar="FILE", help="A .csv or .parquet file to write.")
-]
+Run = Annotated[Path, argument("A folder that `shoal fit` made.", metavar="RUN")]
+Output = Annotated[Path, option("A .csv or .parquet file to write.", "-o", "--output", metavar="FILE")]
 
 
 @command
 def sample(
     run: Run,
     output: Output,
-    rows: Annotated[int | None, typer.Option("-n", "--rows", metavar="N", help="Number of rows.")] = None,
+    rows: Annotated[int | None, option("Number of rows.", "-n", "--rows", metavar="N")] = None,
     context_file: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FILE", help="A table of the context columns; one row is drawn for each of its rows."
-        ),
+        option("A table of the context columns; one row is drawn for each of its rows.", metavar="FILE"),
     ] = None,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same rows.")] = 0,
+    seed: Annotated[int, option("The same seed gives the same rows.")] = 0,
     complete: Annotated[
-        bool, typer.Option("--complete", help="Draw what would be missing, given the rest of the row.")
+        bool, option("Draw what would be missing, given the rest of the row.", "--complete")
     ] = False,
     given: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FILE", help="With --complete: a table whose missing cells are drawn, others kept."
-        ),
+        option("With --complete: a table whose missing cells are drawn, others kept.", metavar="FILE"),
     ] = None,
 ) -> None:
     """Draw N rows from the flow in RUN, or with --complete --given FILE the missing cells of FILE."""
@@ -135,15 +127,10 @@ def _complete(folder: ModelFolder, schema: Any, path: Path, output: Path, seed: 
 @command
 def score(
     run: Run,
-    data: Annotated[
-        Path, typer.Argument(metavar="DATA", help="A CSV, Parquet, NPY or NPZ file.", show_default=False)
-    ],
+    data: Annotated[Path, argument("A CSV, Parquet, NPY or NPZ file.", metavar="DATA")],
     output: Output,
     explain: Annotated[
-        bool,
-        typer.Option(
-            "--explain", help="One more column: which cells are unlikely, given the rest of their row."
-        ),
+        bool, option("One more column: which cells are unlikely, given the rest of their row.", "--explain")
     ] = False,
 ) -> None:
     """Write DATA with log_prob (nats, in the units of the table) and rank (the share of training rows less likely).

@@ -76,6 +76,16 @@ def _parameters(function: Callable[..., None]) -> dict[str, inspect.Parameter]:
     return {name: p for name, p in inspect.signature(function).parameters.items() if name != "call"}
 
 
+def option(text: str, *names: str, metavar: str | None = None, panel: str | None = None) -> Any:
+    """What `Annotated` says of an option; `names` where they are not the parameter's."""
+    return typer.Option(*names, help=text, metavar=metavar, rich_help_panel=panel)
+
+
+def argument(text: str, *, metavar: str) -> Any:
+    """The same of an argument."""
+    return typer.Argument(help=text, metavar=metavar, show_default=False)
+
+
 def stop(sentence: str, code: int) -> typer.Exit:
     """Writes `sentence` to stderr; raise what is returned."""
     typer.echo(sentence, err=True)
