@@ -9,7 +9,6 @@ from functools import partial
 import numpy as np
 
 from shoal._errors import InputError
-from shoal._names import Precision, Way
 from shoal._scalars import FloatArray
 from shoal.conditioning._inputs import checked_rows, checked_scale
 from shoal.conditioning._map import AbstractMap
@@ -24,15 +23,12 @@ def attack(
     context: FloatArray | None = None,
     *,
     steps: int = 50,
-    way: Way = "data",
-    precision: Precision = "float32",
     scale: FloatArray | None = None,
-    seed: int = 0,
 ) -> Attack:
     """Gradient ascent inside the ball |p - start| <= radius around each row of `points`, in units of `scale`.
 
-    **Arguments:** `points`: (rows, n), data for way "data" (x -> z -> x), latents for "latent" (z -> x -> z); all
-    are attacked at once and the worst is returned; `steps`: ascent steps of length 2.5 radius / steps, each in float64.
+    **Arguments:** `points`: (rows, n), data, all attacked at once; the one that x -> z -> x in float32 loses most is
+    returned. `steps`: ascent steps of length 2.5 radius / steps, each in float64.
     **Raises:** InputError for a radius that is not positive or steps below 1.
     """
     if not (np.isfinite(radius) and radius > 0):
@@ -40,10 +36,10 @@ def attack(
     if steps < 1:
         raise InputError(f"`steps` must be at least 1; got {steps}.")
     start = checked_rows("points", points, map.size, fewest=1)
-    units = checked_scale(None if way == "latent" else scale, map.size)
-    away = map.at("inverse" if way == "data" else "forward", context=context)
-    lost = partial(round_trip, map, context=context, precision=precision, way=way, scale=units)
-    v = _unit(np.random.default_rng(seed).standard_normal(start.shape))
+    units = checked_scale(scale, map.size)
+    away = map.at("inverse", context=context)
+    lost = partial(round_trip, map, context=context, precision="float32", scale=units)
+    v = _unit(np.random.default_rng(0).standard_normal(start.shape))
     p, best, first_error = start, start, lost(start)
     best_error, best_stretch = first_error, np.full(len(start), -np.inf)
     first_stretch = np.full(len(start), np.nan)
@@ -72,8 +68,8 @@ def attack(
         float(best_error[i]),
         float(np.exp(first_stretch[i])),
         float(np.exp(best_stretch[i])),
-        way,
-        precision,
+        "data",
+        "float32",
     )
 
 

@@ -49,6 +49,17 @@ from shoal.conditioning._precision import compute
 PIECES = 64  # of a bin of a spline, an even number
 
 
+class Given(NamedTuple):
+    """What a layer is passed: the box of its inputs (None: not known) and one context (c,), if it has one.
+
+    The box is of latents or, for `turned` layers, of data.
+    """
+
+    box: Box | None
+    context: FloatArray | None
+    turned: bool = False
+
+
 class Piece(NamedTuple):
     """Upper bounds over a box, and the box of images; None where none is known.
 
@@ -63,17 +74,18 @@ class Piece(NamedTuple):
 UNKNOWN = Piece(None, None, None)
 
 
-def coupling_bound(layer: Coupling, box: Box | None, context: FloatArray | None, turned: bool) -> Piece:
-    """The bounds over a box of latents or, `turned`, of data."""
+def coupling_bound(layer: Coupling, given: Given) -> Piece:
+    """The bounds of a coupling."""
+    box = given.box
     if box is None:
         return UNKNOWN
     kept, moved = indices(layer.partition)
     net = compute(lambda c: c, layer.conditioner, precision="float64")
-    bounds = conditioner_bounds(net, box.at(kept), context if layer.context_shape else None)
+    bounds = conditioner_bounds(net, box.at(kept), given.context if layer.context_shape else None)
     if bounds is None:
         return UNKNOWN
     with np.errstate(over="ignore", invalid="ignore"):
-        found = transformer_bounds(layer.transformer, bounds.outputs, box.at(moved), turned)
+        found = transformer_bounds(layer.transformer, bounds.outputs, box.at(moved), given.turned)
         if found is None:
             return UNKNOWN
         forward, inverse = (_norm(bounds, slopes) for slopes in (found.forward, found.inverse))

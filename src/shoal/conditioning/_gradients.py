@@ -45,7 +45,7 @@ def _step(
 ) -> tuple[Array, Array]:
     leaves, tree = jax.tree.flatten(
         function
-    )  # some libraries' objects change their structure under a `partition`
+    )  # a `partition` changes the structure of some libraries' objects
     learned = [i for i, leaf in enumerate(leaves) if eqx.is_inexact_array(leaf)]
 
     def mean_loss(arrays: list[Array], h: Array) -> Array:

@@ -8,10 +8,9 @@ Woźniakowski (1992); Simon and Zha (2000) on reorthogonalization.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from types import MappingProxyType
-from typing import ClassVar, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
@@ -29,7 +28,7 @@ Product: TypeAlias = Callable[[FloatArray], FloatArray]
 
 @dataclass(frozen=True)
 class Extremes:
-    """Both ends of the spectrum at each point; `kinds` says what each figure is.
+    """Both ends of the spectrum at each point, lower bounds (of sigma_min an upper one).
 
     `sigma_max`, `inverse_max` = 1 / sigma_min: (points,); `residuals`: (points, 2), of the run on f and of that on f^{-1},
     relative to the singular value; `steps`: (points, 2), what they took. NaN where a product was not finite.
@@ -39,14 +38,6 @@ class Extremes:
     inverse_max: FloatArray
     residuals: FloatArray
     steps: IntArray
-    kinds: ClassVar[Mapping[str, str]] = MappingProxyType(
-        {
-            "sigma_max": "lower_bound",
-            "sigma_min": "upper_bound",
-            "condition_numbers": "lower_bound",
-            "residuals": "estimate",
-        }
-    )
 
     @property
     def sigma_min(self) -> FloatArray:

@@ -10,34 +10,9 @@ import equinox as eqx
 import jax
 import numpy as np
 
+from shoal import bijections
 from shoal._scalars import FloatArray
-from shoal.bijections import (
-    FFJORD,
-    AbstractBijection,
-    ActNorm,
-    Coupling,
-    DenseLinear,
-    Householder,
-    Inverse,
-    Layerwise,
-    LogTails,
-    LULinear,
-    Marginals,
-    OnPart,
-    Permutation,
-    PixelWise,
-    Planar,
-    Radial,
-    Residual,
-    SignFlip,
-    Squeeze,
-    Standardize,
-    StandardizedContext,
-    Support,
-    Sylvester,
-    Whitening,
-)
-from shoal.conditioning._coupling_bounds import UNKNOWN, Piece, coupling_bound, indices
+from shoal.conditioning._coupling_bounds import UNKNOWN, Given, Piece, coupling_bound, indices
 from shoal.conditioning._intervals import Box, affine, norm, product, tanh_slopes, total
 from shoal.conditioning._precision import compute
 
@@ -46,30 +21,31 @@ _UP = 1 + 1e-9  # a margin for rounding
 
 
 @singledispatch
-def layer_bound(layer: AbstractBijection, box: Box | None, context: FloatArray | None, turned: bool) -> Piece:
-    """The piece of one layer over a box (None: nothing is known of where its input lies)."""
+def layer_bound(layer: bijections.AbstractBijection, given: Given) -> Piece:
+    """The bounds of one layer."""
     return UNKNOWN
 
 
-layer_bound.register(Coupling, coupling_bound)
+layer_bound.register(bijections.Coupling, coupling_bound)
 
 
 @layer_bound.register
-def _(layer: Inverse, box: Box | None, context: FloatArray | None, turned: bool) -> Piece:
-    inner = layer_bound(layer.bijection, box, context, not turned)
+def _(layer: bijections.Inverse, given: Given) -> Piece:
+    inner = layer_bound(layer.bijection, given._replace(turned=not given.turned))
     return Piece(inner.inverse, inner.forward, inner.box)
 
 
 @layer_bound.register
-def _(layer: StandardizedContext, box: Box | None, context: FloatArray | None, turned: bool) -> Piece:
-    given = None if context is None else (context - np.asarray(layer.mean)) / np.asarray(layer.scale)
-    return layer_bound(layer.bijection, box, given, turned)
+def _(layer: bijections.StandardizedContext, given: Given) -> Piece:
+    c = given.context
+    c = None if c is None else (c - np.asarray(layer.mean)) / np.asarray(layer.scale)
+    return layer_bound(layer.bijection, given._replace(context=c))
 
 
 @layer_bound.register
-def _(layer: OnPart, box: Box | None, context: FloatArray | None, turned: bool) -> Piece:
-    kept, moved = indices(layer.partition)
-    inner = layer_bound(layer.bijection, None if box is None else box.at(moved), context, turned)
+def _(layer: bijections.OnPart, given: Given) -> Piece:
+    (kept, moved), box = indices(layer.partition), given.box
+    inner = layer_bound(layer.bijection, given._replace(box=None if box is None else box.at(moved)))
     image = None if box is None or inner.box is None else box.replaced(moved, inner.box)
     if len(kept) == 0:
         return inner._replace(box=image)
@@ -78,12 +54,11 @@ def _(layer: OnPart, box: Box | None, context: FloatArray | None, turned: bool) 
 
 
 @layer_bound.register
-def _(layer: PixelWise, box: Box | None, context: FloatArray | None, turned: bool) -> Piece:
-    channels = layer.image_shape[2]
-    hull = None
+def _(layer: bijections.PixelWise, given: Given) -> Piece:
+    channels, box, hull = layer.image_shape[2], given.box, None
     if box is not None:
         hull = Box(box.low.reshape(-1, channels).min(axis=0), box.high.reshape(-1, channels).max(axis=0))
-    inner = layer_bound(layer.bijection, hull, context, turned)
+    inner = layer_bound(layer.bijection, given._replace(box=hull))
     image = inner.box
     if image is not None:
         pixels = layer.shape[0] // channels
@@ -91,56 +66,56 @@ def _(layer: PixelWise, box: Box | None, context: FloatArray | None, turned: boo
     return inner._replace(box=image)
 
 
-@layer_bound.register(Permutation)
-@layer_bound.register(SignFlip)
-@layer_bound.register(Squeeze)
-def _(layer: AbstractBijection, box: Box | None, context: FloatArray | None, turned: bool) -> Piece:
-    return Piece(1.0, 1.0, _monotone(layer, box, turned))
+@layer_bound.register(bijections.Permutation)
+@layer_bound.register(bijections.SignFlip)
+@layer_bound.register(bijections.Squeeze)
+def _(layer: bijections.AbstractBijection, given: Given) -> Piece:
+    return Piece(1.0, 1.0, _monotone(layer, given))
 
 
-@layer_bound.register(ActNorm)
-@layer_bound.register(Standardize)
-def _(layer: ActNorm | Standardize, box: Box | None, context: FloatArray | None, turned: bool) -> Piece:
-    is_log = isinstance(layer, ActNorm)
+@layer_bound.register(bijections.ActNorm)
+@layer_bound.register(bijections.Standardize)
+def _(layer: bijections.ActNorm | bijections.Standardize, given: Given) -> Piece:
+    is_log = isinstance(layer, bijections.ActNorm)
     scale = np.exp(np.asarray(layer.log_scale, np.float64)) if is_log else np.asarray(layer.scale, np.float64)
     up = 1 + 8 * _EPS
-    return Piece(float(scale.max()) * up, float(1 / scale.min()) * up, _monotone(layer, box, turned))
+    return Piece(float(scale.max()) * up, float(1 / scale.min()) * up, _monotone(layer, given))
 
 
-@layer_bound.register(LULinear)
-@layer_bound.register(DenseLinear)
-@layer_bound.register(Householder)
-@layer_bound.register(Whitening)
-def _(layer: AbstractBijection, box: Box | None, context: FloatArray | None, turned: bool) -> Piece:
+@layer_bound.register(bijections.LULinear)
+@layer_bound.register(bijections.DenseLinear)
+@layer_bound.register(bijections.Householder)
+@layer_bound.register(bijections.Whitening)
+def _(layer: bijections.AbstractBijection, given: Given) -> Piece:
     matrices = [
-        compute(_jacobian, layer, np.zeros(layer.shape), context, t, precision="float64")
+        compute(_jacobian, layer, np.zeros(layer.shape), given.context, t, precision="float64")
         for t in (False, True)
     ]
     forward, inverse = map(norm, matrices)
     slack = 1 + 8 * len(matrices[0]) * _EPS * forward * inverse  # a matrix that was solved for
     image = None
-    if box is not None:
-        shift = _run(layer, np.zeros((1, len(matrices[0]))), context, turned)[0]
-        image = affine(matrices[turned], box, shift).widened(1e-12)
+    if given.box is not None:
+        shift = _run(layer, np.zeros((1, len(matrices[0]))), given)[0]
+        image = affine(matrices[given.turned], given.box, shift).widened(1e-12)
     return Piece(forward * slack, inverse * slack, image)
 
 
 @layer_bound.register
-def _(layer: Layerwise, box: Box | None, context: FloatArray | None, turned: bool) -> Piece:
+def _(layer: bijections.Layerwise, given: Given) -> Piece:
     low, high = layer.bounds
-    return _around(layer, high * (1 + 1e-6), (1 + 1e-6) / low, box, context, turned)
+    return _around(layer, high * (1 + 1e-6), (1 + 1e-6) / low, given)
 
 
 @layer_bound.register
-def _(layer: Residual, box: Box | None, context: FloatArray | None, turned: bool) -> Piece:
+def _(layer: bijections.Residual, given: Given) -> Piece:
     matrices = compute(lambda g: g.net().matrices, layer.g, precision="float64")
     lipschitz = min(layer.lipschitz, float(np.prod([norm(np.asarray(m)) for m in matrices])))
     forward, inverse = 1 / (1 - lipschitz) * _UP, (1 + lipschitz) * _UP
-    return _around(layer, forward, inverse, box, context, turned, error=10 * layer.tolerance)
+    return _around(layer, forward, inverse, given, 10 * layer.tolerance)
 
 
 @layer_bound.register
-def _(layer: FFJORD, box: Box | None, context: FloatArray | None, turned: bool) -> Piece:
+def _(layer: bijections.FFJORD, given: Given) -> Piece:
     net, n = layer.velocity, layer.shape[0]
     top = {"tanh": 1.0, "silu": 1.09984, "gelu": 1.12900}[net.activation]  # the largest slopes, rounded up
     weights = [np.asarray(w, np.float64) for w in net.weights]
@@ -148,29 +123,30 @@ def _(layer: FFJORD, box: Box | None, context: FloatArray | None, turned: bool) 
     through = float(np.prod([top * norm(w) for w in inner])) if inner else 0.0
     rate = norm(np.asarray(net.skip, np.float64)[:, :n]) + norm(np.asarray(net.last, np.float64)) * through
     bound = float(np.exp(rate)) * _UP
-    return _around(layer, bound, bound, box, context, turned, error=100 * layer.tolerance)
+    return _around(layer, bound, bound, given, 100 * layer.tolerance)
 
 
 @layer_bound.register
-def _(layer: Radial, box: Box | None, context: FloatArray | None, turned: bool) -> Piece:
-    expansion = float(compute(_parameters, layer, context, precision="float64")[2])
-    return _around(layer, max(1.0, expansion) * _UP, max(1.0, 1 / expansion) * _UP, box, context, turned)
+def _(layer: bijections.Radial, given: Given) -> Piece:
+    expansion = float(compute(_parameters, layer, given.context, precision="float64")[2])
+    return _around(layer, max(1.0, expansion) * _UP, max(1.0, 1 / expansion) * _UP, given)
 
 
 @layer_bound.register
-def _(layer: Sylvester, box: Box | None, context: FloatArray | None, turned: bool) -> Piece:
-    _, r, tilde, _ = compute(_parameters, layer, context, precision="float64")
+def _(layer: bijections.Sylvester, given: Given) -> Piece:
+    _, r, tilde, _ = compute(_parameters, layer, given.context, precision="float64")
     top = (1 + norm(r) * norm(tilde)) * _UP
     least = np.minimum(1.0, 1.0 + np.diag(r) * np.diag(tilde))
     inverse = max(1.0, top ** (len(r) - 1) / float(np.prod(least))) * _UP
-    return _around(layer, top, inverse, box, context, turned, error=layer.tolerance)
+    return _around(layer, top, inverse, given, layer.tolerance)
 
 
 @layer_bound.register
-def _(layer: Planar, box: Box | None, context: FloatArray | None, turned: bool) -> Piece:
+def _(layer: bijections.Planar, given: Given) -> Piece:
     """J = 1 + s u w^T, J^{-1} = 1 - s / (1 + s w.u) u w^T: norms are convex in the factor, so largest at its ends."""
-    w, u, b, inner = (np.asarray(p) for p in compute(_parameters, layer, context, precision="float64"))
-    angle = None if box is None or turned else affine(w[None, :], box, b[None])
+    w, u, b, inner = (np.asarray(p) for p in compute(_parameters, layer, given.context, precision="float64"))
+    box = given.box
+    angle = None if box is None or given.turned else affine(w[None, :], box, b[None])
     slopes = (0.0, 1.0)
     if angle is not None:
         bounds = tanh_slopes(angle)
@@ -180,22 +156,19 @@ def _(layer: Planar, box: Box | None, context: FloatArray | None, turned: bool) 
     forward = max(_rank_one(s, inner, size) for s in slopes) * _UP
     inverse = max(_rank_one(-s / (1 + s * inner), inner, size) for s in slopes) * _UP
     if box is None or angle is None:
-        return _around(layer, forward, inverse, box, context, turned, error=layer.tolerance)
+        return _around(layer, forward, inverse, given, layer.tolerance)
     values = Box(np.tanh(angle.low), np.tanh(angle.high)).widened(1e-9)
     return Piece(forward, inverse, total(box, product(Box(u, u), values)))
 
 
 @layer_bound.register
-def _(layer: Support, box: Box | None, context: FloatArray | None, turned: bool) -> Piece:
-    image = _monotone(layer, box, turned)
-    latent = image if turned else box
+def _(layer: bijections.Support, given: Given) -> Piece:
+    image = _monotone(layer, given)
+    latent = image if given.turned else given.box
     if latent is None:
         return UNKNOWN
-    points = (
-        latent.low,
-        latent.high,
-        np.clip(0.0, latent.low, latent.high),
-    )  # slopes are monotone, or largest at 0
+    # slopes are monotone, or largest at 0
+    points = (latent.low, latent.high, np.clip(0.0, latent.low, latent.high))
     logs = [
         np.asarray(compute(lambda part, z: part.log_slopes(z), layer, z, precision="float64")) for z in points
     ]
@@ -204,19 +177,19 @@ def _(layer: Support, box: Box | None, context: FloatArray | None, turned: bool)
     return Piece(float(slopes.max()) * _UP, _UP / least if least > 0 else np.inf, image)
 
 
-@layer_bound.register(LogTails)
-@layer_bound.register(Marginals)
-def _(layer: LogTails | Marginals, box: Box | None, context: FloatArray | None, turned: bool) -> Piece:
-    image = _monotone(layer, box, turned)
-    data = box if turned else image
+@layer_bound.register(bijections.LogTails)
+@layer_bound.register(bijections.Marginals)
+def _(layer: bijections.LogTails | bijections.Marginals, given: Given) -> Piece:
+    image = _monotone(layer, given)
+    data = given.box if given.turned else image
     if data is None:
         return UNKNOWN
     net = compute(lambda part: part, layer, precision="float64")
-    low, high = _tail_slopes(net, data) if isinstance(net, LogTails) else _curve_slopes(net, data)
+    low, high = _tail_slopes(net, data) if isinstance(net, bijections.LogTails) else _curve_slopes(net, data)
     return Piece(float(1 / low.min()) * _UP, float(high.max()) * _UP, image)
 
 
-def _tail_slopes(layer: LogTails, data: Box) -> tuple[FloatArray, FloatArray]:
+def _tail_slopes(layer: bijections.LogTails, data: Box) -> tuple[FloatArray, FloatArray]:
     """The least and the largest dz/dx of each column over the box of data."""
     index = _index(np.asarray(layer.raw, np.float64))
     at_low = _tail_slope(-data.low - layer.start, index[0])
@@ -226,7 +199,7 @@ def _tail_slopes(layer: LogTails, data: Box) -> tuple[FloatArray, FloatArray]:
     return np.minimum(at_low, at_high), largest
 
 
-def _curve_slopes(layer: Marginals, data: Box) -> tuple[FloatArray, FloatArray]:
+def _curve_slopes(layer: bijections.Marginals, data: Box) -> tuple[FloatArray, FloatArray]:
     """The same. A bin of a rational-quadratic curve with mean slope s and end slopes d0, d1 has slopes s^2 a / b^2.
 
     a is between the least and the largest of (d0, s, d1), b between the least and the largest of s and (2 s + d0 + d1) / 4,
@@ -269,37 +242,30 @@ def _rank_one(factor: float, inner: float, size: float) -> float:
 
 
 def _around(
-    layer: AbstractBijection,
-    forward: float,
-    inverse: float,
-    box: Box | None,
-    context: FloatArray | None,
-    turned: bool,
-    error: float = 0.0,
+    layer: bijections.AbstractBijection, forward: float, inverse: float, given: Given, error: float = 0.0
 ) -> Piece:
     """Both bounds, with the box around the image of the centre that they allow, and `error` of a solver."""
+    box = given.box
     if box is None:
         return Piece(forward, inverse, None)
     centre, radius = (box.low + box.high) / 2, (box.high - box.low) / 2
-    image = _run(layer, centre[None], context, turned)[0]
-    stretch = inverse if turned else forward
+    image = _run(layer, centre[None], given)[0]
+    stretch = inverse if given.turned else forward
     reach = stretch * float(np.linalg.norm(radius)) * (1 + len(centre) * _EPS) + error
     return Piece(forward, inverse, Box(image - reach, image + reach).widened(1e-9))
 
 
-def _monotone(layer: AbstractBijection, box: Box | None, turned: bool) -> Box | None:
+def _monotone(layer: bijections.AbstractBijection, given: Given) -> Box | None:
     """The image of a box under a layer each of whose outputs is a monotone function of one input."""
-    if box is None:
+    if given.box is None:
         return None
-    low, high = _run(layer, np.stack([box.low, box.high]), None, turned)
+    low, high = _run(layer, np.stack(given.box), given._replace(context=None))
     return Box(np.minimum(low, high), np.maximum(low, high)).widened(1e-12)
 
 
-def _run(
-    layer: AbstractBijection, points: FloatArray, context: FloatArray | None, turned: bool
-) -> FloatArray:
+def _run(layer: bijections.AbstractBijection, points: FloatArray, given: Given) -> FloatArray:
     """The layer at rows, float64, in the direction of travel."""
-    return compute(_rows, layer, points, context, turned, precision="float64")
+    return compute(_rows, layer, points, given.context, given.turned, precision="float64")
 
 
 @eqx.filter_jit

@@ -13,6 +13,7 @@ import numpy as np
 from shoal._errors import InputError
 from shoal._scalars import FloatArray
 from shoal.bijections import AbstractBijection, layer_name, layers_of
+from shoal.conditioning._coupling_bounds import Given
 from shoal.conditioning._intervals import Box
 from shoal.conditioning._layer_bounds import layer_bound
 
@@ -55,11 +56,11 @@ def lipschitz_bounds(
     if (low > high).any():
         i = int(np.argmax(low > high))
         raise InputError(f"`low` must be at most `high`; at coordinate {i} they are {low[i]} and {high[i]}.")
-    given = None if context is None else np.asarray(context, np.float64)
-    box, rows = Box(low, high), []
+    given, rows = Given(Box(low, high), None if context is None else np.asarray(context, np.float64)), []
     for layer in layers_of(bijection):
-        stretch, shrink, box = layer_bound(layer, box, given, False)
+        stretch, shrink, box = layer_bound(layer, given)
         ends = (None, None) if box is None else (box.low, box.high)
+        given = given._replace(box=box)
         rows.append(LayerBound(layer_name(layer), stretch, shrink, *ends))
     return tuple(rows)
 

@@ -12,6 +12,16 @@ from shoal.conditioning._spectrum import Spectrum, summarize
 from shoal.records.audit import Attack, AuditRecord, Bands, Diagnosis, Limits, NonFinite, Reach, Shown, Trip
 from shoal.records.figures import Kind, LayerProfile
 
+PRINTED = {
+    "condition_median": "κ median",
+    "condition_q99": "κ 99 %",
+    "condition_max": "κ max",
+    "lipschitz": "Lip",
+    "inverse_lipschitz": "Lip inv",
+    "log_det": "log-det",
+    "round_trip": "trip f32",
+}
+
 
 @dataclass(frozen=True)
 class Audit:
@@ -171,18 +181,9 @@ def _bands(values: FloatArray) -> Bands:
 
 
 def _layer_lines(audit: Audit) -> list[str]:
-    names = ("κ median", "κ 99 %", "κ max", "Lip", "Lip inv", "log-det", "trip f32")
-    lines = [f"{'':>3} {'layer':<24} " + " ".join(f"{n:>9}" for n in names)]
+    lines = [f"{'':>3} {'layer':<24} " + " ".join(f"{name:>9}" for name in PRINTED.values())]
     for r in audit.layers:
-        figures = (
-            r.condition_median,
-            r.condition_q99,
-            r.condition_max,
-            r.lipschitz,
-            r.inverse_lipschitz,
-            r.log_det,
-            r.round_trip,
-        )
+        figures = (getattr(r, name) for name in PRINTED)
         mark = "  <- worst" if r.index == audit.worst_layer else ""
         lines.append(f"{r.index:>3} {r.name[:24]:<24} " + " ".join(f"{v:>9.3g}" for v in figures) + mark)
     return lines

@@ -20,9 +20,8 @@ from shoal.records.audit import NonFinite, Reach, Trip
 from shoal.records.figures import RoundTripSummary
 
 DOUBLED = 2.0
-LIMIT = 1.0 / unit_roundoff(
-    "float32"
-)  # 2^24: beyond it float32 keeps no digit of what an ordinary point is made of
+# 2^24: beyond it float32 keeps no digit of what an ordinary point is made of
+LIMIT = 1.0 / unit_roundoff("float32")
 
 
 def round_trip(
