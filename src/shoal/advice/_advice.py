@@ -50,17 +50,9 @@ class Advice:
 
     def to_record(self) -> dict[str, Any]:
         """The fields as plain values."""
-        return {
-            "format": 1,
-            "kind": "advice",
-            "lines": [asdict(line) for line in self.lines],
-            "families": list(self.families),
-            "dtype": self.dtype,
-            "columns": list(self.columns),
-            "drop": list(self.drop),
-            "condition_estimate": self.condition,
-            "max_condition": self.max_condition,
-        }
+        plain = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+        plain["condition_estimate"] = plain.pop("condition")
+        return {"format": 1, "kind": "advice", **plain}
 
     def __str__(self) -> str:
         return "\n".join(str(line) for line in self.lines)
@@ -137,16 +129,8 @@ def _table(data: Any, columns: Any, context: Any, weights: Any, kinds: Any) -> t
         path = Path(data)
         if not path.is_dir():
             named = [context] if isinstance(context, str) else list(context or ())
-            read = read_table(
-                path,
-                columns=columns,
-                context=named,
-                weights=weights,
-                kinds=kinds,
-                minimum_rows=1,
-                distinct=False,
-            )
-            return read, None
+            roles = {"columns": columns, "context": named, "weights": weights, "kinds": kinds}
+            return read_table(path, **roles, minimum_rows=1, distinct=False), None
         _no_roles(columns, context, weights, kinds)
         record = read_run(path)
         if record is None:

@@ -56,38 +56,21 @@ def row_lines(found: Measured, table: Table) -> list[Line]:
 
 def column_lines(found: Measured) -> list[Line]:
     """Constant, repeated, dependent and lattice columns, repeated rows, and tails."""
-    columns = found.columns
-    lines = [
-        Line(
-            f"Column {name!r} is constant, so it has no density: leave it out (--drop {name}).",
-            "measured",
-            "constant columns",
-            {"column": name},
-        )
-        for name in columns.constant
-    ]
-    lines += [
-        Line(
+    columns, lines = found.columns, []
+    for name in columns.constant:
+        text = f"Column {name!r} is constant, so it has no density: leave it out (--drop {name})."
+        lines.append(Line(text, "measured", "constant columns", {"column": name}))
+    for first, second in columns.duplicates:
+        text = (
             f"Column {second!r} repeats column {first!r}, up to scale and shift, so the two have no joint density: "
-            f"leave it out (--drop {second}) and compute it from {first!r} afterwards.",
-            "measured",
-            "duplicated columns",
-            {"column": second, "repeats": first},
+            f"leave it out (--drop {second}) and compute it from {first!r} afterwards."
         )
-        for first, second in columns.duplicates
-    ]
-    lines += [
-        Line(
-            f"{said[0].upper()}{said[1:]}, so that there is no joint density: leave it out (--drop {name}).",
-            "measured",
-            "dependent columns",
-            {"column": name},
-        )
-        for name, said in found.follows
-    ]
+        lines.append(Line(text, "measured", "duplicated columns", {"column": second, "repeats": first}))
+    for name, said in found.follows:
+        text = f"{said[0].upper()}{said[1:]}, so that there is no joint density: leave it out (--drop {name})."
+        lines.append(Line(text, "measured", "dependent columns", {"column": name}))
     lines += [_dependence(d, columns) for d in columns.dependences]
-    lines += _lattices(columns) + _rows(columns) + _tails(found)
-    return lines
+    return lines + _lattices(columns) + _rows(columns) + _tails(found)
 
 
 def _dependence(found: Dependence, columns: Examined) -> Line:
@@ -144,9 +127,8 @@ def _tails(found: Measured) -> list[Line]:
     for name, far, positive in found.tails[:LISTED]:
         cure = "model its logarithm" if positive else "model its inverse hyperbolic sine"
         text = f"Column {name!r} reaches {far:.0f} deviations from its mean: {cure}, or expect large κ in its tail."
-        lines.append(
-            Line(text, "measured", "tails", {"column": name, "deviations": far, "positive": positive})
-        )
+        figures = {"column": name, "deviations": far, "positive": positive}
+        lines.append(Line(text, "measured", "tails", figures))
     return lines
 
 
@@ -154,32 +136,29 @@ def shape_lines(found: Measured) -> list[Line]:
     """Effective dimension, local conditioning, modes and their separation."""
     local, modes, width = found.local, found.modes, len(found.names)
     word = "as many as there are columns" if local.dimension == width else f"fewer than the {width} columns"
-    lines = [
-        Line(
-            f"Near a typical row the rows vary in {local.dimension} direction{'s' * (local.dimension != 1)}, {word} "
-            f"({local.neighbours} neighbours; local deviations differ by a factor of {local.condition:.3g} in the median, "
-            f"{local.condition_q90:.3g} at 90 %).",
-            "measured",
-            "dimension",
-            {
-                "dimension_estimate": local.dimension,
-                "columns": width,
-                "local_condition_estimate": local.condition,
-                "local_condition_q90_estimate": local.condition_q90,
-                "neighbours": local.neighbours,
-            },
-        )
-    ]
+    text = (
+        f"Near a typical row the rows vary in {local.dimension} direction{'s' * (local.dimension != 1)}, {word} "
+        f"({local.neighbours} neighbours; local deviations differ by a factor of {local.condition:.3g} in the median, "
+        f"{local.condition_q90:.3g} at 90 %)."
+    )
+    figures: dict[str, Any] = {
+        "dimension_estimate": local.dimension,
+        "columns": width,
+        "local_condition_estimate": local.condition,
+        "local_condition_q90_estimate": local.condition_q90,
+        "neighbours": local.neighbours,
+    }
+    lines = [Line(text, "measured", "dimension", figures)]
     if math.isfinite(local.negentropy):
-        lines.append(
-            Line(
-                f"A Gaussian with the same covariance (κ {local.global_condition:.3g}) misses the rows by about "
-                f"{local.negentropy:.2f} nats a row.",
-                "measured",
-                "shape",
-                {"global_condition_exact": local.global_condition, "negentropy_estimate": local.negentropy},
-            )
+        text = (
+            f"A Gaussian with the same covariance (κ {local.global_condition:.3g}) misses the rows by about "
+            f"{local.negentropy:.2f} nats a row."
         )
+        figures = {
+            "global_condition_exact": local.global_condition,
+            "negentropy_estimate": local.negentropy,
+        }
+        lines.append(Line(text, "measured", "shape", figures))
     shares = ", ".join(f"{100 * s:.0f} %" for s in modes.shares[:6]) + (", ..." if modes.count > 6 else "")
     figures = {
         "modes_estimate": modes.count,
