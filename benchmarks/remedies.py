@@ -29,6 +29,7 @@ from shoal.remedies import (
     Figures,
     Measured,
     Proposal,
+    Quantity,
     every_remedy,
     make_plan,
     measured,
@@ -39,6 +40,7 @@ from shoal.remedies import (
 from shoal.training import Settings
 
 SEED, SEEDS, DEPTH, HIDDEN, POINTS = 0, 3, 16, (32, 32), 256
+QUANTITIES: tuple[Quantity, ...] = ("condition", "round_trip", "log_likelihood")
 EPOCHS = {"breast-cancer": 160, "digits": 50, "moons-8": 50}
 SETTINGS: dict[str, Any] = {"batch_size": 128, "learning_rate": 2e-3, "patience": None}
 PACKAGES = ("shoal", "numpy", "jax", "jaxlib", "equinox", "optax", "scikit-learn")
@@ -108,7 +110,7 @@ def main() -> None:
             entry["worst"] = worst_trip(found)
             judged = {r.name: r.judge(evidence) for r in every_remedy(entry["worst"], name == "digits")}
             entry["expected"] = {name: 0.0 if j is None else j[0] for name, j in judged.items()}
-            entry["rows"]["none"] = Measured("none", None, runs, {}).to_record()
+            entry["rows"]["none"] = row_entry(Measured("none", None, runs, {}))
             save(record, name, "none", began)
         runs = tuple(map(read_back, entry["rows"]["none"]["runs"]))
         for remedy in every_remedy(entry["worst"], name == "digits"):
@@ -117,8 +119,24 @@ def main() -> None:
             if time.perf_counter() - began > options.seconds:
                 return
             row = measured(Proposal(remedy, "", entry["expected"][remedy.name]), plan, runs, keys, POINTS)
-            entry["rows"][remedy.name] = row.to_record()
+            entry["rows"][remedy.name] = row_entry(row)
             save(record, name, remedy.name, began)
+
+
+def row_entry(row: Measured) -> dict[str, Any]:
+    """What was measured of a remedy, in the file."""
+    figures = {
+        "name": row.name,
+        **({} if row.proposal is None else row.proposal.to_record()),
+        "status": row.status,
+        "runs": row.runs,
+        "mean": {q: row.mean(q) for q in QUANTITIES} if row.runs else {},
+        "effects": row.effects,
+        "effect": row.effect,
+        "helps": row.helps,
+        "cost": row.cost,
+    }
+    return to_plain(figures)
 
 
 def read_back(row: dict[str, Any]) -> Figures:

@@ -3,7 +3,7 @@
 from shoal.remedies._base import AbstractRemedy as AbstractRemedy
 from shoal.remedies._base import Evidence, Proposal
 from shoal.remedies._data_remedies import DequantizationNoise, Whitening
-from shoal.remedies._effects import Effect, Figures, Measured, Measurements
+from shoal.remedies._effects import Effect, Figures, Measured, Measurements, Quantity
 from shoal.remedies._flow_remedies import (
     BoundedScale,
     GaussianPad,

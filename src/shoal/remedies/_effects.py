@@ -1,14 +1,13 @@
 """The figures of trained flows, and what a remedy did to them: paired over seeds, with a verdict for each quantity."""
 
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import msgspec
 import numpy as np
 
 from shoal._scalars import FloatArray
 from shoal.conditioning import resolved
-from shoal.records import to_plain
 from shoal.records.figures import Kind
 from shoal.remedies._base import Proposal
 
@@ -109,21 +108,6 @@ class Measured:
     def mean(self, quantity: Quantity) -> tuple[float, float]:
         """Mean and standard error over the seeds; of log10 for `condition` and `round_trip`. NaN stays NaN."""
         return _mean_and_error(_values(self.runs, quantity))
-
-    def to_record(self) -> dict[str, Any]:
-        """Plain values."""
-        figures = {
-            "name": self.name,
-            **({} if self.proposal is None else self.proposal.to_record()),
-            "status": self.status,
-            "runs": self.runs,
-            "mean": {q: self.mean(q) for q in QUANTITIES} if self.runs else {},
-            "effects": self.effects,
-            "effect": self.effect,
-            "helps": self.helps,
-            "cost": self.cost,
-        }
-        return to_plain(figures)
 
     def __str__(self) -> str:
         """Its line of the table."""
