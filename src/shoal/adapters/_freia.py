@@ -63,9 +63,8 @@ def _piece(module: nn.Module, data: Shapes, latent: Shapes, condition: Shapes, p
     def call(points: Tensor, context: Tensor | None, direction: Direction) -> tuple[Tensor, LogDet]:
         shapes = latent if direction == "forward" else data
         stops = list(itertools.accumulate(math.prod(s) for s in shapes))
-        parts = [
-            points[:, a:b] for a, b in itertools.pairwise([0, *stops])
-        ]  # `split` forbids writing into its views
+        # not by `split`, which forbids writing into its views
+        parts = [points[:, a:b] for a, b in itertools.pairwise([0, *stops])]
         inputs = tuple(p.reshape(-1, *s) for p, s in zip(parts, shapes, strict=True))
         given = {}
         if condition and context is not None:

@@ -32,9 +32,8 @@ class Piece:
     call: Call
 
 
-Cut: TypeAlias = Callable[
-    [nn.Module], Sequence[Piece]
-]  # a module -> the whole map, its layers in forward order
+# a module -> the whole map, its layers in forward order
+Cut: TypeAlias = Callable[[nn.Module], Sequence[Piece]]
 
 
 def torch_map(

@@ -18,19 +18,8 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
+from shoal import bijections
 from shoal._scalars import FloatArray, IntArray
-from shoal.bijections import (
-    AbstractConditioner,
-    AbstractPartition,
-    AbstractTransformer,
-    Additive,
-    Affine,
-    Coupling,
-    DenseConditioner,
-    HeldConditioner,
-    KnotConditioner,
-    RationalQuadratic,
-)
 from shoal.bijections.transformers import MIN_BIN, MIN_DERIVATIVE, RAW_ONE
 from shoal.conditioning._intervals import (
     Box,
@@ -74,7 +63,7 @@ class Piece(NamedTuple):
 UNKNOWN = Piece(None, None, None)
 
 
-def coupling_bound(layer: Coupling, given: Given) -> Piece:
+def coupling_bound(layer: bijections.Coupling, given: Given) -> Piece:
     """The bounds of a coupling."""
     box = given.box
     if box is None:
@@ -92,7 +81,7 @@ def coupling_bound(layer: Coupling, given: Given) -> Piece:
     return Piece(forward, inverse, box.replaced(moved, found.image))
 
 
-def indices(partition: AbstractPartition) -> tuple[IntArray, IntArray]:
+def indices(partition: bijections.AbstractPartition) -> tuple[IntArray, IntArray]:
     """The kept and the moved coordinates of a partition."""
     kept, moved = partition.split(jnp.arange(partition.dim, dtype=jnp.float32))
     return np.asarray(kept, np.int64), np.asarray(moved, np.int64)
@@ -134,19 +123,19 @@ class ConditionerBounds:
 
 @singledispatch
 def conditioner_bounds(
-    net: AbstractConditioner, box: Box, context: FloatArray | None
+    net: bijections.AbstractConditioner, box: Box, context: FloatArray | None
 ) -> ConditionerBounds | None:
     """The bounds over a box of inputs at one context; parameters in float64. None for a class that is not known here."""
     return None
 
 
 @conditioner_bounds.register
-def _(net: HeldConditioner, box: Box, context: FloatArray | None) -> ConditionerBounds | None:
+def _(net: bijections.HeldConditioner, box: Box, context: FloatArray | None) -> ConditionerBounds | None:
     return conditioner_bounds(compute(lambda c: c.held(), net, precision="float64"), box, context)
 
 
 @conditioner_bounds.register
-def _(net: DenseConditioner, box: Box, context: FloatArray | None) -> ConditionerBounds:
+def _(net: bijections.DenseConditioner, box: Box, context: FloatArray | None) -> ConditionerBounds:
     inputs = len(box.low)
     fixed = np.zeros(0) if context is None else np.asarray(context, np.float64)
     h = Box(np.concatenate([box.low, fixed]), np.concatenate([box.high, fixed]))
@@ -169,7 +158,7 @@ def _(net: DenseConditioner, box: Box, context: FloatArray | None) -> Conditione
 
 
 @conditioner_bounds.register
-def _(net: KnotConditioner, box: Box, context: FloatArray | None) -> ConditionerBounds:
+def _(net: bijections.KnotConditioner, box: Box, context: FloatArray | None) -> ConditionerBounds:
     # piecewise linear in u = <direction, x>: the values at the ends and the knots between, the slopes of the pieces met
     direction, knots, values = (np.asarray(a, np.float64) for a in (net.direction, net.knots, net.values))
     u = affine(direction[None], box)
@@ -215,21 +204,21 @@ class TransformerBounds(NamedTuple):
 
 @singledispatch
 def transformer_bounds(
-    transformer: AbstractTransformer, raw: Box, moved: Box, turned: bool
+    transformer: bijections.AbstractTransformer, raw: Box, moved: Box, turned: bool
 ) -> TransformerBounds | None:
     """Bounds for `raw`, a box of P m values, and `moved`, (m,): z, or x where the layer is turned. None: not known."""
     return None
 
 
 @transformer_bounds.register
-def _(transformer: Additive, raw: Box, moved: Box, turned: bool) -> TransformerBounds:
+def _(transformer: bijections.Additive, raw: Box, moved: Box, turned: bool) -> TransformerBounds:
     one = Box(np.ones_like(moved.low), np.ones_like(moved.low))
     slopes = Slopes(one, (one,))
     return TransformerBounds(total(moved, negative(raw) if turned else raw), slopes, slopes)
 
 
 @transformer_bounds.register
-def _(transformer: Affine, raw: Box, moved: Box, turned: bool) -> TransformerBounds | None:
+def _(transformer: bijections.Affine, raw: Box, moved: Box, turned: bool) -> TransformerBounds | None:
     m = len(moved.low)
     ranges, shift = scale_ranges(transformer.scale, raw.at(slice(0, m))), raw.at(slice(m, 2 * m))
     if ranges is None:
@@ -244,7 +233,9 @@ def _(transformer: Affine, raw: Box, moved: Box, turned: bool) -> TransformerBou
 
 
 @transformer_bounds.register
-def _(transformer: RationalQuadratic, raw: Box, moved: Box, turned: bool) -> TransformerBounds | None:
+def _(
+    transformer: bijections.RationalQuadratic, raw: Box, moved: Box, turned: bool
+) -> TransformerBounds | None:
     m, bound = len(moved.low), transformer.bound
     ranges, shift = scale_ranges(transformer.scale, raw.at(slice(0, m))), raw.at(slice(m, 2 * m))
     if ranges is None:

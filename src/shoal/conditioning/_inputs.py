@@ -5,7 +5,7 @@ Units: condition numbers are those of latent -> standardised data, so that they 
 
 from collections.abc import Callable, Sequence
 
-import equinox as eqx
+import jax
 import numpy as np
 
 from shoal._errors import InputError
@@ -44,7 +44,7 @@ def as_map(
                 "`audit` needs the inverse of a callable: give `inverse`, or `layers` as (forward, inverse) pairs; "
                 "a flow of another library goes through shoal.adapters."
             )
-        inverse = _Composed(tuple(pair[1] for pair in reversed(pairs)))
+        inverse = jax.tree_util.Partial(_one_after_another, [pair[1] for pair in reversed(pairs)])
     if len(shape) != 2:
         raise InputError(f"`x` must have shape (points, n); got {shape}.")
     return from_callables(whole, inverse, shape[1], pairs), True
@@ -113,13 +113,7 @@ def _pairs(layers: Sequence[object] | None) -> tuple[Pair, ...]:
     return tuple(pairs)
 
 
-class _Composed(eqx.Module):
-    """One callable after another."""
-
-    functions: tuple[Callable, ...]
-
-    def __call__(self, v: Array) -> Array:
-        """The last one's value."""
-        for function in self.functions:
-            v = function(v)
-        return v
+def _one_after_another(functions: list[Callable], v: Array) -> Array:
+    for function in functions:
+        v = function(v)
+    return v

@@ -31,9 +31,8 @@ from shoal.conditioning._map import FEWEST, AbstractMap, MapView, Quantity
 from shoal.conditioning._precision import compute
 from shoal.conditioning._push import jacobian_of
 
-SHARED = (
-    512  # rows of a chunk of a whole map whose rows are cheap, so that an audit's sets share their programs
-)
+# rows of a chunk of a whole map whose rows are cheap, so that an audit's sets share their programs
+SHARED = 512
 SMALL = 32  # coordinates up to which rows are cheap
 
 Pair = tuple[Callable, Callable]
@@ -114,11 +113,10 @@ def from_bijection(bijection: AbstractBijection) -> JaxMap:
 
 def from_callables(forward: Callable, inverse: Callable, size: int, layers: Sequence[Pair] = ()) -> JaxMap:
     """Two unbatched callables of one argument, and pairs of such callables as layers, in forward order."""
-    singles = [
-        JaxMap(_Bare(f), _Bare(g), size, name=getattr(f, "__name__", type(f).__name__)) for f, g in layers
-    ]
+    singles = [from_callables(f, g, size) for f, g in layers]
     name = getattr(forward, "__name__", type(forward).__name__)
-    return JaxMap(_Bare(forward), _Bare(inverse), size, layers=singles, name=name)
+    bare = partial(jax.tree_util.Partial, _without_context)
+    return JaxMap(bare(forward), bare(inverse), size, layers=singles, name=name)
 
 
 def _is_cheap(bijection: AbstractBijection | None, size: int) -> bool:
@@ -145,13 +143,9 @@ def _rounded_constants() -> Iterator[None]:
         yield
 
 
-class _Bare(eqx.Module):
+def _without_context(function: Callable, v: Array, context: Array | None) -> Array:
     """A callable of one argument as one of (argument, context)."""
-
-    function: Callable
-
-    def __call__(self, v: Array, context: Array | None) -> Array:
-        return self.function(v)
+    return function(v)
 
 
 def _single(

@@ -156,9 +156,12 @@ class Audit:
 
     def __str__(self) -> str:
         """The table for a terminal: the verdict, a row a layer, round trips."""
-        return "\n".join(
-            [self.diagnosis.sentence, "", *_layer_lines(self), "", "largest round trip", *_trip_lines(self)]
+        head = [self.diagnosis.sentence, "", *_layer_lines(self), "", "largest round trip"]
+        trips = (
+            f"{name:<16} " + "  ".join(f"{p} {t.max:.2g}" for p, t in by.items())
+            for name, by in self.round_trips.items()
         )
+        return "\n".join([*head, *trips])
 
     def _kept(self, points: int) -> np.ndarray:
         if len(self.x) <= points:
@@ -187,10 +190,3 @@ def _layer_lines(audit: Audit) -> list[str]:
         mark = "  <- worst" if r.index == audit.worst_layer else ""
         lines.append(f"{r.index:>3} {r.name[:24]:<24} " + " ".join(f"{v:>9.3g}" for v in figures) + mark)
     return lines
-
-
-def _trip_lines(audit: Audit) -> list[str]:
-    return [
-        f"{name:<16} " + "  ".join(f"{p} {t.max:.2g}" for p, t in by.items())
-        for name, by in audit.round_trips.items()
-    ]
