@@ -57,48 +57,34 @@ def advise(
         used = [f"--{name}" for name in (*COLUMN_OPTIONS, "kind") if call.given[name] is not None]
         if used:
             raise InputError(f"A run knows its own columns; leave out {', '.join(used)}.")
-        source: Any = data
+        source, record = data, read_run(data)
+        said = {} if record is None else record.data.kinds
+        table = record.data.source if record is not None and record.run else None
     else:
         from shoal.cli._data import read_data  # here and not above: `shoal --help` must not wait for it
 
         source = read_data(call, data, named, trained=False, kinds=kinds)
+        said, table = kinds_of(source), str(data)
     from shoal.advice import advise as advised  # here: bad input is told before JAX loads
 
     found = advised(source, max_condition=max_condition, dtype=precision)
-    table = _source(data)
     if data.is_dir() and (data / "config.json").exists():
         settings = read_record(data / "config.json", FitSettings)
         named = {name: getattr(settings, name) for name in COLUMN_OPTIONS}
         kinds = settings.kinds
     line = None if table is None else _confirm(found, table, named, kinds)
     if as_json:
-        record = {**found.to_record(), "kinds": _kinds(source), "source": str(data), "command": line}
-        typer.echo(json.dumps(to_plain(record), ensure_ascii=False))
+        plain = {**found.to_record(), "kinds": said, "source": str(data), "command": line}
+        typer.echo(json.dumps(to_plain(plain), ensure_ascii=False))
         return
     console = sized(None)
-    for name, sentence in _kinds(source).items():
+    for name, sentence in said.items():
         say(console, f"{name}: {sentence}")
     for one in found.lines:
         if one.about != "confirm" or line is None:
             say(console, f"{one.status:<9}  {one.text}")
     if line is not None:
         say(console, f"\nTo confirm: {line}")
-
-
-def _kinds(source: Any) -> dict[str, str]:
-    """What each column is taken for, where one is more than a plain number: of a table, or of a run."""
-    if not isinstance(source, Path):
-        return kinds_of(source)
-    record = read_run(source)
-    return {} if record is None else record.data.kinds
-
-
-def _source(data: Path) -> str | None:
-    """The table: DATA itself, or the one that the run says it was fitted to by `shoal fit`."""
-    if not data.is_dir():
-        return str(data)
-    record = read_run(data)
-    return record.data.source if record is not None and record.run else None
 
 
 def _confirm(found: Any, data: str, named: dict[str, Any], kinds: dict[str, str]) -> str:

@@ -67,14 +67,12 @@ def audit(
         raise InputError(f"{data} does not exist; name a CSV, Parquet, NPY or NPZ file.")
     named = OBJECT.fullmatch(target) is not None and not Path(target).exists()
     limit = max_condition or (HEALTHY if named else _own_limit(Path(target)))
-    options = {
-        "attack_radius": attack,
-        "max_condition": limit,
-        "max_round_trip": max_round_trip,
-        "seed": seed,
-    }
+    limits = {"max_condition": limit, "max_round_trip": max_round_trip}
+    options = {"attack_radius": attack, **limits, "seed": seed}
     if named:
-        found, record = _of_object(target, data, context, points, options)
+        from shoal.cli._audit_target import measured, object_target
+
+        found, record = measured(object_target(target, data, context, points, seed), options)
     else:
         found, record = _of_run(Path(target), data, context, points, options)
     line = call.line("output", "parquet", "overwrite")
@@ -122,14 +120,6 @@ def _of_run(
 
     with run_target(folder, source, points, options["seed"]) as made:
         return measured(made, options)
-
-
-def _of_object(
-    target: str, data: Path | None, context: str | None, points: int, options: dict[str, Any]
-) -> tuple[Any, AuditRecord]:
-    from shoal.cli._audit_target import measured, object_target
-
-    return measured(object_target(target, data, context, points, options["seed"]), options)
 
 
 def _check_outputs(output: Path | None, parquet: Path | None, data: Path | None, *, overwrite: bool) -> None:

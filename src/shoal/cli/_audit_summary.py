@@ -30,9 +30,8 @@ def print_audit(record: AuditRecord, console: Console | None = None) -> None:
     console = sized(console)
     console.print(layers_table(record))
     console.print(trips_table(record))
-    say(
-        console, *filter(None, (*figures(record), record.note, next_layer(record), record.diagnosis.sentence))
-    )
+    gain = record.next_layer and str(record.next_layer)
+    say(console, *filter(None, (*figures(record), record.note, gain, record.diagnosis.sentence)))
 
 
 def layers_table(record: AuditRecord) -> Table:
@@ -40,7 +39,8 @@ def layers_table(record: AuditRecord) -> Table:
     layers, worst = record.layers, record.diagnosis.worst_layer
     shown = list(range(len(layers)))
     if len(layers) > MOST:
-        badness = [_badness(row.condition_worst) for row in layers]
+        worst_kappa = (row.condition_worst for row in layers)
+        badness = [math.inf if math.isnan(kappa) else kappa for kappa in worst_kappa]
         shown = sorted(sorted(shown, key=lambda i: (i != worst, -badness[i]))[:MOST])
     title = "Layers, latent to data" + (f" (the {MOST} worst of {len(layers)})" if len(layers) > MOST else "")
     table = empty_table(title, "", "layer", *COLUMNS.values(), left=("", "layer"))
@@ -86,11 +86,6 @@ def figures(record: AuditRecord) -> list[str]:
     return lines
 
 
-def next_layer(record: AuditRecord) -> str:
-    """The sentence on one more coupling, where it was measured."""
-    return "" if record.next_layer is None else str(record.next_layer)
-
-
 def number(value: float | None) -> str:
     """Three digits; what is not finite is named."""
     if value is None:
@@ -104,7 +99,3 @@ def _trip(trip: Trip) -> str:
     guess = "" if trip.predicted is None else f" ({trip.predicted:.1g})"
     lost = trip.nonfinite
     return (f"not finite: {lost} of {trip.points}" if lost else f"{trip.max:.2g}") + guess
-
-
-def _badness(kappa: float) -> float:
-    return math.inf if math.isnan(kappa) else kappa

@@ -6,7 +6,7 @@ Or, for affine couplings, the layers that one given linear map needs.
 import math
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
@@ -14,12 +14,7 @@ from shoal._errors import InputError
 from shoal.cli._parse import check_above, check_count, parse_choice
 from shoal.cli._session import command, option
 
-FAMILIES: tuple[Literal["planar", "layerwise", "additive", "affine"], ...] = (
-    "planar",
-    "layerwise",
-    "additive",
-    "affine",
-)
+FAMILIES = ("planar", "layerwise", "additive", "affine")
 DEEPEST = 2000  # layers up to which a limit of their condition numbers is followed
 MOST = 1_000_000  # dimensions, and normals in an instance
 BINDING = {
@@ -94,8 +89,7 @@ def bound(
     if matrix is not None:
         if (dim, modes, tail, epsilon) != (None, None, None, None):
             raise InputError("--matrix takes none of --dim, --instances, --tail and --epsilon.")
-        for line in _of_a_map(matrix, max_condition):
-            typer.echo(line)
+        typer.echo("\n".join(_of_a_map(matrix, max_condition)))
         return
     if dim is None:
         raise InputError("Give --dim D, the dimension of the data.")
@@ -107,8 +101,7 @@ def bound(
         lines = _of_a_family(kind, dim, modes, epsilon, radius, (delta, confidence))
     else:
         lines = _of_one_target(kind, dim, tail or 0.0, 0.25 if epsilon is None else epsilon, radius)
-    for line in lines:
-        typer.echo(line)
+    typer.echo("\n".join(lines))
 
 
 def _count(value: int, option: str, least: int) -> None:

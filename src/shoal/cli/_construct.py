@@ -113,17 +113,12 @@ def _constructed(
     except InputError as error:
         raise InputError(f"{table.source}: {str(error).replace('`epsilon`', '--epsilon')}") from error
     seconds = time.perf_counter() - start
-    save(_with_columns(made.flow, table.names), folder)
+    save(made.flow.with_joint(made.flow.joint, table.names), folder)  # which knows the names of its columns
     record = universal.construction_record(
         made, table.values, weights=table.weights, columns=table.names, seed=seed
     )
     versions = system_info(PACKAGES)
     return replace(record, source=str(table.source), rows=table.rows, seconds=seconds, versions=versions)
-
-
-def _with_columns(flow: Any, names: tuple[str, ...]) -> Any:
-    """The same flow, which knows the names of its columns."""
-    return flow.with_joint(flow.joint, names)
 
 
 @contextmanager

@@ -19,7 +19,8 @@ from shoal.records import FactorizationRecord
 FEWEST, MOST = 5, 11
 Layers = int | Literal["auto"] | None
 KINDS: tuple[Literal["lower", "upper"], ...] = ("lower", "upper")
-GROUPS: tuple[Literal["linear", "symplectic"], ...] = ("linear", "symplectic")
+Group = Literal["linear", "symplectic"]
+GROUPS: tuple[Group, ...] = ("linear", "symplectic")
 
 
 @command
@@ -76,8 +77,7 @@ def factor(
 
     array = read_matrix(matrix, partial(say_notes, matrix))
     options = {"first": kind, "kept": indices}
-    whole = {**options, "group": which}
-    made, found = _computed(array, str(matrix), count, max_condition, options, whole, frontier=frontier)
+    made, found = _computed(array, str(matrix), (count, max_condition), options, which, frontier=frontier)
     if output is not None:
         made.save(output)
     if report is not None:
@@ -96,14 +96,13 @@ def factor(
 def _computed(
     array: Any,
     label: str,
-    count: Layers,
-    budget: float | None,
+    asked: tuple[Layers, Any],
     options: dict[str, Any],
-    whole: dict[str, Any],
+    group: Group,
     *,
     frontier: bool,
 ) -> tuple[Any, Any]:
-    """The factorization (`whole`: its options), from the frontier (`options`) where that has it, and the frontier."""
+    """The factorization, from the frontier where that has it, and the frontier; `asked`: layers and condition number."""
     import numpy as np
 
     from shoal.theory import linear
@@ -111,8 +110,10 @@ def _computed(
     try:
         with shown_work(len(array) if array.ndim else 0) as show:
             found = linear.frontier(array, **options, progress=show) if frontier else None
-            made = found and _from_frontier(found, count, budget, options["first"])
-            return made or linear.factor(array, count, max_condition=budget, **whole), found
+            made = found and _from_frontier(found, *asked, options["first"])
+            return made or linear.factor(
+                array, asked[0], max_condition=asked[1], group=group, **options
+            ), found
     except np.linalg.LinAlgError as error:
         raise NumericalFailure(f"{label}: {error}.") from error
     except InputError as error:

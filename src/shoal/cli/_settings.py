@@ -9,18 +9,7 @@ from msgspec.structs import asdict
 
 from shoal._errors import InputError
 from shoal._names import FAMILY_NAMES, FRONT_NAMES
-from shoal.cli._parse import (
-    check_above,
-    check_at_least,
-    check_count,
-    parse_choice,
-    parse_choices,
-    parse_columns,
-    parse_counts,
-    parse_kinds,
-    parse_seconds,
-    parse_shares,
-)
+from shoal.cli import _parse
 from shoal.records import Record, read_record
 
 TRAINING = ("batch_size", "max_epochs", "patience", "learning_rate", "weight_decay")  # None: by the rows
@@ -68,25 +57,25 @@ class FitSettings(Record, frozen=True, kw_only=True, tag="fit settings"):
 
 
 PARSERS: dict[str, Callable[[Any, str], Any]] = {
-    "fronts": partial(parse_choices, known=FRONT_NAMES),
-    "families": partial(parse_choices, known=FAMILY_NAMES),
-    "depths": lambda text, option: tuple(sorted(set(parse_counts(text, option)))),
-    "start": partial(parse_choice, known=("grow", "scratch")),
-    "seeds": check_count,
-    "seed": partial(check_count, least=0),
-    "time_limit": parse_seconds,
-    "margin": check_above,
-    "max_condition": partial(check_above, bound=1.0),
-    "max_round_trip": check_above,
-    "dequantize": partial(parse_choice, known=("auto", "off")),
-    "parts": parse_shares,
-    "hidden": parse_counts,
-    "batch_size": check_count,
-    "max_epochs": check_count,
-    "patience": check_count,
-    "learning_rate": check_above,
-    "weight_decay": partial(check_at_least, bound=0.0),
-    "dtype": partial(parse_choice, known=("float32", "float64")),
+    "fronts": partial(_parse.parse_choices, known=FRONT_NAMES),
+    "families": partial(_parse.parse_choices, known=FAMILY_NAMES),
+    "depths": lambda text, option: tuple(sorted(set(_parse.parse_counts(text, option)))),
+    "start": partial(_parse.parse_choice, known=("grow", "scratch")),
+    "seeds": _parse.check_count,
+    "seed": partial(_parse.check_count, least=0),
+    "time_limit": _parse.parse_seconds,
+    "margin": _parse.check_above,
+    "max_condition": partial(_parse.check_above, bound=1.0),
+    "max_round_trip": _parse.check_above,
+    "dequantize": partial(_parse.parse_choice, known=("auto", "off")),
+    "parts": _parse.parse_shares,
+    "hidden": _parse.parse_counts,
+    "batch_size": _parse.check_count,
+    "max_epochs": _parse.check_count,
+    "patience": _parse.check_count,
+    "learning_rate": _parse.check_above,
+    "weight_decay": partial(_parse.check_at_least, bound=0.0),
+    "dtype": partial(_parse.parse_choice, known=("float32", "float64")),
 }
 
 
@@ -99,10 +88,10 @@ def parse_settings(data: Path, given: Mapping[str, Any]) -> FitSettings:
         name: None if given[name] is None else parse(given[name], _option(name))
         for name, parse in PARSERS.items()
     }
-    kinds = parse_kinds(given["kind"], "--kind") if given["kind"] is not None else {}
+    kinds = _parse.parse_kinds(given["kind"], "--kind") if given["kind"] is not None else {}
     if kinds and values["dequantize"] == "off":
         raise InputError("--dequantize off takes every column for numbers as they are; leave out --kind.")
-    return FitSettings(data=str(data), **parse_columns(given), kinds=kinds, **values)
+    return FitSettings(data=str(data), **_parse.parse_columns(given), kinds=kinds, **values)
 
 
 def _option(name: str) -> str:
