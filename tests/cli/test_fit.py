@@ -242,7 +242,9 @@ def test_looks_of_a_monitor_follow_the_epochs(
         "action": [None, None],
     }
     plain = plain_record()
-    plain["rungs"][0]["seeds"][0]["conditioning"] = seen
+    plain["rungs"][0]["seeds"][0]["conditioning"] = [
+        dict(zip(seen, look, strict=True)) for look in zip(*seen.values(), strict=True)
+    ]
     ladder.result.record = as_record(plain, FitRecord)
     shoal_command("fit", table, "--out", "run")
     frame = pl.read_parquet(tmp_path / "run/metrics.parquet")

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from shoal._errors import InputError
 from shoal.records import _files, held, read_record, to_plain, write_record
+from shoal.records._json import TEXT_KEYS
 
-KEYS = st.text(max_size=8)
+KEYS = st.text(max_size=8).filter(lambda key: key not in TEXT_KEYS)  # under which "nan" stays a text
 FIGURES = st.one_of(st.none(), st.booleans(), st.integers(-(2**70), 2**70), st.floats())
 VALUES = st.recursive(
     FIGURES, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS, inner, max_size=4)

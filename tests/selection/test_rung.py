@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from shoal.records.fit import Rollback
+from shoal.records.fit import Look, Rollback
 from shoal.selection._rung import _joined
 from shoal.training import FitResult
-from shoal.training._result import EpochRow, Look
+from shoal.training._result import EpochRow
 
 
 def result(values: list[float], best: int | None, first: float) -> FitResult:

@@ -8,15 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import typer
-from msgspec.structs import asdict, replace
+from msgspec import structs
 from rich.console import Console
 from rich.table import Table
 
 from shoal._errors import InputError
 from shoal.cli._session import say, sized
 from shoal.records import RECORD, SCHEMA, ConstructionRecord, FitRecord, Record, write_record
-
-_SIGMAS = ("sigma_max", "sigma_max_median", "sigma_min", "sigma_min_median")
+from shoal.records.fit import Look
 
 
 def write_run(result: Any, folder: Path, run: str, command: str, schema: Record | None = None) -> FitRecord:
@@ -25,7 +24,7 @@ def write_run(result: Any, folder: Path, run: str, command: str, schema: Record 
     The model is written if there is one, and `schema`, where columns are more than numbers. A report that can not be made
     is told on stderr and keeps nothing else back.
     """
-    record = replace(result.record, run=run, command=command)
+    record = structs.replace(result.record, run=run, command=command)
     if result.flow is not None:
         from shoal.flows import save
 
@@ -74,25 +73,21 @@ def write_metrics(record: FitRecord, path: Path) -> None:
     names = (*floats[:3], "far_rows", floats[3])
     kinds = dict.fromkeys(names, pl.Float64) | {"far_rows": pl.Int64}
     schema = {"family": pl.String, "depth": pl.Int64, "seed": pl.Int64, "epoch": pl.Int64}
-    looks = {
-        **dict.fromkeys(("step", "attempt"), pl.Int64),
-        **dict.fromkeys((*_SIGMAS, "condition_median", "condition_max", "round_trip", "growth"), pl.Float64),
-        "unresolved": pl.Int64,
-        **dict.fromkeys(("kind", "action"), pl.String),
-    }
+    of_type = {int: pl.Int64, float: pl.Float64, str: pl.String, str | None: pl.String}
+    looks = {field.name: of_type[field.type] for field in structs.fields(Look)}
     parts = [pl.DataFrame(schema=schema | kinds)]
     for rung in record.rungs:
         for seed in rung.seeds:
             key = {"family": rung.family, "depth": rung.depth, "seed": seed.seed}
             keys = [pl.lit(value, dtype=schema[name]).alias(name) for name, value in key.items()]
-            curve = pl.DataFrame(asdict(seed.curve), schema={"epoch": pl.Int64} | kinds)
+            curve = pl.DataFrame(structs.asdict(seed.curve), schema={"epoch": pl.Int64} | kinds)
             if seed.first_validation is not None and seed.curve.epoch:
                 first = pl.DataFrame({"epoch": [0], "validation": [seed.first_validation]})
                 curve = pl.concat([first, curve], how="diagonal")
             parts.append(curve.select(*keys, "epoch", *names))
             if seed.conditioning is not None:
-                seen = pl.DataFrame(asdict(seed.conditioning), schema={"epoch": pl.Int64} | looks)
-                parts.append(seen.select(*keys, "epoch", *looks))
+                seen = pl.DataFrame(list(map(structs.asdict, seed.conditioning)), schema=looks)
+                parts.append(seen.select(*keys, pl.all()))
     pl.concat(parts, how="diagonal").write_parquet(path)
 
 

@@ -63,23 +63,30 @@ class Curve(Columns, frozen=True, kw_only=True):
     learning_rate: Numbers = []
 
 
-class Looks(Columns, frozen=True):
-    """One entry a look of a monitor: the fields of `shoal.training.FitResult.conditioning`."""
+class Look(Struct, frozen=True, kw_only=True):
+    """One look of a monitor, of latent -> standardised data at its points.
 
-    step: list[int]
-    epoch: list[int]
-    attempt: list[int]
-    sigma_max: Numbers
-    sigma_max_median: Numbers
-    sigma_min: Numbers
-    sigma_min_median: Numbers
-    condition_median: Numbers
-    condition_max: Numbers
-    round_trip: Numbers
-    growth: Numbers
-    unresolved: list[int]
-    kind: list[str]
-    action: list[str | None]
+    `step`: of the whole training, 0 before the first; `epoch`: from 1, the one at work, 0 before the first step;
+    `attempt`: how often training had gone back by then; `round_trip`: the largest, in deviations of the data; `growth`: of
+    latents, where points go twice as far from their mean (above 2^24 the flow runs away); `unresolved`: points whose κ is
+    above 1/eps of the flow's dtype, or NaN; `kind`: of the condition numbers: "estimate" in float32, "exact" in float64,
+    "lower_bound" beyond 64 coordinates, "unresolved" where a point is; `action`: None, "stop" or "rescale".
+    """
+
+    step: int
+    epoch: int
+    attempt: int
+    sigma_max: float
+    sigma_max_median: float
+    sigma_min: float
+    sigma_min_median: float
+    condition_median: float
+    condition_max: float
+    round_trip: float
+    growth: float
+    unresolved: int
+    kind: str
+    action: str | None = None
 
 
 class Rollback(Struct, frozen=True):
@@ -105,7 +112,7 @@ class TrainingRecord(Struct, frozen=True, kw_only=True):
     first_validation: float | None = None
     rollbacks: list[Rollback] = []
     curve: Curve = Curve()
-    conditioning: Looks | None = None
+    conditioning: list[Look] | None = None
 
 
 class SeedRecord(TrainingRecord, frozen=True, kw_only=True):

@@ -10,10 +10,10 @@ import msgspec
 import numpy as np
 from jaxtyping import PyTree
 
-from shoal.records.fit import Rollback, Trained
+from shoal.records.fit import Look, Rollback, Trained
 
 from ._checkpoint import Stored
-from ._result import EpochRow, Look
+from ._result import EpochRow
 from ._schedule import Plan
 from ._settings import Settings
 from ._step import State, Weights

@@ -31,11 +31,11 @@ from shoal.conditioning import (
     unit_scale,
 )
 from shoal.distributions import AbstractFlow
+from shoal.records.fit import Look
 
 from ._checks import positive, whole_number
 from ._data import Rows
 from ._log import Log
-from ._result import Look
 from ._step import Form, Problem, State, Weights
 
 DENSE = 64  # coordinates up to which the whole Jacobian is computed

@@ -1,11 +1,11 @@
-"""What a training run returns, and what it tells a callback on the way: rows of epochs and of looks, and the result."""
+"""What a training run returns, and what it tells a callback on the way: rows of epochs, and the result."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from msgspec import Struct
 
-from shoal.records.fit import Curve, Looks, Rollback, Trained, TrainingRecord
+from shoal.records.fit import Curve, Look, Rollback, Trained, TrainingRecord
 
 from ._losses import Density
 
@@ -27,32 +27,6 @@ class EpochRow(Struct, frozen=True, kw_only=True):
     validation_mean: float | None = None
     far_rows: int | None = None
     non_finite_rows: int | None = None
-
-
-class Look(Struct, frozen=True, kw_only=True):
-    """One look of a monitor, of latent -> standardised data at its points.
-
-    `step`: of the whole training, 0 before the first; `epoch`: from 1, the one at work, 0 before the first step;
-    `attempt`: how often training had gone back by then; `round_trip`: the largest, in deviations of the data; `growth`: of
-    latents, where points go twice as far from their mean (above 2^24 the flow runs away); `unresolved`: points whose κ is
-    above 1/eps of the flow's dtype, or NaN; `kind`: of the condition numbers: "estimate" in float32, "exact" in float64,
-    "lower_bound" beyond 64 coordinates, "unresolved" where a point is; `action`: None, "stop" or "rescale".
-    """
-
-    step: int
-    epoch: int
-    attempt: int
-    sigma_max: float
-    sigma_max_median: float
-    sigma_min: float
-    sigma_min_median: float
-    condition_median: float
-    condition_max: float
-    round_trip: float
-    growth: float
-    unresolved: int
-    kind: str
-    action: str | None = None
 
 
 @dataclass(frozen=True)
@@ -110,7 +84,6 @@ class FitResult:
     def to_record(self) -> TrainingRecord:
         """Everything but the flow as plain values; the history as one list per quantity under `curve`."""
         curve = {name: [getattr(row, name) for row in self.history] for name in Curve.__struct_fields__}
-        seen = {name: [getattr(row, name) for row in self.conditioning] for name in Looks.__struct_fields__}
         return TrainingRecord(
             status=self.status,
             message=self.message,
@@ -123,5 +96,5 @@ class FitResult:
             first_validation=self.first_validation,
             rollbacks=self.rollbacks,
             curve=Curve(**curve),
-            conditioning=Looks(**seen) if self.conditioning else None,
+            conditioning=self.conditioning or None,
         )
