@@ -4,7 +4,6 @@ The box is propagated from latent to data by interval arithmetic; each layer's b
 Singular values of every Jacobian on the box lie between 1 / inverse and forward: the other side of `extremes`.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -46,7 +45,7 @@ def lipschitz_bounds(
     their parametrisation says. Every other class: None, and no box after it. In float64, with margins for rounding.
 
     **Arguments:** `low`, `high`: (n,), in latent space; `context`: one context (c,), or None.
-    **Returns:** a `LayerBound` a layer; see `composed` for the whole. Behrmann et al. (2021) give the coarser formulas.
+    **Returns:** a `LayerBound` a layer; their product is a bound of the whole. Behrmann et al. (2021) give coarser formulas.
     **Raises:** InputError unless low <= high are finite and of length n.
     """
     size = int(np.prod(bijection.shape))
@@ -63,16 +62,3 @@ def lipschitz_bounds(
         given = given._replace(box=box)
         rows.append(LayerBound(layer_name(layer), stretch, shrink, *ends))
     return tuple(rows)
-
-
-def composed(bounds: Sequence[LayerBound]) -> LayerBound:
-    """The bound of the composition, the product of the layers'; None where one of them is not known."""
-    low, high = (bounds[-1].low, bounds[-1].high) if bounds else (None, None)
-    forward, inverse = _product([b.forward for b in bounds]), _product([b.inverse for b in bounds])
-    return LayerBound("all layers", forward, inverse, low, high)
-
-
-def _product(values: Sequence[float | None]) -> float | None:
-    known = [v for v in values if v is not None]
-    margin = 1 + len(values) * float(np.finfo(np.float64).eps)
-    return float(np.prod(known)) * margin if len(known) == len(values) else None
