@@ -126,8 +126,6 @@ class Measurements:
     """The runs without a remedy first, then each remedy. Test rows are the same for all, without noise and unwhitened."""
 
     rows: tuple[Measured, ...]
-    seeds: int
-    epochs: int
 
     def __getitem__(self, name: str) -> Measured:
         """The row of that name. **Raises:** KeyError where there is none."""

@@ -67,7 +67,7 @@ def measure(
         rows.append(measured(given, plan, before, keys, points))
         if progress is not None:
             progress(rows[-1])
-    return Measurements(tuple(rows), seeds, epochs)
+    return Measurements(tuple(rows))
 
 
 def trained_runs(plan: Plan, keys: list[Key], points: int) -> tuple[tuple[Figures, ...], FitResult]:
