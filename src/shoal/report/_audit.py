@@ -102,20 +102,17 @@ def tiles(record: AuditRecord) -> list[Tile]:
     said = f"median {_kappa(condition.median)}, largest {_kappa(condition.max)}{beyond}"
     largest = short(bands.max[0]) if bands.max else MISSING
     smallest = short(bands.min[-1]) if bands.min else MISSING
-    rows = [
-        (
-            *("Condition number κ, 99 % of points", _kappa(condition.q99), "condition_numbers"),
-            f"{said}; healthy up to {setting(limits.max_condition)}",
-        ),
+    said += f"; healthy up to {setting(limits.max_condition)}"
+    trip = (
+        f"predicted {short(single and single.predicted, 2)}; healthy up to {setting(limits.max_round_trip)}"
+    )
+    found = []
+    for title, value, figure, note in (
+        ("Condition number κ, 99 % of points", _kappa(condition.q99), "condition_numbers", said),
         ("Largest stretch σmax", largest, "sigma_max", "over all points, latent → data in deviations"),
         ("Smallest stretch σmin", smallest, "sigma_min", "over all points"),
-        (
-            *("Float32 round trip of the data", _trip(single), "round_trip"),
-            f"predicted {short(single and single.predicted, 2)}; healthy up to {setting(limits.max_round_trip)}",
-        ),
-    ]
-    found = []
-    for title, value, figure, note in rows:
+        ("Float32 round trip of the data", _trip(single), "round_trip", trip),
+    ):
         known = value != MISSING and "not" not in value and "nan" not in value and figure in record.kinds
         found.append(Tile(title, value, note, kind=kind_words(record.kinds[figure]) if known else ""))
     ways = "not measured: matrix-free" if gap is None else "the flow's own, of the matrix, sum of log σ"

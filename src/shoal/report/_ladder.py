@@ -56,9 +56,7 @@ def rung_rows(record: FitRecord) -> Rows:
                 "low": None if loss is None or upper is None else 2 * loss - upper,
                 "high": upper,
                 "parameters": rung.parameters,
-                "median": None if kappa is None else positive(kappa.median),
-                "q99": None if kappa is None else positive(kappa.q99),
-                "max": None if kappa is None else positive(kappa.max),
+                **{name: positive(kappa and getattr(kappa, name)) for name in ("median", "q99", "max")},
             }
         )
     return rows

@@ -73,10 +73,10 @@ def rendered(
         empty=empty,
         mood=mood,
         remark=remark,
-        style=_page_file("report.css"),
-        script=_page_file("report.js"),
+        style=_text(_PAGE / "report.css"),
+        script=_text(_PAGE / "report.js"),
         payload=script_json(payload),
-        libraries=[_vendored(entry["file"]) for entry in versions.values()],
+        libraries=[_text(_VENDOR / entry["file"]) for entry in versions.values()],
         library_versions=", ".join(f"{name} {entry['version']}" for name, entry in versions.items()),
         licences=_licences().replace("</", "<\\/"),
         **parts,
@@ -105,21 +105,16 @@ def last_part(place: str) -> str:
 
 
 @cache
-def _page_file(name: str) -> str:
-    return (_PAGE / name).read_text(encoding="utf-8")
-
-
-@cache
-def _vendored(name: str) -> str:
-    return (_VENDOR / name).read_text(encoding="utf-8")
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
 
 
 def _versions() -> dict[str, dict[str, str]]:
     """Version, file, checksum and licence file of Vega, Vega-Lite and Vega-Embed, in the order they must be loaded."""
-    found = json.loads(_vendored("versions.json"))
+    found = json.loads(_text(_VENDOR / "versions.json"))
     return {name: found[name] for name in ("vega", "vega-lite", "vega-embed")}
 
 
 def _licences() -> str:
-    own = [f"{name} {e['version']}\n\n{_vendored(e['licence'])}" for name, e in _versions().items()]
-    return "\n\n".join([*own, _vendored("LICENSE.third-party.txt")])
+    own = [f"{name} {e['version']}\n\n{_text(_VENDOR / e['licence'])}" for name, e in _versions().items()]
+    return "\n\n".join([*own, _text(_VENDOR / "LICENSE.third-party.txt")])

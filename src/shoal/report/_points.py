@@ -176,10 +176,8 @@ def _domain(data: np.ndarray, samples: np.ndarray) -> list[float]:
     elif drawn.size:
         low, high = np.quantile(drawn, [0.005, 0.995]).tolist()
     room = 0.5 * (high - low)
-    low, high = (
-        max(low - room, float(drawn.min(initial=low))),
-        min(high + room, float(drawn.max(initial=high))),
-    )
+    lowest, highest = float(drawn.min(initial=low)), float(drawn.max(initial=high))
+    low, high = max(low - room, lowest), min(high + room, highest)
     margin = 0.03 * (high - low) or abs(low) * 0.05 or 0.5
     return [float(f"{low - margin:.9g}"), float(f"{high + margin:.9g}")]
 

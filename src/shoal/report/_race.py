@@ -87,9 +87,9 @@ def _rows(record: FitRecord) -> Rows:
                 "series": series(rung),
                 "said": rung.name if rung.depth else f"{rung.name}: {value} nats per row",
                 "mark": " · ".join(record.decision.marks(place)) or ("ended" if rung.dropped else ""),
-                "gain": None if gain is None else finite(gain.mean),
-                "low": None if gain is None else finite(gain.low),
-                "high": None if gain is None else finite(gain.high),
+                "gain": finite(gain and gain.mean),
+                "low": finite(gain and gain.low),
+                "high": finite(gain and gain.high),
                 "end": outcome(record, place),
             }
         )
