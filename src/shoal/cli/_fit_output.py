@@ -14,6 +14,7 @@ from rich.table import Table
 
 from shoal._errors import InputError
 from shoal.cli._session import say, sized
+from shoal.cli._session import table as empty_table
 from shoal.records import RECORD, SCHEMA, ConstructionRecord, FitRecord, Record, write_record
 from shoal.records.fit import Look
 
@@ -126,14 +127,9 @@ def print_summary(record: FitRecord, console: Console | None = None) -> None:
 def rungs_table(record: FitRecord) -> Table:
     """One row for each rung. At most 100 columns wide, so its times and parameters stand in the report only."""
     title = "Rungs: validation in nats per row, and how far behind the best"
-    table = Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0), pad_edge=False)
-    table.add_column("")
-    table.add_column("flow", overflow="fold")
-    for name in ("validation", "behind", "at most"):
-        table.add_column(name, justify="right")
-    table.add_column("state")
-    for name in ("κ\n99 %", "round trip\n99.9 %"):
-        table.add_column(name, justify="right")
+    heads = ("", "flow", "validation", "behind", "at most", "state", "κ\n99 %", "round trip\n99.9 %")
+    style = {"left": ("", "flow", "state"), "box": None, "padding": (0, 1, 0, 0), "pad_edge": False}
+    table = empty_table(title, *heads, **style)
     for place, rung in enumerate(record.rungs):
         trip, kappa = rung.round_trip.get("float32"), rung.condition
         table.add_row(

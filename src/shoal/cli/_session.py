@@ -106,9 +106,9 @@ def say(console: Console, *lines: str) -> None:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def table(title: str, *heads: str, left: tuple[str, ...] = ("",)) -> Table:
+def table(title: str, *heads: str, left: tuple[str, ...] = ("",), **style: Any) -> Table:
     """An empty table; the columns named in `left` are set flush left, the others, figures, flush right."""
-    made = Table(title=title, title_justify="left")
+    made = Table(title=title, title_justify="left", **style)
     for head in heads:
         made.add_column(head, justify="left" if head in left else "right", overflow="fold")
     return made
