@@ -8,8 +8,8 @@ from shoal.conditioning._jax_map import JaxMap
 from shoal.conditioning._jax_map import from_bijection as from_bijection
 from shoal.conditioning._jax_map import from_callables as from_callables
 from shoal.conditioning._krylov import Extremes, extremes
-from shoal.conditioning._lipschitz import LayerBound
-from shoal.conditioning._lipschitz import lipschitz_bounds as lipschitz_bounds
+from shoal.conditioning._layer_bounds import LayerBound
+from shoal.conditioning._layer_bounds import lipschitz_bounds as lipschitz_bounds
 from shoal.conditioning._map import AbstractMap as AbstractMap
 from shoal.conditioning._map import AbstractParametric, MapView, Quantity
 from shoal.conditioning._next_layer import FEWEST_ROWS

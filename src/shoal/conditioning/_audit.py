@@ -15,7 +15,7 @@ from shoal.conditioning._attack import attack
 from shoal.conditioning._diagnosis import Findings, diagnose, effective_rank
 from shoal.conditioning._inputs import as_map, as_points, checked_scale, unit_scale
 from shoal.conditioning._jax_map import JaxMap
-from shoal.conditioning._lipschitz import lipschitz_bounds
+from shoal.conditioning._layer_bounds import lipschitz_bounds
 from shoal.conditioning._map import AbstractMap
 from shoal.conditioning._precision import unit_roundoff
 from shoal.conditioning._profile import WORST, Profile, profile, profile_points
