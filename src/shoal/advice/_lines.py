@@ -67,7 +67,9 @@ def column_lines(found: Measured) -> list[Line]:
         )
         lines.append(Line(text, "measured", "duplicated columns", {"column": second, "repeats": first}))
     for name, said in found.follows:
-        text = f"{said[0].upper()}{said[1:]}, so that there is no joint density: leave it out (--drop {name})."
+        text = (
+            f"{said[0].upper()}{said[1:]}, so that there is no joint density: leave it out (--drop {name})."
+        )
         lines.append(Line(text, "measured", "dependent columns", {"column": name}))
     lines += [_dependence(d, columns) for d in columns.dependences]
     return lines + _lattices(columns) + _rows(columns) + _tails(found)
