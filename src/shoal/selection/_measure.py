@@ -12,22 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from shoal import conditioning
 from shoal._compiling import quickly
 from shoal._pieces import in_pieces
 from shoal._scalars import FloatArray
 from shoal.bijections import rolled
-from shoal.conditioning import (
-    JaxMap,
-    Precision,
-    condition_numbers,
-    layer_kinds,
-    profile,
-    profile_points,
-    round_trip,
-    spectrum,
-    summarize,
-    summarize_round_trip,
-)
 from shoal.distributions import AbstractFlow
 from shoal.records.figures import ConditionSummary, RoundTripSummary
 from shoal.records.fit import LayersRecord
@@ -55,7 +44,7 @@ class Figures:
     @property
     def condition_numbers(self) -> FloatArray:
         """kappa at each point."""
-        return condition_numbers(self.singular_values)
+        return conditioning.condition_numbers(self.singular_values)
 
 
 def measure(
@@ -63,7 +52,7 @@ def measure(
     part: Part,
     scale: FloatArray,
     log_likelihoods: FloatArray,
-    trips: tuple[Precision, ...] = ("float32", "float64"),
+    trips: tuple[conditioning.Precision, ...] = ("float32", "float64"),
 ) -> Figures:
     """Measure `flow`, a flow on standardised rows, at the rows of `part`; `scale` gives the user-unit figures.
 
@@ -74,19 +63,23 @@ def measure(
     context = None if part.context is None else part.context[:POINTS]
     user = 1.0 / np.concatenate([scale, np.ones(x.shape[1] - len(scale))])
     body = rolled(flow.bijection)
-    whole = JaxMap(
+    whole = conditioning.JaxMap(
         body.forward, body.inverse, x.shape[1], bijection=body
     )  # without log-dets: smaller programs
     with ThreadPoolExecutor(2) as pool:  # each takes programs to compile: two at a time
-        dense = pool.submit(spectrum, whole, x, context, user_scale=user, dense=True, one_half=ONE_HALF)
-        errors = {name: pool.submit(round_trip, whole, x, context, precision=name) for name in trips}
+        dense = pool.submit(
+            conditioning.spectrum, whole, x, context, user_scale=user, dense=True, one_half=ONE_HALF
+        )
+        errors = {
+            name: pool.submit(conditioning.round_trip, whole, x, context, precision=name) for name in trips
+        }
     found = dense.result()
     return Figures(
         log_likelihoods=log_likelihoods,
         singular_values=found.values,
-        condition=summarize(found.condition_numbers),
-        condition_user_units=summarize(found.user_units),
-        round_trips={name: summarize_round_trip(e.result()) for name, e in errors.items()},
+        condition=conditioning.summarize(found.condition_numbers),
+        condition_user_units=conditioning.summarize(found.user_units),
+        round_trips={name: conditioning.summarize_round_trip(e.result()) for name, e in errors.items()},
         errors=errors["float32"].result(),
     )
 
@@ -120,13 +113,13 @@ def layer_record(
         return unmeasured(f"more than {LARGEST} coordinates")
     if seconds < PART * measuring:
         return unmeasured("out of time")
-    rows, worst = profile_points(figures.condition_numbers, seed)
+    rows, worst = conditioning.profile_points(figures.condition_numbers, seed)
     x = np.asarray(flow.extended_rows(part.x[:POINTS][rows]), np.float64)
     context = None if part.context is None else np.asarray(part.context[:POINTS][rows], np.float64)
     layers, units = flow.to_map().layers(), np.ones(x.shape[1])
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        found = profile(layers, x, context, units, worst, dense=True, seed=seed, seconds=seconds)
-    return LayersRecord(rows=list(found.rows), points=len(rows), kinds=layer_kinds(dense=True))
+        found = conditioning.profile(layers, x, context, units, worst, dense=True, seed=seed, seconds=seconds)
+    return LayersRecord(rows=list(found.rows), points=len(rows), kinds=conditioning.layer_kinds(dense=True))
 
 
 def unmeasured(why: str) -> LayersRecord:

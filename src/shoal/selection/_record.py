@@ -11,22 +11,8 @@ from msgspec.structs import asdict, replace
 
 from shoal._scalars import FloatArray, IntArray
 from shoal.distributions import AbstractFlow
-from shoal.records import FitRecord, system_info
+from shoal.records import FitRecord, fit, system_info
 from shoal.records.figures import ConditionSummary, RoundTripSummary
-from shoal.records.fit import (
-    Decision,
-    FarRows,
-    Gain,
-    HeldOut,
-    Histogram,
-    Lattice,
-    LayersRecord,
-    PointsRecord,
-    RungRecord,
-    SeedRecord,
-    SpectrumRecord,
-    TableRecord,
-)
 from shoal.selection._bounds import bounded
 from shoal.selection._delivery import Delivery
 from shoal.selection._measure import POINTS, Figures
@@ -49,9 +35,9 @@ def build_record(
     config: dict[str, Any],
     *,
     flow: AbstractFlow | None,
-    test: HeldOut | None,
+    test: fit.HeldOut | None,
     quantiles: list[float],
-    layers: LayersRecord | None,
+    layers: fit.LayersRecord | None,
     words: str,
 ) -> FitRecord:
     """The whole record; `flow` is the delivered flow in user units."""
@@ -67,7 +53,7 @@ def build_record(
         data=_data(prepared),
         config=config,
         rungs=[_rung(rungs, i, choice, prepared) for i in range(len(rungs))],
-        decision=Decision(
+        decision=fit.Decision(
             chosen=choice.chosen,
             best=choice.best,
             kept=None if delivery is None else delivery.rung,
@@ -89,16 +75,16 @@ def build_record(
     )
 
 
-def _data(prepared: Prepared) -> TableRecord:
+def _data(prepared: Prepared) -> fit.TableRecord:
     table, schema = prepared.table, prepared.table.schema
-    return TableRecord(
+    return fit.TableRecord(
         source=table.source,
         rows=table.rows,
         parts={name: len(part.rows) for name, part in prepared.parts.items()},
         columns=list(table.names),
         context_columns=list(table.context_names),
         weights_column=table.weights_name,
-        lattice=[Lattice(s.column, s.step, s.ties, prepared.dequantized) for s in prepared.lattices],
+        lattice=[fit.Lattice(s.column, s.step, s.ties, prepared.dequantized) for s in prepared.lattices],
         means=prepared.mean.tolist(),
         scales=prepared.scale.tolist(),
         kinds={} if schema is None else {c.name: c.sentence() for c in schema.columns},
@@ -106,14 +92,14 @@ def _data(prepared: Prepared) -> TableRecord:
     )
 
 
-def _rung(rungs: Sequence[Rung], index: int, choice: Choice, prepared: Prepared) -> RungRecord:
+def _rung(rungs: Sequence[Rung], index: int, choice: Choice, prepared: Prepared) -> fit.RungRecord:
     rung, verdict = rungs[index], choice.verdicts[index]
     figures = rung.figures
     judged = {}
     if verdict is not None:
         judged = {name: getattr(verdict, name) for name in JUDGED}
         judged["validation_log_likelihood"] = verdict.mean - prepared.log_volume
-    return RungRecord(
+    return fit.RungRecord(
         front=rung.front,
         family=rung.chain,
         depth=rung.depth,
@@ -132,7 +118,7 @@ def _rung(rungs: Sequence[Rung], index: int, choice: Choice, prepared: Prepared)
     )
 
 
-def _seed(rung: Rung, index: int, prepared: Prepared) -> SeedRecord:
+def _seed(rung: Rung, index: int, prepared: Prepared) -> fit.SeedRecord:
     """One seed; curves and means are of standardised rows and are written in the user's units."""
     trained, shift = rung.results[index].to_record(), prepared.log_volume
     curve, first = trained.curve, trained.first_validation
@@ -160,7 +146,7 @@ def _seed(rung: Rung, index: int, prepared: Prepared) -> SeedRecord:
             "condition_user_units": figures.condition_user_units,
             "round_trip": figures.round_trips,
         }
-    return SeedRecord(seed=index, **(asdict(trained) | changes))
+    return fit.SeedRecord(seed=index, **(asdict(trained) | changes))
 
 
 def _less(values: Sequence[float | None], shift: float) -> list[float | None]:
@@ -173,7 +159,7 @@ def _mean(log_likelihoods: Sequence[FloatArray], prepared: Prepared) -> float:
     return float(np.mean([np.average(row, weights=weights) for row in log_likelihoods])) - prepared.log_volume
 
 
-def _gain(rungs: Sequence[Rung], index: int, choice: Choice, prepared: Prepared) -> Gain | None:
+def _gain(rungs: Sequence[Rung], index: int, choice: Choice, prepared: Prepared) -> fit.Gain | None:
     """What the rung gained over the one before it in its chain, the front alone before the first; with its interval."""
     rung = rungs[index]
     line = [
@@ -188,7 +174,7 @@ def _gain(rungs: Sequence[Rung], index: int, choice: Choice, prepared: Prepared)
     over = max(line, key=lambda i: rungs[i].depth)
     ours, theirs = (np.stack(r.log_likelihoods) for r in (rung, rungs[over]))
     mean, error = paired_difference(ours, theirs, prepared.parts["validation"].weights)
-    return Gain(over, mean, error, low=mean - ONE_SIDED * error, high=mean + ONE_SIDED * error)
+    return fit.Gain(over, mean, error, low=mean - ONE_SIDED * error, high=mean + ONE_SIDED * error)
 
 
 def _worst(summaries: Sequence[ConditionSummary]) -> ConditionSummary | None:
@@ -214,13 +200,13 @@ def _parameters(rung: Rung) -> int | None:
     return int(sum(leaf.size for leaf in leaves))
 
 
-def _spectrum(figures: Figures) -> SpectrumRecord:
+def _spectrum(figures: Figures) -> fit.SpectrumRecord:
     q01, median, q99 = np.quantile(figures.singular_values, [0.01, 0.5, 0.99], axis=0)
     index = list(range(1, len(median) + 1))
-    return SpectrumRecord(index, q01.tolist(), median.tolist(), q99.tolist())
+    return fit.SpectrumRecord(index, q01.tolist(), median.tolist(), q99.tolist())
 
 
-def _histogram(figures: Figures) -> Histogram | None:
+def _histogram(figures: Figures) -> fit.Histogram | None:
     kappa = figures.condition_numbers
     logs = np.log10(kappa[np.isfinite(kappa)])
     if logs.size == 0:
@@ -228,16 +214,16 @@ def _histogram(figures: Figures) -> Histogram | None:
     low, high = float(logs.min()), float(logs.max())
     wide = 0.5 if high - low < NARROWEST else 0.0  # one κ but for rounding
     counts, edges = np.histogram(logs, bins=40, range=(low - wide, high + wide))
-    return Histogram(edges.tolist(), counts.tolist())
+    return fit.Histogram(edges.tolist(), counts.tolist())
 
 
-def _far_rows(prepared: Prepared, figures: Figures, limit: float) -> FarRows:
+def _far_rows(prepared: Prepared, figures: Figures, limit: float) -> fit.FarRows:
     """The validation rows whose float32 round trip is beyond the limit, or not finite, the farthest first."""
     errors = np.where(np.isfinite(figures.errors), figures.errors, np.inf)
     beyond = np.flatnonzero(errors > limit)
     shown = beyond[np.argsort(-errors[beyond], kind="stable")]
     rows = prepared.parts["validation"].rows[:POINTS][shown]
-    return FarRows(
+    return fit.FarRows(
         count=len(beyond),
         of=len(errors),
         row=prepared.table.row_numbers()[rows].tolist(),
@@ -251,7 +237,7 @@ def _user_log_prob(prepared: Prepared, figures: Figures, shown: IntArray) -> Flo
     return prepared.user_log_prob("validation", figures.log_likelihoods[:POINTS][shown], shown)
 
 
-def _points(prepared: Prepared, figures: Figures, flow: AbstractFlow, seed: int) -> PointsRecord:
+def _points(prepared: Prepared, figures: Figures, flow: AbstractFlow, seed: int) -> fit.PointsRecord:
     part = prepared.parts["validation"]
     kappa = figures.condition_numbers
     rng = np.random.default_rng([seed, 2])
@@ -270,7 +256,7 @@ def _points(prepared: Prepared, figures: Figures, flow: AbstractFlow, seed: int)
         values = bounded(
             part.x[:POINTS][shown] * prepared.scale + prepared.mean, prepared.table, prepared.support
         )
-    return PointsRecord(
+    return fit.PointsRecord(
         columns=list(prepared.table.names),
         data=values.tolist(),
         condition=kappa[shown].tolist(),

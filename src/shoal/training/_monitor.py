@@ -15,21 +15,11 @@ import msgspec
 import numpy as np
 from jaxtyping import PyTree
 
+from shoal import conditioning
 from shoal._errors import InputError
 from shoal._scalars import FloatArray
 from shoal._types import Array
 from shoal.bijections import Chain, Standardize, rolled
-from shoal.conditioning import (
-    JaxMap,
-    Precision,
-    Spectrum,
-    condition_numbers,
-    doubled,
-    extremes,
-    growth,
-    inverse_singular_values,
-    unit_scale,
-)
 from shoal.distributions import AbstractFlow
 from shoal.records.fit import Look
 
@@ -147,24 +137,24 @@ class Watch:
         """
         rows, scale = self.points, self.scale
         dense = len(scale) <= DENSE
-        precision: Precision = "float64" if rows.x.dtype == np.float64 else "float32"
+        precision: conditioning.Precision = "float64" if rows.x.dtype == np.float64 else "float32"
         found = _look(self.form, params, self.buffers, rows.x, rows.context, dense=dense)
         jacobian, z, far, errors = jax.device_get(found)
         if dense:
-            values = inverse_singular_values(np.asarray(jacobian, np.float64) * scale)
+            values = conditioning.inverse_singular_values(np.asarray(jacobian, np.float64) * scale)
         else:
             bijection = rolled(self.form.combined(params, self.buffers).bijection)
-            whole = JaxMap(bijection.forward, bijection.inverse, len(scale))
+            whole = conditioning.JaxMap(bijection.forward, bijection.inverse, len(scale))
             context = None if rows.context is None else np.asarray(rows.context)
-            ends = extremes(whole, z, context, scale=scale, steps=STEPS, precision=precision)
+            ends = conditioning.extremes(whole, z, context, scale=scale, steps=STEPS, precision=precision)
             values = np.stack([ends.sigma_max, ends.sigma_min], axis=1)
         lost = ~np.isfinite(z).all(axis=1, keepdims=True)  # a derivative may be finite where the value is not
         values = np.where(lost, np.nan, values)
-        kappa = condition_numbers(values)
-        spectrum = Spectrum(values, dense, kappa, None, precision=precision)
+        kappa = conditioning.condition_numbers(values)
+        spectrum = conditioning.Spectrum(values, dense, kappa, None, precision=precision)
         with np.errstate(invalid="ignore"):
             trips = np.max(np.asarray(errors, np.float64) / scale, axis=1)
-            grown = growth(np.asarray(z, np.float64), np.asarray(far, np.float64))
+            grown = conditioning.growth(np.asarray(z, np.float64), np.asarray(far, np.float64))
         return Look(
             step=step,
             epoch=epoch,
@@ -234,7 +224,7 @@ def _scale(flow: AbstractFlow, x: FloatArray) -> FloatArray:
         last = last.bijections[-1]
     if isinstance(last, Standardize):
         return np.asarray(last.scale, np.float64)
-    return np.concatenate([unit_scale(x), np.ones(flow.extra)])
+    return np.concatenate([conditioning.unit_scale(x), np.ones(flow.extra)])
 
 
 @partial(jax.jit, static_argnames=("form", "dense"))
@@ -257,4 +247,4 @@ def _look(
         z = inverse(x, context)
     # the barrier keeps the compiler from cancelling f against its inverse
     back = jax.vmap(body.forward, in_axes=axes)(jax.lax.optimization_barrier(z), context)
-    return jacobian, z, inverse(doubled(x), context), jnp.abs(back - x)
+    return jacobian, z, inverse(conditioning.doubled(x), context), jnp.abs(back - x)
