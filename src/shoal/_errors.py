@@ -1,4 +1,4 @@
-"""The two errors that Shoal raises on purpose.
+"""The two errors that Shoal raises on purpose, and an error in one line.
 
 Bad input is an `InputError`: one sentence that names what was found, where, and what to do (exit code 2).
 Numerical failure is data; it is raised only where a caller asked for that (exit code 3).
@@ -11,3 +11,9 @@ class InputError(ValueError):
 
 class NumericalFailure(RuntimeError):
     """A computation that did not stay finite, or did not converge, and was asked to say so."""
+
+
+def one_line(error: Exception) -> str:
+    """The first line of an error's text, without its full stop, as part of a sentence."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0].strip().rstrip(".")[:300]

@@ -33,7 +33,7 @@ def word_lost(found: Any) -> Any:
 MISTAKES: dict[str, tuple[str, object, str, Callable[[Any], Any]]] = {
     "last bit": ("affine-no-hidden-layer", _files, "to_jax", last_bit),
     "arrays exchanged": ("actnorm", _files, "to_jax", exchanged),
-    "static field": ("maf-reverse-context", _tree, "_plain_value", word_lost),
+    "static field": ("maf-reverse-context", _tree, "_decode", word_lost),
 }
 
 
@@ -48,6 +48,6 @@ def test_a_mistake_is_caught(
 ):
     law_saved(*prepared(case, "float32"), "float32", tmp_path)
     right = getattr(module, function)
-    monkeypatch.setattr(module, function, lambda *arguments: wrong(right(*arguments)))
+    monkeypatch.setattr(module, function, lambda *given, **named: wrong(right(*given, **named)))
     with pytest.raises(AssertionError, match="came back"):
         law_saved(*prepared(case, "float32"), "float32", tmp_path)

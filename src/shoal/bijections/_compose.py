@@ -99,6 +99,11 @@ class Scan(AbstractComposite):
         self.length, self.unroll = len(units), min(int(unroll), len(units))
         self.shape, self.context_shape = units[0].shape, units[0].context_shape
 
+    def __check_init__(self) -> None:
+        arrays = jax.tree.leaves(eqx.filter(self.unit, eqx.is_array))
+        if not 1 <= self.unroll <= self.length or any(a.shape[:1] != (self.length,) for a in arrays):
+            raise InputError(f"`Scan`: length {self.length} and unroll {self.unroll} do not fit its arrays.")
+
     def forward_and_log_det(self, z: Vector, context: Context = None) -> tuple[Vector, Scalar]:
         """x and the sum of the log-dets."""
         check_input(self, z, context)

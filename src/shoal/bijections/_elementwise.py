@@ -62,13 +62,15 @@ class Standardize(AbstractDataDependent):
 
     def __init__(self, mean: Float[Array, "n"], scale: Float[Array, "n"]):
         self.mean, self.scale = jnp.asarray(mean), jnp.asarray(scale)
+        self.shape, self.context_shape = self.mean.shape, None
+
+    def __check_init__(self) -> None:
         if self.mean.ndim != 1 or self.mean.shape != self.scale.shape:
             raise InputError(
                 f"`Standardize` needs two vectors of one length; got {self.mean.shape} and {self.scale.shape}."
             )
         if not bool(jnp.all((self.scale > 0) & jnp.isfinite(self.scale) & jnp.isfinite(self.mean))):
             raise InputError("`Standardize` needs finite means and positive, finite scales.")
-        self.shape, self.context_shape = self.mean.shape, None
 
     def forward_and_log_det(self, z: Vector, context: Context = None) -> tuple[Vector, Scalar]:
         """x and sum log scale."""

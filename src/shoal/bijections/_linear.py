@@ -12,6 +12,7 @@ from shoal._errors import InputError
 from shoal._products import matmul
 from shoal._types import Array, Context, Float, Int, Key, Scalar, Vector
 from shoal.bijections._base import AbstractBijection, check_input, whole
+from shoal.bijections._partition import are_inverse
 
 
 class LULinear(AbstractBijection):
@@ -71,6 +72,10 @@ class Permutation(AbstractBijection):
         self.order = jnp.asarray(values, jnp.int32)
         self.inverse_order = jnp.asarray(np.argsort(values), jnp.int32)
         self.shape, self.context_shape = (values.size,), None
+
+    def __check_init__(self) -> None:
+        if not are_inverse((self.order,), self.inverse_order):
+            raise InputError("`Permutation`: `order` and `inverse_order` do not undo each other.")
 
     def forward_and_log_det(self, z: Vector, context: Context = None) -> tuple[Vector, Scalar]:
         """x and 0."""

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
+from jax.core import Tracer
 
 from shoal._errors import InputError
 from shoal._types import Array, Float, Int, Key, Vector
@@ -56,6 +57,8 @@ class Partition(AbstractPartition):
             raise InputError(f"`kept` must be distinct indices in 0 ... {self.dim - 1}; got {self.kept}.")
         if self.kept_size == self.dim:
             raise InputError(f"`kept` holds all {self.dim} coordinates; a coupling must move at least one.")
+        if self.kept_size != len(self.kept):
+            raise InputError(f"`kept_size` is {self.kept_size}, and {len(self.kept)} coordinates are kept.")
 
     @property
     def moved(self) -> tuple[int, ...]:
@@ -97,6 +100,11 @@ class ArrayPartition(AbstractPartition):
         self.moved = jnp.asarray(moved, jnp.int32)
         self.order = jnp.asarray(np.argsort(partition.kept + moved), jnp.int32)
         self.dim, self.kept_size = partition.dim, partition.kept_size
+
+    def __check_init__(self) -> None:
+        sizes = self.kept.size, self.order.size
+        if sizes != (self.kept_size, self.dim) or not are_inverse((self.kept, self.moved), self.order):
+            raise InputError(f"`ArrayPartition`: kept, moved and order are none of {self.dim} coordinates.")
 
     def split(self, x: Vector) -> tuple[Float[Array, "k"], Float[Array, "m"]]:
         """(kept part, moved part)."""
@@ -176,6 +184,16 @@ def alternating(dim: int) -> Partition:
 def random_halves(key: Key, dim: int) -> Partition:
     """Keeps floor(n/2) coordinates drawn at random."""
     return Partition(dim, sorted(int(i) for i in jr.permutation(key, dim)[: dim // 2]))
+
+
+def are_inverse(order: Sequence[Array | np.ndarray], inverse: Array | np.ndarray) -> bool:
+    """Whether a permutation, in parts, and `inverse` undo each other; not looked at while a program is traced."""
+    if any(isinstance(part, Tracer) for part in (*order, inverse)):
+        return True
+    whole = np.concatenate(order)
+    return np.array_equal(np.sort(whole), np.arange(whole.size)) and np.array_equal(
+        np.argsort(whole), inverse
+    )
 
 
 def _take(x: Vector, indices: tuple[int, ...]) -> Float[Array, "k"]:

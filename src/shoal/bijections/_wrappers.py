@@ -78,7 +78,10 @@ class StandardizedContext(AbstractWrapper):
 
     def __init__(self, bijection: AbstractBijection, mean: Float[Array, "c"], scale: Float[Array, "c"]):
         self.bijection, self.mean, self.scale = bijection, jnp.asarray(mean), jnp.asarray(scale)
-        shape = bijection.context_shape
+        self.shape, self.context_shape = bijection.shape, bijection.context_shape
+
+    def __check_init__(self) -> None:
+        shape = self.bijection.context_shape
         if shape is None or not (self.mean.shape == self.scale.shape == shape):
             raise InputError(
                 f"`StandardizedContext` needs mean and scale of the context's shape {shape}; "
@@ -86,7 +89,6 @@ class StandardizedContext(AbstractWrapper):
             )
         if not bool(jnp.all((self.scale > 0) & jnp.isfinite(self.scale) & jnp.isfinite(self.mean))):
             raise InputError("`StandardizedContext` needs finite means and positive, finite scales.")
-        self.shape, self.context_shape = bijection.shape, shape
 
     def around(self, bijection: AbstractBijection) -> AbstractBijection:
         """The same standardisation for another map; one without a context as it is."""

@@ -75,6 +75,18 @@ class AbstractDistribution(eqx.Module):
         return _sample(self, key, batch, c)
 
 
+def check_names(distribution: AbstractDistribution) -> None:
+    """Raise an InputError unless the columns and those of the context, where they have names, are one text each."""
+    (n,), (c,) = distribution.shape, distribution.context_shape or (0,)
+    columns, context = distribution.columns, distribution.context_columns
+    for names, size, what in ((columns, n, "column names"), (context, c, "context columns")):
+        texts = isinstance(names, tuple) and all(isinstance(name, str) for name in names)
+        if names is not None and not (texts and len(names) == size):
+            raise InputError(
+                f"`{type(distribution).__name__}`: {len(names)} {what} for {size}; each needs one text."
+            )
+
+
 def given(
     distribution: AbstractDistribution, x: ArrayLike, context: ArrayLike | None, *, what: str = "x"
 ) -> tuple[Array, Array | None]:

@@ -70,6 +70,11 @@ class Categorical(AbstractDistribution):
         self.shape, self.context_shape = (len(self.sizes),), (context,) if context else None
         self.columns = self.context_columns = None
 
+    def __check_init__(self) -> None:
+        arrays = self.shape, self.smoothing.shape, self.bias.shape
+        if arrays != ((len(self.sizes),), (len(self.sizes),), (sum(self.sizes),)):
+            raise InputError(f"`Categorical`: its arrays do not fit its sizes {self.sizes}.")
+
     def one_hot(self, x: Vector) -> Float[Array, "s"]:
         """1 at the state of each variable, 0 elsewhere: (s_1 + ... + s_m,)."""
         variable, state = self._places

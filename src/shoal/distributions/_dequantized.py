@@ -88,20 +88,26 @@ class Dequantized(AbstractBound):
         dequantization: AbstractDequantization | None = None,
         key: Key,
     ):
-        if levels < 2:
-            raise InputError(f"`Dequantized(levels=...)` must be at least 2; got {levels}.")
-        if isinstance(dequantization, VariationalDequantization) and (
-            dequantization.flow.shape != density.shape or dequantization.levels != levels
-        ):
-            raise InputError(
-                f"`Dequantized`: the dequantization is for {dequantization.flow.shape} and {dequantization.levels} levels, "
-                f"the density has shape {density.shape} and {levels} levels."
-            )
         self.density, self.levels = density, int(levels)
         self.dequantization = UniformDequantization() if dequantization is None else dequantization
         self.noise = Noise(key)
         self.shape, self.context_shape = density.shape, density.context_shape
         self.columns, self.context_columns = density.columns, density.context_columns
+
+    def __check_init__(self) -> None:
+        if self.levels < 2:
+            raise InputError(f"`Dequantized(levels=...)` must be at least 2; got {self.levels}.")
+        law, shape, levels = self.dequantization, self.density.shape, self.levels
+        of_law = (
+            (law.flow.shape, law.levels)
+            if isinstance(law, VariationalDequantization)
+            else (self.shape, levels)
+        )
+        if of_law != (shape, levels):
+            raise InputError(
+                f"`Dequantized`: the dequantization is for {of_law[0]} and {of_law[1]} levels, "
+                f"the density has shape {shape} and {levels} levels."
+            )
 
     @property
     def law(self) -> AbstractDequantization:

@@ -12,7 +12,7 @@ from shoal._scalars import FloatArray
 from shoal._types import Array, ArrayLike, Context, ContextBatch, Float, Key, Scalar, Vector
 from shoal.bijections import AbstractBijection
 from shoal.conditioning import JaxMap, from_bijection
-from shoal.distributions._base import AbstractDistribution, each_row, given
+from shoal.distributions._base import AbstractDistribution, check_names, each_row, given
 from shoal.distributions._estimates import Estimate
 
 
@@ -83,24 +83,20 @@ class Flow(AbstractFlow):
         columns: tuple[str, ...] | None = None,
         context_columns: tuple[str, ...] | None = None,
     ):
-        if base.shape != bijection.shape:
+        self.base, self.bijection = base, bijection
+        self.shape, self.context_shape = base.shape, base.context_shape or bijection.context_shape
+        self.columns = None if columns is None else tuple(columns)
+        self.context_columns = None if context_columns is None else tuple(context_columns)
+
+    def __check_init__(self) -> None:
+        base, bijection = self.base, self.bijection
+        if not self.shape == base.shape == bijection.shape:
             raise InputError(f"`Flow`: base has shape {base.shape}, bijection {bijection.shape}.")
-        both = {s for s in (base.context_shape, bijection.context_shape) if s is not None}
-        if len(both) > 1:
+        if {base.context_shape, bijection.context_shape} - {None} != {self.context_shape} - {None}:
             raise InputError(
                 f"`Flow`: the base has a context of shape {base.context_shape}, the bijection {bijection.context_shape}."
             )
-        if columns is not None and len(columns) != base.shape[0]:
-            raise InputError(f"`Flow`: {len(columns)} column names for {base.shape[0]} coordinates.")
-        context_shape = next(iter(both), None)
-        if context_columns is not None and (len(context_columns),) != (context_shape or (0,)):
-            raise InputError(
-                f"`Flow`: {len(context_columns)} context columns for a context of shape {context_shape}."
-            )
-        self.base, self.bijection = base, bijection
-        self.shape, self.context_shape = base.shape, context_shape
-        self.columns = None if columns is None else tuple(columns)
-        self.context_columns = None if context_columns is None else tuple(context_columns)
+        check_names(self)
 
     @property
     def joint(self) -> "Flow":  # pyright: ignore[reportIncompatibleVariableOverride]  (a field of padded ones)

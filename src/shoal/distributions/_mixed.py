@@ -44,6 +44,12 @@ class Filling(AbstractLaw):
     interval: Support | None = None
     support: ClassVar[Coverage] = "everywhere"
 
+    def __check_init__(self) -> None:
+        if not self.curves.shape == self.mean.shape == self.scale.shape == (len(self.gates),):
+            raise InputError(
+                f"`Filling` needs a curve, a mean and a scale for each of {len(self.gates)} gates."
+            )
+
     def present(self, codes: Vector) -> Array:
         """Which numbers of a row are there: (k,)."""
         return jnp.stack([jnp.array(True) if gate < 0 else codes[gate] == 0 for gate in self.gates])
@@ -75,6 +81,12 @@ class Turns(eqx.Module):
 
     periods: tuple[float, ...] = eqx.field(static=True)
     centers: tuple[float, ...] = eqx.field(static=True)
+
+    def __check_init__(self) -> None:
+        if len(self.periods) != len(self.centers) or sum(p > 0 for p in self.periods) > MOST_TURNS:
+            raise InputError(
+                f"`Turns` needs as many centers as periods, at most {MOST_TURNS} of them above 0."
+            )
 
     def main(self, numbers: Float[Array, "k"]) -> Float[Array, "k"]:
         """The place nearest to the center; a number that is not periodic as it is."""

@@ -14,6 +14,7 @@ import jax.random as jr
 from shoal._errors import InputError
 from shoal._types import Array, Context, ContextBatch, Float, Key, Scalar, Vector
 from shoal.bijections import AbstractBijection, Noise
+from shoal.distributions._base import check_names
 from shoal.distributions._estimates import AbstractBound, AbstractLaw, Coverage
 from shoal.distributions._flow import AbstractFlow, Flow
 
@@ -118,17 +119,18 @@ class Padded(AbstractBound, AbstractFlow):
     def __init__(
         self, joint: Flow, padding: AbstractPadding, *, columns: tuple[str, ...] | None = None, key: Key
     ):
-        dim = joint.shape[0] - padding.size
-        if dim < 1:
-            raise InputError(
-                f"`Padded`: a padding of size {padding.size} leaves no data of {joint.shape[0]} coordinates."
-            )
-        if columns is not None and len(columns) != dim:
-            raise InputError(f"`Padded`: {len(columns)} column names for {dim} coordinates.")
         self.joint, self.padding, self.noise = joint, padding, Noise(key)
-        self.shape, self.context_shape = (dim,), joint.context_shape
+        self.shape, self.context_shape = (joint.shape[0] - padding.size,), joint.context_shape
         self.columns = None if columns is None else tuple(columns)
         self.context_columns = joint.context_columns
+
+    def __check_init__(self) -> None:
+        (n,), (m,), size = self.joint.shape, self.shape, self.padding.size
+        if m < 1 or m + size != n or self.context_shape != self.joint.context_shape:
+            raise InputError(
+                f"`Padded`: a padding of size {size} leaves no data of {n} coordinates, but {self.shape}."
+            )
+        check_names(self)
 
     @property
     def bijection(self) -> AbstractBijection:  # pyright: ignore[reportIncompatibleVariableOverride]

@@ -17,7 +17,7 @@ import numpy as np
 import polars as pl
 
 from shoal._compiling import quickly
-from shoal._errors import InputError, NumericalFailure
+from shoal._errors import InputError, NumericalFailure, one_line
 from shoal._pieces import in_pieces, piece
 from shoal._scalars import FloatArray
 from shoal._types import Key
@@ -26,7 +26,6 @@ from shoal.distributions import AbstractFlow, Mixed, log_prob_of_cells
 from shoal.estimators._few_rows import few_rows_normal
 from shoal.estimators._offsets import counted, find_offsets
 from shoal.flows import Family, checked, family, load, save
-from shoal.flows._tree import one_line
 from shoal.records import RECORD, FitRecord, read_record, write_record
 from shoal.selection import fit_depth, ladder
 from shoal.tables import MINIMUM_ROWS, Schema, Table, as_source, as_table

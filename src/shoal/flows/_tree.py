@@ -69,16 +69,6 @@ def register(cls: _C, name: str | None = None) -> _C:
     return cls
 
 
-def name_of(cls: type) -> str | None:
-    """The name under which instances of `cls` are saved, or None where it is not registered."""
-    return _NAMES.get(cls)
-
-
-def class_of(name: str) -> type | None:
-    """The class of that name, or None."""
-    return _CLASSES.get(name)
-
-
 def _is_module(cls: Any) -> bool:
     return isinstance(cls, type) and issubclass(cls, eqx.Module)
 
@@ -110,14 +100,21 @@ def decode(tree: Any, arrays: Mapping[str, np.ndarray], values: Mapping[str, jax
     return module
 
 
-def _encode(value: Any, place: str, arrays: dict[str, np.ndarray], depth: int) -> Any:
+def _encode(value: Any, place: str, arrays: dict[str, np.ndarray] | None, depth: int) -> Any:
+    """The value as the tree has it; its arrays into `arrays`, None for a static field, which holds no module either."""
     if depth > MAX_DEPTH:
         raise InputError(f"The model is nested deeper than {MAX_DEPTH} levels, at `{place:.80}...`.")
-    if isinstance(value, jax.Array):
+    if value is None or type(value) in (bool, int, str):
+        return value
+    if type(value) is float:
+        return value if math.isfinite(value) else {"float": repr(value)}
+    if type(value) is tuple:
+        return [_encode(v, join(place, i), arrays, depth + 1) for i, v in enumerate(value)]
+    if isinstance(value, jax.Array) and arrays is not None:
         arrays[place] = _array(value, place)
         return {"array": place, "shape": list(value.shape), "dtype": str(value.dtype)}
-    if isinstance(value, eqx.Module):
-        name, where = name_of(type(value)), _join(place, "")
+    if isinstance(value, eqx.Module) and arrays is not None:
+        name = _NAMES.get(type(value))
         if name is None:
             raise InputError(
                 f"The model holds {type(value).__qualname__}{f' at `{place}`' if place else ''}, a class that is not "
@@ -125,22 +122,9 @@ def _encode(value: Any, place: str, arrays: dict[str, np.ndarray], depth: int) -
             )
         fields = {}
         for field in dataclasses.fields(value):
-            inner = getattr(value, field.name)
-            write = _plain if _is_static(field) else lambda v, p: _encode(v, p, arrays, depth + 1)
-            fields[field.name] = write(inner, where + field.name)
+            inner, into = getattr(value, field.name), None if _is_static(field) else arrays
+            fields[field.name] = _encode(inner, join(place, field.name), into, depth + 1)
         return {"class": name, "fields": fields}
-    if type(value) is tuple:
-        return [_encode(v, _join(place, i), arrays, depth + 1) for i, v in enumerate(value)]
-    return _plain(value, place)
-
-
-def _plain(value: Any, place: str) -> Any:
-    if value is None or type(value) in (bool, int, str):
-        return value
-    if type(value) is float:
-        return value if math.isfinite(value) else {"float": repr(value)}
-    if type(value) is tuple:
-        return [_plain(v, _join(place, i)) for i, v in enumerate(value)]
     raise InputError(
         f"`{place}` is a {type(value).__module__}.{type(value).__qualname__}; a saved model holds modules, JAX arrays, "
         "Python numbers, texts, booleans, None and tuples of these (static fields: no modules and no arrays)."
@@ -174,23 +158,29 @@ class _Source:
     used: set[str]
 
 
-def _decode(node: Any, place: str, source: _Source, depth: int) -> Any:
+def _decode(node: Any, place: str, source: _Source, depth: int, *, static: bool = False) -> Any:
+    """The value of a node; that of a `static` field holds no module and no array."""
     if depth > MAX_DEPTH:
         raise damaged(source.file, f"it is nested deeper than {MAX_DEPTH} levels")
     if isinstance(node, list):
-        return tuple(_decode(v, _join(place, i), source, depth + 1) for i, v in enumerate(node))
-    if isinstance(node, dict) and node.keys() == {"class", "fields"}:
+        return tuple(_decode(v, join(place, i), source, depth + 1, static=static) for i, v in enumerate(node))
+    if not isinstance(node, dict):
+        return node
+    if node.keys() == {"class", "fields"} and not static:
         return _module(node, place, source, depth)
-    if isinstance(node, dict) and node.keys() == {"array", "shape", "dtype"}:
+    if node.keys() == {"array", "shape", "dtype"} and not static:
         return _reference(node, place, source)
-    return _plain_value(node, place, source, depth)
+    number = node.get("float") if len(node) == 1 else None
+    if isinstance(number, str) and number in _NOT_FINITE:
+        return _NOT_FINITE[number]
+    raise damaged(source.file, f"{_at(place)} holds an object that has no meaning there")
 
 
 def _module(node: dict[str, Any], place: str, source: _Source, depth: int) -> Any:
-    name, given, where = node["class"], node["fields"], _join(place, "")
+    name, given = node["class"], node["fields"]
     if not isinstance(name, str) or not isinstance(given, dict):
         raise damaged(source.file, f"{_at(place)} is not a class with fields")
-    cls = class_of(name)
+    cls = _CLASSES.get(name)
     if cls is None:
         raise _unknown_class(name, source.file)
     fields = {field.name: field for field in dataclasses.fields(cls)}
@@ -200,15 +190,9 @@ def _module(node: dict[str, Any], place: str, source: _Source, depth: int) -> An
         end = "" if wrong[0] in given else " here"
         raise damaged(source.file, f"{name} at {_at(place)} {found} the field {wrong[0]!r:.60}{end}")
     module = object.__new__(cls)
-    for field in fields.values():
-        read = _plain_value if _is_static(field) else _decode
-        object.__setattr__(module, field.name, read(given[field.name], where + field.name, source, depth + 1))
-    for parent in cls.__mro__:
-        if "__check_init__" in parent.__dict__:
-            try:
-                parent.__dict__["__check_init__"](module)
-            except Exception as error:
-                raise damaged(source.file, f"{_at(place)}: {one_line(error)}") from error
+    for key, field in fields.items():
+        value = _decode(given[key], join(place, key), source, depth + 1, static=_is_static(field))
+        object.__setattr__(module, key, value)
     return module
 
 
@@ -227,19 +211,6 @@ def _reference(node: dict[str, Any], place: str, source: _Source) -> jax.Array:
     return source.values[place]
 
 
-def _plain_value(node: Any, place: str, source: _Source, depth: int) -> Any:
-    if depth > MAX_DEPTH:
-        raise damaged(source.file, f"it is nested deeper than {MAX_DEPTH} levels")
-    if isinstance(node, list):
-        return tuple(_plain_value(v, _join(place, i), source, depth + 1) for i, v in enumerate(node))
-    if isinstance(node, dict):
-        number = node.get("float") if len(node) == 1 else None
-        if isinstance(number, str) and number in _NOT_FINITE:
-            return _NOT_FINITE[number]
-        raise damaged(source.file, f"{_at(place)} holds an object that has no meaning there")
-    return node
-
-
 def _unknown_class(name: str, file: Path) -> InputError:
     if ":" in name:
         return InputError(
@@ -252,17 +223,12 @@ def _unknown_class(name: str, file: Path) -> InputError:
     )
 
 
-def one_line(error: Exception) -> str:
-    """The first line of an error's text, without its full stop, as part of a sentence."""
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0].strip().rstrip(".")[:300]
-
-
 def _is_static(field: dataclasses.Field[Any]) -> bool:
     return bool(field.metadata.get("static", False))
 
 
-def _join(place: str, name: str | int) -> str:
+def join(place: str, name: str | int) -> str:
+    """The place in the tree of a part of what is at `place`."""
     return f"{place}.{name}" if place else str(name)
 
 

@@ -47,15 +47,17 @@ class KnotConditioner(AbstractConditioner):
         values: Float[Array, "k o"],
         constant: Float[Array, "c"] | None = None,
     ):
-        given = np.asarray(knots)
-        if given.ndim != 1 or len(given) < 1 or values.ndim != 2 or len(values) != len(given):
-            raise InputError(
-                f"`KnotConditioner` needs (K,) knots and (K, o) values, K >= 1; got {given.shape} and {values.shape}."
-            )
-        if not (np.diff(given) > 0).all():
-            raise InputError("`KnotConditioner(knots=...)` must ascend strictly, in their own dtype.")
         self.direction, self.knots, self.values = direction, knots, values
         self.constant = jnp.zeros(0, values.dtype) if constant is None else constant
+
+    def __check_init__(self) -> None:
+        knots, values = np.asarray(self.knots), self.values
+        if knots.ndim != 1 or len(knots) < 1 or values.ndim != 2 or len(values) != len(knots):
+            raise InputError(
+                f"`KnotConditioner` needs (K,) knots and (K, o) values, K >= 1; got {knots.shape} and {values.shape}."
+            )
+        if not (np.diff(knots) > 0).all():
+            raise InputError("`KnotConditioner(knots=...)` must ascend strictly, in their own dtype.")
 
     @property
     def inputs(self) -> int:

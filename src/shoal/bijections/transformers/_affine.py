@@ -67,8 +67,12 @@ class SoftBoundedScale(AbstractScaleMap):
     range: tuple[float, float] = eqx.field(static=True)
 
     def __init__(self, bound: float = 3.0):
-        self.bound = positive("SoftBoundedScale(bound=...)", bound)
-        self.range = (-self.bound, self.bound)
+        self.bound, self.range = float(bound), (-float(bound), float(bound))
+
+    def __check_init__(self) -> None:
+        positive("SoftBoundedScale(bound=...)", self.bound)
+        if self.range != (-self.bound, self.bound):
+            raise InputError(f"`SoftBoundedScale`: bound {self.bound} and range {self.range}.")
 
     def log_scale(self, raw: Float[Array, "*m"]) -> Float[Array, "*m"]:
         """log s = bound * tanh(raw / bound)."""
