@@ -336,7 +336,6 @@ class TestRegister:
         ours = {c for c in family(eqx.Module) if c.__module__.startswith(parts)}
         passing = {
             "Root",
-            "BracketedNewton",
             "PlainMLP",
             "_Nothing",
         }  # made and dropped within one evaluation, in no model

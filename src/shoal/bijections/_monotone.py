@@ -2,16 +2,12 @@
 
 The left side has slopes between min(1, 1 + p q) and max(1, 1 + p q), so there is one root; as |tanh| < 1, it lies in
 [t - |p|, t + |p|]. Newton's method inside that bracket, with bisection where a step leaves it or does not halve the one
-before, ends at the rounding of the dtype (Optimistix runs it). Derivatives are those of the implicit function.
+before, ends at the rounding of the dtype. Derivatives are those of the implicit function.
 """
-
-from collections.abc import Callable
-from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import optimistix as optx
 
 from shoal._products import matmul
 from shoal._types import Array, Bool, Float, Int, Scalar
@@ -29,61 +25,38 @@ class Root(eqx.Module):
     steps: Int[Array, ""]
 
 
-class BracketedNewton(optx.AbstractRootFinder):
-    """Newton's method inside a bracket, for an increasing function with aux = (slope, rounding error of its value).
+def solve(p: Scalar, q: Scalar, s: Scalar, t: Scalar, *, max_steps: int) -> Root:
+    """The root y of y + p tanh(q y + s) = t, where p q > -1; its derivatives, of any order, are exact at y."""
+    args = jax.lax.stop_gradient((p, q, s, t))
+    y, solved, steps = _bracketed_newton(args, max_steps)
+    return Root(_implicit(y, p, q, s, t), solved & jnp.isfinite(y), _equation(y, args)[0], steps)
 
-    `options`: `lower` and `upper`, between which the root lies. Ends where the value is within its rounding error, or where
-    the bracket has no point inside.
+
+def _bracketed_newton(
+    args: tuple[Scalar, ...], max_steps: int
+) -> tuple[Scalar, Bool[Array, ""], Int[Array, ""]]:
+    """The last y, whether it is a root, and the steps. Ends where the equation holds to its rounding error, or where the
+    bracket has no point inside.
     """
+    p, q, s, t = args
 
-    rtol: float = 0.0
-    atol: float = 0.0
-    norm: ClassVar[Callable[[Any], Scalar]] = staticmethod(jnp.abs)
-
-    def init(self, fn, y, args, options, f_struct, aux_struct, tags) -> Any:
-        """Bracket, length of the last step, and whether the root is found."""
-        lower, upper = options["lower"], options["upper"]
-        return lower, upper, upper - lower, jnp.zeros((), bool)
-
-    def step(self, fn, y, args, options, state, tags) -> Any:
-        """One step, of Newton's where it stays inside and halves the last one, else to the middle."""
-        lower, upper, last, _ = state
-        value, aux = fn(y, args)
-        slope, rounding = aux
+    def step(state: tuple) -> tuple:
+        y, lower, upper, last, _, steps = state
+        value, (slope, rounding) = _equation(y, args)
         lower, upper = jnp.where(value < 0, y, lower), jnp.where(value < 0, upper, y)
         newton, middle = y - value / slope, lower + 0.5 * (upper - lower)
         good = (newton >= lower) & (newton <= upper) & (2.0 * jnp.abs(newton - y) <= jnp.abs(last))
         new = jnp.where(good, newton, middle)
         done = (jnp.abs(value) <= rounding) | (new == y)
         best = jnp.where(done & ~good, y, new)  # at the end, Newton's step still takes off a rounding or two
-        return best, (lower, upper, new - y, done), aux
+        return best, lower, upper, new - y, done, steps + 1
 
-    def terminate(self, fn, y, args, options, state, tags) -> Any:
-        """Whether the last step found the root."""
-        return state[3], optx.RESULTS.successful
-
-    def postprocess(self, fn, y, aux, args, options, state, tags, result) -> Any:
-        """The root as it is, and whether it is one."""
-        return y, aux, {"solved": state[3]}
-
-
-def solve(p: Scalar, q: Scalar, s: Scalar, t: Scalar, *, max_steps: int) -> Root:
-    """The root y of y + p tanh(q y + s) = t, where p q > -1; its derivatives, of any order, are exact at y."""
-    args = jax.lax.stop_gradient((p, q, s, t))
-    fixed_p, fixed_q, fixed_s, fixed_t = args
-    found = optx.root_find(
-        _equation,
-        BracketedNewton(),
-        fixed_t - fixed_p * jnp.tanh(fixed_q * fixed_t + fixed_s),  # the root, where tanh is saturated
-        args,
-        {"lower": fixed_t - jnp.abs(fixed_p), "upper": fixed_t + jnp.abs(fixed_p)},
-        has_aux=True,
-        max_steps=max_steps,
-        throw=False,
-    )
-    y, steps = found.value, jnp.asarray(found.stats["num_steps"], jnp.int32)
-    solved = found.stats["solved"] & jnp.isfinite(y)
-    return Root(_implicit(y, p, q, s, t), solved, _equation(y, args)[0], steps)
+    lower, upper = t - jnp.abs(p), t + jnp.abs(p)
+    saturated = t - p * jnp.tanh(q * t + s)  # the root, where tanh is
+    start = (saturated, lower, upper, upper - lower, jnp.zeros((), bool), jnp.zeros((), jnp.int32))
+    going = lambda state: ~state[4] & (state[5] < max_steps) & jnp.isfinite(state[0])
+    y, *_, done, steps = jax.lax.while_loop(going, step, start)
+    return y, done, steps
 
 
 def outcome(solved: Bool[Array, ""], error: Scalar, steps: Int[Array, ""], tolerance: float) -> Outcome:
@@ -130,7 +103,7 @@ def _implicit_jvp(primals: tuple[Scalar, ...], tangents: tuple[Scalar, ...]) -> 
     return y, (dt - jnp.tanh(a) * dp - inner * (y * dq + ds)) / (1.0 + q * inner)
 
 
-def _equation(y: Scalar, args: tuple[Scalar, Scalar, Scalar, Scalar]) -> tuple[Scalar, tuple[Scalar, Scalar]]:
+def _equation(y: Scalar, args: tuple[Scalar, ...]) -> tuple[Scalar, tuple[Scalar, Scalar]]:
     p, q, s, t = args
     a = q * y + s
     inner = p * slope_of_tanh(a)
