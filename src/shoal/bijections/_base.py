@@ -101,11 +101,6 @@ def layer_name(bijection: eqx.Module) -> str:
     return name if inner is None else f"{name}({layer_name(inner)})"
 
 
-def over_batch(function, x: Batch, context: ContextBatch):
-    """`jax.vmap` of `function(x, context)` over the rows of both, where the context may be None."""
-    return jax.vmap(function, in_axes=(0, None if context is None else 0))(x, context)
-
-
 def check_input(bijection: AbstractBijection, x: jax.Array, context: jax.Array | None) -> None:
     """Raise an InputError unless `x` and `context` have the shapes that the bijection states: every layer's first line."""
     shape = bijection.context_shape

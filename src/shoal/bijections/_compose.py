@@ -21,7 +21,6 @@ from shoal.bijections._base import (
     check_input,
     initialize_part,
     layers_of,
-    over_batch,
     whole,
 )
 
@@ -190,7 +189,7 @@ class Inverse(AbstractComposite):
 @eqx.filter_jit
 def _to_latent(bijection: AbstractBijection, x: Batch, context: ContextBatch) -> Batch:
     """The batch one part further; compiled once for all parts of one structure."""
-    return over_batch(bijection.inverse, x, context)
+    return jax.vmap(bijection.inverse)(x, context)
 
 
 def first_unlike(units: Sequence[AbstractBijection]) -> int | None:

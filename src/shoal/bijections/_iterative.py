@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from shoal._errors import InputError
 from shoal._names import Direction
 from shoal._types import Array, Batch, Context, ContextBatch, Int, Scalar, Vector
-from shoal.bijections._base import AbstractBijection, layer_name, layers_of, over_batch, positive, whole
+from shoal.bijections._base import AbstractBijection, layer_name, layers_of, positive, whole
 from shoal.bijections._compose import Inverse
 
 
@@ -165,9 +165,9 @@ def _step(
     inner, forward = _unwrapped(layer), direction == "forward"
     if isinstance(inner, AbstractIterative):
         solve = inner.solve_forward if forward == (inner is layer) else inner.solve_inverse
-        out, _, outcome = over_batch(solve, v, context)
+        out, _, outcome = jax.vmap(solve)(v, context)
         return out, outcome
-    return over_batch(layer.forward if forward else layer.inverse, v, context), None
+    return jax.vmap(layer.forward if forward else layer.inverse)(v, context), None
 
 
 def _reason(outcome: Outcome, row: int) -> str:

@@ -110,7 +110,7 @@ def each_row(function: Callable[[Vector, Context], Any], x: Array, context: Arra
     """`function(row, context)` of every row of x (..., n), with the leading shape of x."""
     batch = x.shape[:-1]
     rows, c = _flat(x, batch), None if context is None else _flat(context, batch)
-    found = jax.vmap(function, in_axes=(0, None if c is None else 0))(rows, c)
+    found = jax.vmap(function)(rows, c)
     return found.reshape(batch + found.shape[1:])
 
 

@@ -111,15 +111,14 @@ class Categorical(AbstractDistribution):
 
         So states that no training row had do not come: a word never seen has no spelling.
         """
-        axes = (0, None if context is None else 0)
-        logs = jax.vmap(lambda x, c: self._by_variable(self._softmax(x, c)), in_axes=axes)
+        logs = jax.vmap(lambda x, c: self._by_variable(self._softmax(x, c)))
 
         def draw(j: Array, x: Float[Array, "rows n"]) -> Float[Array, "rows n"]:
             drawn = jr.categorical(jr.fold_in(key, j), logs(x, context)[:, j], axis=1)
             return x.at[:, j].set(drawn.astype(x.dtype))
 
         x = jax.lax.fori_loop(0, len(self.sizes), draw, jnp.zeros((rows, len(self.sizes)), self.bias.dtype))
-        return x, jax.vmap(self.log_prob_one, in_axes=axes)(x, context)
+        return x, jax.vmap(self.log_prob_one)(x, context)
 
     @property
     def _places(self) -> tuple[np.ndarray, np.ndarray]:

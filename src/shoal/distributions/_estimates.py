@@ -77,7 +77,7 @@ class AbstractBound(AbstractDistribution):
     ) -> tuple[Float[Array, "rows n"], Float[Array, "rows"]]:
         """Samples and their `log_prob`, one more pass."""
         x = self.samples(key, rows, context)
-        return x, jax.vmap(self.log_prob_one, in_axes=(0, None if context is None else 0))(x, context)
+        return x, jax.vmap(self.log_prob_one)(x, context)
 
     def log_prob_bound(
         self, key: Key, x: ArrayLike, context: ArrayLike | None = None, *, samples: int
@@ -125,5 +125,4 @@ class AbstractBound(AbstractDistribution):
 def _log_weights(distribution: AbstractBound, keys: Array, x: Array, context: Array | None) -> Array:
     """Log-weights (draws, rows); the draws one after the other, each row's by a hash of the row, whatever is beside it."""
     one = lambda key, row, c: distribution.log_weight(Noise(key).key_for(row), row, c)
-    rows = jax.vmap(one, in_axes=(None, 0, None if context is None else 0))
-    return jax.lax.map(lambda key: rows(key, x, context), keys)
+    return jax.lax.map(lambda key: jax.vmap(one, in_axes=(None, 0, 0))(key, x, context), keys)

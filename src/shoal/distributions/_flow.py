@@ -128,8 +128,7 @@ class Flow(AbstractFlow):
     ) -> tuple[Float[Array, "rows n"], Float[Array, "rows"]]:
         """Samples and their log_prob, in one pass through the bijection."""
         z, log_base = self.base.sample_rows(key, rows, self._of_base(context))
-        axes = (0, None if context is None else 0)
-        x, log_det = jax.vmap(self.bijection.forward_and_log_det, in_axes=axes)(z.astype(self.dtype), context)
+        x, log_det = jax.vmap(self.bijection.forward_and_log_det)(z.astype(self.dtype), context)
         return x, log_base.astype(x.dtype) - log_det
 
     def _of_base(self, context: Array | None) -> Array | None:

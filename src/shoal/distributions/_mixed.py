@@ -191,9 +191,7 @@ class Mixed(AbstractBound):
             codes, _ = self.mass.sample_rows(first, rows, context)
         conditions = context
         if self.flow.context_shape is not None:
-            conditions = jax.vmap(self._conditions, in_axes=(0, None if context is None else 0))(
-                codes, context
-            )
+            conditions = jax.vmap(self._conditions)(codes, context)
         numbers, _ = self.flow.sample_rows(second, rows, conditions)
         if self.turns is not None:
             numbers = jax.vmap(self.turns.main)(numbers)

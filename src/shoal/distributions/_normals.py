@@ -188,7 +188,6 @@ class GaussianMixture(AbstractDistribution):
         """A component by its weight, then x = mean + P^{-T} z, and log p of all components together."""
         pick, draw = jr.split(key)
         n = self.shape[0]
-        axes = (0, None if context is None else 0)
         if self.gates is None or context is None:
             which = jr.categorical(pick, self.logits, shape=(rows,))
         else:
@@ -199,7 +198,7 @@ class GaussianMixture(AbstractDistribution):
         spread = jax.vmap(solve)(factors)
         z = jr.normal(draw, (rows, n), self.means.dtype)
         x = self.means[which] + jnp.sum(spread[which] * z[:, None, :], axis=2)
-        return x, jax.vmap(self.log_prob_one, in_axes=axes)(x, context)
+        return x, jax.vmap(self.log_prob_one)(x, context)
 
     def _factors(self) -> Float[Array, "k n n"]:
         eye = jnp.eye(self.shape[0], dtype=self.means.dtype)

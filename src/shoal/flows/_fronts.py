@@ -188,4 +188,4 @@ def _to_latent(
 
 @quickly
 def _run(step: AbstractBijection, x, context):
-    return jax.vmap(step.inverse_and_log_det, in_axes=(0, None if context is None else 0))(x, context)
+    return jax.vmap(step.inverse_and_log_det)(x, context)

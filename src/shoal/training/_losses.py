@@ -79,8 +79,7 @@ class JacobianPenalty(AbstractPenalty):
             _, there = jax.jvp(lambda p: flow.bijection.forward(p, context), (z,), (w,))
             return jnp.sum(back**2) + jnp.sum(there**2)
 
-        axes = (0, None if rows.context is None else 0, 0, 0)
-        stretch = jax.vmap(one, in_axes=axes)(points, rows.context, directions[0], directions[1])
+        stretch = jax.vmap(one)(points, rows.context, directions[0], directions[1])
         weighted = stretch if rows.weights is None else rows.weights * stretch
         return jnp.asarray(self.coefficient, stretch.dtype) * jnp.mean(weighted)
 

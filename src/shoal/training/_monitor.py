@@ -233,18 +233,18 @@ def _look(
 ) -> tuple[Array | None, Array, Array, Array]:
     """dz/dx (None unless `dense`), z, the latents of points twice as far from their mean, and |f(z) - x|."""
     flow = rolled(form.combined(params, buffers))
-    body, x, axes = flow.bijection, jax.vmap(flow.extended)(x), (0, None if context is None else 0)
+    body, x = flow.bijection, jax.vmap(flow.extended)(x)
 
     def to_latent(v: Array, c: Array | None) -> tuple[Array, Array]:
         z = body.inverse(v, c)
         return z, z
 
-    inverse = jax.vmap(body.inverse, in_axes=axes)
+    inverse = jax.vmap(body.inverse)
     jacobian = None
     if dense:
-        jacobian, z = jax.vmap(jax.jacfwd(to_latent, has_aux=True), in_axes=axes)(x, context)
+        jacobian, z = jax.vmap(jax.jacfwd(to_latent, has_aux=True))(x, context)
     else:
         z = inverse(x, context)
     # the barrier keeps the compiler from cancelling f against its inverse
-    back = jax.vmap(body.forward, in_axes=axes)(jax.lax.optimization_barrier(z), context)
+    back = jax.vmap(body.forward)(jax.lax.optimization_barrier(z), context)
     return jacobian, z, inverse(conditioning.doubled(x), context), jnp.abs(back - x)
