@@ -16,7 +16,7 @@ from shoal._products import matmul
 from shoal._types import Array, Context, Float, Key
 from shoal.bijections._base import positive, whole
 from shoal.bijections._spectral import AbstractSpectralBound, ExactNorm, held_below
-from shoal.bijections.conditioners._dense import check_hidden, hidden_layers
+from shoal.bijections.conditioners._dense import hidden_layers
 
 LipschitzActivation: TypeAlias = Literal["lipswish", "elu", "tanh"]
 
@@ -75,7 +75,6 @@ class LipschitzMLP(eqx.Module):
         activation: LipschitzActivation = "lipswish",
         key: Key,
     ):
-        check_hidden(hidden)
         if activation not in _ACTIVATIONS:
             names = ", ".join(get_args(LipschitzActivation))
             raise InputError(f"`activation` must be one of {names}; got {activation!r}.")

@@ -14,7 +14,7 @@ import jax.random as jr
 
 from shoal._errors import InputError
 from shoal._types import Array, ArrayLike, Context, ContextBatch, Float, Key, Scalar, Vector
-from shoal.bijections import Noise
+from shoal.bijections import Noise, whole
 from shoal.distributions._base import AbstractDistribution, given
 
 Coverage: TypeAlias = Literal["everywhere", "box", "none"]
@@ -114,8 +114,7 @@ class AbstractBound(AbstractDistribution):
             raise InputError(
                 f"`{type(self.law).__name__}` has no density, so there is no bound of the data's log-likelihood."
             )
-        if not isinstance(samples, int) or samples < 1:
-            raise InputError(f"`samples` must be a whole number of at least 1; got {samples!r}.")
+        whole("samples", samples)
         x, c = given(self, x, context)
         rows, c = x.reshape(-1, x.shape[-1]), None if c is None else c.reshape(-1, c.shape[-1])
         return _log_weights(self, jr.split(key, samples), rows, c).reshape((samples, *x.shape[:-1]))

@@ -13,7 +13,7 @@ import jax.random as jr
 
 from shoal._errors import InputError
 from shoal._types import Array, Context, ContextBatch, Float, Key, Scalar, Vector
-from shoal.bijections import AbstractBijection, Noise
+from shoal.bijections import AbstractBijection, Noise, positive, whole
 from shoal.distributions._base import check_names
 from shoal.distributions._estimates import AbstractBound, AbstractLaw, Coverage
 from shoal.distributions._flow import AbstractFlow, Flow
@@ -24,15 +24,15 @@ class AbstractPadding(AbstractLaw):
 
     size: eqx.AbstractVar[int]
 
+    def __check_init__(self) -> None:
+        whole(f"{type(self).__name__}(size=...)", self.size)
+
 
 class ZeroPadding(AbstractPadding):
     """e = 0, exactly. q has no density: the data with it lie on a plane, on which a density in R^{m+k} is unbounded."""
 
     size: int = eqx.field(static=True)
     support: ClassVar[Coverage] = "none"
-
-    def __check_init__(self) -> None:
-        _check_size(self)
 
     def draw(self, key: Key, x: Vector) -> tuple[Float[Array, "k"], Scalar]:
         """0, and 0: the log-density of the point mass to itself."""
@@ -47,8 +47,7 @@ class ZeroDequantizedPadding(AbstractPadding):
     support: ClassVar[Coverage] = "box"
 
     def __check_init__(self) -> None:
-        _check_size(self)
-        _check_positive(self, "step", self.step)
+        positive("ZeroDequantizedPadding(step=...)", self.step)
 
     def draw(self, key: Key, x: Vector) -> tuple[Float[Array, "k"], Scalar]:
         """Uniform numbers, and -k log step."""
@@ -64,8 +63,7 @@ class GaussianPadding(AbstractPadding):
     support: ClassVar[Coverage] = "everywhere"
 
     def __check_init__(self) -> None:
-        _check_size(self)
-        _check_positive(self, "scale", self.scale)
+        positive("GaussianPadding(scale=...)", self.scale)
 
     def draw(self, key: Key, x: Vector) -> tuple[Float[Array, "k"], Scalar]:
         """Normal numbers and their density."""
@@ -86,7 +84,6 @@ class GaussianClampedPadding(AbstractPadding):
     support: ClassVar[Coverage] = "none"
 
     def __check_init__(self) -> None:
-        _check_size(self)
         if not self.low < self.high:
             raise InputError(f"`GaussianClampedPadding` needs low < high; got {self.low}, {self.high}.")
 
@@ -159,15 +156,3 @@ class Padded(AbstractBound, AbstractFlow):
     def samples(self, key: Key, rows: int, context: ContextBatch) -> Float[Array, "rows n"]:
         """Samples of the joint without e."""
         return self.joint.sample_rows(key, rows, context)[0][:, : self.shape[0]]
-
-
-def _check_size(padding: AbstractPadding) -> None:
-    if not isinstance(padding.size, int) or padding.size < 1:
-        raise InputError(
-            f"`{type(padding).__name__}(size=...)` must be a whole number of at least 1; got {padding.size!r}."
-        )
-
-
-def _check_positive(padding: AbstractPadding, name: str, value: float) -> None:
-    if not 0 < value < math.inf:
-        raise InputError(f"`{type(padding).__name__}({name}=...)` must be positive and finite; got {value}.")

@@ -15,12 +15,6 @@ from shoal._types import Key
 KeyLike: TypeAlias = Any  # one JAX random key, of either kind: `one_key` checks it
 
 
-def whole_number(name: str, value: Any) -> None:
-    """Raise `InputError` unless `value` is an integer of at least 1."""
-    if isinstance(value, bool) or not hasattr(value, "__index__") or int(value) < 1:
-        raise InputError(f"`{name}` must be a whole number of at least 1; got {value!r}.")
-
-
 def positive(name: str, value: Any) -> None:
     """Raise `InputError` unless `value` is a finite number above 0."""
     if not _is_number(value) or not math.isfinite(value) or value <= 0:

@@ -20,8 +20,9 @@ import optax
 
 from shoal._errors import InputError
 from shoal._types import ArrayLike
+from shoal.bijections import whole
 
-from ._checks import KeyLike, whole_number
+from ._checks import KeyLike
 from ._job import Job, make_job, make_tables
 from ._listening import Listener, StopSignal, interruptible, listener
 from ._losses import Density, Loss, negative_log_likelihood
@@ -170,7 +171,7 @@ def fit_many(
     started = time.perf_counter()
     _check_flows(flows, keys)
     if workers is not None:
-        whole_number("workers", workers)
+        whole("workers", workers)
     rows = make_tables(flows[0], data, **tables)
     lock = threading.Lock()
     jobs = [

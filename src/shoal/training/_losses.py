@@ -16,9 +16,10 @@ import jax.random as jr
 
 from shoal._errors import InputError
 from shoal._types import Array, Key, Scalar, Vector
+from shoal.bijections import whole
 from shoal.distributions import AbstractFlow
 
-from ._checks import positive, whole_number
+from ._checks import positive
 from ._data import Rows
 
 Density: TypeAlias = (
@@ -66,7 +67,7 @@ class JacobianPenalty(AbstractPenalty):
 
     def __post_init__(self) -> None:
         positive("coefficient", self.coefficient)
-        whole_number("every", self.every)
+        whole("every", self.every)
 
     def value(self, flow: AbstractFlow, rows: Rows, key: Key) -> Scalar:
         """The weighted mean over the batch."""

@@ -19,11 +19,11 @@ from shoal import conditioning
 from shoal._errors import InputError
 from shoal._scalars import FloatArray
 from shoal._types import Array
-from shoal.bijections import Chain, Standardize, rolled
+from shoal.bijections import Chain, Standardize, rolled, whole
 from shoal.distributions import AbstractFlow
 from shoal.records.fit import Look
 
-from ._checks import positive, whole_number
+from ._checks import positive
 from ._data import Rows
 from ._log import Log
 from ._step import Form, Problem, State, Weights
@@ -68,7 +68,7 @@ class ConditioningMonitor:
     def __post_init__(self) -> None:
         for name in ("every", "points", "max_rescales"):
             if getattr(self, name) is not None or name != "every":
-                whole_number(name, getattr(self, name))
+                whole(name, getattr(self, name))
         for name in ("max_condition", "max_round_trip"):
             if getattr(self, name) is not None:
                 positive(name, getattr(self, name))

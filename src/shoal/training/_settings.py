@@ -3,7 +3,9 @@
 from dataclasses import dataclass, fields
 from typing import Any
 
-from ._checks import described, fraction, not_negative, positive, whole_number
+from shoal.bijections import whole
+
+from ._checks import described, fraction, not_negative, positive
 from ._losses import AbstractPenalty, check_penalty
 
 # These may differ when a run is resumed: the stored plan has their effect.
@@ -48,7 +50,7 @@ class Settings:
     def __post_init__(self) -> None:
         for name in ("batch_size", "max_epochs", "max_rollbacks", "patience"):
             if getattr(self, name) is not None or name != "patience":
-                whole_number(name, getattr(self, name))
+                whole(name, getattr(self, name))
         for name in ("learning_rate", "checkpoint_seconds", "clip_norm", "time_limit"):
             if getattr(self, name) is not None or name in ("learning_rate", "checkpoint_seconds"):
                 positive(name, getattr(self, name))

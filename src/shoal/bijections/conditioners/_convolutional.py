@@ -13,7 +13,6 @@ from shoal.bijections.conditioners._dense import (
     AbstractConditioner,
     Activation,
     activation_function,
-    check_hidden,
     hidden_layers,
 )
 
@@ -55,7 +54,6 @@ class ConvolutionalConditioner(AbstractConditioner):
         activation: Activation = "relu",
         key: Key,
     ):
-        check_hidden(hidden)
         activation_function(activation)
         if kernel < 1 or kernel % 2 == 0:
             raise InputError(f"`kernel` must be odd and at least 1; got {kernel}.")

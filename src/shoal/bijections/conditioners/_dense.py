@@ -81,7 +81,6 @@ class DenseConditioner(AbstractConditioner):
         activation: Activation = "tanh",
         key: Key,
     ):
-        check_hidden(hidden)
         activation_function(activation)
         total = inputs + context
         self.weights, self.biases, width = hidden_layers(key, total, hidden)
@@ -120,7 +119,12 @@ def joined(net: AbstractConditioner, x: Vector, context: Context) -> Float[Array
 def hidden_layers(
     key: Key, inputs: int, hidden: tuple[int, ...]
 ) -> tuple[tuple[Array, ...], tuple[Array, ...], int]:
-    """Weights and biases of the hidden layers, uniform in ±1/sqrt(inputs), and the width of the last one."""
+    """Weights and biases of the hidden layers, uniform in ±1/sqrt(inputs), and the width of the last one.
+
+    **Raises:** InputError unless `hidden` is a tuple of positive widths (empty: an affine conditioner).
+    """
+    if not isinstance(hidden, tuple) or any(not isinstance(h, int) or h < 1 for h in hidden):
+        raise InputError(f"`hidden` must be a tuple of positive integers, such as (64, 64); got {hidden!r}.")
     weights, biases, width = [], [], inputs
     for k, h in zip(jr.split(key, max(len(hidden), 1)), hidden, strict=False):
         bound = max(width, 1) ** -0.5
@@ -129,12 +133,6 @@ def hidden_layers(
         biases.append(jr.uniform(kb, (h,), minval=-bound, maxval=bound))
         width = h
     return tuple(weights), tuple(biases), width
-
-
-def check_hidden(hidden: tuple[int, ...]) -> None:
-    """Raise an InputError unless `hidden` is a tuple of positive widths (empty: an affine conditioner)."""
-    if not isinstance(hidden, tuple) or any(not isinstance(h, int) or h < 1 for h in hidden):
-        raise InputError(f"`hidden` must be a tuple of positive integers, such as (64, 64); got {hidden!r}.")
 
 
 def product(x: Float[Array, "i"], w: Float[Array, "o i"]) -> Float[Array, "o"]:

@@ -16,7 +16,6 @@ from shoal.bijections.conditioners._dense import (
     AbstractConditioner,
     Activation,
     activation_function,
-    check_hidden,
     column,
     hidden_layers,
     joined,
@@ -63,7 +62,6 @@ class MaskedConditioner(AbstractConditioner):
         activation: Activation = "tanh",
         key: Key,
     ):
-        check_hidden(hidden)
         activation_function(activation)
         self.weights, self.biases, width = hidden_layers(key, dim + context, hidden)
         outputs = parameters * dim
