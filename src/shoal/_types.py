@@ -5,7 +5,12 @@ Importing this module loads JAX; parts that must not (`tables`, `records`, `repo
 
 from typing import Any, TypeAlias
 
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, Shaped
+from jaxtyping import Array as Array
+from jaxtyping import Bool as Bool
+from jaxtyping import Float as Float
+from jaxtyping import Int as Int
+from jaxtyping import PRNGKeyArray as PRNGKeyArray
+from jaxtyping import Shaped as Shaped
 
 Vector: TypeAlias = Float[Array, "n"]
 Context: TypeAlias = Float[Array, "c"] | None
@@ -14,19 +19,3 @@ Batch: TypeAlias = Float[Array, "rows n"]
 ContextBatch: TypeAlias = Float[Array, "rows c"] | None
 ArrayLike: TypeAlias = Any  # NumPy, JAX, polars, pandas: checked and converted at the entry
 Key: TypeAlias = PRNGKeyArray
-
-__all__ = [
-    "Array",
-    "ArrayLike",
-    "Batch",
-    "Bool",
-    "Context",
-    "ContextBatch",
-    "Float",
-    "Int",
-    "Key",
-    "PRNGKeyArray",
-    "Scalar",
-    "Shaped",
-    "Vector",
-]

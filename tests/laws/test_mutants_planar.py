@@ -41,8 +41,8 @@ def not_halved(triangle):
     """The whole diagonal of V^T V where half of it belongs."""
 
     def wrong(vectors):
-        unit, s = triangle(vectors)
-        return unit, s + 0.5 * jnp.eye(len(s), dtype=s.dtype)
+        s = triangle(vectors)
+        return s + 0.5 * jnp.eye(len(s), dtype=s.dtype)
 
     return wrong
 
@@ -56,7 +56,7 @@ def shifted_across(b, z, c):
 projection = partial(in_code, name="projected", make=unprojected, forward=True, inverse=True)
 root = partial(in_code, _planar, "solve", detached, forward=False, inverse=True)
 slope = partial(in_code, _planar, "slope_of_tanh", slope_as_value, forward=True, inverse=True)
-halves = partial(in_code, _householder, "_triangle", not_halved, forward=True, inverse=True)
+halves = partial(in_code, _householder, "triangle", not_halved, forward=True, inverse=True)
 
 MISTAKES = (
     Mistake("u-not-projected", "planar", lambda b: projection(_planar)(contracting(b)), ("law_rank_one",)),

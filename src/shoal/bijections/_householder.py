@@ -92,11 +92,6 @@ class Householder(AbstractBijection):
 
 def reflected(vectors: Float[Array, "k n"], z: Vector, *, back: bool = False) -> Vector:
     """H_1 ... H_k z = z - V T V^T z; `back`: H_k ... H_1 z, with T^T. A vector of length 0 has no reflection: NaN."""
-    unit, upper = _triangle(vectors)
-    inner = jax.scipy.linalg.solve_triangular(upper, matmul(unit, z), trans=int(back), lower=False)
-    return z - matmul(unit.T, inner)
-
-
-def _triangle(vectors: Float[Array, "k n"]) -> tuple[Float[Array, "k n"], Float[Array, "k k"]]:
     unit = vectors / jnp.linalg.norm(vectors, axis=1, keepdims=True)
-    return unit, triangle(unit.T)
+    inner = jax.scipy.linalg.solve_triangular(triangle(unit.T), matmul(unit, z), trans=int(back), lower=False)
+    return z - matmul(unit.T, inner)

@@ -3,6 +3,7 @@
 Every bijection acts on vectors, so an image layer is given its `image_shape` and reshapes inside, which costs nothing.
 """
 
+import math
 from typing import TypeAlias
 
 import equinox as eqx
@@ -22,12 +23,6 @@ def checked_image_shape(name: str, image_shape: tuple[int, ...]) -> ImageShape:
             f"`{name}` needs an image shape (height, width, channels) of positive integers; got {tuple(image_shape)}."
         )
     return (int(image_shape[0]), int(image_shape[1]), int(image_shape[2]))
-
-
-def size_of(image_shape: ImageShape) -> int:
-    """Number of entries."""
-    h, w, c = image_shape
-    return h * w * c
 
 
 class Squeeze(AbstractBijection):
@@ -53,7 +48,7 @@ class Squeeze(AbstractBijection):
                 f"`Squeeze(factor=...)` must divide height and width, {h} and {w}; got {factor}."
             )
         self.factor = int(factor)
-        self.shape, self.context_shape = (size_of(self.image_shape),), None
+        self.shape, self.context_shape = (math.prod(self.image_shape),), None
 
     @property
     def latent_shape(self) -> tuple[int, int, int]:

@@ -7,8 +7,7 @@ state, the times and the results have one dtype, that of the start.
 """
 
 import abc
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Literal, NamedTuple, TypeAlias, get_args
 
 import diffrax
@@ -227,7 +226,7 @@ def _solve(
 ) -> Solution:
     dtype = jnp.result_type(*jax.tree.leaves(y))
     ends = jnp.asarray([1.0, 0.0] if backward else [0.0, 1.0], dtype)
-    with _lenient():
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
         controller, first = steps.controller(dtype)
         got = diffrax.diffeqsolve(
             diffrax.ODETerm(field),
@@ -245,9 +244,3 @@ def _solve(
         tried = jnp.asarray(got.stats["num_steps"], jnp.int32)
         end = jax.tree.map(lambda a: a[0], got.ys)
     return Solution(end, got.result == diffrax.RESULTS.successful, tried * _STAGES[method] + 1)
-
-
-@contextlib.contextmanager
-def _lenient() -> Iterator[None]:
-    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        yield

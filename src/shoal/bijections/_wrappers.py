@@ -1,6 +1,7 @@
 """Maps around one other map f: `StandardizedContext` (of f's context), `OnPart` (of some coordinates) and `PixelWise`."""
 
 import abc
+import math
 from collections.abc import Callable
 from typing import ClassVar
 
@@ -17,7 +18,7 @@ from shoal.bijections._base import (
     initialize_part,
     layers_of,
 )
-from shoal.bijections._images import checked_image_shape, size_of
+from shoal.bijections._images import checked_image_shape
 from shoal.bijections._partition import AbstractPartition
 
 Direct = Callable[[Vector, Context], tuple[Vector, Scalar]]  # a direction of f, with its log-det
@@ -169,7 +170,7 @@ class PixelWise(AbstractWrapper):
                 f"{self.image_shape[2]} channels."
             )
         self.bijection = bijection
-        self.shape, self.context_shape = (size_of(self.image_shape),), bijection.context_shape
+        self.shape, self.context_shape = (math.prod(self.image_shape),), bijection.context_shape
 
     def around(self, bijection: AbstractBijection) -> AbstractBijection:
         """Another map of the channels."""

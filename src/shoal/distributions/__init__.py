@@ -5,8 +5,8 @@ from shoal.distributions._base import named_columns
 from shoal.distributions._categorical import Categorical
 from shoal.distributions._cells import log_prob_of_cells
 from shoal.distributions._conditionals import Conditionals
-from shoal.distributions._dequantized import AbstractDequantization, UniformDequantization
 from shoal.distributions._dequantized import Dequantized as Dequantized
+from shoal.distributions._dequantized import UniformDequantization
 from shoal.distributions._dequantized import VariationalDequantization as VariationalDequantization
 from shoal.distributions._em import Components, choose_gaussian_mixture, fit_gaussian_mixture
 from shoal.distributions._estimates import Estimate

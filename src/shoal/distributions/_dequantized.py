@@ -20,11 +20,7 @@ from shoal.distributions._estimates import AbstractBound, AbstractLaw, Coverage
 from shoal.distributions._flow import Flow
 
 
-class AbstractDequantization(AbstractLaw):
-    """How the noise u in [0, 1)^n is drawn for a row x of whole numbers."""
-
-
-class UniformDequantization(AbstractDequantization):
+class UniformDequantization(AbstractLaw):
     """u uniform in [0, 1)^n: log q = 0."""
 
     support: ClassVar[Coverage] = "everywhere"
@@ -34,7 +30,7 @@ class UniformDequantization(AbstractDequantization):
         return jr.uniform(key, x.shape, x.dtype), jnp.zeros((), x.dtype)
 
 
-class VariationalDequantization(AbstractDequantization):
+class VariationalDequantization(AbstractLaw):
     """u = sigmoid(v), v ~ `flow` given the context 2 x / levels - 1: log q(u | x) = log q(v | x) - sum log u (1 - u).
 
     The flow is trained with the density. (Flow++, Ho et al. 2019.)
@@ -72,7 +68,7 @@ class Dequantized(AbstractBound):
     """
 
     density: AbstractDistribution
-    dequantization: AbstractDequantization
+    dequantization: AbstractLaw
     noise: Noise
     levels: int = eqx.field(static=True)
     shape: tuple[int, ...] = eqx.field(static=True)
@@ -85,7 +81,7 @@ class Dequantized(AbstractBound):
         density: AbstractDistribution,
         levels: int,
         *,
-        dequantization: AbstractDequantization | None = None,
+        dequantization: AbstractLaw | None = None,
         key: Key,
     ):
         self.density, self.levels = density, int(levels)
@@ -110,7 +106,7 @@ class Dequantized(AbstractBound):
             )
 
     @property
-    def law(self) -> AbstractDequantization:
+    def law(self) -> AbstractLaw:
         """The dequantization."""
         return self.dequantization
 

@@ -55,14 +55,10 @@ def fit_depth(
         depths=(depth,),
         gates=Gates(margin=1.0, max_condition=np.inf, max_round_trip=np.inf),
         settings=settings_for(rows, limited=time_limit is not None, **settings),
-        start="scratch",
-        seeds=1,
         seed=seed,
         time_limit=time_limit,
-        dequantize="auto",
         parts=parts,
         hidden=hidden,
-        dtype="float32",
     )
     weights = prepared.parts["validation"].weights
     front, kept = _likeliest_front(prepared, options)

@@ -24,7 +24,7 @@ LEARNING_RATE, WEIGHT_DECAY = 3e-3, 0.2
 BASE_RATE = 0.1  # of the layers' rate, for a base that starts near its best
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Options:
     """The options of `ladder`, checked. `few`: how many of the fronts get layers (None: all)."""
 
@@ -33,14 +33,14 @@ class Options:
     depths: tuple[int, ...]
     gates: Gates
     settings: Settings
-    start: Start
-    seeds: int
+    start: Start = "grow"
+    seeds: int = 1
     seed: int
     time_limit: float | None
-    dequantize: Literal["auto", "off"]
+    dequantize: Literal["auto", "off"] = "auto"
     parts: tuple[float, float, float]
     hidden: tuple[int, ...] | None
-    dtype: Literal["float32", "float64"]
+    dtype: Literal["float32", "float64"] = "float32"
     few: int | None = None
     folder: Path | None = None
     resume: bool = False

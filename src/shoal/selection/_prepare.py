@@ -102,7 +102,8 @@ def prepare(
     used = np.arange(table.rows) if table.weights is None else np.flatnonzero(table.weights)
     beside = np.empty((table.rows, 0)) if table.context is None else table.context
     names, k = (*table.names, *table.context_names), len(table.names)
-    whole, codes = np.hstack([table.values, beside]), _codes(table)
+    codes = np.empty((table.rows, 0)) if table.codes is None else table.codes.astype(np.float64)
+    whole = np.hstack([table.values, beside])
     _check_range(whole[used], names, table.source, dtype)
     rows: FloatArray = np.hstack([whole, codes])[used]
     chosen = split(rows, seed, parts, label=table.source)
@@ -148,10 +149,6 @@ def one_hot(codes: FloatArray, sizes: tuple[int, ...]) -> FloatArray:
     """1 at the state of each variable, 0 elsewhere: (rows, sum of the sizes)."""
     parts = [codes[:, [j]] == np.arange(size) for j, size in enumerate(sizes)]
     return np.hstack([np.empty((len(codes), 0)), *parts]).astype(np.float64)
-
-
-def _codes(table: Table) -> FloatArray:
-    return np.empty((table.rows, 0)) if table.codes is None else table.codes.astype(np.float64)
 
 
 def _all_moments(whole: FloatArray, train: IntArray, table: Table) -> tuple[FloatArray, FloatArray]:
