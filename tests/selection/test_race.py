@@ -104,7 +104,7 @@ def test_shares_are_within_the_limit_and_the_last_round_gets_the_most(limit, slo
             share = _share(clock, chains, place, plan[number:])
             assert share is not None
             assert share > 0
-            now[0] += share + SHARED + slower * FIXED * (not clock.has(one, depth))
+            now[0] += share + SHARED + slower * FIXED * (_race._program(one, depth) not in clock.programs)
             clock.programs.add(_race._program(one, depth))
             spent.append(share)
         chains = chains[:1]

@@ -57,8 +57,8 @@ class AbstractBound(AbstractDistribution):
 
     @property
     @abc.abstractmethod
-    def law(self) -> AbstractLaw:
-        """q."""
+    def law(self) -> AbstractLaw | None:
+        """q; None where no number is drawn, and the weight is the log-likelihood."""
 
     @abc.abstractmethod
     def log_weight(self, key: Key, x: Vector, context: Context) -> Scalar:
@@ -105,12 +105,13 @@ class AbstractBound(AbstractDistribution):
         mean = jnp.mean(ratios, axis=0)
         error = jnp.std(ratios, axis=0, ddof=1) / (samples**0.5 * mean) if samples > 1 else jnp.nan * mean
         value = jax.scipy.special.logsumexp(weights, axis=0) - jnp.log(jnp.asarray(samples, weights.dtype))
-        return Estimate(value, error, "estimate" if self.law.support == "everywhere" else "lower_bound")
+        everywhere = self.law is None or self.law.support == "everywhere"
+        return Estimate(value, error, "estimate" if everywhere else "lower_bound")
 
     def _log_weights(
         self, key: Key, x: ArrayLike, context: ArrayLike | None, samples: int
     ) -> Float[Array, "draws ..."]:
-        if self.law.support == "none":
+        if self.law is not None and self.law.support == "none":
             raise InputError(
                 f"`{type(self.law).__name__}` has no density, so there is no bound of the data's log-likelihood."
             )

@@ -156,9 +156,9 @@ class Mixed(AbstractBound):
         return 0 if self.mass is None else self.mass.shape[0]
 
     @property
-    def law(self) -> AbstractLaw:
-        """q; where no number is ever lacking, of none."""
-        return _NOTHING if self.filling is None else self.filling
+    def law(self) -> Filling | None:
+        """q; None where no number is ever lacking."""
+        return self.filling
 
     def log_weight(self, key: Key, x: Vector, context: Context) -> Scalar:
         """log P(codes) + log p(numbers, e) - log q(e), e drawn by `key`."""
@@ -226,13 +226,3 @@ class Mixed(AbstractBound):
             return context
         hot = self.mass.one_hot(x[: self.codes])
         return hot if context is None else jnp.concatenate([context.astype(hot.dtype), hot])
-
-
-class _Nothing(AbstractLaw):
-    support: ClassVar[Coverage] = "everywhere"
-
-    def draw(self, key: Key, x: Vector) -> tuple[Float[Array, "k"], Scalar]:
-        return jnp.zeros(0, x.dtype), jnp.zeros((), x.dtype)
-
-
-_NOTHING = _Nothing()

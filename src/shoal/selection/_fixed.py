@@ -13,9 +13,9 @@ from shoal.selection._ladder import in_user_units, usual_fronts, whole_table
 from shoal.selection._mass import with_discrete_part
 from shoal.selection._options import Options, settings_for
 from shoal.selection._prepare import Prepared, prepare
-from shoal.selection._race import front_setter
+from shoal.selection._race import zero
 from shoal.selection._rule import Gates
-from shoal.selection._rung import Rung, close, train
+from shoal.selection._rung import Rung, train
 from shoal.tables import Table
 
 
@@ -61,7 +61,7 @@ def fit_depth(
         hidden=hidden,
     )
     weights = prepared.parts["validation"].weights
-    front, kept = _likeliest_front(prepared, options)
+    front, kept = max(zero(prepared, options, time_limit), key=lambda pair: pair[1].value(weights))
     trained = list(_trained(front, depth, prepared, options, began)) if depth else []
     finite = [rung for rung in trained if np.isfinite(rung.value(weights))]
     if finite:
@@ -69,16 +69,6 @@ def fit_depth(
     flow = whole_table(in_user_units(kept.flows[0], prepared), prepared, seed)
     interrupted = any(result.status == "interrupted" for rung in trained for result in rung.results)
     return Fixed(flow, kept.depth, interrupted)
-
-
-def _likeliest_front(prepared: Prepared, options: Options) -> tuple[Front, Rung]:
-    setter, rungs = front_setter(prepared, options, options.time_limit), []
-    weights = prepared.parts["validation"].weights
-    for name in options.fronts:
-        front = setter.set(name)
-        rungs.append((front, Rung(name)))
-        close(rungs[-1][1], front)
-    return max(rungs, key=lambda pair: pair[1].value(weights))
 
 
 def _trained(front: Front, depth: int, prepared: Prepared, options: Options, began: float) -> Iterator[Rung]:

@@ -6,7 +6,7 @@ or, under a time limit, where it is not in the better half. The last chain gets 
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +18,7 @@ from shoal.records.fit import RaceEvent
 from shoal.selection._options import Options
 from shoal.selection._prepare import Prepared
 from shoal.selection._rule import ONE_SIDED, paired_difference, winsorised
-from shoal.selection._rung import Rung, close, train
+from shoal.selection._rung import Rung, train
 
 RESERVE = 0.12  # share of a limit that is kept for measuring and writing, within the two bounds that follow
 MEASURING = 1.3  # the least reserve, in fixed costs of a rung
@@ -42,11 +42,7 @@ class Clock:
     limit: float | None
     started: float = field(default_factory=lambda: time.monotonic())
     fixed: float = FIXED
-    programs: set[tuple[str, int, str]] = field(default_factory=set)
-
-    def has(self, chain: "Chain", depth: int) -> bool:
-        """Whether a rung of the race has compiled this program."""
-        return _program(chain, depth) in self.programs
+    programs: set[tuple[str, int, str]] = field(default_factory=set)  # that rungs of the race have compiled
 
     def elapsed(self) -> float:
         """Seconds since the ladder began."""
@@ -90,7 +86,11 @@ def race(prepared: Prepared, options: Options, clock: Clock, listen: Listener) -
     result = Race([], [], clock)
     weights = prepared.parts["validation"].weights
     try:
-        begun = _zero(prepared, options, clock, result, listen)
+        begun = []
+        for front, rung in zero(prepared, options, clock.limit):
+            begun.append(front)
+            result.rungs.append(rung)
+            _tell(rung, prepared, result, listen)
         handed = _with_layers(begun, options, clock, weights)
         chains = [Chain(front, family) for front in handed for family in options.families]
         plan = _plan(list(options.depths), chains, clock)
@@ -110,7 +110,7 @@ def race(prepared: Prepared, options: Options, clock: Clock, listen: Listener) -
                     options,
                     before=chain.rungs[-1] if chain.rungs else None,
                     time_limit=share,
-                    compile_first=not clock.has(chain, depth),
+                    compile_first=_program(chain, depth) not in clock.programs,
                     progress=_heard(listen, rung, len(result.rungs), total),
                 )
                 _after(rung, chain, clock, prepared, result, listen)
@@ -126,28 +126,21 @@ def race(prepared: Prepared, options: Options, clock: Clock, listen: Listener) -
     return result
 
 
-def front_setter(prepared: Prepared, options: Options, limit: float | None) -> Fronts:
-    """Sets fronts from the training and validation parts; the mixtures among them share `FRONT_SHARE` of a limit."""
+def zero(prepared: Prepared, options: Options, limit: float | None) -> Iterator[tuple[Front, Rung]]:
+    """The fronts, set from the training and validation parts, and their rungs 0; mixtures share `FRONT_SHARE` of a limit."""
     rows, held = (
         Sample(part.x, part.context, part.weights, prepared.states)
         for part in (prepared.parts["train"], prepared.parts["validation"])
     )
     mixtures = max(sum("mixture" in name for name in options.fronts), 1)
     seconds = np.inf if limit is None else FRONT_SHARE * limit / mixtures
-    return Fronts(rows, held, seed=options.seed, seconds=seconds)
-
-
-def _zero(prepared: Prepared, options: Options, clock: Clock, result: Race, listen: Listener) -> list[Front]:
-    """Set the fronts, each with its rung 0."""
-    setter, made = front_setter(prepared, options, clock.limit), []
+    setter = Fronts(rows, held, seed=options.seed, seconds=seconds)
     for name in options.fronts:
-        rung = Rung(name)
         front = setter.set(name)
-        close(rung, front)
-        result.rungs.append(rung)
-        made.append(front)
-        _tell(rung, prepared, result, listen)
-    return made
+        rung = Rung(name, seconds=front.seconds)
+        if front.validation is not None:
+            rung.flows, rung.log_likelihoods = [front.flow()], [front.validation]
+        yield front, rung
 
 
 def _with_layers(
@@ -242,8 +235,9 @@ def _after(
         )
     elif not any(r is rung for r in chain.rungs):
         chain.rungs.append(rung)
-    if rung.results and not clock.has(chain, rung.depth):
-        clock.programs.add(_program(chain, rung.depth))
+    program = _program(chain, rung.depth)
+    if rung.results and program not in clock.programs:
+        clock.programs.add(program)
         if clock.limit is not None:
             clock.fixed = 0.5 * clock.fixed + 0.5 * min(max(rung.compile_seconds, 1.0), 4 * FIXED)
     _tell(rung, prepared, result, listen)

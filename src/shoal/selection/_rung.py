@@ -88,13 +88,6 @@ class Rung:
         return int(np.argmax([winsorised(row[None], weights) for row in self.log_likelihoods]))
 
 
-def close(rung: Rung, front: Front) -> None:
-    """Fill in rung 0 from its front."""
-    if front.validation is not None:
-        rung.flows, rung.log_likelihoods = [front.flow()], [front.validation]
-    rung.seconds = front.seconds
-
-
 def train(
     rung: Rung,
     front: Front,
