@@ -6,6 +6,8 @@ once. The Jacobian is lower triangular; log|det dx/dz| = sum log f'. Hidden unit
 forward computes only those that just became known, and the whole pass costs about one parallel pass instead of n.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,7 +15,7 @@ import numpy as np
 from shoal._errors import InputError
 from shoal._types import Array, Bool, Context, Float, Key, Scalar, Vector
 from shoal.bijections._base import AbstractBijection, check_input
-from shoal.bijections.conditioners import Activation, MaskedConditioner
+from shoal.bijections.conditioners import MaskedConditioner
 from shoal.bijections.conditioners._dense import activation_function, column, product
 from shoal.bijections.transformers import AbstractTransformer
 
@@ -77,17 +79,14 @@ def masked_autoregressive(
     dim: int,
     transformer: AbstractTransformer,
     *,
-    hidden: tuple[int, ...] = (64, 64),
     context_dim: int = 0,
-    activation: Activation = "tanh",
     reverse: bool = False,
     key: Key,
+    **net: Any,
 ) -> Autoregressive:
-    """The autoregressive layer of n = `dim` coordinates with a new `MaskedConditioner` of `hidden` widths."""
-    net = MaskedConditioner(
-        dim, transformer.parameters, hidden=hidden, context=context_dim, activation=activation, key=key
-    )
-    return Autoregressive(transformer, net, reverse)
+    """The autoregressive layer of n = `dim` coordinates with a new `MaskedConditioner`, `net` its `hidden`, `activation`."""
+    made = MaskedConditioner(dim, transformer.parameters, context=context_dim, key=key, **net)
+    return Autoregressive(transformer, made, reverse)
 
 
 def sequential(

@@ -4,6 +4,8 @@ forward: x_kept = z_kept, x_moved = f(z_moved; raw(z_kept, c)). log|det dx/dz| =
 every family: the conditioner's affine part is the matrix, its net is zero.
 """
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -14,7 +16,6 @@ from shoal.bijections._base import AbstractBijection, check_input
 from shoal.bijections._partition import AbstractPartition, ChannelPartition
 from shoal.bijections.conditioners import (
     AbstractConditioner,
-    Activation,
     ConvolutionalConditioner,
     DenseConditioner,
 )
@@ -76,22 +77,17 @@ def dense_coupling(
     partition: AbstractPartition,
     transformer: AbstractTransformer,
     *,
-    hidden: tuple[int, ...] = (64, 64),
     context_dim: int = 0,
-    activation: Activation = "tanh",
     key: Key,
+    **net: Any,
 ) -> Coupling:
-    """The coupling with a new `DenseConditioner` of `hidden` widths; it starts at the transformer's values at raw = 0."""
-    kept, moved = partition.kept_size, partition.dim - partition.kept_size
-    net = DenseConditioner(
-        kept,
-        transformer.parameters * moved,
-        hidden=hidden,
-        context=context_dim,
-        activation=activation,
-        key=key,
-    )
-    return Coupling(partition, transformer, net)
+    """The coupling with a new `DenseConditioner`; it starts at the transformer's values at raw = 0.
+
+    `net`: its `hidden` widths and `activation`, with its defaults.
+    """
+    kept, outputs = partition.kept_size, transformer.parameters * (partition.dim - partition.kept_size)
+    made = DenseConditioner(kept, outputs, context=context_dim, key=key, **net)
+    return Coupling(partition, transformer, made)
 
 
 def convolutional_coupling(
@@ -99,30 +95,20 @@ def convolutional_coupling(
     partition: AbstractPartition,
     transformer: AbstractTransformer,
     *,
-    hidden: tuple[int, ...] = (32, 32),
-    kernel: int = 3,
     context_dim: int = 0,
-    activation: Activation = "relu",
     key: Key,
+    **net: Any,
 ) -> Coupling:
     """The coupling of an image's channels (Glow, Kingma and Dhariwal 2018) with a new `ConvolutionalConditioner`.
 
-    **Arguments:** `image_shape`: (height, width, channels); `partition`: of the channels; the others as in
-    `ConvolutionalConditioner`. One coupling sees kernel x kernel pixels around each.
+    **Arguments:** `image_shape`: (height, width, channels); `partition`: of the channels; `net`: `hidden`, `kernel` and
+    `activation` of the `ConvolutionalConditioner`, with its defaults. One coupling sees kernel x kernel pixels around each.
     **Raises:** InputError for a partition of another number of channels, or bad sizes.
     """
     at_pixels = ChannelPartition(image_shape, partition)
-    net = ConvolutionalConditioner(
-        (*image_shape[:2], partition.kept_size),
-        partition.dim - partition.kept_size,
-        transformer.parameters,
-        hidden=hidden,
-        kernel=kernel,
-        context=context_dim,
-        activation=activation,
-        key=key,
-    )
-    return Coupling(at_pixels, transformer, net)
+    kept, moved = (*image_shape[:2], partition.kept_size), partition.dim - partition.kept_size
+    made = ConvolutionalConditioner(kept, moved, transformer.parameters, context=context_dim, key=key, **net)
+    return Coupling(at_pixels, transformer, made)
 
 
 def linear_coupling(
@@ -135,8 +121,8 @@ def linear_coupling(
     layer: str = "this layer",
     hidden: tuple[int, ...] = (),
     context_dim: int = 0,
-    activation: Activation = "tanh",
     key: Key,
+    **net: Any,
 ) -> Coupling:
     """The dense coupling that is x_moved = exp(log_scale) * z_moved + block @ z_kept + shift.
 
@@ -151,9 +137,7 @@ def linear_coupling(
             f"{layer}: needs a block of shape {(moved, partition.kept_size)} and {moved} log-scales; "
             f"got {block.shape} and {log_scale.shape}."
         )
-    coupling = dense_coupling(
-        partition, transformer, hidden=hidden, context_dim=context_dim, activation=activation, key=key
-    )
+    coupling = dense_coupling(partition, transformer, hidden=hidden, context_dim=context_dim, key=key, **net)
     start = jnp.zeros_like(log_scale) if shift is None else shift
     bias, by_shift = jax.linearize(lambda t: transformer.linear(log_scale, t, layer=layer), start)
     skip = jnp.pad(jax.vmap(by_shift, in_axes=1, out_axes=1)(block), ((0, 0), (0, context_dim)))

@@ -1,11 +1,14 @@
 """Recipes of flows that repeat one layer: the planar family, residual flows, layerwise networks, continuous flows.
 
-Common arguments as in `_recipes`. The layers of the planar family have one direction in closed form. `fast`: "density" (the
-default) puts that one from data to latent, which training and `log_prob` use, by `Inverse` layers; "samples" puts it from
-latent to data, as variational inference wants.
+Common arguments as in `_recipes`; `settings`: the other arguments of the layer, such as `hidden`, with its defaults.
+
+The layers of the planar family have one direction in closed form. `fast`: "density" (the default) puts that one from data
+to latent, which training and `log_prob` use, by `Inverse` layers; "samples" puts it from latent to data, as variational
+inference wants.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Literal
 
 import jax.random as jr
@@ -14,14 +17,9 @@ from shoal._errors import InputError
 from shoal._types import Key
 from shoal.bijections import (
     FFJORD,
-    AbstractAdjoint,
     AbstractBijection,
     AbstractLeaky,
     AbstractLogDet,
-    AbstractScaleMap,
-    AbstractSpectralBound,
-    AbstractSteps,
-    AbstractTrace,
     Activation,
     ActNorm,
     Chain,
@@ -29,12 +27,10 @@ from shoal.bijections import (
     Householder,
     Inverse,
     Layerwise,
-    LipschitzActivation,
     Planar,
     Radial,
     Residual,
     SingularValues,
-    Solver,
     Sylvester,
     TrainedLeakyReLU,
     reseeded,
@@ -51,19 +47,16 @@ def planar(
     depth: int,
     *,
     fast: Fast = "density",
-    hidden: tuple[int, ...] = (64, 64),
     context_dim: int = 0,
-    least_slope: float = 1e-2,
-    tolerance: float = 1e-10,
-    activation: Activation = "tanh",
+    **settings: Any,
 ) -> Flow:
     """Planar flow (Rezende and Mohamed 2015): `depth` planar layers, x = z + u tanh(w.z + b). Starts near the identity.
 
-    Each layer moves one direction, so it takes many where couplings take few; `Planar` says what the arguments do.
+    Each layer moves one direction, so it takes many where couplings take few. `settings`: `hidden`, `activation`,
+    `least_slope`, `tolerance`, `max_steps`, as `Planar` says.
     """
-    settings = {"hidden": hidden, "context_dim": context_dim, "activation": activation}
-    settings |= {"least_slope": least_slope, "tolerance": tolerance}
-    return _alike(key, dim, depth, context_dim, fast, lambda k: Planar(dim, key=k, **settings))
+    layer = partial(Planar, dim, context_dim=context_dim, **settings)
+    return _alike(key, dim, depth, context_dim, fast, layer)
 
 
 def radial(
@@ -72,17 +65,16 @@ def radial(
     depth: int,
     *,
     fast: Fast = "density",
-    hidden: tuple[int, ...] = (64, 64),
     context_dim: int = 0,
-    scale: AbstractScaleMap | None = None,
-    activation: Activation = "tanh",
+    **settings: Any,
 ) -> Flow:
     """Radial flow (Rezende and Mohamed 2015): `depth` layers x = z + β (z - z0) / (α + |z - z0|). Starts at the identity.
 
-    Both directions are in closed form; `fast` only says which of the two families of maps is used.
+    Both directions are in closed form; `fast` only says which of the two families of maps is used. `settings`: `hidden`,
+    `activation`, `scale`, as `Radial` says.
     """
-    settings = {"hidden": hidden, "context_dim": context_dim, "activation": activation, "scale": scale}
-    return _alike(key, dim, depth, context_dim, fast, lambda k: Radial(dim, key=k, **settings))
+    layer = partial(Radial, dim, context_dim=context_dim, **settings)
+    return _alike(key, dim, depth, context_dim, fast, layer)
 
 
 def sylvester(
@@ -91,22 +83,18 @@ def sylvester(
     depth: int,
     *,
     rank: int | None = None,
-    reflections: int | None = None,
     fast: Fast = "density",
-    hidden: tuple[int, ...] = (64, 64),
     context_dim: int = 0,
-    least_slope: float = 1e-2,
-    tolerance: float = 1e-10,
-    activation: Activation = "tanh",
+    **settings: Any,
 ) -> Flow:
     """Sylvester flow (van den Berg et al. 2018): `depth` layers of `rank` bumps (default: min(dim, 16)).
 
-    Starts near the identity. `reflections` (default: rank) and the rest as `Sylvester` says.
+    Starts near the identity. `settings`: `reflections` (default: rank), `hidden`, `activation`, `least_slope`, `tolerance`,
+    `max_steps`, as `Sylvester` says.
     """
-    settings = {"hidden": hidden, "context_dim": context_dim, "activation": activation}
-    settings |= {"least_slope": least_slope, "tolerance": tolerance, "reflections": reflections}
     m = min(dim, 16) if rank is None else rank
-    return _alike(key, dim, depth, context_dim, fast, lambda k: Sylvester(dim, m, key=k, **settings))
+    layer = partial(Sylvester, dim, m, context_dim=context_dim, **settings)
+    return _alike(key, dim, depth, context_dim, fast, layer)
 
 
 def householder(
@@ -115,22 +103,20 @@ def householder(
     depth: int,
     *,
     reflections: int | None = None,
-    hidden: tuple[int, ...] = (64, 64),
     context_dim: int = 0,
-    activation: Activation = "tanh",
+    **settings: Any,
 ) -> Flow:
     """Householder flow (Tomczak and Welling 2016): `depth` units of an `ActNorm` and then `reflections` (default: dim).
 
     Reflections alone leave a standard normal as it is, so each unit scales the axes first. The density is a Gaussian
     whatever the depth: of any covariance with one unit and dim reflections, or with more units of fewer. With a context the
     axes turn with it, their lengths and the mean's coordinates along them do not. It can not bend anything: a
-    baseline, and a linear layer between others.
+    baseline, and a linear layer between others. `settings`: `hidden`, `activation`, of the net by which a context turns.
     """
-    settings = {"hidden": hidden, "context_dim": context_dim, "activation": activation}
     count = dim if reflections is None else reflections
 
     def unit(k: Key) -> AbstractBijection:
-        return Chain([ActNorm(dim), Householder(dim, count, key=k, **settings)])
+        return Chain([ActNorm(dim), Householder(dim, count, context_dim=context_dim, key=k, **settings)])
 
     return repeated(key, dim, depth, context_dim, unit, layers=2)
 
@@ -140,36 +126,21 @@ def residual(
     dim: int,
     depth: int,
     *,
-    hidden: tuple[int, ...] = (64, 64),
-    lipschitz: float = 0.9,
     log_det: AbstractLogDet | None = None,
-    norm: AbstractSpectralBound | None = None,
-    tolerance: float = 1e-5,
-    max_steps: int = 1000,
     context_dim: int = 0,
-    activation: LipschitzActivation = "lipswish",
+    **settings: Any,
 ) -> Flow:
     """Residual flow, also known as i-ResNet (Behrmann et al. 2019, Chen et al. 2019): `depth` layers `Residual`.
 
     `log_det`: `ExactLogDet()` (None; n up to about 64), `PowerSeries` or `RussianRoulette`, whose noise each layer draws
-    anew; `lipschitz`, `norm`, `tolerance`, `max_steps`, `activation`: see `Residual`. The flow is the identity at the start.
-    Density: one pass. Sampling: a fixed-point iteration a layer.
+    anew; `settings`: `hidden`, `lipschitz`, `norm`, `tolerance`, `max_steps`, `activation`, as `Residual` says. The flow is
+    the identity at the start. Density: one pass. Sampling: a fixed-point iteration a layer.
     """
 
     def layer(k: Key) -> AbstractBijection:
         k_layer, k_noise = jr.split(k)
-        return Residual(
-            dim,
-            hidden=hidden,
-            lipschitz=lipschitz,
-            log_det=reseeded(log_det, k_noise),
-            norm=norm,
-            tolerance=tolerance,
-            max_steps=max_steps,
-            context_dim=context_dim,
-            activation=activation,
-            key=k_layer,
-        )
+        noisy = reseeded(log_det, k_noise)
+        return Residual(dim, log_det=noisy, context_dim=context_dim, key=k_layer, **settings)
 
     return repeated(key, dim, depth, context_dim, layer)
 
@@ -223,28 +194,23 @@ def ffjord(
     dim: int,
     depth: int,
     *,
-    hidden: tuple[int, ...] = (64, 64),
     context_dim: int = 0,
-    trace: AbstractTrace | None = None,
-    steps: AbstractSteps | None = None,
-    adjoint: AbstractAdjoint | None = None,
-    solver: Solver = "tsit5",
-    activation: Activation = "tanh",
+    **settings: Any,
 ) -> Flow:
     """FFJORD (Grathwohl et al. 2019): `depth` continuous flows one after the other, each with its own velocity.
 
-    `trace`, `steps`, `adjoint`, `solver`: see `bijections.FFJORD`; by default the exact trace, which costs n products a
-    step. Density and sampling both take a solution; "relu" is refused.
+    `settings`: `hidden`, `trace`, `steps`, `adjoint`, `solver`, `activation`, as `bijections.FFJORD` says; by default the
+    exact trace, which costs n products a step. Density and sampling both take a solution; "relu" is refused.
     """
-    settings: dict[str, Any] = {"hidden": hidden, "context_dim": context_dim, "activation": activation}
-    settings |= {"trace": trace, "steps": steps, "adjoint": adjoint, "solver": solver}
-    return repeated(key, dim, depth, context_dim, lambda k: FFJORD(dim, key=k, **settings), layers=depth + 8)
+    layer = partial(FFJORD, dim, context_dim=context_dim, **settings)
+    return repeated(key, dim, depth, context_dim, lambda k: layer(key=k), layers=depth + 8)
 
 
 def _alike(
-    key: Key, dim: int, depth: int, context_dim: int, fast: Fast, layer: Callable[[Key], AbstractBijection]
+    key: Key, dim: int, depth: int, context_dim: int, fast: Fast, layer: Callable[..., AbstractBijection]
 ) -> Flow:
+    """Layers `layer(key=...)`, each turned where the density is to be fast."""
     if fast not in ("density", "samples"):
         raise InputError(f'`fast` must be "density" or "samples"; got {fast!r}.')
-    turned = (lambda k: Inverse(layer(k))) if fast == "density" else layer
-    return repeated(key, dim, depth, context_dim, turned)
+    unit = lambda k: Inverse(layer(key=k)) if fast == "density" else layer(key=k)
+    return repeated(key, dim, depth, context_dim, unit)
