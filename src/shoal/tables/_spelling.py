@@ -18,14 +18,15 @@ UNITS = frozenset(
     {*(prefix + base for prefix in _PREFIXES for base in _BASES.split()), *_OTHERS.split(), *MONEY}
 )
 _MARK = "|".join(re.escape(sign) for sign in MONEY)
-_DOTTED = r"^\d+(\.\d+){2,}$"  # addresses and versions, which are names
+_DOTTED = r"^\d+(\.\d+){2,}$"  # addresses and versions, which are names, if they are no dates
+_SHORT_YEARS = r"^\d{1,2}[./-]\d{1,2}[./-]\d{2}$"
 ODD = (  # cells that are not read as numbers, what they are, and how to write them
     (
         r"^\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?( ?[AaPp][Mm])?$",
         "a time without a date",
         "write it as a number, of hours say",
     ),
-    (r"^\d{1,2}[./-]\d{1,2}[./-]\d{2}$", "a date with a year of two digits", "write years with four digits"),
+    (_SHORT_YEARS, "a date with a year of two digits", "write years with four digits"),
     (r"^[+-]?\d{1,3}°\s?\d", "an angle in degrees and minutes", "write degrees with decimals"),
     (r"^[+-]?[\d.,]+\s?[x×*·]\s?10\s?\^?[+-]?\d+$", "a number times a power of ten", "write it as in 1.5e3"),
     (r"^(<|>|~|≈|<=|>=)\s*[+-]?[\d.,]+$", "a number with a sign before it", "write numbers alone"),
@@ -82,7 +83,7 @@ def is_unit(text: str) -> bool:
 
 def odd_spelling(cells: pl.Series) -> tuple[int, str, str] | None:
     """The first of cells (text) that are nearly all written as no number is read, what it is, and a cure; else None."""
-    if cells.str.contains(_DOTTED).all():
+    if cells.str.contains(_DOTTED).all() and not cells.str.contains(_SHORT_YEARS).all():
         return None
     for pattern, what, cure in ODD:
         found = cells.str.contains(pattern)
