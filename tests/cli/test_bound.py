@@ -157,7 +157,7 @@ def test_bad_input_with_a_tail(shoal_command: Run, changes: dict[str, object], s
         (np.diag([1.0, 1, -1, -1]), ("at least 5", "all diagonal entries of T11 are >= 0, all of (T^-1)22 <= 0")),
         (np.kron(np.diag([1, 0]), np.eye(2)) + np.kron(np.diag([0, 1]), [[0, -1], [1, 0]]), ("at least 6", "imaginary")),
         (-np.eye(4), ("at least 4", "3.383 for 4, 1.919 for 6")),
-        (-np.eye(3), ("six are enough", "not decided for odd sizes")),
+        (np.diag([2.0, -1, -1]), ("at least 5", "six are enough", "no principal minor of -(T^-1)22 is negative")),
     ],
 )  # fmt: skip
 def test_a_linear_map_by_affine_couplings(

@@ -166,15 +166,13 @@ def _of_a_map(matrix: Path, max_condition: float | None) -> list[str]:
     array = read_matrix(matrix, partial(say_notes, matrix))
     try:
         bounds = linear.condition_bounds(array)
-        least = linear.fewest_layers(array, most=3) if len(array) % 2 == 0 else None
+        least = linear.fewest_layers(array, most=3)
     except InputError as error:
         raise InputError(f"{matrix}: {error}") from error
-    n, fewest, why = len(array), least.at_least if least else 1, least.obstruction if least else None
+    n, fewest, why = len(array), least.at_least, least.obstruction
     lines = [
         f"Map:       {n} x {n}, as affine couplings of the first {n // 2} coordinates and the others.",
-        f"Depth:     at least {fewest}, whichever half comes first; six are enough."
-        if least
-        else "Depth:     six are enough, whichever half comes first; whether fewer are is not decided for odd sizes.",
+        f"Depth:     at least {fewest}, whichever half comes first; six are enough.",
     ]
     if why is not None:
         lines.append(f"Why:       lower first: {why.lower_first}; upper first: {why.upper_first}.")

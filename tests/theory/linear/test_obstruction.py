@@ -106,6 +106,31 @@ def test_five_is_exact_on_an_open_set():
     assert "all diagonal entries of T11 are >= 0, all of (T^-1)22 <= 0" in answer.obstruction.lower_first
 
 
+@pytest.mark.parametrize("n", [3, 5, 7])
+def test_odd_sizes_near_minus_one_on_the_rest_need_five(n: int):
+    """Around diag(X, -I), the rest larger, and around its mirror image, by fractions; products of four are not excluded."""
+    rng, p = np.random.default_rng(n), n // 2
+    for turn in range(34):
+        t = -np.eye(n)
+        t[:p, :p] = np.diag([(-1.0) ** (n - p), *np.ones(p - 1)])
+        t += 0.02 * rng.uniform(-1, 1, t.shape)
+        assert excluded(t) == [True, True]
+        q, size = inverse(rational(t))[p:, p:], n - p
+        sets = [np.ix_(i, i) for k in range(1, size + 1) for i in combinations(range(size), k)]
+        assert all(characteristic(q[i])[-1] >= 0 for i in sets)  # det(-Q[I])
+        m = np.eye(n)
+        for j in range(4):
+            layer, moved, kept = np.eye(n), slice(p, None), slice(0, p)
+            if (turn + j) % 2:
+                moved, kept = kept, moved
+            layer[moved, kept] = rng.normal(size=layer[moved, kept].shape)
+            layer[moved, moved] = np.diag(np.exp(rng.normal(size=len(layer[moved, moved]))))
+            m = m @ layer
+        assert not excluded(m)[turn % 2]
+    answer = fewest_layers(np.diag([2.0, -1, -1]))
+    assert (answer.at_least, answer.at_most) == (5, 6)
+
+
 def test_signs_that_no_rounding_shows():
     """-5e-324 beside numbers of 1e300 decides, and so does a determinant that float64 makes 0."""
     t = np.diag([0.0, 1, -1, -1]) * 1e300

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from shoal._errors import InputError, NumericalFailure
+from shoal._errors import NumericalFailure
 from shoal.theory.linear._continuation import extended
 from shoal.theory.linear._factorization import Factorization
 from shoal.theory.linear._inputs import FactorProblem, prepare
@@ -62,14 +62,13 @@ def fewest_layers(
 ) -> FewestLayers:
     """The fewest affine coupling layers whose product is diag(signs) T, both orders (lower or upper first) tried.
 
-    **Arguments:** `T`: (n, n), n even, invertible; `kept`: the index set S; `most`: more layers are not looked for, as
-    with 3, where what is not excluded by a proof is all that is wanted; `tolerance`: relative residual of a witness.
-    **Returns:** `FewestLayers`. **Raises:** InputError as `factor`, and for odd n.
+    **Arguments:** `T`: (n, n), invertible (for odd n three and four layers are not looked for); `kept`: the index set S;
+    `most`: more layers are not looked for, as with 3, where what is not excluded by a proof is all that is wanted;
+    `tolerance`: relative residual of a witness.
+    **Returns:** `FewestLayers`. **Raises:** InputError as `factor`.
     """
     orders: tuple[Kind, Kind] = ("lower", "upper")
     problems = [prepare(T, kept, first) for first in orders]
-    if len(problems[0].matrix) % 2:
-        raise InputError(f"`fewest_layers` needs an even size; got {len(problems[0].matrix)}.")
     obstruction, against_four = excludes_five(problems[0]), [excludes_four(problem) for problem in problems]
     lower, upper = against_four
     if obstruction is None and lower and upper:
@@ -98,6 +97,8 @@ def fewest_layers(
 def _three_decided(problem: FactorProblem) -> bool:
     """Whether a search for L U L that finds none is a proof: a linear system for T12 invertible; no more than L U for 0."""
     t12 = problem.inner()[: problem.p, problem.p :]
+    if 2 * problem.p != len(problem.matrix):
+        return False
     return not np.any(t12) or bool(np.linalg.cond(problem.matrix[: problem.p, problem.p :]) < 1e13)
 
 

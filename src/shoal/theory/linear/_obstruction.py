@@ -8,6 +8,8 @@ some positive diagonals C, B: for k = 1 ... d
 [I] a principal submatrix, c_I the product of the c_i in I. So L U L U is impossible where for some k < d all minors on one
 side are >= 0, all on the other <= 0, and one is not 0. U L U L is the mirror image. det Q[I] = det T[I^c] / det T: only
 signs of minors of T count, which are taken in whole numbers.
+For odd n the larger block has the eigenvalue 1: det(I - B Q) = sum_I b_I det(-Q[I]) = 0, the empty I with 1 among them, if
+the rest is larger, else det(I - C^{-1} T11) = 0. So no minor of the negative block may be the only kind: one must be < 0.
 
 Theorem C, against five. If diag(X, W) = L U L U L, then spec(X^{-1} Δ) = spec(W Δ') for some positive diagonals Δ, Δ'; for
 U L U L U the same with X and W exchanged. A class of matrices whose spectra all have one form, whatever the positive
@@ -52,7 +54,7 @@ def excludes_four(problem: FactorProblem) -> str | None:
     """Theorem B1's certificate against four layers with the problem's kind first; None where it does not apply."""
     d, n = problem.p, len(problem.matrix)
     if n != 2 * d:
-        return None
+        return _excludes_four_of_odd(problem)
     names = ("T11", "(T^-1)22") if problem.first == "lower" else ("T22", "(T^-1)11")
     rows: Integers | None = None
     for k in range(1, d):
@@ -74,6 +76,29 @@ def excludes_four(problem: FactorProblem) -> str | None:
                 size = "diagonal entries" if k == 1 else f"principal minors of size {k}"
                 return f"all {size} of {names[0]} are {words[0]}, all of {names[1]} {words[1]}"
     return None
+
+
+def _excludes_four_of_odd(problem: FactorProblem) -> str | None:
+    """The same where one part is larger: no minor of -T11, or of -(T^{-1})22, of that part is negative."""
+    n, p = len(problem.matrix), problem.p
+    first, size = 2 * p > n, max(p, n - p)
+    if n == 1 or 2**size * n**3 > WORK:
+        return None
+    names = ("T11", "(T^-1)22") if problem.first == "lower" else ("T22", "(T^-1)11")
+    rows: Integers | None = None
+    for k in range(1, size + 1):
+        sets = [list(chosen) for chosen in combinations(range(size), k)]
+        if not first:  # det Q[I] = det T[the others] / det T
+            sets = [[i for i in range(n) if i - p not in chosen] for chosen in sets]
+        way = (-1) ** k
+        if np.any(_rough_signs(problem.matrix, sets) * way < 0):
+            return None
+        rows = whole_numbers(problem.inner()) if rows is None else rows
+        if k == 1 and determinant(rows) <= 0:
+            return None
+        if any(_sign(determinant(_minor(rows, chosen))) * way < 0 for chosen in sets):
+            return None
+    return f"no principal minor of -{names[0] if first else names[1]} is negative"
 
 
 def _rough_signs(matrix: FloatArray, sets: Sequence[list[int]]) -> FloatArray:
