@@ -14,11 +14,11 @@ import jax
 import jax.random as jr
 import numpy as np
 from numpy.random import Generator
-from resume import RESULTS
+from resume import RESULTS, Record
 
 from shoal.conditioning import compute
 from shoal.distributions import wasserstein
-from shoal.records import read_record, system_info, write_record
+from shoal.records import system_info
 from shoal.theory import universal
 from shoal.theory.universal._transport import changed_halves, transport
 from universal.transport import POINTS, REPEATS, SEED, kappas, measured, summary
@@ -96,23 +96,19 @@ def main() -> None:
     file = parser.parse_args().results / "transport-columns.json"
     config = {"rows": ROWS, "points": POINTS, "repeats": REPEATS, "bins": BINS, "slices": SLICES}
     config |= {"directions": DIRECTIONS, "points_along": ALONG}
-    record = read_record(file) if file.exists() else {}
-    if record.get("config") != config:
-        record = {
-            "what": "kappa and W2 of constructed flows of 4, 8, 16 layers with 3 to 6 columns",
-            "command": "cd benchmarks && python -m universal.columns",
-            "seed": SEED,
-            "versions": system_info(),
-            "config": config,
-            "dtype": "float64",
-            "rows": [],
-        }
-    done = {(r["target"], r["columns"]) for r in record["rows"]}
+    head = {
+        "what": "kappa and W2 of constructed flows of 4, 8, 16 layers with 3 to 6 columns",
+        "command": "cd benchmarks && python -m universal.columns",
+        "seed": SEED,
+        "versions": system_info(),
+        "config": config,
+        "dtype": "float64",
+    }
+    record = Record(file, head, {"rows": []})
     for n in COLUMNS:
         for name in DRAWS:
-            if (name, n) not in done:
-                record["rows"].append(row(name, n))
-                write_record(record, file)
+            if not record.has(target=name, columns=n):
+                record.add(row(name, n))
                 print(name, n, flush=True)
 
 

@@ -13,12 +13,12 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
-from resume import RESULTS
+from resume import RESULTS, Record
 from targets import TARGETS, eight_gaussians, rings
 
 from shoal.conditioning import compute
 from shoal.distributions import Flow, wasserstein
-from shoal.records import read_record, system_info, write_record
+from shoal.records import system_info
 from shoal.theory import universal
 from shoal.theory.universal._transport import RESOLUTIONS, _conditions, transport
 
@@ -100,22 +100,18 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=RESULTS)
     file = parser.parse_args().results / "transport.json"
     config = {"rows": ROWS, "points": POINTS, "repeats": REPEATS, "epsilons": list(EPSILONS)}
-    record = read_record(file) if file.exists() else {}
-    if record.get("config") != config:
-        record = {
-            "what": "kappa and W2 of constructed flows of 2, 4, 8, 16 layers",
-            "command": "cd benchmarks && python -m universal.transport",
-            "seed": SEED,
-            "versions": system_info(),
-            "config": config,
-            "dtype": "float64",
-            "rows": [],
-        }
-    done = {r["target"] for r in record["rows"]}
+    head = {
+        "what": "kappa and W2 of constructed flows of 2, 4, 8, 16 layers",
+        "command": "cd benchmarks && python -m universal.transport",
+        "seed": SEED,
+        "versions": system_info(),
+        "config": config,
+        "dtype": "float64",
+    }
+    record = Record(file, head, {"rows": []})
     for name in DRAWS:
-        if name not in done:
-            record["rows"].append(row(name))
-            write_record(record, file)
+        if not record.has(target=name):
+            record.add(row(name))
             print(name, flush=True)
 
 

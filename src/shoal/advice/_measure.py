@@ -7,7 +7,15 @@ import numpy as np
 from shoal._errors import InputError
 from shoal._scalars import FloatArray
 from shoal.advice._shape import Local, Modes, find_modes, local_structure
-from shoal.tables import Examined, Table, dequantize, examine_columns, find_functions, find_relations
+from shoal.tables import (
+    Examined,
+    Table,
+    dequantize,
+    examine_columns,
+    find_functions,
+    find_relations,
+    function_of,
+)
 
 ROWS = 4000  # local structure and modes are measured on so many rows, chosen at random
 LEAST = 30  # rows
@@ -79,8 +87,9 @@ def _follows(values: FloatArray, names: list[str]) -> dict[str, str]:
     found = {relation.column: relation.sentence() for relation in find_relations(values, names)}
     left = [i for i, name in enumerate(names) if name not in found]
     functions = find_functions(values[:, left], np.ones((len(values), len(left)), bool))
-    said = "column {!r} follows from {!r}, as a function of it".format
-    return found | {names[left[i]]: said(names[left[i]], names[left[base]]) for i, base in functions.items()}
+    return found | {
+        names[left[i]]: function_of(names[left[i]], names[left[base]]) for i, base in functions.items()
+    }
 
 
 def _unit(values: FloatArray) -> FloatArray:

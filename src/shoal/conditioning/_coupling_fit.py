@@ -104,27 +104,41 @@ def coupling_gains(
     features = Features.of(b, rng, units)
     phi, cut = features(b), 3 * len(b) // 4
     nothing = np.zeros((len(b) - cut, a.shape[1]))
-    tried = [law.gains(a[cut:], phi[cut:]) for law in laws(a[:cut], phi[:cut], (*RIDGES, None))]
+    tried = [law.gains(a[cut:], phi[cut:]) for law in laws(a[:cut], Basis.of(phi[:cut]), (*RIDGES, None))]
     tried = np.stack([*tried, nothing])
     error = tried.std(axis=1) / np.sqrt(len(nothing))
     best = np.argmax(tried.mean(axis=1) - error, axis=0)
     reach = np.max(np.maximum(tried.mean(axis=1) + error, 0.0), axis=0)
-    gains, seen = np.zeros(len(held[0])), features(held[1])
+    gains, seen, basis = np.zeros(len(held[0])), features(held[1]), Basis.of(phi)
     for choice, ridge in enumerate((*RIDGES, None)):
         at = best == choice
         if at.any():
-            gains += laws(a[:, at], phi, (ridge,))[0].gains(held[0][:, at], seen).sum(axis=1)
+            gains += laws(a[:, at], basis, (ridge,))[0].gains(held[0][:, at], seen).sum(axis=1)
     return gains, float(reach[best == len(RIDGES) + 1].sum())
 
 
-def laws(a: FloatArray, phi: FloatArray, ridges: tuple[tuple[float, float] | None, ...]) -> list[Law]:
+@dataclass(frozen=True)
+class Basis:
+    """The eigenvalues and eigenvectors of the features' Gram matrix, and `psi`: the features of the rows in that basis."""
+
+    values: FloatArray
+    vectors: FloatArray
+    psi: FloatArray
+
+    @classmethod
+    def of(cls, phi: FloatArray) -> "Basis":
+        """Of features phi, (rows, features)."""
+        values, vectors = np.linalg.eigh(phi.T @ phi)
+        return cls(values, vectors, phi @ vectors)
+
+
+def laws(a: FloatArray, basis: Basis, ridges: tuple[tuple[float, float] | None, ...]) -> list[Law]:
     """One for each pair of ridges, in units of the number of rows; None: constants."""
     rows, mean = len(a), a.mean(axis=0)
-    values, vectors = np.linalg.eigh(phi.T @ phi)
-    psi = phi @ vectors
+    values, vectors, psi = basis.values, basis.vectors, basis.psi
     found = []
     for ridge in ridges:
-        zero = np.zeros((phi.shape[1], a.shape[1]))
+        zero = np.zeros((psi.shape[1], a.shape[1]))
         if ridge is None:
             found.append(Law(mean, zero, np.log(np.maximum(a.var(axis=0), 1e-12)), zero))
             continue

@@ -38,9 +38,8 @@ from shoal.records.figures import Figure
 
 LEVEL = 0.99  # of the interval
 FEWEST_ROWS, MOST = 100, 20_000  # rows that are measured; rows that a coupling is fitted to, at most
-SLOW = 1.0 / (
-    2.0**0.5 - 1.0
-)  # what is missing, in units of the last doubling's gain, if errors fall like rows^(-1/2)
+# what is missing, in units of the last doubling's gain, if errors fall like rows^(-1/2)
+SLOW = 1.0 / (2.0**0.5 - 1.0)
 
 Rows = tuple[FloatArray, FloatArray]
 

@@ -5,8 +5,7 @@ from typing import Any
 import numpy as np
 
 from shoal._errors import InputError
-
-EXACT = 2**53
+from shoal.tables import EXACT
 
 
 def find_offsets(X: Any) -> dict[int, int]:

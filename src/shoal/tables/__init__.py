@@ -1,9 +1,10 @@
 """Tables of numbers: reading, checking, splitting, dequantizing and writing them. NumPy and polars; never JAX."""
 
+from shoal.tables._cells import EXACT
 from shoal.tables._checks import MINIMUM_ROWS
 from shoal.tables._columns import Argument, Columns, ColumnsError, join_names
 from shoal.tables._dependence import Dependence, Examined, examine_columns
-from shoal.tables._functions import find_functions
+from shoal.tables._functions import find_functions, function_of
 from shoal.tables._lattice import Lattice, dequantize, detect_lattice, in_cells
 from shoal.tables._memory import as_source, as_table
 from shoal.tables._read import match_columns, open_source, read_matrix

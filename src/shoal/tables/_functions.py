@@ -12,23 +12,16 @@ from shoal._scalars import BoolArray, FloatArray
 from shoal.tables._relations import DIGIT_ROWS, MOST_COLUMNS
 
 ROWS, QUICK = 8000, 300  # in which a function is looked for, and in which most pairs are told to be none
-DISTINCT, LEAST = 20, 40  # values of a column that repeat, and values with neighbours, at least
 SIDES = (1, 2, 3, 4)  # neighbours on either side
-DISTINCT, STEPS = (
-    20,
-    100,
-)  # values of y at least, and so many that are looked at where the other's lie on steps
-FINE = 0.01  # of the middle half of a column: how far its rounding may reach
-ROUGH, NEARER = (
-    0.4,
-    5.0,
-)  # of it: second differences of a function in few rows; how much more they may be in more rows
+DISTINCT = 20  # values of y, at least
+STEPS = 100  # values of y that are looked at where the other's lie on steps
+# Of the middle half of a column: how far its rounding may reach; second differences of a function in few rows, and how much
+# more they may be in more rows; what is left of a function, and how much less with two more neighbours.
+FINE = 0.01
+ROUGH, NEARER = 0.4, 5.0
+SMOOTH, FASTER = 1e-6, 0.1
 MOST = 0.75  # of the values: as many are what their neighbours say
 FLAT = 0.25  # of the values: no more are as the one before
-SMOOTH, FASTER = (
-    1e-6,
-    0.1,
-)  # of the middle half: what is left of a function, and how much less with two more neighbours
 TIED = 0.97  # of the rows with one value of y: as many have one value of its function
 COARSER = 1e-3  # how far the rounding of one column reaches, by that of the other: one of fewer digits
 DIGITS = 12  # numbers with more are not taken for rounded ones
@@ -89,6 +82,11 @@ def find_functions(values: FloatArray, dense: BoolArray, first: int = 0) -> dict
     return found
 
 
+def function_of(name: str, base: str) -> str:
+    """A sentence about a column that `find_functions` found, and the one that it follows from."""
+    return f"column {name!r} follows from {base!r}, as a function of it"
+
+
 def _is_rough(y: FloatArray, a: FloatArray, da: FloatArray) -> bool:
     """Whether a is no function of y, as neighbours by y differ too much: in few rows, or in all, where they are nearer."""
     for rows in (QUICK, len(y)):
@@ -117,15 +115,13 @@ def _reach_of_base(y: FloatArray, a: FloatArray, dy: FloatArray, da: FloatArray)
         rises = len(apart) >= DISTINCT and ((np.diff(b) > 0).all() or (np.diff(b) < 0).all())
         exact = 16 * EPS * (np.abs(b).max() + slope * np.abs(u).max())
         if rises or (_flat(b) <= FLAT and _is_smooth(u, b, exact)):
-            return (
-                base if COARSER < base < 1 / COARSER else 1 / base
-            )  # few digits are those that were measured
+            # few digits are those that were measured
+            return base if COARSER < base < 1 / COARSER else 1 / base
     near = apart <= np.delete(2 * np.repeat(reach, counts), starts)
     if np.median(reach) > FINE * _middle_half(b) or (near.size and near.mean() < TIED):
         return None
-    every = (
-        1 if _flat(b) <= FLAT else -(-len(b) // STEPS)
-    )  # rounded values are flat where many rows are near each other
+    # rounded values are flat where many rows are near each other
+    every = 1 if _flat(b) <= FLAT else -(-len(b) // STEPS)
     u, b, reach = u[::every], b[::every], reach[::every]
     return base if _flat(b) <= FLAT and _is_smooth(u, b, reach) else None
 

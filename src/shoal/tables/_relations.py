@@ -24,10 +24,8 @@ EQUAL, EQUAL_ROWS = (
     10,
 )  # the share of rows in which two columns without a lattice are equal, and how many, at least
 PERCENT = 100.0
-ALIKE, LOOKED_AT = (
-    0.99,
-    2000,
-)  # the correlation of two columns, in so many rows, from which on they are looked at
+# the correlation of two columns, in so many rows, from which on they are looked at
+ALIKE, LOOKED_AT = 0.99, 2000
 
 
 @dataclass(frozen=True)

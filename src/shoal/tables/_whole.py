@@ -11,7 +11,7 @@ from shoal._scalars import FloatArray
 from shoal.tables._checks import MINIMUM_DISTINCT, build_table, check_distinct_rows, check_rows, read_column
 from shoal.tables._columns import Argument, Columns, ColumnsError, Roles
 from shoal.tables._dependence import examine_columns, near_rows
-from shoal.tables._functions import find_functions
+from shoal.tables._functions import find_functions, function_of
 from shoal.tables._kinds import find_columns
 from shoal.tables._relations import SHARE, equal_columns, find_relations, views
 from shoal.tables._schema import Encoded, Schema
@@ -128,7 +128,7 @@ def _dependent(
     left = [k for k in range(len(names)) if names[k] not in found]
     for k, base in find_functions(values[:, left], dense[:, left], first).items():
         name, other = names[left[k]], names[left[base]]
-        follows = f"column {name!r} follows from {other!r}, as a function of it"
+        follows = function_of(name, other)
         if base < first:
             follows = f"one of column {name!r} and context column {other!r} is a function of the other"
         found[name] = f"{source.label}: {follows}, {JOINT}"

@@ -17,9 +17,8 @@ from tests.searching import searched
 
 @pytest.fixture(autouse=True)
 def digits():
-    before, ctx.prec = ctx.prec, 400
-    yield
-    ctx.prec = before
+    with ctx.workprec(400):
+        yield
 
 
 def phi(x: arb) -> arb:

@@ -1,7 +1,5 @@
 """Odd sizes in five and six layers (Theorem A1), against NumPy products of explicit layer matrices and ball arithmetic."""
 
-from importlib.util import find_spec
-
 import numpy as np
 import pytest
 from scipy.stats import special_ortho_group
@@ -9,7 +7,6 @@ from scipy.stats import special_ortho_group
 from shoal.theory.linear import Effort, Factorization, factor
 
 QUICK = Effort(4)
-FLINT = pytest.mark.skipif(find_spec("flint") is None, reason="the extra certify is not installed")
 ORDERS = pytest.mark.parametrize("first", ["lower", "upper"])
 
 
@@ -127,7 +124,6 @@ def test_one_coordinate_has_any_number():
         assert len(made.layers) == count
 
 
-@FLINT
 @pytest.mark.parametrize("seeds", [1, pytest.param(5, marks=pytest.mark.long)])
 def test_exact_five_layers_exist(seeds: int):
     """Proved in ball arithmetic; at least 14 of 15."""
@@ -138,7 +134,6 @@ def test_exact_five_layers_exist(seeds: int):
     assert proved >= 3 * seeds - (seeds == 5)
 
 
-@FLINT
 @pytest.mark.parametrize("first", ["lower", pytest.param("upper", marks=pytest.mark.long)])
 @pytest.mark.parametrize(
     "n", [3, pytest.param(5, marks=pytest.mark.long), pytest.param(7, marks=pytest.mark.long)]

@@ -181,7 +181,6 @@ def test_kept_coordinates_are_conjugate_in_order() -> None:
 
 
 def test_a_certificate_holds() -> None:
-    pytest.importorskip("flint")
     found = factor(random(8, 1), group="symplectic").certificate(existence=False)
     assert found.relative_residual_bound <= 1e-13
 

@@ -35,9 +35,8 @@ WEIGHTS = {
 
 @pytest.fixture(autouse=True)
 def digits():
-    before, ctx.prec = ctx.prec, 256
-    yield
-    ctx.prec = before
+    with ctx.workprec(256):
+        yield
 
 
 def ball(x: Any) -> arb:

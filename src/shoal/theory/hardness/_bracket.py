@@ -37,10 +37,8 @@ TRIED = 4  # choices for each constant that are bounded on the held-out rows
 GROUPS = (2, 3, 4, 6)
 NEAR = 200  # rows of a group to which distances are taken
 SAMPLES = 20_000  # of the density, for a volume
-COMPONENTS, ROWS = (
-    (1, 2, 4, 8, 16),
-    6000,
-)  # of the density: normals that are tried, and rows that it is fitted to, at most
+# of the density: normals that are tried, and rows that it is fitted to, at most
+COMPONENTS, ROWS = (1, 2, 4, 8, 16), 6000
 LEVELS = np.concatenate([[0.002, 0.005, 0.01], np.arange(0.02, 0.99, 0.02), [0.99, 0.995, 0.998]])
 
 

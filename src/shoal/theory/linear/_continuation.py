@@ -38,9 +38,8 @@ from shoal.theory.linear._search import Effort, Point, follow, lower_conditions,
 
 FEWEST, USUAL, MOST = 5, 6, 11
 DETOURS = 5  # paths tried where the first one leads nowhere
-LARGE = (
-    40.0  # of |log s| for a scalar s: beyond, it is left out of the search, and one pair alone takes it up
-)
+# of |log s| for a scalar s: beyond, it is left out of the search, and one pair alone takes it up
+LARGE = 40.0
 MISS = 1e-6  # relative; layers that miss T by more have grown so large that their product cancels
 
 Path: TypeAlias = Callable[[float], tuple[FloatArray, FloatArray]]  # t -> a matrix and its inverse

@@ -16,10 +16,8 @@ from shoal.theory.linear._closed_forms import additive
 from shoal.theory.linear._inputs import FactorProblem
 from shoal.theory.linear._layer import Layer, scaled
 
-NEAR, ROTATION = (
-    1e-3,
-    1e-5,
-)  # relative to the scalar: the largest entry of the difference, and that of a rotation
+# relative to the scalar: the largest entry of the difference, and that of a rotation
+NEAR, ROTATION = 1e-3, 1e-5
 LARGEST = 64  # n up to which rotations start here: beyond there are no certificates, and Theorem A's layers are additive
 
 

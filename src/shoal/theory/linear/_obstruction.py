@@ -9,7 +9,7 @@ some positive diagonals C, B: for k = 1 ... d
 side are >= 0, all on the other <= 0, and one is not 0. U L U L is the mirror image. det Q[I] = det T[I^c] / det T: only
 signs of minors of T count, which are taken in whole numbers.
 For odd n the larger block has the eigenvalue 1: det(I - B Q) = sum_I b_I det(-Q[I]) = 0, the empty I with 1 among them, if
-the rest is larger, else det(I - C^{-1} T11) = 0. So no minor of the negative block may be the only kind: one must be < 0.
+the rest is larger, else det(I - C^{-1} T11) = 0. So one minor of -Q, or of -T11, must be negative.
 
 Theorem C, against five. If diag(X, W) = L U L U L, then spec(X^{-1} Δ) = spec(W Δ') for some positive diagonals Δ, Δ'; for
 U L U L U the same with X and W exchanged. A class of matrices whose spectra all have one form, whatever the positive
@@ -32,6 +32,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
+from shoal._integers import multiples
 from shoal._scalars import FloatArray
 from shoal.theory.linear._inputs import FactorProblem
 
@@ -55,13 +56,13 @@ def excludes_four(problem: FactorProblem) -> str | None:
     d, n = problem.p, len(problem.matrix)
     if n != 2 * d:
         return _excludes_four_of_odd(problem)
-    names = ("T11", "(T^-1)22") if problem.first == "lower" else ("T22", "(T^-1)11")
+    names = _blocks(problem)
     rows: Integers | None = None
     for k in range(1, d):
         if comb(d, k) * n**3 > WORK:
             continue
         kept = [list(chosen) for chosen in combinations(range(d), k)]
-        others = [[i for i in range(n) if i - d not in chosen] for chosen in kept]
+        others = [_complement(chosen, problem) for chosen in kept]
         rough = [_rough_signs(problem.matrix, sets) for sets in (kept, others)]
         if not any(np.all(rough[0] * way >= 0) and np.all(rough[1] * way <= 0) for way in (1, -1)):
             continue
@@ -84,21 +85,30 @@ def _excludes_four_of_odd(problem: FactorProblem) -> str | None:
     first, size = 2 * p > n, max(p, n - p)
     if n == 1 or 2**size * n**3 > WORK:
         return None
-    names = ("T11", "(T^-1)22") if problem.first == "lower" else ("T22", "(T^-1)11")
-    rows: Integers | None = None
-    for k in range(1, size + 1):
-        sets = [list(chosen) for chosen in combinations(range(size), k)]
-        if not first:  # det Q[I] = det T[the others] / det T
-            sets = [[i for i in range(n) if i - p not in chosen] for chosen in sets]
-        way = (-1) ** k
-        if np.any(_rough_signs(problem.matrix, sets) * way < 0):
-            return None
-        rows = whole_numbers(problem.inner()) if rows is None else rows
-        if k == 1 and determinant(rows) <= 0:
-            return None
-        if any(_sign(determinant(_minor(rows, chosen))) * way < 0 for chosen in sets):
-            return None
-    return f"no principal minor of -{names[0] if first else names[1]} is negative"
+    minors = [[list(part) for part in combinations(range(size), k)] for k in range(1, size + 1)]
+    if not first:
+        minors = [[_complement(part, problem) for part in sets] for sets in minors]
+    if any(np.any(_rough_signs(problem.matrix, sets) * (-1) ** k < 0) for k, sets in enumerate(minors, 1)):
+        return None
+    rows = whole_numbers(problem.inner())
+    exact = (
+        (-1) ** k * _sign(determinant(_minor(rows, part)))
+        for k, sets in enumerate(minors, 1)
+        for part in sets
+    )
+    if determinant(rows) <= 0 or any(sign < 0 for sign in exact):
+        return None
+    return f"no principal minor of -{_blocks(problem)[0 if first else 1]} is negative"
+
+
+def _blocks(problem: FactorProblem) -> tuple[str, str]:
+    """The names of T11 and (T^{-1})22 of the problem, whose parts are swapped where an upper layer is first."""
+    return ("T11", "(T^-1)22") if problem.first == "lower" else ("T22", "(T^-1)11")
+
+
+def _complement(part: Sequence[int], problem: FactorProblem) -> list[int]:
+    """All coordinates but those of a part of the rest: det Q[I] = det T[I^c] / det T."""
+    return [i for i in range(len(problem.matrix)) if i - problem.p not in part]
 
 
 def _rough_signs(matrix: FloatArray, sets: Sequence[list[int]]) -> FloatArray:
@@ -111,13 +121,7 @@ def _rough_signs(matrix: FloatArray, sets: Sequence[list[int]]) -> FloatArray:
 
 def whole_numbers(matrix: FloatArray) -> Integers:
     """Each row times a power of two that makes its entries whole: no sign of a minor changes."""
-    mantissas, exponents = np.frexp(matrix)
-    shifted = np.ldexp(mantissas, 53).astype(np.int64)
-    out: Integers = []
-    for row, powers in zip(shifted.tolist(), exponents.tolist(), strict=True):
-        low = min((e for x, e in zip(row, powers, strict=True) if x), default=0)
-        out.append([x << (e - low) if x else 0 for x, e in zip(row, powers, strict=True)])
-    return out
+    return [multiples(row) for row in matrix]
 
 
 def determinant(rows: Integers) -> int:

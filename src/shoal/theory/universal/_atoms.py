@@ -15,6 +15,7 @@ from math import gcd
 import numpy as np
 from scipy.spatial import KDTree
 
+from shoal._integers import multiples
 from shoal._scalars import FloatArray, IntArray
 
 DIRECT = 1024  # more atoms than this by k-means inside the cells of a first k-means
@@ -53,10 +54,7 @@ def distinct(samples: FloatArray, weights: FloatArray) -> Atoms:
 
 def integers(weights: FloatArray) -> list[int]:
     """Positive float64 weights in units of one number of which all are multiples: exact."""
-    mantissas, exponents = np.frexp(weights)
-    digits = np.ldexp(mantissas, 53).astype(np.int64).tolist()
-    shifts = (exponents - exponents.min()).tolist()
-    whole = [digit << shift for digit, shift in zip(digits, shifts, strict=True)]
+    whole = multiples(weights)
     unit = gcd(*whole)
     return [number // unit for number in whole]
 
