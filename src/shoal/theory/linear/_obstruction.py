@@ -32,8 +32,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from shoal._integers import multiples
-from shoal._scalars import FloatArray
+from shoal._scalars import FloatArray, multiples
 from shoal.theory.linear._inputs import FactorProblem
 
 Spectrum: TypeAlias = Literal["real", "imaginary", "cycle"]

@@ -15,8 +15,7 @@ from math import gcd
 import numpy as np
 from scipy.spatial import KDTree
 
-from shoal._integers import multiples
-from shoal._scalars import FloatArray, IntArray
+from shoal._scalars import FloatArray, IntArray, multiples
 
 DIRECT = 1024  # more atoms than this by k-means inside the cells of a first k-means
 PART = 50_000  # points that centres are found from
