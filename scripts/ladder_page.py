@@ -4,9 +4,11 @@ python scripts/ladder_page.py [--check]
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from _pages import filled, table, write_or_check
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -19,6 +21,12 @@ def record(name: str) -> dict[str, Any]:
     """A record of results/; empty where there is none."""
     file = RESULTS / name
     return json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+
+
+def rows_of(name: str) -> Mapping[str, np.ndarray]:
+    """The log-likelihoods of each row of a record of results/; empty where there is none."""
+    file = RESULTS / name
+    return dict(np.load(file)) if file.exists() else {}
 
 
 def layers(row: dict[str, Any] | None) -> str:
@@ -58,6 +66,23 @@ def starts(found: dict[str, Any]) -> str:
     return table(
         ["target", *names], [[r["target"], *(f"{r['rows'][n]['test']:.3f}" for n in names)] for r in rows]
     )
+
+
+def foretold(cells: dict[str, Any], logs: Mapping[str, np.ndarray]) -> str:
+    """What the next layer was said to gain after 120 s, beside what 600 s gained."""
+    lines = []
+    for cell, row in cells.items():
+        later = cell.removesuffix("120") + "600"
+        if not cell.endswith("/120") or later not in cells or "next_layer" not in row.get("facts", {}):
+            continue
+        facts, said = row["facts"], row["facts"]["next_layer"]
+        gained = logs[later] - logs[cell]
+        error = gained.std(ddof=1) / len(gained) ** 0.5
+        ends = ["", "", ""] if said is None else [f"{said['gain'][k]:.3f}" for k in ("low", "value", "high")]
+        deep = f"{facts['family']}, {facts['depth']} layers"
+        lines.append([cell.split("/")[0], deep, *ends, f"{gained.mean():.3f} ± {error:.3f}"])
+    head = ["table", "delivered after 120 s", "at least (99 %)", "about", "at most some", "600 s gained"]
+    return table(head, lines) if lines else NOT_RUN
 
 
 def falls(cells: dict[str, Any]) -> str:
@@ -113,6 +138,7 @@ def page() -> str:
         "fronts": fronts(found),
         "deepest": deepest(found),
         "starts": starts(found),
+        "foretold": foretold(record("tables/shoal.json").get("cells", {}), rows_of("tables/shoal.npz")),
         "falls": falls(record("tables/shoal.json").get("cells", {})),
         "demo": demo(record("diamonds.json")),
     }

@@ -120,6 +120,39 @@ def test_growth_ends_where_layers_gain_less_than_the_margin():
     )
     assert [r.depth for r in out.rungs if r.results] == [1, 2]
     assert any("the last layers gained" in e.why for e in out.record.race)
+    assert out.record.next_layer is None
+
+
+def test_the_next_layer_is_foretold_where_growth_ended_from_outside(result):
+    decision, found = result.record.decision, result.record.next_layer
+    assert decision.kept == decision.best
+    assert result.record.delivered.depth == 2  # the deepest that was asked for
+    assert str(found) in decision.sentence
+    assert "growth ended before its layers had stopped gaining" in decision.sentence
+    rung, parts = result.rungs[decision.kept], result.prepared.parts
+    flow = rung.flows[result.delivery.seed]
+    z = np.asarray(flow.inverse(parts["validation"].x))
+    assert 0.0 <= found.gain.low <= found.gain.value <= found.gain.high
+    assert found.rows == len(parts["validation"].rows)
+    assert found.fitted == len(parts["train"].rows)
+    # a coupling by least squares, its scale one number a column: no bound, but less than the estimate of the best
+    kept, moved = found.kept, [i for i in range(3) if i not in found.kept]
+    seen = np.asarray(flow.inverse(parts["train"].x))
+    features = lambda rows: np.hstack([np.ones((len(rows), 1)), rows[:, kept], rows[:, kept] ** 2])
+    slope, *_ = np.linalg.lstsq(features(seen), seen[:, moved], rcond=None)
+    variance = np.var(seen[:, moved] - features(seen) @ slope, axis=0)
+    law = stats.norm.logpdf(z[:, moved], features(z) @ slope, np.sqrt(variance))
+    plain = (law - stats.norm.logpdf(z[:, moved])).sum(axis=1).mean()
+    assert plain <= found.gain.high
+
+
+def test_nothing_is_foretold_of_weighted_rows_or_of_a_front_alone():
+    weighted = ladder(banana(), **{**ONE, "weights": np.tile([1.0, 2.0], 600)})
+    assert weighted.record.delivered.depth == 1
+    assert weighted.record.next_layer is None
+    alone = ladder(banana(), **NO_TIME)
+    assert alone.record.delivered.depth == 0
+    assert alone.record.next_layer is None
 
 
 def test_a_family_is_a_value_with_its_own_settings():

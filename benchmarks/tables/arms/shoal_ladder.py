@@ -64,6 +64,7 @@ def facts(run: Path) -> dict[str, Any]:
     """What the record says of the rung that is delivered: family, depth, condition numbers, round trips."""
     record = read_record(run / "record.json", FitRecord)
     said = {"sentence": record.decision.sentence, "seconds": record.seconds, "trainings": trainings(run)}
+    said["next_layer"] = to_plain(record.next_layer)
     if (rung := record.delivered) is None:
         return said
     keys = ("family", "depth", "parameters", "condition", "round_trip")

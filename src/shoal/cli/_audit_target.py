@@ -28,7 +28,7 @@ from shoal.cli._session import spinner
 from shoal.conditioning import FEWEST_ROWS, AbstractMap, Audit
 from shoal.distributions import AbstractFlow, Mixed, StandardNormal
 from shoal.records import AuditRecord
-from shoal.records.audit import NextLayer
+from shoal.records.figures import NextLayer
 from shoal.tables import Source, Table, match_columns, open_source
 
 HELD = 5000  # rows of a table, at most, at which the gain of another layer is measured

@@ -33,8 +33,7 @@ from shoal._types import ArrayLike
 from shoal.conditioning._coupling_fit import UNITS, coupling_gains
 from shoal.conditioning._inputs import as_map, as_points
 from shoal.conditioning._map import AbstractMap
-from shoal.records.audit import NextLayer
-from shoal.records.figures import Figure
+from shoal.records.figures import Figure, NextLayer
 
 LEVEL = 0.99  # of the interval
 FEWEST_ROWS, MOST = 100, 20_000  # rows that are measured; rows that a coupling is fitted to, at most

@@ -7,7 +7,7 @@ from msgspec import Meta, Struct
 from .._errors import InputError
 from .._names import Direction, Precision, Way
 from ._json import Columns, Record
-from .figures import ConditionSummary, Figure, Kind, LayerProfile
+from .figures import ConditionSummary, Kind, LayerProfile, NextLayer
 
 Cause: TypeAlias = Literal["none", "layer", "product", "data", "non-finite", "inverse", "runaway"]
 Layers: TypeAlias = Annotated[list[LayerProfile], Meta(min_length=1)]
@@ -106,30 +106,6 @@ class Limits(Struct, frozen=True):
 
     max_condition: float
     max_round_trip: float
-
-
-class NextLayer(Struct, frozen=True):
-    """The nats a row that one more affine coupling next to the latent can take away, everything else left as it is.
-
-    `gain`: of the better choice of the half that moves, with an interval of 99 %. Its lower end is a bound: of the best such
-    coupling, up to the normal approximation of a mean over rows. Value and upper end are estimates. `kept`: the
-    coordinates that the better one keeps; `halves`: both choices; `rows`: at which the gain was measured; `fitted`: rows
-    that a coupling was fitted to, others than those.
-    """
-
-    gain: Figure
-    kept: list[int]
-    halves: list[Figure]
-    rows: int
-    fitted: int
-
-    def __str__(self) -> str:
-        """One sentence, as the terminal and the page have it."""
-        low, high = self.gain.low or 0.0, self.gain.high or 0.0
-        about = f"about {self.gain.value:.3g} nats a row, at most some {high:.3g} (estimates from {self.rows:,d} rows)"
-        if low == 0.0:
-            return f"One more affine coupling is not proved to gain anything: {about}."
-        return f"One more affine coupling can gain {low:.3g} nats a row or more (lower bound, 99 %): {about}."
 
 
 class Bands(Columns, frozen=True):

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from .._errors import InputError
 from ._json import Columns, Record, read_record
-from .figures import ConditionSummary, Kind, LayerProfile, RoundTripSummary
+from .figures import ConditionSummary, Kind, LayerProfile, NextLayer, RoundTripSummary
 
 RECORD = "record.json"
 SCHEMA = "schema.json"  # of the columns, where they are more than numbers
@@ -270,7 +270,8 @@ class PointsRecord(Struct, frozen=True):
 class FitRecord(Record, frozen=True, kw_only=True, tag="fit"):
     """A run of the ladder. `run`: the folder as it was named, and `command`: both empty outside the command line.
 
-    `quantiles`: of log p of the training rows under the delivered flow, at equally spaced shares from 0 to 1.
+    `quantiles`: of log p of the training rows under the delivered flow, at equally spaced shares from 0 to 1. `next_layer`:
+    of a delivered flow whose growth ended before its layers had stopped gaining.
     """
 
     FORMAT: ClassVar[int] = 2
@@ -292,6 +293,7 @@ class FitRecord(Record, frozen=True, kw_only=True, tag="fit"):
     test: HeldOut | None = None
     quantiles: list[float] = []
     layers: LayersRecord | None = None
+    next_layer: NextLayer | None = None
     spectrum: SpectrumRecord | None = None
     condition_histogram: Histogram | None = None
     points: PointsRecord | None = None

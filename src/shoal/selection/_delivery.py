@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from shoal._scalars import FloatArray
+from shoal.records.figures import NextLayer
 from shoal.selection._prepare import Prepared
 from shoal.selection._rule import Choice, Gates, choose
 from shoal.selection._rung import Rung, measure_rung
@@ -87,7 +88,13 @@ def _next_power(value: float) -> str:
     return f"1e{int(np.ceil(np.log10(value)))}" if np.isfinite(value) and value > 0 else "1e9"
 
 
-def sentence(rungs: Sequence[Rung], choice: Choice, delivery: Delivery | None, limits: str) -> str:
+def sentence(
+    rungs: Sequence[Rung],
+    choice: Choice,
+    delivery: Delivery | None,
+    limits: str,
+    foretold: NextLayer | None = None,
+) -> str:
     """Why this rung, or why none, in words and figures. Every figure stands beside the name of its rung."""
     if choice.best is None or delivery is None:
         if not any(r.log_likelihoods for r in rungs):
@@ -110,6 +117,7 @@ def sentence(rungs: Sequence[Rung], choice: Choice, delivery: Delivery | None, l
         )
     skipped = [rungs[i].name for i in choice.good() if _shallower_but_unsafe(rungs, choice, i)]
     more = f" Shallower and as good, but ill-conditioned: {', '.join(skipped)}." if skipped else ""
+    more += "" if foretold is None else f" Its growth ended before its layers had stopped gaining. {foretold}"
     return f"Chosen: {kept.name}; {why}; {figures(kept)} (wanted: {limits}).{more}"
 
 

@@ -20,10 +20,11 @@ from shoal.bijections import Chain, Standardize, StandardizedContext, Support
 from shoal.distributions import AbstractFlow, Flow, GaussianMixture, Mixed
 from shoal.flows import Family, family
 from shoal.records import FitRecord
+from shoal.records.figures import NextLayer
 from shoal.records.fit import HeldOut, LayersRecord
-from shoal.selection._delivery import Delivery, decide, sentence
+from shoal.selection._delivery import Delivery, decide
 from shoal.selection._mass import with_discrete_part
-from shoal.selection._measure import allowed_seconds, layer_record, log_likelihoods, unmeasured
+from shoal.selection._measure import allowed_seconds, layer_record, log_likelihoods, next_layer, unmeasured
 from shoal.selection._options import Options, Start, depths_of, settings_for
 from shoal.selection._prepare import Prepared, prepare
 from shoal.selection._race import Clock, Listener, race
@@ -186,7 +187,7 @@ def _climbed(prepared: Prepared, options: Options, clock: Clock, listen: Listene
         listen({"stage": "measuring", "fraction": 1.0})
     more = lambda: not interrupted and _has_time(clock, run.rungs)
     choice, delivery = decide(run.rungs, prepared, options.gates, more, limited=limited)
-    flow = plain = scores = test = layers = None
+    flow = plain = scores = test = layers = foretold = None
     quantiles: list[float] = []
     if delivery is not None:
         rung = run.rungs[delivery.rung]
@@ -198,6 +199,8 @@ def _climbed(prepared: Prepared, options: Options, clock: Clock, listen: Listene
         if not interrupted and listen is not None:
             listen({"stage": "layer profile", "fraction": 1.0})
         layers, interrupted = _layers(rung, delivery.seed, prepared, clock, options.seed, interrupted)
+        if not interrupted and delivery.rung == choice.best:
+            foretold = _foretold(rung, delivery.seed, prepared, clock, options.seed)
     record = build_record(
         prepared,
         run,
@@ -208,7 +211,7 @@ def _climbed(prepared: Prepared, options: Options, clock: Clock, listen: Listene
         test=test,
         quantiles=quantiles,
         layers=layers,
-        words=sentence(run.rungs, choice, delivery, options.gates.limits),
+        foretold=foretold,
     )
     return LadderResult(flow, record, tuple(run.rungs), choice, delivery, prepared, scores, interrupted)
 
@@ -317,3 +320,17 @@ def _layers(
         return layer_record(flow, part, figures, seed=seed, seconds=seconds, measuring=measuring), False
     except KeyboardInterrupt:
         return unmeasured("interrupted"), True
+
+
+def _foretold(rung: Rung, index: int, prepared: Prepared, clock: Clock, seed: int) -> NextLayer | None:
+    """What one more layer would gain, where the likeliest rung is one whose growth ended before its layers had stopped
+    gaining: the time was up, or no deeper rung was asked for.
+    """
+    if rung.depth == 0 or rung.dropped:
+        return None
+    seconds = np.inf if clock.limit is None else clock.limit - clock.elapsed()
+    parts = prepared.parts["train"], prepared.parts["validation"]
+    try:
+        return next_layer(rung.flows[index], *parts, seed=seed, seconds=seconds)
+    except KeyboardInterrupt:
+        return None

@@ -14,11 +14,12 @@ import numpy as np
 
 from shoal import conditioning
 from shoal._compiling import quickly
+from shoal._errors import InputError
 from shoal._pieces import in_pieces
 from shoal._scalars import FloatArray
 from shoal.bijections import rolled
-from shoal.distributions import AbstractFlow
-from shoal.records.figures import ConditionSummary, RoundTripSummary
+from shoal.distributions import AbstractFlow, StandardNormal
+from shoal.records.figures import ConditionSummary, NextLayer, RoundTripSummary
 from shoal.records.fit import LayersRecord
 from shoal.selection._prepare import Part
 
@@ -28,6 +29,10 @@ ONE_HALF = 1e12  # kappa up to which dz/dx alone is measured: it then has four d
 LARGEST = 256  # coordinates up to which the layers are profiled, by whole Jacobians
 LEAST, SHARE = 5.0, 0.05  # seconds, or this share of the time limit if that is more
 PART = 0.5  # of what measuring the rung took: what the profile takes at least
+FITTED, FITTING = (
+    4_000,
+    8.0,
+)  # rows of each part that the next layer is foretold from, and seconds that it may take
 
 
 @dataclass(frozen=True)
@@ -125,3 +130,29 @@ def layer_record(
 def unmeasured(why: str) -> LayersRecord:
     """What the record holds where there is no profile."""
     return LayersRecord(note=f"Not measured: {why}.")
+
+
+def next_layer(
+    flow: AbstractFlow, training: Part, held: Part, *, seed: int, seconds: float
+) -> NextLayer | None:
+    """What one more affine coupling would gain on the `held` rows, fitted to `training` rows, without a training.
+
+    None where that is not known: too few rows or seconds, weights, another base than a standard normal, a latent that is
+    not finite.
+    """
+    if held.weights is not None or seconds < FITTING or not isinstance(flow.joint.base, StandardNormal):
+        return None
+    if min(len(training.rows), len(held.rows)) < conditioning.FEWEST_ROWS:
+        return None
+    (x, context), (seen, seen_context) = (_some(flow, part, seed) for part in (held, training))
+    try:
+        return conditioning.next_layer(
+            flow.to_map(), x, context=context, training=seen, training_context=seen_context, seed=seed
+        )
+    except InputError:
+        return None
+
+
+def _some(flow: AbstractFlow, part: Part, seed: int) -> tuple[FloatArray, FloatArray | None]:
+    some = np.sort(np.random.default_rng([seed, 5]).permutation(len(part.rows))[:FITTED])
+    return flow.extended_rows(part.x[some]), None if part.context is None else part.context[some]

@@ -12,13 +12,13 @@ from msgspec.structs import asdict, replace
 from shoal._scalars import FloatArray, IntArray
 from shoal.distributions import AbstractFlow
 from shoal.records import FitRecord, fit, system_info
-from shoal.records.figures import ConditionSummary, RoundTripSummary
+from shoal.records.figures import ConditionSummary, NextLayer, RoundTripSummary
 from shoal.selection._bounds import bounded
-from shoal.selection._delivery import Delivery
+from shoal.selection._delivery import Delivery, sentence
 from shoal.selection._measure import POINTS, Figures
 from shoal.selection._prepare import Prepared
 from shoal.selection._race import Race
-from shoal.selection._rule import ONE_SIDED, Choice, paired_difference, winsorised
+from shoal.selection._rule import ONE_SIDED, Choice, Gates, paired_difference, winsorised
 from shoal.selection._rung import Rung
 
 JUDGED = ("difference", "standard_error", "upper", "state", "as_good", "well_conditioned", "invertible")
@@ -38,10 +38,11 @@ def build_record(
     test: fit.HeldOut | None,
     quantiles: list[float],
     layers: fit.LayersRecord | None,
-    words: str,
+    foretold: NextLayer | None,
 ) -> FitRecord:
     """The whole record; `flow` is the delivered flow in user units."""
     rungs = run.rungs
+    gates = Gates(config["margin"], config["max_condition"], config["max_round_trip"])
     figures = None if delivery is None else rungs[delivery.rung].figures[delivery.seed]
     shown = None if figures is None or flow is None else _points(prepared, figures, flow, config["seed"])
     return FitRecord(
@@ -62,13 +63,14 @@ def build_record(
             margin=config["margin"],
             max_condition=config["max_condition"],
             max_round_trip=config["max_round_trip"],
-            sentence=words,
+            sentence=sentence(rungs, choice, delivery, gates.limits, foretold),
         ),
         race=run.events,
         far_rows=None if figures is None else _far_rows(prepared, figures, config["max_round_trip"]),
         test=test,
         quantiles=quantiles,
         layers=layers,
+        next_layer=foretold,
         spectrum=None if figures is None else _spectrum(figures),
         condition_histogram=None if figures is None else _histogram(figures),
         points=shown,
