@@ -88,6 +88,25 @@ def test_training_finds_the_dependence():
     assert (samples[:, 2] == (samples[:, 0] + samples[:, 1]) % 2).mean() > 0.97
 
 
+@pytest.mark.parametrize("context", [0, 2])
+def test_mean_probabilities_are_the_frequencies(context, x64):
+    """P(x_j | x_1 ... x_{j-1}) by sums over all rows, averaged over weighted ones: one row in each state is added."""
+    codes, w = drawn(300, 5), RNG.integers(1, 4, 300).astype(float)
+    c = RNG.normal(size=(300, context)) if context else None
+    far = large(Categorical(codes, SIZES, context=context, key=jr.key(0)))
+    law = far.with_frequencies(codes, context=c, weights=w)
+    everything = lambda m, c: np.exp(np.asarray(m.log_prob(ALL, c))).reshape(SIZES)
+    for found, agrees in ((law, True), (far, False)):
+        joint = np.stack([everything(found, None if c is None else c[i]) for i in range(300)])
+        for j, n in enumerate(SIZES):
+            upto = joint.sum(axis=tuple(range(j + 2, 4)))  # of x_1 ... x_j
+            seen = upto[(np.arange(300), *codes[:, :j].T)]
+            mean = np.average(seen / seen.sum(axis=1, keepdims=True), axis=0, weights=w)
+            share = np.bincount(codes[:, j], w, n) / w.sum()
+            wanted = (share * 300 + 1) / (300 + n)
+            assert np.allclose(mean, wanted, atol=1e-4) == agrees  # scaling converges linearly
+
+
 def test_a_context_in_other_units_is_the_same_law(x64):
     mass = large(Categorical(drawn(200), SIZES, context=2, key=jr.key(0)))
     mean, scale = np.array([5.0, -3.0]), np.array([2.0, 0.1])

@@ -279,9 +279,25 @@ def test_whole_rows_are_scored(whole: tuple[Any, FlowDensity]) -> None:
         density.score_samples(rows[["soil", "n"]])
 
 
-def test_kinds_are_of_a_data_frame() -> None:
-    with pytest.raises(ValueError, match="are of the columns of a data frame"):
-        FlowDensity(kinds={}).fit(np.zeros((300, 2)))
+def test_kinds_of_an_array() -> None:
+    rng = np.random.default_rng(3)
+    rain = np.where(rng.random(400) < 0.6, 0.0, rng.gamma(2, 3, 400))
+    y = np.where(rng.random(400) < 0.1, np.nan, rng.normal(size=400) + 0.2 * rain)
+    x = np.column_stack([rain, y])
+    density = FlowDensity(kinds={}, depth=0).fit(x)
+    made = density.sample(4000, random_state=0)
+    assert made.dtype == np.float64
+    assert made.shape == (4000, 2)
+    assert np.mean(made[:, 0] == 0) == pytest.approx(np.mean(rain == 0), abs=0.05)
+    assert np.mean(np.isnan(made[:, 1])) == pytest.approx(np.mean(np.isnan(y)), abs=0.05)
+    np.testing.assert_array_equal(copy.deepcopy(density).score_samples(x[:5]), density.score_samples(x[:5]))
+    assert kinds_of(FlowDensity(kinds={}, depth=0).fit(made).schema_) == kinds_of(density.schema_)
+    assert FlowDensity(kinds={"x1": "continuous"}, depth=0).fit(x).schema_ is not None
+
+
+def test_what_has_no_density_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least one column of numbers is needed"):
+        FlowDensity(kinds={"x0": "category"}).fit(np.tile([[0.0], [1.0]], (150, 1)))
     with pytest.raises(ValueError, match=r"FlowDensity\(kinds=\{\}\) takes words"):
         FlowDensity().fit(field(300, 0, pd.DataFrame))
     with pytest.raises(ValueError, match="at least 100 are needed"):
@@ -291,6 +307,12 @@ def test_kinds_are_of_a_data_frame() -> None:
 @pytest.mark.parametrize("few", [True, False])
 def test_columns_without_a_density_are_refused(few: bool) -> None:
     x = banana(150 if few else 400)
+    for follows in (x[:, 0] - 2 * x[:, 1], 3 * x[:, 0] + 1, np.exp(x[:, 0])):
+        with pytest.raises(ValueError, match="no joint density; use the array without that column"):
+            FlowDensity().fit(np.column_stack([x, follows]))
+    gaps = np.where(np.arange(len(x)) % 5 == 0, 0.0, x[:, 0])
+    with pytest.raises(ValueError, match=r"'x0' holds 0 in 20.0% of the rows, .*; use `kinds=\{\}`"):
+        FlowDensity().fit(np.column_stack([gaps, x[:, 1]]))
     constant = pd.DataFrame({"a": x[:, 0], "b": 3.0})
     with pytest.raises(ValueError, match="column 'b': found 3 in every row, a constant"):
         FlowDensity().fit(constant)

@@ -11,11 +11,12 @@ import numpy as np
 
 from shoal._errors import InputError
 from shoal._scalars import FloatArray, IntArray
-from shoal._types import Array, Context, ContextBatch, Float, Key, Scalar, Vector
+from shoal._types import Array, ArrayLike, Context, ContextBatch, Float, Key, Scalar, Vector
 from shoal.distributions._base import AbstractDistribution
 
 HIDDEN = 64
 NEVER = -30.0  # log weight of a state that no row has, before smoothing
+SCALINGS = 60  # steps of iterative scaling
 
 
 class Categorical(AbstractDistribution):
@@ -144,6 +145,32 @@ class Categorical(AbstractDistribution):
             new = (w.at[:, s:].set(inner), b - inner @ jnp.asarray(mean, w.dtype))
             found = eqx.tree_at(where, found, new)
         return found
+
+    def with_frequencies(
+        self, codes: IntArray, *, context: FloatArray | None = None, weights: FloatArray | None = None
+    ) -> "Categorical":
+        """The same law with biases for which the mean probability of every state is its frequency in `codes` (rows, m).
+
+        These are the biases of largest likelihood on those rows while all else stays, before smoothing: the gradient of the
+        mean log softmax by a bias is the frequency less the mean probability. By iterative scaling (Darroch and Ratcliff
+        1972), each variable by itself. States of frequency 0 keep their bias.
+        """
+        x = jnp.asarray(codes, self.bias.dtype)
+        c = None if context is None else jnp.asarray(context, self.bias.dtype)
+        w = jnp.ones(len(x)) if weights is None else jnp.asarray(weights)
+        w = w / jnp.sum(w)
+        share = w @ jax.vmap(self.one_hot)(x)
+
+        @eqx.filter_jit
+        def scaled(law: Categorical, x: Array, c: Array | None) -> Categorical:
+            def step(_: ArrayLike, bias: Array) -> Array:
+                logs = jax.vmap(eqx.tree_at(lambda m: m.bias, law, bias)._softmax)(x, c)
+                mean = jax.nn.logsumexp(logs, b=w[:, None], axis=0)
+                return jnp.where(share > 0, bias + jnp.log(jnp.where(share > 0, share, 1.0)) - mean, bias)
+
+            return eqx.tree_at(lambda m: m.bias, law, jax.lax.fori_loop(0, SCALINGS, step, law.bias))
+
+        return scaled(self, x, c)
 
     def _groups(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Degrees of inputs, hidden units, outputs: an output of degree j sees inputs below j; the context has -1."""

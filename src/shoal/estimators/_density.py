@@ -67,9 +67,10 @@ class FlowDensity(DensityMixin, BaseEstimator):
     - `validation_fraction`: the share of the rows that training is stopped and flows are compared by. There is no test part:
       hold rows out beside `fit`, as with every estimator.
 
-    - `kinds`: None: every column holds numbers. `{}`, or kinds of some columns by name: a data frame's columns are taken for
-      what they are (words, flags, dates, counts, shares of zeros, missing cells), as `shoal fit` does; log p is then that of
-      a whole row, and `sample` gives a data frame of the same library. It takes 100 rows or more.
+    - `kinds`: None: every column holds numbers that have a density. `{}`, or kinds of some columns by name (x0, x1, ... of
+      an array): columns are taken for what they are (words, flags, dates, counts, shares of zeros, missing cells), as
+      `shoal fit` does; log p is then that of a whole row, and `sample` gives a data frame of the same library, or an array
+      of floats, NaN where a cell is missing. It takes 100 rows or more.
 
     **Attributes** of a fitted one: `flow_` (in the units of X, with its column names), `depth_` (its layers), `record_` (the
     ladder's record, from which `shoal.report.write_report` draws a page; None where the ladder did not choose), `schema_`
@@ -118,9 +119,10 @@ class FlowDensity(DensityMixin, BaseEstimator):
 
         **Arguments:** `X`: (rows, columns), finite numbers, an array or a data frame; `y`: not used; `sample_weight`:
         (rows,), 0 or more: a row of weight w counts as w equal rows do.
-        **Returns:** itself. **Raises:** ValueError, one sentence: what scikit-learn finds wrong with `X`; a constant column
-        or two that are equal, which have no density; a parameter that can not be. `NumericalFailure` where no flow was
-        finite. Ctrl-C is raised again when what was done until then is in place.
+        **Returns:** itself. **Raises:** ValueError, one sentence: what scikit-learn finds wrong with `X`; a column that is
+        constant, follows from others or, without `kinds`, has a value that many rows share, so that there is no density; a
+        parameter that can not be. `NumericalFailure` where no flow was finite. Ctrl-C is raised again when what was done
+        until then is in place.
         """
         options = self._options()
         weights = None if sample_weight is None else np.asarray(sample_weight, np.float64)
@@ -151,7 +153,7 @@ class FlowDensity(DensityMixin, BaseEstimator):
         """
         check_is_fitted(self, "flow_")
         if self.schema_ is not None:
-            rows = self.schema_.rows(as_source(_framed(X)))
+            rows = self.schema_.rows(as_source(X))
             logs = np.asarray(log_prob_of_cells(self.flow_, rows.values, None, rows.lattices), np.float64)
             return np.where(rows.outside, -np.inf, logs)
         x = self._rows(X, reset=False)
@@ -163,8 +165,8 @@ class FlowDensity(DensityMixin, BaseEstimator):
         return float(np.mean(self.score_samples(X)))
 
     def sample(self, n_samples: int = 1, random_state: int | np.random.RandomState | None = None) -> Any:
-        """Rows drawn from the density, (n_samples, columns); with `kinds` a data frame. `random_state` None: other ones each
-        time.
+        """Rows drawn from the density, (n_samples, columns); with `kinds` as they were fitted. `random_state` None: other
+        ones each time.
 
         **Raises:** `NotFittedError` before `fit`; `InputError` for less than one row.
         """
@@ -214,20 +216,22 @@ class FlowDensity(DensityMixin, BaseEstimator):
             names = getattr(self, "feature_names_in_", None)
             columns = None if names is None else tuple(names)
             return as_table(x, columns, weights=weights, minimum_rows=2, distinct=True)
-        table = as_table(
-            _framed(X), kinds=self.kinds, weights=weights, minimum_rows=MINIMUM_ROWS, distinct=True
-        )
-        self.schema_, self._pandas = table.schema, hasattr(X, "iloc")
-        self.feature_names_in_ = np.array([str(name) for name in X.columns], object)
-        self.n_features_in_ = len(self.feature_names_in_)
+        table = as_table(X, kinds=self.kinds, weights=weights, minimum_rows=MINIMUM_ROWS, distinct=True)
+        self.schema_, self._library = table.schema, type(X).__module__.partition(".")[0]
+        vars(self).pop("feature_names_in_", None)
+        if hasattr(X, "columns"):
+            self.feature_names_in_ = np.array([str(name) for name in X.columns], object)
+        self.n_features_in_ = np.shape(X)[1]
         return table
 
     def _frame(self, schema: Schema, rows: FloatArray) -> Any:
-        """Rows as the data frame that was fitted has them."""
+        """Rows as the data frame or the array that was fitted has them."""
         states = len(schema.discrete)
         found = schema.decode(rows[:, :states].astype(int), np.asarray(rows[:, states:], np.float64))
-        if not self._pandas:
+        if self._library == "polars":
             return pl.DataFrame(found)
+        if self._library != "pandas":
+            return np.stack([column.cast(pl.Float64).to_numpy() for column in found.values()], axis=1)
         import pandas as pd  # it was there when its frame was fitted
 
         return pd.DataFrame({name: column.to_numpy() for name, column in found.items()})
@@ -301,12 +305,6 @@ class FlowDensity(DensityMixin, BaseEstimator):
             )
         self.flow_, self.depth_, self.record_ = done.flow, done.depth, None
         return done.interrupted
-
-
-def _framed(X: Any) -> Any:
-    if not hasattr(X, "columns"):
-        raise InputError("`kinds` are of the columns of a data frame; give one, or leave out `kinds`.")
-    return X
 
 
 def _whole(value: Any, name: str, least: int) -> int:

@@ -127,7 +127,15 @@ def _trained(prepared: Prepared, schema: Schema, key: jax.Array, limit: float | 
     ):  # compiling is not counted: without training there is no relation between the variables
         seconds = float(np.clip(SHARE * limit, LEAST, MOST))
         uninterrupted(trained(settings=replace(SETTINGS, time_limit=1e-3)))
-    return uninterrupted(trained(settings=replace(SETTINGS, time_limit=seconds))).flow
+    law = uninterrupted(trained(settings=replace(SETTINGS, time_limit=seconds))).flow
+    # the few validation rows at which training stopped say little of a rare state's frequency
+    both = [part for part in (train, held) if len(part.rows)]
+    stacked = lambda rows: None if rows[0] is None else np.concatenate(rows)[:MOST_ROWS]
+    return law.with_frequencies(
+        codes[np.concatenate([part.rows for part in both])][:MOST_ROWS],
+        context=stacked([_context(part, states) for part in both]),
+        weights=stacked([part.weights for part in both]),
+    )
 
 
 def _completed(

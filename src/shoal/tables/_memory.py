@@ -15,6 +15,7 @@ from shoal._errors import InputError
 from shoal._scalars import FloatArray
 from shoal.tables._checks import build_table, check_weights
 from shoal.tables._columns import Columns, check_names, choose_roles
+from shoal.tables._dependents import check_density
 from shoal.tables._index import without_index
 from shoal.tables._numpy_files import array_source
 from shoal.tables._source import Source
@@ -81,6 +82,8 @@ def as_table(
         table = replace(table, context_names=beside.names, context=beside.values)
     if weights is not None and not asked.weights:
         table = replace(table, weights=_weights(weights, source, minimum_rows))
+    if distinct and kinds is None:
+        table = check_density(source, asked, table)
     return replace(table, notes=source.notes)
 
 

@@ -14,6 +14,7 @@ from shoal._errors import InputError
 from shoal.tables._checks import MINIMUM_DISTINCT, MINIMUM_ROWS, build_table, check_distinct_rows
 from shoal.tables._columns import Columns, Roles, check_names, choose_roles, join_names
 from shoal.tables._csv import read_csv
+from shoal.tables._dependents import check_density
 from shoal.tables._index import without_index
 from shoal.tables._numpy_files import load_array, read_npy, read_npz
 from shoal.tables._source import Source
@@ -67,6 +68,7 @@ def read_table(
     else:
         table = build_table(source, roles, asked, minimum_rows=minimum_rows, distinct=distinct)
         check_distinct_rows(table, min(MINIMUM_DISTINCT, minimum_rows))
+        table = check_density(source, asked, table) if distinct else table
     return replace(table, notes=source.notes)
 
 

@@ -7,22 +7,13 @@ from typing import NoReturn
 import numpy as np
 
 from shoal._errors import InputError
-from shoal._scalars import FloatArray
 from shoal.tables._checks import MINIMUM_DISTINCT, build_table, check_distinct_rows, check_rows, read_column
 from shoal.tables._columns import Argument, Columns, ColumnsError, Roles
-from shoal.tables._dependence import examine_columns, near_rows
-from shoal.tables._functions import find_functions, function_of
+from shoal.tables._dependents import find_dependent
 from shoal.tables._kinds import find_columns
-from shoal.tables._relations import SHARE, equal_columns, find_relations, views
 from shoal.tables._schema import Encoded, Schema
 from shoal.tables._source import Source
 from shoal.tables._table import Table
-
-LOOKED_AT = 20_000  # rows in which dependences are looked for first
-DISTINCT = 20  # values of a column that follows in some rows, at least: few ones may do so by chance
-LEAST_ROWS = 10  # that must hold a number in each column, to look for dependences among them
-STRAY = 1 - SHARE  # of the rows in which a column has a density: those in which it need not follow, at most
-JOINT = "so that there is no joint density"
 
 
 def build_whole(
@@ -105,57 +96,8 @@ def _dependent(
     since = np.array([c.first if c.is_time else 0 for c in schema.continuous], float)
     values = np.column_stack([*context, (schema.numbers(encoded) + since)[:, columns]])
     dense = np.column_stack([*(np.isfinite(c) for c in context), encoded.present[:, columns]])
-    first, found = len(context), dict[str, str]()
-    for place, (chosen, rows) in enumerate(views(values, dense)):
-        chosen = [k for k in chosen if names[k] not in found]
-        if len(rows) < max(LEAST_ROWS, len(chosen) + 2) or len(chosen) < 2:
-            continue
-        whole = "every row" if len(rows) == len(values) else "every row that holds them"
-        rows = rows[near_rows(values[rows][:, chosen])]
-        part, called = values[rows][:, chosen], [names[k] for k in chosen]
-        low = sum(k < first for k in chosen)
-        for relation in find_relations(part, called, low):
-            at = dense[rows, names.index(relation.column)]  # elsewhere it is an atom, and needs no density
-            stray = [k for k in relation.stray if at[k]]
-            few = place and len(np.unique(part[at, called.index(relation.column)])) < DISTINCT
-            if few or len(stray) > STRAY * at.sum():
-                continue
-            where = whole if not stray else f"all rows but {source.row(int(rows[stray[0]]))}"
-            where += f" and {len(stray) - 1} more" if len(stray) > 1 else ""
-            found[relation.column] = f"{source.label}: {relation.sentence()} in {where}, {JOINT}"
-        if not found and dense[rows][:, chosen].all():
-            found |= _repeated(source, part, called, low)
-    left = [k for k in range(len(names)) if names[k] not in found]
-    for k, base in find_functions(values[:, left], dense[:, left], first).items():
-        name, other = names[left[k]], names[left[base]]
-        follows = function_of(name, other)
-        if base < first:
-            follows = f"one of column {name!r} and context column {other!r} is a function of the other"
-        found[name] = f"{source.label}: {follows}, {JOINT}"
-    rows = np.flatnonzero(dense.all(axis=1))
-    smooth = [k for k, i in enumerate(columns, first) if schema.continuous[i].step is None]
-    equal = None if found else equal_columns(values[rows][:, smooth], [names[k] for k in smooth])
-    if equal is not None:
-        one, other, share = equal
-        said = f"columns {one!r} and {other!r} are equal in {share:.1%} of the rows that have both"
-        found[other] = f"{source.label}: {said}, {JOINT}"
-    return found
-
-
-def _repeated(source: Source, values: FloatArray, names: list[str], first: int) -> dict[str, str]:
-    """The columns that `examine_columns` finds to follow from others, of those from `first` on."""
-    examined = examine_columns(values[:LOOKED_AT], names)
-    if len(values) > LOOKED_AT and (examined.duplicates or examined.dropped):
-        examined = examine_columns(values, names)  # what holds in the first rows need not hold in all
-    found = {}
-    for one, twin in examined.duplicates:
-        found[twin] = f"{source.label}: column {twin!r} is a multiple of {one!r}, perhaps shifted, {JOINT}"
-    for dependence in examined.dependences:
-        name, *others = dependence.columns
-        if name in examined.dropped:
-            listed = ", ".join(others[:5]) + (", ..." if len(others) > 5 else "")
-            found[name] = f"{source.label}: column {name!r} follows from {listed} in every row, {JOINT}"
-    return {name: said for name, said in found.items() if names.index(name) >= first}
+    on_steps = [c.name for c in schema.continuous if c.step is not None]
+    return find_dependent(source, names, values, dense, on_steps, len(context))
 
 
 def _leave_out(
