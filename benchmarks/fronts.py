@@ -95,7 +95,6 @@ def depths(target: Target) -> dict[str, Any]:
         for name, front in fronts.items():
             result = target.trained(front.around(nsf(target.key, target.columns, depth)), STEPS)
             rows[name].append({"depth": depth, **target.figures(result.flow, result)})
-            jax.clear_caches()  # programs of hundreds of trainings use up the maps of memory that a process may have
             print(target.name, name, rows[name][-1], flush=True)
     level = max(row["validation"] for row in rows["standardize"])
     enough = level - MARGIN * target.columns**0.5

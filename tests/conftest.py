@@ -176,16 +176,11 @@ def _no_global_float64() -> Iterator[None]:
         assert not sys.modules["jax"].config.jax_enable_x64, "a test left JAX's global float64 switch on"
 
 
-# Linux gives a process 65,530 mappings at most, and XLA takes two or three for each program that it compiles; a process
-# that has no more crashes while it compiles the next.
-MANY_MAPPINGS = 30_000
-_MAPPINGS = Path("/proc/self/maps")
-
-
 @pytest.fixture(autouse=True, scope="module")
 def _compiled_programs_do_not_pile_up() -> Iterator[None]:
     """Forgets what has been compiled where there is much of it, after the last test of a file."""
     yield
-    if "jax" in sys.modules and _MAPPINGS.exists() and _MAPPINGS.read_bytes().count(b"\n") > MANY_MAPPINGS:
-        sys.modules["jax"].clear_caches()
-        gc.collect()
+    if "jax" in sys.modules:
+        from shoal._compiling import make_room
+
+        make_room()

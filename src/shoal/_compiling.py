@@ -4,14 +4,17 @@
 """
 
 import functools
+import gc
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import equinox as eqx
 import jax
 
 LEVEL = "xla_backend_optimization_level"
+MAPPINGS, MANY = Path("/proc/self/maps"), 30_000  # of a process; Linux gives it 65,530 at most
 
 
 def quickly(function: Callable, *, jit: Callable = eqx.filter_jit, **arguments: Any) -> Callable:
@@ -31,3 +34,18 @@ def quickly(function: Callable, *, jit: Callable = eqx.filter_jit, **arguments: 
 
     call.program = made  # pyright: ignore[reportAttributeAccessIssue]  (for those who count what it has compiled)
     return call
+
+
+def make_room() -> None:
+    """Forgets what JAX has compiled in this process where there is very much of it.
+
+    On a CPU a program takes some hundred mappings of memory, a ladder some ten thousand, and a process that has no more of
+    them is ended while it compiles the next. What is used again is compiled again.
+    """
+    try:
+        count = MAPPINGS.read_bytes().count(b"\n")
+    except OSError:  # another system than Linux
+        return
+    if count > MANY:
+        jax.clear_caches()
+        gc.collect()

@@ -16,7 +16,7 @@ import optax
 import polars as pl
 import pytest
 
-from shoal import flows
+from shoal import _compiling, flows
 from shoal.distributions import Flow
 from shoal.training import Epoch, FitResult, Settings, fit, winsorised_mean
 from shoal.training._data import Rows, shuffle
@@ -42,6 +42,20 @@ KEY = jax.random.key(7)
 @pytest.fixture(scope="module")
 def plain() -> FitResult:
     return fit(realnvp(), TRAIN, validation=VALID, key=KEY, settings=SHORT)
+
+
+@pytest.mark.skipif(not _compiling.MAPPINGS.exists(), reason="mappings are counted on Linux")
+def test_programs_are_forgotten_where_a_process_has_very_many(plain: FitResult, monkeypatch):
+    program = jax.jit(lambda x: x + 1)
+    program(1.0)
+    again = fit(realnvp(), TRAIN, validation=VALID, key=KEY, settings=SHORT)
+    assert program._cache_size() == 1
+    monkeypatch.setattr(_compiling, "MANY", 0)
+    anew = fit(realnvp(), TRAIN, validation=VALID, key=KEY, settings=SHORT)
+    assert program._cache_size() == 0
+    assert program(1.0) == 2
+    assert same_bits(plain, again)
+    assert same_bits(plain, anew)
 
 
 def test_agrees_with_a_loop_written_by_hand(plain: FitResult):

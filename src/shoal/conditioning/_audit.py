@@ -7,6 +7,7 @@ from typing import get_args
 import msgspec
 import numpy as np
 
+from shoal._compiling import make_room
 from shoal._errors import InputError
 from shoal._names import Direction, Precision, Way
 from shoal._scalars import FloatArray
@@ -79,6 +80,7 @@ def audit(
     units = _units(whole, points, scale, as_given)
     dense = whole.size <= DENSE if dense is None else dense
     before = None if start is None else as_map(start, None, None, points.shape)[0]
+    make_room()
     given = _Given(whole, points, context_rows, units, dense, steps, seed)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         return _measured(given, before, others, attack_radius, Limits(max_condition, max_round_trip))

@@ -11,12 +11,12 @@ import numpy as np
 
 from shoal._errors import InputError
 from shoal._scalars import FloatArray, IntArray
-from shoal._types import Array, ArrayLike, Context, ContextBatch, Float, Key, Scalar, Vector
+from shoal._types import Array, Context, ContextBatch, Float, Key, Scalar, Vector
 from shoal.distributions._base import AbstractDistribution
 
 HIDDEN = 64
 NEVER = -30.0  # log weight of a state that no row has, before smoothing
-SCALINGS = 60  # steps of iterative scaling
+SCALINGS, SCALED = 100, 1e-5  # steps of iterative scaling, and a change of biases that ends them
 
 
 class Categorical(AbstractDistribution):
@@ -155,22 +155,29 @@ class Categorical(AbstractDistribution):
         mean log softmax by a bias is the frequency less the mean probability. By iterative scaling (Darroch and Ratcliff
         1972), each variable by itself. States of frequency 0 keep their bias.
         """
-        x = jnp.asarray(codes, self.bias.dtype)
-        c = None if context is None else jnp.asarray(context, self.bias.dtype)
-        w = jnp.ones(len(x)) if weights is None else jnp.asarray(weights)
-        w = w / jnp.sum(w)
-        share = w @ jax.vmap(self.one_hot)(x)
-
-        @eqx.filter_jit
-        def scaled(law: Categorical, x: Array, c: Array | None) -> Categorical:
-            def step(_: ArrayLike, bias: Array) -> Array:
-                logs = jax.vmap(eqx.tree_at(lambda m: m.bias, law, bias)._softmax)(x, c)
-                mean = jax.nn.logsumexp(logs, b=w[:, None], axis=0)
-                return jnp.where(share > 0, bias + jnp.log(jnp.where(share > 0, share, 1.0)) - mean, bias)
-
-            return eqx.tree_at(lambda m: m.bias, law, jax.lax.fori_loop(0, SCALINGS, step, law.bias))
-
-        return scaled(self, x, c)
+        of_input, of_hidden, of_output = self._groups()
+        masked = lambda a, mask: np.where(mask, np.asarray(a, np.float64), 0.0)
+        first = masked(self.first, of_hidden[:, None] > of_input[None, :])
+        skip = masked(self.skip, of_output[:, None] > of_input[None, :])
+        last = masked(self.last, of_output[:, None] >= of_hidden[None, :])
+        variable, state = self._places
+        seen = (codes[:, variable] == state).astype(np.float64)
+        both = seen if context is None else np.hstack([seen, context])
+        logits = both @ skip.T + np.tanh(both @ first.T + np.asarray(self.first_bias)) @ last.T
+        w = np.ones(len(codes)) if weights is None else np.asarray(weights, np.float64)
+        bias, share = np.array(self.bias, np.float64), w @ seen / w.sum()
+        for j in range(len(self.sizes)):
+            of = np.flatnonzero((variable == j) & (share > 0))
+            found = bias[of]
+            for _ in range(SCALINGS):
+                scores = logits[:, of] + found
+                odds = np.exp(scores - scores.max(axis=1, keepdims=True))
+                change = np.log(share[of]) - np.log(w @ (odds / odds.sum(axis=1, keepdims=True)) / w.sum())
+                found = found + change
+                if np.abs(change).max() < SCALED:
+                    break
+            bias[of] = found
+        return eqx.tree_at(lambda m: m.bias, self, jnp.asarray(bias, self.bias.dtype))
 
     def _groups(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Degrees of inputs, hidden units, outputs: an output of degree j sees inputs below j; the context has -1."""

@@ -18,6 +18,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from shoal._compiling import make_room
 from shoal._errors import InputError
 from shoal._types import ArrayLike
 from shoal.bijections import whole
@@ -103,6 +104,7 @@ def fit(
     Adam: Kingma & Ba 2015; cosine decay: Loshchilov & Hutter 2017.
     """
     started = time.perf_counter()
+    make_room()
     tables = make_tables(
         flow,
         data,
@@ -169,6 +171,7 @@ def fit_many(
     **Raises:** `InputError` as `fit` does, and if the flows differ in structure.
     """
     started = time.perf_counter()
+    make_room()
     _check_flows(flows, keys)
     if workers is not None:
         whole("workers", workers)
