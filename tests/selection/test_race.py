@@ -120,3 +120,14 @@ def test_a_rung_that_two_rounds_come_to_is_one_rung():
     assert _race._rung_of(one, 4, result) is not first
     assert _race._rung_of(chain("mixture"), 2, result) is not first
     assert len(result.rungs) == 3
+
+
+def test_a_chain_that_had_no_time_to_begin_leaves_the_time_to_those_that_had():
+    a, b = chain("a", 0.0), chain("b")
+    for halving in (False, True):
+        a.dropped = b.dropped = ""
+        _drop([a, b], halving, 0.05, None, Race(list(a.rungs), [], Clock(60.0)))
+        assert [a.dropped, b.dropped] == ["", "not begun in its time"]
+    none = [chain(name) for name in "ab"]
+    _drop(none, True, 0.05, None, Race([], [], Clock(60.0)))
+    assert [c.dropped for c in none] == ["", "not begun in its time"]

@@ -246,6 +246,9 @@ def _after(
 def _drop(alive: list[Chain], halving: bool, margin: float, weights: FloatArray | None, result: Race) -> None:
     """End the chains that have no hope, or that have come to their end."""
     ranked = sorted((c for c in alive if c.rungs), key=lambda c: -c.rungs[-1].value(weights))
+    waiting = [c for c in alive if not c.rungs and not c.dropped]
+    for chain in waiting if ranked else waiting[1:]:  # the time goes to what has begun
+        chain.dropped = "not begun in its time"
     for place, chain in enumerate(ranked):
         rung = chain.rungs[-1]
         behind = None if place == 0 else _loss(ranked[0].rungs[-1], rung, weights)
