@@ -15,6 +15,7 @@ from scipy import stats
 from shoal.flows import Family, realnvp
 from shoal.records import FitRecord, as_record, to_plain
 from shoal.selection import _ladder, ladder
+from shoal.selection._measure import next_layer
 from shoal.selection._prepare import prepare
 from shoal.selection._rung import Rung
 from shoal.tables import as_table
@@ -93,8 +94,9 @@ def test_rung_zero_comes_first_and_layers_gain_on_it(result):
 def test_a_front_alone_is_delivered_where_layers_gain_nothing():
     mixing = np.array([[1.0, 0.8, 0.0], [0.0, 0.2, 0.5], [0.0, 0.0, 3.0]])
     x = np.random.default_rng(5).normal(size=(1200, 3)) @ mixing
-    out = ladder(x, **{**SMALL, "seeds": 1, "fronts": ("gaussian",)})
+    out = ladder(x, **ONE)
     assert out.record.rungs[out.record.decision.kept].depth == 0
+    assert out.record.next_layer is None
     assert out.flow is not None
     test = x[out.prepared.parts["test"].rows]
     exact = stats.multivariate_normal.logpdf(test, np.zeros(3), mixing.T @ mixing).mean()
@@ -146,13 +148,15 @@ def test_the_next_layer_is_foretold_where_growth_ended_from_outside(result):
     assert plain <= found.gain.high
 
 
-def test_nothing_is_foretold_of_weighted_rows_or_of_a_front_alone():
-    weighted = ladder(banana(), **{**ONE, "weights": np.tile([1.0, 2.0], 600)})
-    assert weighted.record.delivered.depth == 1
-    assert weighted.record.next_layer is None
-    alone = ladder(banana(), **NO_TIME)
-    assert alone.record.delivered.depth == 0
-    assert alone.record.next_layer is None
+def test_nothing_is_foretold_of_weighted_rows_or_without_time(result):
+    flow, parts = result.rungs[result.record.decision.kept].flows[result.delivery.seed], result.prepared.parts
+    train, held = parts["train"], parts["validation"]
+    assert next_layer(flow, train, held, seed=0, seconds=np.inf) == result.record.next_layer
+    assert next_layer(flow, train, held, seed=0, seconds=2.0) is None
+    weighted = dataclasses.replace(held, weights=np.ones(len(held.rows)))
+    assert next_layer(flow, train, weighted, seed=0, seconds=np.inf) is None
+    hasty = next_layer(flow, train, held, seed=0, seconds=3.0)
+    assert (hasty.rows, hasty.fitted) == (120, min(1000, len(train.rows)))
 
 
 def test_a_family_is_a_value_with_its_own_settings():

@@ -29,10 +29,8 @@ ONE_HALF = 1e12  # kappa up to which dz/dx alone is measured: it then has four d
 LARGEST = 256  # coordinates up to which the layers are profiled, by whole Jacobians
 LEAST, SHARE = 5.0, 0.05  # seconds, or this share of the time limit if that is more
 PART = 0.5  # of what measuring the rung took: what the profile takes at least
-FITTED, FITTING = (
-    4_000,
-    8.0,
-)  # rows of each part that the next layer is foretold from, and seconds that it may take
+# Rows of each part that the next layer is foretold from; seconds that are enough for so many, fewer for less; the least.
+FITTED, FITTING, SHORTEST = 4_000, 12.0, 3.0
 
 
 @dataclass(frozen=True)
@@ -140,11 +138,12 @@ def next_layer(
     None where that is not known: too few rows or seconds, weights, another base than a standard normal, a latent that is
     not finite.
     """
-    if held.weights is not None or seconds < FITTING or not isinstance(flow.joint.base, StandardNormal):
+    if held.weights is not None or seconds < SHORTEST or not isinstance(flow.joint.base, StandardNormal):
         return None
     if min(len(training.rows), len(held.rows)) < conditioning.FEWEST_ROWS:
         return None
-    (x, context), (seen, seen_context) = (_some(flow, part, seed) for part in (held, training))
+    count = max(int(FITTED * min(seconds / FITTING, 1.0)), conditioning.FEWEST_ROWS)
+    (x, context), (seen, seen_context) = (_some(flow, part, count, seed) for part in (held, training))
     try:
         return conditioning.next_layer(
             flow.to_map(), x, context=context, training=seen, training_context=seen_context, seed=seed
@@ -153,6 +152,6 @@ def next_layer(
         return None
 
 
-def _some(flow: AbstractFlow, part: Part, seed: int) -> tuple[FloatArray, FloatArray | None]:
-    some = np.sort(np.random.default_rng([seed, 5]).permutation(len(part.rows))[:FITTED])
+def _some(flow: AbstractFlow, part: Part, count: int, seed: int) -> tuple[FloatArray, FloatArray | None]:
+    some = np.sort(np.random.default_rng([seed, 5]).permutation(len(part.rows))[:count])
     return flow.extended_rows(part.x[some]), None if part.context is None else part.context[some]
