@@ -22,7 +22,7 @@ def bent(z: np.ndarray) -> np.ndarray:
     return x @ turn
 
 
-@pytest.mark.parametrize("d", [1, 2, 4])
+@pytest.mark.parametrize("d", [2, *(pytest.param(d, marks=pytest.mark.long) for d in (1, 4))])
 def test_lower_ends_hold_for_a_known_flow(d: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """At confidence 0.5 and variation 0, where there is the least to spare: broken in fewer than half of the seeds."""
     monkeypatch.setattr(bracket, "COMPONENTS", (1, 2))
@@ -85,7 +85,7 @@ def test_heat_flow_of_two_normals_on_a_line() -> None:
     assert max(1 / np.array(slopes)) <= inverse == pytest.approx(1 / s)
 
 
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.long)])
 def test_heat_flow_of_a_mixture_in_the_plane(seed: int) -> None:
     """The particles' equation integrated from the normal to the mixture, its Jacobians by differences."""
     rng = np.random.default_rng(seed)

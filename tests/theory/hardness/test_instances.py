@@ -23,7 +23,7 @@ from shoal.theory.hardness import (
 )
 
 
-@pytest.mark.parametrize(("k", "d"), [(1, 2), (64, 8), (1000, 40)])
+@pytest.mark.parametrize(("k", "d"), [(1, 2), (64, 8), pytest.param(1000, 40, marks=pytest.mark.long)])
 def test_density_samples_and_separation(k: int, d: int) -> None:
     g = GaussianMixtureOnSphere(jr.key(0), k, d, gamma=0.5, radius=3.0)
     means = np.asarray(g.means, np.float64)
@@ -56,7 +56,7 @@ def test_the_generator_makes_the_mixture(k: int, d: int) -> None:
     assert np.abs(counts - 20_000 / k).max() < 6 * np.sqrt(20_000 / k)
 
 
-@pytest.mark.parametrize("ramps", [0.3, 1e-2])
+@pytest.mark.parametrize("ramps", [pytest.param(0.3, marks=pytest.mark.long), 1e-2])
 def test_the_generator_is_as_near_as_it_says(ramps: float) -> None:
     """The same (z, zeta), the mean by the cell of zeta: a coupling with the exact mixture."""
     k, d, rows = 12, 6, 50_000
@@ -127,7 +127,7 @@ def small_instance(k: int, d: int) -> GaussianMixtureOnSphere:
     return GaussianMixtureOnSphere(jr.key(10 * d + k), min(k, 2**d), d, gamma=1.0, radius=4.0)
 
 
-@pytest.mark.parametrize("batch", range(5))
+@pytest.mark.parametrize("batch", [0, 1, *(pytest.param(b, marks=pytest.mark.long) for b in (2, 3, 4))])
 def test_certified_gaps_never_exceed_the_distance(batch: int) -> None:
     """100 pairs whose W1 is known; the lower bound may fail for one in a hundred by its own account."""
     rng = np.random.default_rng(batch)
@@ -154,7 +154,7 @@ def test_a_gap_of_nothing_is_nothing() -> None:
         wasserstein_gap(g, Shifted(g, np.zeros(4)), key=jr.key(1))
 
 
-@pytest.mark.parametrize("modes", [2, 3, 5])
+@pytest.mark.parametrize("modes", [2, 3, pytest.param(5, marks=pytest.mark.long)])
 def test_no_lipschitz_map_of_the_line_beats_the_variation_bound(modes: int) -> None:
     """Best monotone maps with slope at most L: x = L * sum of clipped steps; TV by a grid over the latent line."""
     rng = np.random.default_rng(modes)
