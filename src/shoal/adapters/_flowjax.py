@@ -46,12 +46,12 @@ def _map(bijection: AbstractBijection, name: str, layers: list[JaxMap]) -> JaxMa
     )
 
 
-def _inverted(bijection: Any) -> Any:
+def _inverted(bijection: object) -> AbstractBijection | None:
     """What an `Invert` holds."""
     return _bare(bijection.bijection) if isinstance(bijection, Invert) else None
 
 
-def _parts(bijection: Any) -> list[Any] | None:
+def _parts(bijection: object) -> list[AbstractBijection] | None:
     """The bijections of a chain, and those that a scan goes through: along the first axis of every array of its one."""
     if isinstance(bijection, Chain):
         return [_bare(part) for part in bijection.bijections]
@@ -62,7 +62,7 @@ def _parts(bijection: Any) -> list[Any] | None:
     return [_bare(eqx.combine(jax.tree.map(lambda a, i=i: a[i], arrays), static)) for i in range(count)]
 
 
-def _bare(bijection: Any) -> Any:
+def _bare(bijection: object) -> Any:
     """A bijection out of what wraps it as a whole; what wraps its parameters stays."""
     return paramax.unwrap(bijection) if isinstance(bijection, paramax.AbstractUnwrappable) else bijection
 

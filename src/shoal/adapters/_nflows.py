@@ -27,7 +27,7 @@ def to_map(flow: object, shape: tuple[int, ...] | None) -> TorchMap:
     return torch_map(flow, _pieces, sized(shape, found, "nflows"), reshapes=reshapes)
 
 
-def _pieces(module: Any) -> list[Piece]:
+def _pieces(module: object) -> list[Piece]:
     transform = module._transform if isinstance(module, Flow) else module
     embed = module._embedding_net if isinstance(module, Flow) else nn.Identity()
     layers = singles(

@@ -6,7 +6,7 @@ What comes of a torch library is computed on the CPU, on copies in each precisio
 
 import importlib
 import importlib.util
-from typing import Any
+from types import ModuleType
 
 from shoal.conditioning import AbstractMap
 
@@ -111,7 +111,7 @@ def distrax(flow: object, *, shape: tuple[int, ...] | None = None) -> AbstractMa
     return _load("distrax", "distrax", "distrax").to_map(flow, shape)
 
 
-def _load(extra: str, library: str, spelled: str) -> Any:
+def _load(extra: str, library: str, spelled: str) -> ModuleType:
     """The adapter's file. **Raises:** ImportError where its library is not installed."""
     if importlib.util.find_spec(library) is None:
         raise ImportError(f'{spelled} is not installed: run `pip install "shoal[{extra}]"`.', name=library)

@@ -7,7 +7,7 @@ import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeAlias, get_args
+from typing import TypeAlias, get_args
 
 import numpy as np
 import torch
@@ -199,7 +199,7 @@ def _scope() -> Iterator[None]:
         yield
 
 
-def _detached(module: nn.Module) -> dict[int, Any]:
+def _detached(module: nn.Module) -> dict[int, Tensor]:
     """For `deepcopy`, which refuses tensors with a gradient's history: caches, weights of old-style weight norm."""
     holders = [h for part in module.modules() for h in (part, *vars(part).values()) if hasattr(h, "__dict__")]
     values = [value for holder in holders for value in vars(holder).values()]

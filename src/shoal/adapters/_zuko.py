@@ -31,7 +31,7 @@ def to_map(flow: object, shape: tuple[int, ...] | None) -> TorchMap:
     return torch_map(flow, _pieces, sized(shape, found, "zuko"), refused=refused)
 
 
-def _pieces(module: Any) -> list[Piece]:
+def _pieces(module: object) -> list[Piece]:
     transform = module.transform if isinstance(module, Flow) else module
     layers = singles(
         transform,
@@ -51,7 +51,7 @@ def _piece(lazy: Any, inverted: bool, name: str) -> Piece:
     return Piece(name, call)
 
 
-def _name(lazy: Any) -> str:
+def _name(lazy: object) -> str:
     if isinstance(lazy, UnconditionalTransform):
         return getattr(lazy.f, "__name__", type(lazy.f).__name__)
     return type(lazy).__name__

@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import partial
-from typing import Any
+from typing import TypeVar
 
 import equinox as eqx
 import jax
@@ -35,6 +35,7 @@ from shoal.conditioning._push import jacobian_of
 SHARED = 512
 SMALL = 32  # coordinates up to which rows are cheap
 
+T = TypeVar("T")
 Pair = tuple[Callable, Callable]
 
 
@@ -70,7 +71,7 @@ class JaxMap(AbstractMap):
 
     def evaluate(self, quantity: Quantity, view: MapView, *arrays: FloatArray) -> tuple[FloatArray, ...]:
         """One compiled program for all rows; Jacobians of a Shoal bijection by its layers' structure."""
-        function: Any = self._functions[view.direction]
+        function: object = self._functions[view.direction]
         closed = not any(map(eqx.is_array_like, jax.tree.leaves(function)))  # its numbers are out of reach
         kernel = partial(_evaluate, quantity, self.shape, self.log_dets)
         if quantity == "jacobian" and self.bijection is not None:
@@ -92,7 +93,7 @@ class JaxMap(AbstractMap):
             self._layers = self._layers()
         return tuple(self._layers) or (self,)
 
-    def _computed(self, kernel: Callable, *arguments: Any, precision: Precision) -> Any:
+    def _computed(self, kernel: Callable, *arguments: object, precision: Precision) -> object:
         try:
             return compute(kernel, *arguments, precision=precision)
         except (TypeError, ValueError, NotImplementedError) as why:
@@ -169,7 +170,7 @@ def _single(
 @quickly
 def _evaluate(
     quantity: Quantity, shape: tuple[int, ...], log_dets: bool, function: Callable, context, *arrays: Array
-) -> Any:
+) -> Array | tuple[Array, ...]:
     def run(c: Array | None, v: Array) -> tuple[Array, ...]:
         out = function(v.reshape(shape), c)
         image, *log_det = out if log_dets else (out,)
@@ -187,7 +188,7 @@ def _structured(which: tuple[AbstractBijection, Direction], context, points: Arr
     return _each(lambda c, p: jacobian_of(bijection, p, c, direction), context, points)
 
 
-def _each(function: Callable, context: Array | None, *arrays: Array) -> Any:
+def _each(function: Callable[..., T], context: Array | None, *arrays: Array) -> T:
     axes = (None if context is None else 0, *(0 for _ in arrays))
     return jax.vmap(function, in_axes=axes)(context, *arrays)
 

@@ -7,7 +7,7 @@ z -> data x and `inverse` data x -> latent z, whatever the library itself calls 
 import abc
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 
@@ -64,7 +64,7 @@ class MapView:
         return values, gradients
 
     def in_pieces(
-        self, function: Callable[..., Any], *arrays: FloatArray, fewest: int = FEWEST
+        self, function: Callable[..., object], *arrays: FloatArray, fewest: int = FEWEST
     ) -> tuple[FloatArray, ...]:
         """`function(context, *arrays)`, an array or a tuple of them, on pieces of rows, so that memory stays small.
 

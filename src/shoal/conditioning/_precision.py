@@ -5,18 +5,19 @@ computation on a cast copy, and the result comes back as NumPy.
 """
 
 from collections.abc import Callable
-from typing import Any, get_args
+from typing import get_args
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import PyTree
 
 from shoal._errors import InputError
 from shoal._names import Precision as Precision
 
 
-def cast(tree: Any, precision: Precision) -> Any:
+def cast(tree: PyTree, precision: Precision) -> PyTree:
     """A copy of any pytree with every floating array in the given precision, other leaves as they are.
 
     Call it where that precision is on (`compute` does): JAX stores no float64 array while its switch is off.
@@ -27,7 +28,7 @@ def cast(tree: Any, precision: Precision) -> Any:
     return jax.tree.map(lambda a: a if stays(a) else jnp.asarray(np.asarray(a).astype(dtype)), tree)
 
 
-def compute(function: Callable, *arguments: Any, precision: Precision) -> Any:
+def compute(function: Callable, *arguments: object, precision: Precision) -> PyTree:
     """`function(*arguments)` on copies cast to `precision`; arrays of the result as NumPy arrays, bfloat16 as float32.
 
     **Raises:** InputError for any other precision.

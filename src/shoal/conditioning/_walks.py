@@ -6,13 +6,13 @@ floating-point numbers. Such a flow is one rare row, or one rare sample, away fr
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 
 from shoal._errors import InputError
 from shoal._names import Direction, Precision, Way
 from shoal._scalars import FloatArray
+from shoal._types import ArrayLike
 from shoal.conditioning._map import AbstractMap, MapView
 from shoal.conditioning._precision import unit_roundoff
 from shoal.conditioning._spectrum import order_statistics
@@ -155,7 +155,7 @@ def reach(
     return Reach(direction, name, largest, None, 0, int(moved.sum()))
 
 
-def doubled(points: Any) -> Any:
+def doubled(points: ArrayLike) -> ArrayLike:
     """The points twice as far from their mean; `points` (rows, n), a NumPy or JAX array."""
     centre = points.mean(axis=0)
     return centre + DOUBLED * (points - centre)

@@ -7,7 +7,7 @@ what a distribution writes down.
 import abc
 import operator
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, SupportsIndex
 
 import equinox as eqx
 import jax
@@ -106,7 +106,7 @@ def given(
 
 
 @eqx.filter_jit
-def each_row(function: Callable[[Vector, Context], Any], x: Array, context: Array | None) -> Any:
+def each_row(function: Callable[[Vector, Context], Any], x: Array, context: Array | None) -> Array:
     """`function(row, context)` of every row of x (..., n), with the leading shape of x."""
     batch = x.shape[:-1]
     rows, c = _flat(x, batch), None if context is None else _flat(context, batch)
@@ -127,7 +127,7 @@ def _flat(x: Array, batch: tuple[int, ...]) -> Array:
     return x.reshape((int(np.prod(batch)), x.shape[-1]))
 
 
-def _sample_shape(shape: Any) -> tuple[int, ...]:
+def _sample_shape(shape: SupportsIndex | Sequence[SupportsIndex]) -> tuple[int, ...]:
     """`shape` as a tuple; one number is a tuple of one."""
     try:
         sizes = tuple(operator.index(n) for n in (shape if isinstance(shape, Sequence) else (shape,)))

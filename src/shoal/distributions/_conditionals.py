@@ -6,7 +6,7 @@ rule on nodes at quantiles of the column and, closer and closer, around one numb
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import jax
 import numpy as np
@@ -93,7 +93,7 @@ class Conditionals:
     def log_prob(self, rows: FloatArray) -> FloatArray:
         """log p of each row, numbers that it lacks drawn `DRAWS` times. A row has its context behind it."""
         law, key, n = self.law, jax.random.key(self.seed), self.law.shape[0]
-        ways: list[tuple[BoolArray, Callable[..., Any]]] = [(np.ones(len(rows), bool), law.log_prob)]
+        ways: list[tuple[BoolArray, Callable[..., object]]] = [(np.ones(len(rows), bool), law.log_prob)]
         if isinstance(law, Mixed) and law.filling is not None:
             lacking = self._lacking(rows)
             estimate = lambda x, c: law.log_prob_estimate(key, x, c, samples=DRAWS).value

@@ -3,12 +3,13 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TypeGuard, TypeVar
 
 import equinox as eqx
 import jax
 import jax.random as jr
 import numpy as np
+from jaxtyping import PyTree
 
 from shoal._errors import InputError
 from shoal._types import Key
@@ -26,6 +27,8 @@ from shoal.distributions import Flow, GaussianPadding, Padded
 from shoal.remedies._base import AbstractRemedy, Evidence
 from shoal.remedies._plan import Plan
 from shoal.training import JacobianPenalty
+
+N = TypeVar("N")  # a kind of node
 
 SCALING = ("affine", "coupling", "autoregressive", "glow", "nvp")  # words in names of layers that scale
 
@@ -229,20 +232,22 @@ def _width(scale: AbstractScaleMap) -> float:
     return scale.range[1] - scale.range[0]
 
 
-def _is_scale(node: Any) -> bool:
+def _is_scale(node: object) -> TypeGuard[AbstractScaleMap]:
     return isinstance(node, AbstractScaleMap)
 
 
-def _is_free(node: Any) -> bool:
+def _is_free(node: object) -> TypeGuard[Coupling]:
     """A coupling whose conditioner is dense and not held yet."""
     return isinstance(node, Coupling) and isinstance(node.conditioner, DenseConditioner)
 
 
-def _nodes(tree: Any, wanted: Callable[[Any], bool]) -> list[Any]:
+def _nodes(tree: PyTree, wanted: Callable[[object], TypeGuard[N]]) -> list[N]:
     return [node for node in jax.tree.leaves(tree, is_leaf=wanted) if wanted(node)]
 
 
-def _changed(tree: Any, wanted: Callable[[Any], bool], change: Callable[[Any], Any], missing: str) -> Any:
+def _changed(
+    tree: PyTree, wanted: Callable[[object], TypeGuard[N]], change: Callable[[N], object], missing: str
+) -> PyTree:
     """`tree` with its wanted nodes changed. **Raises:** InputError with the sentence `missing` where there is none."""
     if not _nodes(tree, wanted):
         raise InputError(missing)
