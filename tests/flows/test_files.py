@@ -387,8 +387,8 @@ class TestWholeAtEveryMoment:
         seen = []
         while writer.is_alive() or not seen:
             document, weights = _document.read_document(tmp_path)
-            assert weights == f"weights {document['shoal']}".encode()
-            seen.append(int(document["shoal"]))
+            assert weights == f"weights {document.shoal}".encode()
+            seen.append(int(document.shoal))
         writer.join()
         assert seen == sorted(seen)
         assert len(set(seen)) > 3

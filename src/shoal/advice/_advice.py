@@ -48,7 +48,7 @@ class Advice:
         """Options of the ladder that follows the advice: `shoal.ladder(data, **advice.ladder)`."""
         return {"families": self.families, "max_condition": self.max_condition, "dtype": self.dtype}
 
-    def to_record(self) -> dict[str, Any]:
+    def to_record(self) -> dict[str, object]:
         """The fields as plain values."""
         plain = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
         plain["condition_estimate"] = plain.pop("condition")
@@ -59,13 +59,13 @@ class Advice:
 
 
 def advise(
-    data: Any,
+    data: object,
     *,
     max_condition: float = 1e4,
     dtype: Literal["float32", "float64"] = "float32",
     columns: Sequence[str] | None = None,
-    context: Any = None,
-    weights: Any = None,
+    context: object = None,
+    weights: object = None,
     kinds: Mapping[str, str] | None = None,
 ) -> Advice:
     r"""Measure a table, or read a finished ladder, and advise on the flow: columns, settings, reasons.

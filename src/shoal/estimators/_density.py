@@ -10,7 +10,7 @@ import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import jax
 import numpy as np
@@ -20,7 +20,7 @@ from shoal._compiling import quickly
 from shoal._errors import InputError, NumericalFailure, one_line
 from shoal._pieces import in_pieces, piece
 from shoal._scalars import FloatArray
-from shoal._types import Key
+from shoal._types import Array, ArrayLike, Key
 from shoal.conditioning import compute
 from shoal.distributions import AbstractFlow, Mixed, log_prob_of_cells
 from shoal.estimators._few_rows import few_rows_normal
@@ -40,6 +40,7 @@ except ImportError as error:
         '`shoal.FlowDensity` needs scikit-learn: run `pip install "shoal[sklearn]"`.', name="sklearn"
     ) from error
 
+Options: TypeAlias = dict[str, Any]  # of `ladder` and `fit_depth`
 LEAST_ROWS = 200  # a tenth of them are validation rows: fewer than 20 can not tell a flow from a normal
 SMALLEST, LARGEST = 64, 8192  # rows that go through a program together
 SEEDS = 2**31 - 1
@@ -114,7 +115,7 @@ class FlowDensity(DensityMixin, BaseEstimator):
         self.validation_fraction = validation_fraction
         self.kinds = kinds
 
-    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> "FlowDensity":
+    def fit(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> "FlowDensity":
         """Estimate the density of the rows of `X`.
 
         **Arguments:** `X`: (rows, columns), finite numbers, an array or a data frame; `y`: not used; `sample_weight`:
@@ -144,7 +145,7 @@ class FlowDensity(DensityMixin, BaseEstimator):
             raise KeyboardInterrupt
         return self
 
-    def score_samples(self, X: Any) -> FloatArray:
+    def score_samples(self, X: ArrayLike) -> FloatArray:
         """log p of each row, (rows,), natural logarithm, in the units of the columns that were fitted.
 
         Of families that add coordinates (anode, anf) it is the lower bound that they train on.
@@ -160,7 +161,7 @@ class FlowDensity(DensityMixin, BaseEstimator):
         run = lambda rows: compute(_log_prob, self.flow_, rows, precision="float64")
         return in_pieces(run, piece(len(x), SMALLEST, LARGEST), x)[0]
 
-    def score(self, X: Any, y: Any = None) -> float:  # pyright: ignore[reportIncompatibleMethodOverride]  (None there)
+    def score(self, X: ArrayLike, y: object = None) -> float:  # pyright: ignore[reportIncompatibleMethodOverride]  (None there)
         """The mean of `score_samples`, in nats a row; `y` is not used."""
         return float(np.mean(self.score_samples(X)))
 
@@ -208,7 +209,7 @@ class FlowDensity(DensityMixin, BaseEstimator):
             self.flow_ = load(folder)
             self.record_ = read_record(folder / RECORD, FitRecord) if RECORD in files else None
 
-    def _table(self, X: Any, weights: FloatArray | None) -> Table:
+    def _table(self, X: ArrayLike, weights: FloatArray | None) -> Table:
         """The checked table of `X`; sets what is known of its columns."""
         if self.kinds is None:
             self.schema_ = None
@@ -236,19 +237,21 @@ class FlowDensity(DensityMixin, BaseEstimator):
 
         return pd.DataFrame({name: column.to_numpy() for name, column in found.items()})
 
-    def _rows(self, X: Any, *, reset: bool = True, **checks: Any) -> FloatArray:
+    def _rows(self, X: ArrayLike, *, reset: bool = True, ensure_min_samples: int = 1) -> FloatArray:
         if reset:
             self.offsets_ = find_offsets(X)
         X = counted(X, self.offsets_)
         try:
-            return np.asarray(validate_data(self, X, dtype=np.float64, reset=reset, **checks))
+            return np.asarray(
+                validate_data(self, X, dtype=np.float64, reset=reset, ensure_min_samples=ensure_min_samples)
+            )
         except ValueError as error:
             if not hasattr(X, "columns"):
                 raise
             cure = "FlowDensity(kinds={}) takes words, flags, dates and missing cells for what they are."
             raise InputError(f"{one_line(error)}. {cure}") from error
 
-    def _options(self) -> dict[str, Any]:
+    def _options(self) -> Options:
         """The parameters, checked, as `ladder` and `fit_depth` take them."""
         if self.depth is not None:
             _whole(self.depth, "depth", 0)
@@ -283,7 +286,7 @@ class FlowDensity(DensityMixin, BaseEstimator):
             )
         self.flow_, self.depth_, self.record_ = few_rows_normal(table), 0, None
 
-    def _fit_ladder(self, table: Table, options: dict[str, Any]) -> bool:
+    def _fit_ladder(self, table: Table, options: Options) -> bool:
         result = ladder(table, **options)
         decision = result.record.decision
         if result.flow is None or decision.kept is None:
@@ -294,7 +297,7 @@ class FlowDensity(DensityMixin, BaseEstimator):
         self.depth_ = result.record.rungs[decision.kept].depth
         return result.interrupted
 
-    def _fit_depth(self, table: Table, options: dict[str, Any]) -> bool:
+    def _fit_depth(self, table: Table, options: Options) -> bool:
         depth = _whole(self.depth, "depth", 0)
         done = fit_depth(table, depth, **options)
         if done.depth != depth and not done.interrupted:
@@ -318,10 +321,10 @@ def _whole(value: Any, name: str, least: int) -> int:
 
 
 @quickly
-def _log_prob(flow: AbstractFlow | Mixed, x: Any) -> Any:
+def _log_prob(flow: AbstractFlow | Mixed, x: Array) -> Array:
     return flow.log_prob(x)
 
 
 @quickly
-def _sample(flow: AbstractFlow | Mixed, key: Key, rows: Any) -> Any:
+def _sample(flow: AbstractFlow | Mixed, key: Key, rows: Array) -> Array:
     return flow.sample(key, rows.shape)

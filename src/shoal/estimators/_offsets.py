@@ -1,14 +1,13 @@
 """Whole numbers beyond 2^53, which float64 can not tell apart, counted from the least one of their column."""
 
-from typing import Any
-
 import numpy as np
 
 from shoal._errors import InputError
+from shoal._types import ArrayLike
 from shoal.tables import EXACT
 
 
-def find_offsets(X: Any) -> dict[int, int]:
+def find_offsets(X: ArrayLike) -> dict[int, int]:
     """The least whole number of each column, by its place, that holds some beyond 2^53 in size.
 
     **Raises:** `InputError` where they are farther than 2^53 apart.
@@ -30,7 +29,7 @@ def find_offsets(X: Any) -> dict[int, int]:
     return found
 
 
-def counted(X: Any, offsets: dict[int, int]) -> Any:
+def counted(X: ArrayLike, offsets: dict[int, int]) -> ArrayLike:
     """X, an array or a data frame, with its columns less the offsets, exactly."""
     for i, least in offsets.items():
         column = _column(X, i)
@@ -46,6 +45,6 @@ def counted(X: Any, offsets: dict[int, int]) -> Any:
     return X.astype(np.float64) if offsets and isinstance(X, np.ndarray) else X
 
 
-def _column(X: Any, i: int) -> np.ndarray:
+def _column(X: ArrayLike, i: int) -> np.ndarray:
     """A column; without a NumPy type of whole numbers (gaps, words) as it is."""
     return np.asarray(X.iloc[:, i] if hasattr(X, "iloc") else X[:, i])

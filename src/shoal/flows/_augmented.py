@@ -4,7 +4,6 @@ Common arguments as in `_recipes`. They give a `Padded`: its `log_prob` is a low
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import jax.random as jr
 
@@ -19,7 +18,7 @@ from shoal.bijections import (
     dense_coupling,
 )
 from shoal.distributions import AbstractPadding, Flow, GaussianPadding, Padded
-from shoal.flows._common import check_sizes, flow, stack
+from shoal.flows._common import Settings, check_sizes, flow, stack
 from shoal.flows._repeated import ffjord
 
 
@@ -30,7 +29,7 @@ def padded(
     depth: int,
     *,
     padding: AbstractPadding | None = None,
-    **settings: Any,
+    **settings: object,
 ) -> Padded:
     """Any recipe on the data and `padding.size` more coordinates; default: `GaussianPadding(1)`.
 
@@ -43,7 +42,7 @@ def padded(
 
 
 def anode(
-    key: Key, dim: int, depth: int, *, padding: AbstractPadding | None = None, **settings: Any
+    key: Key, dim: int, depth: int, *, padding: AbstractPadding | None = None, **settings: object
 ) -> Padded:
     """Augmented neural ODE (Dupont et al. 2019) as a density: `ffjord` on the data and `padding.size` more coordinates.
 
@@ -72,7 +71,7 @@ def anf(
     """
     check_sizes(dim, depth, context_dim)
     padding = GaussianPadding(dim if augment is None else augment)
-    settings: dict[str, Any] = {"hidden": hidden, "context_dim": context_dim, "activation": activation}
+    settings: Settings = {"hidden": hidden, "context_dim": context_dim, "activation": activation}
     k_steps, k_noise = jr.split(key)
     encoder = Partition(dim + padding.size, range(dim))
 

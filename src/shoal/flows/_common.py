@@ -1,7 +1,7 @@
 """How recipes put single layers together: pairs in a `Scan`, a last single layer where the depth is odd."""
 
 from collections.abc import Callable, Sequence
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import jax.random as jr
 
@@ -21,6 +21,7 @@ from shoal.bijections import (
 from shoal.distributions import Flow, StandardNormal
 
 PartitionLike: TypeAlias = Partition | Sequence[Partition] | Literal["halves", "alternating", "random"]
+Settings: TypeAlias = dict[str, Any]  # of the function that makes a layer, such as `dense_coupling`
 NAMED = {"halves": halves, "alternating": alternating}
 UNROLL_TO = 8  # layers: up to this depth a Scan is compiled whole
 

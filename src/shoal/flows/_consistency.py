@@ -7,7 +7,6 @@ sampling abstractly: no numbers are computed.
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
 import equinox as eqx
 import jax
@@ -39,7 +38,7 @@ def check_flow(flow: AbstractFlow | Dequantized | Mixed, file: Path) -> None:
         raise damaged(file, f"log_prob and samples of the flow have shapes {shapes}")
 
 
-def _evaluate(flow: AbstractFlow | Dequantized | Mixed) -> Any:
+def _evaluate(flow: AbstractFlow | Dequantized | Mixed) -> object:
     x = jnp.zeros(flow.shape, flow.dtype)
     c = None if flow.context_shape is None else jnp.zeros((2, *flow.context_shape), flow.dtype)
     log_prob = flow.log_prob_one(x, None if c is None else c[0])
@@ -47,7 +46,7 @@ def _evaluate(flow: AbstractFlow | Dequantized | Mixed) -> Any:
     return log_prob.shape, samples.shape, density.shape
 
 
-def _modules(value: Any, place: str) -> Iterator[tuple[eqx.Module, str]]:
+def _modules(value: object, place: str) -> Iterator[tuple[eqx.Module, str]]:
     """Every module and its place, inner ones first; the repetitions of a `Scan` one by one, as they were constructed."""
     if isinstance(value, Scan):
         yield value, place

@@ -3,7 +3,6 @@
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from shoal._errors import InputError
 from shoal._types import Key
@@ -23,9 +22,9 @@ class Family:
 
     recipe: Callable[..., AbstractFlow]
     name: str
-    settings: Mapping[str, Any]
+    settings: Mapping[str, object]
 
-    def __init__(self, recipe: Callable[..., AbstractFlow], *, name: str | None = None, **settings: Any):
+    def __init__(self, recipe: Callable[..., AbstractFlow], *, name: str | None = None, **settings: object):
         words = ",".join(f"{key}={_short(value)}" for key, value in settings.items())
         plain = getattr(recipe, "__name__", type(recipe).__name__)
         object.__setattr__(self, "recipe", recipe)
@@ -45,7 +44,7 @@ class Family:
         return self.recipe(key, dim, depth, context_dim=context_dim, **settings)
 
 
-def _short(value: Any) -> str:
+def _short(value: object) -> str:
     return "x".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 

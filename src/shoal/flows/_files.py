@@ -70,10 +70,10 @@ def load(folder: str | os.PathLike[str], dtype: Literal["float32", "float64"] | 
     folder = Path(folder)
     document, data = read_document(folder)
     file = folder / MODEL
-    arrays = _unpacked(data, folder / document["weights"])
-    if document["dtype"] != common_dtype(arrays):
-        raise damaged(file, f"`dtype` is {document['dtype']!r:.40}, the weights are {common_dtype(arrays)}")
-    flow = decode(document["tree"], arrays, to_jax(arrays, dtype, folder), file)
+    arrays = _unpacked(data, folder / document.weights)
+    if document.dtype != common_dtype(arrays):
+        raise damaged(file, f"`dtype` is {document.dtype!r:.40}, the weights are {common_dtype(arrays)}")
+    flow = decode(document.tree, arrays, to_jax(arrays, dtype, folder), file)
     if not isinstance(flow, AbstractFlow | Dequantized | Mixed):
         raise damaged(file, f"the top of the tree is {type(flow).__name__}, not Flow")
     check_flow(flow, file)

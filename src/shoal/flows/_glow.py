@@ -1,6 +1,6 @@
 """Glow (Kingma and Dhariwal 2018): actnorm, invertible 1x1 convolution, convolutional coupling, at several scales."""
 
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Literal, TypeAlias, get_args
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -30,7 +30,7 @@ from shoal.bijections import (
     halves,
 )
 from shoal.distributions import Flow
-from shoal.flows._common import check_sizes, flow, stack
+from shoal.flows._common import Settings, check_sizes, flow, stack
 from shoal.flows._linear import from_factors
 from shoal.theory.linear import Effort, factor
 
@@ -81,7 +81,7 @@ def glow(
 
 
 def _scale(
-    key: Key, shape: tuple[int, ...], depth: int, scales: int, mixing: Mixing, settings: dict[str, Any]
+    key: Key, shape: tuple[int, ...], depth: int, scales: int, mixing: Mixing, settings: Settings
 ) -> AbstractBijection:
     """One scale and those inside it; forward order, so the inner scales come first and the squeeze last."""
     squeeze = Squeeze(shape, 2)
@@ -97,9 +97,7 @@ def _scale(
     return Chain([OnPart(inner, stays), prior, steps, squeeze])
 
 
-def _step(
-    key: Key, shape: tuple[int, int, int], mixing: Mixing, settings: dict[str, Any]
-) -> AbstractBijection:
+def _step(key: Key, shape: tuple[int, int, int], mixing: Mixing, settings: Settings) -> AbstractBijection:
     """One step of flow, forward order: coupling, 1x1 convolution, actnorm."""
     k_mix, k_coupling = jr.split(key)
     coupling = convolutional_coupling(shape, halves(shape[2]), key=k_coupling, **settings)

@@ -13,9 +13,10 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
+from jax.typing import DTypeLike
 
 from shoal._errors import InputError
-from shoal._types import Key
+from shoal._types import ArrayLike, Key
 from shoal.bijections import (
     AbstractBijection,
     AbstractTransformer,
@@ -35,7 +36,7 @@ from shoal.bijections import (
     linear_coupling,
 )
 from shoal.distributions import Flow
-from shoal.flows._common import NAMED, PartitionLike, paired
+from shoal.flows._common import NAMED, PartitionLike, Settings, paired
 from shoal.theory import linear
 from shoal.theory.linear import Factorization, GaussianFactors, Layer
 
@@ -43,7 +44,11 @@ LINEAR = Permutation | LULinear | DenseLinear  # what `fold_linear` replaces
 
 
 def from_factors(
-    factors: Factorization, shift: Any = None, *, hidden: tuple[int, ...] = (), dtype: Any = None
+    factors: Factorization,
+    shift: ArrayLike | None = None,
+    *,
+    hidden: tuple[int, ...] = (),
+    dtype: DTypeLike | None = None,
 ) -> AbstractBijection:
     """The bijection x = T z + shift as affine couplings, one a layer of the factorization (and a sign layer if needed).
 
@@ -58,8 +63,8 @@ def from_factors(
     if offset.shape != (n,):
         raise InputError(f"`shift` must have length {n}; got shape {offset.shape}.")
     keys = [jr.key(0)] * len(factors.layers)
-    settings: dict[str, Any] = {"hidden": hidden, "dtype": dtype}
-    return Chain([*_product(factors, offset, keys, Affine(ExponentialScale()), **settings), *_signs(factors)])
+    parts = _product(factors, offset, keys, Affine(ExponentialScale()), hidden=hidden, dtype=dtype)
+    return Chain([*parts, *_signs(factors)])
 
 
 def started(
@@ -69,7 +74,7 @@ def started(
     partition: PartitionLike,
     initial: GaussianFactors | Factorization,
     transformer: AbstractTransformer,
-    settings: dict[str, Any],
+    settings: Settings,
 ) -> AbstractBijection:
     """`depth` couplings of one transformer whose product is the linear map, with the settings of `dense_coupling`.
 
@@ -116,7 +121,7 @@ def fold_linear(flow: Flow | AbstractBijection, **settings: Any) -> Any:
     return _folded(flow, settings, "bijection")
 
 
-def _folded(b: AbstractBijection, settings: dict[str, Any], where: str) -> AbstractBijection:
+def _folded(b: AbstractBijection, settings: Settings, where: str) -> AbstractBijection:
     if isinstance(b, Chain):
         return Chain([_folded(part, settings, f"{where}[{i}]") for i, part in enumerate(b.bijections)])
     if isinstance(b, Scan):
@@ -139,7 +144,7 @@ def _folded(b: AbstractBijection, settings: dict[str, Any], where: str) -> Abstr
 
 
 def _couplings(
-    matrix: np.ndarray, shift: np.ndarray, dtype: Any, settings: dict[str, Any], where: str
+    matrix: np.ndarray, shift: np.ndarray, dtype: np.dtype, settings: Settings, where: str
 ) -> AbstractBijection:
     try:
         return from_factors(linear.factor(matrix, **settings), shift, dtype=dtype)
@@ -147,7 +152,7 @@ def _couplings(
         raise InputError(f"{where}: {error}") from error
 
 
-def _affine(b: Permutation | LULinear | DenseLinear) -> tuple[np.ndarray, np.ndarray, Any]:
+def _affine(b: Permutation | LULinear | DenseLinear) -> tuple[np.ndarray, np.ndarray, np.dtype]:
     """The matrix and the shift of a linear layer in float64, and its dtype."""
     n = b.shape[0]
     if isinstance(b, Permutation):
@@ -197,7 +202,7 @@ def _signs(factors: Factorization) -> list[AbstractBijection]:
 
 def _biases(factors: Factorization, offset: np.ndarray) -> list[np.ndarray]:
     """A bias for every layer, zero but for the two that act last, so that the sum of effects is `offset`."""
-    out: list[Any] = [np.zeros(len(layer.block)) for layer in factors.layers]
+    out: list[np.ndarray] = [np.zeros(len(layer.block)) for layer in factors.layers]
     last = factors.layers[0]
     top, bottom = offset[: last.kept], offset[last.kept :]
     if last.kind == "lower":
@@ -214,7 +219,7 @@ def _coupling(
     transformer: AbstractTransformer,
     name: str,
     *,
-    dtype: Any = None,
+    dtype: DTypeLike | None = None,
     **settings: Any,
 ) -> AbstractBijection:
     """A linear layer as a coupling of the coordinates (S, rest) = `order`, with `linear_coupling`'s settings."""

@@ -9,8 +9,6 @@ its complement are used in turn), a sequence of them (one a layer, in turn), or 
 Returns a `Flow` with a standard normal base. Bad sizes: `InputError`.
 """
 
-from typing import Any
-
 import jax.random as jr
 
 from shoal._types import Key
@@ -30,7 +28,7 @@ from shoal.bijections import (
     masked_autoregressive,
 )
 from shoal.distributions import Flow
-from shoal.flows._common import PartitionLike, check_sizes, couplings, flow, stack
+from shoal.flows._common import PartitionLike, Settings, check_sizes, couplings, flow, stack
 from shoal.flows._linear import started
 from shoal.theory.linear import Factorization, GaussianFactors
 
@@ -193,7 +191,7 @@ def _dense(
     depth: int,
     partition: PartitionLike,
     transformer: AbstractTransformer,
-    settings: dict[str, Any],
+    settings: Settings,
 ) -> AbstractBijection:
     check_sizes(dim, depth, settings["context_dim"])
     return couplings(
@@ -202,7 +200,7 @@ def _dense(
 
 
 def _masked(
-    key: Key, dim: int, depth: int, transformer: AbstractTransformer, settings: dict[str, Any]
+    key: Key, dim: int, depth: int, transformer: AbstractTransformer, settings: Settings
 ) -> AbstractBijection:
     check_sizes(dim, depth, settings["context_dim"])
     layers = [

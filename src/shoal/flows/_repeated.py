@@ -48,7 +48,7 @@ def planar(
     *,
     fast: Fast = "density",
     context_dim: int = 0,
-    **settings: Any,
+    **settings: object,
 ) -> Flow:
     """Planar flow (Rezende and Mohamed 2015): `depth` planar layers, x = z + u tanh(w.z + b). Starts near the identity.
 
@@ -66,7 +66,7 @@ def radial(
     *,
     fast: Fast = "density",
     context_dim: int = 0,
-    **settings: Any,
+    **settings: object,
 ) -> Flow:
     """Radial flow (Rezende and Mohamed 2015): `depth` layers x = z + β (z - z0) / (α + |z - z0|). Starts at the identity.
 
@@ -85,7 +85,7 @@ def sylvester(
     rank: int | None = None,
     fast: Fast = "density",
     context_dim: int = 0,
-    **settings: Any,
+    **settings: object,
 ) -> Flow:
     """Sylvester flow (van den Berg et al. 2018): `depth` layers of `rank` bumps (default: min(dim, 16)).
 
@@ -195,7 +195,7 @@ def ffjord(
     depth: int,
     *,
     context_dim: int = 0,
-    **settings: Any,
+    **settings: object,
 ) -> Flow:
     """FFJORD (Grathwohl et al. 2019): `depth` continuous flows one after the other, each with its own velocity.
 

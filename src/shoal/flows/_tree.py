@@ -69,7 +69,7 @@ def register(cls: _C, name: str | None = None) -> _C:
     return cls
 
 
-def _is_module(cls: Any) -> bool:
+def _is_module(cls: object) -> bool:
     return isinstance(cls, type) and issubclass(cls, eqx.Module)
 
 
@@ -87,7 +87,9 @@ def encode(root: eqx.Module) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     return _encode(root, "", arrays, 1), arrays
 
 
-def decode(tree: Any, arrays: Mapping[str, np.ndarray], values: Mapping[str, jax.Array], file: Path) -> Any:
+def decode(
+    tree: object, arrays: Mapping[str, np.ndarray], values: Mapping[str, jax.Array], file: Path
+) -> object:
     """The module of a tree: `arrays` are those of the weights file, `values` what the module gets in their place.
 
     **Raises:** `InputError`, naming `file` and the place, for anything that `encode` does not write.
@@ -100,7 +102,7 @@ def decode(tree: Any, arrays: Mapping[str, np.ndarray], values: Mapping[str, jax
     return module
 
 
-def _encode(value: Any, place: str, arrays: dict[str, np.ndarray] | None, depth: int) -> Any:
+def _encode(value: object, place: str, arrays: dict[str, np.ndarray] | None, depth: int) -> Any:
     """The value as the tree has it; its arrays into `arrays`, None for a static field, which holds no module either."""
     if depth > MAX_DEPTH:
         raise InputError(f"The model is nested deeper than {MAX_DEPTH} levels, at `{place:.80}...`.")
@@ -158,7 +160,7 @@ class _Source:
     used: set[str]
 
 
-def _decode(node: Any, place: str, source: _Source, depth: int, *, static: bool = False) -> Any:
+def _decode(node: object, place: str, source: _Source, depth: int, *, static: bool = False) -> object:
     """The value of a node; that of a `static` field holds no module and no array."""
     if depth > MAX_DEPTH:
         raise damaged(source.file, f"it is nested deeper than {MAX_DEPTH} levels")
@@ -176,7 +178,7 @@ def _decode(node: Any, place: str, source: _Source, depth: int, *, static: bool 
     raise damaged(source.file, f"{_at(place)} holds an object that has no meaning there")
 
 
-def _module(node: dict[str, Any], place: str, source: _Source, depth: int) -> Any:
+def _module(node: dict[str, object], place: str, source: _Source, depth: int) -> object:
     name, given = node["class"], node["fields"]
     if not isinstance(name, str) or not isinstance(given, dict):
         raise damaged(source.file, f"{_at(place)} is not a class with fields")
@@ -196,7 +198,7 @@ def _module(node: dict[str, Any], place: str, source: _Source, depth: int) -> An
     return module
 
 
-def _reference(node: dict[str, Any], place: str, source: _Source) -> jax.Array:
+def _reference(node: dict[str, object], place: str, source: _Source) -> jax.Array:
     if node["array"] != place or place not in source.arrays:
         found = "is not in the weights file" if node["array"] == place else f"refers to {node['array']!r:.80}"
         raise damaged(source.file, f"the array {_at(place)} {found}")
@@ -223,7 +225,7 @@ def _unknown_class(name: str, file: Path) -> InputError:
     )
 
 
-def _is_static(field: dataclasses.Field[Any]) -> bool:
+def _is_static(field: dataclasses.Field) -> bool:
     return bool(field.metadata.get("static", False))
 
 

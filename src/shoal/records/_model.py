@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, NoReturn
 
 import msgspec
 
@@ -23,7 +23,7 @@ MAX_DEPTH = 100  # levels of the tree
 _TRIES = 20  # of a reader whose folder is saved into again and again
 
 
-class _Document(msgspec.Struct, forbid_unknown_fields=True):
+class Document(msgspec.Struct, forbid_unknown_fields=True):
     """What `model.json` holds."""
 
     format: Annotated[int, msgspec.Meta(ge=1)]
@@ -31,7 +31,7 @@ class _Document(msgspec.Struct, forbid_unknown_fields=True):
     dtype: str | None
     weights: Annotated[str, msgspec.Meta(pattern=r"^weights(-[0-9a-f]{12})?\.safetensors\Z")]
     weights_sha256: str
-    tree: dict[str, Any]
+    tree: dict[str, object]
     sha256: str
 
 
@@ -57,7 +57,7 @@ def write_document(folder: Path, content: Mapping[str, object], weights: bytes) 
         ) from error
 
 
-def read_document(folder: Path) -> tuple[dict[str, Any], bytes]:
+def read_document(folder: Path) -> tuple[Document, bytes]:
     """The content of `model.json` and the bytes of the weights file, both whole and unchanged since they were saved.
 
     **Raises:** `InputError` where the folder holds no model, another format, or a damaged or changed one.
@@ -86,21 +86,21 @@ def damaged(file: Path, found: str) -> InputError:
     )
 
 
-def _whole(folder: Path, text: bytes) -> tuple[dict[str, Any], bytes]:
+def _whole(folder: Path, text: bytes) -> tuple[Document, bytes]:
     document = _checked(folder / MODEL, text)
-    file = folder / document["weights"]
+    file = folder / document.weights
     weights = _read(file, folder)
-    if hashlib.sha256(weights).hexdigest() != document["weights_sha256"]:
+    if hashlib.sha256(weights).hexdigest() != document.weights_sha256:
         raise damaged(file, f"its checksum is not the one in {MODEL}")
     return document, weights
 
 
-def _checked(file: Path, text: bytes) -> dict[str, Any]:
+def _checked(file: Path, text: bytes) -> Document:
     try:
-        document = json.loads(text.decode(), parse_constant=_refuse_constant, object_pairs_hook=_no_repeats)
-        _refuse_later(file, document)
-        msgspec.convert(document, _Document)
-        checksum = seal(document)
+        plain = json.loads(text.decode(), parse_constant=_refuse_constant, object_pairs_hook=_no_repeats)
+        _refuse_later(file, plain)
+        document = msgspec.convert(plain, Document)
+        checksum = seal(plain)
     except InputError:
         raise
     except RecursionError as error:
@@ -109,7 +109,7 @@ def _checked(file: Path, text: bytes) -> dict[str, Any]:
         raise damaged(file, str(error).replace("$.", "")) from error
     except ValueError as error:  # not UTF-8, not JSON, a repeated key, a number without end
         raise damaged(file, f"it is not JSON ({' '.join(str(error).split())})") from error
-    if document["sha256"] != checksum:
+    if document.sha256 != checksum:
         raise damaged(file, "its content does not match its own checksum")
     return document
 
@@ -126,7 +126,7 @@ def _refuse_later(file: Path, document: object) -> None:
 def _weights_of(folder: Path) -> str | None:
     """The weights file of the model that lies in the folder, or None where there is none that can be read."""
     try:
-        return str(_checked(folder / MODEL, (folder / MODEL).read_bytes())["weights"])
+        return _checked(folder / MODEL, (folder / MODEL).read_bytes()).weights
     except (FileNotFoundError, InputError):
         return None
 

@@ -4,7 +4,6 @@ import os
 import platform
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
 
 PACKAGES = ("shoal", "jax", "jaxlib", "equinox", "optax", "numpy", "scipy", "polars", "safetensors", "altair")
 
@@ -20,7 +19,7 @@ def package_versions(packages: Sequence[str] = PACKAGES) -> dict[str, str | None
     return found
 
 
-def system_info(packages: Sequence[str] = PACKAGES) -> dict[str, Any]:
+def system_info(packages: Sequence[str] = PACKAGES) -> dict[str, object]:
     """Returns Python's version and kind, system, machine kind, number of CPUs, and package versions.
 
     **Arguments:** `packages`: names as on the package index.

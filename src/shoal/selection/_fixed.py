@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -38,7 +37,7 @@ def fit_depth(
     time_limit: float | None,
     parts: tuple[float, float, float],
     hidden: tuple[int, ...] | None,
-    settings: Mapping[str, Any],
+    settings: Mapping[str, object],
 ) -> Fixed:
     """The front that is likeliest on the validation rows, alone (depth 0) or with `depth` layers of a family behind it.
 

@@ -27,10 +27,10 @@ from shoal.selection._mass import with_discrete_part
 from shoal.selection._measure import allowed_seconds, layer_record, log_likelihoods, next_layer, unmeasured
 from shoal.selection._options import Options, Start, depths_of, settings_for
 from shoal.selection._prepare import Prepared, prepare
-from shoal.selection._race import Clock, Listener, race
+from shoal.selection._race import Clock, race
 from shoal.selection._record import build_record
 from shoal.selection._rule import Choice, Gates, winsorised
-from shoal.selection._rung import Rung
+from shoal.selection._rung import Listener, Rung
 from shoal.tables import FRACTIONS, MINIMUM_ROWS, Table, as_table
 from shoal.training import ConditioningMonitor, Settings
 
@@ -78,8 +78,8 @@ class LadderResult:
 def ladder(
     data: ArrayLike,
     *,
-    context: Any = None,
-    weights: Any = None,
+    context: object = None,
+    weights: object = None,
     columns: Sequence[str] | None = None,
     kinds: Mapping[str, str] | None = None,
     families: Sequence[str | Family] = DEFAULT_FAMILIES,
@@ -96,7 +96,7 @@ def ladder(
     dequantize: Literal["auto", "off"] = "auto",
     parts: tuple[float, float, float] = FRACTIONS,
     hidden: tuple[int, ...] | None = None,
-    settings: Settings | Mapping[str, Any] | None = None,
+    settings: Settings | Mapping[str, object] | None = None,
     dtype: Literal["float32", "float64"] = "float32",
     folder: str | Path | None = None,
     resume: bool = False,

@@ -8,7 +8,6 @@ share of the time.
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 
@@ -17,6 +16,7 @@ from shoal._compiling import quickly
 from shoal._errors import InputError
 from shoal._pieces import in_pieces
 from shoal._scalars import FloatArray
+from shoal._types import Array
 from shoal.bijections import rolled
 from shoal.distributions import AbstractFlow, StandardNormal
 from shoal.records.figures import ConditionSummary, NextLayer, RoundTripSummary
@@ -93,7 +93,7 @@ def log_likelihoods(flow: AbstractFlow, x: FloatArray, context: FloatArray | Non
 
 
 @quickly
-def _log_prob(flow: AbstractFlow, x: Any, context: Any) -> Any:
+def _log_prob(flow: AbstractFlow, x: Array, context: Array | None) -> Array:
     return flow.log_prob(x, context)
 
 

@@ -8,8 +8,10 @@ from typing import Any, Literal, get_args
 import jax
 import numpy as np
 import optax
+from jaxtyping import PyTree
 
 from shoal._errors import InputError
+from shoal._types import Array
 from shoal.flows import Family, checked
 from shoal.selection._rule import Gates
 from shoal.training import ConditioningMonitor, Settings
@@ -70,7 +72,7 @@ class Options:
                 '`dtype="float64"` needs JAX\'s 64-bit switch: jax.config.update("jax_enable_x64", True).'
             )
 
-    def config(self) -> dict[str, Any]:
+    def config(self) -> dict[str, object]:
         """The options as the record holds them."""
         apart = ("families", "gates", "settings", "few", "folder", "resume", "monitor")
         plain = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in apart}
@@ -105,10 +107,10 @@ def settings_for(rows: int, *, limited: bool = False, **given: Any) -> Settings:
     return Settings(**{**standard, **rates, **given})
 
 
-def _slower(updates: Any, params: Any) -> Any:
+def _slower(updates: PyTree, params: PyTree) -> PyTree:
     del params
 
-    def scaled(path: tuple[Any, ...], update: Any) -> Any:
+    def scaled(path: tuple[object, ...], update: Array) -> Array:
         return BASE_RATE * update if getattr(path[0], "name", None) == "base" else update
 
     return jax.tree_util.tree_map_with_path(scaled, updates)

@@ -6,7 +6,7 @@ or, under a time limit, where it is not in the better half. The last chain gets 
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +18,7 @@ from shoal.records.fit import RaceEvent
 from shoal.selection._options import Options
 from shoal.selection._prepare import Prepared
 from shoal.selection._rule import ONE_SIDED, paired_difference, winsorised
-from shoal.selection._rung import Rung, train
+from shoal.selection._rung import Listener, Rung, train
 
 RESERVE = 0.12  # share of a limit that is kept for measuring and writing, within the two bounds that follow
 MEASURING = 1.3  # the least reserve, in fixed costs of a rung
@@ -31,8 +31,6 @@ SEVERAL = 12.0  # fixed costs in the limit, from which on several depths are tra
 FIRST = 3  # layers, at most, of the first round under a limit
 EARLY = 0.3  # of the training time, for all rounds but the last
 LEAST = 1.0  # seconds that steps are begun for
-
-Listener = Callable[[dict[str, Any]], None] | None
 
 
 @dataclass

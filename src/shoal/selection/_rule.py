@@ -189,7 +189,9 @@ def _state(loss: Loss, margin: float) -> State:
 def winsorised(log_likelihoods: FloatArray, weights: FloatArray | None) -> float:
     """The statistic that rungs are compared by, averaged over seeds."""
     w = None if weights is None else np.asarray(weights, np.float64)
-    return float(np.mean([winsorised_mean(np.asarray(row, np.float64), w).value for row in log_likelihoods]))
+    return float(
+        np.mean([float(winsorised_mean(np.asarray(row, np.float64), w).value) for row in log_likelihoods])
+    )
 
 
 def _depth(candidate: Candidate | None) -> int:

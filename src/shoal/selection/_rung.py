@@ -21,6 +21,8 @@ from shoal.selection._prepare import Part, Prepared
 from shoal.selection._rule import Candidate, winsorised
 from shoal.training import FitResult, fit_many
 
+Listener = Callable[[dict[str, Any]], None] | None
+
 
 @dataclass
 class Rung:
@@ -97,7 +99,7 @@ def train(
     before: Rung | None,
     time_limit: float | None,
     compile_first: bool = False,
-    progress: Callable[[dict[str, Any]], None] | None,
+    progress: Listener,
 ) -> None:
     """Train all seeds of the rung, front and layers; fills `rung` in. Ctrl-C ends the training.
 

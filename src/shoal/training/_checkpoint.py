@@ -51,7 +51,7 @@ class Checkpoints:
             self.whole.pop()
         return None
 
-    def save(self, arrays: Mapping[str, np.ndarray], content: Mapping[str, Any]) -> Path:
+    def save(self, arrays: Mapping[str, np.ndarray], content: Mapping[str, object]) -> Path:
         """Write a checkpoint, then remove all but the last two whole ones.
 
         **Arguments:** `arrays`, by name; `content`, plain values (numbers, texts, lists, dictionaries).
@@ -91,6 +91,6 @@ def _read(path: Path) -> Stored | None:
         return None
 
 
-def _checksum(data: bytes, content: Mapping[str, Any]) -> str:
+def _checksum(data: bytes, content: Mapping[str, object]) -> str:
     plain = json.dumps(content, sort_keys=True)
     return hashlib.sha256(hashlib.sha256(data).digest() + plain.encode()).hexdigest()

@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeGuard
 
 import jax
 import jax.numpy as jnp
@@ -15,19 +15,19 @@ from shoal._types import Key
 KeyLike: TypeAlias = Any  # one JAX random key, of either kind: `one_key` checks it
 
 
-def positive(name: str, value: Any) -> None:
+def positive(name: str, value: object) -> None:
     """Raise `InputError` unless `value` is a finite number above 0."""
     if not _is_number(value) or not math.isfinite(value) or value <= 0:
         raise InputError(f"`{name}` must be a finite number above 0; got {value!r}.")
 
 
-def not_negative(name: str, value: Any) -> None:
+def not_negative(name: str, value: object) -> None:
     """Raise `InputError` unless `value` is a finite number of at least 0."""
     if not _is_number(value) or not math.isfinite(value) or value < 0:
         raise InputError(f"`{name}` must be a finite number of at least 0; got {value!r}.")
 
 
-def fraction(name: str, value: Any) -> None:
+def fraction(name: str, value: object) -> None:
     """Raise `InputError` unless `value` is a number in [0, 1)."""
     if not (_is_number(value) and 0 <= value < 1):
         raise InputError(f"`{name}` must be at least 0 and below 1; got {value!r}.")
@@ -50,12 +50,12 @@ def one_key(key: KeyLike) -> Key:
     return key
 
 
-def described(value: Any) -> str | None:
+def described(value: object) -> str | None:
     """The text of a value, the same in every process: without the addresses of functions."""
     return None if value is None else re.sub(r" at 0x[0-9a-f]+", "", repr(value))
 
 
-def check_same(folder: Path, stored: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+def check_same(folder: Path, stored: Mapping[str, object], now: Mapping[str, object]) -> None:
     """Raise `InputError` naming everything in which a run differs from the one that left the checkpoints."""
     different = []
     for name, value in now.items():
@@ -69,5 +69,5 @@ def check_same(folder: Path, stored: Mapping[str, Any], now: Mapping[str, Any]) 
         )
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: object) -> TypeGuard[float]:
     return not isinstance(value, bool) and hasattr(value, "__float__")

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
-from typing import Any, TypedDict, TypeVar, Unpack
+from typing import TypedDict, TypeVar, Unpack
 
 import equinox as eqx
 import jax
@@ -255,14 +255,14 @@ def _check_flows(flows: Sequence[Density], keys: Sequence[KeyLike] | KeyLike) ->
             )
 
 
-def _structure(flow: Density) -> tuple[Any, ...]:
+def _structure(flow: Density) -> tuple[object, ...]:
     arrays, static = eqx.partition(flow, eqx.is_array)
     leaves, tree = jax.tree.flatten(static)
     return tree, leaves, [(leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(arrays)]
 
 
 def _locked(
-    listen: Callable[..., object] | None, lock: threading.Lock, arranged: Callable[[T], tuple[Any, ...]]
+    listen: Callable[..., object] | None, lock: threading.Lock, arranged: Callable[[T], tuple[object, ...]]
 ) -> Callable[[T], None] | None:
     """What tells `listen` the news, as `arranged` puts them, one at a time; None where nobody listens."""
     if listen is None:

@@ -4,7 +4,6 @@ import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import equinox as eqx
 import jax
@@ -40,7 +39,7 @@ class Job:
     params: PyTree  # the first weights
     settings: Settings
     checkpoints: Checkpoints | None
-    fingerprint: dict[str, Any]
+    fingerprint: dict[str, object]
     resumed: Stored | None
     progress: Listener | None
     callback: Callable[[Epoch], object] | None
@@ -221,7 +220,7 @@ def _check_values(settings: object, optimizer: object, loss: object) -> None:
         raise InputError(f"`loss` must be a hashable function (flow, rows) -> scalar; got {loss!r}.")
 
 
-def _stored_run(checkpoints: Checkpoints, fingerprint: dict[str, Any], *, resume: bool) -> Stored | None:
+def _stored_run(checkpoints: Checkpoints, fingerprint: dict[str, object], *, resume: bool) -> Stored | None:
     folder = checkpoints.folder
     if not checkpoints.whole:
         return None

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -99,7 +98,7 @@ class Log(msgspec.Struct):
         return f"the weights of step {self.good_step}, the last ones within it, are kept"
 
 
-def summary(log: Log, train_steps: int) -> dict[str, Any]:
+def summary(log: Log, train_steps: int) -> dict[str, object]:
     """What `progress` is given: the history's last row, how far the run is, and the seconds left by the plan."""
     planned = log.plan.epochs if log.plan is not None else log.done
     recent = [row.seconds for row in log.history[-10:]]

@@ -25,7 +25,7 @@ from ._data import Rows
 Density: TypeAlias = (
     Any  # a flow, or anything with a batched `log_prob(x, context=None)`: `make_tables` checks it
 )
-Loss: TypeAlias = Callable[[Density, Rows], Any]
+Loss: TypeAlias = Callable[[Density, Rows], Scalar]
 
 
 def negative_log_likelihood(flow: Density, rows: Rows) -> Scalar:

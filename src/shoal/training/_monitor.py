@@ -7,7 +7,7 @@ Everything is decided by numbers that depend on the weights alone, so a resumed 
 
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Literal, TypeAlias, get_args
 
 import jax
 import jax.numpy as jnp
@@ -96,7 +96,7 @@ class ConditioningMonitor:
         return any(limit is not None and not found <= limit for found, limit in budgets)
 
 
-def check_monitored(monitor: Any, flow: Any) -> None:
+def check_monitored(monitor: object, flow: object) -> None:
     """**Raises:** `InputError` unless `monitor` is a `ConditioningMonitor` and `flow` has a bijection."""
     if not isinstance(monitor, ConditioningMonitor):
         raise InputError(f"`monitor` must be a `ConditioningMonitor`; got a {type(monitor).__name__}.")

@@ -1,7 +1,6 @@
 """`Settings`: how weights are moved, as one value from the command line to the step."""
 
 from dataclasses import dataclass, fields
-from typing import Any
 
 from shoal.bijections import whole
 
@@ -60,7 +59,7 @@ class Settings:
         not_negative("weight_decay", self.weight_decay)
         check_penalty(self.penalty)
 
-    def fingerprint(self) -> dict[str, Any]:
+    def fingerprint(self) -> dict[str, object]:
         """What a resumed run must share."""
         values = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in FREE}
         return {**values, "penalty": described(self.penalty)}

@@ -37,7 +37,7 @@ class Form:
     where the flow holds lists), the batch sizes, the penalty, the optimizer and the loss.
     """
 
-    leaves: tuple[Any, ...]
+    leaves: tuple[object, ...]
     tree: PyTree
     batch: int
     train_steps: int
@@ -241,7 +241,7 @@ def _train_step(form: Form, problem: Problem, order: Array, control: Control, st
 def _shrunk(params: PyTree, share: Array) -> PyTree:
     """The weights, with the matrices of conditioners times 1 - share."""
 
-    def one(path: tuple[Any, ...], leaf: Array) -> Array:
+    def one(path: tuple[object, ...], leaf: Array) -> Array:
         matrix = any(getattr(key, "name", None) in MATRICES for key in path)
         return (1 - share).astype(leaf.dtype) * leaf if matrix else leaf
 

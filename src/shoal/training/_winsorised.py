@@ -5,23 +5,33 @@ not finite at all. One such row decides a plain mean. Here a handful of rows, fa
 far and no farther; one row more than that, and all of them count in full. Written in the array API that NumPy and JAX share.
 """
 
-from typing import Any, NamedTuple
+from types import ModuleType
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+
+from shoal._scalars import FloatArray
+from shoal._types import Array
 
 FAR = 25.0  # nats beyond the row that 5 % of the rows are beyond; see `winsorised_mean`
 HANDFUL, TAIL = 1000, 20  # a thousandth of the rows is a handful, a twentieth of them is the tail
 FEWEST = 20  # rows from which on one row is always a handful
 
+Values: TypeAlias = FloatArray | Array  # of rows
+Figure: TypeAlias = np.floating | Array  # of one
+Count: TypeAlias = np.integer | Array
+
 
 class Winsorised(NamedTuple):
     """`value`: the winsorised mean; `mean`: the plain one; and how many rows are far out, and how many not finite."""
 
-    value: Any
-    mean: Any
-    far_rows: Any
-    non_finite_rows: Any
+    value: Figure
+    mean: Figure
+    far_rows: Count
+    non_finite_rows: Count
 
 
-def winsorised_mean(values: Any, weights: Any = None) -> Winsorised:
+def winsorised_mean(values: Values, weights: Values | None = None) -> Winsorised:
     r"""$\sum_i w_i \min(\max(l_i, a), b) / \sum_i w_i$ of the log-likelihoods $l_i$ of rows; a and b come from the rows.
 
     Let $l_{(k)}$ be the k-th lowest value. The lower limit is $a = \min(l_{(h+1)},\ l_{(t+1)} - 25)$: the lowest h rows,
@@ -58,20 +68,20 @@ def winsorised_mean(values: Any, weights: Any = None) -> Winsorised:
 
 
 class _Limits(NamedTuple):
-    limit: Any  # to which the values of a handful are raised
-    far: Any  # below which a row is far
+    limit: Figure  # to which the values of a handful are raised
+    far: Figure  # below which a row is far
 
 
-def _limits(xp: Any, ordered: Any, weights: Any) -> _Limits:
+def _limits(xp: ModuleType, ordered: Values, weights: Values | None) -> _Limits:
     """The limits of values in rising order."""
     handful, tail = (_rows_within(xp, ordered, weights, parts) for parts in (HANDFUL, TAIL))
     if ordered.shape[0] >= FEWEST:
         handful = max(handful, 1) if weights is None else xp.maximum(handful, 1)
-    far = ordered[tail] - FAR
+    far = xp.subtract(ordered[tail], FAR)
     return _Limits(xp.minimum(ordered[handful], far), far)
 
 
-def _rows_within(xp: Any, ordered: Any, weights: Any, parts: int) -> Any:
+def _rows_within(xp: ModuleType, ordered: Values, weights: Values | None, parts: int) -> Any:
     """How many of the first rows are within one of `parts` equal parts of the weight."""
     if weights is None:
         return ordered.shape[0] // parts
@@ -79,5 +89,5 @@ def _rows_within(xp: Any, ordered: Any, weights: Any, parts: int) -> Any:
     return xp.sum(share <= share[-1] / parts)
 
 
-def _mean(xp: Any, values: Any, weights: Any) -> Any:
+def _mean(xp: ModuleType, values: Values, weights: Values | None) -> Figure:
     return xp.mean(values) if weights is None else xp.sum(weights * values) / xp.sum(weights)
