@@ -8,7 +8,6 @@ import gc
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import equinox as eqx
 import jax
@@ -17,7 +16,7 @@ LEVEL = "xla_backend_optimization_level"
 MAPPINGS, MANY = Path("/proc/self/maps"), 30_000  # of a process; Linux gives it 65,530 at most
 
 
-def quickly(function: Callable, *, jit: Callable = eqx.filter_jit, **arguments: Any) -> Callable:
+def quickly(function: Callable, *, jit: Callable = eqx.filter_jit, **arguments: object) -> Callable:
     """`jit(function, **arguments)`, compiled quickly. It can not be called inside another program.
 
     A level that the environment variable XLA_FLAGS sets is left as it is.
@@ -29,7 +28,7 @@ def quickly(function: Callable, *, jit: Callable = eqx.filter_jit, **arguments: 
         return jit(function, **arguments, **({} if chosen else {"compiler_options": {LEVEL: 1}}))
 
     @functools.wraps(function)
-    def call(*args: Any, **kwargs: Any) -> Any:
+    def call(*args: object, **kwargs: object) -> object:
         return made()(*args, **kwargs)
 
     call.program = made  # pyright: ignore[reportAttributeAccessIssue]  (for those who count what it has compiled)

@@ -1,7 +1,6 @@
 """Many rows through one compiled program: pieces of one size, the last one filled up by repeating its last row."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import numpy as np
 
@@ -18,7 +17,7 @@ def pieces(rows: int, size: int) -> Iterator[tuple[np.ndarray, int]]:
 
 
 def in_pieces(
-    function: Callable[..., Any], size: int, first: np.ndarray, *others: np.ndarray | None
+    function: Callable[..., object], size: int, first: np.ndarray, *others: np.ndarray | None
 ) -> tuple[np.ndarray, ...]:
     """What `function(first, *others)` gives, an array or a tuple of arrays, computed `size` rows at a time.
 
@@ -36,5 +35,5 @@ def in_pieces(
     return tuple(np.concatenate(part) for part in zip(*parts, strict=True))
 
 
-def _tuple(found: Any) -> tuple[Any, ...]:
+def _tuple(found: object) -> tuple[object, ...]:
     return found if isinstance(found, tuple) else (found,)

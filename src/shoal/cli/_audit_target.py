@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from msgspec.structs import replace
@@ -31,6 +31,7 @@ from shoal.records import AuditRecord
 from shoal.records.figures import NextLayer
 from shoal.tables import Source, Table, match_columns, open_source
 
+Options: TypeAlias = dict[str, Any]  # of `audit`, or fields of its record
 HELD = 5000  # rows of a table, at most, at which the gain of another layer is measured
 FOREIGN = ("zuko", "normflows", "nflows", "FrEIA", "flowjax", "distrax")
 _NEEDS = (
@@ -47,10 +48,10 @@ class Target:
     table, with their context, at which the gain of another layer is measured.
     """
 
-    whole: Any
+    whole: object
     x: FloatArray
-    arguments: dict[str, Any]
-    about: dict[str, Any] = field(default_factory=dict)
+    arguments: Options
+    about: Options = field(default_factory=dict)
     rows: list[int] | None = None
     held: tuple[FloatArray, FloatArray | None] | None = None
 
@@ -103,7 +104,7 @@ def object_target(target: str, data: Path | None, context: str | None, points: i
     return made
 
 
-def measured(target: Target, options: dict[str, Any]) -> tuple[Audit, AuditRecord]:
+def measured(target: Target, options: Options) -> tuple[Audit, AuditRecord]:
     """The audit and its record; what the map itself says it can not do is one sentence."""
     count, size = target.x.shape
     try:
@@ -133,7 +134,7 @@ def _next_layer(target: Target, seed: int) -> NextLayer | None:
         return None
 
 
-def _at_rows(whole: Any, table: Table, points: int, seed: int) -> Target:
+def _at_rows(whole: object, table: Table, points: int, seed: int) -> Target:
     rows = chosen_rows(table.rows, points, seed)
     context = None if table.context is None else table.context[rows]
     about = {"source": table.source, "columns": list(table.names)}
@@ -184,7 +185,7 @@ def _with_padding(target: Target) -> Target:
     return target
 
 
-def _find(target: str) -> tuple[Any, dict[str, Any]]:
+def _find(target: str) -> tuple[object, Options]:
     """What `audit` takes for the object, and its further arguments."""
     found = _imported(target)
     _refuse_foreign(target, found)
@@ -229,7 +230,7 @@ def _imported(target: str) -> Any:
     return found
 
 
-def _refuse_foreign(target: str, found: Any) -> None:
+def _refuse_foreign(target: str, found: object) -> None:
     """A flow of another library has methods of these names too, and they mean something else."""
     roots = [kind.__module__.partition(".")[0] for kind in type(found).__mro__]
     library = next((root for root in roots if root in FOREIGN), None)
@@ -239,7 +240,7 @@ def _refuse_foreign(target: str, found: Any) -> None:
         )
 
 
-def _as_auditable(found: Any) -> tuple[Any, dict[str, Any]] | None:
+def _as_auditable(found: object) -> tuple[object, Options] | None:
     """The first argument of `audit` and the others; None for what it can not take as it is."""
     if isinstance(found, type):
         return None

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Annotated, Any, Literal
 
 import typer
@@ -126,7 +127,7 @@ def _interruptible() -> Iterator[None]:
     """Raises a Ctrl-C at the end that was swallowed on the way, as happens in callbacks of the garbage collector."""
     asked = False
 
-    def note(number: int, frame: Any) -> None:
+    def note(number: int, frame: FrameType | None) -> None:
         nonlocal asked
         asked = True
         signal.default_int_handler(number, frame)

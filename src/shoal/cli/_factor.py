@@ -96,7 +96,7 @@ def factor(
 def _computed(
     array: Any,
     label: str,
-    asked: tuple[Layers, Any],
+    asked: tuple[Layers, float | None],
     options: dict[str, Any],
     group: Group,
     *,

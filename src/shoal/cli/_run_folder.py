@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from shoal._errors import InputError
 from shoal.cli._settings import FitSettings
@@ -76,7 +75,9 @@ def check_places(places: Places, *, overwrite: bool, resume: bool, resumable: bo
 
 
 @contextmanager
-def claimed(places: Places, config: FitSettings | dict[str, Any], *, resume: bool = False) -> Iterator[bool]:
+def claimed(
+    places: Places, config: FitSettings | dict[str, object], *, resume: bool = False
+) -> Iterator[bool]:
     """Holds the unfinished folder for this process: a new one with `config`, or the one to resume, if it has the same.
 
     **Yields:** whether the folder is new.
@@ -215,13 +216,13 @@ def find_model(run: Path) -> ModelFolder:
     if not (run / MODEL).is_file():
         raise InputError(f"RUN {run} holds no model: there is no {MODEL} in it; {hint}.")
     model, _ = read_document(run)
-    fields = model["tree"].get("fields")
+    fields = model.tree.get("fields")
     flow = fields if isinstance(fields, dict) else {}
     columns, context = (_names(flow.get(key)) for key in ("columns", "context_columns"))
     if context is None and flow.get("context_shape", ()) is None:
         context = ()
-    return ModelFolder(run, columns, context, model.get("dtype") == "float64")
+    return ModelFolder(run, columns, context, model.dtype == "float64")
 
 
-def _names(value: Any) -> tuple[str, ...] | None:
+def _names(value: object) -> tuple[str, ...] | None:
     return tuple(value) if isinstance(value, list) and all(isinstance(name, str) for name in value) else None

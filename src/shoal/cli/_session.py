@@ -55,7 +55,7 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
     """
 
     @functools.wraps(function)
-    def run(**given: Any) -> None:
+    def run(**given: object) -> None:
         first = [Call(function, given)] if "call" in inspect.signature(function).parameters else []
         try:
             function(*first, **given)
@@ -76,12 +76,14 @@ def _parameters(function: Callable[..., None]) -> dict[str, inspect.Parameter]:
     return {name: p for name, p in inspect.signature(function).parameters.items() if name != "call"}
 
 
-def option(text: str, *names: str, metavar: str | None = None, panel: str | None = None) -> Any:
+def option(
+    text: str, *names: str, metavar: str | None = None, panel: str | None = None
+) -> typer.models.OptionInfo:
     """What `Annotated` says of an option; `names` where they are not the parameter's."""
     return typer.Option(*names, help=text, metavar=metavar, rich_help_panel=panel)
 
 
-def argument(text: str, *, metavar: str) -> Any:
+def argument(text: str, *, metavar: str) -> typer.models.ArgumentInfo:
     """The same of an argument."""
     return typer.Argument(help=text, metavar=metavar, show_default=False)
 

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import altair as alt
 import jinja2
@@ -83,9 +82,9 @@ def rendered(
     )
 
 
-def specification(chart: alt.TopLevelMixin) -> dict[str, Any]:
+def specification(chart: alt.TopLevelMixin) -> dict[str, object]:
     """The Vega-Lite specification of a chart, without its schema address and view settings."""
-    spec: dict[str, Any] = chart.to_dict(validate=False)  # half of a page's time; a test validates
+    spec: dict[str, object] = chart.to_dict(validate=False)  # half of a page's time; a test validates
     for key in ("$schema", "config", "usermeta"):
         spec.pop(key, None)
     return spec

@@ -4,7 +4,6 @@
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import altair as alt
 
@@ -28,7 +27,7 @@ _SHAPES = ["circle", "square", "triangle-up", "diamond", "cross", "triangle-down
 NO_LAYER = "no layer"  # the series of all fronts alone
 _GLYPHS = ["●", "■", "▲", "◆", "✚", "▼", "▶"]
 
-CONFIG: dict[str, Any] = {
+CONFIG: dict[str, object] = {
     "background": "#ffffff",
     "font": FONT,
     "view": {"stroke": None},

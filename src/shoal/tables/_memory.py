@@ -24,11 +24,11 @@ from shoal.tables._whole import build_whole
 
 
 def as_table(
-    data: Any,
+    data: object,
     columns: Sequence[Hashable] | None = None,
     *,
-    context: Any = None,
-    weights: Any = None,
+    context: object = None,
+    weights: object = None,
     kinds: Mapping[str, str] | None = None,
     minimum_rows: int = 1,
     distinct: bool = False,
@@ -146,14 +146,15 @@ def _pandas_series(column: Any) -> pl.Series:
     return pl.Series([None if gone else str(value) for value, gone in cells])
 
 
-def _column_names(context: Any) -> tuple[str, ...]:
+def _column_names(context: object) -> tuple[str, ...]:
     if isinstance(context, str):
         return (context,)
-    is_names = isinstance(context, (list, tuple)) and all(isinstance(name, (str, int)) for name in context)
-    return tuple(str(name) for name in context) if is_names else ()
+    if isinstance(context, (list, tuple)) and all(isinstance(name, (str, int)) for name in context):
+        return tuple(str(name) for name in context)
+    return ()
 
 
-def _weights(weights: Any, source: Source, minimum_rows: int) -> FloatArray:
+def _weights(weights: object, source: Source, minimum_rows: int) -> FloatArray:
     array = np.asarray(weights)
     if array.ndim != 1 or array.dtype.kind not in "iuf" or array.shape[0] != source.frame.height:
         raise InputError(

@@ -19,7 +19,10 @@ import numpy as np
 
 from shoal._errors import InputError
 from shoal._scalars import FloatArray
+from shoal._types import Array, ArrayLike
 from shoal.bijections import (
+    AbstractBijection,
+    AbstractBoundedLinear,
     ActNorm,
     Additive,
     Coupling,
@@ -35,7 +38,7 @@ from shoal.bijections import (
     layers_of,
 )
 from shoal.conditioning import compute
-from shoal.distributions import StandardNormal
+from shoal.distributions import Flow, StandardNormal
 from shoal.theory.hardness._minimum_depth import Architecture
 
 UP = 1 + 1e-9  # norms in float64, rounded up
@@ -51,7 +54,7 @@ class Constants(NamedTuple):
     stretches: list[float]
 
 
-def _planar(layers: Sequence[Any]) -> Constants:
+def _planar(layers: Sequence[AbstractBijection]) -> Constants:
     """Of f or of its inverse g.
 
     1 + f u w^T has extreme singular values of product 1 + f w.u and difference |f| |u| |w|; its norm is convex in f, so
@@ -60,7 +63,7 @@ def _planar(layers: Sequence[Any]) -> Constants:
     """
     sizes, stretches, largest = [], [], 0.0
     inverse = isinstance(layers[0], Inverse)
-    for layer in (b.bijection if inverse else b for b in layers):
+    for layer in (b.bijection if isinstance(b, Inverse) else b for b in layers):
         parameters = compute(lambda p: p._parameters(None), layer, precision="float64")
         w, u, b, inner = (as_float(a) for a in parameters)
         long, inner = float(np.linalg.norm(u)), float(inner)
@@ -77,7 +80,7 @@ def _planar(layers: Sequence[Any]) -> Constants:
     return Constants(2 * layers[0].shape[0] + 1, change, largest, sizes, stretches)
 
 
-def _layerwise(layers: Sequence[Any]) -> Constants:
+def _layerwise(layers: Sequence[Layerwise]) -> Constants:
     """|s_a(t) - s_a'(t')| <= |t - t'| + |t'| |a - a'| as |ds/da| <= |t|: changes |h| |dA| + |db| + (S |h| + beta) |da|."""
     sizes, stretches, shift, d = [], [], 0.0, layers[0].shape[0]
     kinds = {type(layer.leaky) for layer in layers}
@@ -96,16 +99,16 @@ def _layerwise(layers: Sequence[Any]) -> Constants:
 
 
 @eqx.filter_jit
-def _matrix(linear: Any) -> Any:
+def _matrix(linear: AbstractBoundedLinear) -> Array:
     return jax.vmap(linear.apply, out_axes=1)(jnp.eye(linear.dim))
 
 
-def _additive(layers: Sequence[Any]) -> Constants:
+def _additive(layers: Sequence[Coupling]) -> Constants:
     """Changes: |h| |dA| + |db| + sqrt(w_k) |dV| + sum_i P_i (r_{i-1} |dW_i| + |dc_i|), P_i = |V| prod_{j > i} |W_j|.
 
     r_0 = |h| and r_i = sqrt(w_i) bounds the length of tanh's outputs. Norms are the largest over the layers.
     """
-    nets = [layer.conditioner for layer in layers]
+    nets = [b.conditioner for b in layers if isinstance(b.conditioner, DenseConditioner)]
     if len({len(net.weights) for net in nets}) > 1:
         raise InputError("`measured` needs additive couplings with one number of hidden layers.")
     arrays = [[net.skip, net.bias, net.last, *net.weights, *net.biases] for net in nets]
@@ -125,7 +128,7 @@ def _additive(layers: Sequence[Any]) -> Constants:
     return Constants(most, math.sqrt(squares + root**2), bias + last * root, sizes, stretches)
 
 
-def _norm(a: Any) -> float:
+def _norm(a: ArrayLike) -> float:
     """The spectral norm of a matrix, the length of a vector; 0 of what is empty."""
     value = as_float(a)
     if value.size == 0:
@@ -133,16 +136,16 @@ def _norm(a: Any) -> float:
     return float(np.linalg.norm(value, 2)) if np.isfinite(value).all() else math.inf
 
 
-def _size(*parts: Any) -> float:
+def _size(*parts: ArrayLike) -> float:
     return math.sqrt(sum(float(np.sum(np.square(as_float(a)))) for a in parts))
 
 
-def as_float(a: Any) -> FloatArray:
+def as_float(a: ArrayLike) -> FloatArray:
     """As float64."""
     return np.asarray(a, np.float64)
 
 
-def _is_additive(b: Any) -> bool:
+def _is_additive(b: AbstractBijection) -> bool:
     if not isinstance(b, Coupling) or not isinstance(b.transformer, Additive):
         return False
     net = b.conditioner
@@ -150,7 +153,7 @@ def _is_additive(b: Any) -> bool:
 
 
 # a kind of layer: its name, which layers it holds, and their constants
-KINDS: tuple[tuple[str, Callable[[Any], bool], Callable[[Sequence[Any]], Constants]], ...] = (
+KINDS: tuple[tuple[str, Callable[[AbstractBijection], bool], Callable[[Sequence[Any]], Constants]], ...] = (
     ("planar", lambda b: isinstance(b, Planar), _planar),
     ("inverse planar", lambda b: isinstance(b, Inverse) and isinstance(b.bijection, Planar), _planar),
     ("layerwise", lambda b: isinstance(b, Layerwise), _layerwise),
@@ -167,7 +170,7 @@ class MeasuredClass:
     lipschitz: float
 
 
-def measured(flow: Any) -> MeasuredClass:
+def measured(flow: Flow) -> MeasuredClass:
     r"""A class of flows with explicit constants that `flow` belongs to, for `minimum_depth` and `total_variation_bound`.
 
     All constants are upper bounds, in float64, of the formulas in `Architecture`; norms |.| of matrices are spectral.
@@ -212,12 +215,12 @@ def measured(flow: Any) -> MeasuredClass:
     return MeasuredClass(architecture, len(layers), float(np.prod(found.stretches)) * scale * UP)
 
 
-def _trained_layers(bijection: Any) -> tuple[list[Any], float]:
+def _trained_layers(bijection: AbstractBijection) -> tuple[list[AbstractBijection], float]:
     """The layers that count, and the largest scale of the fixed ones next to the data."""
-    layers: list[Any] = [b for b in layers_of(bijection) if not isinstance(b, Permutation | SignFlip)]
+    layers = [b for b in layers_of(bijection) if not isinstance(b, Permutation | SignFlip)]
     scale = 1.0
-    while layers and isinstance(layers[-1], Standardize | ActNorm):
-        fixed = layers.pop()
+    while layers and isinstance(fixed := layers[-1], Standardize | ActNorm):
+        layers.pop()
         values = np.exp(as_float(fixed.log_scale)) if isinstance(fixed, ActNorm) else as_float(fixed.scale)
         scale *= float(values.max())
     return layers, scale

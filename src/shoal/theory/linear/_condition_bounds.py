@@ -98,7 +98,7 @@ class ConditionBounds:
         return max(math.exp(best), lower_bound(self.values, count))
 
 
-def condition_bounds(T: Any, kept: Sequence[int] | None = None) -> ConditionBounds:
+def condition_bounds(T: object, kept: Sequence[int] | None = None) -> ConditionBounds:
     """The bounds of diag(signs) T, the lower layers keeping the index set S. **Raises:** InputError as `factor`."""
     return ConditionBounds.of(prepare(T, kept, "lower"))
 

@@ -5,7 +5,7 @@ docs/dev/mathematics.md 2.3; what no layers can be below: `_condition_bounds.py`
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, Literal, TypeVar
+from typing import Generic, Literal, TypeVar
 
 from shoal._errors import InputError, NumericalFailure
 from shoal.records import factorization as records
@@ -70,7 +70,7 @@ class Frontier(Generic[F]):
 
 
 def factor(
-    T: Any,
+    T: object,
     layers: int | Literal["auto"] | None = None,
     *,
     group: Literal["linear", "symplectic"] = "linear",
@@ -138,7 +138,7 @@ def _fewest_within(
 
 
 def frontier(
-    T: Any,
+    T: object,
     layers: Sequence[int] = (5, 6, 7, 8, 9, 10, 11),
     *,
     first: Kind = "lower",

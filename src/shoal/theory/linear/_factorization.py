@@ -4,7 +4,7 @@ import io
 import json
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -187,7 +187,7 @@ class Factorization:
         return float(np.linalg.norm(off) / np.linalg.norm(made.target / scale))
 
 
-def _read(data: Any) -> Factorization:
+def _read(data: Mapping[str, np.ndarray]) -> Factorization:
     about = json.loads(str(data["about"]))
     if about["format"] != FORMAT:
         raise ValueError(f"its format is {about['format']!r}; this version reads {FORMAT}")

@@ -11,7 +11,7 @@ any of its numbers, and at a large trace the eigenvalues are distinct.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -54,7 +54,7 @@ class FewestLayers:
 
 
 def fewest_layers(
-    T: Any,
+    T: object,
     *,
     kept: Sequence[int] | None = None,
     most: int = 6,

@@ -5,7 +5,6 @@ A matrix is checked, reordered, given det > 0 and scaled near determinant one; a
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -159,7 +158,7 @@ def parts_swapped(matrix: FloatArray, p: int) -> FloatArray:
     return matrix[np.ix_(order, order)]
 
 
-def checked_gaussian(mean: Any, covariance: Any) -> tuple[FloatArray, FloatArray]:
+def checked_gaussian(mean: object, covariance: object) -> tuple[FloatArray, FloatArray]:
     """Mean and covariance as float64 arrays. **Raises:** InputError that names what was found."""
     matrix, shift = np.array(covariance, np.float64), np.array(mean, np.float64)
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or matrix.size == 0:

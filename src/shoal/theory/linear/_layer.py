@@ -6,7 +6,7 @@ Risteski 2021, Definition 1, Theorem 2; the first p coordinates are the part S, 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -94,7 +94,7 @@ class Layer:
         """The inverse, a layer of the same kind."""
         return Layer(self.kind, -np.exp(-self.log_scale)[:, None] * self.block, -self.log_scale)
 
-    def _parts(self, x: Any) -> tuple[FloatArray, FloatArray]:
+    def _parts(self, x: object) -> tuple[FloatArray, FloatArray]:
         x = np.asarray(x)
         p = self.kept
         return (x[..., :p], x[..., p:]) if self.kind == "lower" else (x[..., p:], x[..., :p])

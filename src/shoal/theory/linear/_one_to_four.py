@@ -104,7 +104,7 @@ def _best_of_four(
 
     def layers(
         x: FloatArray, sign: float, k: FloatArray | None = None
-    ) -> tuple[tuple[Layer, ...] | None, Any]:
+    ) -> tuple[tuple[Layer, ...] | None, np.ndarray | None]:
         pair = _by_traces(q, t11, x[0], x[1], sign)
         eigen = None if pair is None else _eigen(pair[0][:, None] * q, t11 / pair[1][:, None])
         if eigen is None:
@@ -128,7 +128,7 @@ def _best_of_four(
     return None
 
 
-def _fitted(eigen: Eigen, inverse: FloatArray, t21: FloatArray) -> Any:
+def _fitted(eigen: Eigen, inverse: FloatArray, t21: FloatArray) -> np.ndarray:
     """The K that makes u = (Y (λ - 1) K^{-1} Z^{-1} - T21) T11^{-1} least: what matters where T11 is nearly singular."""
     values, y, z = eigen
     rows = np.linalg.inv(z) @ inverse
@@ -213,7 +213,7 @@ def _eigen(first: FloatArray, second: FloatArray) -> Eigen | None:
     return (l1[o1], y, z) if np.linalg.cond(y) < 1e9 and np.linalg.cond(z) < 1e9 else None
 
 
-def _halves(eigen: Eigen, k: Any) -> Halves | None:
+def _halves(eigen: Eigen, k: np.ndarray) -> Halves | None:
     """α, β with αβ = first - I and βα = second - I, from what `_eigen` gives and the diagonal K."""
     values, y, z = eigen
     beta = (z * k) @ np.linalg.inv(y)

@@ -97,7 +97,7 @@ class Equations(Protocol):
     def layers(self) -> tuple[Layer, ...] | None: ...
     def slope(self, damping: float = ..., /) -> Slope: ...
     def gradient(self, slope: Any, bars: list[Layer], /) -> Point: ...
-    def seen_from(self, other: Any, /) -> FloatArray: ...
+    def seen_from(self: _Self, other: _Self, /) -> FloatArray: ...
 
 
 _E = TypeVar("_E", bound=Equations)
@@ -176,7 +176,9 @@ def cholesky_solver(normal: FloatArray, damping: float = DAMPING) -> Solver | No
         shifted = normal.copy()
         shifted[np.diag_indices_from(shifted)] += damping * mean * 100.0**attempt
         try:
-            factor: Any = scipy.linalg.cho_factor(shifted, lower=True, overwrite_a=True, check_finite=False)
+            factor: object = scipy.linalg.cho_factor(
+                shifted, lower=True, overwrite_a=True, check_finite=False
+            )
         except np.linalg.LinAlgError:
             continue
         return lambda r: scipy.linalg.cho_solve(factor, r, check_finite=False)

@@ -42,7 +42,7 @@ POLISH = 3  # Newton steps at the end
 
 
 def symplectic(
-    T: Any,
+    T: object,
     layers: int | None,
     *,
     first: Kind = "lower",

@@ -17,7 +17,7 @@ import numbers
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import gamma, log, pi
-from typing import Any
+from typing import TypeVar
 
 import jax.random as jr
 import numpy as np
@@ -39,6 +39,8 @@ from shoal.theory.universal._langevin import units_of
 from shoal.theory.universal._log_concave import Gradient, LogConcave, targets_of
 
 REACH, POINTS = 6.0, 4096
+
+S = TypeVar("S", FloatArray, np.floating)
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,7 @@ def zero_padded(
     )
 
 
-def _kappa(slope: Any, delta: float) -> Any:
+def _kappa(slope: S, delta: float) -> S:
     """sigma_max^2 / delta^2 of [[delta, slope], [0, delta]]; it increases with the slope."""
     return np.square((slope + np.sqrt(np.square(slope) + 4 * delta**2)) / (2 * delta))
 
@@ -136,7 +138,7 @@ def _flow(
     return Padded(Flow(StandardNormal(2 * d), chain), ZeroPadding(d), key=jr.key(0))
 
 
-def _checked(contraction: Any, dtype: DType) -> float:
+def _checked(contraction: object, dtype: DType) -> float:
     """The contraction that the layers hold: exp of log delta as stored."""
     least = float(np.sqrt(np.finfo(dtype).eps))
     if (
@@ -203,7 +205,7 @@ def volume_preserving_gap(
     return _gap_of_gaussian(np.asarray(covariance, np.float64))
 
 
-def _gap_of_levels(p: FloatArray, cell: Any) -> VolumePreservingGap:
+def _gap_of_levels(p: FloatArray, cell: object) -> VolumePreservingGap:
     """Cells in descending order of p fill shells of equal volume, over which r^2 has a closed integral."""
     if p.size == 0 or p.ndim == 0 or not np.isfinite(p).all() or (p < 0).any():
         raise InputError(

@@ -1,20 +1,20 @@
 """What the constructions share: input, checked and made NumPy, and the coupling that interpolates between knots."""
 
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import jax.numpy as jnp
 import numpy as np
 
 from shoal._errors import InputError
 from shoal._scalars import FloatArray
-from shoal._types import Array
+from shoal._types import Array, ArrayLike
 from shoal.bijections import Affine, Coupling, ExponentialScale, KnotConditioner, Partition
 
 DType: TypeAlias = Literal["float32", "float64"]
 MOST_COLUMNS = 64
 
 
-def checked(samples: Any, epsilon: Any, weights: Any) -> tuple[FloatArray, float, FloatArray]:
+def checked(samples: object, epsilon: object, weights: object) -> tuple[FloatArray, float, FloatArray]:
     """Samples (M, n) in float64, epsilon, weights (M,) as they are given; rows of weight 0 are left out.
 
     **Raises:** InputError that names the argument, what was found, and what to do.
@@ -76,13 +76,13 @@ def checked_whole(name: str, value: object, least: int, most: int) -> None:
         raise InputError(f"`{name}` must be a whole number from {least} to {most}; got {value!r}.")
 
 
-def stored(a: Any, dtype: DType) -> Array:
+def stored(a: ArrayLike, dtype: DType) -> Array:
     """As an array of a layer."""
     return jnp.asarray(np.asarray(a), dtype)
 
 
 def knot_coupling(
-    kept: range, direction: Any, knots: Any, values: Any, dtype: DType, *constant: Any
+    kept: range, direction: ArrayLike, knots: ArrayLike, values: ArrayLike, dtype: DType, *constant: ArrayLike
 ) -> Coupling:
     """The affine coupling of 2 d coordinates whose log-scales and shifts are linear between knots along `direction`.
 

@@ -13,7 +13,8 @@ from scipy.special import ndtri
 
 from shoal._errors import InputError
 from shoal._scalars import FloatArray
-from shoal._types import ArrayLike
+from shoal._types import Array, ArrayLike
+from shoal.bijections import Chain
 from shoal.conditioning import compute
 from shoal.records import ConstructionRecord
 from shoal.records.construction import Pictures, Steps
@@ -81,7 +82,7 @@ def _pictures(
 
 
 @eqx.filter_jit
-def _stages(chain: Any, z: Any) -> tuple[Any, Any]:
+def _stages(chain: Chain, z: Array) -> tuple[Array, Array]:
     """The points after each layer."""
     first, second = chain.bijections
     one = jax.vmap(first.forward)(z)

@@ -11,6 +11,7 @@ import importlib.util
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -24,7 +25,7 @@ BallMatrix: TypeAlias = Any
 SQUARINGS = 5
 
 
-def load_flint() -> Any:
+def load_flint() -> ModuleType:
     """The module `flint`. **Raises:** InputError (a ValueError) where python-flint is not installed."""
     if importlib.util.find_spec("flint") is None:
         raise InputError('`certificate` needs python-flint: pip install "shoal[certify]".')

@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
@@ -82,8 +81,8 @@ class GaussianFactors:
 
 
 def gaussian(
-    mean: Any,
-    covariance: Any,
+    mean: object,
+    covariance: object,
     layers: int = 4,
     *,
     first: Kind = "lower",
@@ -120,7 +119,7 @@ def gaussian(
 
 
 def gaussian_frontier(
-    covariance: Any,
+    covariance: object,
     layers: Sequence[int] = (2, 3, 4, 5, 6, 7, 8, 9, 10, 11),
     *,
     first: Kind = "lower",
@@ -140,7 +139,9 @@ def gaussian_frontier(
     counts = sorted(set(layers))
     if not counts:
         raise InputError("`layers` must hold at least one number of layers.")
-    problem = _Problem.of(np.zeros(len(np.atleast_1d(covariance))), covariance, first, kept, counts)
+    problem = _Problem.of(
+        np.zeros(len(np.atleast_1d(np.asarray(covariance)))), covariance, first, kept, counts
+    )
     n = len(problem.mean)
     if n > LARGEST:
         raise InputError(f"`gaussian_frontier` searches up to n = {LARGEST}; got n = {n}.")
@@ -182,7 +183,7 @@ class _Problem:
 
     @staticmethod
     def of(
-        mean: Any, covariance: Any, first: Kind, kept: Sequence[int] | None, counts: Sequence[Any]
+        mean: object, covariance: object, first: Kind, kept: Sequence[int] | None, counts: Sequence[int]
     ) -> "_Problem":
         """The checked problem, for these numbers of layers. **Raises:** InputError."""
         shift, matrix = checked_gaussian(mean, covariance)
