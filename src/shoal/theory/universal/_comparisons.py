@@ -17,7 +17,7 @@ import numbers
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import gamma, log, pi
-from typing import TypeVar
+from typing import Any
 
 import jax.random as jr
 import numpy as np
@@ -39,8 +39,6 @@ from shoal.theory.universal._langevin import units_of
 from shoal.theory.universal._log_concave import Gradient, LogConcave, targets_of
 
 REACH, POINTS = 6.0, 4096
-
-S = TypeVar("S", FloatArray, np.floating)
 
 
 @dataclass(frozen=True)
@@ -110,7 +108,7 @@ def zero_padded(
     )
 
 
-def _kappa(slope: S, delta: float) -> S:
+def _kappa(slope: Any, delta: float) -> Any:
     """sigma_max^2 / delta^2 of [[delta, slope], [0, delta]]; it increases with the slope."""
     return np.square((slope + np.sqrt(np.square(slope) + 4 * delta**2)) / (2 * delta))
 
