@@ -47,7 +47,9 @@ def near(lost: np.ndarray, bound: float) -> bool:
     return -4 * lost.std() / len(lost) ** 0.5 < lost.mean() < bound
 
 
-@pytest.mark.parametrize("far", [(1e10,), pytest.param((1e10, -1e12), marks=pytest.mark.long)], ids=["one", "two"])
+@pytest.mark.parametrize(
+    "far", [(1e10,), pytest.param((1e10, -1e12), marks=pytest.mark.long)], ids=["one", "two"]
+)
 def test_a_cell_far_off_leaves_the_density_of_the_other_rows(tmp_path: Path, far: tuple[float, ...]):
     rng, new = np.random.default_rng(12), np.random.default_rng(13).normal(size=(NEW, 2))
     x, y = rng.normal(size=(2, ROWS))

@@ -7,6 +7,7 @@ import math
 import signal
 import threading
 from dataclasses import replace
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -46,7 +47,7 @@ def plain() -> FitResult:
 
 @pytest.mark.skipif(not _compiling.MAPPINGS.exists(), reason="mappings are counted on Linux")
 def test_programs_are_forgotten_where_a_process_has_very_many(plain: FitResult, monkeypatch):
-    program = jax.jit(lambda x: x + 1)
+    program: Any = jax.jit(lambda x: x + 1)
     program(1.0)
     again = fit(realnvp(), TRAIN, validation=VALID, key=KEY, settings=SHORT)
     assert program._cache_size() == 1

@@ -38,7 +38,9 @@ def test_the_law_is_what_it_says(d: int, tail: float) -> None:
         np.testing.assert_allclose(log_prob, wanted, rtol=1e-5, atol=1e-4)
 
 
-@pytest.mark.parametrize(("d", "tail"), [(2, 0.5), pytest.param(64, 1.5, marks=pytest.mark.long), (2, 2.0)], ids=str)
+@pytest.mark.parametrize(
+    ("d", "tail"), [(2, 0.5), pytest.param(64, 1.5, marks=pytest.mark.long), (2, 2.0)], ids=str
+)
 def test_the_score_is_that_of_samples(d: int, tail: float) -> None:
     law = HeavyTails(d, tail, 1.3)
     x = law.sample(jr.key(1), 40_000)
@@ -96,7 +98,9 @@ def variation(log_p: np.ndarray, log_q: np.ndarray) -> tuple[float, float]:
     return float(share.mean()), float(share.std() / len(share) ** 0.5)
 
 
-@pytest.mark.parametrize("seed", [0, 1, pytest.param(2, marks=pytest.mark.long), pytest.param(3, marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    "seed", [0, 1, pytest.param(2, marks=pytest.mark.long), pytest.param(3, marks=pytest.mark.long)]
+)
 def test_no_drawn_flow_beats_the_bound(seed: int) -> None:
     """Planar flows with large random parameters: their own density against the target's, on samples of the target."""
     rng, d, depth = np.random.default_rng(seed), 4, 6
