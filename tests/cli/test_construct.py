@@ -18,6 +18,7 @@ from typer.testing import CliRunner, Result
 import shoal
 from shoal.cli import app
 from shoal.cli._audit_target import run_target
+from shoal.distributions import AbstractFlow
 from shoal.cli._construct import _interruptible
 from shoal.cli._run_folder import find_model
 from shoal.tables import open_source
@@ -181,6 +182,7 @@ def test_an_odd_number_of_columns_is_padded(folder: Path, odd: Result) -> None:
 def test_an_audit_of_a_padded_run_is_of_rows_with_their_padding(folder: Path, odd: Result) -> None:
     with run_target(find_model(folder / "odd"), open_source(folder / "odd.npy"), 5, 0) as target:
         flow, x, context = target.whole, target.x, target.arguments["context"]
+        assert isinstance(flow, AbstractFlow)
         assert (x.shape, context, target.about["columns"]) == ((5, 4), None, ["x0", "x1", "x2", "padding 0"])
         rows = np.load(folder / "odd.npy")[np.array(target.rows) - 1]
         np.testing.assert_array_equal(x[:, :3], rows)

@@ -45,7 +45,7 @@ def scatter_payload(points: Points) -> dict[str, object]:
     }
 
 
-def scatter_specifications(points: Points) -> dict[str, dict[str, object]]:
+def scatter_specifications(points: Points) -> dict[str, dict[str, Any]]:
     """The panels of both charts: of two columns or of one alone, and of condition numbers, if there are any.
 
     The page makes the panels of all pairs of columns from the one that is here.
