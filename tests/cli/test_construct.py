@@ -18,9 +18,9 @@ from typer.testing import CliRunner, Result
 import shoal
 from shoal.cli import app
 from shoal.cli._audit_target import run_target
-from shoal.distributions import AbstractFlow
 from shoal.cli._construct import _interruptible
 from shoal.cli._run_folder import find_model
+from shoal.distributions import AbstractFlow
 from shoal.tables import open_source
 from tests.report.test_page import Parsed
 
