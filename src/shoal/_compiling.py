@@ -13,7 +13,7 @@ import equinox as eqx
 import jax
 
 LEVEL = "xla_backend_optimization_level"
-MAPPINGS, MANY = Path("/proc/self/maps"), 30_000  # of a process; Linux gives it 65,530 at most
+MAPPINGS, MANY = Path("/proc/self/maps"), 45_000  # of a process; Linux gives it 65,530 at most
 
 
 def quickly(function: Callable, *, jit: Callable = eqx.filter_jit, **arguments: object) -> Callable:
@@ -35,8 +35,8 @@ def quickly(function: Callable, *, jit: Callable = eqx.filter_jit, **arguments: 
     return call
 
 
-def make_room() -> None:
-    """Forgets what JAX has compiled in this process where there is very much of it.
+def make_room(many: int | None = None) -> None:
+    """Forgets what JAX has compiled in this process where it takes more than `many` mappings of memory (None: `MANY`).
 
     On a CPU a program takes some hundred mappings of memory, a ladder some ten thousand, and a process that has no more of
     them is ended while it compiles the next. What is used again is compiled again.
@@ -45,6 +45,6 @@ def make_room() -> None:
         count = MAPPINGS.read_bytes().count(b"\n")
     except OSError:  # another system than Linux
         return
-    if count > MANY:
+    if count > (MANY if many is None else many):
         jax.clear_caches()
         gc.collect()

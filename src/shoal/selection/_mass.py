@@ -128,13 +128,14 @@ def _trained(prepared: Prepared, schema: Schema, key: jax.Array, limit: float | 
         seconds = float(np.clip(SHARE * limit, LEAST, MOST))
         uninterrupted(trained(settings=replace(SETTINGS, time_limit=1e-3)))
     law = uninterrupted(trained(settings=replace(SETTINGS, time_limit=seconds))).flow
-    # the few validation rows at which training stopped say little of a rare state's frequency
-    both = [part for part in (train, held) if len(part.rows)]
-    stacked = lambda rows: None if rows[0] is None else np.concatenate(rows)[:MOST_ROWS]
+    if len(train.rows) + len(held.rows) > MOST_ROWS:
+        return law
+    # validation rows at which training stopped, where they are few, say little of a rare state's frequency
+    stacked = lambda *rows: None if rows[0] is None else np.concatenate(rows)
     return law.with_frequencies(
-        codes[np.concatenate([part.rows for part in both])][:MOST_ROWS],
-        context=stacked([_context(part, states) for part in both]),
-        weights=stacked([part.weights for part in both]),
+        codes[np.concatenate([train.rows, held.rows])],
+        context=stacked(beside, _context(held, states)),
+        weights=stacked(train.weights, held.weights),
     )
 
 
