@@ -130,7 +130,7 @@ def test_the_next_layer_is_foretold_where_growth_ended_from_outside(result):
     assert decision.kept == decision.best
     assert result.record.delivered.depth == 2  # the deepest that was asked for
     assert str(found) in decision.sentence
-    assert "growth ended before its layers had stopped gaining" in decision.sentence
+    assert "No deeper rung of its chain was trained. One more affine coupling" in decision.sentence
     rung, parts = result.rungs[decision.kept], result.prepared.parts
     flow = rung.flows[result.delivery.seed]
     z = np.asarray(flow.inverse(parts["validation"].x))
@@ -364,3 +364,13 @@ def test_a_context_that_float32_can_not_tell_apart_is_refused():
     with pytest.raises(ValueError, match=r"column 'x0' varies by .* which float32 can not tell apart"):
         prepare(table, seed=0, dequantize_columns=False, dtype="float32")
     assert prepare(table, seed=0, dequantize_columns=False, dtype="float64").context_scale is not None
+
+
+def test_nothing_is_foretold_where_a_deeper_rung_of_the_chain_was_trained(result):
+    clock, rungs = _ladder.Clock(None), list(result.rungs)
+    foretold = _ladder._foretold(rungs, result.delivery, result.prepared, clock, 0)
+    assert foretold == result.record.next_layer
+    deeper = dataclasses.replace(rungs[result.delivery.rung], depth=3)
+    assert _ladder._foretold([*rungs, deeper], result.delivery, result.prepared, clock, 0) is None
+    alone = dataclasses.replace(result.delivery, rung=0)
+    assert _ladder._foretold(rungs, alone, result.prepared, clock, 0) is None

@@ -271,7 +271,7 @@ class FitRecord(Record, frozen=True, kw_only=True, tag="fit"):
     """A run of the ladder. `run`: the folder as it was named, and `command`: both empty outside the command line.
 
     `quantiles`: of log p of the training rows under the delivered flow, at equally spaced shares from 0 to 1. `next_layer`:
-    of a delivered flow whose growth ended before its layers had stopped gaining.
+    of a delivered flow that is the likeliest and the deepest of its chain, whose last layers gained.
     """
 
     FORMAT: ClassVar[int] = 2

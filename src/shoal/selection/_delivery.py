@@ -117,7 +117,7 @@ def sentence(
         )
     skipped = [rungs[i].name for i in choice.good() if _shallower_but_unsafe(rungs, choice, i)]
     more = f" Shallower and as good, but ill-conditioned: {', '.join(skipped)}." if skipped else ""
-    more += "" if foretold is None else f" Its growth ended before its layers had stopped gaining. {foretold}"
+    more += "" if foretold is None else f" No deeper rung of its chain was trained. {foretold}"
     return f"Chosen: {kept.name}; {why}; {figures(kept)} (wanted: {limits}).{more}"
 
 

@@ -200,7 +200,7 @@ def _climbed(prepared: Prepared, options: Options, clock: Clock, listen: Listene
             listen({"stage": "layer profile", "fraction": 1.0})
         layers, interrupted = _layers(rung, delivery.seed, prepared, clock, options.seed, interrupted)
         if not interrupted and delivery.rung == choice.best:
-            foretold = _foretold(rung, delivery.seed, prepared, clock, options.seed)
+            foretold = _foretold(run.rungs, delivery, prepared, clock, options.seed)
     record = build_record(
         prepared,
         run,
@@ -322,15 +322,19 @@ def _layers(
         return unmeasured("interrupted"), True
 
 
-def _foretold(rung: Rung, index: int, prepared: Prepared, clock: Clock, seed: int) -> NextLayer | None:
-    """What one more layer would gain, where the likeliest rung is one whose growth ended before its layers had stopped
-    gaining: the time was up, or no deeper rung was asked for.
+def _foretold(
+    rungs: Sequence[Rung], delivery: Delivery, prepared: Prepared, clock: Clock, seed: int
+) -> NextLayer | None:
+    """What one more layer would gain, where the likeliest rung is the deepest of its chain and its last layers gained: the
+    time was up, or no deeper rung was asked for.
     """
-    if rung.depth == 0 or rung.dropped:
+    rung = rungs[delivery.rung]
+    chain = [r.depth for r in rungs if (r.front, r.family) == (rung.front, rung.family) and r.log_likelihoods]
+    if rung.depth == 0 or rung.dropped or rung.depth < max(chain):
         return None
     seconds = np.inf if clock.limit is None else clock.limit - clock.elapsed()
     parts = prepared.parts["train"], prepared.parts["validation"]
     try:
-        return next_layer(rung.flows[index], *parts, seed=seed, seconds=seconds)
+        return next_layer(rung.flows[delivery.seed], *parts, seed=seed, seconds=seconds)
     except KeyboardInterrupt:
         return None
