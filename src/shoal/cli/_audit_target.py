@@ -25,8 +25,8 @@ from shoal.cli._data import chosen_rows, matched_rows, read_schema, say_notes
 from shoal.cli._parse import parse_names
 from shoal.cli._run_folder import ModelFolder
 from shoal.cli._session import spinner
-from shoal.conditioning import FEWEST_ROWS, AbstractMap, Audit
-from shoal.distributions import AbstractFlow, Mixed, StandardNormal
+from shoal.conditioning import AbstractMap, Audit
+from shoal.distributions import AbstractFlow, Mixed
 from shoal.records import AuditRecord
 from shoal.records.figures import NextLayer
 from shoal.tables import Source, Table, match_columns, open_source
@@ -123,14 +123,14 @@ def measured(target: Target, options: Options) -> tuple[Audit, AuditRecord]:
 
 def _next_layer(target: Target, seed: int) -> NextLayer | None:
     """What one more coupling can gain on rows of a table; None where it is no Shoal flow with a standard normal base."""
-    if target.held is None or not isinstance(target.whole, AbstractFlow) or len(target.held[0]) < FEWEST_ROWS:
-        return None
-    if not isinstance(target.whole.joint.base, StandardNormal):
+    if target.held is None or not isinstance(target.whole, AbstractFlow):
         return None
     x, context = target.held
     try:
         return shoal.conditioning.next_layer(target.whole, x, context=context, seed=seed)
-    except InputError:  # a latent that is not finite, of which the audit has a sentence of its own
+    except (
+        InputError
+    ):  # another base, few rows; or a latent that is not finite: the audit has a sentence of its own
         return None
 
 

@@ -12,7 +12,6 @@ from shoal.conditioning._layer_bounds import LayerBound
 from shoal.conditioning._layer_bounds import lipschitz_bounds as lipschitz_bounds
 from shoal.conditioning._map import AbstractMap as AbstractMap
 from shoal.conditioning._map import AbstractParametric, MapView, Quantity
-from shoal.conditioning._next_layer import FEWEST_ROWS
 from shoal.conditioning._next_layer import next_layer as next_layer
 from shoal.conditioning._precision import Precision, cast, compute, resolved, unit_roundoff
 from shoal.conditioning._profile import Profile, layer_kinds, profile_points

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 
+from shoal._compiling import quickly
 from shoal._errors import InputError
 from shoal._scalars import FloatArray, IntArray
 from shoal._types import Array, Context, ContextBatch, Float, Key, Scalar, Vector
@@ -155,28 +156,23 @@ class Categorical(AbstractDistribution):
         mean log softmax by a bias is the frequency less the mean probability. By iterative scaling (Darroch and Ratcliff
         1972), each variable by itself. States of frequency 0 keep their bias.
         """
-        of_input, of_hidden, of_output = self._groups()
-        masked = lambda a, mask: np.where(mask, np.asarray(a, np.float64), 0.0)
-        first = masked(self.first, of_hidden[:, None] > of_input[None, :])
-        skip = masked(self.skip, of_output[:, None] > of_input[None, :])
-        last = masked(self.last, of_output[:, None] >= of_hidden[None, :])
+        x, c = (None if a is None else jnp.asarray(a, self.bias.dtype) for a in (codes, context))
+        logs = np.asarray(quickly(lambda x, c: jax.vmap(self._softmax)(x, c))(x, c), np.float64)
         variable, state = self._places
         seen = (codes[:, variable] == state).astype(np.float64)
-        both = seen if context is None else np.hstack([seen, context])
-        logits = both @ skip.T + np.tanh(both @ first.T + np.asarray(self.first_bias)) @ last.T
         w = np.ones(len(codes)) if weights is None else np.asarray(weights, np.float64)
         bias, share = np.array(self.bias, np.float64), w @ seen / w.sum()
         for j in range(len(self.sizes)):
             of = np.flatnonzero((variable == j) & (share > 0))
-            found = bias[of]
+            added = np.zeros(len(of))
             for _ in range(SCALINGS):
-                scores = logits[:, of] + found
+                scores = logs[:, of] + added
                 odds = np.exp(scores - scores.max(axis=1, keepdims=True))
                 change = np.log(share[of]) - np.log(w @ (odds / odds.sum(axis=1, keepdims=True)) / w.sum())
-                found = found + change
+                added = added + change
                 if np.abs(change).max() < SCALED:
                     break
-            bias[of] = found
+            bias[of] += added
         return eqx.tree_at(lambda m: m.bias, self, jnp.asarray(bias, self.bias.dtype))
 
     def _groups(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

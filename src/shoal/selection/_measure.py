@@ -18,7 +18,7 @@ from shoal._pieces import in_pieces
 from shoal._scalars import FloatArray
 from shoal._types import Array
 from shoal.bijections import rolled
-from shoal.distributions import AbstractFlow, StandardNormal
+from shoal.distributions import AbstractFlow
 from shoal.records.figures import ConditionSummary, NextLayer, RoundTripSummary
 from shoal.records.fit import LayersRecord
 from shoal.selection._prepare import Part
@@ -138,17 +138,15 @@ def next_layer(
     None where that is not known: too few rows or seconds, weights, another base than a standard normal, a latent that is
     not finite.
     """
-    if held.weights is not None or seconds < SHORTEST or not isinstance(flow.joint.base, StandardNormal):
+    if held.weights is not None or seconds < SHORTEST:
         return None
-    if min(len(training.rows), len(held.rows)) < conditioning.FEWEST_ROWS:
-        return None
-    count = max(int(FITTED * min(seconds / FITTING, 1.0)), conditioning.FEWEST_ROWS)
+    count = int(FITTED * min(seconds / FITTING, 1.0))
     (x, context), (seen, seen_context) = (_some(flow, part, count, seed) for part in (held, training))
     try:
         return conditioning.next_layer(
             flow.to_map(), x, context=context, training=seen, training_context=seen_context, seed=seed
         )
-    except InputError:
+    except InputError:  # of the rows, the base or a latent
         return None
 
 
