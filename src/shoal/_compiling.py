@@ -6,24 +6,25 @@
 import functools
 import gc
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import equinox as eqx
 import jax
 
+from shoal._scalars import Function
+
 LEVEL = "xla_backend_optimization_level"
 MAPPINGS, MANY = Path("/proc/self/maps"), 45_000  # of a process; Linux gives it 65,530 at most
 
 
-def quickly(function: Callable, *, jit: Callable = eqx.filter_jit, **arguments: object) -> Callable:
+def quickly(function: Function, *, jit: Function = eqx.filter_jit, **arguments: object) -> Function:
     """`jit(function, **arguments)`, compiled quickly. It can not be called inside another program.
 
     A level that the environment variable XLA_FLAGS sets is left as it is.
     """
 
     @functools.cache
-    def made() -> Callable:
+    def made() -> Function:
         chosen = jax.default_backend() != "cpu" or LEVEL in os.environ.get("XLA_FLAGS", "")
         return jit(function, **arguments, **({} if chosen else {"compiler_options": {LEVEL: 1}}))
 

@@ -1,5 +1,6 @@
 """NumPy-only aliases, and float64 numbers as exact integers, for the parts that never load JAX."""
 
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -8,6 +9,7 @@ from numpy.typing import NDArray
 FloatArray: TypeAlias = NDArray[np.floating[Any]]
 IntArray: TypeAlias = NDArray[np.integer[Any]]
 BoolArray: TypeAlias = NDArray[np.bool_]
+Function: TypeAlias = Callable[..., Any]  # somebody's: nothing is known of what it takes
 
 
 def multiples(numbers: FloatArray) -> list[int]:

@@ -1,7 +1,6 @@
 """flowjax: bijections from latent to data, as in Shoal, unbatched."""
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -11,6 +10,7 @@ import paramax
 from flowjax.bijections import AbstractBijection, Chain, Invert, Scan
 from flowjax.distributions import AbstractTransformed, Transformed
 
+from shoal._scalars import Function
 from shoal._types import Array
 from shoal.adapters._layers import singles, wrong_kind
 from shoal.conditioning import JaxMap
@@ -70,7 +70,7 @@ def _bare(bijection: object) -> Any:
 class _Call(eqx.Module):
     """One direction of a bijection, in the precisions that flowjax keeps."""
 
-    function: Callable
+    function: Function
 
     def __call__(self, point: Array, context: Array | None) -> tuple[Array, Array]:
         if point.dtype == jnp.bfloat16:

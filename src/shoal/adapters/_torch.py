@@ -4,7 +4,7 @@ Its module is a snapshot: as it was when it was handed over, cast to each precis
 """
 
 import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeAlias, get_args
@@ -187,7 +187,7 @@ class _Snapshot:
 
 
 @contextmanager
-def _scope() -> Iterator[None]:
+def _scope() -> Generator[None, None, None]:
     """Torch's random state is restored, inference mode and autocast of the caller are off; what is random repeats."""
     with (
         torch.random.fork_rng(devices=[]),

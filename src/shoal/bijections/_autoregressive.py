@@ -17,6 +17,7 @@ from shoal._types import Array, Bool, Context, Float, Key, Scalar, Vector
 from shoal.bijections._base import AbstractBijection, check_input
 from shoal.bijections.conditioners import MaskedConditioner
 from shoal.bijections.conditioners._dense import activation_function, column, product
+from shoal.bijections.conditioners._masked import Blocks
 from shoal.bijections.transformers import AbstractTransformer
 
 IN_LINE_TO = 32  # parameters: up to here the steps are written out, beyond it (longer to compile) they are one `lax.scan`
@@ -135,13 +136,16 @@ def _in_line(
     return jax.lax.optimization_barrier(jnp.concatenate(x)), jnp.concatenate(log_slopes)
 
 
+_Known = tuple[Array, tuple[Array, ...]]  # x and the hidden units, 0 where they are not known yet
+
+
 def _scanned(
     net: MaskedConditioner, transformer: AbstractTransformer, z: Vector, context: Float[Array, "c"]
 ) -> tuple[Vector, Vector]:
     """The same by `lax.scan`: what is not known yet is zero."""
     blocks, act = net.blocks(), activation_function(net.activation)
 
-    def step(carry: tuple, xs: tuple) -> tuple[tuple, Scalar]:
+    def step(carry: _Known, xs: tuple[Array, Array, Blocks]) -> tuple[_Known, Array]:
         (x, hidden), (here, z_i, block) = carry, xs
         known = inputs = jnp.concatenate([x, context])
         new = []
@@ -154,5 +158,5 @@ def _scanned(
         return (jnp.where(here, moved, x), tuple(new)), log_slope[0]
 
     start = (jnp.zeros_like(z), tuple(jnp.zeros(b.shape, z.dtype) for b in blocks.biases))
-    (x, _), log_slopes = jax.lax.scan(step, start, (np.eye(net.inputs, dtype=bool), z, blocks))
+    (x, _), log_slopes = jax.lax.scan(step, start, (jnp.eye(net.inputs, dtype=bool), z, blocks))
     return x, log_slopes

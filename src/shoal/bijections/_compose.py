@@ -11,8 +11,10 @@ from typing import TypeVar
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jaxtyping import PyTree
 
 from shoal._errors import InputError
+from shoal._scalars import Function
 from shoal._types import Batch, Context, ContextBatch, Scalar, Vector
 from shoal.bijections._base import (
     AbstractBijection,
@@ -139,10 +141,10 @@ class Scan(AbstractComposite):
             x = _to_latent(units[-1], x, context)
         return eqx.tree_at(lambda s: s.unit, self, _stacked(units[::-1]))
 
-    def _run(self, v: Vector, function, *, reverse: bool) -> tuple[Vector, Scalar]:
+    def _run(self, v: Vector, function: Function, *, reverse: bool) -> tuple[Vector, Scalar]:
         arrays, static = eqx.partition(self.unit, eqx.is_array)
 
-        def body(carry, part):
+        def body(carry: tuple[Vector, Scalar], part: PyTree) -> tuple[tuple[Vector, Scalar], None]:
             vector, total = carry
             vector, log_det = function(eqx.combine(part, static), vector)
             return (vector, total + log_det), None

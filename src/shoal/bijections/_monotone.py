@@ -40,7 +40,7 @@ def _bracketed_newton(
     """
     p, q, s, t = args
 
-    def step(state: tuple) -> tuple:
+    def step(state: tuple[Array, ...]) -> tuple[Array, ...]:
         y, lower, upper, last, _, steps = state
         value, (slope, rounding) = _equation(y, args)
         lower, upper = jnp.where(value < 0, y, lower), jnp.where(value < 0, upper, y)

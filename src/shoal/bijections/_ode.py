@@ -8,7 +8,7 @@ state, the times and the results have one dtype, that of the start.
 
 import abc
 from collections.abc import Callable
-from typing import Literal, NamedTuple, TypeAlias, get_args
+from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
 import diffrax
 import equinox as eqx
@@ -18,12 +18,13 @@ import numpy as np
 from jaxtyping import PyTree
 
 from shoal._errors import InputError
+from shoal._scalars import Function
 from shoal._types import Array, Scalar
 from shoal.bijections._base import whole
 from shoal.bijections._linearized import linearized
 
 Solver: TypeAlias = Literal["tsit5", "dopri5", "dopri8"]
-_METHODS: dict[str, type[diffrax.AbstractSolver]] = {
+_METHODS: dict[str, type[diffrax.AbstractSolver[Any]]] = {
     "tsit5": diffrax.Tsit5,
     "dopri5": diffrax.Dopri5,
     "dopri8": diffrax.Dopri8,
@@ -53,7 +54,7 @@ class AbstractSteps(eqx.Module):
         return atol + rtol * jnp.abs(y)
 
     @abc.abstractmethod
-    def controller(self, dtype: DType) -> tuple[diffrax.AbstractStepSizeController, float]:
+    def controller(self, dtype: DType) -> tuple[diffrax.AbstractStepSizeController[Any, Any], float]:
         """The controller, and the first step."""
 
 
@@ -79,7 +80,7 @@ class AdaptiveSteps(AbstractSteps):
             )
         whole("AdaptiveSteps(max_steps=...)", self.max_steps)
 
-    def controller(self, dtype: DType) -> tuple[diffrax.AbstractStepSizeController, float]:
+    def controller(self, dtype: DType) -> tuple[diffrax.AbstractStepSizeController[Any, Any], float]:
         """Diffrax's PID controller with its defaults, from a step of 0.01 on."""
         rtol, atol = self.tolerances(dtype)
         return diffrax.PIDController(rtol=rtol, atol=atol), 0.01
@@ -111,7 +112,7 @@ class FixedSteps(AbstractSteps):
         """No error is known."""
         return 0.0, float("inf")
 
-    def controller(self, dtype: DType) -> tuple[diffrax.AbstractStepSizeController, float]:
+    def controller(self, dtype: DType) -> tuple[diffrax.AbstractStepSizeController[Any, Any], float]:
         """Constant steps."""
         return diffrax.ConstantStepSize(), 1.0 / self.count
 
@@ -216,7 +217,7 @@ def integrate(
 
 
 def _solve(
-    field: Callable,
+    field: Function,
     y: PyTree,
     arguments: PyTree,
     through: diffrax.AbstractAdjoint,

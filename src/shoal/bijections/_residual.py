@@ -119,7 +119,7 @@ def solve_residual(
     eps = float(jnp.finfo(z.dtype).eps)
 
     def solve(_, start: Vector) -> tuple[Vector, Array]:
-        def step(state):
+        def step(state: tuple[Array, ...]) -> tuple[Array, ...]:
             k, x, *_ = state
             g = function(x)
             new = z - g
@@ -154,7 +154,7 @@ def _neumann(matvec: Callable[[Vector], Vector], y: Vector) -> Vector:
     """v <- v + (y - (1 + J) v), |J| < 1, until a step no longer shrinks or is below the resolution of the dtype."""
     eps = float(jnp.finfo(y.dtype).eps)
 
-    def step(state):
+    def step(state: tuple[Array, ...]) -> tuple[Array, ...]:
         v, before, _ = state
         change = y - matvec(v)
         size = _norm(change)

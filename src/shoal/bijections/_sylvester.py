@@ -103,7 +103,7 @@ class Sylvester(AbstractIterative):
     def _rows(self, r: Array, tilde: Array, b: Array, v: Array) -> tuple[Array, Array, Array]:
         """y with y + R tanh(R~ y + b) = v, from the last row to the first, whether each was solved, and all steps."""
 
-        def row(carry, i):
+        def row(carry: tuple[Array, ...], i: Array) -> tuple[tuple[Array, ...], None]:
             y, h, solved, steps = carry
             others = jnp.arange(len(v)) > i
             s = matmul(jnp.where(others, tilde[i], 0.0), y) + b[i]

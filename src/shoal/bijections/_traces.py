@@ -215,7 +215,7 @@ def _series(
     pull_all = jax.vmap(lambda u: pull(u)[0])
     one = jnp.ones((), x.dtype)
 
-    def step(state):
+    def step(state: tuple[Array, ...]) -> tuple[Array, ...]:
         k, sign, chance, u, w, total = state
         chance = jnp.where(k > sure, chance * q, chance)
         w = w + (sign / chance) * u

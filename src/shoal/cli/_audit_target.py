@@ -7,7 +7,7 @@ attributes `forward` and `inverse`), or a callable without arguments that return
 import importlib
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -57,7 +57,9 @@ class Target:
 
 
 @contextmanager
-def run_target(folder: ModelFolder, source: Source | None, points: int, seed: int) -> Iterator[Target]:
+def run_target(
+    folder: ModelFolder, source: Source | None, points: int, seed: int
+) -> Generator[Target, None, None]:
     """Yields the flow of a run at rows of a table, or at samples of its own; its precision is that of the scope."""
     found = None if source is None else matched_rows(folder, read_schema(folder), source)
     table, rows = found or (None, None)

@@ -4,7 +4,7 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -123,7 +123,7 @@ def _constructed(
 
 
 @contextmanager
-def _interruptible() -> Iterator[None]:
+def _interruptible() -> Generator[None, None, None]:
     """Raises a Ctrl-C at the end that was swallowed on the way, as happens in callbacks of the garbage collector."""
     asked = False
 

@@ -1,6 +1,6 @@
 """`shoal factor`: a square matrix as few linear couplings, with the price in conditioning."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -201,7 +201,7 @@ def figures(made: Any) -> str:
 
 
 @contextmanager
-def shown_work(size: int, console: Console | None = None) -> Iterator[Callable[[Any], None]]:
+def shown_work(size: int, console: Console | None = None) -> Generator[Callable[[Any], None], None, None]:
     """Yields what `frontier` calls with its rows: a spinner on a terminal, otherwise one line for each row."""
     console = console or Console(stderr=True)
     if not console.is_terminal:

@@ -1,6 +1,6 @@
 """The model of a run and its samples, in pieces of one size so that a flow compiles once. It loads JAX."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 import jax
@@ -19,7 +19,7 @@ ROWS = 4096  # of a piece
 
 
 @contextmanager
-def loaded(folder: ModelFolder) -> Iterator[AbstractFlow | Mixed]:
+def loaded(folder: ModelFolder) -> Generator[AbstractFlow | Mixed, None, None]:
     """Yields the flow; a model with float64 weights computes in float64 within the scope."""
     with float64(folder.float64):
         yield load(folder.path)

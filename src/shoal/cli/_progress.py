@@ -5,7 +5,7 @@ Every event of a fit is also a line of `log.jsonl`.
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ Event = dict[str, Any]
 @contextmanager
 def shown_progress(
     log: Path, *, quiet: bool, console: Console | None = None
-) -> Iterator[Callable[[Event], None]]:
+) -> Generator[Callable[[Event], None], None, None]:
     """Yields what `shoal.selection.ladder` calls with its events."""
     console = console or Console(stderr=True)
     bar = Progress(

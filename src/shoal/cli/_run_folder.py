@@ -7,7 +7,7 @@ renamed to `RUN.replaced`, the new one to `RUN`, and the old one deleted: at eve
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,7 +77,7 @@ def check_places(places: Places, *, overwrite: bool, resume: bool, resumable: bo
 @contextmanager
 def claimed(
     places: Places, config: FitSettings | dict[str, object], *, resume: bool = False
-) -> Iterator[bool]:
+) -> Generator[bool, None, None]:
     """Holds the unfinished folder for this process: a new one with `config`, or the one to resume, if it has the same.
 
     **Yields:** whether the folder is new.

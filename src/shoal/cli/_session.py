@@ -7,7 +7,7 @@ and 130 say what was kept.
 import functools
 import inspect
 import shlex
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -117,7 +117,7 @@ def table(title: str, *heads: str, left: tuple[str, ...] = ("",), **style: Any) 
 
 
 @contextmanager
-def spinner(words: str, *, line: bool = False, console: Console | None = None) -> Iterator[None]:
+def spinner(words: str, *, line: bool = False, console: Console | None = None) -> Generator[None, None, None]:
     """A spinner on a terminal, on stderr; elsewhere one `line`, or nothing."""
     console = console or Console(stderr=True)
     if console.is_terminal:
@@ -130,7 +130,7 @@ def spinner(words: str, *, line: bool = False, console: Console | None = None) -
 
 
 @contextmanager
-def float64(on: bool) -> Iterator[None]:
+def float64(on: bool) -> Generator[None, None, None]:
     """Switches float64 on, in every thread, for the length of the scope; does nothing unless `on`.
 
     A program may set JAX's switch for itself, as a library may not.

@@ -1,6 +1,6 @@
 """`audit`: everything that this package measures, for one map at given points, and what it amounts to."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import get_args
 
@@ -10,7 +10,7 @@ import numpy as np
 from shoal._compiling import make_room
 from shoal._errors import InputError
 from shoal._names import Direction, Precision, Way
-from shoal._scalars import FloatArray
+from shoal._scalars import FloatArray, Function
 from shoal._types import ArrayLike
 from shoal.conditioning._attack import attack
 from shoal.conditioning._diagnosis import Findings, diagnose, effective_rank
@@ -37,7 +37,7 @@ def audit(
     map: object,
     x: ArrayLike,
     *,
-    inverse: Callable | None = None,
+    inverse: Function | None = None,
     layers: Sequence[object] | None = None,
     context: ArrayLike | None = None,
     scale: ArrayLike | None = None,

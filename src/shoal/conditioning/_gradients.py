@@ -4,14 +4,14 @@ Walks from the latent to the data: lambda_0 = z and, through the inverse of laye
 <lambda_{k-1}, h_{k-1}> - log|det dh_{k-1}/dh_k|; the parameters of layer k get their gradient on the way.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from shoal._scalars import FloatArray
+from shoal._scalars import FloatArray, Function
 from shoal._types import Array
 from shoal.conditioning._jax_map import JaxMap
 from shoal.conditioning._map import AbstractMap, AbstractParametric
@@ -41,7 +41,7 @@ def gradient_norms(
 
 @eqx.filter_jit
 def _step(
-    function: Callable, shape: tuple[int, ...], h: Array, cotangents: Array, context: Array | None
+    function: Function, shape: tuple[int, ...], h: Array, cotangents: Array, context: Array | None
 ) -> tuple[Array, Array]:
     leaves, tree = jax.tree.flatten(
         function

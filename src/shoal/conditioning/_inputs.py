@@ -3,13 +3,13 @@
 Units: condition numbers are those of latent -> standardised data, so that they do not depend on what x is measured in.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import jax
 import numpy as np
 
 from shoal._errors import InputError
-from shoal._scalars import FloatArray
+from shoal._scalars import FloatArray, Function
 from shoal._types import Array, ArrayLike
 from shoal.bijections import AbstractBijection
 from shoal.conditioning._jax_map import Pair, from_bijection, from_callables
@@ -20,7 +20,7 @@ _NEAR = 2.0  # columns whose deviations lie within this factor of 1 count as sta
 
 
 def as_map(
-    map: object, inverse: Callable | None, layers: Sequence[object] | None, shape: tuple[int, ...]
+    map: object, inverse: Function | None, layers: Sequence[object] | None, shape: tuple[int, ...]
 ) -> tuple[AbstractMap, bool]:
     """The map, and whether it was given as bare callables. **Raises:** InputError where it can not be audited."""
     whole = map.to_map() if hasattr(map, "to_map") else map  # pyright: ignore[reportAttributeAccessIssue]
@@ -113,7 +113,7 @@ def _pairs(layers: Sequence[object] | None) -> tuple[Pair, ...]:
     return tuple(pairs)
 
 
-def _one_after_another(functions: list[Callable], v: Array) -> Array:
+def _one_after_another(functions: list[Function], v: Array) -> Array:
     for function in functions:
         v = function(v)
     return v

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from shoal._scalars import FloatArray, IntArray
+from shoal._scalars import FloatArray, Function, IntArray
 from shoal.bijections import AbstractScaleMap, ExponentialScale, SigmoidScale, SoftBoundedScale
 
 _EPS = float(np.finfo(np.float64).eps)
@@ -189,7 +189,7 @@ def _log_half_slope(t: FloatArray) -> FloatArray:
 
 
 _STEEPEST = math.log((math.sqrt(2.0) - 1.0) / (2.0 - math.sqrt(2.0))) - 2.0  # s = sqrt(2) - 1
-_ACTIVATIONS: dict[str, tuple[Callable, Callable, tuple[float, ...], tuple[float, ...]]] = {
+_ACTIVATIONS: dict[str, tuple[Function, Function, tuple[float, ...], tuple[float, ...]]] = {
     "relu": (lambda t: np.maximum(t, 0.0), lambda t: np.where(t >= 0, 1.0, 0.0), (), ()),
     "tanh": (np.tanh, _tanh_slope, (), (0.0,)),
     "silu": (_silu, _silu_slope, (-1.2784645427610738,), (-2.399357280520326, 2.399357280520326)),

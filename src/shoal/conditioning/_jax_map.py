@@ -1,7 +1,7 @@
 """`JaxMap`: a pair of JAX callables, or a Shoal bijection, as an `AbstractMap`."""
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import TypeVar
@@ -13,7 +13,7 @@ import numpy as np
 
 from shoal._compiling import quickly
 from shoal._names import Precision
-from shoal._scalars import FloatArray
+from shoal._scalars import FloatArray, Function
 from shoal._types import Array
 from shoal.bijections import (
     AbstractBijection,
@@ -36,7 +36,7 @@ SHARED = 512
 SMALL = 32  # coordinates up to which rows are cheap
 
 T = TypeVar("T")
-Pair = tuple[Callable, Callable]
+Pair = tuple[Function, Function]
 
 
 class JaxMap(AbstractMap):
@@ -52,8 +52,8 @@ class JaxMap(AbstractMap):
 
     def __init__(
         self,
-        forward: Callable,
-        inverse: Callable,
+        forward: Function,
+        inverse: Function,
         size: int,
         *,
         log_dets: bool = False,
@@ -83,7 +83,7 @@ class JaxMap(AbstractMap):
                 fewest=self._fewest,
             )
 
-    def function(self, direction: Direction) -> Callable:
+    def function(self, direction: Direction) -> Function:
         """The callable of one direction, as it was given."""
         return self._functions[direction]
 
@@ -93,7 +93,7 @@ class JaxMap(AbstractMap):
             self._layers = self._layers()
         return tuple(self._layers) or (self,)
 
-    def _computed(self, kernel: Callable, *arguments: object, precision: Precision) -> object:
+    def _computed(self, kernel: Function, *arguments: object, precision: Precision) -> object:
         try:
             return compute(kernel, *arguments, precision=precision)
         except (TypeError, ValueError, NotImplementedError) as why:
@@ -112,7 +112,7 @@ def from_bijection(bijection: AbstractBijection) -> JaxMap:
     return _single(rolled(bijection), layers, scale)
 
 
-def from_callables(forward: Callable, inverse: Callable, size: int, layers: Sequence[Pair] = ()) -> JaxMap:
+def from_callables(forward: Function, inverse: Function, size: int, layers: Sequence[Pair] = ()) -> JaxMap:
     """Two unbatched callables of one argument, and pairs of such callables as layers, in forward order."""
     singles = [from_callables(f, g, size) for f, g in layers]
     name = getattr(forward, "__name__", type(forward).__name__)
@@ -137,14 +137,14 @@ def _indexed(bijection: AbstractBijection) -> AbstractBijection:
 
 
 @contextmanager
-def _rounded_constants() -> Iterator[None]:
+def _rounded_constants() -> Generator[None, None, None]:
     """A function that closes over float64 numbers has them rounded to float32; JAX warns of it, and here it is meant."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Explicitly requested dtype float64")
         yield
 
 
-def _without_context(function: Callable, v: Array, context: Array | None) -> Array:
+def _without_context(function: Function, v: Array, context: Array | None) -> Array:
     """A callable of one argument as one of (argument, context)."""
     return function(v)
 
@@ -169,7 +169,12 @@ def _single(
 
 @quickly
 def _evaluate(
-    quantity: Quantity, shape: tuple[int, ...], log_dets: bool, function: Callable, context, *arrays: Array
+    quantity: Quantity,
+    shape: tuple[int, ...],
+    log_dets: bool,
+    function: Function,
+    context: Array | None,
+    *arrays: Array,
 ) -> Array | tuple[Array, ...]:
     def run(c: Array | None, v: Array) -> tuple[Array, ...]:
         out = function(v.reshape(shape), c)
@@ -183,7 +188,7 @@ def _evaluate(
 
 
 @quickly
-def _structured(which: tuple[AbstractBijection, Direction], context, points: Array) -> Array:
+def _structured(which: tuple[AbstractBijection, Direction], context: Array | None, points: Array) -> Array:
     bijection, direction = which
     return _each(lambda c, p: jacobian_of(bijection, p, c, direction), context, points)
 
@@ -193,17 +198,17 @@ def _each(function: Callable[..., T], context: Array | None, *arrays: Array) -> 
     return jax.vmap(function, in_axes=axes)(context, *arrays)
 
 
-def _jvp(f: Callable, p: Array, v: Array) -> Array:
+def _jvp(f: Function, p: Array, v: Array) -> Array:
     return jax.jvp(f, (p,), (v,))[1]
 
 
-def _log_stretch(f: Callable, p: Array, v: Array) -> Array:
+def _log_stretch(f: Function, p: Array, v: Array) -> Array:
     image = _jvp(f, p, v)
     top = jax.lax.stop_gradient(jnp.max(jnp.abs(image)))  # the square of a large norm would overflow
     return jnp.log(top) + 0.5 * jnp.log(jnp.sum((image / top) ** 2))
 
 
-_DERIVATIVES: dict[Quantity, Callable] = {
+_DERIVATIVES: dict[Quantity, Function] = {
     "jvp": _jvp,
     "vjp": lambda f, p, u: jax.vjp(f, p)[1](u)[0],
     "jacobian": lambda f, p: jax.jacfwd(f)(p),

@@ -9,15 +9,17 @@ travel: `turned` layers are passed from data to latent. A class that is not regi
 
 from dataclasses import dataclass
 from functools import singledispatch
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import equinox as eqx
 import jax
 import numpy as np
+from jaxtyping import PyTree
 
 from shoal import bijections
 from shoal._errors import InputError
 from shoal._scalars import FloatArray
+from shoal._types import Array
 from shoal.conditioning._coupling_bounds import UNKNOWN, Given, Piece, coupling_bound, indices
 from shoal.conditioning._intervals import Box, affine, norm, product, tanh_slopes, total
 from shoal.conditioning._precision import compute
@@ -325,16 +327,18 @@ def _run(layer: bijections.AbstractBijection, points: FloatArray, given: Given) 
 
 
 @eqx.filter_jit
-def _rows(layer, points, context, turned: bool):
+def _rows(layer: bijections.AbstractBijection, points: Array, context: Array | None, turned: bool) -> Array:
     function = layer.inverse if turned else layer.forward
     return jax.vmap(lambda p: function(p, context))(points)
 
 
 @eqx.filter_jit
-def _jacobian(layer, point, context, turned: bool):
+def _jacobian(
+    layer: bijections.AbstractBijection, point: Array, context: Array | None, turned: bool
+) -> Array:
     function = layer.inverse if turned else layer.forward
     return jax.jacfwd(lambda p: function(p, context))(point)
 
 
-def _parameters(layer, context):
+def _parameters(layer: Any, context: Array | None) -> PyTree:
     return layer._parameters(context)

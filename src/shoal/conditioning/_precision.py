@@ -4,7 +4,6 @@ JAX's global precision is never touched: `jax.enable_x64` is used as a scoped, t
 computation on a cast copy, and the result comes back as NumPy.
 """
 
-from collections.abc import Callable
 from typing import get_args
 
 import equinox as eqx
@@ -15,6 +14,7 @@ from jaxtyping import PyTree
 
 from shoal._errors import InputError
 from shoal._names import Precision as Precision
+from shoal._scalars import Function
 
 
 def cast(tree: PyTree, precision: Precision) -> PyTree:
@@ -28,7 +28,7 @@ def cast(tree: PyTree, precision: Precision) -> PyTree:
     return jax.tree.map(lambda a: a if stays(a) else jnp.asarray(np.asarray(a).astype(dtype)), tree)
 
 
-def compute(function: Callable, *arguments: object, precision: Precision) -> PyTree:
+def compute(function: Function, *arguments: object, precision: Precision) -> PyTree:
     """`function(*arguments)` on copies cast to `precision`; arrays of the result as NumPy arrays, bfloat16 as float32.
 
     **Raises:** InputError for any other precision.

@@ -10,19 +10,21 @@ from functools import singledispatch
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jaxtyping import PyTree
 
 from shoal._names import Direction
 from shoal._types import Array, Context, Float, Vector
 from shoal.bijections import AbstractBijection, Chain, Coupling, Inverse, LogTails, Marginals, Scan
 
-Pushed = tuple[Vector, Float[Array, "n m"]]
+Matrix = Float[Array, "n m"]
+Pushed = tuple[Vector, Matrix]
 
 
 @singledispatch
 def push(
     bijection: AbstractBijection,
     v: Vector,
-    jacobian: Float[Array, "n m"],
+    jacobian: Matrix,
     context: Context,
     direction: Direction,
 ) -> Pushed:
@@ -38,7 +40,7 @@ def jacobian_of(bijection: AbstractBijection, v: Vector, context: Context, direc
 
 
 @push.register
-def _(bijection: Chain, v, jacobian, context, direction) -> Pushed:
+def _(bijection: Chain, v: Vector, jacobian: Matrix, context: Context, direction: Direction) -> Pushed:
     parts = bijection.bijections if direction == "forward" else bijection.bijections[::-1]
     for part in parts:
         v, jacobian = push(part, v, jacobian, context, direction)
@@ -46,10 +48,10 @@ def _(bijection: Chain, v, jacobian, context, direction) -> Pushed:
 
 
 @push.register
-def _(bijection: Scan, v, jacobian, context, direction) -> Pushed:
+def _(bijection: Scan, v: Vector, jacobian: Matrix, context: Context, direction: Direction) -> Pushed:
     arrays, static = eqx.partition(bijection.unit, eqx.is_array)
 
-    def body(carry, part):
+    def body(carry: Pushed, part: PyTree) -> tuple[Pushed, None]:
         return push(eqx.combine(part, static), *carry, context, direction), None
 
     reverse = direction == "inverse"
@@ -57,12 +59,12 @@ def _(bijection: Scan, v, jacobian, context, direction) -> Pushed:
 
 
 @push.register
-def _(bijection: Inverse, v, jacobian, context, direction) -> Pushed:
+def _(bijection: Inverse, v: Vector, jacobian: Matrix, context: Context, direction: Direction) -> Pushed:
     return push(bijection.bijection, v, jacobian, context, "inverse" if direction == "forward" else "forward")
 
 
 @push.register
-def _(bijection: Coupling, v, jacobian, context, direction) -> Pushed:
+def _(bijection: Coupling, v: Vector, jacobian: Matrix, context: Context, direction: Direction) -> Pushed:
     partition, f = bijection.partition, bijection.transformer
     transform = f.forward if direction == "forward" else f.inverse
     kept, moved = partition.split(v)
@@ -76,7 +78,9 @@ def _(bijection: Coupling, v, jacobian, context, direction) -> Pushed:
 
 @push.register(LogTails)
 @push.register(Marginals)
-def _(bijection, v, jacobian, context, direction) -> Pushed:
+def _(
+    bijection: AbstractBijection, v: Vector, jacobian: Matrix, context: Context, direction: Direction
+) -> Pushed:
     image, slope = jax.jvp(lambda u: _function(bijection, direction)(u, context), (v,), (jnp.ones_like(v),))
     return image, slope[:, None] * jacobian
 

@@ -17,6 +17,7 @@ from shoal._compiling import quickly
 from shoal._errors import InputError
 from shoal._names import FRONT_NAMES
 from shoal._scalars import FloatArray
+from shoal._types import Array
 from shoal.bijections import (
     AbstractBijection,
     Chain,
@@ -187,5 +188,5 @@ def _to_latent(
 
 
 @quickly
-def _run(step: AbstractBijection, x, context):
+def _run(step: AbstractBijection, x: Array, context: Array | None) -> tuple[Array, Array]:
     return jax.vmap(step.inverse_and_log_det)(x, context)

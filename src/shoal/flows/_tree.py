@@ -225,7 +225,7 @@ def _unknown_class(name: str, file: Path) -> InputError:
     )
 
 
-def _is_static(field: dataclasses.Field) -> bool:
+def _is_static(field: dataclasses.Field[Any]) -> bool:
     return bool(field.metadata.get("static", False))
 
 

@@ -5,7 +5,7 @@ the path sees the old content or the new one and never a part of either.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -62,7 +62,7 @@ def sync_folder(folder: Path) -> None:
 
 
 @contextmanager
-def held(path: str | os.PathLike[str], refusal: str) -> Iterator[None]:
+def held(path: str | os.PathLike[str], refusal: str) -> Generator[None, None, None]:
     """Locks the file at `path` within the context, without waiting; it is made if it is missing, and never written.
 
     **Raises:** `InputError` with the sentence `refusal` where another holds it.

@@ -15,7 +15,7 @@ from shoal._errors import InputError
 from shoal._scalars import FloatArray
 from shoal._types import Array
 from shoal.conditioning import AbstractMap, MapView, Precision, Quantity, compute
-from shoal.distributions import Flow
+from shoal.distributions import AbstractDistribution, Flow
 
 
 class MixedMap(AbstractMap):
@@ -72,5 +72,5 @@ def mixed_log_prob(flow: Flow, named: Collection[int], x: FloatArray) -> FloatAr
 
 
 @eqx.filter_jit
-def _log_base(base, z: Array) -> Array:
+def _log_base(base: AbstractDistribution, z: Array) -> Array:
     return jax.vmap(lambda row: base.log_prob_one(row, None))(z)

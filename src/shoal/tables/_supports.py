@@ -1,7 +1,7 @@
 """Where the numbers of a column can lie: anywhere, above a bound, between two, or on a circle; counts from 0 on."""
 
 from collections.abc import Sequence
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import numpy as np
 from msgspec.structs import replace
@@ -42,7 +42,7 @@ def parse_kind(name: str, text: str) -> Given:
     positive = kind != "periodic" or min(numbers, default=0.0) > 0
     if not (len(numbers) == len(words) == count and ordered and positive):
         raise InputError(f"The kind {text!r} of column {name!r} is not complete; write it as in {example!r}.")
-    return Given(cast(Kind, kind), numbers)
+    return Given(kind, numbers)
 
 
 def with_support(source: Source, index: int, column: Column, numbers: FloatArray, given: Given) -> Column:

@@ -7,7 +7,7 @@ ones, and lose both.
 
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any, Protocol, TypeAlias, runtime_checkable
@@ -25,7 +25,7 @@ class StopSignal(Protocol):
 
 
 @contextmanager
-def interruptible(stop: StopSignal | None) -> Iterator[Callable[[], bool]]:
+def interruptible(stop: StopSignal | None) -> Generator[Callable[[], bool], None, None]:
     """Yields a function that says whether to stop: `stop` is set or, in the main thread, Ctrl-C was pressed."""
     pressed = threading.Event()
 
@@ -53,7 +53,7 @@ def interruptible(stop: StopSignal | None) -> Iterator[Callable[[], bool]]:
 
 
 @contextmanager
-def listener(progress: Listener | bool | None) -> Iterator[Listener | None]:
+def listener(progress: Listener | bool | None) -> Generator[Listener | None, None, None]:
     """Yields what is called after every epoch: the given function, a bar for True, None for False or None."""
     if progress is None or progress is False:
         yield None
@@ -65,7 +65,7 @@ def listener(progress: Listener | bool | None) -> Iterator[Listener | None]:
 
 
 @contextmanager
-def _bar() -> Iterator[Listener]:
+def _bar() -> Generator[Listener, None, None]:
     columns = (
         TextColumn("train"),
         BarColumn(),

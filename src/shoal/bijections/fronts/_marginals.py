@@ -18,6 +18,7 @@ import jax
 import jax.numpy as jnp
 
 from shoal._errors import InputError
+from shoal._scalars import Function
 from shoal._types import Array, Context, Float, Scalar, Vector
 from shoal.bijections._base import AbstractBijection, between, check_input, positive, whole
 from shoal.bijections.transformers._rational_quadratic import place_in_bin, value_in_bin
@@ -86,7 +87,7 @@ class LogTails(AbstractBijection):
         check_input(self, x, context)
         return self._bent(x, shortened)
 
-    def _bent(self, v: Vector, bend) -> tuple[Vector, Scalar]:
+    def _bent(self, v: Vector, bend: Function) -> tuple[Vector, Scalar]:
         index = tail_index(self.raw)
         size = jnp.abs(v)
         far, log_slope = bend(jnp.maximum(size - self.start, 0.0), jnp.where(v < 0, index[0], index[1]))
