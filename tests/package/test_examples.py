@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 PUBLIC = {".".join(path.parent.relative_to(ROOT / "src").parts): set(public(path)) for path in CONTENTS}
 SHORT = {f"shoal.{wing}": PUBLIC[f"shoal.theory.{wing}"] for wing in ("linear", "universal", "hardness")}
-RUN = ("own-layer", "own-loop", "whole-tables")
+RUN = ("own-layer", "own-loop")
 
 
 def code(page: Path) -> list[str]:
@@ -46,7 +46,9 @@ def test_the_gallery_has_eight_pictures() -> None:
 
 
 @pytest.mark.usefixtures("unprofiled")
-@pytest.mark.parametrize("name", [*RUN, pytest.param("scikit-learn", marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    "name", [*RUN, *(pytest.param(name, marks=pytest.mark.long) for name in ("scikit-learn", "whole-tables"))]
+)
 def test_pages_run(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     program = "\n".join(code(ROOT / "docs" / f"{name}.md"))

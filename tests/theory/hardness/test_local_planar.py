@@ -16,7 +16,11 @@ from shoal.theory.hardness import HeavyTails, local_planar_depth, planar_gap
 from shoal.training import Settings, fit
 
 
-@pytest.mark.parametrize(("d", "tail"), [(1, 0.5), (2, 1.0), (5, 1.5), (2, 2.0)], ids=str)
+@pytest.mark.parametrize(
+    ("d", "tail"),
+    [(1, 0.5), (5, 1.5), *(pytest.param(2, t, marks=pytest.mark.long) for t in (1.0, 2.0))],
+    ids=str,
+)
 def test_the_law_is_what_it_says(d: int, tail: float) -> None:
     """The density integrates to 1 over shells; the sampler's radii have that law; tail 2 is a normal."""
     law = HeavyTails(d, tail, 0.7)
@@ -67,7 +71,7 @@ def grid_of(reach: float, points: int) -> tuple[np.ndarray, float]:
     return np.stack(np.meshgrid(axis, axis, indexing="ij"), axis=-1).reshape(-1, 2), (axis[1] - axis[0]) ** 2
 
 
-@pytest.mark.parametrize("tail", [1.0, 1.5, 2.0])
+@pytest.mark.parametrize("tail", [1.5, *(pytest.param(t, marks=pytest.mark.long) for t in (1.0, 2.0))])
 def test_one_layer_moves_no_more_than_claimed(tail: float) -> None:
     """TV(f^{-1} # p, p) over a grid of the plane; nearly equal for a shift of everything, which a layer with w = 0 is."""
     law, rng = HeavyTails(2, tail), np.random.default_rng(3)
@@ -130,7 +134,7 @@ def test_no_drawn_flow_beats_the_bound(seed: int) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("fast", ["density", "samples"])
+@pytest.mark.parametrize("fast", ["density", pytest.param("samples", marks=pytest.mark.long)])
 def test_no_trained_flow_beats_the_bound(fast) -> None:
     """Planar layers in either direction; |u| read off the layers' own displacements, which tend to it along w."""
     law, depth = HeavyTails(4, 0.6), 6

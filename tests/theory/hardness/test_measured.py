@@ -24,7 +24,10 @@ RECIPES: dict[str, Any] = {
     "nice": lambda k, d, n: nice(k, d, n, hidden=(8, 8)),
 }
 CASES = [(name, d, depth) for name in RECIPES for d, depth in ((2, 1), (5, 3))]
-every = pytest.mark.parametrize(("name", "d", "depth"), CASES, ids=[f"{n}-{d}-{l}" for n, d, l in CASES])
+every = pytest.mark.parametrize(
+    ("name", "d", "depth"),
+    [pytest.param(*c, marks=[] if c[2] > 1 else pytest.mark.long, id="-".join(map(str, c))) for c in CASES],
+)
 pytestmark = pytest.mark.usefixtures("x64")
 EPS = float(np.finfo(float).eps)
 
