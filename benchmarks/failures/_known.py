@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 
-from shoal.bijections import AbstractBijection, layer_name
+from shoal.bijections import AbstractBijection, Chain, layer_name
 from shoal.conditioning import AbstractMap, JaxMap, from_bijection, from_callables
 
 ROWS = 200
@@ -59,16 +59,16 @@ def callables(layers: Sequence[Any], n: int, seed: int, *, alone: bool = False) 
 
 def ours(layers: Sequence[AbstractBijection], inverses: Sequence[AbstractBijection], seed: int) -> Asked:
     """Layers of Shoal in forward order; the inverse of layer k is that of `inverses[k]`."""
-    n = layers[0].shape[0]
-    singles = [
-        from_bijection(f)
-        if f is g
-        else JaxMap(f.forward_and_log_det, g.inverse_and_log_det, n, log_dets=True, name=layer_name(f))
-        for f, g in zip(layers, inverses, strict=True)
-    ]
-    forward = Summed([f.forward_and_log_det for f in layers])
-    back = Summed([g.inverse_and_log_det for g in inverses][::-1])
-    return sampled(JaxMap(forward, back, n, log_dets=True, layers=singles, name="Chain"), seed)
+    whole, older = from_bijection(Chain(list(layers))), from_bijection(Chain(list(inverses)))
+    singles = list(whole.layers())
+    for k, (f, g) in enumerate(zip(layers, inverses, strict=True)):
+        if f is not g:
+            name, n = layer_name(f), whole.size
+            singles[k] = JaxMap(f.forward_and_log_det, g.inverse_and_log_det, n, log_dets=True, name=name)
+            whole = JaxMap(
+                whole.function("forward"), older.function("inverse"), n, log_dets=True, layers=singles
+            )
+    return sampled(whole, seed)
 
 
 def moved(tree: Any, seed: int, size: float = 0.3) -> Any:
@@ -100,20 +100,6 @@ class Composed(eqx.Module):
         for function in self.functions:
             v = function(v)
         return v
-
-
-class Summed(eqx.Module):
-    """Functions with log-dets one after the other."""
-
-    functions: list
-
-    def __call__(self, v, context=None):
-        """The last one's image, and the sum."""
-        total = jnp.zeros((), v.dtype)
-        for function in self.functions:
-            v, log_det = function(v, context)
-            total = total + log_det
-        return v, total
 
 
 class Linear(eqx.Module):

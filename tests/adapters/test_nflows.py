@@ -129,3 +129,17 @@ def test_images_that_change_shape() -> None:
     assert found.size == 16
     assert [layer.name for layer in found.layers()] == ["OneByOneConvolution", "SqueezeTransform"]
     checks.composition(found, None)
+
+
+def test_rows_that_nflows_refuses_are_nan_and_the_others_are_not() -> None:
+    """`Logit` raises for a whole batch where one row of data lies outside (0, 1)."""
+    from nflows import transforms
+
+    found = adapters.nflows(transforms.CompositeTransform([transforms.Logit()]), shape=(2,))
+    x = np.array([[0.25, 0.5], [1.5, 0.5], [0.75, 0.125], [0.5, -0.25]])
+    image, log_det = found.at("inverse").apply(x)
+    assert log_det is not None
+    inside = np.array([True, False, True, False])
+    np.testing.assert_array_equal(np.isfinite(image).all(axis=1), inside)
+    np.testing.assert_array_equal(np.isfinite(log_det), inside)
+    np.testing.assert_allclose(image[inside], np.log(x[inside] / (1 - x[inside])), rtol=1e-12)

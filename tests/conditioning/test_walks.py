@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from shoal.conditioning import AbstractMap, JaxMap, audit, round_trip, summarize_round_trip
-from shoal.conditioning._walks import DOUBLED, LIMIT, reach
+from shoal.conditioning._reach import DOUBLED, LIMIT, reach
 from tests.conditioning.maps import Linear, linear_pair
 
 N = 2

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import torch
 from nflows.flows import Flow
 from nflows.transforms import (
     CompositeTransform,
@@ -10,6 +11,7 @@ from nflows.transforms import (
     SqueezeTransform,
     Transform,
 )
+from nflows.transforms.base import InputOutsideDomain
 from torch import Tensor, nn
 
 from shoal.adapters._layers import singles, sized, wrong_kind
@@ -42,6 +44,24 @@ def _pieces(module: object) -> list[Piece]:
 def _piece(transform: Any, inverted: bool, embed: nn.Module, name: str) -> Piece:
     def call(points: Tensor, context: Tensor | None, direction: Direction) -> tuple[Tensor, LogDet]:
         as_it_is = (direction == "inverse") != inverted
-        return (transform if as_it_is else transform.inverse)(points, context=embed(context))
+        run, given = transform if as_it_is else transform.inverse, embed(context)
+        try:
+            return run(points, context=given)
+        except InputOutsideDomain:
+            return _row_by_row(run, points, given)
 
     return Piece(name, call)
+
+
+def _row_by_row(run: Any, points: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Images and log-dets, NaN for rows that nflows refuses, which it otherwise does for the whole batch."""
+    images, log_dets = [], []
+    for i in range(len(points)):
+        row = points[i : i + 1]
+        try:
+            image, log_det = run(row, context=None if context is None else context[i : i + 1])
+        except InputOutsideDomain:
+            image, log_det = row * torch.nan, row.new_full((1,), torch.nan)
+        images.append(image)
+        log_dets.append(log_det)
+    return torch.cat(images), torch.cat(log_dets)

@@ -16,6 +16,7 @@ from shoal.conditioning._next_layer import next_layer as next_layer
 from shoal.conditioning._precision import Precision, cast, compute, resolved, unit_roundoff
 from shoal.conditioning._profile import Profile, layer_kinds, profile_points
 from shoal.conditioning._profile import profile as profile
+from shoal.conditioning._reach import doubled, growth
 from shoal.conditioning._result import Audit as Audit
 from shoal.conditioning._spectrum import (
     LogDets,
@@ -27,5 +28,5 @@ from shoal.conditioning._spectrum import (
 from shoal.conditioning._spectrum import Spectrum as Spectrum
 from shoal.conditioning._spectrum import condition_numbers as condition_numbers
 from shoal.conditioning._spectrum import spectrum as spectrum
-from shoal.conditioning._walks import doubled, first_nonfinite, growth, summarize_round_trip
+from shoal.conditioning._walks import first_nonfinite, summarize_round_trip
 from shoal.conditioning._walks import round_trip as round_trip

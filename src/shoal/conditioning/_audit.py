@@ -12,18 +12,20 @@ from shoal._errors import InputError
 from shoal._names import Direction, Precision, Way
 from shoal._scalars import FloatArray, Function
 from shoal._types import ArrayLike
+from shoal.conditioning._agreement import disagreement, unsteady, wrong_log_det
 from shoal.conditioning._attack import attack
 from shoal.conditioning._diagnosis import Findings, diagnose, effective_rank
 from shoal.conditioning._inputs import as_map, as_points, checked_scale, unit_scale
 from shoal.conditioning._jax_map import JaxMap
 from shoal.conditioning._layer_bounds import lipschitz_bounds
 from shoal.conditioning._map import AbstractMap
-from shoal.conditioning._precision import unit_roundoff
 from shoal.conditioning._profile import WORST, Profile, profile, profile_points
+from shoal.conditioning._reach import reach
 from shoal.conditioning._result import Audit
 from shoal.conditioning._spectrum import DENSE, Spectrum, order_statistics, spectrum
-from shoal.conditioning._walks import first_nonfinite, measured_trip, reach, round_trip, through
-from shoal.records.audit import Limits, NonFinite, Reach, Trip
+from shoal.conditioning._support import support
+from shoal.conditioning._walks import first_nonfinite, measured_trip, through
+from shoal.records.audit import Diagnosis, Limits, NonFinite, Reach, Trip
 from shoal.records.figures import LayerProfile
 
 TRIPS = 240  # points of a round-trip set, beside the worst ones
@@ -100,21 +102,27 @@ def _measured(
     kappas = np.nan_to_num(found.condition_numbers, nan=np.inf)
     rows, worst = profile_points(found.condition_numbers, given.seed)
     walked = given.profile(whole, rows, worst)
-    _check_layers(walked.latents, z[rows], found.condition_numbers[rows])
+    at, c = given.part(slice(2 * TRIPS))
+    chance = unsteady(whole, at, c)
+    if chance is None:
+        _check_layers(walked.latents, z[rows], found.condition_numbers[rows])
     trips, runaway = given.trips(found, ood), given.runaway()
-    bad, exact = given.nonfinite(trips), _largest(trips, "float64")
+    bad = given.nonfinite(trips)
     profiled = _bounded(walked.rows, whole, z, given.context)
     broken = None
     if attack_radius is not None:
-        at, c = given.part(rows[worst])
-        broken = attack(whole, at, attack_radius, c, scale=given.scale)
+        worst_rows, its_context = given.part(rows[worst])
+        broken = attack(whole, worst_rows, attack_radius, its_context, scale=given.scale)
     findings = Findings(
         rows=profiled,
         kappa=order_statistics(kappas, 0.99)[0],
         typical=float(np.median(kappas)),
         trip=_largest(trips, "float32"),
-        exact_trip=exact,
-        exact_predicted=np.nan if exact <= unit_roundoff("float32") else given.predicted_at_worst(),
+        chance=chance,
+        disagreement=disagreement(
+            whole, at, given.samples(len(at)), c, dense=given.dense, most=limits.max_round_trip
+        ),
+        log_det=wrong_log_det(whole, x, given.context, found.log_dets, kappas),
         nonfinite=next((b for b in bad if not b.points.startswith("tails")), None),
         runaway=next((r for r in runaway if r.runs_away), None),
         rank=effective_rank(x),
@@ -131,7 +139,7 @@ def _measured(
         start=None if start is None else given.profile(start, rows, worst).rows,
         round_trips=trips,
         nonfinite=bad,
-        diagnosis=diagnose(findings, limits),
+        diagnosis=given.placed(diagnose(findings, limits), runaway[0]),
         attack=broken,
         predicted={way: float(np.max(values, initial=0.0)) for way, values in predicted.items()},
         limits=limits,
@@ -203,18 +211,25 @@ class _Given:
         return kappa * np.linalg.norm(p / self.scale if way == "data" else p, axis=1)
 
     def nonfinite(self, trips: Mapping[str, Mapping[str, Trip]]) -> tuple[NonFinite, ...]:
-        """First non-finite layer of data (inverse) and latents (forward), for the sets and precisions that lost points."""
+        """First non-finite layer of data (inverse) and latents (forward), there and on the way back, for the sets and
+        precisions that lost points.
+        """
         found, layers = [], self.map.layers()
         at, c = self.part(slice(2 * TRIPS))
+        z = self.samples(len(at))
         sets: list[tuple[Direction, str, FloatArray]] = [("inverse", "data", at), ("forward", "data", at)]
-        sets.extend(("forward", name, p) for name, p in _latent_sets(self.samples(len(at))).items())
+        sets.extend(("forward", name, p) for name, p in _latent_sets(z).items())
+        sets.append(("inverse", "samples", z))
         for direction, name, points in sets:
             for precision in ("float32", "float64"):
                 if trips[name][precision].nonfinite == 0:
                     continue
-                if (direction, name) == ("forward", "data"):  # the way back of x -> z -> x
-                    points = _latents(layers, points, c, precision)
-                hit = first_nonfinite(layers, points, c, direction=direction, precision=precision, name=name)
+                start, given = points, c
+                if (direction, name) in (("forward", "data"), ("inverse", "samples")):
+                    start, given = _way_back(layers, points, c, direction, precision)
+                hit = first_nonfinite(
+                    layers, start, given, direction=direction, precision=precision, name=name
+                )
                 if hit is not None:
                     found.append(hit)
         return tuple(found)
@@ -228,16 +243,12 @@ class _Given:
             reach(layers, z, c, direction="forward", name="samples"),
         )
 
-    def predicted_at_worst(self) -> float:
-        """u kappa |z| in float64 at the sample whose float64 round trip is the largest; NaN (no check) if matrix-free."""
-        if not self.dense:
-            return float("nan")
-        z = self.samples(min(len(self.x), TRIPS))
-        c = None if self.context is None else self.context[: len(z)]
-        errors = round_trip(self.map, z, c, precision="float64", way="latent")
-        worst = [int(np.argmax(np.nan_to_num(errors, nan=np.inf)))]
-        amplified = self.amplified(z[worst], None if c is None else c[worst], "latent")
-        return float(unit_roundoff("float64") * amplified[0])
+    def placed(self, diagnosis: Diagnosis, data: Reach) -> Diagnosis:
+        """A healthy verdict, with the part of the space that the map reaches where some doubled data left it."""
+        if not (diagnosis.healthy and data.outside):
+            return diagnosis
+        said = support(self.map, *self.part(slice(2 * TRIPS)))
+        return msgspec.structs.replace(diagnosis, sentence=f"{diagnosis.sentence} {said}".strip())
 
 
 def _latent_sets(z: FloatArray) -> dict[str, FloatArray]:
@@ -271,13 +282,18 @@ def _ood(ood: Mapping[str, ArrayLike], size: int, context: FloatArray | None) ->
     return {name: as_points(p, None, size)[0] for name, p in ood.items()}
 
 
-def _latents(
-    layers: Sequence[AbstractMap], x: FloatArray, context: FloatArray | None, precision: Precision
-) -> FloatArray:
-    """Those rows of data that reach the latent finite, there; the others as zeros, which lose nothing."""
-    for _, layer in through(layers, "inverse", precision, context):
-        x = layer(x)
-    return np.where(np.isfinite(x).all(axis=1, keepdims=True), x, 0.0)
+def _way_back(
+    layers: Sequence[AbstractMap],
+    points: FloatArray,
+    context: FloatArray | None,
+    direction: Direction,
+    precision: Precision,
+) -> tuple[FloatArray, FloatArray | None]:
+    """The images of points from which a way in `direction` leads back to them, and their context, where these are finite."""
+    for _, layer in through(layers, "inverse" if direction == "forward" else "forward", precision, context):
+        points = layer(points)
+    finite = np.isfinite(points).all(axis=1)
+    return points[finite], None if context is None else context[finite]
 
 
 def _bounded(

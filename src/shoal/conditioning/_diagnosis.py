@@ -5,14 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from shoal._scalars import FloatArray
-from shoal.conditioning._precision import unit_roundoff
-from shoal.conditioning._walks import DOUBLED
+from shoal.conditioning._agreement import Fault
+from shoal.conditioning._reach import DOUBLED
 from shoal.records.audit import Diagnosis, Limits, NonFinite, Reach
 from shoal.records.figures import LayerProfile
 
-DISAGREE = 1e3  # times u kappa |start| in float64, above which a round trip is no round-off: dimension, depth, curvature
-# An inverse by steps need not be finer than float32 shows.
-FINE = unit_roundoff("float32") / unit_roundoff("float64")
 DEGENERATE = 1e8  # condition of the data's correlation matrix above which its columns count as dependent
 
 
@@ -29,40 +26,39 @@ def effective_rank(x: FloatArray) -> int:
 class Findings:
     """What a verdict is made of.
 
-    `rows`: the layers; `kappa`, `typical`: its 99 % quantile and median over points; `trip`, `exact_trip`: largest float32
-    and float64 error on data and samples; `exact_predicted`: u kappa |start| in float64 at the sample that loses most (NaN:
-    not measured); `nonfinite`: where values stop being finite, `runaway`: a walk that ran away, if there is one; `rank`:
-    directions in which the data vary, of `size`.
+    `rows`: the layers; `kappa`, `typical`: its 99 % quantile and median over points; `trip`: largest float32 error on data
+    and samples; `chance`, `disagreement`, `log_det`: a layer whose images depend on chance or on the batch, whose two
+    directions disagree, whose log-det is wrong; `nonfinite`: where values stop being finite, `runaway`: a walk that ran
+    away, if there is one; `rank`: directions in which the data vary, of `size`.
     """
 
     rows: tuple[LayerProfile, ...]
     kappa: float
     typical: float
     trip: float
-    exact_trip: float
-    exact_predicted: float
+    chance: Fault | None
+    disagreement: Fault | None
+    log_det: Fault | None
     nonfinite: NonFinite | None
     runaway: Reach | None
     rank: int
     size: int
 
-    def disagree(self, limits: Limits) -> bool:
-        """Whether float64 loses what neither rounding in float64 nor the rounding of float32 input explains."""
-        if np.isnan(self.exact_predicted):
-            return not self.exact_trip <= limits.max_round_trip
-        most = min(FINE * self.exact_predicted, limits.max_round_trip)
-        return not self.exact_trip <= max(most, DISAGREE * self.exact_predicted)
-
 
 def diagnose(found: Findings, limits: Limits) -> Diagnosis:
-    """The rule. Healthy: finite in float32, kappa and `trip` within the limits, no runaway, two directions that agree in
-    float64, and data that vary in all directions (on a flat the likelihood is unbounded, however mild the map still is).
+    """The rule. Healthy: a function of each row with an inverse and a log-det that are its own; finite in float32, kappa and
+    `trip` within the limits, no runaway; data that vary in all directions (on a flat the likelihood is unbounded, however
+    mild the map still is).
 
-    Otherwise the worst layer is the one with the largest kappa of its own at the worst points, or the first that is not
-    finite; but a map that is well conditioned at the median row and runs away has none, nor has a mild one on flat data.
+    Otherwise the worst layer is the one that is not what it says; or that with the largest kappa of its own at the worst
+    points, or the first that is not finite; but a map that is well conditioned at the median row and runs away has none, nor
+    has a mild one on flat data.
     """
     reasons = _reasons(found, limits)
-    if reasons or found.disagree(limits):
+    broken = _broken(found, reasons)
+    if broken is not None:
+        return broken
+    if reasons:
         return _cause(found, limits, "; ".join(reasons))
     if found.rank < found.size:
         sentence = (
@@ -74,6 +70,36 @@ def diagnose(found: Findings, limits: Limits) -> Diagnosis:
     return Diagnosis(True, None, "none", sentence)
 
 
+def _broken(found: Findings, reasons: list[str]) -> Diagnosis | None:
+    """What no limit can excuse: the map is not the function, the inverse or the density that it is taken for."""
+    why = f"{'; '.join(reasons)}. " if reasons else ""
+    if found.chance is not None:
+        sentence = (
+            f"{why}{_named(found.chance)} takes a row elsewhere (by {found.chance.lost:.2g} deviations) when other rows "
+            "are left out: its images depend on the batch or on chance, as dropout and batch norm do in training mode."
+        )
+        return Diagnosis(False, found.chance.layer, "batch", sentence)
+    if found.disagreement is not None:
+        fault, where = found.disagreement, _named(found.disagreement)
+        sentence = (
+            f"{why}Forward and inverse disagree: {where[0].lower()}{where[1:]} loses {fault.lost:.3g} on "
+            f"the way and back in float64, where rounding explains {fault.explained:.2g}."
+        )
+        return Diagnosis(False, fault.layer, "inverse", sentence)
+    if found.log_det is not None:
+        fault = found.log_det
+        sentence = (
+            f"{why}{_named(fault)} says a log|det| that differs from its Jacobian's by {fault.lost:.3g} nats at the median "
+            "row: log p is wrong by as much."
+        )
+        return Diagnosis(False, fault.layer, "log-det", sentence)
+    return None
+
+
+def _named(fault: Fault) -> str:
+    return f"The whole map ({fault.name})" if fault.layer is None else f"Layer {fault.layer} ({fault.name})"
+
+
 def _reasons(found: Findings, limits: Limits) -> list[str]:
     """Which limits were crossed."""
     reasons, runaway = [], found.runaway
@@ -82,7 +108,8 @@ def _reasons(found: Findings, limits: Limits) -> list[str]:
     if not found.kappa <= limits.max_condition:
         reasons.append(f"99 % κ is {found.kappa:.3g}, above {limits.max_condition:.3g}")
     if found.nonfinite is None and not found.trip <= limits.max_round_trip:
-        reasons.append(f"a float32 round trip loses {found.trip:.3g}, above {limits.max_round_trip:.3g}")
+        lost = "is not finite" if np.isnan(found.trip) else f"loses {found.trip:.3g}"
+        reasons.append(f"a float32 round trip {lost}, above {limits.max_round_trip:.3g}")
     if runaway is not None:
         growth = f"{runaway.growth:.2g}" if np.isfinite(runaway.growth) else "more than float64 holds"
         grown = f"grow by {growth} up to layer {runaway.layer}"
@@ -96,16 +123,6 @@ def _cause(found: Findings, limits: Limits, why: str) -> Diagnosis:
     own = np.array([0.0 if _behind(nonfinite, r) else _orders(r.condition_worst) for r in rows])
     worst, total = int(np.argmax(own)), float(own.sum())
     row = rows[worst]
-    if nonfinite is None and found.disagree(limits) and found.kappa <= limits.max_condition:
-        trips = np.array([r.round_trip for r in rows], np.float64)
-        loser = int(np.argmax(np.where(np.isnan(trips), np.inf, trips)))
-        known = not np.isnan(found.exact_predicted)
-        expected = f", where rounding explains {found.exact_predicted:.2g}" if known else ""
-        lost = (
-            f"Even float64 loses {found.exact_trip:.3g} although κ is {found.kappa:.3g}{expected}: forward and inverse "
-            "disagree."
-        )
-        return Diagnosis(False, loser, "inverse", f"{why}. {lost}" if why else lost)
     if found.rank < found.size:
         near = f"any flow onto them must be near singular; layer {worst} ({row.name}) squeezes most."
         return Diagnosis(False, worst, "data", f"{why}. {_flat(found)}: {near}")
@@ -121,7 +138,7 @@ def _cause(found: Findings, limits: Limits, why: str) -> Diagnosis:
         mild = f"{steep} layers of mild κ (largest {row.condition_worst:.3g}, layer {worst}) multiply."
         layer = worst if nonfinite is None else nonfinite.layer
         return Diagnosis(False, layer, "product", f"{why}. No single layer: {mild}")
-    if nonfinite is not None and nonfinite.layer != worst and own[worst] < 4:
+    if nonfinite is not None and own[worst] < 4:
         return Diagnosis(False, nonfinite.layer, "non-finite", f"{why}.")
     itself = f"κ {row.condition_worst:.3g} by itself, {100 * share:.0f} % of log κ."
     return Diagnosis(False, worst, "layer", f"{why}. Layer {worst} ({row.name}) has {itself}")

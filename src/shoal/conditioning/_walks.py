@@ -1,9 +1,4 @@
-"""What becomes of points that go through a map: what a way and back loses, where they stop being finite, how far they go.
-
-A map that answers a doubling by orders of magnitude runs away: scales that grow with their input feed on themselves through
-a deep stack; every layer is mild where the data are, and a point a little outside is driven out of the range of
-floating-point numbers. Such a flow is one rare row, or one rare sample, away from NaN.
-"""
+"""What becomes of points that go through a map: what a way and back loses, and where they stop being finite."""
 
 from collections.abc import Iterator, Sequence
 
@@ -12,16 +7,11 @@ import numpy as np
 from shoal._errors import InputError
 from shoal._names import Direction, Precision, Way
 from shoal._scalars import FloatArray
-from shoal._types import ArrayLike
 from shoal.conditioning._map import AbstractMap, MapView
 from shoal.conditioning._precision import unit_roundoff
 from shoal.conditioning._spectrum import order_statistics
-from shoal.records.audit import NonFinite, Reach, Trip
+from shoal.records.audit import NonFinite, Trip
 from shoal.records.figures import RoundTripSummary
-
-DOUBLED = 2.0
-# 2^24: beyond it float32 keeps no digit of what an ordinary point is made of
-LIMIT = 1.0 / unit_roundoff("float32")
 
 
 def round_trip(
@@ -121,55 +111,3 @@ def first_nonfinite(
         if bad.any():
             return NonFinite(k, layers[k].name, direction, precision, name, int(bad.sum()))
     return None
-
-
-def reach(
-    layers: Sequence[AbstractMap],
-    points: FloatArray,
-    context: FloatArray | None,
-    *,
-    direction: Direction,
-    name: str,
-) -> Reach:
-    """Walk `points` and points twice as far from their mean through the layers, in float64.
-
-    **Arguments:** `points`: data for "inverse", latents for "forward". What is not finite counts as infinite. A layer is
-    compared with the median point at the same layer, so units do not matter.
-
-    A layer that squashes (exp, sigmoid) has a range, and no value beyond it: NaN of a point that was finite before. Such
-    points go on from twice as far out in the layer's own latents, and are counted.
-    """
-    ordinary = np.asarray(points, np.float64)
-    far = doubled(ordinary)
-    largest, moved = 1.0, np.zeros(len(far), bool)
-    for k, layer in through(layers, direction, context=context):
-        ordinary, far = layer(ordinary), layer(far)
-        outside = np.isnan(far).any(axis=1) & np.isfinite(ordinary).all(axis=1)
-        far = np.where(np.asarray(outside)[:, None], doubled(ordinary), far)
-        moved |= outside
-        grown = growth(ordinary, far)
-        largest = max(largest, float(grown.max()))
-        beyond = int((grown > LIMIT).sum())
-        if beyond:
-            return Reach(direction, name, largest, k, beyond, int(moved.sum()))
-    return Reach(direction, name, largest, None, 0, int(moved.sum()))
-
-
-def doubled(points: ArrayLike) -> ArrayLike:
-    """The points twice as far from their mean; `points` (rows, n), a NumPy or JAX array."""
-    centre = points.mean(axis=0)
-    return centre + DOUBLED * (points - centre)
-
-
-def growth(ordinary: FloatArray, far: FloatArray) -> FloatArray:
-    """|far_i| over the median of |ordinary_j|, in the largest coordinate; the images of points and of `doubled` ones.
-
-    What is not finite counts as infinite.
-    """
-    return _sizes(far) / max(float(np.median(_sizes(ordinary))), np.finfo(np.float64).tiny)
-
-
-def _sizes(points: FloatArray) -> FloatArray:
-    """The largest coordinate of each row; infinite where one is not finite."""
-    sizes = np.max(np.abs(points), axis=1, initial=0.0)
-    return np.where(np.isfinite(sizes), sizes, np.inf)

@@ -9,7 +9,9 @@ from .._names import Direction, Precision, Way
 from ._json import Columns, Record
 from .figures import ConditionSummary, Kind, LayerProfile, NextLayer
 
-Cause: TypeAlias = Literal["none", "layer", "product", "data", "non-finite", "inverse", "runaway"]
+Cause: TypeAlias = Literal[
+    "none", "layer", "product", "data", "non-finite", "inverse", "batch", "log-det", "runaway"
+]
 Layers: TypeAlias = Annotated[list[LayerProfile], Meta(min_length=1)]
 
 
@@ -51,7 +53,7 @@ class Reach(Struct, frozen=True):
 
     `layer`: the first layer, in the order of `direction`, whose output grows above 2^24 (None: none does); `rows`: how many
     doubled points do there. A linear map has a growth of 2 times the ratio of the largest point to the median. `outside`:
-    how many doubled points lie where the map has no value, beyond the range of a squasher, and were moved inside.
+    how many doubled data lie beyond the image of a layer (a half-line, a box, a ball), and were moved inside it.
     """
 
     direction: Direction
@@ -73,8 +75,10 @@ class Diagnosis(Struct, frozen=True):
 
     Causes: `layer`: one layer carries most of log kappa; `product`: many mild layers multiply; `data`: the points lie
     near a flat of fewer dimensions, which any flow must follow; `non-finite`: a layer leaves the floating-point range;
-    `inverse`: the two directions disagree in float64, so one is not the inverse of the other; `runaway`: the map is
-    mild at the median row, and points twice as far out are driven out by more than 2^24, which float32 can not hold.
+    `inverse`: the two directions disagree in float64, so one is not the inverse of the other; `batch`: the image of a row
+    depends on the rows beside it, or on chance; `log-det`: the map's own log|det| is not that of its Jacobian; `runaway`:
+    the map is mild at the median row, and points twice as far out are driven out by more than 2^24, which float32 can not
+    hold.
     """
 
     healthy: bool
