@@ -318,7 +318,8 @@ def _near_singular_layer(n: int, seed: int) -> Asked:
 def _product(n: int, seed: int) -> Asked:
     q = rotation(np.random.default_rng(seed), n)
     a = q @ np.diag(np.geomspace(3.0, 1 / 3.0, n)) @ q.T
-    return callables([Linear(a, np.linalg.inv(a))] * 8, n, seed)
+    asked = callables([Linear(a, np.linalg.inv(a))] * 8, n, seed)
+    return Asked(asked.map, normal(n, seed), asked.arguments)
 
 
 def _flat_rows(n: int, seed: int) -> np.ndarray:

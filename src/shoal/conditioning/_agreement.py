@@ -2,9 +2,8 @@
 
 All in float64, layer by layer, so that the layer at fault has a name. A way h -> y and back rounds to u (κ |h| + |y| / σ),
 κ the layer's condition number and σ its smallest stretch, all in deviations of the columns on both sides: the first term is
-that of a stored inverse, the second the rounding of y on its way back, which is larger where a squasher is flat. What is lost
-beyond that is allowed up to what float32 would lose, for an inverse that is stored in float32, or found by steps, need not be
-finer.
+that of a stored inverse, the second the rounding of y on its way back, which is larger where a squasher is flat. An inverse
+that is stored in float32, or found by steps, need not be finer than float32: that much is allowed.
 """
 
 from dataclasses import dataclass
