@@ -1,4 +1,4 @@
-"""Writes docs/failures.md from its text in scripts/ and the figures in results/failures.json.
+"""Writes docs/failures.md from its text in scripts/ and the figures in results/failures.json and results/truth.json.
 
     python scripts/failures_page.py [--check]
 
@@ -9,10 +9,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from _pages import filled, write_or_check
+from _pages import filled, table, write_or_check
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE, FIGURES = ROOT / "docs" / "failures.md", ROOT / "results" / "failures.json"
+TRUTH = ROOT / "results" / "truth.json"
 
 
 def number(x: Any) -> str:
@@ -85,6 +86,35 @@ def section(name: str, row: dict[str, Any]) -> str:
     )
 
 
+def truth(record: dict[str, Any]) -> dict[str, str]:
+    """Counts, what was wrong, and the held-out table."""
+    fine = lambda r: r["healthy"] if r["expected"] == "none" else r["right"]
+    counted = [
+        (
+            name,
+            f"{c['false_alarms']} of {c['healthy']}",
+            f"{c['missed']} of {c['sick']}",
+            f"{c['right_cause']} of {c['sick']}",
+        )
+        for name, c in record["counts"].items()
+    ]
+    wrong = [
+        f"{r['name']} ({r['table']}): {r['cause']}, not {r['expected']}"
+        for r in record["rows"]
+        if not fine(r)
+    ]
+    rows = sorted(
+        (r for r in record["rows"] if r["table"] == "held out"), key=lambda r: r["expected"] != "none"
+    )
+    return {
+        "counts": table(("maps", "healthy called sick", "sick called healthy", "cause right"), counted),
+        "wrong": "; ".join(wrong) + "." if wrong else "nothing.",
+        "truth": table(
+            ("map", "right", "verdict"), [(r["what"], r["expected"], r["sentence"]) for r in rows]
+        ),
+    }
+
+
 def page() -> str:
     """The whole page."""
     record = json.loads(FIGURES.read_text(encoding="utf-8"))
@@ -98,7 +128,8 @@ def page() -> str:
         else f"{min(seeds)} to {max(seeds)} seeds, as said with each failure."
     )
     text = (ROOT / "scripts" / "failures.md").read_text(encoding="utf-8")
-    return filled(text, {"seeds": said, "failures": failures, "healthy": head + "\n".join(lines)})
+    judged = truth(json.loads(TRUTH.read_text(encoding="utf-8")))
+    return filled(text, {"seeds": said, "failures": failures, "healthy": head + "\n".join(lines), **judged})
 
 
 if __name__ == "__main__":

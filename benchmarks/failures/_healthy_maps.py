@@ -104,13 +104,15 @@ def drawn(module: nn.Module, seed: int, size: float = 0.2) -> nn.Module:
     return module.eval()
 
 
-def nflows_couplings(n: int, **settings: Any) -> list[Any]:
+def nflows_couplings(n: int, additive: bool = False, **settings: Any) -> list[Any]:
+    """Two couplings of opposite halves."""
     from nflows.nn.nets import ResidualNet
-    from nflows.transforms import AffineCouplingTransform
+    from nflows.transforms import AdditiveCouplingTransform, AffineCouplingTransform
 
+    kind = AdditiveCouplingTransform if additive else AffineCouplingTransform
     net = lambda i, o: ResidualNet(i, o, WIDTH, num_blocks=1, **settings)
     signs = torch.tensor([(-1.0) ** i for i in range(n)])
-    return [AffineCouplingTransform(signs * s, net) for s in (1, -1)]
+    return [kind(signs * s, net) for s in (1, -1)]
 
 
 def nflows_flow(parts: list[Any], n: int) -> Any:
@@ -125,7 +127,9 @@ def _nflows_logit(n: int, seed: int) -> Asked:
     from nflows.transforms import Logit
 
     torch.manual_seed(seed)
-    return sampled(adapters.nflows(drawn(nflows_flow([Logit(), *nflows_couplings(n)], n), seed, 0.05)), seed)
+    return sampled(
+        adapters.nflows(drawn(nflows_flow([Logit(), *nflows_couplings(n, True)], n), seed, 0.05)), seed
+    )
 
 
 def _nflows_training_mode(n: int, seed: int) -> Asked:
@@ -137,13 +141,15 @@ def _nflows_training_mode(n: int, seed: int) -> Asked:
     return sampled(adapters.nflows(drawn(flow, seed, 0.1).train()), seed)
 
 
-def normflows_couplings(n: int, depth: int) -> list[Any]:
+def normflows_couplings(n: int, depth: int, additive: bool = False) -> list[Any]:
+    """Couplings and swaps of halves in turn."""
     import normflows as nf
 
-    net = lambda: nf.nets.MLP([(n + 1) // 2, WIDTH, 2 * (n // 2)])
+    outputs = n // 2 if additive else 2 * (n // 2)
+    net = lambda: nf.nets.MLP([(n + 1) // 2, WIDTH, outputs])
     parts = []
     for _ in range(depth):
-        parts += [nf.flows.AffineCouplingBlock(net()), nf.flows.Permute(n, mode="swap")]
+        parts += [nf.flows.AffineCouplingBlock(net(), scale=not additive), nf.flows.Permute(n, mode="swap")]
     return parts
 
 
@@ -152,8 +158,8 @@ def _normflows_logit(n: int, seed: int) -> Asked:
 
     torch.manual_seed(seed)
     base = nf.distributions.DiagGaussian(n, trainable=False)
-    flow = nf.NormalizingFlow(base, [*normflows_couplings(n, 2), nf.transforms.Logit(0.05)])
-    return sampled(adapters.normflows(drawn(flow, seed)), seed)
+    flow = nf.NormalizingFlow(base, [*normflows_couplings(n, 2, True), nf.transforms.Logit(0.05)])
+    return sampled(adapters.normflows(drawn(flow, seed, 0.05)), seed)
 
 
 def _float16_weights(n: int, seed: int) -> Asked:

@@ -3,7 +3,7 @@
     python -m failures.truth [--only exp,stale-maf] [--fresh]
 
 The maps, verdicts and causes were written down before the rule was set (`_healthy_maps.py`, `_sick_maps.py`). The rule was
-looked at with seed 0 and three coordinates; seed 1 and five coordinates are held out.
+looked at with seed 0 and three coordinates; seed 4 and five coordinates are held out.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from failures._sick_maps import SICK
 from shoal.conditioning import audit
 from shoal.records import system_info, to_plain
 
-PASSES = {"looked at": (3, 0), "held out": (5, 1)}
+PASSES = {"looked at": (3, 0), "held out": (5, 4)}
 PACKAGES = ("shoal", "numpy", "torch", "jax", "nflows", "normflows", "FrEIA", "zuko", "flowjax", "distrax")
 
 

@@ -121,3 +121,39 @@ def test_stored_healthy_flows_have_no_named_layer() -> None:
     rows = stored()["healthy"]
     assert len(rows) == 5
     assert all(r["healthy"] and r["worst_layer"] is None for r in rows.values())
+
+
+def test_stored_truth_tables_meet_what_was_asked_of_them() -> None:
+    """At most one false alarm and one miss in thirty, 28 causes right; counted from the rows."""
+    record = json.loads((ROOT / "results" / "truth.json").read_text(encoding="utf-8"))
+    for name in ("looked at", "held out"):
+        rows = [r for r in record["rows"] if r["table"] == name]
+        healthy = [r for r in rows if r["expected"] == "none"]
+        sick = [r for r in rows if r["expected"] != "none"]
+        assert len(healthy) == len(sick) == 30
+        assert sum(not r["healthy"] for r in healthy) <= 1
+        assert sum(r["healthy"] for r in sick) <= 1
+        assert sum(r["right"] and r["cause"] == r["expected"] for r in sick) >= 28
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "nflows-logit",
+        "normflows-logit",
+        "training-mode",
+        "nflows-scale",
+        "normflows-permutation",
+        "dropout",
+        "batch-statistics",
+        "near-singular-convolution",
+    ],
+)
+def test_maps_of_other_libraries_are_judged_rightly_with_other_weights(name: str) -> None:
+    from failures._healthy_maps import HEALTHY
+    from failures._sick_maps import SICK
+    from failures.truth import judged
+
+    (known,) = (k for k in (*HEALTHY, *SICK) if k.name == name)
+    row = judged(known, 4, 3)
+    assert row["right"], row["sentence"]
