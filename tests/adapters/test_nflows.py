@@ -143,3 +143,24 @@ def test_rows_that_nflows_refuses_are_nan_and_the_others_are_not() -> None:
     np.testing.assert_array_equal(np.isfinite(image).all(axis=1), inside)
     np.testing.assert_array_equal(np.isfinite(log_det), inside)
     np.testing.assert_allclose(image[inside], np.log(x[inside] / (1 - x[inside])), rtol=1e-12)
+
+
+@pytest.mark.parametrize("row", [0.5, 3.0])
+def test_an_assertion_at_some_rows_is_nan_and_at_all_rows_is_said(row: float) -> None:
+    """The splines of nflows assert that a root is real, which rounding can break for a single row."""
+    from nflows import transforms
+
+    class Asserting(transforms.Transform):
+        def forward(self, inputs: Any, context: Any = None) -> Any:
+            assert (inputs < 2).all()
+            return inputs, inputs.new_zeros(len(inputs))
+
+        inverse = forward
+
+    found = adapters.nflows(Asserting(), shape=(1,)).at("inverse")
+    x = np.array([[row], [3.0]])
+    if row == 0.5:
+        np.testing.assert_array_equal(np.isnan(found(x)), [[False], [True]])
+    else:
+        with pytest.raises(RuntimeError, match="fails at every row"):
+            found(x)

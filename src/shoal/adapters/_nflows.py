@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import torch
 from nflows.flows import Flow
 from nflows.transforms import (
     CompositeTransform,
@@ -15,7 +14,7 @@ from nflows.transforms.base import InputOutsideDomain
 from torch import Tensor, nn
 
 from shoal.adapters._layers import singles, sized, wrong_kind
-from shoal.adapters._torch import LogDet, Piece, TorchMap, torch_map
+from shoal.adapters._torch import LogDet, Piece, Refused, TorchMap, torch_map
 from shoal.bijections import Direction
 
 
@@ -47,21 +46,7 @@ def _piece(transform: Any, inverted: bool, embed: nn.Module, name: str) -> Piece
         run, given = transform if as_it_is else transform.inverse, embed(context)
         try:
             return run(points, context=given)
-        except InputOutsideDomain:
-            return _row_by_row(run, points, given)
+        except InputOutsideDomain as error:
+            raise Refused from error
 
     return Piece(name, call)
-
-
-def _row_by_row(run: Any, points: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Images and log-dets, NaN for rows that nflows refuses, which it otherwise does for the whole batch."""
-    images, log_dets = [], []
-    for i in range(len(points)):
-        row = points[i : i + 1]
-        try:
-            image, log_det = run(row, context=None if context is None else context[i : i + 1])
-        except InputOutsideDomain:
-            image, log_det = row * torch.nan, row.new_full((1,), torch.nan)
-        images.append(image)
-        log_dets.append(log_det)
-    return torch.cat(images), torch.cat(log_dets)

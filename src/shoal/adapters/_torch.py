@@ -24,6 +24,10 @@ Call: TypeAlias = Callable[[Tensor, Tensor | None, Direction], tuple[Tensor, Log
 DTYPES = {"float64": torch.float64, "float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
+class Refused(Exception):
+    """What a piece raises for a batch of which some row lies outside of its domain."""
+
+
 @dataclass(frozen=True)
 class Piece:
     """A map or one of its layers: batches in the library's own shape -> images and log-dets (rows,), () or a number."""
@@ -110,7 +114,7 @@ class TorchMap(AbstractParametric):
         shape = self._snapshot.shape(self._index, direction, c, precision)
 
         def function(points: Tensor) -> tuple[Tensor, Tensor]:
-            images, log_dets = pieces[self._index].call(points.reshape(-1, *shape), c, direction)
+            images, log_dets = _called(pieces[self._index].call, points.reshape(-1, *shape), c, direction)
             if images.dtype != points.dtype:
                 raise NotImplementedError(
                     f"{self.name} computes in {images.dtype} where {points.dtype} was asked for."
@@ -197,6 +201,30 @@ def _scope() -> Generator[None, None, None]:
     ):
         torch.default_generator.manual_seed(0)
         yield
+
+
+def _called(
+    call: Call, points: Tensor, context: Tensor | None, direction: Direction
+) -> tuple[Tensor, LogDet]:
+    """Images and log-dets; NaN for rows for which a library refuses the whole batch: those outside of a domain, and those at
+    which an assertion about a spline's roots fails by rounding.
+    """
+    try:
+        return call(points, context, direction)
+    except (Refused, AssertionError):
+        images, log_dets, failed = [], [], 0
+    for i in range(len(points)):
+        row = points[i : i + 1]
+        try:
+            image, log_det = call(row, None if context is None else context[i : i + 1], direction)
+        except (Refused, AssertionError) as error:
+            failed += isinstance(error, AssertionError)
+            if failed == len(points):  # not by rounding
+                raise RuntimeError("an assertion of the library fails at every row") from error
+            image, log_det = row * torch.nan, torch.nan
+        images.append(image)
+        log_dets.append(torch.as_tensor(log_det).to(points).sum().reshape(1))
+    return torch.cat(images), torch.cat(log_dets)
 
 
 def _detached(module: nn.Module) -> dict[int, Tensor]:
