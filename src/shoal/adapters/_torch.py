@@ -119,10 +119,7 @@ class TorchMap(AbstractParametric):
                 raise NotImplementedError(
                     f"{self.name} computes in {images.dtype} where {points.dtype} was asked for."
                 )
-            log_dets = torch.as_tensor(log_dets).to(points)
-            if log_dets.ndim > 1:
-                log_dets = log_dets.flatten(1).sum(1)
-            return images.reshape(len(points), -1), log_dets.expand(len(points))
+            return images.reshape(len(points), -1), _one_each(log_dets, points)
 
         return function
 
@@ -209,22 +206,32 @@ def _called(
     """Images and log-dets; NaN for rows for which a library refuses the whole batch: those outside of a domain, and those at
     which an assertion about a spline's roots fails by rounding.
     """
-    try:
-        return call(points, context, direction)
-    except (Refused, AssertionError):
-        images, log_dets, failed = [], [], 0
-    for i in range(len(points)):
-        row = points[i : i + 1]
+    failed: list[AssertionError] = []
+
+    def halved(p: Tensor, c: Tensor | None) -> tuple[Tensor, LogDet]:
         try:
-            image, log_det = call(row, None if context is None else context[i : i + 1], direction)
+            return call(p, c, direction)
         except (Refused, AssertionError) as error:
-            failed += isinstance(error, AssertionError)
-            if failed == len(points):  # not by rounding
-                raise RuntimeError("an assertion of the library fails at every row") from error
-            image, log_det = row * torch.nan, torch.nan
-        images.append(image)
-        log_dets.append(torch.as_tensor(log_det).to(points).sum().reshape(1))
-    return torch.cat(images), torch.cat(log_dets)
+            if len(p) == 1:
+                failed.extend([error] if isinstance(error, AssertionError) else [])
+                return p * torch.nan, torch.nan
+        middle = len(p) // 2
+        parts = [
+            halved(p[half], None if c is None else c[half]) for half in (slice(middle), slice(middle, None))
+        ]
+        log_dets = [_one_each(log_det, image) for image, log_det in parts]
+        return torch.cat([image for image, _ in parts]), torch.cat(log_dets)
+
+    found = halved(points, context)
+    if len(failed) == len(points):  # not by rounding
+        raise RuntimeError("an assertion of the library fails at every row") from failed[0]
+    return found
+
+
+def _one_each(log_dets: LogDet, points: Tensor) -> Tensor:
+    """(rows,): log-dets of a library, summed over what is in a row."""
+    found = torch.as_tensor(log_dets).to(points)
+    return (found.flatten(1).sum(1) if found.ndim > 1 else found).expand(len(points))
 
 
 def _detached(module: nn.Module) -> dict[int, Tensor]:

@@ -87,10 +87,10 @@ def comes_back(view: MapView, points: FloatArray, images: FloatArray, unit: Floa
     `view`: the direction in which `images` came from `points`.
     """
     home = view.map.at("forward" if view.direction == "inverse" else "inverse", context=view.context)
-    finite: BoolArray = np.isfinite(images).all(axis=1)
-    back = home(np.where(finite[:, None], images, 0.0))
+    finite = np.isfinite(images).all(axis=1, keepdims=True)
+    back = home(np.where(finite, images, 0.0))
     gap = np.max(np.abs(back - points) / unit, axis=1, initial=0.0)
-    return finite & (gap <= ASTRAY)
+    return finite.reshape(-1) & (gap <= ASTRAY)
 
 
 def _outside(
