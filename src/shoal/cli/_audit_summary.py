@@ -31,7 +31,8 @@ def print_audit(record: AuditRecord, console: Console | None = None) -> None:
     console.print(layers_table(record))
     console.print(trips_table(record))
     gain = record.next_layer and str(record.next_layer)
-    say(console, *filter(None, (*figures(record), record.note, gain, record.diagnosis.sentence)))
+    bars = record.log_prob_errors and record.log_prob_errors.sentence
+    say(console, *filter(None, (*figures(record), record.note, gain, bars, record.diagnosis.sentence)))
 
 
 def layers_table(record: AuditRecord) -> Table:

@@ -10,6 +10,7 @@ from shoal.conditioning._jax_map import from_callables as from_callables
 from shoal.conditioning._krylov import Extremes, extremes
 from shoal.conditioning._layer_bounds import LayerBound
 from shoal.conditioning._layer_bounds import lipschitz_bounds as lipschitz_bounds
+from shoal.conditioning._log_prob_errors import LogProbErrors, log_prob_errors
 from shoal.conditioning._map import AbstractMap as AbstractMap
 from shoal.conditioning._map import AbstractParametric, MapView, Quantity
 from shoal.conditioning._next_layer import next_layer as next_layer

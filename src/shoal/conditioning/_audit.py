@@ -18,6 +18,7 @@ from shoal.conditioning._diagnosis import Findings, diagnose, effective_rank
 from shoal.conditioning._inputs import as_map, as_points, checked_scale, unit_scale
 from shoal.conditioning._jax_map import JaxMap
 from shoal.conditioning._layer_bounds import lipschitz_bounds
+from shoal.conditioning._log_prob_errors import log_prob_errors
 from shoal.conditioning._map import AbstractMap
 from shoal.conditioning._profile import WORST, Profile, profile, profile_points
 from shoal.conditioning._reach import reach
@@ -145,6 +146,7 @@ def _measured(
         limits=limits,
         seed=given.seed,
         reach=runaway,
+        log_prob_errors=log_prob_errors(whole, x, given.context),
     )
 
 

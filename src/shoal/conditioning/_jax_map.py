@@ -30,6 +30,7 @@ from shoal.bijections import (
 from shoal.conditioning._map import FEWEST, AbstractMap, MapView, Quantity
 from shoal.conditioning._precision import compute
 from shoal.conditioning._push import jacobian_of
+from shoal.conditioning._rounding import rounding_errors
 
 # rows of a chunk of a whole map whose rows are cheap, so that an audit's sets share their programs
 SHARED = 512
@@ -73,6 +74,8 @@ class JaxMap(AbstractMap):
         """One compiled program for all rows; Jacobians of a Shoal bijection by its layers' structure."""
         function: object = self._functions[view.direction]
         closed = not any(map(eqx.is_array_like, jax.tree.leaves(function)))  # its numbers are out of reach
+        if quantity == "rounding" and not self.log_dets:
+            raise NotImplementedError(f"{self.name} reports no log-det.")
         kernel = partial(_evaluate, quantity, self.shape, self.log_dets)
         if quantity == "jacobian" and self.bijection is not None:
             kernel, function = _structured, (self.bijection, view.direction)
@@ -183,6 +186,8 @@ def _evaluate(
 
     if quantity == "apply":
         return _each(run, context, *arrays)
+    if quantity == "rounding":
+        return _each(partial(_rounding, run), context, *arrays)
     derivative = _DERIVATIVES[quantity]
     return _each(lambda c, *point: derivative(lambda v: run(c, v)[0], *point), context, *arrays)
 
@@ -191,6 +196,14 @@ def _evaluate(
 def _structured(which: tuple[AbstractBijection, Direction], context: Array | None, points: Array) -> Array:
     bijection, direction = which
     return _each(lambda c, p: jacobian_of(bijection, p, c, direction), context, points)
+
+
+def _rounding(run: Callable, c: Array | None, v: Array, u: Array) -> tuple[Array, ...]:
+    """The gradient of <u, image> + log-det, what rounding does to that sum, and its gradient with respect to a context."""
+    program = run if c is not None else lambda v: run(None, v)
+    given = (v,) if c is None else (c, v)
+    (*of_context, of_point), worst, variance = rounding_errors(program, given, (u, jnp.ones((), v.dtype)))
+    return of_point, worst, variance, *of_context
 
 
 def _each(function: Callable[..., T], context: Array | None, *arrays: Array) -> T:

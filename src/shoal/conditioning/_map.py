@@ -15,7 +15,7 @@ from shoal._names import Direction, Precision
 from shoal._pieces import in_pieces
 from shoal._scalars import FloatArray
 
-Quantity: TypeAlias = Literal["apply", "jvp", "vjp", "jacobian", "curvature", "stretch_gradient"]
+Quantity: TypeAlias = Literal["apply", "jvp", "vjp", "jacobian", "curvature", "stretch_gradient", "rounding"]
 _NUMBERS = 1 << 19  # of one array of tangents in a piece: rows x n x n
 _ROWS, FEWEST = 1024, 16  # rows of a piece
 
@@ -62,6 +62,15 @@ class MapView:
         """log |J(p) v| (rows,) and its gradient with respect to p (rows, n), v held fixed: what `attack` climbs."""
         values, gradients = self._evaluated("stretch_gradient", points, tangents)
         return values, gradients
+
+    def rounding(self, points: FloatArray, cotangents: FloatArray) -> tuple[FloatArray, ...]:
+        """What the map's own rounding does to <u, f(p)> + log|det J(p)| at each row p with its own u, in float64.
+
+        **Returns:** the gradient with respect to the point (rows, n); to first order the largest change (rows,), in units
+        of the unit roundoff, and its variance (rows,), in squares of it; where there is a context, the gradient with respect
+        to it (rows, c). **Raises:** NotImplementedError where the map can not say.
+        """
+        return self._evaluated("rounding", points, cotangents)
 
     def in_pieces(
         self, function: Callable[..., object], *arrays: FloatArray, fewest: int = FEWEST

@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 
 from shoal._scalars import FloatArray
+from shoal.conditioning._log_prob_errors import LogProbErrors
 from shoal.conditioning._profile import layer_kinds
 from shoal.conditioning._spectrum import Spectrum, summarize
 from shoal.records.audit import Attack, AuditRecord, Bands, Diagnosis, Limits, NonFinite, Reach, Shown, Trip
@@ -30,7 +31,8 @@ class Audit:
     `x`, `z`: (points, n), data and their latents; `round_trips`: set -> precision -> `Trip`, x -> z -> x for "data",
     "uniform noise" and out-of-distribution sets, z -> x -> z for "samples" and "tails x2", "x4", "x8"; `predicted`: for
     the ways "data" and "latent" the layers' sum of amplified round-off, in units of u; `limits`: what counted as healthy;
-    `reach`: growth of data and samples when they are scaled by two.
+    `reach`: growth of data and samples when they are scaled by two; `log_prob_errors`: what rounding does to log p at each
+    row of `x`, None where the map or a layer of it gives no log-det.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Audit:
     limits: Limits
     seed: int
     reach: tuple[Reach, ...] = ()
+    log_prob_errors: LogProbErrors | None = None
 
     @property
     def singular_values(self) -> FloatArray:
@@ -73,7 +76,8 @@ class Audit:
     @property
     def kinds(self) -> dict[str, Kind]:
         """Figure -> its kind."""
-        return {**self.spectrum.kinds, **layer_kinds(self.spectrum.dense)}
+        of_log_prob = {} if self.log_prob_errors is None else self.log_prob_errors.kinds
+        return {**self.spectrum.kinds, **layer_kinds(self.spectrum.dense), **of_log_prob}
 
     @property
     def worst_layer(self) -> int | None:
@@ -121,6 +125,8 @@ class Audit:
             nonfinite=list(self.nonfinite),
             diagnosis=self.diagnosis,
             attack=self.attack,
+            log_prob_errors=self.log_prob_errors
+            and self.log_prob_errors.to_record(self.round_trip["float32"], self.limits.max_round_trip),
             shown=Shown(
                 rows=keep.tolist(),
                 x=self.x[keep].tolist(),

@@ -7,7 +7,7 @@ from msgspec import Meta, Struct
 from .._errors import InputError
 from .._names import Direction, Precision, Way
 from ._json import Columns, Record
-from .figures import ConditionSummary, Kind, LayerProfile, NextLayer
+from .figures import ConditionSummary, Kind, LayerProfile, NextLayer, RoundTripSummary
 
 Cause: TypeAlias = Literal[
     "none", "layer", "product", "data", "non-finite", "inverse", "batch", "log-det", "runaway"
@@ -67,6 +67,36 @@ class Reach(Struct, frozen=True):
     def runs_away(self) -> bool:
         """Whether some point grew above 2^24, or left the range of float64."""
         return self.layer is not None
+
+
+class RowError(Struct, frozen=True):
+    """log p of one row in float64 and, of the value in float32, what is measured, bounded and due to rounding the row."""
+
+    row: int
+    log_prob: float
+    measured: float
+    bound: float
+    of_input: float
+
+
+class LogProbErrors(Struct, frozen=True):
+    """What rounding does to log p, in nats: float32 against float64, and bounds.
+
+    `measured`, `bound`, `worst_case`: over rows, the last a bound that assumes nothing of roundings; `float64`: the largest
+    bound of the error of float64; `outside`: rows whose error exceeds its bound; `lost`: those of them whose log p is finite
+    in float64 alone; `layers`: share of each layer in the variance; `rows`: those with the largest bounds; `sentence`: for
+    people.
+    """
+
+    measured: RoundTripSummary
+    bound: RoundTripSummary
+    worst_case: RoundTripSummary
+    float64: float
+    outside: int
+    lost: int
+    layers: list[float]
+    rows: list[RowError]
+    sentence: str
 
 
 class Diagnosis(Struct, frozen=True):
@@ -173,6 +203,7 @@ class AuditRecord(Record, frozen=True, kw_only=True, tag="audit"):
     diagnosis: Diagnosis
     attack: Attack | None
     next_layer: NextLayer | None = None
+    log_prob_errors: LogProbErrors | None = None
     shown: Shown
 
     def __post_init__(self) -> None:

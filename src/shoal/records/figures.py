@@ -23,7 +23,7 @@ class ConditionSummary(msgspec.Struct, frozen=True):
 
 
 class RoundTripSummary(msgspec.Struct, frozen=True):
-    """Median, 99.9 % quantile and maximum over points of the largest coordinate error.
+    """Median, 99.9 % quantile and maximum over points of an error: of a round trip, its largest coordinate's.
 
     An error that is not finite counts as the largest: the figures that it reaches are NaN.
     """

@@ -38,6 +38,8 @@ FIGURES = {
     "predicted": "round trips, predicted",
     "amplification_forward": "round-off on its way to the data",
     "amplification_reverse": "round-off on its way to the latent",
+    "log_prob_measured": "error of log p in float32, measured",
+    "log_prob_bound": "error of log p, bound (first order, roundings independent)",
 }
 UNITS = {"float64": 2.0**-53, "float32": 2.0**-24, "bfloat16": 2.0**-8}
 COLOURS = {"float64": "#3c8d5a", "float32": "#2b6c99", "bfloat16": "#d1622b"}
