@@ -17,6 +17,7 @@ from shoal import distributions
 from shoal._pieces import in_pieces, piece
 from shoal.bijections import Chain, Standardize
 from shoal.cli import _model
+from shoal.conditioning import cast
 from shoal.distributions import Flow, StandardNormal, _cells
 
 Run = Callable[..., Result]
@@ -74,6 +75,24 @@ def test_score(shoal_command: Run, model: Flow, tmp_path: Path):
     parquet = pl.read_parquet(tmp_path / "scores.parquet")
     assert parquet["log_prob"].dtype == pl.Float32
     np.testing.assert_array_equal(parquet["log_prob"].cast(pl.Float64), scores["log_prob"].cast(pl.Float32))
+
+
+def test_score_with_error_bars(shoal_command: Run, model: Flow, tmp_path: Path):
+    values = np.random.default_rng(0).normal(size=(50, 3)) * [0.5, 2, 50] + [1, -2, 300]
+    pl.DataFrame(values, schema=COLUMNS).write_csv(tmp_path / "t.csv")
+    assert shoal_command("score", "run", "t.csv", "-o", "s.parquet", "--errors").exit_code == 0
+    scores = pl.read_parquet(tmp_path / "s.parquet")
+    assert scores.columns == ["a", "b", "c", "log_prob", "log_prob_error", "log_prob_bound"]
+    with jax.enable_x64(True):
+        exact = np.asarray(cast(model, "float64").log_prob(values))
+    single = scores["log_prob"].cast(pl.Float64).to_numpy()
+    np.testing.assert_allclose(scores["log_prob_error"], np.abs(single - exact), atol=2e-6)
+    assert (scores["log_prob_error"] <= scores["log_prob_bound"]).all()
+    assert (scores["log_prob_bound"] < 1e-4).all()
+    pl.DataFrame(values, schema=["a", "b", "c"]).with_columns(log_prob_bound=0).write_csv(tmp_path / "u.csv")
+    result = shoal_command("score", "run", "u.csv", "-o", "s.csv", "--errors")
+    assert result.exit_code == 2
+    assert "has a column 'log_prob_bound' already" in " ".join(result.stderr.split())
 
 
 def test_score_of_a_table_without_names(shoal_command: Run, tmp_path: Path):

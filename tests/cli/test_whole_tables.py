@@ -190,8 +190,15 @@ def test_the_cells_that_make_a_row_unlikely_are_named(whole: Path):
     y, rain = rows["y"].to_list(), rows["rain"].to_list()
     y[3], rain[7] = -5.0, 200.0
     rows.with_columns(y=pl.Series(y), rain=pl.Series(rain)).write_csv("new.csv")
-    assert run("score", whole, "new.csv", "-o", "scored.csv", "--explain").exit_code == 0
-    why = pl.read_csv("scored.csv")["unlikely"].fill_null("").to_list()
+    assert run("score", whole, "new.csv", "-o", "scored.csv", "--explain", "--errors").exit_code == 0
+    scored = pl.read_csv("scored.csv")
+    measured, bound = (scored[f"log_prob_{what}"].cast(pl.Float64).to_numpy() for what in ("error", "bound"))
+    known = ~np.isnan(measured)
+    assert (
+        known == (rows["rain"].to_numpy() > 0)
+    ).all()  # 0 has a probability of its own: its log p is a mean of draws
+    assert (measured[known] <= bound[known]).all()
+    why = scored["unlikely"].fill_null("").to_list()
     assert why[3].startswith(("y (", "soil ("))
     assert why[7].startswith("rain (")
     assert sum(bool(words) for words in why) < 5

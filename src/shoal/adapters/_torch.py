@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from shoal._errors import InputError
 from shoal._scalars import FloatArray
 from shoal.adapters import _torch_derivatives as derivatives
+from shoal.adapters._torch_rounding import rounding
 from shoal.bijections import Direction
 from shoal.conditioning import AbstractMap, AbstractParametric, MapView, Precision, Quantity
 
@@ -77,8 +78,12 @@ class TorchMap(AbstractParametric):
             with _scope():
                 try:
                     pieces = self._snapshot.pieces(precision)
-                    function = self._function(pieces, context, view.direction, precision)
-                    found = _KERNELS[quantity](function, *(_tensor(a, precision) for a in rows))
+                    c = None if context is None else _tensor(context, precision)
+                    if quantity == "rounding" and c is not None:
+                        c.requires_grad_()
+                    function = self._function(pieces, c, view.direction, precision)
+                    more = (c,) if quantity == "rounding" else ()
+                    found = _KERNELS[quantity](function, *(_tensor(a, precision) for a in rows), *more)
                 except (RuntimeError, TypeError) as error:
                     if precision != "bfloat16":
                         raise
@@ -94,9 +99,10 @@ class TorchMap(AbstractParametric):
         """By one reverse pass to the parameters of a copy of the module and to the points."""
         with _scope():
             pieces, parameters = self._snapshot.trainable()
-            function = self._function(pieces, context, "inverse", "float64")
-            h, c = _tensor(points, "float64"), _tensor(cotangents, "float64")
-            norm, slopes = derivatives.loss_step(function, h, c, parameters)
+            c = None if context is None else _tensor(context, "float64")
+            function = self._function(pieces, c, "inverse", "float64")
+            given = _tensor(points, "float64"), _tensor(cotangents, "float64")
+            norm, slopes = derivatives.loss_step(function, *given, parameters)
         return float(norm), _numpy(slopes)
 
     def layers(self) -> tuple[AbstractMap, ...]:
@@ -107,10 +113,9 @@ class TorchMap(AbstractParametric):
         return tuple(TorchMap(self._snapshot, self.size, i, self._refused) for i in range(1, count))
 
     def _function(
-        self, pieces: Sequence[Piece], context: FloatArray | None, direction: Direction, precision: Precision
+        self, pieces: Sequence[Piece], c: Tensor | None, direction: Direction, precision: Precision
     ) -> derivatives.Function:
-        """Flat rows -> flat images (rows, n) and log-dets (rows,)."""
-        c = None if context is None else _tensor(context, precision)
+        """Flat rows -> flat images (rows, n) and log-dets (rows,), given the context c."""
         shape = self._snapshot.shape(self._index, direction, c, precision)
 
         def function(points: Tensor) -> tuple[Tensor, Tensor]:
@@ -241,13 +246,14 @@ def _detached(module: nn.Module) -> dict[int, Tensor]:
     return {id(t): t.detach().clone() for t in values if isinstance(t, Tensor) and t.grad_fn is not None}
 
 
-_KERNELS: dict[Quantity, Callable[..., Tensor | tuple[Tensor, Tensor]]] = {
+_KERNELS: dict[Quantity, Callable[..., Tensor | tuple[Tensor, ...]]] = {
     "apply": torch.no_grad()(lambda function, points: function(points)),
     "jvp": derivatives.jvp,
     "vjp": derivatives.vjp,
     "jacobian": derivatives.jacobian,
     "curvature": derivatives.curvature,
     "stretch_gradient": derivatives.stretch,
+    "rounding": rounding,
 }
 
 

@@ -11,6 +11,7 @@ from shoal.cli._run_folder import ModelFolder, find_model
 from shoal.cli._session import NUMERICAL_FAILURE, argument, command, option, stop
 
 COLUMN, RANK, WHY = "log_prob", "rank", "unlikely"
+ERROR, BOUND = "log_prob_error", "log_prob_bound"
 SURPRISING, MOST_CELLS = 3.0, 5  # nats beyond what is expected of a cell that is named, and how many are
 TABLES = (".csv", ".parquet")
 Run = Annotated[Path, argument("A folder that `shoal fit` made.", metavar="RUN")]
@@ -132,6 +133,10 @@ def score(
     explain: Annotated[
         bool, option("One more column: which cells are unlikely, given the rest of their row.", "--explain")
     ] = False,
+    errors: Annotated[
+        bool,
+        option("Two more columns: what rounding does to log_prob, measured and bounded.", "--errors"),
+    ] = False,
 ) -> None:
     """Write DATA with log_prob (nats, in the units of the table) and rank (the share of training rows less likely).
 
@@ -146,7 +151,7 @@ def score(
 
     source = open_source(data)
     say_notes(data, source.notes)
-    for name in (COLUMN, *([WHY] if explain else [])):
+    for name in (COLUMN, *([WHY] if explain else []), *([ERROR, BOUND] if errors else [])):
         if name in source.names:
             raise InputError(
                 f"{data} has a column {name!r} already; rename it, so that it is not taken for the new one."
@@ -156,16 +161,19 @@ def score(
     if explain:
         _model_must_say(schema, folder)
     from shoal.cli import _model
-    from shoal.distributions import Conditionals, log_prob_of_cells
+    from shoal.distributions import Conditionals, log_prob_errors_of_cells, log_prob_of_cells
 
     found: dict[str, Any] = {}
     with _model.loaded(folder) as flow:
         table = matched[0] if matched else _model.matched(folder, flow, source)
         rows = matched[1] if matched else SchemaRows(table.values, np.zeros(table.rows, bool))
         values = log_prob_of_cells(flow, rows.values, table.context, rows.lattices)
+        if errors:
+            bars = log_prob_errors_of_cells(flow, rows.values, table.context, rows.lattices)
+            found = dict(zip((ERROR, BOUND), (np.where(rows.outside, np.nan, b) for b in bars), strict=True))
         if explain and schema is not None:
             surprises = Conditionals(flow, schema, context=table.context).surprises(rows.values)
-            found = {WHY: _unlikely(table.names, surprises)}
+            found[WHY] = _unlikely(table.names, surprises)
     values = np.where(rows.outside, -np.inf, values)
     rank = RANK if RANK not in source.names else f"{COLUMN}_{RANK}"
     append_columns(output, source, {COLUMN: values} | _ranks(folder, values, rank) | found)

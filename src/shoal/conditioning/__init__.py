@@ -10,7 +10,7 @@ from shoal.conditioning._jax_map import from_callables as from_callables
 from shoal.conditioning._krylov import Extremes, extremes
 from shoal.conditioning._layer_bounds import LayerBound
 from shoal.conditioning._layer_bounds import lipschitz_bounds as lipschitz_bounds
-from shoal.conditioning._log_prob_errors import LogProbErrors, log_prob_errors
+from shoal.conditioning._log_prob_errors import LogProbErrors, density_errors, log_prob_errors
 from shoal.conditioning._map import AbstractMap as AbstractMap
 from shoal.conditioning._map import AbstractParametric, MapView, Quantity
 from shoal.conditioning._next_layer import next_layer as next_layer
@@ -19,6 +19,7 @@ from shoal.conditioning._profile import Profile, layer_kinds, profile_points
 from shoal.conditioning._profile import profile as profile
 from shoal.conditioning._reach import doubled, growth
 from shoal.conditioning._result import Audit as Audit
+from shoal.conditioning._rounding import MANTISSA
 from shoal.conditioning._spectrum import (
     LogDets,
     inverse_singular_values,

@@ -100,6 +100,10 @@ class JaxMap(AbstractMap):
         try:
             return compute(kernel, *arguments, precision=precision)
         except (TypeError, ValueError, NotImplementedError) as why:
+            if "Reverse-mode differentiation does not work" in str(why):
+                raise NotImplementedError(
+                    f"`{self.name}` has a loop that JAX can not differentiate in reverse."
+                ) from why
             if precision != "bfloat16":
                 raise
             first = (str(why).strip() or type(why).__name__).splitlines()[0]

@@ -13,7 +13,9 @@ computed latent is that of another row, far off where the map stretches, and nea
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import get_args
 
 import jax
 import jax.numpy as jnp
@@ -21,9 +23,10 @@ import numpy as np
 
 from shoal._compiling import quickly
 from shoal._names import Precision
+from shoal._pieces import in_pieces, piece
 from shoal._scalars import FloatArray
 from shoal._types import Array
-from shoal.conditioning._map import AbstractMap
+from shoal.conditioning._map import AbstractMap, AbstractParametric
 from shoal.conditioning._precision import compute, unit_roundoff
 from shoal.conditioning._rounding import rounding_errors
 from shoal.conditioning._walks import summarize_round_trip, through
@@ -34,6 +37,7 @@ from shoal.records.figures import Kind
 USABLE = 1e-2  # nats of a row: one per cent of a density
 MISSED = 1e-5  # of rows whose error may exceed the bound, if roundings are independent
 DEVIATIONS = math.sqrt(2.0 * math.log(2.0 / MISSED))  # 4.94
+FEWEST, ROWS = 16, 256  # of a piece of a whole density
 _HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
 
 
@@ -41,18 +45,25 @@ _HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
 class LogProbErrors:
     """Errors of log p at each row, in nats.
 
-    `log_prob`: in float64; `measured`: |that of float32 - that of float64|, NaN where one is not finite; `of_input`: what
-    rounding the row itself to float32 moves log p by, to first order; in units of the unit roundoff, `deviation`: the
-    standard deviation of what the layers round, if roundings are independent, and `worst`: the most they can, if all
-    conspire; `layers`: share of each layer in the mean variance, forward order.
+    `log_prob`, `single`: computed in float64 and in float32; `of_input`: what rounding the row itself to float32 moves
+    log p by, to first order; in units of the unit roundoff, `deviation`: the standard deviation of what the layers round, if
+    roundings are independent, and `worst`: the most they can, if all conspire; `layers`: share of each layer in the mean
+    variance, forward order.
     """
 
     log_prob: FloatArray
-    measured: FloatArray
+    single: FloatArray
     of_input: FloatArray
     deviation: FloatArray
     worst: FloatArray
     layers: tuple[float, ...] = ()
+
+    @property
+    def measured(self) -> FloatArray:
+        """|`single` - `log_prob`|, (rows,); NaN where one is not finite."""
+        with np.errstate(invalid="ignore"):
+            error = np.abs(self.single.astype(np.float64) - self.log_prob)
+        return np.where(np.isfinite(error), error, np.nan)
 
     @property
     def bound(self) -> FloatArray:
@@ -150,16 +161,18 @@ def _walked(map: AbstractMap, x: FloatArray, context: FloatArray | None) -> LogP
         try:
             slopes, *sizes = layer.at("inverse", context=context).rounding(h, slopes)
         except NotImplementedError:
-            return None
+            if not isinstance(layer, AbstractParametric):
+                return None
+            slopes, *sizes = _black_box(layer, h, slopes, context)
         found.append(sizes[:2])
-        if context is not None:
+        if len(sizes) > 2 and context is not None:
             of_input += np.sum(sizes[2] * _lost(context), axis=1)
     worst, variances = np.moveaxis(np.array(found), 1, 0)
     total, known = np.sum(variances, axis=0), np.isfinite(sums[-1])
     kept = lambda values: np.where(known, values, np.nan)
     return LogProbErrors(
         log_prob=sums[-1],
-        measured=_difference(map, x, context, sums[-1]),
+        single=_single(map, x, context),
         of_input=kept(of_input + np.sum(slopes * _lost(x), axis=1)),
         deviation=kept(np.sqrt(total)),
         worst=kept(np.sum(worst, axis=0)),
@@ -167,13 +180,70 @@ def _walked(map: AbstractMap, x: FloatArray, context: FloatArray | None) -> LogP
     )
 
 
-def _difference(map: AbstractMap, x: FloatArray, context: FloatArray | None, exact: FloatArray) -> FloatArray:
-    """|log p in float32 - `exact`|; NaN where it is not finite."""
+def _black_box(
+    layer: AbstractParametric, h: FloatArray, cotangents: FloatArray, context: FloatArray | None
+) -> tuple[FloatArray, ...]:
+    """As `MapView.rounding` of a layer whose operations are not seen, as if it were one operation.
+
+    Its input, image and log-det are taken as off by one multiple of the unit roundoff: the root mean square over rows, and
+    at most the largest, of what float32 gives beside float64 at the same input.
+    """
+    slopes = -layer.loss_step(h, -cotangents, context)[1]
+    start = np.asarray(h, np.float32)
+    pairs = [layer.at("inverse", p, context).apply(start) for p in ("float32", "float64")]
+    (single, log_single), (image, log_det) = ((v, np.zeros(len(h)) if d is None else d) for v, d in pairs)
+    error = np.sum(cotangents * (single - image), axis=1) + (log_single - log_det)
+    squares = (
+        np.sum((slopes * h) ** 2, axis=1) + np.sum((cotangents * image) ** 2, axis=1) + np.square(log_det)
+    )
+    units = np.abs(error) / unit_roundoff("float32")
+    size = np.sqrt(squares)
+    largest = np.nanmax(units / np.where(size > 0, size, np.inf), initial=0.0)
+    return slopes, largest * size, np.nanmean(units**2) / np.nanmean(squares) * squares
+
+
+def density_errors(log_prob_one: Callable, x: FloatArray, context: FloatArray | None = None) -> LogProbErrors:
+    """The same of a density that is one JAX program, `log_prob_one(row, context)`, whatever its parts are.
+
+    **Arguments:** `log_prob_one`: an Equinox module or a bound method of one; `x`, `context`: as in `log_prob_errors`.
+    """
+    size, rows = piece(len(x), FEWEST, ROWS), np.asarray(x, np.float64)
+    values = [
+        in_pieces(lambda r, c, p=p: compute(_value, log_prob_one, r, c, precision=p), size, rows, context)[0]
+        for p in get_args(Precision)[:2]
+    ]
+    run = lambda r, c: compute(_program_rounding, log_prob_one, r, c, precision="float64")
+    worst, variance, *slopes = in_pieces(run, size, rows, context)
+    with np.errstate(invalid="ignore"):
+        of_input = np.sum(slopes[0] * _lost(rows), axis=1)
+        if context is not None:
+            of_input = of_input + np.sum(slopes[1] * _lost(context), axis=1)
+    exact, single = values
+    kept = lambda figures: np.where(np.isfinite(exact), figures, np.nan)
+    return LogProbErrors(exact, single, kept(of_input), kept(np.sqrt(variance)), kept(worst))
+
+
+@quickly
+def _value(log_prob_one: Callable, x: Array, context: Array | None) -> Array:
+    return jax.vmap(log_prob_one)(x, context)
+
+
+@quickly
+def _program_rounding(log_prob_one: Callable, x: Array, context: Array | None) -> tuple[Array, ...]:
+    def one(x: Array, context: Array | None) -> tuple[Array, ...]:
+        given = (x,) if context is None else (x, context)
+        program = lambda x, c=None: [log_prob_one(x, c)]
+        slopes, worst, variance = rounding_errors(program, given, (jnp.ones((), x.dtype),))
+        return worst, variance, *slopes
+
+    return jax.vmap(one)(x, context)
+
+
+def _single(map: AbstractMap, x: FloatArray, context: FloatArray | None) -> FloatArray:
+    """log p in float32."""
     z, log_det = map.at("inverse", "float32", context).apply(np.asarray(x, np.float32))
     assert log_det is not None
-    single = np.asarray(log_det, np.float32) + _log_normal(np.asarray(z, np.float32))
-    error = np.abs(single.astype(np.float64) - exact)
-    return np.where(np.isfinite(error), error, np.nan)
+    return np.asarray(log_det, np.float32) + _log_normal(np.asarray(z, np.float32))
 
 
 def _log_normal(z: FloatArray) -> FloatArray:
