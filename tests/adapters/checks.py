@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from shoal.conditioning import AbstractMap, gradient_norms
+from shoal.conditioning import AbstractMap, gradient_norms, log_prob_errors
 from tests.conditioning.rounding import EPS, growth
 
 LIMIT = 1e-3  # of the largest entry, for any bound: at it and beyond, a wrong layer could pass
@@ -294,3 +294,16 @@ def caller_unchanged(adapt: Callable[[Any], AbstractMap], module: Any, c: int | 
             p.mul_(1.5)
     np.testing.assert_array_equal(found.at(context=context)(points), first)
     assert np.abs(adapt(module).at(context=context)(points) - first).max() > 1e-3
+
+
+def error_bars(found: AbstractMap, context: int | None, *, largest_slack: float = 15.0) -> None:
+    """log p in float32 is within its bound of float64, at every row, and the bound is no more than it has to be."""
+    rng = np.random.default_rng(9)
+    x = rng.normal(size=(64, found.size))
+    c = None if context is None else rng.normal(size=(64, context))
+    bars = log_prob_errors(found, x, c)
+    assert bars is not None
+    assert (bars.measured > 0).mean() > 0.9
+    assert (bars.measured <= bars.bound).all()
+    assert (bars.bound <= bars.worst_case).mean() > 0.9
+    assert np.median(bars.bound / np.maximum(bars.measured, 1e-12)) < largest_slack

@@ -83,6 +83,7 @@ def test_layers(inn: Any, graph: Any) -> None:
 
 def test_derivatives(inn: Any) -> None:
     checks.derivatives(adapters.freia(inn), 2)
+    checks.error_bars(adapters.freia(inn), 2)
 
 
 def test_gradient_of_the_loss(inn: Any, graph: Any) -> None:

@@ -88,6 +88,7 @@ def test_layers(uncached: Any) -> None:
 
 def test_derivatives(uncached: Any) -> None:
     checks.derivatives(adapters.nflows(uncached), 2)
+    checks.error_bars(adapters.nflows(uncached), 2)
 
 
 def test_gradient_of_the_loss(uncached: Any) -> None:

@@ -97,6 +97,7 @@ def test_layers(flow: Any, conditional: Any) -> None:
 def test_derivatives(flow: Any, conditional: Any) -> None:
     checks.derivatives(adapters.normflows(flow), None)
     checks.derivatives(adapters.normflows(conditional), 2)
+    checks.error_bars(adapters.normflows(conditional), 2)
 
 
 def test_gradient_of_the_loss(flow: Any, conditional: Any) -> None:

@@ -55,6 +55,7 @@ def test_layers(flow: Any) -> None:
 
 def test_derivatives(flow: Any) -> None:
     checks.derivatives(adapters.zuko(flow), 2)
+    checks.error_bars(adapters.zuko(flow), 2)
 
 
 def test_gradient_of_the_loss(flow: Any) -> None:

@@ -202,8 +202,8 @@ class _Shifting(TorchFunctionMode):
         known = [self._deviations.get(id(a)) for a in args]
         if not any(known):
             return None
-        signs = [k and torch.randint_like(a, 2) * 2 - 1 for k, a in zip(known, args, strict=True)]
-        moved = [a if k is None else a + STEP * s * k[1] for a, k, s in zip(args, known, signs, strict=True)]
+        sign = lambda a: torch.randint_like(a, 2) * 2 - 1
+        moved = [a if k is None else a + STEP * sign(a) * k[1] for a, k in zip(args, known, strict=True)]
         return (call(*moved, **kwargs) - value) / STEP
 
 
@@ -275,7 +275,7 @@ def _is_exact(name: str, inputs: Sequence[Any], value: Tensor) -> Tensor:
 
 def _lost(v: Any) -> bool:
     """Whether a number that is written in the program is one that float32 does not hold."""
-    return isinstance(v, float) and float(np.float32(v)) != v
+    return isinstance(v, float) and bool(float(np.float32(v)) != v)
 
 
 def _power(value: Tensor) -> Tensor:
