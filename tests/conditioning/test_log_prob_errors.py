@@ -12,8 +12,9 @@ import pytest
 from scipy import special
 
 from shoal import flows
-from shoal.conditioning import AbstractMap, JaxMap, density_errors, from_callables, log_prob_errors
+from shoal.conditioning import AbstractMap, JaxMap, audit, density_errors, from_callables, log_prob_errors
 from shoal.conditioning._rounding import ULPS
+from shoal.records.audit import Trip
 from tests.conditioning.maps import Linear
 
 SINGLE = 2.0**-24
@@ -223,12 +224,55 @@ EXACTLY = {
 }
 
 
+def test_it_says_where_log_p_is_right_and_round_trips_are_lost() -> None:
+    """The sentence of a record, by the trips that it is told of; and of a flow whose data lie at 1000 ± 1e-6."""
+    found = log_prob_errors(affine((2.0, 0.0)), rows())
+    assert found is not None
+    lost = found.to_record(Trip(1e-3, 0.2, 0, 200), max_round_trip=1e-3)
+    assert lost.sentence.endswith("log p is usable, samples are not inverse of it.")
+    kept = found.to_record(Trip(1e-7, 1e-6, 0, 200), max_round_trip=1e-3)
+    assert "usable" not in kept.sentence
+    assert [r.bound for r in kept.rows] == sorted((r.bound for r in kept.rows), reverse=True)
+    assert len(kept.rows) == 20
+    wrong = log_prob_errors(affine((1e-6, 1e3)), 1e-6 * rows() + 1e3)
+    assert wrong is not None
+    assert wrong.to_record(Trip(1e-7, 1e-6, 0, 200), 1e-3).sentence.endswith("compute it in float64.")
+
+
 def test_loops_and_solvers_count_as_backward_stable() -> None:
     """Planar layers are solved for from data to latent; an error bar is there, and holds."""
     flow = flows.planar(jr.key(0), 3, 2)
     found = log_prob_errors(flow.to_map(), np.random.default_rng(0).standard_normal((64, 3)))
     assert found is not None
     assert (found.measured <= found.bound).all()
+
+
+class Gap(eqx.Module):
+    """x = z - 1 below z = 1, and above the same 20 further on; between, over 2e-5 of z, a slope of a million. Or back."""
+
+    back: bool = eqx.field(static=True, default=False)
+
+    def __call__(self, v: Any, context: Any = None) -> Any:
+        steep, half = (1e6, 10.0) if not self.back else (1e-6, 10.0)
+        u = v if self.back else v - 1.0
+        inside = jnp.abs(u) < (half if self.back else 1e-5)
+        step = (1e-5 - half) * jnp.sign(u)
+        moved = jnp.where(inside, steep * u, u + step if self.back else u - step)
+        return moved + 1.0 if self.back else moved, jnp.sum(jnp.where(inside, jnp.log(steep), 0.0))
+
+
+def test_an_audit_finds_round_trips_lost_and_log_p_right() -> None:
+    gap = JaxMap(Gap(), Gap(back=True), 2, log_dets=True)
+    x = np.concatenate([rows(100) - 12.0, 4.0 * rows(20), rows(100) + 11.0])
+    found = audit(gap, x)
+    assert found.log_prob_errors is not None
+    assert found.round_trip["float32"].max > 1e-3
+    assert found.log_prob_errors.measured.max() < 1e-4
+    assert not found.log_prob_errors.outside.any()
+    record = found.to_record()
+    assert record.log_prob_errors is not None
+    assert "log p is usable, samples are not inverse of it" in record.log_prob_errors.sentence
+    assert record.kinds["log_prob_bound"] == "estimate"
 
 
 def test_a_map_that_gives_no_log_det_has_none() -> None:

@@ -115,6 +115,26 @@ def make_audit(
             "way": "data",
             "precision": "float32",
         },
+        "log_prob_errors": {
+            "measured": {"median": 3.1e-7, "q999": 2.2e-6, "max": 2.4e-6},
+            "bound": {"median": 2.3e-6, "q999": 9.1e-6, "max": 9.6e-6},
+            "worst_case": {"median": 4.1e-5, "q999": 6.5e-4, "max": 6.7e-4},
+            "float64": 1.9e-14,
+            "outside": 0,
+            "lost": 0,
+            "layers": [0.9 / count] * count,
+            "rows": [
+                {
+                    "row": 17 * i,
+                    "log_prob": -31.5 + i,
+                    "measured": 2.4e-6 / (i + 1),
+                    "bound": 9.6e-6 / (i + 1),
+                    "of_input": 0.0,
+                }
+                for i in range(4)
+            ],
+            "sentence": "log p in float32 is right to 2.4e-06 nats at every row (bound 9.6e-06).",
+        },
         "shown": {
             "rows": list(range(points)),
             "x": x.tolist(),
@@ -141,6 +161,9 @@ def broken(record: dict[str, Any]) -> None:
     )
     record["round_trips"]["samples"]["float64"].update(median=0.0, max=0.0)
     record["attack"].update(error=math.nan)
+    record["log_prob_errors"].update(outside=3, lost=2)
+    record["log_prob_errors"]["measured"].update(q999=math.nan, max=math.nan)
+    record["log_prob_errors"]["rows"][0].update(measured=math.nan, log_prob=math.nan, bound=math.nan)
     record["start"] = None
     record["nonfinite"] = [
         {
@@ -175,7 +198,7 @@ def hostile(record: dict[str, Any]) -> None:
     record.update(
         target=bad, source=bad, command=bad, note=bad, columns=[f"{bad}{i}" for i in range(record["size"])]
     )
-    record["diagnosis"]["sentence"] = bad
+    record["diagnosis"]["sentence"] = record["log_prob_errors"]["sentence"] = bad
     for row in record["layers"]:
         row["name"] = bad
     record["round_trips"][bad] = record["round_trips"]["uniform noise"]

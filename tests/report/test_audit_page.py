@@ -68,6 +68,18 @@ def test_it_is_self_contained_and_says_what_the_record_says(full: tuple[dict[str
     assert "gradient of the loss" not in parsed.words  # no layer has one
 
 
+def test_error_bars_of_log_p_are_listed_by_their_bounds(full: tuple[dict[str, Any], Path]) -> None:
+    record, path = full
+    words = Parsed(path).words.split("How far log p is to be trusted")[1].split("Attack")[0]
+    bars = record["log_prob_errors"]
+    assert bars["sentence"] in words
+    assert "No row here exceeds it." in words
+    assert f"In float64 the largest bound is {short(bars['float64'], 2)}" in words
+    places = [words.find(f" {short(row['bound'], 2)} {short(row['measured'], 2)} ") for row in bars["rows"]]
+    assert places[0] >= 0
+    assert places == sorted(places)
+
+
 def test_the_worst_points_are_listed_in_their_order(full: tuple[dict[str, Any], Path]) -> None:
     record, path = full
     kappa = np.array(record["shown"]["condition"])
