@@ -10,6 +10,7 @@ from shoal.cli._advise import advise
 from shoal.cli._audit import audit
 from shoal.cli._bound import bound
 from shoal.cli._construct import construct
+from shoal.cli._export import export
 from shoal.cli._factor import factor
 from shoal.cli._fit import fit
 from shoal.cli._rows import sample, score
@@ -23,7 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for each in (fit, sample, score, factor, audit, construct, bound, advise):
+for each in (fit, sample, score, export, factor, audit, construct, bound, advise):
     app.command()(each)
 
 

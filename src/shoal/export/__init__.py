@@ -1,0 +1,7 @@
+"""The way out: fitted flows as ONNX graphs, as plain PyTorch, and as distributions of numpyro and distrax.
+
+Each needs an extra of its name (`pip install "shoal[onnx]"`); none is imported before it is used.
+"""
+
+from shoal.export._onnx import Exported
+from shoal.export._onnx import to_onnx as to_onnx
