@@ -43,7 +43,7 @@ def export(
     folder = find_model(run)
     from shoal.cli import _model  # here: `shoal --help` must not wait for JAX
     from shoal.cli._data import read_schema
-    from shoal.export import to_onnx
+    from shoal.export import to_onnx, to_torch
 
     schema = read_schema(folder)
     with _model.loaded(folder) as flow:
@@ -54,16 +54,20 @@ def export(
         rows, context = (None, None) if data is None else _rows_of(folder, schema, flow, data)
         notes = _notes(schema)
         try:
-            written = to_onnx(flow, output, rows=rows, context=context, dtype=precision, notes=notes)
+            if kind == "onnx":
+                written = to_onnx(flow, output, rows=rows, context=context, dtype=precision, notes=notes)
+            else:
+                written = to_torch(flow, output, rows=rows, context=context, dtype=precision)
         except ImportError as error:
             raise InputError(
                 f'`shoal export --to {kind}` needs {error.name}; install it by `pip install "shoal[{kind}]"`.'
             ) from error
     for one in written:
         found = one.agreement
+        nodes = "" if one.nodes is None else f"{one.nodes} nodes, "
         typer.echo(
-            f"{one.path}: {one.nodes} nodes, {one.size / 1e3:.0f} kB; relative error at most {found.error:.1e} over "
-            f"{found.rows} rows."
+            f"{one.path}: {one.name}, {nodes}{one.size / 1e3:.0f} kB; relative error against float64 at most "
+            f"{found.error:.1e} over {found.rows} rows."
         )
     for note in notes:
         typer.echo(note)

@@ -3,5 +3,5 @@
 Each needs an extra of its name (`pip install "shoal[onnx]"`); none is imported before it is used.
 """
 
-from shoal.export._onnx import Exported
 from shoal.export._onnx import to_onnx as to_onnx
+from shoal.export._torch import to_torch as to_torch

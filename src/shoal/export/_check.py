@@ -7,6 +7,7 @@ than `SLACK` times what Shoal itself loses in float32.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import equinox as eqx
 import jax
@@ -39,6 +40,17 @@ class Agreement:
     own: float
 
 
+@dataclass(frozen=True)
+class Exported:
+    """A program that was written: its `name`, the `path` of its file, `size` in bytes, how well it agrees, and its nodes."""
+
+    name: str
+    path: Path
+    size: int
+    agreement: Agreement
+    nodes: int | None = None
+
+
 def points(
     flow: Flow, rows: ArrayLike | None, context: ArrayLike | None, dtype: str
 ) -> dict[str, FloatArray]:
@@ -54,6 +66,7 @@ def points(
         raise InputError(f"`rows` must have shape (rows, {flow.shape[0]}); got {given.shape}.")
     normal = rng.normal(size=(2 * DRAWN, *flow.shape)) * np.repeat([1.0, FAR], DRAWN)[:, None]
     found = {"normal": normal, "uniform": rng.random((2 * DRAWN, 1))}
+    beside = None
     if flow.context_shape is not None:
         if context is None or not len(given):
             raise InputError("A conditional flow is checked on rows with their context; give both.")
@@ -67,7 +80,7 @@ def points(
     drawn = expected(flow, programs(flow)[2], rounded, "float64")
     x = np.concatenate([np.asarray(given, np.float64), drawn])
     rounded["x"] = x.astype(dtype)
-    if flow.context_shape is not None:
+    if beside is not None:
         rounded["context_of_x"] = np.concatenate([beside.astype(dtype), rounded["context"]])
     return rounded
 
@@ -120,17 +133,21 @@ def agreement(
 
 
 def relative_error(program: Program, got: FloatArray, wanted: FloatArray, own: FloatArray) -> float:
-    """The largest one, over the rows that are finite in float64 and in float32; inf where `got` is not."""
-    counted = np.isfinite(wanted) & np.isfinite(own)
+    """The largest one, over the numbers that are finite in float64 and in float32; inf where `got` is not."""
+    errors = relative_errors(program, got, wanted)[np.isfinite(wanted) & np.isfinite(own)]
+    return (
+        float(np.max(np.where(np.isfinite(errors), errors, np.inf), initial=0.0)) if errors.size else np.inf
+    )
+
+
+def relative_errors(program: Program, got: FloatArray, wanted: FloatArray) -> FloatArray:
+    """Of each number, as the head of this file defines them."""
+    scale = np.maximum(1.0, np.abs(wanted))
     if program.output == "x":
-        middle = wanted[:DRAWN]
-        scale = np.abs(wanted) + np.nanstd(np.where(np.isfinite(middle), middle, np.nan), axis=0)
-        scale = np.where(scale > 0, scale, 1.0)
-    else:
-        scale = np.maximum(1.0, np.abs(wanted))
-    if not counted.any() or not np.isfinite(got[counted]).all():
-        return float("inf")
-    return float(np.max(np.abs(got - wanted)[counted] / scale[counted]))
+        near = np.where(np.isfinite(wanted), wanted, np.nan)[:DRAWN]
+        scale = np.abs(wanted) + np.nanstd(near, axis=0)
+    with np.errstate(invalid="ignore"):
+        return np.abs(got - wanted) / np.where(scale > 0, scale, 1.0)
 
 
 def _in_float32(flow: Flow) -> Flow:

@@ -6,7 +6,6 @@ They are written from the jaxpr of the flow (`_trace`), and run by onnxruntime b
 import json
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,22 +17,11 @@ from shoal._errors import InputError
 from shoal._scalars import FloatArray
 from shoal._types import ArrayLike
 from shoal.distributions import Flow
-from shoal.export._check import Agreement, agreement, points
+from shoal.export._check import Exported, agreement, points
 from shoal.export._graph import Dtype, Graph
 from shoal.export._programs import checked, draw_of, in_float64, programs
 from shoal.export._trace import traced
 from shoal.records import write_bytes
-
-
-@dataclass(frozen=True)
-class Exported:
-    """A file that was written: its `name` (of the program), `path`, `nodes`, `size` in bytes, and how well it agrees."""
-
-    name: str
-    path: Path
-    nodes: int
-    size: int
-    agreement: Agreement
 
 
 def to_onnx(
@@ -63,14 +51,14 @@ def to_onnx(
     flow, kind = checked(flow), dtype or str(flow.dtype)
     if kind not in ("float32", "float64"):
         raise InputError(f'`dtype` must be "float32" or "float64"; got {kind!r}.')
-    found, about = points(flow, rows, context, kind), _about(flow, notes)
+    found, head = points(flow, rows, context, kind), about(flow, notes)
     finished = []
     for program in programs(flow):
         graph, outputs = written_out(flow, program.name)
         for precision in dict.fromkeys(
             ("float64", kind)
         ):  # in float64 a wrong graph can not hide behind rounding
-            model = graph.model(outputs, {"graph": program.name, **about}, precision)
+            model = graph.model(outputs, {"graph": program.name, **head}, precision)
             check = agreement(flow, program, found, Session(model.SerializeToString()), precision)
         finished.append((program.name, model, check))
     written, place = [], Path(folder)
@@ -80,7 +68,7 @@ def to_onnx(
         entry.key, entry.value = "relative_error", f"{check.error:.2e} against float64 over {check.rows} rows"
         data, path = model.SerializeToString(), place / f"{name}.onnx"
         write_bytes(data, path)
-        written.append(Exported(name, path, len(model.graph.node), len(data), check))
+        written.append(Exported(name, path, len(data), check, len(model.graph.node)))
     return tuple(written)
 
 
@@ -93,7 +81,7 @@ def written_out(flow: Flow, name: str) -> tuple[Graph, dict[str, Any]]:
         return graph, {program.output: value}
 
 
-def _about(flow: Flow, notes: Iterable[str]) -> dict[str, str]:
+def about(flow: Flow, notes: Iterable[str] = ()) -> dict[str, str]:
     """The metadata of a graph."""
     return {
         "shoal": __version__,
@@ -108,11 +96,14 @@ def _about(flow: Flow, notes: Iterable[str]) -> dict[str, str]:
 class Session:
     """A graph in onnxruntime, on the CPU: named inputs to the one output."""
 
-    def __init__(self, data: bytes):
+    def __init__(self, data: bytes, threads: int = 0):
         import onnxruntime  # here: only who exports needs it
 
         options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
+        options.log_severity_level, options.intra_op_num_threads = (
+            3,
+            threads,
+        )  # 0 threads: as many as there are cores
         self._run = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
         self._names = {one.name for one in self._run.get_inputs()}
 

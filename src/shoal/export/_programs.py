@@ -7,8 +7,10 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from shoal._errors import InputError
+from shoal._scalars import FloatArray
 from shoal._types import Array, Float
 from shoal.distributions import (
     AbstractDistribution,
@@ -109,6 +111,15 @@ def latent(
     yes = jnp.ones((1,), bool)
     hot = jnp.concatenate([yes, past]) & ~jnp.concatenate([past, ~yes])
     return jnp.sum(jnp.where(hot[:, None], each, 0.0), axis=0)
+
+
+def latents(flow: Flow, inputs: Mapping[str, FloatArray]) -> FloatArray:
+    """The latents, in float64, that `sample` makes of its inputs (rows, ...)."""
+    with jax.enable_x64(True):
+        base = in_float64(flow).base
+        parts = [inputs.get(name) for name in ("normal", "uniform", "context")]
+        rows = (None if part is None else jnp.asarray(part, jnp.float64) for part in parts)
+        return np.asarray(jax.vmap(lambda *one: latent(base, *one))(*rows))
 
 
 def _inverse_factors(base: GaussianMixture) -> Float[Array, "k n n"]:

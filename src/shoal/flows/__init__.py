@@ -26,4 +26,5 @@ from shoal.flows._repeated import planar as planar
 from shoal.flows._repeated import radial as radial
 from shoal.flows._repeated import residual as residual
 from shoal.flows._repeated import sylvester as sylvester
+from shoal.flows._tree import encode
 from shoal.flows._tree import register as register
