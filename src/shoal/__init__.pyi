@@ -4,6 +4,7 @@ from . import bijections as bijections
 from . import conditioning as conditioning
 from . import distributions as distributions
 from . import estimators as estimators
+from . import export as export
 from . import flows as flows
 from . import records as records
 from . import remedies as remedies
