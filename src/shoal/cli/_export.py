@@ -64,7 +64,7 @@ def export(
             ) from error
     for one in written:
         found = one.agreement
-        nodes = "" if one.nodes is None else f"{one.nodes} nodes, "
+        nodes = "" if one.nodes is None else f"{one.nodes} nodes in {one.inside}, "
         typer.echo(
             f"{one.path}: {one.name}, {nodes}{one.size / 1e3:.0f} kB; relative error against float64 at most "
             f"{found.error:.1e} over {found.rows} rows."

@@ -42,13 +42,16 @@ class Agreement:
 
 @dataclass(frozen=True)
 class Exported:
-    """A program that was written: its `name`, the `path` of its file, `size` in bytes, how well it agrees, and its nodes."""
+    """A program that was written: its `name`, the `path` of its file, `size` in bytes, how well it agrees; of a graph its
+    nodes and what it computes in.
+    """
 
     name: str
     path: Path
     size: int
     agreement: Agreement
     nodes: int | None = None
+    inside: str | None = None
 
 
 def points(
@@ -78,8 +81,12 @@ def points(
         found["context"] = beside[rng.integers(len(given), size=2 * DRAWN)]
     rounded = {name: np.asarray(v, dtype) for name, v in found.items()}
     drawn = expected(flow, programs(flow)[2], rounded, "float64")
-    x = np.concatenate([np.asarray(given, np.float64), drawn])
-    rounded["x"] = x.astype(dtype)
+    with np.errstate(over="ignore"):
+        x = np.concatenate([np.asarray(given, np.float64), drawn]).astype(dtype)
+    finite = np.isfinite(x).all(axis=1)
+    rounded["x"] = x[
+        np.where(finite, np.arange(len(x)), np.argmax(finite))
+    ]  # in place of draws beyond the dtype
     if beside is not None:
         rounded["context_of_x"] = np.concatenate([beside.astype(dtype), rounded["context"]])
     return rounded
@@ -113,18 +120,27 @@ def agreement(
     program: Program,
     found: Mapping[str, FloatArray],
     exported: Callable[[dict[str, FloatArray]], FloatArray],
-    dtype: str,
+    inside: str,
+    outside: str,
 ) -> Agreement:
-    """The errors of an exported program. **Raises:** `NumericalFailure` where it is wrong."""
+    """The errors of an exported program that computes in `inside`, and takes and gives `outside`.
+
+    **Raises:** `NumericalFailure` where it is wrong.
+    """
     inputs = inputs_of(program, found)
     wanted = expected(flow, program, found, "float64")
     own = expected(flow, program, found, "float32")
-    got = np.asarray(exported({name: v.astype(dtype) for name, v in inputs.items()}), np.float64)
+    got = np.asarray(exported({name: v.astype(outside) for name, v in inputs.items()}), np.float64)
     if got.shape != wanted.shape:
         raise NumericalFailure(f"The exported {program.name} has shape {got.shape}, not {wanted.shape}.")
+    if not (np.isfinite(wanted) & np.isfinite(own)).any():
+        raise NumericalFailure(
+            f"No row of {len(wanted)} gives a finite {program.name} in float32 and in float64; nothing was written."
+        )
     errors = [relative_error(program, values, wanted, own) for values in (got, own)]
     result = Agreement(len(wanted), *errors)
-    if not result.error <= max(LIMIT[dtype], SLACK[dtype] * result.own):
+    rounding = float(np.finfo(outside).eps)
+    if not result.error <= max(LIMIT[inside], SLACK[inside] * result.own, rounding):
         raise NumericalFailure(
             f"The exported {program.name} is not the flow's: its relative error against float64 is {result.error:.1e} over "
             f"{result.rows} rows, where Shoal itself has {result.own:.1e} in float32; nothing was written."

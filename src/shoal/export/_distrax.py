@@ -2,7 +2,7 @@
 
 import distrax
 
-from shoal._types import Array, Key
+from shoal._types import Array, ArrayLike, Key
 from shoal.distributions import Flow
 
 
@@ -23,7 +23,7 @@ class FlowDistribution(distrax.Distribution):
         """That of the contexts."""
         return () if self.context is None else self.context.shape[:-1]
 
-    def log_prob(self, value: Array) -> Array:
+    def log_prob(self, value: ArrayLike) -> Array:
         """log p, in nats."""
         return self.flow.log_prob(value, self.context)
 

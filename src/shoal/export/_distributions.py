@@ -1,4 +1,4 @@
-"""Flows as distributions of numpyro and of distrax: the same arrays, so the same numbers. Each library loads when asked for."""
+"""Flows as distributions of numpyro and of distrax: the same arrays, so the same numbers; none loads before it is used."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from shoal.distributions import Flow
 from shoal.export._programs import checked
 
 
-def to_numpyro(flow: Flow, context: ArrayLike | None = None) -> Any:
+def to_numpyro(flow: object, context: ArrayLike | None = None) -> Any:
     """A `numpyro.distributions.Distribution` with the flow's `log_prob` and `sample`, to observe or to draw from in a model.
 
     It is a pytree, so its weights may be traced. `support` is R^n, or the intervals of the columns where all of them have
@@ -25,7 +25,7 @@ def to_numpyro(flow: Flow, context: ArrayLike | None = None) -> Any:
     return _numpyro.FlowDistribution(*_given(flow, context))
 
 
-def to_distrax(flow: Flow, context: ArrayLike | None = None) -> Any:
+def to_distrax(flow: object, context: ArrayLike | None = None) -> Any:
     """A `distrax.Distribution` with the flow's `log_prob`, `sample` and `sample_and_log_prob`.
 
     **Arguments:** `context`: (..., c), of a conditional flow; its leading axes are the batch shape.
@@ -37,14 +37,14 @@ def to_distrax(flow: Flow, context: ArrayLike | None = None) -> Any:
     return _distrax.FlowDistribution(*_given(flow, context))
 
 
-def _given(flow: Flow, context: ArrayLike | None) -> tuple[Flow, Array | None]:
-    flow = checked(flow)
-    if flow.context_shape is None:
-        return flow, None
-    (size,) = flow.context_shape
+def _given(flow: object, context: ArrayLike | None) -> tuple[Flow, Array | None]:
+    known = checked(flow)
+    if known.context_shape is None:
+        return known, None
+    (size,) = known.context_shape
     if context is None:
         raise InputError(f"This flow needs a context of shape (..., {size}); none was given.")
-    found = jnp.asarray(context, flow.dtype)
+    found = jnp.asarray(context, known.dtype)
     if found.shape[-1:] != (size,):
         raise InputError(f"`context` must have shape (..., {size}); got {found.shape}.")
-    return flow, found
+    return known, found

@@ -98,33 +98,44 @@ class Graph:
         name = self._name("Expand", [self.constant(array[None]), shape], {})
         return Var(name, array.shape, array.dtype)
 
-    def model(self, outputs: Mapping[str, Value], notes: Mapping[str, str], dtype: Dtype) -> Any:
-        """The `onnx.ModelProto` with these outputs, its floats of `dtype`; `notes` are its metadata."""
+    def model(
+        self,
+        outputs: Mapping[str, Value],
+        notes: Mapping[str, str],
+        inside: Dtype,
+        outside: Dtype | None = None,
+    ) -> Any:
+        """The `onnx.ModelProto` with these outputs; `notes` are its metadata.
+
+        `inside`: of its constants and what it computes; `outside`: of its inputs and outputs (None: the same).
+        """
         import onnx  # here: only who exports needs it
         from onnx import helper
 
-        kind = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+        kinds = [helper.np_dtype_to_tensor_dtype(np.dtype(one)) for one in (inside, outside or inside)]
         values = {
             name: value if isinstance(value, Var) else self.with_batch(np.asarray(value, np.float64))
             for name, value in outputs.items()
         }
-        named = {name: var.shape for name, var in values.items()}
-        nodes = self._needed([var.name for var in values.values()])
-        nodes += [("Identity", [var.name], name, {}) for name, var in values.items()]
-        used = {name for _, inputs, _, _ in nodes for name in inputs}
-        made = []
-        for operation, inputs, output, more in nodes:
+        needed = self._needed([var.name for var in values.values()])
+        used = {name for _, inputs, _, _ in needed for name in inputs} | {v.name for v in values.values()}
+        given = {name: f"{name}_inside" for name in self.inputs if name in used}
+        cast = helper.make_node
+        nodes = [cast("Cast", [name], [inner], to=kinds[0]) for name, inner in given.items()]
+        for operation, inputs, output, more in needed:
             if operation == "CastToFloat":
-                operation, more = "Cast", {"to": kind}
-            made.append(helper.make_node(operation, inputs, [output], **more))
+                operation, more = "Cast", {"to": kinds[0]}
+            nodes.append(helper.make_node(operation, [given.get(v, v) for v in inputs], [output], **more))
+        for name, var in values.items():
+            nodes.append(cast("Cast", [given.get(var.name, var.name)], [name], to=kinds[1]))
         info = helper.make_tensor_value_info
         graph = helper.make_graph(
-            made,
+            nodes,
             notes.get("graph", "shoal"),
-            [info(name, kind, ["rows", size]) for name, size in self.inputs.items() if name in used],
-            [info(name, kind, ["rows", *shape]) for name, shape in named.items()],
+            [info(name, kinds[1], ["rows", self.inputs[name]]) for name in given],
+            [info(name, kinds[1], ["rows", *var.shape]) for name, var in values.items()],
             [
-                onnx.numpy_helper.from_array(_rounded(array, dtype), name)
+                onnx.numpy_helper.from_array(_rounded(array, inside), name)
                 for name, array in self._constants.items()
                 if name in used
             ],

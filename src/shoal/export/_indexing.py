@@ -89,16 +89,32 @@ def _part(graph: Graph, inputs: list[Value], shape: tuple[int, ...], dtype: Any,
 @rule("dynamic_update_slice")
 def _updated(graph: Graph, inputs: list[Value], shape: tuple[int, ...], dtype: Any, more: Any) -> Value:
     x, new, *places = inputs
+    return _merged(
+        graph,
+        x,
+        new,
+        places,
+        lambda at, change, *to: lax.dynamic_update_slice_p.bind(at, change, *to, **more),
+    )
+
+
+@rule("scatter")
+def _scattered(graph: Graph, inputs: list[Value], shape: tuple[int, ...], dtype: Any, more: Any) -> Value:
+    x, places, new = inputs
+    return _merged(graph, x, new, [places], lambda at, change, to: lax.scatter_p.bind(at, to, change, **more))
+
+
+def _merged(graph: Graph, x: Value, new: Value, places: list[Value], put: Any) -> Value:
+    """x with the entries of `new` at constant places, where `put` puts them."""
     if any(isinstance(place, Var) for place in places):
-        raise InputError("The flow changes a slice at a place that depends on the row.")
+        raise InputError("The flow changes entries at a place that depends on the row.")
     sizes = [math.prod(part.shape) for part in (x, new)]
     flat = [reshaped(graph, v, (n,)) for v, n in zip((x, new), sizes, strict=True)]
     tensors = [v if isinstance(v, Var) else graph.with_batch(v) for v in flat]
     both = graph.add("Concat", *tensors, shape=(sum(sizes),), axis=1)
     change = jnp.arange(sizes[0], sum(sizes)).reshape(new.shape)
-    starts = [jnp.asarray(place) for place in places]
-    put = lambda at: lax.dynamic_update_slice_p.bind(at, change, *starts, **more)
-    return moved(graph, both, _sources(x.shape, put))
+    at = [jnp.asarray(place) for place in places]
+    return moved(graph, both, _sources(x.shape, lambda one: put(one, change, *at)))
 
 
 def _sources(shape: tuple[int, ...], move: Any) -> np.ndarray:

@@ -6,7 +6,7 @@ import numpy as np
 from numpyro import distributions as numpyro
 from numpyro.distributions import constraints
 
-from shoal._types import Array, Key
+from shoal._types import Array, ArrayLike, Key
 from shoal.bijections import Support, layers_of
 from shoal.distributions import Flow
 
@@ -31,7 +31,7 @@ class FlowDistribution(numpyro.Distribution):
         """Draws of shape `sample_shape` + batch shape + (n,)."""
         return self.flow.sample(key, sample_shape, self.context)
 
-    def log_prob(self, value: Array, intermediates: Any = None) -> Array:
+    def log_prob(self, value: ArrayLike, intermediates: Any = None) -> Array:
         """log p, in nats."""
         return self.flow.log_prob(value, self.context)
 

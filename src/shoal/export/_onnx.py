@@ -5,7 +5,7 @@ They are written from the jaxpr of the flow (`_trace`), and run by onnxruntime b
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +17,15 @@ from shoal._errors import InputError
 from shoal._scalars import FloatArray
 from shoal._types import ArrayLike
 from shoal.distributions import Flow
-from shoal.export._check import Exported, agreement, points
+from shoal.export._check import LIMIT, Agreement, Exported, agreement, points
 from shoal.export._graph import Dtype, Graph
-from shoal.export._programs import checked, draw_of, in_float64, programs
+from shoal.export._programs import Program, checked, draw_of, in_float64, programs
 from shoal.export._trace import traced
 from shoal.records import write_bytes
 
 
 def to_onnx(
-    flow: Flow,
+    flow: object,
     folder: str | os.PathLike[str],
     *,
     rows: ArrayLike | None = None,
@@ -39,37 +39,49 @@ def to_onnx(
       and front inside; - inverse: x -> z, the latent; - sample: standard normal numbers (rows, n) -> x, and with a mixture
       as base one uniform number a row besides. A conditional flow takes `context` (rows, c) beside.
 
+    Graphs take and give float32, and compute in float32 where that is right to 1e-5 (of log p, of a latent, of a sample's
+    deviation), in float64 where it is not, as with layers or a base of large κ.
+
     The number of rows is free, the opset 18. What depends on no input is computed in float64 and rounded once; no graph
     holds a factorization or a solve. Steps of a sequential direction (samples of `maf` and `nsf`) are written out.
 
     **Arguments:** `rows`, `context`: rows to check on, beside draws of the flow, near and three times as far; a conditional
-    flow needs them. `dtype`: of the graphs (None: the flow's). `notes`: sentences for whoever opens a file.
+    flow needs them. `dtype`: of what graphs take and give (None: the flow's). `notes`: sentences for who opens a file.
     **Returns:** what was written. **Raises:** `InputError` for a flow that no graph expresses (random coordinates beside
     the data, whole rows with words or missing cells, solvers whose steps depend on the row); `NumericalFailure`, and
     no file, where a graph does not give the flow's numbers; ImportError without onnx and onnxruntime.
     """
-    flow, kind = checked(flow), dtype or str(flow.dtype)
+    known = checked(flow)
+    kind = dtype or str(known.dtype)
     if kind not in ("float32", "float64"):
         raise InputError(f'`dtype` must be "float32" or "float64"; got {kind!r}.')
-    found, head = points(flow, rows, context, kind), about(flow, notes)
-    finished = []
-    for program in programs(flow):
-        graph, outputs = written_out(flow, program.name)
-        for precision in dict.fromkeys(
-            ("float64", kind)
-        ):  # in float64 a wrong graph can not hide behind rounding
-            model = graph.model(outputs, {"graph": program.name, **head}, precision)
-            check = agreement(flow, program, found, Session(model.SerializeToString()), precision)
-        finished.append((program.name, model, check))
+    found, head = points(known, rows, context, kind), about(known, notes)
+    chosen = {p.name: _chosen(known, p, found, kind, head) for p in programs(known)}
     written, place = [], Path(folder)
     place.mkdir(parents=True, exist_ok=True)
-    for name, model, check in finished:
+    for name, (inside, model, check) in chosen.items():
         entry = model.metadata_props.add()
         entry.key, entry.value = "relative_error", f"{check.error:.2e} against float64 over {check.rows} rows"
         data, path = model.SerializeToString(), place / f"{name}.onnx"
         write_bytes(data, path)
-        written.append(Exported(name, path, len(data), check, len(model.graph.node)))
+        written.append(Exported(name, path, len(data), check, len(model.graph.node), inside))
     return tuple(written)
+
+
+def _chosen(
+    flow: Flow, program: Program, found: Mapping[str, FloatArray], kind: Dtype, head: Mapping[str, str]
+) -> tuple[Dtype, Any, Agreement]:
+    """What a graph computes in, the graph, and how well it agrees. In float64 no fault can hide behind rounding."""
+    graph, outputs = written_out(flow, program.name)
+
+    def tried(inside: Dtype) -> tuple[Dtype, Any, Agreement]:
+        model = graph.model(outputs, {"graph": program.name, "inside": inside, **head}, inside, kind)
+        run = Session(model.SerializeToString())
+        return inside, model, agreement(flow, program, found, run, inside, kind)
+
+    wide = tried("float64")
+    narrow = wide if kind == "float64" else tried("float32")
+    return narrow if narrow[2].error <= LIMIT[kind] else wide
 
 
 def written_out(flow: Flow, name: str) -> tuple[Graph, dict[str, Any]]:

@@ -110,7 +110,8 @@ def _same(graph: Graph, inputs: list[Value], *_: Any) -> list[Value]:
 
 @rule("ne")
 def _differ(graph: Graph, inputs: list[Value], shape: tuple[int, ...], *_: Any) -> Value:
-    return graph.add("Not", graph.add("Equal", *inputs, shape=shape, dtype=bool), shape=shape)
+    same = graph.add("Equal", *aligned(graph, inputs, shape), shape=shape, dtype=bool)
+    return graph.add("Not", same, shape=shape)
 
 
 @rule("square")

@@ -24,7 +24,7 @@ TEXTS, BODY = ("_torch_layers.py", "_torch_flow.py"), "\nREACH, MOST, LEAST"
 
 
 def to_torch(
-    flow: Flow,
+    flow: object,
     folder: str | os.PathLike[str],
     *,
     rows: ArrayLike | None = None,
@@ -45,9 +45,10 @@ def to_torch(
     """
     import torch  # here: only who exports needs it
 
-    flow, kind = checked(flow), dtype or str(flow.dtype)
-    draw_of(flow.base)
-    tree, arrays = encode(_without_scans(flow))
+    known = checked(flow)
+    kind = dtype or str(known.dtype)
+    draw_of(known.base)
+    tree, arrays = encode(_without_scans(known))
     from shoal.export import _torch_flow
 
     for name in _classes(tree):
@@ -55,7 +56,7 @@ def to_torch(
             raise InputError(
                 f"The flow holds {name}, which has no module in PyTorch; export it by `to_onnx`."
             )
-    found, checks, data = points(flow, rows, context, kind), {}, b""
+    found, checks, data = points(known, rows, context, kind), {}, b""
     for precision in dict.fromkeys(("float64", kind)):
         state = {name: _tensor(torch, value, precision) for name, value in arrays.items()}
         file = io.BytesIO()
@@ -63,9 +64,9 @@ def to_torch(
         data = file.getvalue()
         module = _torch_flow.load(io.BytesIO(data))
         calls = {"log_prob": module.log_prob, "inverse": module.inverse, "sample": module}
-        for program in programs(flow):
-            run = _called(torch, flow, calls[program.name])
-            checks[program.name] = agreement(flow, program, found, run, precision)
+        for program in programs(known):
+            run = _called(torch, known, calls[program.name])
+            checks[program.name] = agreement(known, program, found, run, precision, precision)
     place = Path(folder)
     place.mkdir(parents=True, exist_ok=True)
     write_text(text(), place / "flow.py")
@@ -79,7 +80,7 @@ def text() -> str:
     return f"{first.rstrip()}\n\n{second[second.index(BODY) :]}"
 
 
-def _without_scans(flow: Flow) -> Flow:
+def _without_scans(flow: Any) -> Any:
     """The same flow, its stacked layers one by one."""
 
     def one(part: Any) -> Any:

@@ -132,7 +132,7 @@ def _unrolled(graph: Graph, parameters: dict[str, Any], inputs: list[Value]) -> 
 
 def _row(graph: Graph, value: Value, i: int) -> Value:
     if not isinstance(value, Var):
-        return value[i]
+        return np.asarray(value[i])
     return graph.add("Gather", value, np.asarray(i, np.int64), shape=value.shape[1:], axis=1)
 
 
