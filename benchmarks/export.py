@@ -1,11 +1,11 @@
 """Four flows on two real tables as ONNX: how far the graphs are from float64, their size, and their speed beside Shoal's.
 
-    python benchmarks/export.py [--models FOLDER] [--tables diamonds,wdbc] [--only train,errors,speed,libraries] [--shared]
+    python benchmarks/export.py [--models FOLDER] [--tables diamonds,wdbc] [--families NAMES] [--only PARTS] [--shared]
 
-Tables: diamonds (`data/diamonds.csv`, seven columns) and wdbc (scikit-learn's breast cancer table, thirty), at most `ROWS`
-rows. Families: realnvp, spline, nsf, maf, each of `DEPTH` layers behind the front "marginals+gaussian", and realnvp on a
-mixture of Gaussians as base, trained by `FlowDensity` for at most `EPOCHS` epochs; models go to FOLDER, from which a later
-run takes them.
+Tables: diamonds (`data/diamonds.csv`, seven columns) and wdbc (scikit-learn's breast cancer table, the 24 columns without
+zeros), at most `ROWS` rows. Families: realnvp, spline, nsf, maf, each of `DEPTH` layers behind the front
+"marginals+gaussian", and realnvp on a mixture of Gaussians as base, trained by `FlowDensity` for at most `EPOCHS` epochs;
+models go to FOLDER, from which a later run takes them.
 
 **errors**: of each graph, run by onnxruntime, that takes and gives float32 and computes in float32, or in float64, against
 Shoal in float64 on the same float32 numbers, and beside it of Shoal in float32; "inside" is which of them `to_onnx` writes.
@@ -52,7 +52,8 @@ def rows_of(name: str) -> np.ndarray:
         return rows[np.sort(np.random.default_rng(0).permutation(len(rows))[:ROWS])]
     from sklearn.datasets import load_breast_cancer
 
-    return np.asarray(load_breast_cancer().data, np.float64)
+    rows = np.asarray(load_breast_cancer().data, np.float64)
+    return rows[:, (rows > 0).all(axis=0)]
 
 
 TABLES = ("diamonds", "wdbc")
@@ -174,6 +175,7 @@ def main() -> None:
     parser.add_argument("--models", type=Path, default=ROOT / "build" / "export-models")
     parser.add_argument("--only", default="train,errors,speed,libraries")
     parser.add_argument("--tables", default=",".join(TABLES))
+    parser.add_argument("--families", default=",".join(FAMILIES))
     parser.add_argument("--shared", action="store_true")
     parser.add_argument("--out", type=Path, default=RESULTS / "export.json")
     parser.add_argument("--fresh", action="store_true")
@@ -193,7 +195,7 @@ def main() -> None:
         record.save(libraries=libraries())
     for table in options.tables.split(","):
         rows = rows_of(table)
-        for family in FAMILIES:
+        for family in options.families.split(","):
             flow = trained(table, family, options.models)
             for program in programs(flow) if {"errors", "speed"} & set(parts) else ():
                 key = {"table": table, "family": family, "program": program.name}

@@ -73,6 +73,7 @@ def test_every_name_of_the_root_loads_without_scikit_learn_but_the_estimator() -
     packages |= {
         "adapters",
         "advice",
+        "export",
         "hardness",
         "remedies",
         "linear",
