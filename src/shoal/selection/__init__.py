@@ -5,6 +5,8 @@ time, `_race.py`; the whole, `_ladder.py`; a depth that is given, `_fixed.py`.
 """
 
 from shoal.selection._delivery import Delivery
+from shoal.selection._density import DensityLadder
+from shoal.selection._density import density_ladder as density_ladder
 from shoal.selection._fixed import fit_depth
 from shoal.selection._ladder import DEPTHS, in_user_units
 from shoal.selection._ladder import LadderResult as LadderResult

@@ -49,7 +49,7 @@ def decide(
         if (choice.chosen is None or more()) and not rungs[i].figures:
             measure_rung(rungs[i], prepared, whole=not limited)
             choice = _choice(rungs, prepared, gates)
-    delivery = _delivery(rungs, choice, prepared.parts["validation"].weights)
+    delivery = delivered(rungs, choice, prepared.parts["validation"].weights)
     if limited and delivery is not None and delivery.gate == "none":
         measure_rung(rungs[delivery.rung], prepared, whole=True)
     return choice, delivery
@@ -59,7 +59,7 @@ def _choice(rungs: Sequence[Rung], prepared: Prepared, gates: Gates) -> Choice:
     return choose([r.candidate() for r in rungs], gates, prepared.parts["validation"].weights)
 
 
-def _delivery(rungs: Sequence[Rung], choice: Choice, weights: FloatArray | None) -> Delivery | None:
+def delivered(rungs: Sequence[Rung], choice: Choice, weights: FloatArray | None) -> Delivery | None:
     if choice.best is None:
         return None
     if choice.chosen is not None:
@@ -94,12 +94,15 @@ def sentence(
     delivery: Delivery | None,
     limits: str,
     foretold: NextLayer | None = None,
+    *,
+    value: str = "validation log-likelihood",
+    unit: str = "nats a row",
 ) -> str:
     """Why this rung, or why none, in words and figures. Every figure stands beside the name of its rung."""
     if choice.best is None or delivery is None:
         if not any(r.log_likelihoods for r in rungs):
             return "No rung had the time for one epoch. Give a longer time limit, or fewer depths."
-        return "No rung ended with a finite validation log-likelihood; nothing can be chosen."
+        return f"No rung ended with a finite {value}; nothing can be chosen."
     best, kept = rungs[choice.best], rungs[delivery.rung]
     if choice.chosen is None:
         return (
@@ -109,11 +112,11 @@ def sentence(
     verdict = choice.verdicts[delivery.rung]
     if delivery.rung == choice.best or verdict is None:
         measured = sum(v is not None for v in choice.verdicts)
-        why = f"the best validation log-likelihood of {measured} rungs"
+        why = f"the best {value} of {measured} rungs"
     else:
         why = (
-            f"as good as the best ({best.name}): behind by {verdict.difference:.3g} ± {verdict.standard_error:.2g} nats a "
-            f"row, at most {verdict.upper:.3g} with 95 % confidence"
+            f"as good as the best ({best.name}): behind by {verdict.difference:.3g} ± {verdict.standard_error:.2g} "
+            f"{unit}, at most {verdict.upper:.3g} with 95 % confidence"
         )
     skipped = [rungs[i].name for i in choice.good() if _shallower_but_unsafe(rungs, choice, i)]
     more = f" Shallower and as good, but ill-conditioned: {', '.join(skipped)}." if skipped else ""

@@ -1,6 +1,16 @@
-"""Training: maximum likelihood with validation, roll-backs and checkpoints that resume bit for bit."""
+"""Training: maximum likelihood with validation, roll-backs and checkpoints that resume bit for bit; known densities too."""
 
 from shoal.training._data import Rows
+from shoal.training._density import (
+    DENSITY_SETTINGS,
+    DensityResult,
+    LogDensity,
+    checked_density,
+    judged,
+    train_density,
+)
+from shoal.training._density import fit_density as fit_density
+from shoal.training._density import pull_back as pull_back
 from shoal.training._fit import fit as fit
 from shoal.training._fit import fit_many
 from shoal.training._job import trainable as trainable

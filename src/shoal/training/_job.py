@@ -24,6 +24,7 @@ from ._listening import Listener
 from ._losses import Density, Loss, negative_log_likelihood
 from ._monitor import ConditioningMonitor, check_monitored
 from ._result import Epoch
+from ._reverse_kl import ReverseKL
 from ._settings import Settings
 from ._step import ADAM, Form, Problem
 
@@ -113,7 +114,7 @@ def make_job(
     settings: Settings,
     *,
     optimizer: optax.GradientTransformation = ADAM,
-    loss: Loss = negative_log_likelihood,
+    loss: Loss | ReverseKL = negative_log_likelihood,
     folder: str | os.PathLike[str] | None = None,
     resume: bool = False,
     progress: Listener | None = None,
@@ -172,7 +173,7 @@ def _form(
     tables: tuple[Rows, Rows | None],
     settings: Settings,
     optimizer: optax.GradientTransformation,
-    loss: Loss,
+    loss: Loss | ReverseKL,
 ) -> Form:
     leaves, tree = jax.tree.flatten(static)
     count, seen = (0 if rows is None else len(rows) for rows in tables)
@@ -216,7 +217,7 @@ def _check_values(settings: object, optimizer: object, loss: object) -> None:
         raise InputError(
             f"`optimizer` must be an Optax optimizer such as `optax.adam(1.0)`; got {optimizer!r}."
         )
-    if not callable(loss) or type(loss).__hash__ is None:
+    if not (callable(loss) or isinstance(loss, ReverseKL)) or type(loss).__hash__ is None:
         raise InputError(f"`loss` must be a hashable function (flow, rows) -> scalar; got {loss!r}.")
 
 

@@ -26,10 +26,12 @@ from shoal.records.fit import Look
 from ._checks import positive
 from ._data import Rows
 from ._log import Log
+from ._reverse_kl import ReverseKL
 from ._step import Form, Problem, State, Weights
 
 DENSE = 64  # coordinates up to which the whole Jacobian is computed
 EVERY, RARER = 100, 8  # steps between looks, and the factor beyond `DENSE` coordinates
+SCALED = 512  # draws that give the units of a known density
 STEPS = 8  # of Golub and Kahan beyond that, in each direction
 
 Action: TypeAlias = Literal["stop", "rescale"]
@@ -116,6 +118,7 @@ class Watch:
         taken = table.take(jnp.asarray(index))
         self.points = Rows(taken.x, taken.context, None)
         self.scale = _scale(flow, np.asarray(problem.rows.x))
+        self.latents = problem.rows.x[:SCALED] if isinstance(form.loss, ReverseKL) else None
         self.every = monitor.interval(len(self.scale))
         self.good: Weights | None = None  # the last ones that were seen within the budget
 
@@ -135,7 +138,7 @@ class Watch:
         Medians and worst cases over the points; NaN at a point is NaN here, and κ above 1/eps is counted. `step` counts from
         the start of training; `attempt`: goings-back so far.
         """
-        rows, scale = self.points, self.scale
+        rows, scale = self._seen(params)
         dense = len(scale) <= DENSE
         precision: conditioning.Precision = "float64" if rows.x.dtype == np.float64 else "float32"
         found = _look(self.form, params, self.buffers, rows.x, rows.context, dense=dense)
@@ -170,6 +173,15 @@ class Watch:
             unresolved=int(spectrum.unresolved.sum()),
             kind=spectrum.kinds["condition_numbers"],
         )
+
+    def _seen(self, params: PyTree) -> tuple[Rows, FloatArray]:
+        """The points and their units; for a known density the images of latents under the flow as it stands."""
+        if self.latents is None:
+            return self.points, self.scale
+        x = _images(self.form, params, self.buffers, self.latents)
+        with np.errstate(invalid="ignore", over="ignore"):
+            scale = conditioning.unit_scale(np.asarray(x, np.float64))
+        return Rows(x[: len(self.points)], None, None), scale
 
     def look(self, state: State, log: Log, *, step: int, epoch: int) -> State:
         """Note the figures in the log; beyond the budget go back to the last weights within it, or end the training.
@@ -225,6 +237,11 @@ def _scale(flow: AbstractFlow, x: FloatArray) -> FloatArray:
     if isinstance(last, Standardize):
         return np.asarray(last.scale, np.float64)
     return np.concatenate([conditioning.unit_scale(x), np.ones(flow.extra)])
+
+
+@partial(jax.jit, static_argnames="form")
+def _images(form: Form, params: PyTree, buffers: PyTree, z: Array) -> Array:
+    return jax.vmap(rolled(form.combined(params, buffers)).bijection.forward)(z)
 
 
 @partial(jax.jit, static_argnames=("form", "dense"))

@@ -16,10 +16,12 @@ from shoal.bijections import reseeded
 from shoal.records.fit import Rollback
 
 from ._culprit import culprit
+from ._data import Rows
 from ._job import Job
 from ._log import FINAL, Log, restore, stored, summary
 from ._monitor import Watch
 from ._result import Epoch, EpochRow, FitResult
+from ._reverse_kl import ReverseKL
 from ._schedule import LOOK, Chunks, Plan, epochs_that_fit, revise
 from ._step import Control, State, advance, batch_of, first_state, noise_of, order_of
 
@@ -188,11 +190,11 @@ class Run:
         state, log = self.state, self.log
         problem = self.job.problem
         noise = noise_of(problem.key, np.int32(log.done), np.int32(log.attempt), state.step)
-        layer = culprit(
-            reseeded(self.job.flow(state.now.params), noise),
-            batch_of(self.form, problem.rows, self.order, state.step),
-            self.form.loss,
-        )
+        flow = reseeded(self.job.flow(state.now.params), noise)
+        batch = batch_of(self.form, problem.rows, self.order, state.step)
+        if isinstance(self.form.loss, ReverseKL):
+            batch = Rows(self.form.loss.draws(flow, noise, len(batch)), None, None)
+        layer = culprit(flow, batch, self.form.loss)
         if layer is None and self.form.penalty is not None:
             layer = "the penalty"
         log.rollbacks.append(Rollback(log.done + 1, int(state.step), layer, float(state.learning_rate)))

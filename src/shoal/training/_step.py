@@ -24,11 +24,14 @@ from shoal.bijections.conditioners import AbstractConditioner
 
 from ._data import Rows, shuffle
 from ._losses import AbstractPenalty, Density, Loss, due, negative_log_likelihood
+from ._reverse_kl import ReverseKL
 from ._schedule import learning_rate
 from ._winsorised import Winsorised, winsorised_mean
 
 MATRICES = ("skip", "weights", "last")  # of a conditioner
 ADAM = optax.adam(1.0)  # the one default, so that runs share compiled programs
+
+Number: TypeAlias = Any  # a NumPy scalar of the host, which is a traced array inside
 
 
 @dataclass(frozen=True)
@@ -45,11 +48,23 @@ class Form:
     validation_steps: int
     penalty: AbstractPenalty | None = None
     optimizer: optax.GradientTransformation = ADAM
-    loss: Loss = negative_log_likelihood
+    loss: Loss | ReverseKL = negative_log_likelihood
 
     def combined(self, params: PyTree, buffers: PyTree) -> Density:
         """The flow with these weights and other arrays."""
         return eqx.combine(params, buffers, jax.tree.unflatten(self.tree, self.leaves))
+
+    def loss_of(self, flow: Density, batch: Rows, progress: Number, key: Key) -> Array:
+        """The loss of one step: of its rows, or of latents that `key` draws, as many."""
+        if not isinstance(self.loss, ReverseKL):
+            return self.loss(flow, batch)
+        return self.loss.value(flow, self.loss.draws(flow, key, len(batch)), self.loss.beta(progress))
+
+    def scores(self, flow: Density, batch: Rows) -> Array:
+        """What validation compares: log p of the rows; of a known density the log-weights of the rows, which are latents."""
+        if not isinstance(self.loss, ReverseKL):
+            return flow.log_prob(batch.x, batch.context)
+        return self.loss.weighted(flow, batch.x)[1]
 
     @property
     def steps(self) -> int:
@@ -69,9 +84,6 @@ class Problem(eqx.Module):
     clip_norm: Array
     averaging: Array | None = None  # the decay of the averages
     weight_decay: Array | None = None
-
-
-Number: TypeAlias = Any  # a NumPy scalar of the host, which is a traced array inside
 
 
 class Control(eqx.Module):
@@ -202,10 +214,11 @@ def _train_step(form: Form, problem: Problem, order: Array, control: Control, st
     batch = batch_of(form, problem.rows, order, state.step)
     noise = noise_of(problem.key, control.epoch, control.rollbacks, state.step)
     now = state.now
+    progress = control.progress + (state.step.astype(jnp.float32) + 0.5) * control.per_step
 
     def loss_of(params: PyTree) -> tuple[Array, Array]:
         flow = reseeded(form.combined(params, problem.buffers), noise)
-        loss = form.loss(flow, batch)
+        loss = form.loss_of(flow, batch, progress, noise)
         if form.penalty is None:
             return loss, loss
         count = control.epoch * form.train_steps + state.step
@@ -214,7 +227,6 @@ def _train_step(form: Form, problem: Problem, order: Array, control: Control, st
 
     (total, loss), gradient = jax.value_and_grad(loss_of, has_aux=True)(now.params)
     finite = jnp.isfinite(total) & jnp.isfinite(optax.tree.norm(gradient))
-    progress = control.progress + (state.step.astype(jnp.float32) + 0.5) * control.per_step
     rate = control.factor * learning_rate(progress, problem.peak, problem.warmup)
     gradient, _ = optax.clip_by_global_norm(problem.clip_norm).update(gradient, optax.EmptyState())
     update = optax.with_extra_args_support(form.optimizer).update
@@ -256,7 +268,7 @@ def _validation_step(form: Form, problem: Problem, rows: Rows, state: State) -> 
     first = (state.step - form.train_steps) * form.validation_batch
     index = first + jnp.arange(form.validation_batch, dtype=jnp.int32)
     batch = rows.take(jnp.minimum(index, len(rows) - 1))
-    found = form.combined(state.now.kept, problem.buffers).log_prob(batch.x, batch.context)
+    found = form.scores(form.combined(state.now.kept, problem.buffers), batch)
     scores = state.scores.at[index].set(
         found.astype(state.scores.dtype), mode="drop"
     )  # the last batch is filled up

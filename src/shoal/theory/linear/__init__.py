@@ -16,7 +16,7 @@ from shoal.theory.linear._fewest import fewest_layers as fewest_layers
 from shoal.theory.linear._layer import Layer as Layer
 from shoal.theory.linear._obstruction import Obstruction
 from shoal.theory.linear._search import Effort
-from shoal.theory.linear.certify import FactorizationCertificate as FactorizationCertificate
+from shoal.theory.linear.certify import FactorizationCertificate
 from shoal.theory.linear.gaussians import GaussianFactors as GaussianFactors
 from shoal.theory.linear.gaussians import gaussian as gaussian
 from shoal.theory.linear.gaussians import gaussian_frontier
