@@ -9,6 +9,7 @@ are of the draws that were made in that time: the least effective size over the 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -51,7 +52,7 @@ def measured(target: Target, arm: Arm, seconds: float, seed: int) -> dict[str, A
     states, parameters = jax.block_until_ready(adapt(jr.split(jr.fold_in(key, 1), CHAINS)))
     adapted = time.perf_counter() - started
     chunks, diverged, gradients, marks = [], 0, 0, []
-    while time.perf_counter() - started < seconds:
+    while not chunks or time.perf_counter() - started < seconds:
         keys = jr.split(jr.fold_in(key, 2 + len(chunks)), CHAINS)
         states, (points, bad, steps) = jax.block_until_ready(sample(keys, states, parameters))
         chunks.append(np.asarray(points))
@@ -124,10 +125,9 @@ def _programs(log_density: Callable, dim: int, arm: Arm) -> tuple[Callable, Call
 def _sizes(target: Target, x: np.ndarray, seconds: float) -> dict[str, float]:
     from arviz_stats.base import array_stats
 
-    bulk, tail = (
-        np.array([array_stats.ess(x[:, :, i], method=how) for i in range(x.shape[2])])
-        for how in ("bulk", "tail")
-    )
+    size = partial(array_stats.ess, chain_axis=0, draw_axis=1)
+    bulk = np.array([size(column, method="bulk") for column in np.moveaxis(x, 2, 0)])
+    tail = np.array([size(column, method="tail", prob=(0.05, 0.95)) for column in np.moveaxis(x, 2, 0)])
     least = np.minimum(bulk, tail)
     features = target.features(x.reshape(-1, x.shape[2]))
     off = np.abs(features.mean(axis=0) - target.mean) / target.sd
