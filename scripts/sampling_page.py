@@ -133,14 +133,14 @@ def page() -> str:
     seeds = 1 + max(row["seed"] for row in record["flow"])
     seeds_of_nuts = 1 + max(row["seed"] for row in record["nuts"])
     settings = (
-        f"`benchmarks/densities`: {config['seconds']:g} s of one core each, compilation included, every cell in a process of its "
-        f"own, {seeds} seeds (medians, and the range of ESS), {config['batch']} draws a step. normflows {versions['normflows']} "
-        f"and flowjax {versions['flowjax']} are trained as their documentation does."
+        f"`benchmarks/densities`: {config['seconds']['flow']:g} processor seconds of one core each, compilation included, "
+        f"every cell in a process of its own, {seeds} seed{'s' * (seeds > 1)}, {config['batch']} draws a step. normflows "
+        f"{versions['normflows']} and flowjax {versions['flowjax']} are trained as their documentation does."
     )
     nuts_settings = (
-        f"blackjax {versions['blackjax']}, four chains, {config['seconds']:g} s of one core for everything: fitting the flow, "
-        f"compiling, window adaptation, draws; {seeds_of_nuts} seeds. ESS is the least over the coordinates, of the bulk and of both "
-        "tails (arviz-stats)."
+        f"blackjax {versions['blackjax']}, four chains, {config['seconds']['nuts']:g} processor seconds of one core for "
+        f"everything: fitting the flow, compiling, window adaptation, draws; medians of {seeds_of_nuts} seeds. ESS is the "
+        "least over the coordinates, of the bulk and of both tails (arviz-stats)."
     )
     text = (ROOT / "scripts" / "sampling.md").read_text(encoding="utf-8")
     parts = {

@@ -1,6 +1,6 @@
 """The arms: a target and seconds in, draws with their log-weights out. Each runs in a process of its own (`cell.py`).
 
-The seconds are of the wall clock from the first call on, compilation included, on one core. Peers are trained as their own
+The seconds are processor seconds of one core from the first call on, compilation included. Peers are trained as their own
 documentation does: normflows by `reverse_kld` (RealNVP: 32 masked affine couplings with activation norms, nets of one
 hidden layer of 2n; NSF: 16 coupled rational-quadratic splines with LU permutations; Adam, β from 0.01 to 1 over the first
 half), flowjax by `fit_to_key_based_loss` with `ElboLoss(stick_the_landing=True)` on its masked autoregressive flow with the

@@ -1,4 +1,7 @@
-"""One cell in a process of its own: `python -m densities.cell flow|nuts TARGET ARM SECONDS SEED` prints it as JSON."""
+"""One cell in a process of its own: `python -m densities.cell flow|nuts TARGET ARM SECONDS SEED` prints it as JSON.
+
+Every clock that the arms look at is set to processor seconds of this process: what else the machine does takes none of them.
+"""
 
 import json
 import sys
@@ -57,6 +60,7 @@ def _off(target: Target, features: np.ndarray, weights: np.ndarray) -> tuple[flo
 def main() -> None:
     kind, name, arm, seconds, seed = sys.argv[1:]
     target = targets()[name]
+    time.perf_counter = time.monotonic = time.process_time
     if kind == "flow":
         found = flow_cell(target, arm, float(seconds), int(seed))
     else:

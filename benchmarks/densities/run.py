@@ -1,9 +1,9 @@
 """Flows for known densities in equal time, and NUTS with and without a flow before it: `results/densities.json`.
 
-    taskset -c 0 python -m densities.run [--seconds 60] [--seeds 2] [--only flow|nuts] [--targets funnel,...] [--fresh]
+    taskset -c 0 python -m densities.run [--seeds 2] [--only flow|nuts] [--targets funnel,...] [--arms "shoal;..."] [--fresh]
 
-Every cell is a process of its own with so many seconds of the wall clock, compilation included; the arms take turns. The run
-goes on where it stopped. On one core: the command pins nothing, `taskset` does.
+Every cell is a process of its own with so many processor seconds of one core, compilation included, so that what else the
+machine does hurts no arm; the arms take turns. The run goes on where it stopped. The command pins nothing, `taskset` does.
 """
 
 import argparse
@@ -25,12 +25,13 @@ from .targets import targets
 
 PACKAGES = ("jax", "flowjax", "normflows", "torch", "blackjax", "arviz-stats")
 NUTS_TARGETS = ("funnel", "gaussian")
+SECONDS = {"flow": 30.0, "nuts": 40.0}
 HERE = Path(__file__).resolve().parents[1]
 
 
 def main() -> None:
     args = _arguments()
-    config = {"seconds": args.seconds, "batch": arms.BATCH, "draws": arms.DRAWS, "cores": 1}
+    config = {"seconds": SECONDS, "batch": arms.BATCH, "draws": arms.DRAWS, "cores": 1}
     head = {
         "format": 1,
         "what": "flows for known densities in equal time; NUTS on a density and behind a flow",
@@ -52,7 +53,8 @@ def main() -> None:
                 ):
                     continue
                 for arm in kinds:
-                    _do(record, kind, name, arm, args.seconds, seed)
+                    if not args.arms or arm in args.arms.split(";"):
+                        _do(record, kind, name, arm, SECONDS[kind], seed)
 
 
 def _do(record: Record, kind: str, name: str, arm: str, seconds: float, seed: int) -> None:
@@ -82,10 +84,10 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--only", choices=("flow", "nuts"))
     parser.add_argument("--targets", default="")
+    parser.add_argument("--arms", default="")
     parser.add_argument("--out", type=Path, default=RESULTS / "densities.json")
     parser.add_argument("--fresh", action="store_true")
     return parser.parse_args()

@@ -43,6 +43,7 @@ HELD = 2048  # latents by which epochs are compared
 DENSITY_SETTINGS = Settings(batch_size=256, max_epochs=60, learning_rate=3e-3, patience=None)
 PIECE = 4096
 WIDER = 2.0  # how much wider than the base the latents are that look for missed mass
+EVEN = 0.9  # the share of draws that count from which on no tail of the weights matters
 SURE, MISSED = 3.0, 0.05  # standard errors, and nats of log Z, from which on mass counts as missed
 
 
@@ -242,7 +243,7 @@ def judged(
         notes.append(
             f"{np.sum(~np.isfinite(logs))} of {draws} log-weights are not finite: no figure stands on them."
         )
-    elif figures.pareto_k is not None and figures.pareto_k > TRUSTED_K:
+    elif figures.pareto_k is not None and figures.pareto_k > TRUSTED_K and figures.ess_interval[0] < EVEN:
         notes.append(
             f"Pareto k is {figures.pareto_k:.2f}, above {TRUSTED_K}: log Z, the share of draws and weighted means are rough."
         )

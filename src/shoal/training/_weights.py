@@ -64,4 +64,5 @@ def _pareto_k(logs: FloatArray) -> float | None:
 
     if np.ptp(logs) < 1e-6 * max(1.0, float(np.abs(logs).max())):
         return float("-inf")  # constant weights: no tail
-    return float(array_stats.psislw(logs)[1])
+    with np.errstate(all="ignore"):
+        return float(array_stats.psislw(logs)[1])
