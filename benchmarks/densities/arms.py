@@ -40,7 +40,7 @@ class Outcome:
 
 
 def shoal(target: Target, seconds: float, seed: int) -> Outcome:
-    """`shoal.selection.density_ladder` as it is; for several modes with splines and annealing."""
+    """`shoal.selection.density_ladder` as it is; for several modes four layers of splines, with annealing."""
     import jax
 
     from shoal.flows import Family, spline
@@ -48,7 +48,7 @@ def shoal(target: Target, seconds: float, seed: int) -> Outcome:
 
     several: dict[str, Any] = {}
     if target.modes:
-        several = {"layers": Family(spline, hidden=(32, 32)), "coldest": 0.05}
+        several = {"layers": Family(spline, hidden=(32, 32)), "coldest": 0.05, "depths": (4,)}
     found = density_ladder(
         target.in_jax(),
         target.dim,

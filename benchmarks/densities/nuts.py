@@ -51,13 +51,12 @@ def measured(target: Target, arm: Arm, seconds: float, seed: int) -> dict[str, A
     key = jr.key(seed)
     states, parameters = jax.block_until_ready(adapt(jr.split(jr.fold_in(key, 1), CHAINS)))
     adapted = time.perf_counter() - started
-    chunks, diverged, gradients, marks = [], 0, 0, []
+    chunks, diverged, gradients = [], 0, 0
     while not chunks or time.perf_counter() - started < seconds:
         keys = jr.split(jr.fold_in(key, 2 + len(chunks)), CHAINS)
         states, (points, bad, steps) = jax.block_until_ready(sample(keys, states, parameters))
         chunks.append(np.asarray(points))
         diverged, gradients = diverged + int(bad.sum()), gradients + int(steps.sum())
-        marks.append(time.perf_counter() - started)
     draws = np.concatenate(chunks, axis=1)
     x = np.asarray(jax.jit(jax.vmap(jax.vmap(to_data)))(draws), np.float64)
     total = time.perf_counter() - started
@@ -70,7 +69,6 @@ def measured(target: Target, arm: Arm, seconds: float, seed: int) -> dict[str, A
         "gradients": gradients,
         "divergent": diverged,
         **_sizes(target, x, total),
-        "after": _after(target, x, marks),
     }
 
 
@@ -149,9 +147,3 @@ def _sizes(target: Target, x: np.ndarray, seconds: float) -> dict[str, float]:
         "mean_error": float(off.max()),
         "sd_error": float(np.max(np.abs(features.std(axis=0) / target.sd - 1))),
     }
-
-
-def _after(target: Target, x: np.ndarray, marks: list[float]) -> list[dict[str, float]]:
-    """The least effective size after some of the chunks, with the seconds gone: when an arm overtakes another."""
-    some = sorted({int(i) for i in np.geomspace(1, len(marks), 8).round()})
-    return [{"seconds": marks[i - 1], "least": _sizes(target, x[:, : i * CHUNK], 1.0)["least"]} for i in some]

@@ -41,7 +41,10 @@ LAYERS = Family(iaf, name="iaf", scale=SoftBoundedScale(8.0), activation="gelu")
 DEPTHS = (1, 2, 3, 4, 6)
 MARGIN = 0.02  # nats, times the square root of the number of coordinates
 MEASURED = 1_000  # draws at which κ and round trips are measured
-SHARE = 0.5  # of the time that is left: for the next rung but the last
+SHORT = 60.0  # seconds left up to which one rung gets them all; beyond, half of them
+WORTH = 2.0  # a deeper rung is begun where the time left is so many times what its program took to compile
+MEASURING = 1.5  # what judging a rung is taken to last, in times of the Gaussian's
+MOST_EPOCHS = 400  # of a rung under a limit of time
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,7 @@ def density_ladder(
     coldest: float = 1.0,
     draws: int = 10_000,
     hidden: tuple[int, ...] | None = None,
-    settings: Settings = DENSITY_SETTINGS,
+    settings: Settings | None = None,
     time_limit: float | None = None,
     gates: Gates | None = None,
     monitor: ConditioningMonitor | None = None,
@@ -94,15 +97,19 @@ def density_ladder(
     `shoal.flows.FAMILIES`, or a `Family`, fast in both directions (None: `iaf` with log-scales up to 8, whose one layer is
     any triangular map; "spline" is better where there are several modes). `depths`: numbers of layers. `coldest`: as in
     `shoal.training.fit_density`; the Gaussian is then that of the annealed density, wide enough for all modes. `draws`: by
-    which rungs are compared. `time_limit`: seconds for all; half of what is left goes to the next rung, all to the last.
+    which rungs are compared. `time_limit`: seconds for all; the next rung gets half of what is left, and all of a minute.
     `gates`: None: a margin of 0.02 nats times the square root of `dim`, and the limits of `shoal.ladder`. `hidden`,
-    `settings`, `monitor`: of each rung. A rung begins from the weights of the shallower one, new layers at the identity.
+    `settings`, `monitor`: of each rung (no settings: 60 epochs, and up to 400 under a limit). A rung begins from the
+    weights of the shallower one, new layers at the identity.
 
     **Returns:** a `DensityLadder`. **Raises:** `InputError` as `shoal.training.fit_density` does.
     """
     started = time.monotonic()
     chosen, allowed = LAYERS if layers is None else family(layers), depths_of(depths)
     gates = gates or Gates(MARGIN * dim**0.5, 1e5, 1e-3)
+    if settings is None:
+        limited = replace(DENSITY_SETTINGS, max_epochs=MOST_EPOCHS)
+        settings = DENSITY_SETTINGS if time_limit is None else limited
     k_judge, k_train = jr.split(key)
     plain = Flow(StandardNormal(dim), Standardize(jnp.zeros(dim), jnp.ones(dim)))
     target = checked_density(log_density, plain)
@@ -111,18 +118,17 @@ def density_ladder(
         "gaussian", (closest_gaussian(target, dim, coldest, seed=0),), StandardNormal(dim), None, 0.0
     )
     rungs = [Rung(front.name, seconds=time.monotonic() - started)]
+    judging = time.monotonic()
     results = [judge(front.flow(), found=_closed(front.flow(), rungs[0].seconds))]
     _fill(rungs[0], results[0])
+    kept = MEASURING * (time.monotonic() - judging)
     for depth in allowed:
         if _is_enough(rungs, results[-1], gates.margin):
             break
         began = time.monotonic()
-        share = None
-        if time_limit is not None:
-            left = time_limit - (began - started)
-            if left <= 0:
-                break
-            share = left if depth == allowed[-1] else SHARE * left
+        share = _share(time_limit, began - started + kept, results[-1], depth == allowed[-1])
+        if share is not None and share <= 0:
+            break
         rung = Rung(front.name, chosen, depth)
         k_start, k_steps = jr.split(jr.fold_in(k_train, depth))
         start = front.around(chosen.build(k_start, dim, depth, hidden=hidden))
@@ -145,6 +151,16 @@ def density_ladder(
         if found.status == "interrupted":
             break
     return _delivered(rungs, results, gates, time.monotonic() - started)
+
+
+def _share(limit: float | None, gone: float, before: DensityResult, last: bool) -> float | None:
+    """Seconds for the next rung, its program included; 0 where there is no time for one, None without a limit."""
+    if limit is None:
+        return None
+    left = limit - gone
+    if left < WORTH * before.training.compile_seconds:
+        return 0.0
+    return max(left, 0.0) if last or left < SHORT else 0.5 * left
 
 
 def _closed(flow: AbstractFlow, seconds: float) -> FitResult:
