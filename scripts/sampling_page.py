@@ -27,15 +27,18 @@ def number(x: Any, digits: int = 3) -> str:
     """A figure; what JSON has no number for, as its text; nothing for None."""
     if x is None or isinstance(x, str):
         return "" if x is None else x
+    if abs(x) >= 1000:
+        return f"{x:,.0f}"
     return f"{x:.{digits}g}"
 
 
 def middle(rows: list[dict[str, Any]], name: str) -> Any:
-    """The median over seeds; "nan" where one is not a number."""
+    """The median over seeds; the text of one that is not a number."""
     values = [row.get(name) for row in rows]
     if any(value is None for value in values):
         return None
-    return "nan" if any(isinstance(v, str) for v in values) else float(np.median(values))
+    texts = [value for value in values if isinstance(value, str)]
+    return texts[0] if texts else float(np.median(values))
 
 
 def groups(rows: list[dict[str, Any]]) -> dict[tuple[str, str], list[dict[str, Any]]]:
@@ -100,9 +103,9 @@ def nuts(record: dict[str, Any]) -> str:
                 f"**{arm}**" if "flow" in arm else arm,
                 number(middle(rows, "least_a_second")),
                 number(middle(rows, "first_a_second")) if target == "funnel" else "",
-                f"{draws:.0f}",
+                f"{draws:,.0f}",
                 number(middle(rows, "gradients") / draws),
-                f"{middle(rows, 'divergent'):.0f}",
+                f"{middle(rows, 'divergent'):,.0f}",
                 number(middle(rows, "adapted_seconds")),
                 "/".join(dict.fromkeys(str(row["layers"]) for row in rows if row["layers"] is not None)),
                 number(middle(rows, "mean_error"), 2),
@@ -120,10 +123,25 @@ def pays(record: dict[str, Any]) -> str:
         ratios = []
         for (name, arm), rows in found.items():
             if name == target and "flow" not in arm:
-                each = [ours[row["seed"]] / row["least_a_second"] for row in rows]
-                ratios.append(f"{np.median(each):.3g} times {arm} ({min(each):.3g} … {max(each):.3g})")
+                each = [ours[row["seed"]] / row["least_a_second"] for row in rows if row["seed"] in ours]
+                span = f" ({number(min(each))} … {number(max(each))})" if len(each) > 1 else ""
+                ratios.append(f"{number(float(np.median(each)))} times {arm}{span}")
         parts.append(f"- {TITLES[target]} coordinates: {'; '.join(ratios)}.")
     return "\n".join(parts)
+
+
+def missing(record: dict[str, Any]) -> str:
+    """What was not run, in words."""
+    found = {(row["target"], row["arm"]) for row in record["flow"]}
+    names = list(dict.fromkeys(row["arm"] for row in record["flow"]))
+    lost = {
+        target: [arm for arm in names if (target, arm) not in found]
+        for target in TITLES
+        if any((target, arm) not in found for arm in names)
+    }
+    if not lost:
+        return ""
+    return "Not run: " + "; ".join(f"{TITLES[t]}: {' and '.join(arms)}" for t, arms in lost.items()) + "."
 
 
 def page() -> str:
@@ -139,13 +157,15 @@ def page() -> str:
     )
     nuts_settings = (
         f"blackjax {versions['blackjax']}, four chains, {config['seconds']['nuts']:g} processor seconds of one core for "
-        f"everything: fitting the flow, compiling, window adaptation, draws; medians of {seeds_of_nuts} seeds. ESS is the "
-        "least over the coordinates, of the bulk and of both tails (arviz-stats)."
+        "everything: fitting the flow, compiling, window adaptation, draws; "
+        f"{seeds_of_nuts} seed{'s' * (seeds_of_nuts > 1)}. ESS is the least over the coordinates, of the bulk and of both "
+        "tails (arviz-stats)."
     )
     text = (ROOT / "scripts" / "sampling.md").read_text(encoding="utf-8")
     parts = {
         "settings": settings,
         "flows": flows(record),
+        "missing": missing(record),
         "nuts_settings": nuts_settings,
         "nuts": nuts(record),
         "pays": pays(record),
