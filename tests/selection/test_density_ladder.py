@@ -54,7 +54,7 @@ def test_a_gaussian_needs_no_layer() -> None:
     assert found.result.weights.ess == pytest.approx(1.0, abs=1e-3)
     assert found.result.weights.log_z == pytest.approx(1.5 * np.log(2 * np.pi) + np.log(3.0 * 0.05), abs=1e-3)
     assert found.result.steps == 0
-    assert [_share(None, 0, found.result, False), _share(100.0, 20.0, found.result, False)] == [None, 40.0]
+    assert [_share(None, 0.0, found.result, False), _share(100.0, 20.0, found.result, False)] == [None, 40.0]
     assert [_share(100.0, 60.0, found.result, False), _share(9.0, 10.0, found.result, True)] == [40.0, 0.0]
     assert [rung.depth for rung in found.rungs] == [0]
     assert found.rung.dropped.startswith("the bound is within")
