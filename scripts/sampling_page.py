@@ -130,6 +130,12 @@ def pays(record: dict[str, Any]) -> str:
     return "\n".join(parts)
 
 
+def counted(rows: list[dict[str, Any]]) -> str:
+    """How many seeds an arm has on a target."""
+    counts = sorted({len(group) for group in groups(rows).values()})
+    return f"{' or '.join(map(str, counts))} seed{'s' * (counts[-1] > 1)} (medians)"
+
+
 def missing(record: dict[str, Any]) -> str:
     """What was not run, in words."""
     found = {(row["target"], row["arm"]) for row in record["flow"]}
@@ -148,17 +154,16 @@ def page() -> str:
     """The whole page."""
     record = json.loads(FIGURES.read_text(encoding="utf-8"))
     versions, config = record["versions"], record["config"]
-    seeds = 1 + max(row["seed"] for row in record["flow"])
-    seeds_of_nuts = 1 + max(row["seed"] for row in record["nuts"])
+    seeds, seeds_of_nuts = (counted(record[kind]) for kind in ("flow", "nuts"))
     settings = (
         f"`benchmarks/densities`: {config['seconds']['flow']:g} processor seconds of one core each, compilation included, "
-        f"every cell in a process of its own, {seeds} seed{'s' * (seeds > 1)}, {config['batch']} draws a step. normflows "
+        f"every cell in a process of its own, {seeds}, {config['batch']} draws a step. normflows "
         f"{versions['normflows']} and flowjax {versions['flowjax']} are trained as their documentation does."
     )
     nuts_settings = (
         f"blackjax {versions['blackjax']}, four chains, {config['seconds']['nuts']:g} processor seconds of one core for "
         "everything: fitting the flow, compiling, window adaptation, draws; "
-        f"{seeds_of_nuts} seed{'s' * (seeds_of_nuts > 1)}. ESS is the least over the coordinates, of the bulk and of both "
+        f"{seeds_of_nuts}. ESS is the least over the coordinates, of the bulk and of both "
         "tails (arviz-stats)."
     )
     text = (ROOT / "scripts" / "sampling.md").read_text(encoding="utf-8")
