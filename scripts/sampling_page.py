@@ -63,6 +63,7 @@ def flows(record: dict[str, Any]) -> str:
         "layers",
         "κ 99 %",
         "steps",
+        "s",
     )
     lines = []
     for (target, arm), rows in groups(record["flow"]).items():
@@ -82,7 +83,8 @@ def flows(record: dict[str, Any]) -> str:
                 number(middle(rows, "sd_off"), 2),
                 layers,
                 number(middle(rows, "condition")),
-                "" if steps is None else f"{steps:.0f}",
+                "" if steps is None else f"{steps:,.0f}",
+                number(middle(rows, "seconds")),
             ]
         )
     return table(head, lines)
