@@ -76,7 +76,7 @@ def foreign(library: str, train: np.ndarray) -> tuple[AbstractMap, LogProb]:
     """A flow of another library, and its own log p."""
     if library == "flowjax":
         found = trained_flowjax(train.astype(np.float32))
-        return adapters.flowjax(found), lambda x: np.asarray(found.log_prob(x))
+        return adapters.to_map(found), lambda x: np.asarray(found.log_prob(x))
     import torch
 
     torch.manual_seed(SEED)

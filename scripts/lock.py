@@ -3,8 +3,8 @@
 The versions are those that pip chooses today for the oldest supported Python (its oldest patch: some packages
 ask for a later one), from the lower bounds in pyproject.toml.
 requirements.lock is what `make demo` needs (the core and the build backend); requirements-dev.lock adds
-the extras test, lint and docs, and agrees with it. `make lock` runs it. PINNED holds torch, whose parts beyond the CPU
-are gigabytes: nvidia's packages and triton, which only a build for GPUs asks for, are left out of the lock.
+the extras test, adapters, lint and docs, and agrees with it. `make lock` runs it. PINNED holds torch, whose parts beyond
+the CPU are gigabytes: nvidia's packages and triton, which only a build for GPUs asks for, are left out of the lock.
 """
 
 import json
@@ -52,7 +52,7 @@ def main() -> None:
     extras = project["project"]["optional-dependencies"]
     core = [*project["project"]["dependencies"], *project["build-system"]["requires"], "editables"]
     write(ROOT / "requirements.lock", chosen(core, None))
-    everything = [*core, *extras["test"], *extras["lint"], *extras["docs"]]
+    everything = [*core, *extras["test"], *extras["adapters"], *extras["lint"], *extras["docs"]]
     versions = chosen([*everything, *PINNED], ROOT / "requirements.lock")
     write(ROOT / "requirements-dev.lock", {name: v for name, v in versions.items() if not GPU.match(name)})
 

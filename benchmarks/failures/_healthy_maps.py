@@ -75,7 +75,7 @@ def _distrax(n: int, seed: int) -> Asked:
     parts = [distrax.MaskedCoupling(m, conditioner, affine) for m in (mask, ~mask)]
     base = distrax.MultivariateNormalDiag(jnp.zeros(n), jnp.ones(n))
     flow = distrax.Transformed(base, distrax.Chain([distrax.Block(distrax.Tanh(), 1), *parts]))
-    return sampled(adapters.distrax(flow), seed)
+    return sampled(adapters.to_map(flow), seed)
 
 
 def _flowjax_exp(n: int, seed: int) -> Asked:
@@ -84,7 +84,7 @@ def _flowjax_exp(n: int, seed: int) -> Asked:
     from flowjax.flows import coupling_flow
 
     flow = coupling_flow(jr.key(seed), base_dist=StandardNormal((n,)), flow_layers=2, nn_width=WIDTH)
-    return sampled(adapters.flowjax(Chain([moved(flow.bijection, seed, 0.02), Exp((n,))])), seed)
+    return sampled(adapters.to_map(Chain([moved(flow.bijection, seed, 0.02), Exp((n,))])), seed)
 
 
 def _flowjax_maf(n: int, seed: int) -> Asked:
@@ -93,7 +93,7 @@ def _flowjax_maf(n: int, seed: int) -> Asked:
 
     base = StandardNormal((n,))
     flow = masked_autoregressive_flow(jr.key(seed), base_dist=base, flow_layers=2, nn_width=WIDTH)
-    return sampled(adapters.flowjax(moved(flow, seed, 0.2)), seed)
+    return sampled(adapters.to_map(moved(flow, seed, 0.2)), seed)
 
 
 def drawn(module: nn.Module, seed: int, size: float = 0.2) -> nn.Module:
@@ -128,7 +128,7 @@ def _nflows_logit(n: int, seed: int) -> Asked:
 
     torch.manual_seed(seed)
     return sampled(
-        adapters.nflows(drawn(nflows_flow([Logit(), *nflows_couplings(n, True)], n), seed, 0.05)), seed
+        adapters.to_map(drawn(nflows_flow([Logit(), *nflows_couplings(n, True)], n), seed, 0.05)), seed
     )
 
 
@@ -138,7 +138,7 @@ def _nflows_training_mode(n: int, seed: int) -> Asked:
     flow = nflows_flow(parts, n).train()
     for _ in range(20):
         flow._transform(torch.randn(64, n))  # running statistics
-    return sampled(adapters.nflows(drawn(flow, seed, 0.1).train()), seed)
+    return sampled(adapters.to_map(drawn(flow, seed, 0.1).train()), seed)
 
 
 def normflows_couplings(n: int, depth: int, additive: bool = False) -> list[Any]:
@@ -159,7 +159,7 @@ def _normflows_logit(n: int, seed: int) -> Asked:
     torch.manual_seed(seed)
     base = nf.distributions.DiagGaussian(n, trainable=False)
     flow = nf.NormalizingFlow(base, [*normflows_couplings(n, 2, True), nf.transforms.Logit(0.05)])
-    return sampled(adapters.normflows(drawn(flow, seed, 0.05)), seed)
+    return sampled(adapters.to_map(drawn(flow, seed, 0.05)), seed)
 
 
 def _float16_weights(n: int, seed: int) -> Asked:
@@ -168,13 +168,13 @@ def _float16_weights(n: int, seed: int) -> Asked:
     torch.manual_seed(seed)
     base = nf.distributions.DiagGaussian(n, trainable=False)
     flow = drawn(nf.NormalizingFlow(base, normflows_couplings(n, 3)), seed)
-    return sampled(adapters.normflows(flow.half().float()), seed)
+    return sampled(adapters.to_map(flow.half().float()), seed)
 
 
 def _zuko(parts: list[Any], n: int, seed: int) -> Asked:
     from zuko.lazy import LazyComposedTransform
 
-    return sampled(adapters.zuko(drawn(LazyComposedTransform(*parts), seed), shape=(n,)), seed)
+    return sampled(adapters.to_map(drawn(LazyComposedTransform(*parts), seed), shape=(n,)), seed)
 
 
 def zuko_maf(n: int) -> Any:
@@ -219,8 +219,10 @@ def _shoal_trained(family: Any, depth: int) -> Any:
 def _foreign_trained(library: str) -> Any:
     def make(n: int, seed: int) -> Asked:
         torch.manual_seed(seed)
-        flow, adapt = healthy.FLOWS[library](n, seed)
-        return Asked(adapt(flow), healthy.rows(n, seed)[1][:ROWS_HELD])
+        flow = healthy.FLOWS[library](n, seed)
+        return Asked(
+            flow if library == "Shoal" else adapters.to_map(flow), healthy.rows(n, seed)[1][:ROWS_HELD]
+        )
 
     return make
 

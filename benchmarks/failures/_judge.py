@@ -1,6 +1,5 @@
 """The part with Shoal: audits of the checkpoints before the failure, the remedy that is proposed, and the record."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -9,15 +8,10 @@ import torch
 from failures._peer import Peer
 from failures._study import Case, alone, bad_points, one_layer_in_float64, spoken
 from shoal import adapters
-from shoal.conditioning import AbstractMap, Audit, audit
+from shoal.conditioning import Audit, audit
 from shoal.records import to_plain
 from shoal.remedies import propose
 
-ADAPTERS: dict[str, Callable[[Peer], AbstractMap]] = {
-    "nflows": lambda p: adapters.nflows(p.module),
-    "normflows": lambda p: adapters.normflows(p.module, shape=p.shape),
-    "FrEIA": lambda p: adapters.freia(p.module),
-}
 SEEDS = 3
 
 
@@ -33,7 +27,7 @@ def points(case: Case, peer: Peer) -> np.ndarray:
 
 def audited(case: Case, peer: Peer) -> Audit:
     """The audit of one checkpoint."""
-    return audit(ADAPTERS[case.library](peer), points(case, peer))
+    return audit(adapters.to_map(peer.module, shape=peer.shape), points(case, peer))
 
 
 def figures(found: Audit) -> dict[str, Any]:

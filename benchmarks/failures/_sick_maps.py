@@ -103,7 +103,7 @@ def _near_singular_convolution(n: int, seed: int) -> Asked:
     weight = matrix(np.random.default_rng(seed), n, 1e6)
     with torch.no_grad():
         flow.flows[-1].W.copy_(torch.tensor(weight))
-    return Asked(adapters.normflows(flow, shape=(n, 1, 1)), normal(n, seed))
+    return Asked(adapters.to_map(flow, shape=(n, 1, 1)), normal(n, seed))
 
 
 def _near_singular_layer(n: int, seed: int) -> Asked:

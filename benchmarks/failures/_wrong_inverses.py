@@ -90,7 +90,7 @@ def _nflows_scale(n: int, seed: int) -> Asked:
     parts = nflows_couplings(n)
     wrong = nflows_couplings(n)[0]
     wrong.__class__ = Off
-    return sampled(adapters.nflows(drawn(nflows_flow([wrong, *parts], n), seed)), seed)
+    return sampled(adapters.to_map(drawn(nflows_flow([wrong, *parts], n), seed)), seed)
 
 
 def _normflows_permutation(n: int, seed: int) -> Asked:
@@ -108,7 +108,7 @@ def _normflows_permutation(n: int, seed: int) -> Asked:
     torch.manual_seed(seed)
     parts = normflows_couplings(n, 2)
     base = nf.distributions.DiagGaussian(n, trainable=False)
-    return sampled(adapters.normflows(drawn(nf.NormalizingFlow(base, [*parts, Rolled()]), seed)), seed)
+    return sampled(adapters.to_map(drawn(nf.NormalizingFlow(base, [*parts, Rolled()]), seed)), seed)
 
 
 def _freia_sign(n: int, seed: int) -> Asked:
@@ -134,7 +134,7 @@ def _freia_sign(n: int, seed: int) -> Asked:
     net = lambda i, o: nn.Sequential(nn.Linear(i, WIDTH), nn.Tanh(), nn.Linear(WIDTH, o))
     inn.append(modules.AllInOneBlock, subnet_constructor=net)
     inn.append(Sheared)
-    return sampled(adapters.freia(drawn(inn, seed)), seed)
+    return sampled(adapters.to_map(drawn(inn, seed)), seed)
 
 
 def _zuko_bisection(n: int, seed: int) -> Asked:
@@ -144,7 +144,7 @@ def _zuko_bisection(n: int, seed: int) -> Asked:
     torch.manual_seed(seed)
     early = UnconditionalTransform(MonotonicTransform, risen, bound=20.0, eps=1e-2)
     flow = LazyComposedTransform(zuko_maf(n), early)
-    return sampled(adapters.zuko(drawn(flow, seed), shape=(n,)), seed)
+    return sampled(adapters.to_map(drawn(flow, seed), shape=(n,)), seed)
 
 
 def _distrax_lambda(n: int, seed: int) -> Asked:
@@ -154,7 +154,7 @@ def _distrax_lambda(n: int, seed: int) -> Asked:
     shear = distrax.Block(distrax.ScalarAffine(jnp.arange(float(n)), jnp.geomspace(1.0, 2.0, n)), 1)
     base = distrax.MultivariateNormalDiag(jnp.zeros(n), jnp.ones(n))
     flow = distrax.Transformed(base, distrax.Chain([shear, distrax.Block(off, 1)]))
-    return sampled(adapters.distrax(flow), seed)
+    return sampled(adapters.to_map(flow), seed)
 
 
 def _flowjax_custom(n: int, seed: int) -> Asked:
@@ -178,13 +178,13 @@ def _flowjax_custom(n: int, seed: int) -> Asked:
             return x, -jnp.log1p((1 - jnp.tanh(x) ** 2) / 2).sum()
 
     first = Affine(jnp.arange(float(n)), jnp.geomspace(0.5, 1.0, n))
-    return sampled(adapters.flowjax(Chain([first, Doubled()])), seed)
+    return sampled(adapters.to_map(Chain([first, Doubled()])), seed)
 
 
 def nflows_with(wrong: Any, n: int, seed: int) -> Asked:
     """nflows couplings with this layer next to the data."""
     torch.manual_seed(seed)
-    return sampled(adapters.nflows(drawn(nflows_flow([wrong, *nflows_couplings(n)], n), seed)), seed)
+    return sampled(adapters.to_map(drawn(nflows_flow([wrong, *nflows_couplings(n)], n), seed)), seed)
 
 
 def _stale_cache(n: int, seed: int) -> Asked:
@@ -212,7 +212,7 @@ def _stale_cache(n: int, seed: int) -> Asked:
     found = nflows_flow([Cached(), *nflows_couplings(n)], n)
     with torch.no_grad():
         found._transform._transforms[0].weight.mul_(1 + 1e-3)
-    return sampled(adapters.nflows(found.eval()), seed)
+    return sampled(adapters.to_map(found.eval()), seed)
 
 
 def _float16_inverse(n: int, seed: int) -> Asked:

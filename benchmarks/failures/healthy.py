@@ -28,7 +28,7 @@ def net(inputs: int, outputs: int) -> nn.Module:
     return nn.Sequential(nn.Linear(inputs, WIDTH), nn.Tanh(), nn.Linear(WIDTH, outputs))
 
 
-def nflows_splines(dim: int = DIM, seed: int = 0) -> tuple[Any, Any]:
+def nflows_splines(dim: int = DIM, seed: int = 0) -> Any:
     """Rational-quadratic spline couplings."""
     from nflows.distributions import StandardNormal
     from nflows.flows import Flow
@@ -42,19 +42,19 @@ def nflows_splines(dim: int = DIM, seed: int = 0) -> tuple[Any, Any]:
         for k in range(4)
     ]
     flow = Flow(CompositeTransform(parts), StandardNormal([dim]))
-    return trained(nflows(flow, (dim,)), seed), adapters.nflows
+    return trained(nflows(flow, (dim,)), seed)
 
 
-def normflows_splines(dim: int = DIM, seed: int = 0) -> tuple[Any, Any]:
+def normflows_splines(dim: int = DIM, seed: int = 0) -> Any:
     """Autoregressive rational-quadratic splines."""
     import normflows as nf
 
     layers = [nf.flows.AutoregressiveRationalQuadraticSpline(dim, 1, WIDTH) for _ in range(3)]
     flow = nf.NormalizingFlow(nf.distributions.DiagGaussian(dim, trainable=False), layers)
-    return trained(normflows(flow, (dim,)), seed), adapters.normflows
+    return trained(normflows(flow, (dim,)), seed)
 
 
-def freia_blocks(dim: int = DIM, seed: int = 0) -> tuple[Any, Any]:
+def freia_blocks(dim: int = DIM, seed: int = 0) -> Any:
     """All-in-one blocks."""
     import FrEIA.framework as framework
     import FrEIA.modules as modules
@@ -62,10 +62,10 @@ def freia_blocks(dim: int = DIM, seed: int = 0) -> tuple[Any, Any]:
     inn = framework.SequenceINN(dim)
     for _ in range(3):
         inn.append(modules.AllInOneBlock, subnet_constructor=net)
-    return trained(freia(inn, (dim,)), seed), adapters.freia
+    return trained(freia(inn, (dim,)), seed)
 
 
-def zuko_maf(dim: int = DIM, seed: int = 0) -> tuple[Any, Any]:
+def zuko_maf(dim: int = DIM, seed: int = 0) -> Any:
     """A masked autoregressive flow."""
     import zuko
 
@@ -78,10 +78,10 @@ def zuko_maf(dim: int = DIM, seed: int = 0) -> tuple[Any, Any]:
         loss = -flow().log_prob(x[torch.randint(len(x), (256,), generator=generator)]).mean()
         loss.backward()
         optimizer.step()
-    return flow, adapters.zuko
+    return flow
 
 
-def shoal_realnvp(dim: int = DIM, seed: int = 0) -> tuple[Any, Any]:
+def shoal_realnvp(dim: int = DIM, seed: int = 0) -> Any:
     """A RealNVP of Shoal."""
     import jax.random as jr
 
@@ -92,10 +92,10 @@ def shoal_realnvp(dim: int = DIM, seed: int = 0) -> tuple[Any, Any]:
     flow = flows.realnvp(jr.key(seed), dim, 6, hidden=(WIDTH,))
     settings = Settings(max_epochs=15, batch_size=128)
     result = fit(flow, x[:1600], validation=x[1600:], key=jr.key(1), settings=settings)
-    return result.flow, lambda f: f
+    return result.flow
 
 
-FLOWS: dict[str, Callable[..., tuple[Any, Any]]] = {
+FLOWS: dict[str, Callable[..., Any]] = {
     "nflows": nflows_splines,
     "normflows": normflows_splines,
     "FrEIA": freia_blocks,
@@ -112,8 +112,8 @@ def trained(peer: Peer, seed: int) -> Any:
 def healthy(library: str) -> dict[str, Any]:
     """One flow, trained and audited."""
     torch.manual_seed(0)
-    flow, adapt = FLOWS[library]()
-    found = audit(adapt(flow), rows()[1][:128])
+    flow = FLOWS[library]()
+    found = audit(flow if library == "Shoal" else adapters.to_map(flow), rows()[1][:128])
     return {
         "what": (FLOWS[library].__doc__ or "").strip().rstrip("."),
         "layers": len(found.layers),

@@ -48,17 +48,17 @@ def test_parity(flow: Any, direction: Any, dtype: Any) -> None:
     both = jax.jit(lambda p: (call(p), jax.vmap(jax.jacrev(lambda q: call(q)[0]))(p)))
     (images, log_dets), jacobians = jax.tree.map(np.asarray, both(points))
     with jax.enable_x64(False):
-        found = adapters.distrax(flow)
+        found = adapters.to_map(flow)
         checks.agree(found, np.asarray(points), None, (images, log_dets, jacobians), direction)
 
 
 def test_parity_can_fail(flow: Any) -> None:
-    checks.a_missing_layer_shows(adapters.distrax(flow), None)
+    checks.a_missing_layer_shows(adapters.to_map(flow), None)
 
 
 def test_layers_and_direction(flow: Any) -> None:
     """The first layers by hand: z -> M^{-1} z, then (y - shift) / scale."""
-    found = adapters.distrax(flow)
+    found = adapters.to_map(flow)
     first, second, third = found.layers()
     assert [x.name for x in (first, second, third)] == ["TriangularLinear", "Block", "MaskedCoupling"]
     points, _, _ = checks.draws(3, None)
@@ -76,27 +76,29 @@ def test_what_can_not_be_measured(flow: Any) -> None:
     import jax.numpy as jnp
 
     points, _, context = checks.draws(3, 2)
-    found = adapters.distrax(flow)
-    with pytest.raises(ValueError, match="distrax bijectors take no context"):
+    found = adapters.to_map(flow)
+    with pytest.raises(ValueError, match="A distrax bijector takes no context"):
         found.at(context=context)(points)
-    with pytest.raises(NotImplementedError, match="Chain computes in float32 where bfloat16 was asked for"):
+    with pytest.raises(
+        NotImplementedError, match="Transformed computes in float32 where bfloat16 was asked for"
+    ):
         found.at("forward", "bfloat16")(points)
     with pytest.raises(ValueError, match="distrax flow does not tell the shape"):
-        adapters.distrax(flow.bijector)
+        adapters.to_map(flow.bijector)
     batch = distrax.ScalarAffine(jnp.zeros((4, 3)), jnp.ones((4, 3)))
     with pytest.raises(ValueError, match=r"ScalarAffine takes shape .* give one without batches"):
-        adapters.distrax(batch, shape=(3,))
+        adapters.to_map(batch, shape=(3,))
 
 
 def test_audit_of_an_inverted_bijector(flow: Any) -> None:
     """Its layers change their structure under a partition; the gradient of the affine layer is known by hand."""
     rows = np.asarray(checks.draws(3, None)[0], np.float64)
-    found = shoal.audit(adapters.distrax(flow), rows, scale=np.ones(3))
+    found = shoal.audit(adapters.to_map(flow), rows, scale=np.ones(3))
     assert [row.name for row in found.layers] == ["TriangularLinear", "Block", "MaskedCoupling"]
     middle = found.layers[1].gradient
     # Layer 1 is y = (h - shift) / scale, z = M h. distrax stores scale and log scale apart, so the loss
     # |z|^2 / 2 - sum log scale has the derivatives M^T z, M^T z * y and -1 by shift, scale and log scale.
-    layers = adapters.distrax(flow).layers()
+    layers = adapters.to_map(flow).layers()
     y = layers[2].at("inverse")(rows)
     shift, scale = np.arange(3.0), np.array([1.0, 2.0, 0.5])
     h = y * scale + shift

@@ -58,16 +58,16 @@ def test_parity(flow: Any, direction: Any, dtype: Any) -> None:
     cast = jax.tree.map(lambda a: jnp.asarray(a, dtype) if eqx.is_inexact_array(a) else a, flow)
     expected = own(cast, points, context, direction)
     with jax.enable_x64(False):
-        checks.agree(adapters.flowjax(flow), np.asarray(points), np.asarray(context), expected, direction)
+        checks.agree(adapters.to_map(flow), np.asarray(points), np.asarray(context), expected, direction)
 
 
 def test_parity_can_fail(flow: Any) -> None:
-    checks.a_missing_layer_shows(adapters.flowjax(flow), 2)
+    checks.a_missing_layer_shows(adapters.to_map(flow), 2)
 
 
 def test_layers_and_direction(flow: Any) -> None:
     """The density is that of the base at the inverse, the direction that flowjax's own `log_prob` takes."""
-    found = adapters.flowjax(flow)
+    found = adapters.to_map(flow)
     assert [x.name for x in found.layers()] == ["Permute", "MaskedAutoregressive"] * 2
     checks.composition(found, 2)
     points, _, context = checks.draws(3, 2)
@@ -90,7 +90,7 @@ def test_nested_distribution_and_bare_bijection() -> None:
     expected = 2 * z[:, ::-1] / np.array([1.0, 2.0, 3.0]) + np.array([0.0, 1.0, 2.0])
     nested = Transformed(Transformed(Normal(jnp.ones(3)), inner), outer)
     for flow in (nested, Chain([inner, outer])):
-        found = adapters.flowjax(flow)
+        found = adapters.to_map(flow)
         assert [x.name for x in found.layers()] == ["Flip", "Affine", "Affine"]
         x, log_dets = found.at().apply(z)
         np.testing.assert_allclose(x, expected, rtol=1e-6, atol=1e-6)  # flowjax stores scales in float32
@@ -100,4 +100,4 @@ def test_nested_distribution_and_bare_bijection() -> None:
 def test_bfloat16_is_refused(flow: Any) -> None:
     points, _, context = checks.draws(3, 2)
     with pytest.raises(NotImplementedError, match="flowjax can not run in bfloat16"):
-        adapters.flowjax(flow).at("forward", "bfloat16", context)(points)
+        adapters.to_map(flow).at("forward", "bfloat16", context)(points)

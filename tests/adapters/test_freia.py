@@ -57,19 +57,19 @@ def own(inn: Any, points: Any, context: Any, direction: str) -> tuple[Any, Any]:
 @pytest.mark.parametrize("precision", ["float64", "float32"])
 @pytest.mark.parametrize("direction", ["forward", "inverse"])
 def test_parity(inn: Any, graph: Any, direction: Any, precision: Any) -> None:
-    checks.parity(adapters.freia(inn), inn, own, 2, direction, precision)
-    checks.parity(adapters.freia(graph), graph, own, 2, direction, precision)
+    checks.parity(adapters.to_map(inn), inn, own, 2, direction, precision)
+    checks.parity(adapters.to_map(graph), graph, own, 2, direction, precision)
 
 
 def test_parity_can_fail(inn: Any, graph: Any) -> None:
-    checks.a_missing_layer_shows(adapters.freia(inn), 2)
-    checks.a_wrong_parameter_shows(adapters.freia(inn), inn, own, 2)
-    checks.a_missing_layer_shows(adapters.freia(graph), 2)
-    checks.a_wrong_parameter_shows(adapters.freia(graph), graph, own, 2)
+    checks.a_missing_layer_shows(adapters.to_map(inn), 2)
+    checks.a_wrong_parameter_shows(adapters.to_map(inn), inn, own, 2)
+    checks.a_missing_layer_shows(adapters.to_map(graph), 2)
+    checks.a_wrong_parameter_shows(adapters.to_map(graph), graph, own, 2)
 
 
 def test_layers(inn: Any, graph: Any) -> None:
-    found = adapters.freia(inn)
+    found = adapters.to_map(inn)
     assert [x.name for x in found.layers()] == [
         "AllInOneBlock",
         "ActNorm",
@@ -77,22 +77,22 @@ def test_layers(inn: Any, graph: Any) -> None:
         "GLOWCouplingBlock",
     ]
     checks.composition(found, 2)
-    assert [x.name for x in adapters.freia(graph).layers()] == ["HouseholderPerm", "GLOWCouplingBlock"]
-    checks.composition(adapters.freia(graph), 2)
+    assert [x.name for x in adapters.to_map(graph).layers()] == ["HouseholderPerm", "GLOWCouplingBlock"]
+    checks.composition(adapters.to_map(graph), 2)
 
 
 def test_derivatives(inn: Any) -> None:
-    checks.derivatives(adapters.freia(inn), 2)
-    checks.error_bars(adapters.freia(inn), 2)
+    checks.derivatives(adapters.to_map(inn), 2)
+    checks.error_bars(adapters.to_map(inn), 2)
 
 
 def test_gradient_of_the_loss(inn: Any, graph: Any) -> None:
-    checks.gradients(adapters.freia, inn, own, 2)
-    checks.gradients(adapters.freia, graph, own, 2)
+    checks.gradients(adapters.to_map, inn, own, 2)
+    checks.gradients(adapters.to_map, graph, own, 2)
 
 
 def test_caller_unchanged(inn: Any) -> None:
-    checks.caller_unchanged(adapters.freia, inn, 2)
+    checks.caller_unchanged(adapters.to_map, inn, 2)
 
 
 def test_several_outputs_are_one_latent_vector() -> None:
@@ -104,7 +104,7 @@ def test_several_outputs_are_one_latent_vector() -> None:
     split: Any = Node(start, modules.Split, {})
     block = Node(split.out0, modules.GLOWCouplingBlock, {"subnet_constructor": net})
     graph = GraphINN([start, split, block, OutputNode(block), OutputNode(split.out1)])
-    found = adapters.freia(checks.perturbed(graph))
+    found = adapters.to_map(checks.perturbed(graph))
     assert found.layers() == (found,)
     points, _, _ = checks.draws(4, None)
     outputs, log_det = graph(torch.tensor(points, dtype=torch.float32))
@@ -121,7 +121,7 @@ def test_images_are_flat_rows() -> None:
     inn.append(modules.HaarDownsampling)
     inn.append(modules.Flatten)
     inn.append(modules.GLOWCouplingBlock, subnet_constructor=net)
-    found = adapters.freia(checks.perturbed(inn))
+    found = adapters.to_map(checks.perturbed(inn))
     assert found.size == 16
     checks.composition(found, None)
 
@@ -133,17 +133,17 @@ def test_untouched_act_norm_and_two_conditions_are_refused() -> None:
     inn = SequenceINN(3)
     inn.append(modules.ActNorm)
     with pytest.raises(ValueError, match="ActNorm of this FrEIA network has seen no data"):
-        adapters.freia(inn)
+        adapters.to_map(inn)
     inn = SequenceINN(3)
     for i in range(2):
         inn.append(modules.AllInOneBlock, cond=i, cond_shape=(2,), subnet_constructor=net)
     with pytest.raises(ValueError, match="takes at most one condition; this network has 2"):
-        adapters.freia(inn)
+        adapters.to_map(inn)
 
 
 def test_bfloat16(inn: Any, graph: Any) -> None:
     points, _, context = checks.draws(3, 2)
-    rough = adapters.freia(inn).at("forward", "bfloat16", context)(points)
-    assert 1e-4 < np.abs(rough - adapters.freia(inn).at(context=context)(points)).max() < 0.5
+    rough = adapters.to_map(inn).at("forward", "bfloat16", context)(points)
+    assert 1e-4 < np.abs(rough - adapters.to_map(inn).at(context=context)(points)).max() < 0.5
     with pytest.raises(NotImplementedError, match="GraphINN can not run in bfloat16: "):
-        adapters.freia(graph).at("forward", "bfloat16", context)(checks.draws(4, None)[0])
+        adapters.to_map(graph).at("forward", "bfloat16", context)(checks.draws(4, None)[0])

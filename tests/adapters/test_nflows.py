@@ -63,23 +63,23 @@ def uncached(flow: Any) -> Any:
 def test_cached_layer_is_copied(flow: Any) -> None:
     points, _, context = checks.draws(3, 2)
     expected = own(flow, tensor(points), tensor(context), "forward")[0].detach().numpy()
-    checks.same_images(adapters.nflows(flow), points, context, expected)
+    checks.same_images(adapters.to_map(flow), points, context, expected)
     assert flow._transform._transforms[1].using_cache
 
 
 @pytest.mark.parametrize("precision", ["float64", "float32"])
 @pytest.mark.parametrize("direction", ["forward", "inverse"])
 def test_parity(uncached: Any, direction: Any, precision: Any) -> None:
-    checks.parity(adapters.nflows(uncached), uncached, own, 2, direction, precision)
+    checks.parity(adapters.to_map(uncached), uncached, own, 2, direction, precision)
 
 
 def test_parity_can_fail(uncached: Any) -> None:
-    checks.a_missing_layer_shows(adapters.nflows(uncached), 2)
-    checks.a_wrong_parameter_shows(adapters.nflows(uncached), uncached, own, 2)
+    checks.a_missing_layer_shows(adapters.to_map(uncached), 2)
+    checks.a_wrong_parameter_shows(adapters.to_map(uncached), uncached, own, 2)
 
 
 def test_layers(uncached: Any) -> None:
-    found = adapters.nflows(uncached)
+    found = adapters.to_map(uncached)
     spline = "PiecewiseRationalQuadraticCouplingTransform"
     names = ["BatchNorm", spline, "ReversePermutation", "LULinear", "MaskedAffineAutoregressiveTransform"]
     assert [layer.name for layer in found.layers()] == names
@@ -87,16 +87,16 @@ def test_layers(uncached: Any) -> None:
 
 
 def test_derivatives(uncached: Any) -> None:
-    checks.derivatives(adapters.nflows(uncached), 2)
-    checks.error_bars(adapters.nflows(uncached), 2)
+    checks.derivatives(adapters.to_map(uncached), 2)
+    checks.error_bars(adapters.to_map(uncached), 2)
 
 
 def test_gradient_of_the_loss(uncached: Any) -> None:
-    checks.gradients(adapters.nflows, uncached, own, 2)
+    checks.gradients(adapters.to_map, uncached, own, 2)
 
 
 def test_caller_unchanged(uncached: Any) -> None:
-    checks.caller_unchanged(adapters.nflows, uncached, 2)
+    checks.caller_unchanged(adapters.to_map, uncached, 2)
 
 
 def test_samples_are_forward_of_the_base(uncached: Any) -> None:
@@ -107,18 +107,18 @@ def test_samples_are_forward_of_the_base(uncached: Any) -> None:
     samples = uncached.sample(4, context)[0].detach().numpy()
     torch.manual_seed(0)
     base = uncached._distribution.sample(4, uncached._embedding_net(context))[0].numpy()
-    checks.same_images(adapters.nflows(uncached), base, np.tile(context.numpy(), (4, 1)), samples)
+    checks.same_images(adapters.to_map(uncached), base, np.tile(context.numpy(), (4, 1)), samples)
 
 
 def test_shape_is_asked_for(flow: Any) -> None:
     with pytest.raises(ValueError, match="nflows flow does not tell the shape"):
-        adapters.nflows(flow._transform)
+        adapters.to_map(flow._transform)
 
 
 def test_bfloat16_is_refused(uncached: Any) -> None:
     points, _, context = checks.draws(3, 2)
     with pytest.raises(NotImplementedError, match=r"Flow can not run in bfloat16: .*triangular_solve"):
-        adapters.nflows(uncached).at("forward", "bfloat16", context)(points)
+        adapters.to_map(uncached).at("forward", "bfloat16", context)(points)
 
 
 def test_images_that_change_shape() -> None:
@@ -126,7 +126,7 @@ def test_images_that_change_shape() -> None:
 
     mixed = transforms.CompositeTransform([transforms.SqueezeTransform(), transforms.OneByOneConvolution(4)])
     checks.perturbed(mixed, 0.2)
-    found = adapters.nflows(mixed, shape=(4, 2, 2))
+    found = adapters.to_map(mixed, shape=(4, 2, 2))
     assert found.size == 16
     assert [layer.name for layer in found.layers()] == ["OneByOneConvolution", "SqueezeTransform"]
     checks.composition(found, None)
@@ -136,7 +136,7 @@ def test_rows_that_nflows_refuses_are_nan_and_the_others_are_not() -> None:
     """`Logit` raises for a whole batch where one row of data lies outside (0, 1)."""
     from nflows import transforms
 
-    found = adapters.nflows(transforms.CompositeTransform([transforms.Logit()]), shape=(2,))
+    found = adapters.to_map(transforms.CompositeTransform([transforms.Logit()]), shape=(2,))
     x = np.array([[0.25, 0.5], [1.5, 0.5], [0.75, 0.125], [0.5, -0.25]])
     image, log_det = found.at("inverse").apply(x)
     assert log_det is not None
@@ -158,7 +158,7 @@ def test_an_assertion_at_some_rows_is_nan_and_at_all_rows_is_said(row: float) ->
 
         inverse = forward
 
-    found = adapters.nflows(Asserting(), shape=(1,)).at("inverse")
+    found = adapters.to_map(Asserting(), shape=(1,)).at("inverse")
     x = np.array([[row], [3.0]])
     if row == 0.5:
         np.testing.assert_array_equal(np.isnan(found(x)), [[False], [True]])

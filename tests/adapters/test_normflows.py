@@ -58,15 +58,15 @@ def own(flow: Any, points: Any, context: Any, direction: str) -> tuple[Any, Any]
 @pytest.mark.parametrize("precision", ["float64", "float32"])
 @pytest.mark.parametrize("direction", ["forward", "inverse"])
 def test_parity(flow: Any, conditional: Any, direction: Any, precision: Any) -> None:
-    checks.parity(adapters.normflows(flow), flow, own, None, direction, precision)
-    checks.parity(adapters.normflows(conditional), conditional, own, 2, direction, precision)
+    checks.parity(adapters.to_map(flow), flow, own, None, direction, precision)
+    checks.parity(adapters.to_map(conditional), conditional, own, 2, direction, precision)
 
 
 def test_parity_can_fail(flow: Any, conditional: Any) -> None:
-    checks.a_missing_layer_shows(adapters.normflows(flow), None)
-    checks.a_wrong_parameter_shows(adapters.normflows(flow), flow, own, None)
-    checks.a_missing_layer_shows(adapters.normflows(conditional), 2)
-    checks.a_wrong_parameter_shows(adapters.normflows(conditional), conditional, own, 2)
+    checks.a_missing_layer_shows(adapters.to_map(flow), None)
+    checks.a_wrong_parameter_shows(adapters.to_map(flow), flow, own, None)
+    checks.a_missing_layer_shows(adapters.to_map(conditional), 2)
+    checks.a_wrong_parameter_shows(adapters.to_map(conditional), conditional, own, 2)
 
 
 @pytest.mark.parametrize("direction", ["forward", "inverse"])
@@ -76,12 +76,12 @@ def test_whole_calls_of_the_library(flow: Any, direction: Any) -> None:
     points, _, _ = checks.draws(3, None)
     call = flow.forward_and_log_det if direction == "forward" else flow.inverse_and_log_det
     images, log_dets = call(torch.tensor(points, dtype=torch.float32))
-    found = adapters.normflows(flow)
+    found = adapters.to_map(flow)
     checks.same_images(found, points, None, images.detach().numpy(), log_dets.detach().numpy(), direction)
 
 
 def test_layers(flow: Any, conditional: Any) -> None:
-    found = adapters.normflows(flow)
+    found = adapters.to_map(flow)
     names = [
         "AffineCouplingBlock",
         "Permute",
@@ -91,22 +91,22 @@ def test_layers(flow: Any, conditional: Any) -> None:
     ]
     assert [layer.name for layer in found.layers()] == names
     checks.composition(found, None)
-    checks.composition(adapters.normflows(conditional), 2)
+    checks.composition(adapters.to_map(conditional), 2)
 
 
 def test_derivatives(flow: Any, conditional: Any) -> None:
-    checks.derivatives(adapters.normflows(flow), None)
-    checks.derivatives(adapters.normflows(conditional), 2)
-    checks.error_bars(adapters.normflows(conditional), 2)
+    checks.derivatives(adapters.to_map(flow), None)
+    checks.derivatives(adapters.to_map(conditional), 2)
+    checks.error_bars(adapters.to_map(conditional), 2)
 
 
 def test_gradient_of_the_loss(flow: Any, conditional: Any) -> None:
-    checks.gradients(adapters.normflows, flow, own, None)
-    checks.gradients(adapters.normflows, conditional, own, 2)
+    checks.gradients(adapters.to_map, flow, own, None)
+    checks.gradients(adapters.to_map, conditional, own, 2)
 
 
 def test_caller_unchanged(flow: Any) -> None:
-    checks.caller_unchanged(adapters.normflows, flow, None)
+    checks.caller_unchanged(adapters.to_map, flow, None)
 
 
 def test_samples_are_forward_of_the_base(flow: Any) -> None:
@@ -116,7 +116,7 @@ def test_samples_are_forward_of_the_base(flow: Any) -> None:
     samples = flow.sample(4)[0].detach().numpy()
     torch.manual_seed(0)
     base = flow.q0(4)[0].detach().numpy()
-    checks.same_images(adapters.normflows(flow), base, None, samples)
+    checks.same_images(adapters.to_map(flow), base, None, samples)
 
 
 def test_glow_block_is_taken_apart_and_images_change_shape() -> None:
@@ -128,11 +128,11 @@ def test_glow_block_is_taken_apart_and_images_change_shape() -> None:
         nf.distributions.DiagGaussian((4, 2, 2)), [nf.flows.GlowBlock(4, 8), nf.flows.Squeeze()]
     )
     flow(torch.randn(16, 4, 2, 2))
-    found = adapters.normflows(checks.perturbed(flow, 0.2))
+    found = adapters.to_map(checks.perturbed(flow, 0.2))
     names = [layer.name for layer in found.layers()]
     assert names == ["AffineCouplingBlock", "Invertible1x1Conv", "ActNorm", "Squeeze"]
     checks.composition(found, None)
-    assert adapters.normflows(nf.flows.Planar((2,)), shape=(2,)).at()(np.zeros((1, 2))).shape == (1, 2)
+    assert adapters.to_map(nf.flows.Planar((2,)), shape=(2,)).at()(np.zeros((1, 2))).shape == (1, 2)
 
 
 def test_what_is_no_map_of_points_is_refused() -> None:
@@ -140,6 +140,6 @@ def test_what_is_no_map_of_points_is_refused() -> None:
 
     base = nf.distributions.DiagGaussian(3)
     with pytest.raises(ValueError, match="ActNorm of this normflows flow has seen no data"):
-        adapters.normflows(nf.NormalizingFlow(base, [nf.flows.ActNorm(3)]))
+        adapters.to_map(nf.NormalizingFlow(base, [nf.flows.ActNorm(3)]))
     with pytest.raises(ValueError, match="BatchNorm maps batches, not points"):
-        adapters.normflows(nf.NormalizingFlow(base, [nf.flows.BatchNorm()]))
+        adapters.to_map(nf.NormalizingFlow(base, [nf.flows.BatchNorm()]))

@@ -33,16 +33,16 @@ def own(flow: Any, points: Any, context: Any, direction: str) -> tuple[Any, Any]
 @pytest.mark.parametrize("precision", ["float64", "float32"])
 @pytest.mark.parametrize("direction", ["forward", "inverse"])
 def test_parity(flow: Any, direction: Any, precision: Any) -> None:
-    checks.parity(adapters.zuko(flow), flow, own, 2, direction, precision)
+    checks.parity(adapters.to_map(flow), flow, own, 2, direction, precision)
 
 
 def test_parity_can_fail(flow: Any) -> None:
-    checks.a_missing_layer_shows(adapters.zuko(flow), 2)
-    checks.a_wrong_parameter_shows(adapters.zuko(flow), flow, own, 2)
+    checks.a_missing_layer_shows(adapters.to_map(flow), 2)
+    checks.a_wrong_parameter_shows(adapters.to_map(flow), flow, own, 2)
 
 
 def test_layers(flow: Any) -> None:
-    found = adapters.zuko(flow)
+    found = adapters.to_map(flow)
     singles = list(found.layers())
     assert [layer.name for layer in found.layers()] == [
         "RotationTransform",
@@ -50,25 +50,25 @@ def test_layers(flow: Any) -> None:
     ]
     assert [layer.layers()[0] for layer in singles] == singles
     checks.composition(found, 2)
-    checks.composition(adapters.zuko(flow.transform.inv, shape=(3,)), 2)
+    checks.composition(adapters.to_map(flow.transform.inv, shape=(3,)), 2)
 
 
 def test_derivatives(flow: Any) -> None:
-    checks.derivatives(adapters.zuko(flow), 2)
-    checks.error_bars(adapters.zuko(flow), 2)
+    checks.derivatives(adapters.to_map(flow), 2)
+    checks.error_bars(adapters.to_map(flow), 2)
 
 
 def test_gradient_of_the_loss(flow: Any) -> None:
-    checks.gradients(adapters.zuko, flow, own, 2)
+    checks.gradients(adapters.to_map, flow, own, 2)
 
 
 def test_caller_unchanged(flow: Any) -> None:
-    checks.caller_unchanged(adapters.zuko, flow, 2)
+    checks.caller_unchanged(adapters.to_map, flow, 2)
 
 
 def test_context_is_passed(flow: Any) -> None:
     points, _, context = checks.draws(3, 2)
-    found = adapters.zuko(flow)
+    found = adapters.to_map(flow)
     assert np.abs(found.at(context=context)(points) - found.at(context=context + 1)(points)).max() > 0.1
 
 
@@ -80,7 +80,7 @@ def test_samples_are_forward_of_the_base(flow: Any) -> None:
     samples = flow(context).sample((4,)).numpy()
     torch.manual_seed(0)
     base = flow(context).base.sample((4,)).numpy()
-    checks.same_images(adapters.zuko(flow), base, np.tile(context.numpy(), (4, 1)), samples)
+    checks.same_images(adapters.to_map(flow), base, np.tile(context.numpy(), (4, 1)), samples)
 
 
 def test_root_finder_keeps_its_derivatives() -> None:
@@ -89,7 +89,7 @@ def test_root_finder_keeps_its_derivatives() -> None:
 
     flow = checks.perturbed(zuko.flows.NAF(3, 0, transforms=1, hidden_features=(8, 8)), 0.1)
     points, tangents, _ = checks.draws(3, None, 2)
-    found = adapters.zuko(flow)
+    found = adapters.to_map(flow)
     x = found.at()(points)
     back = found.at("inverse").jacobian(x)
     push = found.at().jvp(points, tangents)
@@ -104,11 +104,11 @@ def test_bfloat16() -> None:
     import zuko
 
     points, _, _ = checks.draws(3, None)
-    found = adapters.zuko(checks.perturbed(zuko.flows.MAF(3, 0, transforms=2, hidden_features=(8,))))
+    found = adapters.to_map(checks.perturbed(zuko.flows.MAF(3, 0, transforms=2, hidden_features=(8,))))
     rough = found.at("forward", "bfloat16")(points)
     assert rough.dtype == np.float32
     assert 1e-4 < np.abs(rough - found.at()(points)).max() < 0.5
-    continuous = adapters.zuko(zuko.flows.CNF(3, 0, hidden_features=(4,)))
+    continuous = adapters.to_map(zuko.flows.CNF(3, 0, hidden_features=(4,)))
     with pytest.raises(NotImplementedError, match="CNF can not run in bfloat16: the steps of its ODE solver"):
         continuous.at("forward", "bfloat16")(points)
 
@@ -117,4 +117,4 @@ def test_shape_is_asked_for(flow: Any) -> None:
     with pytest.raises(
         ValueError, match=r"zuko flow does not tell the shape of a latent point: give `shape=\(n,\)`"
     ):
-        adapters.zuko(flow.transform)
+        adapters.to_map(flow.transform)

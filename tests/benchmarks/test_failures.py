@@ -40,7 +40,7 @@ def test_the_singular_convolution_is_named_and_float64_in_it_alone_mends_it(peer
     weight = trained.module.flows[-1].flow.W.detach().double().numpy()
     kappa = float(np.linalg.cond(weight))
     assert kappa > 1e4
-    found = audit(adapters.normflows(trained.module, shape=trained.shape), held_out[:64])
+    found = audit(adapters.to_map(trained.module, shape=trained.shape), held_out[:64])
     last = len(found.layers) - 1
     assert found.worst_layer == last
     assert found.layers[last].name == "Invertible1x1Conv"
@@ -68,7 +68,7 @@ def test_the_deep_stack_is_called_a_runaway_while_all_is_finite(peers: Any) -> N
     trained = run.at(14)
     with torch.no_grad():
         assert torch.isfinite(trained.log_prob(torch.as_tensor(held_out, dtype=torch.float32))).all()
-    found = audit(adapters.normflows(trained.module), held_out[:24], scale=np.ones(19))
+    found = audit(adapters.to_map(trained.module), held_out[:24], scale=np.ones(19))
     assert found.diagnosis.cause == "runaway"
     assert found.worst_layer is None
     assert found.condition_numbers.max() < 1e4

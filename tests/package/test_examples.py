@@ -47,7 +47,14 @@ def test_the_gallery_has_eight_pictures() -> None:
 
 @pytest.mark.usefixtures("unprofiled")
 @pytest.mark.parametrize(
-    "name", [*RUN, *(pytest.param(name, marks=pytest.mark.long) for name in ("sampling", "scikit-learn", "whole-tables"))]
+    "name",
+    [
+        *RUN,
+        *(
+            pytest.param(name, marks=pytest.mark.long)
+            for name in ("sampling", "scikit-learn", "whole-tables")
+        ),
+    ],
 )
 def test_pages_run(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)

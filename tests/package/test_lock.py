@@ -31,7 +31,8 @@ def required(*extras: str) -> list[Requirement]:
 
 
 @pytest.mark.parametrize(
-    ("lock", "extras"), [("requirements.lock", ()), ("requirements-dev.lock", ("test", "lint", "docs"))]
+    ("lock", "extras"),
+    [("requirements.lock", ()), ("requirements-dev.lock", ("test", "adapters", "lint", "docs"))],
 )
 def test_lock_meets_the_requirements(lock: str, extras: tuple[str, ...]) -> None:
     pins = pinned(lock)

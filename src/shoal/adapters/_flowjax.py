@@ -16,10 +16,10 @@ from shoal.adapters._layers import singles, wrong_kind
 from shoal.conditioning import JaxMap
 
 
-def to_map(flow: object) -> JaxMap:
-    """See `adapters.flowjax`."""
+def to_map(flow: object, shape: tuple[int, ...] | None) -> JaxMap:
+    """See `adapters.to_map`."""
     if not isinstance(flow, AbstractTransformed | AbstractBijection):
-        raise wrong_kind(flow, "flowjax", "a flowjax transformed distribution or bijection")
+        raise wrong_kind(flow, "a flowjax transformed distribution or bijection")
     if isinstance(flow, AbstractBijection):
         whole = flow
     else:

@@ -21,16 +21,16 @@ from shoal.bijections import Direction
 Shapes = Sequence[tuple[int, ...]]
 
 
-def to_map(inn: object) -> TorchMap:
-    """See `adapters.freia`."""
+def to_map(inn: object, shape: tuple[int, ...] | None) -> TorchMap:
+    """See `adapters.to_map`."""
     if not isinstance(inn, GraphINN | SequenceINN):
-        raise wrong_kind(inn, "freia", "a FrEIA SequenceINN or GraphINN")
+        raise wrong_kind(inn, "a FrEIA SequenceINN or GraphINN")
     graph = isinstance(inn, GraphINN)
     if graph and len(inn.in_nodes) != 1:
-        raise InputError(f"`adapters.freia` takes a graph of one input; this one has {len(inn.in_nodes)}.")
+        raise InputError(f"`adapters.to_map` takes a graph of one input; this one has {len(inn.in_nodes)}.")
     conditions = len(inn.condition_nodes) if graph else len({c for c in inn.conditions if c is not None})
     if conditions > 1:
-        raise InputError(f"`adapters.freia` takes at most one condition; this network has {conditions}.")
+        raise InputError(f"`adapters.to_map` takes at most one condition; this network has {conditions}.")
     if any(isinstance(part, ActNorm) and part.init_on_next_batch for part in inn.modules()):
         raise InputError("An ActNorm of this FrEIA network has seen no data: run it on a batch first.")
     size = math.prod(inn.in_nodes[0].dims if graph else inn.shapes[0])

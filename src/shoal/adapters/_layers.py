@@ -36,7 +36,7 @@ def sized(shape: tuple[int, ...] | None, found: Sequence[int] | None, library: s
     return tuple(int(n) for n in (found if shape is None else shape) or ())
 
 
-def wrong_kind(given: object, adapter: str, wanted: str) -> InputError:
+def wrong_kind(given: object, wanted: str) -> InputError:
     """The error for an object of another kind."""
     kind = type(given)
-    return InputError(f"`adapters.{adapter}` takes {wanted}; got {kind.__module__}.{kind.__name__}.")
+    return InputError(f"`adapters.to_map` takes {wanted}; got {kind.__module__}.{kind.__name__}.")

@@ -16,9 +16,9 @@ from shoal.bijections import Direction
 
 
 def to_map(flow: object, shape: tuple[int, ...] | None) -> TorchMap:
-    """See `adapters.normflows`."""
+    """See `adapters.to_map`."""
     if not isinstance(flow, NormalizingFlow | Flow):
-        raise wrong_kind(flow, "normflows", "a normflows NormalizingFlow or Flow")
+        raise wrong_kind(flow, "a normflows NormalizingFlow or Flow")
     for part in flow.modules():
         if isinstance(part, BatchNorm):
             raise InputError("normflows' BatchNorm maps batches, not points: no map to measure.")

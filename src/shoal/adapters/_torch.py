@@ -1,4 +1,4 @@
-"""`TorchMap`: a map of a torch library, or one of its layers, as an `AbstractMap`; the four torch adapters share it.
+"""`TorchMap`: a map of a torch library, or one of its layers, as an `AbstractMap`; the adapters of torch libraries share it.
 
 Its module is a snapshot: as it was when it was handed over, cast to each precision; the caller's is not touched.
 """
@@ -48,13 +48,16 @@ def torch_map(
     *,
     reshapes: bool = False,
     refused: Mapping[str, str] | None = None,
+    latent: str = "StandardNormal",
 ) -> "TorchMap":
     """The map of a module.
 
     **Arguments:** `shape`: of one latent point; `reshapes`: whether layers may change the shape; `refused`: precisions in
-    which the module can not run, and why.
+    which the module can not run, and why; `latent`: the class of the base.
     """
-    return TorchMap(_Snapshot(module, cut, shape, reshapes=reshapes), int(np.prod(shape)), 0, refused or {})
+    made = TorchMap(_Snapshot(module, cut, shape, reshapes=reshapes), int(np.prod(shape)), 0, refused or {})
+    made.latent = latent
+    return made
 
 
 class TorchMap(AbstractParametric):
@@ -243,6 +246,7 @@ def _detached(module: nn.Module) -> dict[int, Tensor]:
     """For `deepcopy`, which refuses tensors with a gradient's history: caches, weights of old-style weight norm."""
     holders = [h for part in module.modules() for h in (part, *vars(part).values()) if hasattr(h, "__dict__")]
     values = [value for holder in holders for value in vars(holder).values()]
+    values += [value for several in values if isinstance(several, tuple) for value in several]
     return {id(t): t.detach().clone() for t in values if isinstance(t, Tensor) and t.grad_fn is not None}
 
 

@@ -51,6 +51,9 @@ def audit(
     max_round_trip: Annotated[
         float, option("Largest float32 round-trip error of a healthy flow.", metavar="E")
     ] = 1e-3,
+    coverage: Annotated[
+        bool, option("Rows of DATA are held-out draws: test that the flow is not too narrow.", "--coverage")
+    ] = False,
     overwrite: Annotated[bool, option("Replace outputs that exist.", "--overwrite")] = False,
 ) -> None:
     """Measure spectra, layers and round trips of a fitted flow, or of MODULE:OBJECT from the current directory.
@@ -72,9 +75,10 @@ def audit(
     if named:
         from shoal.cli._audit_target import measured, object_target
 
-        found, record = measured(object_target(target, data, context, points, seed), options)
+        made = object_target(target, data, context, points, seed)
+        found, record = measured(made, options, coverage=coverage)
     else:
-        found, record = _of_run(Path(target), data, context, points, options)
+        found, record = _of_run(Path(target), data, context, points, options, coverage=coverage)
     line = call.line("output", "parquet", "overwrite")
     record = replace(record, target=target, command=line)
     if parquet is not None:
@@ -102,7 +106,13 @@ def _own_limit(run: Path) -> float:
 
 
 def _of_run(
-    run: Path, data: Path | None, context: str | None, points: int, options: dict[str, Any]
+    run: Path,
+    data: Path | None,
+    context: str | None,
+    points: int,
+    options: dict[str, Any],
+    *,
+    coverage: bool,
 ) -> tuple[Any, AuditRecord]:
     if context is not None:
         raise InputError("--context goes with MODULE:OBJECT; a run knows its own context columns.")
@@ -119,7 +129,7 @@ def _of_run(
     from shoal.cli._audit_target import measured, run_target  # here: a wrong folder is told before JAX loads
 
     with run_target(folder, source, points, options["seed"]) as made:
-        return measured(made, options)
+        return measured(made, options, coverage=coverage)
 
 
 def _check_outputs(output: Path | None, parquet: Path | None, data: Path | None, *, overwrite: bool) -> None:

@@ -30,9 +30,9 @@ def print_audit(record: AuditRecord, console: Console | None = None) -> None:
     console = sized(console)
     console.print(layers_table(record))
     console.print(trips_table(record))
-    gain = record.next_layer and str(record.next_layer)
     bars = record.log_prob_errors and record.log_prob_errors.sentence
-    say(console, *filter(None, (*figures(record), record.note, gain, bars, record.diagnosis.sentence)))
+    more = [str(found) for found in (record.next_layer, record.coverage) if found is not None]
+    say(console, *filter(None, (*figures(record), record.note, *more, bars, record.diagnosis.sentence)))
 
 
 def layers_table(record: AuditRecord) -> Table:

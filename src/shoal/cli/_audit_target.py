@@ -1,7 +1,7 @@
 """What `shoal audit` audits: the flow of a run, or an object of a module in the current directory; and at which points.
 
-An object may be a flow or bijection of Shoal, what an adapter returned, a pair of JAX callables (as a tuple, or as the
-attributes `forward` and `inverse`), or a callable without arguments that returns one of these.
+An object may be a flow or bijection of Shoal, a flow of a library that `shoal.adapters` knows, a map, a pair of JAX
+callables (as a tuple, or as the attributes `forward` and `inverse`), or a callable without arguments that returns one.
 """
 
 import importlib
@@ -19,6 +19,7 @@ from msgspec.structs import replace
 import shoal.conditioning
 from shoal._errors import InputError, NumericalFailure
 from shoal._scalars import FloatArray
+from shoal.adapters import library, to_map
 from shoal.bijections import AbstractBijection
 from shoal.cli import _model
 from shoal.cli._data import chosen_rows, matched_rows, read_schema, say_notes
@@ -28,14 +29,13 @@ from shoal.cli._session import spinner
 from shoal.conditioning import AbstractMap, Audit
 from shoal.distributions import AbstractFlow, Mixed
 from shoal.records import AuditRecord
-from shoal.records.figures import NextLayer
+from shoal.records.figures import Coverage, NextLayer
 from shoal.tables import Source, Table, match_columns, open_source
 
 Options: TypeAlias = dict[str, Any]  # of `audit`, or fields of its record
 HELD = 5000  # rows of a table, at most, at which the gain of another layer is measured
-FOREIGN = ("zuko", "normflows", "nflows", "FrEIA", "flowjax", "distrax")
 _NEEDS = (
-    "it must be a flow of Shoal, the value of shoal.adapters.<library>(flow), a pair (forward, inverse) of JAX callables, "
+    "it must be a flow of Shoal or of a library that shoal.adapters knows, a pair (forward, inverse) of JAX callables, "
     "an object with these two methods, or a callable without arguments that returns one of these"
 )
 
@@ -103,16 +103,22 @@ def object_target(target: str, data: Path | None, context: str | None, points: i
     made.whole, arguments = _find(target)
     made.arguments.update(arguments)
     _check_size(target, made.whole, made.x.shape[1])
+    known = made.whole.posterior if isinstance(made.whole, AbstractMap) else None
+    if known is not None and known.note and made.arguments["context"] is None:
+        made.about["note"] = known.note
     return made
 
 
-def measured(target: Target, options: Options) -> tuple[Audit, AuditRecord]:
-    """The audit and its record; what the map itself says it can not do is one sentence."""
+def measured(target: Target, options: Options, *, coverage: bool = False) -> tuple[Audit, AuditRecord]:
+    """The audit and its record, with the expected coverage of the rows or without; what the map itself says it can not do is
+    one sentence.
+    """
     count, size = target.x.shape
     try:
         with spinner(f"auditing {count} points of {size} coordinates", line=True):
             found = shoal.conditioning.audit(target.whole, target.x, **target.arguments, **options)
             gain = _next_layer(target, options["seed"])
+            covered = _coverage(target, options["seed"]) if coverage else None
     except InputError:
         raise
     except (ValueError, TypeError, AttributeError, RuntimeError) as error:  # NotImplementedError is the last
@@ -120,7 +126,7 @@ def measured(target: Target, options: Options) -> tuple[Audit, AuditRecord]:
         raise InputError(f"The map can not be audited on these points: {reason}") from error
     record, rows = found.to_record(), target.rows
     shown = record.shown if rows is None else replace(record.shown, rows=[rows[i] for i in record.shown.rows])
-    return found, replace(record, shown=shown, next_layer=gain, **target.about)
+    return found, replace(record, shown=shown, next_layer=gain, coverage=covered, **target.about)
 
 
 def _next_layer(target: Target, seed: int) -> NextLayer | None:
@@ -134,6 +140,13 @@ def _next_layer(target: Target, seed: int) -> NextLayer | None:
         InputError
     ):  # another base, few rows; or a latent that is not finite: the audit has a sentence of its own
         return None
+
+
+def _coverage(target: Target, seed: int) -> Coverage:
+    if target.rows is None:
+        raise InputError("--coverage needs DATA: rows that the flow was not trained on.")
+    context = target.arguments["context"]
+    return shoal.conditioning.expected_coverage(target.whole, target.x, context=context, seed=seed)
 
 
 def _at_rows(whole: object, table: Table, points: int, seed: int) -> Target:
@@ -190,7 +203,6 @@ def _with_padding(target: Target) -> Target:
 def _find(target: str) -> tuple[object, Options]:
     """What `audit` takes for the object, and its further arguments."""
     found = _imported(target)
-    _refuse_foreign(target, found)
     made = _as_auditable(found)
     if made is None and callable(found):
         try:
@@ -199,7 +211,6 @@ def _find(target: str) -> tuple[object, Options]:
             raise InputError(
                 f"{target} was called without arguments and failed: {type(error).__name__}: {error}."
             ) from error
-        _refuse_foreign(target, found)
         made = _as_auditable(found)
     if made is None:
         raise InputError(f"{target} is a {type(found).__name__}; {_NEEDS}.")
@@ -232,22 +243,14 @@ def _imported(target: str) -> Any:
     return found
 
 
-def _refuse_foreign(target: str, found: object) -> None:
-    """A flow of another library has methods of these names too, and they mean something else."""
-    roots = [kind.__module__.partition(".")[0] for kind in type(found).__mro__]
-    library = next((root for root in roots if root in FOREIGN), None)
-    if library is not None and not hasattr(found, "to_map"):
-        raise InputError(
-            f"{target} is a flow of {library}: name the value of shoal.adapters.{library.lower()}(flow) instead."
-        )
-
-
 def _as_auditable(found: object) -> tuple[object, Options] | None:
     """The first argument of `audit` and the others; None for what it can not take as it is."""
     if isinstance(found, type):
         return None
     if hasattr(found, "to_map") or isinstance(found, (AbstractMap, AbstractBijection)):
         return found, {}
+    if library(found) is not None:  # first: its methods of these names may mean something else
+        return to_map(found), {}
     if isinstance(found, tuple) and len(found) == 2 and all(map(callable, found)):
         return found[0], {"inverse": found[1]}
     pair = [getattr(found, name, None) for name in ("forward", "inverse")]

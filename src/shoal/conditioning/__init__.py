@@ -2,6 +2,8 @@
 
 from shoal.conditioning._attack import attack
 from shoal.conditioning._audit import audit as audit
+from shoal.conditioning._coverage import expected_coverage as expected_coverage
+from shoal.conditioning._coverage import share
 from shoal.conditioning._gradients import gradient_norms
 from shoal.conditioning._inputs import unit_scale
 from shoal.conditioning._jax_map import JaxMap
@@ -12,7 +14,7 @@ from shoal.conditioning._layer_bounds import LayerBound
 from shoal.conditioning._layer_bounds import lipschitz_bounds as lipschitz_bounds
 from shoal.conditioning._log_prob_errors import LogProbErrors, density_errors, log_prob_errors
 from shoal.conditioning._map import AbstractMap as AbstractMap
-from shoal.conditioning._map import AbstractParametric, MapView, Quantity
+from shoal.conditioning._map import AbstractParametric, MapView, Posterior, Quantity
 from shoal.conditioning._next_layer import next_layer as next_layer
 from shoal.conditioning._precision import Precision, cast, compute, resolved, unit_roundoff
 from shoal.conditioning._profile import Profile, layer_kinds, profile_points

@@ -34,7 +34,7 @@ def as_map(
         return whole, False
     if not callable(whole):
         raise InputError(
-            f"`audit` takes an object with `to_map()`, an `AbstractMap` such as shoal.adapters.zuko(flow) returns, or "
+            f"`audit` takes an object with `to_map()`, an `AbstractMap` such as shoal.adapters.to_map(flow) returns, or "
             f"a callable with `inverse`; got {type(map).__name__}."
         )
     pairs = _pairs(layers)

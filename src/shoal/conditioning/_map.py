@@ -13,7 +13,7 @@ import numpy as np
 
 from shoal._names import Direction, Precision
 from shoal._pieces import in_pieces
-from shoal._scalars import FloatArray
+from shoal._scalars import BoolArray, FloatArray
 
 Quantity: TypeAlias = Literal["apply", "jvp", "vjp", "jacobian", "curvature", "stretch_gradient", "rounding"]
 _NUMBERS = 1 << 19  # of one array of tangents in a piece: rows x n x n
@@ -90,12 +90,26 @@ class MapView:
         return self.map.evaluate(quantity, self, *arrays)
 
 
+@dataclass(frozen=True)
+class Posterior:
+    """What a map that stands for a posterior of parameters x knows besides.
+
+    `observed`: whether it is read at an observation where no context is given; `inside`: which rows (rows, n) lie where
+    the prior has a density: the posterior that users get is the map's law cut to these; `note`: what the map has outside.
+    """
+
+    observed: bool
+    inside: Callable[[FloatArray], BoolArray]
+    note: str = ""
+
+
 class AbstractMap(abc.ABC):
     """An invertible map on R^n. It is measured through its views, `map.at("inverse", "float32").jacobian(x)`."""
 
     name: str
     size: int
     latent: str = "StandardNormal"  # the class of the base that the latents are meant to have
+    posterior: Posterior | None = None  # what it knows besides, if it stands for a posterior
 
     @abc.abstractmethod
     def evaluate(self, quantity: Quantity, view: MapView, *arrays: FloatArray) -> tuple[FloatArray, ...]:

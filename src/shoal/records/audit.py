@@ -7,7 +7,7 @@ from msgspec import Meta, Struct
 from .._errors import InputError
 from .._names import Direction, Precision, Way
 from ._json import Columns, Record
-from .figures import ConditionSummary, Kind, LayerProfile, NextLayer, RoundTripSummary
+from .figures import ConditionSummary, Coverage, Kind, LayerProfile, NextLayer, RoundTripSummary
 
 Cause: TypeAlias = Literal[
     "none", "layer", "product", "data", "non-finite", "inverse", "batch", "log-det", "runaway"
@@ -204,6 +204,7 @@ class AuditRecord(Record, frozen=True, kw_only=True, tag="audit"):
     attack: Attack | None
     next_layer: NextLayer | None = None
     log_prob_errors: LogProbErrors | None = None
+    coverage: Coverage | None = None
     shown: Shown
 
     def __post_init__(self) -> None:

@@ -98,3 +98,40 @@ class NextLayer(msgspec.Struct, frozen=True):
         if low == 0.0:
             return f"One more affine coupling is not proved to gain anything: {about}."
         return f"One more affine coupling can gain {low:.3g} nats a row or more (lower bound, 99 %): {about}."
+
+
+class Coverage(msgspec.Struct, frozen=True):
+    """How often rows lie in a law's regions of highest density that should hold the shares `levels` of them.
+
+    `shares`: one figure a level, exact intervals that hold together with 99 %; `width`: how wide a normal law of as many
+    coordinates is, against the right one, that misses as the level `at` is missed; `rows`, `samples`: of each row's law.
+    """
+
+    levels: list[float]
+    shares: list[Figure]
+    width: Figure
+    at: float
+    rows: int
+    samples: int
+
+    @property
+    def verdict(self) -> Literal["too narrow", "too wide", "of another shape", "not refuted"]:
+        """By the intervals: some level above its share, some below, both, or none."""
+        narrow = any((s.high or 0.0) < level for s, level in zip(self.shares, self.levels, strict=True))
+        wide = any((s.low or 0.0) > level for s, level in zip(self.shares, self.levels, strict=True))
+        if narrow and wide:
+            return "of another shape"
+        return "too narrow" if narrow else "too wide" if wide else "not refuted"
+
+    def __str__(self) -> str:
+        """One sentence, as the terminal and the page have it."""
+        parts = [
+            f"{level:.0%} regions hold {s.value:.1%} [{s.low:.1%}, {s.high:.1%}]"
+            for s, level in zip(self.shares, self.levels, strict=True)
+        ]
+        width = self.width
+        like = f"{width.value:.3g} [{width.low:.3g}, {width.high:.3g}] times as wide as it should be"
+        return (
+            f"Expected coverage of {self.rows:,d} rows (99 %): {', '.join(parts)}: {self.verdict}. "
+            f"A normal law that misses so at {self.at:.0%} is {like}."
+        )

@@ -66,7 +66,7 @@ def render_audit(record: AuditRecord) -> str:
         label=verdict if diagnosis.healthy or cause == "none" else f"{verdict} (cause: {cause})",
         sentence=diagnosis.sentence,
         mood="healthy" if diagnosis.healthy else "warning",
-        remark=" ".join(filter(None, (record.note, record.next_layer and str(record.next_layer)))),
+        remark=" ".join(str(said) for said in (record.note, record.next_layer, record.coverage) if said),
         tiles=tiles(record),
         record=record,
         layers=record.layers,
