@@ -52,18 +52,19 @@ def points(flow: Any) -> tuple[Any, Any]:
     return frame[["a", "b", "c"]].to_numpy(), context
 
 
+@pytest.mark.usefixtures("x64")
 @pytest.mark.parametrize("direction", ["forward", "inverse"])
-def test_parity(flow: Any, direction: Any, dtype: Any) -> None:
+def test_parity(flow: Any, direction: Any) -> None:
     import jax
     import jax.numpy as jnp
 
-    cast = lambda tree: jax.tree.map(lambda a: jnp.asarray(a, dtype), tree)
+    cast = lambda tree: jax.tree.map(lambda a: jnp.asarray(a, jnp.float64), tree)
     parameters = cast(flow._params[1])
     x, given = points(flow)
-    scaled = jnp.zeros((len(x), 1), dtype)
+    scaled = jnp.zeros((len(x), 1), jnp.float64)
     if given is not None:
-        scaled = (jnp.asarray(given, dtype) - cast(flow._condition_means)) / cast(flow._condition_stds)
-    start = jnp.asarray(x, dtype)
+        scaled = (jnp.asarray(given) - cast(flow._condition_means)) / cast(flow._condition_stds)
+    start = jnp.asarray(x)
     if direction == "forward":
         start = flow._forward(parameters, start, conditions=scaled)[0]
     run = flow._inverse if direction == "forward" else flow._forward
@@ -76,8 +77,7 @@ def test_parity(flow: Any, direction: Any, dtype: Any) -> None:
     expected = tuple(map(np.asarray, jax.jit(own)(start, scaled)))
     with jax.enable_x64(False):
         found = adapters.to_map(flow)
-        context = None if given is None else given.astype(dtype)
-        checks.agree(found, np.asarray(start), context, expected, direction, rounded=CONSTANTS)
+        checks.agree(found, np.asarray(start), given, expected, direction, rounded=CONSTANTS)
 
 
 def test_layers_and_density(flow: Any) -> None:
@@ -93,7 +93,6 @@ def test_layers_and_density(flow: Any) -> None:
         assert found.latent == "StandardNormal"
         base = -0.5 * (z**2).sum(1) - 1.5 * np.log(2 * np.pi)
     np.testing.assert_allclose(base + log_dets, asked, rtol=1e-3, atol=1e-3)
-    checks.composition(found, None if context is None else 1)
 
 
 def test_parity_can_fail(flow: Any) -> None:
@@ -107,6 +106,10 @@ def test_parity_can_fail(flow: Any) -> None:
         for layer in (*layers[:i], *layers[i + 1 :]):
             value = layer.at(context=context)(value)
         assert np.abs(value - x).max() > 1e-2, missing.name
+    value = z
+    for layer in layers:
+        value = layer.at(context=context)(value)
+    np.testing.assert_allclose(value, x, rtol=0, atol=1e-9)
 
 
 def test_what_can_not_be_measured(flow: Any) -> None:

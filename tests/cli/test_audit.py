@@ -293,6 +293,19 @@ def test_samples_of_the_model_where_no_data_is_given(
     assert note in Parsed(tmp_path / "a.html").words
 
 
+def test_expected_coverage(shoal_command: Run, fake: FakeAudit, run_folder: Flow, tmp_path: Path):
+    pl.DataFrame(rows(60), schema=COLUMNS).write_csv(tmp_path / "held.csv")
+    result = shoal_command("audit", "run", "held.csv", "--coverage", "-o", "a.html")
+    assert result.exit_code == 0, result.output
+    said = "Expected coverage of 60 rows (99 %): 50% regions hold"
+    assert said in " ".join(result.stdout.split())
+    assert said in Parsed(tmp_path / "a.html").words
+    assert "Expected coverage" not in shoal_command("audit", "run", "held.csv").stdout
+    result = shoal_command("audit", "run", "--coverage")
+    assert result.exit_code == 2
+    assert "--coverage needs DATA: rows that the flow was not trained on." in result.stderr
+
+
 def test_context_columns(shoal_command: Run, fake: FakeAudit, module: str, tmp_path: Path):
     shoal.save(make(("t",)), tmp_path / "run")
     frame = pl.DataFrame(rows(), schema=COLUMNS).with_columns(t=pl.int_range(40) / 40)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from shoal.adapters import _bayesflow
-from shoal.adapters._torch import LogDet, Piece, TorchMap, torch_map
+from shoal.adapters._torch import LogDet, Piece, TorchMap, composed, torch_map
 from shoal.bijections import Direction
 
 
@@ -19,15 +19,7 @@ def _cut(given: Any) -> list[Piece]:
     precision = next(p.dtype for p in given.parameters() if p.is_floating_point())
     _bayesflow.set_precision(given, str(precision).removeprefix("torch."))
     layers = [_piece(layer) for layer in _bayesflow.layers(given)]
-
-    def whole(points: Tensor, context: Tensor | None, direction: Direction) -> tuple[Tensor, LogDet]:
-        total = points.new_zeros(len(points))
-        for layer in layers if direction == "forward" else layers[::-1]:
-            points, log_det = layer.call(points, context, direction)
-            total = total + log_det
-        return points, total
-
-    return [Piece(type(given).__name__, whole), *layers]
+    return [composed(type(given).__name__, layers), *layers]
 
 
 def _piece(layer: _bayesflow.Layer) -> Piece:

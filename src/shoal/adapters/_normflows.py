@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from shoal._errors import InputError
 from shoal.adapters._layers import singles, sized, wrong_kind
-from shoal.adapters._torch import LogDet, Piece, TorchMap, torch_map
+from shoal.adapters._torch import LogDet, Piece, TorchMap, composed, torch_map
 from shoal.bijections import Direction
 
 
@@ -39,15 +39,7 @@ def _pieces(module: nn.Module) -> list[Piece]:
         for part in parts
         for flow, inverted in singles(part, lambda f: f.flow if isinstance(f, Reverse) else None, _parts)
     ]
-
-    def whole(points: Tensor, context: Tensor | None, direction: Direction) -> tuple[Tensor, LogDet]:
-        total = points.new_zeros(len(points))
-        for layer in layers if direction == "forward" else layers[::-1]:
-            points, log_det = layer.call(points, context, direction)
-            total = total + log_det
-        return points, total
-
-    return [Piece(type(module).__name__, whole), *layers]
+    return [composed(type(module).__name__, layers), *layers]
 
 
 def _parts(flow: Any) -> list[Any] | None:

@@ -22,7 +22,7 @@ from torch.distributions.transforms import ComposeTransform, IndependentTransfor
 
 from shoal._errors import InputError
 from shoal.adapters._layers import singles, sized, wrong_kind
-from shoal.adapters._torch import LogDet, Piece, TorchMap, torch_map
+from shoal.adapters._torch import LogDet, Piece, TorchMap, composed, torch_map
 from shoal.bijections import Direction
 
 
@@ -89,15 +89,7 @@ class _Held(nn.Module):
 
 def _cut(held: Any) -> list[Piece]:
     layers = [_piece(t, inverted) for t, inverted in zip(held.transforms, held.inverted, strict=True)]
-
-    def whole(points: Tensor, context: Tensor | None, direction: Direction) -> tuple[Tensor, LogDet]:
-        total = points.new_zeros(len(points))
-        for layer in layers if direction == "forward" else layers[::-1]:
-            points, log_det = layer.call(points, context, direction)
-            total = total + log_det
-        return points, total
-
-    return [Piece(held.name, whole), *layers]
+    return [composed(held.name, layers), *layers]
 
 
 def _piece(given: Any, inverted: bool) -> Piece:

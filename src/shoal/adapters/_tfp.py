@@ -8,7 +8,7 @@ J. Dillon and others, TensorFlow Distributions, 2017.
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -54,7 +54,7 @@ def _inner(bijector: Any) -> Any:
 
 def _parts(bijector: Any) -> Any:
     """Of a chain, which holds them from data to latent."""
-    return list(bijector.bijectors) if isinstance(bijector, _Chain) else None
+    return list(cast(Any, bijector).bijectors) if isinstance(bijector, _Chain) else None
 
 
 def _latent(base: Any) -> str:

@@ -37,6 +37,19 @@ class Piece:
     call: Call
 
 
+def composed(name: str, layers: Sequence[Piece]) -> Piece:
+    """Layers in forward order, one after the other, in the precision of the points."""
+
+    def call(points: Tensor, context: Tensor | None, direction: Direction) -> tuple[Tensor, LogDet]:
+        total = points.new_zeros(len(points))
+        for layer in layers if direction == "forward" else layers[::-1]:
+            points, log_det = layer.call(points, context, direction)
+            total = total + log_det
+        return points, total
+
+    return Piece(name, call)
+
+
 # a module -> the whole map, its layers in forward order
 Cut: TypeAlias = Callable[[nn.Module], Sequence[Piece]]
 

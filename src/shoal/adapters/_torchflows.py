@@ -41,8 +41,8 @@ def _layers(module: Any) -> list[tuple[Any, bool]]:
 def _latent(flow: Any) -> str:
     """The class of a flow's base, in Shoal's words; that of a lone bijection is taken to be standard normal."""
     base: Any = flow.base if isinstance(flow, Flow) else None
-    plain = isinstance(base, DiagonalGaussian)
-    standard = plain and not any(map(bool, torch.cat([base.loc, base.log_scale])))
+    moments = [base.loc, base.log_scale] if isinstance(base, DiagonalGaussian) else None
+    standard = moments is not None and not any(bool(torch.any(torch.as_tensor(m))) for m in moments)
     return "StandardNormal" if base is None or standard else type(base).__name__
 
 
