@@ -1,5 +1,7 @@
 """The targets of `benchmarks/densities` against SciPy's densities: log Z, and the moments, which share no code with them."""
 
+from typing import Any, cast
+
 import numpy as np
 import pytest
 from densities.targets import Ops, Target, targets
@@ -26,13 +28,13 @@ def drawn(name: str, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         angles = np.arange(8) * np.pi / 4
         centres = 2 * np.c_[np.cos(angles), np.sin(angles)]
         x = centres[rng.integers(8, size=ROWS)] + 0.2 * rng.normal(size=(ROWS, 2))
-        each = [stats.multivariate_normal.logpdf(x, c, 0.04 * np.eye(2)) for c in centres]
+        each = [cast(Any, stats.multivariate_normal).logpdf(x, c, 0.04 * np.eye(2)) for c in centres]
         return x, logsumexp(each, axis=0) - np.log(8)
     assert name == "gaussian"
     vectors = np.linalg.qr(np.random.default_rng(0).normal(size=(50, 50)))[0]
     values = np.logspace(0, 4, 50)
     x = rng.normal(size=(ROWS, 50)) @ (vectors * np.sqrt(values)).T
-    return x, stats.multivariate_normal.logpdf(x, np.zeros(50), (vectors * values) @ vectors.T)
+    return x, cast(Any, stats.multivariate_normal).logpdf(x, np.zeros(50), (vectors * values) @ vectors.T)
 
 
 def agree(target: Target, x: np.ndarray, logs: np.ndarray) -> None:

@@ -1,6 +1,7 @@
 """Tiny flows at large random parameters, one for each kind of layer that leaves Shoal."""
 
 from collections.abc import Callable
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -64,7 +65,8 @@ def behind_fronts() -> Flow:
     units = Standardize(jnp.array([1.0, -2.0, 0.3]), jnp.array([0.5, 0.3, 0.2]))
     factors = jnp.asarray(rng.normal(size=(2, DIM, DIM)), jnp.float32)
     base = GaussianMixture(jnp.array([0.3, -0.2]), factors[:, 0], factors, factors[:, 1] * 0.3)
-    return Flow(base, Chain([inner, tails, white, curves, units]), columns=("a", "b", "c"))
+    parts: Any = [inner, tails, white, curves, units]
+    return Flow(base, Chain(parts), columns=("a", "b", "c"))
 
 
 def bounded() -> Flow:

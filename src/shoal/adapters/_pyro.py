@@ -3,7 +3,7 @@
 E. Bingham and others, Pyro: deep universal probabilistic programming, JMLR 20(28), 2019.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -122,7 +122,7 @@ def _summed(transform: Any, log_det: Tensor, points: Tensor) -> Tensor:
 
 
 @contextmanager
-def _default(dtype: torch.dtype) -> Iterator[None]:
+def _default(dtype: torch.dtype) -> Generator[None, None, None]:
     """Some inverses of pyro begin with zeros of torch's default precision."""
     before = torch.get_default_dtype()
     torch.set_default_dtype(dtype)

@@ -37,7 +37,7 @@ def export(
     Every file is run and held against float64 before it is written; one that is wrong is not (exit code 3).
     """
     kind = parse_choice(to, "--to", TARGETS)
-    precision = None if dtype is None else parse_choice(dtype, "--dtype", DTYPES)
+    precision: Any = None if dtype is None else parse_choice(dtype, "--dtype", DTYPES)
     if output.exists() and not output.is_dir():
         raise InputError(f"-o {output} is a file; name a folder.")
     folder = find_model(run)

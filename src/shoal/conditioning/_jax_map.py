@@ -202,7 +202,7 @@ def _structured(which: tuple[AbstractBijection, Direction], context: Array | Non
     return _each(lambda c, p: jacobian_of(bijection, p, c, direction), context, points)
 
 
-def _rounding(run: Callable, c: Array | None, v: Array, u: Array) -> tuple[Array, ...]:
+def _rounding(run: Function, c: Array | None, v: Array, u: Array) -> tuple[Array, ...]:
     """The gradient of <u, image> + log-det, what rounding does to that sum, and its gradient with respect to a context."""
     program = run if c is not None else lambda v: run(None, v)
     given = (v,) if c is None else (c, v)

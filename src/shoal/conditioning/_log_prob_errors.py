@@ -13,7 +13,6 @@ computed latent is that of another row, far off where the map stretches, and nea
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import get_args
 
@@ -24,7 +23,7 @@ import numpy as np
 from shoal._compiling import quickly
 from shoal._names import Precision
 from shoal._pieces import in_pieces, piece
-from shoal._scalars import FloatArray
+from shoal._scalars import FloatArray, Function
 from shoal._types import Array
 from shoal.conditioning._map import AbstractMap, AbstractParametric
 from shoal.conditioning._precision import compute, unit_roundoff
@@ -202,7 +201,7 @@ def _black_box(
     return slopes, largest * size, np.nanmean(units**2) / np.nanmean(squares) * squares
 
 
-def density_errors(log_prob_one: Callable, x: FloatArray, context: FloatArray | None = None) -> LogProbErrors:
+def density_errors(log_prob_one: Function, x: FloatArray, context: FloatArray | None = None) -> LogProbErrors:
     """The same of a density that is one JAX program, `log_prob_one(row, context)`, whatever its parts are.
 
     **Arguments:** `log_prob_one`: an Equinox module or a bound method of one; `x`, `context`: as in `log_prob_errors`.
@@ -224,12 +223,12 @@ def density_errors(log_prob_one: Callable, x: FloatArray, context: FloatArray | 
 
 
 @quickly
-def _value(log_prob_one: Callable, x: Array, context: Array | None) -> Array:
+def _value(log_prob_one: Function, x: Array, context: Array | None) -> Array:
     return jax.vmap(log_prob_one)(x, context)
 
 
 @quickly
-def _program_rounding(log_prob_one: Callable, x: Array, context: Array | None) -> tuple[Array, ...]:
+def _program_rounding(log_prob_one: Function, x: Array, context: Array | None) -> tuple[Array, ...]:
     def one(x: Array, context: Array | None) -> tuple[Array, ...]:
         given = (x,) if context is None else (x, context)
         program = lambda x, c=None: [log_prob_one(x, c)]

@@ -15,7 +15,7 @@ from scipy.linalg import solve_triangular
 
 from shoal._compiling import quickly
 from shoal._products import matmul
-from shoal._scalars import FloatArray
+from shoal._scalars import FloatArray, Function
 from shoal._types import Array
 from shoal.bijections import Inverse, Whitening
 from shoal.training import LogDensity
@@ -51,7 +51,7 @@ def _draws(dim: int, seed: int) -> FloatArray:
     return np.concatenate([half, -half])
 
 
-def _climb(look, mean: FloatArray, factor: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _climb(look: Function, mean: FloatArray, factor: FloatArray) -> tuple[FloatArray, FloatArray]:
     bound = _bound(look, mean, factor)
     for _ in range(STEPS):
         _, gradient, product = look(mean, factor)
@@ -85,7 +85,7 @@ def _moved(
     return mean + rate * covariance @ gradient, np.linalg.cholesky(covariance)
 
 
-def _bound(look, mean: FloatArray, factor: FloatArray) -> float:
+def _bound(look: Function, mean: FloatArray, factor: FloatArray) -> float:
     return look(mean, factor)[0] + float(np.log(np.diag(factor)).sum())
 
 
