@@ -21,6 +21,7 @@ from failures._known import (
     normal,
     ours,
     sampled,
+    tame,
 )
 from shoal import adapters, flows
 from shoal.bijections import Standardize, Support, layers_of
@@ -56,8 +57,9 @@ def _shoal_box(n: int, seed: int) -> Asked:
 
 
 def _shoal_half_line(n: int, seed: int) -> Asked:
-    parts = moved(layers_of(flows.maf(jr.key(seed), n, 2, hidden=(WIDTH,)).bijection), seed, 0.2)
-    layers = [*parts, Support(n, low=-1.0, high=np.inf)]
+    parts = layers_of(flows.maf(jr.key(seed), n, 2, hidden=(WIDTH,)).bijection)
+    above = Support(n, low=-1.0, high=np.inf)
+    layers = tame(lambda size: [*moved(parts, seed, size), above], seed)
     return ours(layers, layers, seed)
 
 
@@ -167,7 +169,7 @@ def _float16_weights(n: int, seed: int) -> Asked:
 
     torch.manual_seed(seed)
     base = nf.distributions.DiagGaussian(n, trainable=False)
-    flow = drawn(nf.NormalizingFlow(base, normflows_couplings(n, 3)), seed)
+    flow = drawn(nf.NormalizingFlow(base, normflows_couplings(n, 3)), seed, 0.05)
     return sampled(adapters.to_map(flow.half().float()), seed)
 
 
@@ -248,8 +250,8 @@ def _context(n: int, seed: int) -> Asked:
 
 def _large_weights(n: int, seed: int) -> Asked:
     parts = layers_of(flows.realnvp(jr.key(seed), n, 4, hidden=(WIDTH,)).bijection)
-    parts = moved(parts, seed, 0.6)
-    return ours(parts, parts, seed)
+    layers = tame(lambda size: moved(parts, seed, 2 * size), seed)
+    return ours(layers, layers, seed)
 
 
 HEALTHY = (

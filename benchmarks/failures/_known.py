@@ -71,6 +71,23 @@ def ours(layers: Sequence[AbstractBijection], inverses: Sequence[AbstractBijecti
     return sampled(whole, seed)
 
 
+def tame(build: Callable[[float], Sequence[AbstractBijection]], seed: int) -> Sequence[AbstractBijection]:
+    """Layers whose random weights are halved, from 0.4 on, until the map is mild: κ below 1000 at 99 % of its samples, and
+    latents twice as far out that grow by less than 2^20. Measured here, not by an audit.
+    """
+    for k in range(8):
+        layers = build(0.4 * 0.5**k)
+        view = from_bijection(Chain(list(layers))).at()
+        z = normal(layers[0].shape[0], seed)
+        x, far = view(z), np.abs(view(2 * z)).max(axis=1)
+        jacobians = view.jacobian(z) / x.std(axis=0)[:, None]
+        fine = np.isfinite(jacobians).all() and np.isfinite(far).all()
+        fine = fine and np.quantile(np.linalg.cond(jacobians), 0.99) < 1e3
+        if fine and far.max() < 2.0**20 * np.median(np.abs(x).max(axis=1)):
+            return layers
+    raise RuntimeError("no weights are small enough")
+
+
 def moved(tree: Any, seed: int, size: float = 0.3) -> Any:
     """Every number moved at random, far from its initial value."""
     leaves, structure = jax.tree.flatten(tree)
