@@ -50,7 +50,7 @@ def rows_of(table: str) -> tuple[np.ndarray, np.ndarray]:
     else:
         from sklearn.datasets import load_breast_cancer
 
-        x = np.asarray(load_breast_cancer()["data"], float)
+        x = np.asarray(load_breast_cancer(return_X_y=True)[0], float)
     x = x[np.random.default_rng(SEED).permutation(len(x))]
     test = min(TEST, len(x) // 3)
     mean, deviation = x[test:].mean(axis=0), x[test:].std(axis=0)
@@ -123,7 +123,7 @@ def nflows_rq(n: int) -> tuple[Any, Callable]:
 
 
 def normflows_realnvp(n: int) -> tuple[Any, Callable]:
-    """Affine couplings with an exponential."""
+    """Affine couplings with scales from a sigmoid; with exponential ones rows far out are not finite."""
     import normflows as nf
 
     couplings = []
@@ -131,7 +131,8 @@ def normflows_realnvp(n: int) -> tuple[Any, Callable]:
         kept = (n + 1) // 2 if i % 2 == 0 else n // 2
         sizes = [kept, *HIDDEN, 2 * (n - kept)]
         mode = "channel" if i % 2 == 0 else "channel_inv"
-        couplings.append(nf.flows.AffineCouplingBlock(nf.nets.MLP(sizes, init_zeros=True), split_mode=mode))
+        net = nf.nets.MLP(sizes, init_zeros=True)
+        couplings.append(nf.flows.AffineCouplingBlock(net, scale_map="sigmoid", split_mode=mode))
     flow = nf.NormalizingFlow(nf.distributions.DiagGaussian(n, trainable=False), couplings)
     return flow, flow.log_prob
 

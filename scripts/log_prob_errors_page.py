@@ -20,7 +20,7 @@ BOUNDS = {
     "by_layers": "layers, measured",
     "by_sizes": "layers, backward stable",
 }
-OTHERS = {
+OTHERS: dict[str, str] = {
     "zuko": "zuko, NSF",
     "nflows": "nflows, spline couplings and LU",
     "normflows": "normflows, RealNVP",
@@ -33,7 +33,7 @@ def line(row: dict[str, Any]) -> list[str]:
     """One flow."""
     bound, own = row["bound"], row["own_log_prob"]
     return [
-        OTHERS.get(row["flow"], row["flow"]),
+        OTHERS.get(row["flow"], str(row["flow"])),
         f"{row['table']}, {row['columns']}",
         f"{row['measured']['median']:.1e}",
         f"{row['measured']['max']:.1e}",

@@ -98,6 +98,7 @@ def test_root_finder_keeps_its_derivatives() -> None:
     logs, slopes = found.at().stretch_gradient(points, tangents)
     np.testing.assert_allclose(logs, np.log(np.linalg.norm(push, axis=1)), rtol=1e-6)
     np.testing.assert_allclose((slopes * tangents).sum(1), rate, rtol=0.02, atol=2e-3)  # both are differences
+    checks.error_bars(found, None)  # its log-det is a derivative: a layer as one operation
 
 
 def test_bfloat16() -> None:

@@ -275,10 +275,13 @@ def test_an_audit_finds_round_trips_lost_and_log_p_right() -> None:
     assert record.kinds["log_prob_bound"] == "estimate"
 
 
-def test_a_map_that_gives_no_log_det_has_none() -> None:
+def test_a_map_without_log_det_or_with_another_latent_has_none() -> None:
     one = np.eye(2, dtype=np.float32)
     plain = from_callables(Linear(one, np.zeros(2)), Linear(one, np.zeros(2)), 2)
     assert log_prob_errors(plain, rows()) is None
+    other = affine((2.0, 0.0))
+    other.latent = "Mixture"
+    assert log_prob_errors(other, rows()) is None
 
 
 @pytest.mark.parametrize("seed", [1, 2])

@@ -1,8 +1,9 @@
 """What rounding does to what torch computes: the running error analysis of `conditioning._rounding`, call by call.
 
 While a map runs, every call of a torch function that rounds gets a shift of its result, 0 but with a gradient; one reverse
-pass gives the adjoints of all. Sizes of errors are those of JAX's operations. What a map makes of its parameters alone
-(weights of a product of factors, say) has no row: its standard deviation is carried along, and enters where it meets a row.
+pass gives the adjoints of all, and a second one, with each row times its number, says which row each belongs to. Sizes of
+errors are those of JAX's operations. What a map makes of its parameters alone (the product of two factors, say) has no row:
+its standard deviation is carried along, and enters where it meets a row.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,89 +19,20 @@ from shoal.conditioning import MANTISSA
 Function = Callable[[Tensor], tuple[Tensor, Tensor]]
 ROUNDED = frozenset(
     (
-        *(
-            "add",
-            "sub",
-            "mul",
-            "div",
-            "truediv",
-            "pow",
-            "sqrt",
-            "square",
-            "reciprocal",
-            "cumsum",
-            "addcmul",
-            "lerp",
-        ),
+        *("add", "sub", "mul", "div", "truediv", "pow", "sqrt", "square", "reciprocal", "cumsum"),
         *("radd", "rsub", "rmul", "rdiv", "rtruediv", "rpow", "iadd", "isub", "imul", "idiv", "itruediv"),
+        *("addcmul", "lerp"),
     )
 )
 EXACT = frozenset(
     (
-        *(
-            "neg",
-            "abs",
-            "sign",
-            "relu",
-            "clamp",
-            "clip",
-            "max",
-            "min",
-            "maximum",
-            "minimum",
-            "amax",
-            "amin",
-            "floor",
-            "ceil",
-        ),
-        *(
-            "where",
-            "masked_fill",
-            "gather",
-            "index_select",
-            "take_along_dim",
-            "cat",
-            "concat",
-            "stack",
-            "clone",
-            "copy",
-        ),
-        *(
-            "contiguous",
-            "repeat",
-            "repeat_interleave",
-            "flip",
-            "roll",
-            "pad",
-            "sort",
-            "to",
-            "double",
-            "float",
-            "type",
-        ),
-        *(
-            "getitem",
-            "setitem",
-            "reshape",
-            "flatten",
-            "dropout",
-            "tril",
-            "triu",
-            "diag",
-            "detach",
-            "requires_grad",
-        ),
-        *(
-            "zeros_like",
-            "ones_like",
-            "full_like",
-            "empty_like",
-            "new_zeros",
-            "new_ones",
-            "new_full",
-            "new_empty",
-        ),
-        *("new_tensor", "tensor", "as_tensor", "get"),
+        *("neg", "abs", "sign", "relu", "clamp", "clip", "max", "min", "maximum", "minimum"),
+        *("amax", "amin", "floor", "ceil", "where", "masked_fill", "gather", "index_select", "sort"),
+        *("take_along_dim", "cat", "concat", "stack", "clone", "copy", "contiguous", "repeat", "pad"),
+        *("repeat_interleave", "flip", "roll", "to", "double", "float", "type", "getitem", "setitem"),
+        *("reshape", "flatten", "dropout", "tril", "triu", "diag", "detach", "requires_grad", "get"),
+        *("zeros_like", "ones_like", "full_like", "empty_like", "tensor", "as_tensor", "new_tensor"),
+        *("new_zeros", "new_ones", "new_full", "new_empty"),
     )
 )
 PRODUCTS = frozenset(
@@ -111,10 +43,8 @@ PRODUCTS = frozenset(
 )
 # units in the last place: the largest error, and the root mean square
 ULPS = {
-    **dict.fromkeys(
-        ("exp", "log", "log1p", "tanh", "atan", "erf", "sin", "cos", "elu", "logaddexp"), (1.0, 0.32)
-    ),
-    **dict.fromkeys(("softplus", "logsigmoid", "rsqrt", "leaky_relu"), (2.0, 0.45)),
+    **dict.fromkeys(("exp", "log", "log1p", "tanh", "atan", "erf", "sin", "cos", "elu"), (1.0, 0.32)),
+    **dict.fromkeys(("softplus", "logsigmoid", "logaddexp", "rsqrt", "leaky_relu"), (2.0, 0.45)),
     **dict.fromkeys(("sigmoid", "silu", "logsumexp", "norm"), (3.0, 0.55)),
 }
 UNKNOWN = (4.0, 1.0)
@@ -124,27 +54,28 @@ STEP = 2.0**-24  # of the differences by which errors of parameters' functions a
 def rounding(
     function: Function, points: Tensor, cotangents: Tensor, context: Tensor | None
 ) -> tuple[Tensor, ...]:
-    """As `MapView.rounding`. **Raises:** NotImplementedError where calls can not be seen, or not be told apart by rows."""
+    """As `MapView.rounding`. **Raises:** NotImplementedError where calls can not be seen."""
     p = points.detach().requires_grad_()
     given = [p] if context is None else [p, context]
     with _Shifting() as calls:
         images, log_dets = function(p.clone())
-    total = (images * cotangents).sum() + log_dets.sum()
-    if not total.requires_grad:
-        return (
-            torch.zeros_like(p),
-            *torch.zeros(2, len(p), dtype=p.dtype),
-            *map(torch.zeros_like, given[1:]),
-        )
+    values = (images * cotangents).sum(1) + log_dets
+    sums = torch.zeros(2, len(p), dtype=p.dtype)
+    if not values.requires_grad:
+        return torch.zeros_like(p), *sums, *map(torch.zeros_like, given[1:])
     shifts = [shift for shift, *_ in calls.made]
-    found = torch.autograd.grad(total, [*given, *shifts], allow_unused=True)
+    found = torch.autograd.grad(values.sum(), [*given, *shifts], retain_graph=True, allow_unused=True)
+    numbers = torch.arange(1, len(p) + 1, dtype=p.dtype)
+    again = torch.autograd.grad((values * numbers).sum(), shifts, allow_unused=True) if shifts else ()
     slopes = [torch.zeros_like(v) if g is None else g for v, g in zip(given, found, strict=False)]
-    worst, variance = torch.zeros(2, len(p), dtype=p.dtype)
-    for adjoint, (_, most, spread) in zip(found[len(given) :], calls.made, strict=True):
-        if adjoint is not None:
-            worst = worst + _by_rows(adjoint.abs() * most, len(p))
-            variance = variance + _by_rows(adjoint**2 * spread, len(p))
-    return slopes[0], worst, variance, *slopes[1:]
+    for adjoint, numbered, (_, most, spread) in zip(found[len(given) :], again, calls.made, strict=True):
+        if adjoint is not None and numbered is not None:  # whose row is the one that both differ by
+            known = torch.isfinite(adjoint) & (adjoint != 0)
+            rows = (numbered[known] / adjoint[known]).round().long() - 1
+            sums[0].index_add_(0, rows, (adjoint.abs() * most)[known])
+            sums[1].index_add_(0, rows, (adjoint**2 * spread)[known])
+    lost = ~torch.isfinite(slopes[0]).all(1)
+    return slopes[0], *torch.where(lost, torch.nan, sums), *slopes[1:]
 
 
 class _Shifting(TorchFunctionMode):
@@ -153,9 +84,8 @@ class _Shifting(TorchFunctionMode):
     def __init__(self) -> None:
         super().__init__()
         self.made: list[tuple[Tensor, Tensor, Tensor]] = []
-        self._deviations: dict[
-            int, tuple[Tensor, Tensor]
-        ] = {}  # of parameters' functions, which are kept alive
+        # of parameters' functions, which are kept alive
+        self._deviations: dict[int, tuple[Tensor, Tensor]] = {}
 
     def __torch_function__(
         self,
@@ -168,9 +98,9 @@ class _Shifting(TorchFunctionMode):
         name, given = call.__name__.strip("_"), kwargs or {}
         if name == "grad":
             raise NotImplementedError("This map differentiates on its way: what that rounds is not seen.")
-        if name in COMPOSED:
+        if name in COMPOSED and args:
             with self:
-                return COMPOSED[name](args[0], *_axis(args[1:], given))
+                return COMPOSED[name](args[0], given["dim"] if "dim" in given else args[1])
         value = call(*args, **given)
         if not isinstance(value, Tensor) or not value.is_floating_point():
             return value
@@ -207,13 +137,8 @@ class _Shifting(TorchFunctionMode):
         return (call(*moved, **kwargs) - value) / STEP
 
 
-def _axis(args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[int]:
-    """The axis that a call names."""
-    named = kwargs.get("dim", args[0] if args else -1)
-    return (int(-1 if named is None else named),)
-
-
 def _exponentials(x: Tensor, axis: int) -> tuple[Tensor, Tensor]:
+    """e^(x - max x) and its sum."""
     e = torch.exp(x - torch.amax(x, axis, keepdim=True).detach())
     return e, torch.sum(e, axis, keepdim=True)
 
@@ -250,32 +175,32 @@ def _sizes(
     power = _power(value)
     if name in ROUNDED:
         inputs = [a for a in args[:2] if isinstance(a, Tensor | float | int)]
-        power = torch.where(_is_exact(name.removeprefix("i").removeprefix("r"), inputs, value), 0.0, power)
-        constant = sum(
-            (_lost(a) * _power(torch.as_tensor(a) if name[-3:] in ("add", "sub") else value) for a in inputs),
-            power,
-        )
-        return constant, (power**2 + (constant - power) ** 2) / 3
+        power = torch.where(_is_exact(name, inputs, value), 0.0, power)
+        flat = name.endswith(("add", "sub"))
+        slope = lambda c: 1.0 if flat else value.abs() / abs(c or 1.0)
+        constants = [a for a in inputs if isinstance(a, float)]
+        lost = sum((_lost(c, slope(c)) for c in constants), torch.zeros_like(power))
+        return power + lost, power**2 / 3 + lost**2
     worst, typical = ULPS.get(name, UNKNOWN)
     return 2 * worst * power, (2 * typical * power) ** 2
 
 
 def _is_exact(name: str, inputs: Sequence[Any], value: Tensor) -> Tensor:
-    """Where a sum has a term that is 0, or a product a factor that is 0 or a power of 2."""
+    """Where a sum has a term that is 0, a product a factor that is 0 or a power of 2, or a quotient such a divisor."""
     none = torch.zeros_like(value, dtype=torch.bool)
-    if len(inputs) < 2 or any(a is value for a in inputs):
+    if len(inputs) < 2 or any(a is value for a in inputs):  # in place: what was added is not known any more
         return none
     a, b = (torch.as_tensor(v, dtype=value.dtype) for v in inputs)
-    if name in ("add", "sub", "sub_"):
+    if name.endswith(("add", "sub")):
         return none | (a == 0) | (b == 0)
-    if name in ("mul", "multiply"):
+    if name.endswith("mul"):
         return none | _is_power(a) | _is_power(b)
-    return none | _is_power(b) if name in ("div", "truediv", "divide") else none
+    return none | _is_power(a if name[0] == "r" else b) if name.endswith("div") else none
 
 
-def _lost(v: Any) -> bool:
-    """Whether a number that is written in the program is one that float32 does not hold."""
-    return isinstance(v, float) and bool(float(np.float32(v)) != v)
+def _lost(constant: float, slope: Tensor | float) -> Tensor | float:
+    """What a number that is written in the program loses in float32, in units of u, times the slope of the result in it."""
+    return slope * (abs(float(np.float32(constant)) - constant) / STEP) if np.isfinite(constant) else 0.0
 
 
 def _power(value: Tensor) -> Tensor:
@@ -288,13 +213,3 @@ def _power(value: Tensor) -> Tensor:
 
 def _is_power(value: Tensor) -> Tensor:
     return (torch.frexp(value.detach()).mantissa.abs() == 0.5) | (value == 0)
-
-
-def _by_rows(values: Tensor, rows: int) -> Tensor:
-    """The sum of what belongs to each row: along the first axis, alone or merged with others behind it, or another axis."""
-    if values.ndim and values.shape[0] % rows == 0 and values.shape[0]:
-        return values.reshape(rows, -1).sum(1)
-    axes = [i for i, size in enumerate(values.shape) if size == rows]
-    if len(axes) != 1:
-        raise NotImplementedError("What belongs to which row can not be told.")
-    return values.movedim(axes[0], 0).reshape(rows, -1).sum(1)

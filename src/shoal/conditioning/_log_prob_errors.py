@@ -14,7 +14,7 @@ computed latent is that of another row, far off where the map stretches, and nea
 
 import math
 from dataclasses import dataclass
-from typing import get_args
+from typing import Literal, get_args
 
 import jax
 import jax.numpy as jnp
@@ -69,8 +69,8 @@ class LogProbErrors:
         """Of the float32 error, (rows,): to first order and for independent roundings, exceeded in one of 100,000 rows."""
         return self.bound_in("float32")
 
-    def bound_in(self, precision: Precision) -> FloatArray:
-        """The bound for another precision; float64 takes rows as they are."""
+    def bound_in(self, precision: Literal["float32", "float64"]) -> FloatArray:
+        """The bound for either precision; float64 takes rows as they are."""
         rounded = 0.0 if precision == "float64" else np.abs(self.of_input)
         return rounded + DEVIATIONS * unit_roundoff(precision) * self.deviation
 
@@ -115,12 +115,16 @@ class LogProbErrors:
                 )
                 for i in self.order[:rows]
             ],
-            sentence=_sentence(measured.max, bound.max, not trip.max <= max_round_trip),
+            sentence=_sentence(measured.max, bound.max, lost, trips_lost=not trip.max <= max_round_trip),
         )
 
 
-def _sentence(measured: float, bound: float, trips_lost: bool) -> str:
+def _sentence(measured: float, bound: float, lost: int, *, trips_lost: bool) -> str:
     """What the figures amount to."""
+    if lost:
+        return (
+            f"log p in float32 is not finite at {lost} rows where float64 has a value: compute it in float64."
+        )
     if not max(measured, bound) <= USABLE:
         return f"log p in float32 is off by up to {measured:.2g} nats (bound {bound:.2g}): compute it in float64."
     sentence = f"log p in float32 is right to {measured:.2g} nats at every row (bound {bound:.2g})."
@@ -134,7 +138,8 @@ def _sentence(measured: float, bound: float, trips_lost: bool) -> str:
 def log_prob_errors(
     map: AbstractMap, x: FloatArray, context: FloatArray | None = None
 ) -> LogProbErrors | None:
-    """The errors of log p at rows of data, the latent standard normal; None where a layer can not be analysed.
+    """The errors of log p at rows of data, the latent standard normal; None where it is meant to be another law, and for
+    a map or layer without a log-det or a derivative.
 
     **Arguments:** `x`: (rows, n); `context`: (rows, c) or None. Rows that are not finite have NaN.
     """
@@ -144,6 +149,8 @@ def log_prob_errors(
 
 def _walked(map: AbstractMap, x: FloatArray, context: FloatArray | None) -> LogProbErrors | None:
     """To the latent, and back with the slopes."""
+    if map.latent != AbstractMap.latent:
+        return None
     layers = map.layers()
     states: list[FloatArray] = [x]
     log_dets: list[FloatArray] = []
@@ -198,7 +205,8 @@ def _black_box(
     units = np.abs(error) / unit_roundoff("float32")
     size = np.sqrt(squares)
     largest = np.nanmax(units / np.where(size > 0, size, np.inf), initial=0.0)
-    return slopes, largest * size, np.nanmean(units**2) / np.nanmean(squares) * squares
+    spread = np.nanmean(units**2) / np.nanmean(squares)
+    return slopes, max(largest, DEVIATIONS * spread**0.5) * size, spread * squares
 
 
 def density_errors(log_prob_one: Function, x: FloatArray, context: FloatArray | None = None) -> LogProbErrors:
