@@ -82,7 +82,7 @@ class _Shifting(TorchFunctionMode):
     """Adds shifts to the results of calls. `made`: of each the shift, its error at most, and the error's variance."""
 
     def __init__(self) -> None:
-        super().__init__()
+        TorchFunctionMode.__init__(self)
         self.made: list[tuple[Tensor, Tensor, Tensor]] = []
         # of parameters' functions, which are kept alive
         self._deviations: dict[int, tuple[Tensor, Tensor]] = {}
