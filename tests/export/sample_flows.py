@@ -32,7 +32,7 @@ from shoal.distributions import Flow, GaussianMixture, StandardNormal
 DIM = 3
 
 
-def moved(flow: Flow, size: float = 0.4) -> Flow:
+def moved(flow: Any, size: float = 0.4) -> Any:
     """Every float that is trained moved by normal draws of that size."""
     leaves, tree = jax.tree.flatten(flow)
     rng = np.random.default_rng(5)
@@ -60,8 +60,8 @@ def behind_fronts() -> Flow:
         curves,
         replace_fn=lambda a: a + jnp.asarray(0.3 * rng.normal(size=a.shape), a.dtype),
     )
-    white = moved(Whitening(jnp.zeros(DIM), jnp.zeros((DIM, DIM)), jnp.zeros(DIM)), 0.2)  # type: ignore[arg-type]
-    tails = moved(LogTails(DIM, start=2.0), 0.1)  # type: ignore[arg-type]
+    white = moved(Whitening(jnp.zeros(DIM), jnp.zeros((DIM, DIM)), jnp.zeros(DIM)), 0.2)
+    tails = moved(LogTails(DIM, start=2.0), 0.1)
     units = Standardize(jnp.array([1.0, -2.0, 0.3]), jnp.array([0.5, 0.3, 0.2]))
     factors = jnp.asarray(rng.normal(size=(2, DIM, DIM)), jnp.float32)
     base = GaussianMixture(jnp.array([0.3, -0.2]), factors[:, 0], factors, factors[:, 1] * 0.3)

@@ -72,7 +72,7 @@ def test_training_on_moves_what_shoal_trains_and_keeps_the_masks(tmp_path: Path)
     to_torch(flow, tmp_path)
     module = written(tmp_path).load(tmp_path / "flow.pt")
     x = torch.from_numpy(np.array(flow.sample(jr.key(1), 200))) * 2.0 + 1.0
-    before = -module.log_prob(x).mean()
+    before = loss = -module.log_prob(x).mean()
     optimizer = torch.optim.Adam(module.parameters(), lr=1e-2)
     for _ in range(20):
         optimizer.zero_grad()

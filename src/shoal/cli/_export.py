@@ -1,7 +1,7 @@
 """`shoal export`: a fitted flow as ONNX graphs, or as plain PyTorch."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -10,7 +10,8 @@ from shoal.cli._parse import parse_choice
 from shoal.cli._run_folder import ModelFolder, find_model
 from shoal.cli._session import argument, command, option
 
-TARGETS, DTYPES = ("onnx", "torch"), ("float32", "float64")
+TARGETS = ("onnx", "torch")
+DTYPES: tuple[Literal["float32", "float64"], ...] = ("float32", "float64")
 ROWS = 2000  # of DATA that an export is checked on, the farthest and others at random
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from shoal._errors import InputError
 from shoal.export._graph import Graph, Value, Var
 
-Rule = Callable[[Graph, list[Value], tuple[int, ...], np.dtype, dict[str, Any]], Value | list[Value]]
+Rule = Callable[..., Any]  # of a graph, inputs, shape, dtype and parameters: a value, or a list of them
 RULES: dict[str, Rule] = {}
 ONE = np.ones(())
 INT64, BOOL = 7, 9  # `onnx.TensorProto.DataType`

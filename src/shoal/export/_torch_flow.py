@@ -1,6 +1,7 @@
 """The second half of `flow.py`: elementwise and linear layers, bases, the flow and `load`. `_torch_layers` is the first."""
 
 import math
+from typing import Any
 
 import torch
 from torch.nn import functional as F
@@ -297,7 +298,7 @@ class Flow(Part):
             return self.forward(self.base.sample(normal, c), c)
 
 
-def load(path, map_location=None):
+def load(path, map_location=None) -> Any:
     """The flow in the file `path`."""
     found = torch.load(path, map_location=map_location, weights_only=True)
     return built(found["tree"], found["state"])

@@ -10,6 +10,7 @@ Classes, fields and formulas are those of Shoal, under the same names; what Shoa
 """
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -38,6 +39,9 @@ class Part(nn.Module):
                 setattr(self, name, nn.ParameterList(value))
             else:
                 setattr(self, name, value)
+
+    def __getattr__(self, name: str) -> Any:
+        return nn.Module.__getattr__(self, name)
 
 
 class Chain(Part):
@@ -163,7 +167,7 @@ ACTIVATIONS = {
 class DenseConditioner(Part):
     """skip h + bias + net(h), h the inputs and the context."""
 
-    def forward(self, x, c=None):
+    def forward(self, x, c: Any = None):
         h = torch.cat([x, c], 1) if self.context else x
         skip, weights, last = self.matrices(h.shape[1])
         y = h @ skip.T + self.bias

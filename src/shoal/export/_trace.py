@@ -138,7 +138,7 @@ def _row(graph: Graph, value: Value, i: int) -> Value:
 
 def _stacked(graph: Graph, values: list[Value]) -> Value:
     if not any(isinstance(value, Var) for value in values):
-        return np.stack(values)  # pyright: ignore[reportArgumentType]
+        return np.stack([np.asarray(value) for value in values])
     shape = values[0].shape
     expanded = [
         graph.add("Unsqueeze", v, np.asarray([1], np.int64), shape=(1, *shape))
