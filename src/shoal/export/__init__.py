@@ -3,6 +3,7 @@
 Each needs an extra of its name (`pip install "shoal[onnx]"`); none is imported before it is used.
 """
 
-from shoal.export._distributions import to_distrax, to_numpyro
-from shoal.export._onnx import to_onnx
-from shoal.export._torch import to_torch
+from shoal.export._distributions import to_distrax as to_distrax
+from shoal.export._distributions import to_numpyro as to_numpyro
+from shoal.export._onnx import to_onnx as to_onnx
+from shoal.export._torch import to_torch as to_torch
