@@ -160,7 +160,8 @@ def page() -> str:
     settings = (
         f"`benchmarks/densities`: {config['seconds']['flow']:g} processor seconds of one core each, compilation included, "
         f"every cell in a process of its own, {seeds}, {config['batch']} draws a step. normflows "
-        f"{versions['normflows']} and flowjax {versions['flowjax']} are trained with the layers and nets of their documented examples, batches and rates as here."
+        f"{versions['normflows']} and flowjax {versions['flowjax']} have layers and nets "
+        "after their own examples; batches and rates were chosen here."
     )
     nuts_settings = (
         f"blackjax {versions['blackjax']}, four chains, {config['seconds']['nuts']:g} processor seconds of one core for "
