@@ -65,4 +65,4 @@ def _pareto_k(logs: FloatArray) -> float | None:
     if np.ptp(logs) < 1e-6 * max(1.0, float(np.abs(logs).max())):
         return float("-inf")  # constant weights: no tail
     with np.errstate(all="ignore"):
-        return float(array_stats.psislw(logs)[1])
+        return float(array_stats.psislw(-logs)[1])  # it takes log-likelihoods, whose weights are their reciprocals
