@@ -165,3 +165,22 @@ def test_an_assertion_at_some_rows_is_nan_and_at_all_rows_is_said(row: float) ->
     else:
         with pytest.raises(RuntimeError, match="fails at every row"):
             found(x)
+
+
+def test_a_map_that_mixes_rows_has_no_error_bars() -> None:
+    """Moments of the batch: whose error a rounding is can not be told from derivatives."""
+    from nflows import transforms
+
+    from shoal.conditioning import log_prob_errors
+
+    class Centred(transforms.Transform):
+        def forward(self, inputs: Any, context: Any = None) -> Any:
+            moved = inputs / (1.0 + (inputs**2).mean(0))
+            return moved, moved.new_zeros(len(moved))
+
+        inverse = forward
+
+    x = np.random.default_rng(0).normal(size=(40, 2))
+    found = adapters.to_map(Centred(), shape=(2,))
+    assert found.at("inverse").apply(x)[1] is not None
+    assert log_prob_errors(found, x, None) is None

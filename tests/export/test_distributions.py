@@ -7,6 +7,7 @@ import numpyro
 import pytest
 from numpyro import infer
 from numpyro.distributions import constraints
+from numpyro.infer.util import log_density
 
 from shoal._errors import InputError
 from shoal.bijections import Chain, Support
@@ -63,7 +64,7 @@ def test_a_model_of_numpyro_observes_and_draws():
     def model(seen: np.ndarray | None = None) -> None:
         numpyro.sample("x", to_numpyro(flow), obs=seen)
 
-    logs, _ = infer.util.log_density(model, (x,), {}, {})
+    logs, _ = log_density(model, (x,), {}, {})
     np.testing.assert_allclose(logs, flow.log_prob(x), rtol=1e-6)
     drawn = infer.Predictive(model, num_samples=5)(jr.PRNGKey(0))["x"]
     assert drawn.shape == (5, 3)

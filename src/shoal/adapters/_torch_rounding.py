@@ -54,7 +54,7 @@ STEP = 2.0**-24  # of the differences by which errors of parameters' functions a
 def rounding(
     function: Function, points: Tensor, cotangents: Tensor, context: Tensor | None
 ) -> tuple[Tensor, ...]:
-    """As `MapView.rounding`. **Raises:** NotImplementedError where calls can not be seen."""
+    """As `MapView.rounding`. **Raises:** NotImplementedError where calls can not be seen, or rows are mixed."""
     p = points.detach().requires_grad_()
     given = [p] if context is None else [p, context]
     with _Shifting() as calls:
@@ -72,6 +72,8 @@ def rounding(
         if adjoint is not None and numbered is not None:  # whose row is the one that both differ by
             known = torch.isfinite(adjoint) & (adjoint != 0)
             rows = (numbered[known] / adjoint[known]).round().long() - 1
+            if ((rows < 0) | (rows >= len(p))).any():
+                raise NotImplementedError("Images of this map depend on the rows beside them.")
             sums[0].index_add_(0, rows, (adjoint.abs() * most)[known])
             sums[1].index_add_(0, rows, (adjoint**2 * spread)[known])
     lost = ~torch.isfinite(slopes[0]).all(1)

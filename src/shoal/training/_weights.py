@@ -60,9 +60,11 @@ def weight_figures(log_weights: FloatArray) -> WeightFigures:
 def _pareto_k(logs: FloatArray) -> float | None:
     if importlib.util.find_spec("arviz_stats") is None:
         return None
-    from arviz_stats.base import array_stats  # pyright: ignore[reportMissingImports]
+    from arviz_stats.base import array_stats  # pyright: ignore[reportMissingImports, reportPrivateImportUsage]
 
     if np.ptp(logs) < 1e-6 * max(1.0, float(np.abs(logs).max())):
         return float("-inf")  # constant weights: no tail
     with np.errstate(all="ignore"):
-        return float(array_stats.psislw(-logs)[1])  # it takes log-likelihoods, whose weights are their reciprocals
+        return float(
+            array_stats.psislw(-logs)[1]
+        )  # it takes log-likelihoods, whose weights are their reciprocals
