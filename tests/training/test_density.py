@@ -137,6 +137,11 @@ def test_pareto_k() -> None:
         light = weight_figures(none).pareto_k
         assert light is not None
         assert light < 0.3
+    few = weight_figures(rng.normal(size=24)).pareto_k
+    assert few is not None
+    assert np.isnan(few)
+    nothing = np.append(0.1 * rng.normal(size=4000), -np.inf)  # a weight of 0 changes no tail
+    assert weight_figures(nothing).pareto_k == pytest.approx(weight_figures(nothing[:-1]).pareto_k, abs=0.05)
 
 
 def test_missed_mass_is_noted(fitted) -> None:

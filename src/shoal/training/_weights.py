@@ -15,13 +15,15 @@ from shoal._scalars import FloatArray
 
 TWO_SIDED = 1.96  # standard errors of a 95 % interval
 TRUSTED_K = 0.7
+FEWEST = 25  # draws, a fifth of which are the tail
 
 
 @dataclass(frozen=True)
 class WeightFigures:
     """`elbo` and `log_z` in nats with standard errors; `ess`: a share of the draws, with its 95 % interval.
 
-    `pareto_k`: the tail's shape, None without the package arviz-stats. A figure that is not finite stays as it is.
+    `pareto_k`: the tail's shape, None without the package arviz-stats, NaN of fewer than 25 draws. A figure that
+    is not finite stays as it is.
     """
 
     elbo: float
@@ -62,6 +64,8 @@ def _pareto_k(logs: FloatArray) -> float | None:
         return None
     from arviz_stats.base import array_stats  # pyright: ignore[reportMissingImports, reportPrivateImportUsage]
 
+    if len(logs) < FEWEST or np.isnan(logs).any() or np.isposinf(logs).any():
+        return float("nan")
     if np.ptp(logs) < 1e-6 * max(1.0, float(np.abs(logs).max())):
         return float("-inf")  # constant weights: no tail
     with np.errstate(all="ignore"):
