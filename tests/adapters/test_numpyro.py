@@ -8,8 +8,6 @@ import pytest
 from shoal import adapters
 from tests.adapters import checks
 
-pytest.importorskip("numpyro")
-
 
 @pytest.fixture(scope="module")
 def trained() -> tuple[Any, Any]:

@@ -129,9 +129,7 @@ def test_weights_that_are_not_finite_stay_so(bad: float) -> None:
 
 def test_pareto_k() -> None:
     rng = np.random.default_rng(0)
-    heavy = np.log(
-        rng.pareto(1.0, size=40_000) + 1
-    )  # the tail x^-1 has k = 1, and 600 draws an error of 2 / sqrt(600)
+    heavy = np.log(rng.pareto(1.0, size=40_000) + 1)  # 600 draws of the tail: an error of 2 / sqrt(600)
     assert weight_figures(heavy).pareto_k == pytest.approx(1.0, abs=4 * 0.08)
     for none in (0.1 * rng.normal(size=4000), -heavy):  # the second: weights below 1
         light = weight_figures(none).pareto_k

@@ -15,10 +15,8 @@ from shoal.conditioning._reach import comes_back
 
 STARTS, RAYS = 8, 2048  # rows from which rays go out, and rays at most
 FAR = 4.0  # of a ray, in ranges of its column
-HALVINGS, SHARP = (
-    26,
-    1e-2,
-)  # of the search; by how much closer than doubled data the ends of a ray must come back
+HALVINGS = 26  # of the search
+SHARP = 1e-2  # by how much closer than doubled data the ends of a ray must come back
 ALIKE = 1e-3  # of a range: ends that differ by less are one bound
 NAMED = 6  # coordinates that a sentence lists
 
