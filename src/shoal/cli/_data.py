@@ -6,7 +6,7 @@ It loads NumPy and polars.
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import typer
@@ -25,9 +25,11 @@ from shoal.tables import (
     Schema,
     SchemaRows,
     Source,
+    StreamedTable,
     Table,
     join_names,
     match_columns,
+    read_stream,
     read_table,
 )
 
@@ -39,11 +41,13 @@ def read_data(
     *,
     trained: bool = True,
     kinds: Mapping[str, str] | None = None,
-) -> Table:
-    """The checked table of the file `data`.
+    stream: Literal["disk", "memory"] | None = None,
+    seed: int = 0,
+) -> Table | StreamedTable:
+    """The checked table of the file `data`; one that is read in pieces where `stream` says where its shuffled rows go.
 
     **Arguments:** `columns`: from `parse_columns`; `trained`: a flow is to be trained on it, which asks for many rows and
-    for columns that vary; `kinds`: as in `read_table`.
+    for columns that vary; `kinds`: as in `read_table`; `seed`: of the rows that are looked at where it is read in pieces.
 
     **Raises:** `InputError`, which repeats the command with columns that would work.
     """
@@ -55,11 +59,14 @@ def read_data(
         return f"`{' '.join([call.line(*COLUMN_OPTIONS), options]).strip()}`"
 
     try:
-        rows = MINIMUM_ROWS if trained else 1
-        table = read_table(data, **columns, kinds=kinds, minimum_rows=rows, distinct=trained)
+        if stream is not None:
+            table = read_stream(data, **columns, kinds=kinds, seed=seed, shuffle=stream)
+        else:
+            rows = MINIMUM_ROWS if trained else 1
+            table = read_table(data, **columns, kinds=kinds, minimum_rows=rows, distinct=trained)
     except ColumnsError as error:
         raise InputError(error.worded(words)) from error
-    say_notes(data, table.notes)
+    say_notes(data, (table if isinstance(table, Table) else table.sample).notes)
     return table
 
 

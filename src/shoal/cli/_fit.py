@@ -3,7 +3,7 @@
 import time
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -25,7 +25,9 @@ _of_columns, _of_ladder, _of_training, _of_run = (
 @command
 def fit(
     call: Call,
-    data: Annotated[Path, argument("A CSV, Parquet, NPY or NPZ file.", metavar="DATA")],
+    data: Annotated[
+        Path, argument("A CSV, Parquet, NPY or NPZ file, or a folder of Parquet files.", metavar="DATA")
+    ],
     out: Annotated[str, _of_run("Folder to make, for the model and its report.", "--out", metavar="RUN")],
     columns: Annotated[str | None, _of_columns("Columns to model; all without.", metavar="A,B")] = None,
     drop: Annotated[str | None, _of_columns("Columns to leave out.", metavar="A,B")] = None,
@@ -42,6 +44,13 @@ def fit(
     parts: Annotated[
         str, _of_columns("Shares of training, validation and test rows; the last may be 0.", metavar="N,N,N")
     ] = "80,10,10",
+    stream: Annotated[
+        str,
+        _of_columns(
+            "Read DATA in pieces, its shuffled rows on disk or in memory; auto: on disk, from 0.5 GB on.",
+            metavar="auto|off|disk|memory",
+        ),
+    ] = "auto",
     fronts: Annotated[
         str | None,
         _of_ladder(
@@ -97,11 +106,21 @@ def fit(
     from shoal.cli._data import read_data  # here and not above: `shoal --help` must not wait for it
 
     kinds = None if settings.dequantize == "off" else settings.kinds  # off: columns are numbers, as they are
-    table = read_data(call, data, parse_columns(call.given), kinds=kinds)
+    place = _streamed(settings, data)
+    table = read_data(call, data, parse_columns(call.given), kinds=kinds, stream=place, seed=settings.seed)
     print_schema(table)
     with claimed(places, settings, resume=resume) as new:
         options = {"began": began, "resume": resume and not new}
         _train(table, settings, options, places, new=new, quiet=quiet, line=call.line())
+
+
+def _streamed(settings: FitSettings, data: Path) -> Literal["disk", "memory"] | None:
+    """Where the shuffled rows of DATA go, if it is read in pieces."""
+    from shoal.tables import is_large
+
+    if settings.stream == "auto":
+        return "disk" if is_large(data) else None
+    return None if settings.stream == "off" else settings.stream
 
 
 def _train(

@@ -113,6 +113,12 @@ def print_summary(record: FitRecord, console: Console | None = None) -> None:
         say(console, f"As good: behind the best by at most {decision.margin:.3g}, with 95 % confidence.")
     if decision.sentence:
         say(console, decision.sentence)
+    if record.data.sample is not None and record.rows_per_second is not None:
+        say(
+            console,
+            f"Of {record.data.rows:,} rows {record.data.sample:,} were looked at for fronts, validation and test; "
+            f"training read {record.rows_per_second:,.0f} rows a second.",
+        )
     if test is None or rung is None:
         return
     error = "" if test.standard_error is None else f" ± {_number(test.standard_error)}"

@@ -37,6 +37,7 @@ class FitSettings(Record, frozen=True, kw_only=True, tag="fit settings"):
     max_round_trip: float
     dequantize: Literal["auto", "off"]
     parts: tuple[float, float, float]
+    stream: Literal["auto", "off", "disk", "memory"]
     hidden: tuple[int, ...] | None
     batch_size: int | None
     max_epochs: int | None
@@ -52,7 +53,7 @@ class FitSettings(Record, frozen=True, kw_only=True, tag="fit settings"):
 
     def for_ladder(self) -> dict[str, Any]:
         """The arguments of `shoal.ladder` beside the table; those of training are one of them."""
-        options = {name: getattr(self, name) for name in PARSERS}
+        options = {name: getattr(self, name) for name in PARSERS if name != "stream"}
         return options | {"settings": {name: options.pop(name) for name in TRAINING}}
 
 
@@ -69,6 +70,7 @@ PARSERS: dict[str, Callable[[Any, str], Any]] = {
     "max_round_trip": _parse.check_above,
     "dequantize": partial(_parse.parse_choice, known=("auto", "off")),
     "parts": _parse.parse_shares,
+    "stream": partial(_parse.parse_choice, known=("auto", "off", "disk", "memory")),
     "hidden": _parse.parse_counts,
     "batch_size": _parse.check_count,
     "max_epochs": _parse.check_count,

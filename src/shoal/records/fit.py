@@ -36,12 +36,14 @@ class Lattice(Struct, frozen=True):
 class TableRecord(Struct, frozen=True, kw_only=True):
     """The table: `source` as it was named; `parts`: rows of each part; `means`, `scales`: of each column.
 
+    `sample`: of a table that is read in pieces, how many rows were looked at for all but the steps of training.
     `kinds`: what each column is taken for, in words, where one is more than a number; `notes`: what was done while reading.
     """
 
     columns: list[str]
     source: str = ""
     rows: int | None = None
+    sample: int | None = None
     parts: dict[str, int] = {}
     context_columns: list[str] = []
     weights_column: str | None = None
@@ -310,6 +312,18 @@ class FitRecord(Record, frozen=True, kw_only=True, tag="fit"):
     def delivered(self) -> RungRecord | None:
         """The rung that is written as the model, whether it was chosen or not."""
         return None if self.decision.kept is None else self.rungs[self.decision.kept]
+
+    @property
+    def rows_per_second(self) -> float | None:
+        """Training rows a second, validation between the epochs counted, compiling not; None without a training."""
+        seeds = [seed for rung in self.rungs for seed in rung.seeds if seed.steps and seed.seconds]
+        seconds = sum(seed.seconds - (seed.compile_seconds or 0.0) for seed in seeds if seed.seconds)
+        steps = sum(seed.steps for seed in seeds if seed.steps)
+        return (
+            steps * self.config["batch_size"] / seconds
+            if seconds > 0 and "batch_size" in self.config
+            else None
+        )
 
     @property
     def delivered_seed(self) -> SeedRecord | None:

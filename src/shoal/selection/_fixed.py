@@ -8,6 +8,7 @@ import numpy as np
 
 from shoal.distributions import AbstractFlow, Mixed
 from shoal.flows import Family, Front, family
+from shoal.selection._blocks import in_blocks
 from shoal.selection._ladder import in_user_units, usual_fronts, whole_table
 from shoal.selection._mass import with_discrete_part
 from shoal.selection._options import Options, settings_for
@@ -47,13 +48,13 @@ def fit_depth(
     began = time.monotonic()
     prepared = prepare(table, seed=seed, dequantize_columns=True, dtype="float32", parts=parts)
     prepared = with_discrete_part(prepared, seed=seed, limit=time_limit)
-    rows = len(prepared.steps.x)
+    prepared = in_blocks(prepared, seed=seed, dtype="float32")
     options = Options(
         families=tuple(family(given) for given in families),
         fronts=usual_fronts(table) if fronts is None else tuple(fronts),
         depths=(depth,),
         gates=Gates(margin=1.0, max_condition=np.inf, max_round_trip=np.inf),
-        settings=settings_for(rows, limited=time_limit is not None, **settings),
+        settings=settings_for(**prepared.epochs(), limited=time_limit is not None, **settings),
         seed=seed,
         time_limit=time_limit,
         parts=parts,

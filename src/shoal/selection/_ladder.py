@@ -4,9 +4,11 @@ Rung 0 is a front alone, a closed form; a race (`_race`) gives the time to the c
 those of latent -> standardised data. The test part is read once, after the choice.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 import jax.numpy as jnp
@@ -22,6 +24,7 @@ from shoal.flows import Family, family
 from shoal.records import FitRecord
 from shoal.records.figures import NextLayer
 from shoal.records.fit import HeldOut, LayersRecord
+from shoal.selection._blocks import in_blocks, on_disk
 from shoal.selection._delivery import Delivery, decide
 from shoal.selection._mass import with_discrete_part
 from shoal.selection._measure import allowed_seconds, layer_record, log_likelihoods, next_layer, unmeasured
@@ -31,7 +34,7 @@ from shoal.selection._race import Clock, race
 from shoal.selection._record import build_record
 from shoal.selection._rule import Choice, Gates, winsorised
 from shoal.selection._rung import Listener, Rung
-from shoal.tables import FRACTIONS, MINIMUM_ROWS, Table, as_table
+from shoal.tables import FRACTIONS, MINIMUM_ROWS, StreamedTable, Table, as_table
 from shoal.training import ConditioningMonitor, Settings
 
 DEPTHS = (1, 2, 3, 4, 6)
@@ -76,7 +79,7 @@ class LadderResult:
 
 
 def ladder(
-    data: ArrayLike,
+    data: ArrayLike | StreamedTable,
     *,
     context: object = None,
     weights: object = None,
@@ -107,7 +110,8 @@ def ladder(
 
     **Main arguments:**
 
-    - `data`: a NumPy or JAX array (rows, columns), a polars or pandas data frame, or a `shoal.tables.Table`.
+    - `data`: a NumPy or JAX array (rows, columns), a polars or pandas data frame, a `shoal.tables.Table`, or what
+      `shoal.tables.read_stream` found of files larger than the memory, whose rows are shuffled on the disk.
       `columns`, `context`, `weights` as in `shoal.tables.as_table`. `kinds`: None for numbers only; a mapping, perhaps
       empty, for a data frame whose columns are taken for what they are, as in `shoal.read_table`.
     - `fronts`: what stands between data and layers, any of `shoal.flows.FRONTS`; each alone is a rung of 0 layers, in closed
@@ -135,9 +139,11 @@ def ladder(
     **Raises:** `InputError` (a ValueError) for bad input, before anything is trained.
     """
     clock = Clock(time_limit) if began is None else Clock(time_limit, began)
-    table = as_table(
-        data, columns, context=context, weights=weights, kinds=kinds, minimum_rows=MINIMUM_ROWS, distinct=True
-    )
+    if isinstance(data, StreamedTable):
+        table = data.sample
+    else:
+        wanted = {"context": context, "weights": weights, "kinds": kinds}
+        table = as_table(data, columns, **wanted, minimum_rows=MINIMUM_ROWS, distinct=True)
     if fronts is None:
         named, few = usual_fronts(table), HANDED_ON
     else:
@@ -163,13 +169,35 @@ def ladder(
         resume=resume,
         monitor=monitor,
     )
-    prepared = prepare(table, seed=seed, dequantize_columns=dequantize == "auto", dtype=dtype, parts=parts)
-    prepared = with_discrete_part(prepared, seed=seed, limit=time_limit)
-    if not isinstance(settings, Settings):
-        rows = len(prepared.steps.x)
-        chosen = settings_for(rows, limited=time_limit is not None, **(settings or {}))
-        options = replace(options, settings=chosen)
-    return _climbed(prepared, options, clock, progress)
+    with _prepared(data, table, options) as prepared:
+        if not isinstance(settings, Settings):
+            limited, given = time_limit is not None, settings or {}
+            options = replace(options, settings=settings_for(**prepared.epochs(), limited=limited, **given))
+        return _climbed(prepared, options, clock, progress)
+
+
+@contextmanager
+def _prepared(data: object, table: Table, options: Options) -> Generator[Prepared, None, None]:
+    """The table ready for rungs; its shuffled rows, where they are in a file, in the run's folder or one of the scope."""
+    streamed, seed, dtype = data if isinstance(data, StreamedTable) else None, options.seed, options.dtype
+    prepared = prepare(
+        table,
+        seed=seed,
+        dequantize_columns=options.dequantize == "auto",
+        dtype=dtype,
+        parts=options.parts,
+        hashed=streamed is not None,
+    )
+    prepared = with_discrete_part(prepared, seed=seed, limit=options.time_limit)
+    if streamed is None:
+        yield in_blocks(prepared, seed=seed, dtype=dtype)
+        return
+    with (
+        TemporaryDirectory(prefix="shoal-")
+        if options.folder is None
+        else nullcontext(options.folder) as folder
+    ):
+        yield on_disk(streamed, prepared, Path(folder), seed=seed, parts=options.parts, dtype=dtype)
 
 
 def usual_fronts(table: Table) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from shoal._compiling import quickly
 from shoal._pieces import in_pieces
-from shoal._scalars import FloatArray
+from shoal._scalars import BoolArray, FloatArray
 from shoal.bijections import marginals
 from shoal.distributions import Categorical, Filling
 from shoal.selection._prepare import Part, Prepared
@@ -49,11 +49,17 @@ def _filled(part: Part, prepared: Prepared, filling: Filling, key: jax.Array) ->
     """The part with draws of the numbers that its rows lack, and their log-densities; 0 for numbers that are there."""
     there = prepared.table.present
     assert there is not None
-    lacking = ~there[part.rows]
-    keys = jr.key_data(jr.split(key, len(part.rows)))
+    x, log_q = filled(part.x, there[part.rows], filling, key)
+    return replace(part, x=x), np.where(there[part.rows], 0.0, log_q - np.log(prepared.scale))
+
+
+def filled(
+    x: FloatArray, there: BoolArray, filling: Filling, key: jax.Array
+) -> tuple[FloatArray, FloatArray]:
+    """Standardised numbers with draws where there are none; and the log-densities of all draws."""
+    keys = jr.key_data(jr.split(key, len(x)))
     e, log_q = in_pieces(lambda k: _standard(filling, k), CHUNK, np.asarray(keys))
-    logs = np.where(lacking, np.asarray(log_q, np.float64) - np.log(prepared.scale), 0.0)
-    return replace(part, x=np.where(lacking, np.asarray(e, np.float64), part.x)), logs
+    return np.where(there, x, np.asarray(e, np.float64)), np.asarray(log_q, np.float64)
 
 
 @quickly

@@ -89,8 +89,10 @@ def depths_of(depths: Sequence[int] | int) -> tuple[int, ...]:
     return tuple(sorted({int(d) for d in given}))
 
 
-def settings_for(rows: int, *, limited: bool = False, **given: Any) -> Settings:
-    """The settings of a ladder with so many training rows; those in `given` that are not None take their place.
+def settings_for(rows: int, *, blocks: int = 1, limited: bool = False, **given: Any) -> Settings:
+    """The settings of a ladder with so many rows in an epoch; those in `given` that are not None take their place.
+
+    `blocks`: epochs of one pass over a large table; there are at least two passes where no time limits them.
 
     Batches of 64 to 256 rows, 32 of them in an epoch; about 6,000 steps in all, or with `limited` as many as there is time
     for; training ends early after a quarter of the epochs without a better validation value.
@@ -100,7 +102,9 @@ def settings_for(rows: int, *, limited: bool = False, **given: Any) -> Settings:
     batch = given.get("batch_size", int(np.clip(wanted, LEAST, MOST)))
     steps = max(rows // batch, 1)
     passes = MOST_EPOCHS if limited else -(-STEPS // steps)
-    epochs = given.get("max_epochs", int(np.clip(passes, LEAST_EPOCHS, MOST_EPOCHS)))
+    epochs = given.get(
+        "max_epochs", int(np.clip(passes, max(LEAST_EPOCHS, 2 * blocks), max(MOST_EPOCHS, 2 * blocks)))
+    )
     patience = max(20, int(PATIENCE * epochs))
     standard = {"batch_size": batch, "max_epochs": epochs, "patience": patience}
     rates = {"learning_rate": LEARNING_RATE, "weight_decay": WEIGHT_DECAY}

@@ -17,7 +17,8 @@ from shoal._scalars import FloatArray, IntArray
 from shoal.bijections import Support
 from shoal.distributions import Categorical, Filling, Turns
 from shoal.selection._bounds import support_of, turns_of, unbounded
-from shoal.tables import FRACTIONS, Lattice, Table, dequantize, detect_lattice, split
+from shoal.tables import FRACTIONS, Lattice, Table, dequantize, detect_lattice, hashed_parts, split
+from shoal.training import RowSource
 
 PARTS = ("train", "validation", "test")
 MIDDLE = (0.05, 0.95)  # the share of a column that is its middle: 3.29 deviations of a normal one
@@ -47,7 +48,8 @@ class Prepared:
 
     `mass`, `filling`: of a table with discrete variables: the law of its codes, and of numbers that rows lack. `support`,
     `turns`: of one with columns that keep to intervals, or are periodic: `parts`, `mean`, `scale` are of numbers without.
-    `redrawn`: the training rows with several draws of the numbers that they lack.
+    `redrawn`: the training rows with several draws of the numbers that they lack. `source`: where the training rows of a
+    large table lie in blocks; of one that is read in pieces the parts hold a sample, and `rows` says how many it has.
     """
 
     table: Table
@@ -64,6 +66,8 @@ class Prepared:
     support: Support | None = None
     turns: Turns | None = None
     redrawn: Part | None = None
+    source: RowSource | None = None
+    rows: int | None = None
 
     @property
     def states(self) -> int:
@@ -74,6 +78,18 @@ class Prepared:
     def steps(self) -> Part:
         """The rows of training steps: the training rows, several times where numbers that they lack are drawn."""
         return self.parts["train"] if self.redrawn is None else self.redrawn
+
+    def epochs(self) -> dict[str, int]:
+        """The rows of an epoch, and the epochs of one pass, as `settings_for` takes them."""
+        if self.source is None:
+            return {"rows": len(self.steps.x), "blocks": 1}
+        return {"rows": self.source.size, "blocks": self.source.blocks}
+
+    def to_train(self) -> dict[str, FloatArray | RowSource | None]:
+        """The arguments of `fit` that are the rows of training steps."""
+        if self.source is not None:
+            return {"data": self.source}
+        return {"data": self.steps.x, "context": self.steps.context, "weights": self.steps.weights}
 
     def user_log_prob(self, part: str, logs: FloatArray, rows: IntArray | slice = slice(None)) -> FloatArray:
         """log p of rows of a part in the user's units, from that of the standardised rows under a flow."""
@@ -95,29 +111,26 @@ def prepare(
     dequantize_columns: bool,
     dtype: str,
     parts: tuple[float, float, float] = FRACTIONS,
+    hashed: bool = False,
 ) -> Prepared:
-    """Split, dequantize, standardise. **Raises:** `InputError` for columns that are constant in the training part or
-    that `dtype` can not hold or resolve, and for too few distinct rows.
+    """Split, dequantize, standardise. `hashed`: a row's part follows from its values alone, as for pieces of a table.
+
+    **Raises:** `InputError` for columns that are constant in the training part or that `dtype` can not hold or resolve, and
+    for too few distinct rows.
     """
     used = np.arange(table.rows) if table.weights is None else np.flatnonzero(table.weights)
-    beside = np.empty((table.rows, 0)) if table.context is None else table.context
     names, k = (*table.names, *table.context_names), len(table.names)
-    codes = np.empty((table.rows, 0)) if table.codes is None else table.codes.astype(np.float64)
-    whole = np.hstack([table.values, beside])
-    _check_range(whole[used], names, table.source, dtype)
-    rows: FloatArray = np.hstack([whole, codes])[used]
-    chosen = split(rows, seed, parts, label=table.source)
+    rows, whole = raw_rows(table, used, dtype)
+    divided = split_by_hash if hashed else split
+    chosen = divided(rows, seed, parts, label=table.source)
     index = {name: used[rows] for name, rows in zip(PARTS, chosen, strict=True)}
     lattices = (
         detect_lattice(table.values[used], table.names) if table.schema is None else table.schema.lattices()
     )
-    if dequantize_columns and lattices:
-        whole = dequantize(whole, lattices, np.random.SeedSequence([seed, 1]))
-    noisy, turns, support = whole, turns_of(table), support_of(table)
-    whole, extra = unbounded(whole, table, turns, support, np.random.SeedSequence([seed, 3]))
+    noisy, whole, extra = on_the_line(whole, table, lattices if dequantize_columns else (), (seed,))
     mean, scale = _all_moments(whole, index["train"], table)
     _check_resolution(whole[used], scale, names, table.source, dtype)
-    hot = one_hot(codes, table.schema.sizes if table.schema is not None else ())
+    hot = one_hot(table)
     standard = np.hstack([(whole - mean) / scale, hot])
     made = {
         name: Part(
@@ -140,15 +153,52 @@ def prepare(
         scale=scale[:k],
         context_mean=mean[k:] if len(mean) > k else None,
         context_scale=scale[k:] if len(mean) > k else None,
-        support=support,
-        turns=turns,
+        support=support_of(table),
+        turns=turns_of(table),
     )
 
 
-def one_hot(codes: FloatArray, sizes: tuple[int, ...]) -> FloatArray:
-    """1 at the state of each variable, 0 elsewhere: (rows, sum of the sizes)."""
-    parts = [codes[:, [j]] == np.arange(size) for j, size in enumerate(sizes)]
-    return np.hstack([np.empty((len(codes), 0)), *parts]).astype(np.float64)
+def raw_rows(table: Table, used: IntArray, dtype: str) -> tuple[FloatArray, FloatArray]:
+    """The `used` rows with their context and codes, by which parts are told; and all numbers, codes left aside."""
+    beside = np.empty((table.rows, 0)) if table.context is None else table.context
+    codes = np.empty((table.rows, 0)) if table.codes is None else table.codes.astype(np.float64)
+    whole: FloatArray = np.hstack([table.values, beside])
+    _check_range(whole[used], (*table.names, *table.context_names), table.source, dtype)
+    return np.hstack([whole, codes])[used], whole
+
+
+def on_the_line(
+    whole: FloatArray, table: Table, lattices: tuple[Lattice, ...], seed: tuple[int, ...]
+) -> tuple[FloatArray, FloatArray, FloatArray | None]:
+    """The numbers with noise on the lattice columns; these without bounds; and what log p has beyond that of the latter.
+
+    `seed`: of the noise; what follows its first number tells pieces of a table apart.
+    """
+    first, *piece = seed
+    if lattices:
+        whole = dequantize(whole, lattices, np.random.SeedSequence([first, 1, *piece]))
+    places = np.random.SeedSequence([first, 3, *piece])
+    return whole, *unbounded(whole, table, turns_of(table), support_of(table), places)
+
+
+def split_by_hash(
+    values: FloatArray, seed: int, fractions: tuple[float, float, float], *, label: str
+) -> tuple[IntArray, IntArray, IntArray]:
+    """`split` where a row's part follows from its values alone. **Raises:** `InputError` if a part would be empty."""
+    part = hashed_parts(values, seed, fractions)
+    train, validation, test = (np.flatnonzero(part == i) for i in range(3))
+    if not (train.size and validation.size and (test.size or not fractions[2])):
+        raise InputError(f"{label}: too few distinct rows for training, validation and test parts.")
+    return train, validation, test
+
+
+def one_hot(table: Table) -> FloatArray:
+    """1 at the state of each discrete variable, 0 elsewhere: (rows, sum of their states)."""
+    sizes = () if table.schema is None else table.schema.sizes
+    if table.codes is None or not sizes:
+        return np.empty((table.rows, 0))
+    parts = [table.codes[:, [j]] == np.arange(size) for j, size in enumerate(sizes)]
+    return np.hstack(parts).astype(np.float64)
 
 
 def _all_moments(whole: FloatArray, train: IntArray, table: Table) -> tuple[FloatArray, FloatArray]:

@@ -81,8 +81,9 @@ def _data(prepared: Prepared) -> fit.TableRecord:
     table, schema = prepared.table, prepared.table.schema
     return fit.TableRecord(
         source=table.source,
-        rows=table.rows,
-        parts={name: len(part.rows) for name, part in prepared.parts.items()},
+        rows=table.rows if prepared.rows is None else prepared.rows,
+        sample=None if prepared.rows is None else table.rows,
+        parts=_parts(prepared),
         columns=list(table.names),
         context_columns=list(table.context_names),
         weights_column=table.weights_name,
@@ -91,6 +92,13 @@ def _data(prepared: Prepared) -> fit.TableRecord:
         scales=prepared.scale.tolist(),
         kinds={} if schema is None else {c.name: c.sentence() for c in schema.columns},
         notes=list(table.notes),
+    )
+
+
+def _parts(prepared: Prepared) -> dict[str, int]:
+    found = {name: len(part.rows) for name, part in prepared.parts.items()}
+    return (
+        found if prepared.rows is None or prepared.source is None else found | {"train": len(prepared.source)}
     )
 
 

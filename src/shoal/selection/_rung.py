@@ -108,14 +108,12 @@ def train(
     itself, which is then trained on.
     """
     started, on = time.monotonic(), before is rung
-    part, validation = prepared.steps, prepared.parts["validation"]
+    part, validation = prepared.parts["train"], prepared.parts["validation"]
     start, keys = _begun(rung, front, part, options, before)
     name = f"{rung.chain}, {rung.depth}{' on' if on else ''}".replace(" ", "-")
     trained = partial(
         fit_many,
-        data=part.x,
-        context=part.context,
-        weights=part.weights,
+        **prepared.to_train(),
         validation=validation.x,
         validation_context=validation.context,
         validation_weights=validation.weights,

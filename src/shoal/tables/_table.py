@@ -19,7 +19,7 @@ class Table:
     - `context_names`, `context`: names and values `(rows, c)` of the context columns; `()` and `None` without.
     - `weights`: non-negative row weights, shape `(rows,)`, or `None`.
     - `source`: file name, or what kind of object the data came from.
-    - `first_row`: number of the first data row in the source.
+    - `first_row`: number of the first data row in the source. `numbers`: those of all rows, of a sample.
     - `weights_name`: name of the column that held the weights, or `None`.
     - `schema`, `codes`, `present`: for a table with columns that are more than numbers: what they are, the states (rows, m)
         of the discrete variables, and which of the values are there (the others are 0); else `None`.
@@ -38,6 +38,7 @@ class Table:
     codes: IntArray | None = None
     present: BoolArray | None = None
     notes: tuple[str, ...] = ()
+    numbers: IntArray | None = None
 
     @property
     def rows(self) -> int:
@@ -46,4 +47,4 @@ class Table:
 
     def row_numbers(self) -> np.ndarray:
         """Number of each row in the source, shape `(rows,)`."""
-        return np.arange(self.first_row, self.first_row + self.rows)
+        return np.arange(self.first_row, self.first_row + self.rows) if self.numbers is None else self.numbers

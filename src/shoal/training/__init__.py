@@ -21,6 +21,7 @@ from shoal.training._monitor import ConditioningMonitor as ConditioningMonitor
 from shoal.training._result import Epoch
 from shoal.training._result import FitResult as FitResult
 from shoal.training._settings import Settings as Settings
+from shoal.training._source import RowSource as RowSource
 from shoal.training._weights import WeightFigures, weight_figures
 from shoal.training._winsorised import Winsorised
 from shoal.training._winsorised import winsorised_mean as winsorised_mean

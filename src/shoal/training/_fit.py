@@ -31,6 +31,7 @@ from ._monitor import ConditioningMonitor
 from ._result import Epoch, FitResult
 from ._run import Run
 from ._settings import DEFAULTS, Settings
+from ._source import RowSource
 from ._step import ADAM
 
 WAKE = 0.25  # seconds between looks of the main thread at signals
@@ -40,7 +41,7 @@ T = TypeVar("T")
 
 def fit(
     flow: Density,
-    data: ArrayLike,
+    data: ArrayLike | RowSource,
     *,
     key: KeyLike,
     validation: ArrayLike | None = None,
@@ -70,7 +71,8 @@ def fit(
 
     - `flow`: a density with a batched `log_prob(x, context=None)`; the arrays that `trainable(flow)` marks are trained.
     - `data`, `validation`: tables of shape (rows, columns). `context`, `validation_context`: (rows, k).
-      `weights`, `validation_weights`: one number >= 0 per row; only their ratios matter.
+      `weights`, `validation_weights`: one number >= 0 per row; only their ratios matter. A large table is given as a
+      `RowSource`, in memory or in a file, which has context and weights of its own; an epoch is then one of its blocks.
     - `key`: a JAX random key for the shuffles. The same key, data and settings give the same bits on one machine.
     - `settings`: a `Settings`: batch size, epochs, learning rate, patience, time limit, ...
     - `optimizer`: any Optax optimizer. Its update, times the learning rate of the schedule, is *added* to the weights, as
@@ -143,7 +145,7 @@ class Tables(TypedDict, total=False):
 
 def fit_many(
     flows: Sequence[Density],
-    data: ArrayLike,
+    data: ArrayLike | RowSource,
     *,
     keys: Sequence[KeyLike] | KeyLike,
     settings: Settings = DEFAULTS,

@@ -26,6 +26,7 @@ from ._monitor import ConditioningMonitor, check_monitored
 from ._result import Epoch
 from ._reverse_kl import ReverseKL
 from ._settings import Settings
+from ._source import RowSource
 from ._step import ADAM, Form, Problem
 
 SMALLEST_VALIDATION_BATCH = 1024
@@ -36,7 +37,8 @@ class Job:
     """All that one run needs."""
 
     form: Form
-    problem: Problem
+    problem: Problem  # its rows: all, or the first block of `source`
+    source: RowSource | None
     params: PyTree  # the first weights
     settings: Settings
     checkpoints: Checkpoints | None
@@ -56,16 +58,25 @@ class Job:
         return self.form.combined(params, self.problem.buffers)
 
 
+@dataclass(frozen=True)
+class TrainingRows:
+    """The rows of a training on the device; where they come in blocks, `train` is the first one."""
+
+    train: Rows
+    validation: Rows | None
+    source: RowSource | None = None
+
+
 def make_tables(
     flow: Density,
-    data: ArrayLike,
+    data: ArrayLike | RowSource,
     *,
     context: ArrayLike | None = None,
     weights: ArrayLike | None = None,
     validation: ArrayLike | None = None,
     validation_context: ArrayLike | None = None,
     validation_weights: ArrayLike | None = None,
-) -> tuple[Rows, Rows | None]:
+) -> TrainingRows:
     """The training and the validation rows on the device, in the dtype of the flow's parameters.
 
     **Raises:** `InputError` for a table that does not fit the flow, the other table, or its context.
@@ -81,7 +92,15 @@ def make_tables(
         )
     dtype = jnp.result_type(*leaves)
     columns = (getattr(flow, "columns", None), getattr(flow, "context_columns", None))
-    rows = make_rows("data", data, context, weights, dtype, columns)
+    source = data if isinstance(data, RowSource) else None
+    if source is None:
+        rows = make_rows("data", data, context, weights, dtype, columns)
+    elif context is None and weights is None:
+        rows = source.rows(source.block(0, dtype))
+    else:
+        raise InputError(
+            "`data` is a `RowSource`, which has context and weights of its own: leave these out."
+        )
     shape = getattr(flow, "shape", None)
     if shape is not None and tuple(shape) != (rows.x.shape[1],):
         raise InputError(
@@ -104,12 +123,12 @@ def make_tables(
         raise InputError(
             "`context` was given but the flow has none; build it with `context_dim`, or leave `context` out."
         )
-    return rows, seen
+    return TrainingRows(rows, seen, source)
 
 
 def make_job(
     flow: Density,
-    tables: tuple[Rows, Rows | None],
+    tables: TrainingRows,
     key: KeyLike,
     settings: Settings,
     *,
@@ -139,7 +158,7 @@ def make_job(
             **settings.fingerprint(),
             "key": jax.random.key_data(problem.key).tolist(),
             "flow": digest(eqx.filter(flow, eqx.is_array)),
-            "data": digest(problem.rows),
+            "data": digest(problem.rows) if tables.source is None else tables.source.digest,
             "validation": digest(problem.validation),
             "monitor": described(monitor),
             "optimizer": f"{described(optimizer)} {digest(optimizer.init(params))}",
@@ -148,17 +167,26 @@ def make_job(
         resumed = _stored_run(checkpoints, fingerprint, resume=resume)
     form = _form(static, tables, settings, optimizer, loss)
     return Job(
-        form, problem, params, settings, checkpoints, fingerprint, resumed, progress, callback, monitor
+        form,
+        problem,
+        tables.source,
+        params,
+        settings,
+        checkpoints,
+        fingerprint,
+        resumed,
+        progress,
+        callback,
+        monitor,
     )
 
 
-def _problem(buffers: PyTree, tables: tuple[Rows, Rows | None], key: KeyLike, settings: Settings) -> Problem:
-    rows, validation = tables
+def _problem(buffers: PyTree, tables: TrainingRows, key: KeyLike, settings: Settings) -> Problem:
     number = lambda value: jnp.array(value, jnp.float32)
     return Problem(
         buffers=buffers,
-        rows=rows,
-        validation=validation,
+        rows=tables.train,
+        validation=tables.validation,
         key=one_key(key),
         peak=number(settings.learning_rate),
         warmup=number(settings.warmup_fraction),
@@ -170,13 +198,13 @@ def _problem(buffers: PyTree, tables: tuple[Rows, Rows | None], key: KeyLike, se
 
 def _form(
     static: PyTree,
-    tables: tuple[Rows, Rows | None],
+    tables: TrainingRows,
     settings: Settings,
     optimizer: optax.GradientTransformation,
     loss: Loss | ReverseKL,
 ) -> Form:
     leaves, tree = jax.tree.flatten(static)
-    count, seen = (0 if rows is None else len(rows) for rows in tables)
+    count, seen = (0 if rows is None else len(rows) for rows in (tables.train, tables.validation))
     batch = min(settings.batch_size, count)
     parts = math.ceil(seen / max(2 * batch, SMALLEST_VALIDATION_BATCH))
     return Form(

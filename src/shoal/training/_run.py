@@ -6,6 +6,7 @@ these are stored in every checkpoint; so a resumed run repeats the interrupted o
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 import jax
@@ -23,6 +24,7 @@ from ._monitor import Watch
 from ._result import Epoch, EpochRow, FitResult
 from ._reverse_kl import ReverseKL
 from ._schedule import LOOK, Chunks, Plan, epochs_that_fit, revise
+from ._source import Feed
 from ._step import Control, State, advance, batch_of, first_state, noise_of, order_of
 
 News: TypeAlias = tuple[bool, int, Plan | None, bool]
@@ -33,6 +35,9 @@ class Run:
 
     def __init__(self, job: Job, stopped: Callable[[], bool], started: float, time_limit: float | None):
         self.job, self.form, self.stopped, self.limit = job, job.form, stopped, time_limit
+        self.problem = job.problem
+        self.loaded = -1  # the epoch of the block in `problem`
+        self.feed = None if job.source is None else Feed(job.source, job.problem.rows.x.dtype)
         self.state, self.log = first_state(job.form, job.problem, job.params), Log()
         self.watch = None
         if job.monitor is not None:
@@ -52,6 +57,13 @@ class Run:
 
     def finish(self) -> FitResult:
         """Train to the end, whichever it is."""
+        try:
+            return self._finished()
+        finally:
+            if self.feed is not None:
+                self.feed.close()
+
+    def _finished(self) -> FitResult:
         log = self.log
         if log.status is None:
             self.compile()
@@ -94,11 +106,15 @@ class Run:
             progress=np.float32(start),
             per_step=np.float32(slope / self.form.train_steps),
         )
-        return advance(self.form, self.job.problem, self.order, state, control)
+        return advance(self.form, self.problem, self.order, state, control)
 
     def shuffled(self) -> jax.Array:
-        """The order of the rows in the present epoch, after the rollbacks so far."""
-        problem, log = self.job.problem, self.log
+        """The order of the rows in the present epoch, after the rollbacks so far; its block of rows is loaded."""
+        log = self.log
+        if self.feed is not None and self.loaded != log.done:
+            self.problem = replace(self.problem, rows=self.feed.rows(log.done))
+            self.loaded = log.done
+        problem = self.problem
         return order_of(problem.key, np.int32(log.done), np.int32(log.attempt), len(problem.rows))
 
     def make_plan(self) -> None:
@@ -191,7 +207,7 @@ class Run:
         problem = self.job.problem
         noise = noise_of(problem.key, np.int32(log.done), np.int32(log.attempt), state.step)
         flow = reseeded(self.job.flow(state.now.params), noise)
-        batch = batch_of(self.form, problem.rows, self.order, state.step)
+        batch = batch_of(self.form, self.problem.rows, self.order, state.step)
         if isinstance(self.form.loss, ReverseKL):
             batch = Rows(self.form.loss.draws(flow, noise, len(batch)), None, None)
         layer = culprit(flow, batch, self.form.loss)

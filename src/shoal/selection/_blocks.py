@@ -1,0 +1,131 @@
+"""Training rows in blocks: of a large table in memory, and of one that is read in pieces and shuffled on the disk."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import jax.random as jr
+import numpy as np
+
+from shoal._errors import InputError
+from shoal._scalars import FloatArray
+from shoal.records import read_record, write_record
+from shoal.selection._mass import filled
+from shoal.selection._prepare import Prepared, on_the_line, one_hot, raw_rows
+from shoal.tables import StoredRows, StreamedTable, Table, hashed_parts, shuffled
+from shoal.training import RowSource
+
+LARGE = 2**19  # training rows from which an epoch is a block of them
+ROWS, ABOUT = "rows.bin", "rows.json"
+
+
+def in_blocks(prepared: Prepared, *, seed: int, dtype: str) -> Prepared:
+    """The same with its training rows in blocks, in memory, where there are many."""
+    part = prepared.steps
+    if prepared.source is not None or len(part.x) < LARGE:
+        return prepared
+    order = np.random.default_rng([seed, 6]).permutation(len(part.x))
+    weight = None
+    columns = [part.x] if part.context is None else [part.x, part.context]
+    if part.weights is not None:
+        order = order[part.weights[order] > 0]
+        columns.append(part.weights[:, None])
+        weight = float(part.weights[order].mean())
+    table = np.concatenate([c.astype(dtype)[order] for c in columns], axis=1)
+    return replace(prepared, source=_source(table, prepared, weight, seed))
+
+
+def on_disk(
+    streamed: StreamedTable,
+    prepared: Prepared,
+    folder: Path,
+    *,
+    seed: int,
+    parts: tuple[float, float, float],
+    dtype: str,
+) -> Prepared:
+    """The same, a sample of a table, with the training rows of all of it in blocks of a file in `folder`.
+
+    A file that an earlier run of the same table left there is used again.
+
+    **Raises:** `InputError` where the table has changed since it was sampled, or the disk has no room.
+    """
+    path, about = folder / ROWS, folder / ABOUT
+    asked = {
+        "table": f"{streamed.checksum} {streamed.rows}",
+        "units": [float(v).hex() for v in (*prepared.mean, *prepared.scale)],
+        "seed": seed,
+        "parts": list(parts),
+        "dtype": dtype,
+    }
+    found = _earlier(path, about, asked)
+    if found is None:
+        folder.mkdir(parents=True, exist_ok=True)
+        about.unlink(missing_ok=True)
+        pieces, weights = _Pieces(streamed, prepared, seed, parts, dtype), prepared.table.weights
+        stored = shuffled(pieces, path, width=pieces.width, seed=seed, rows=streamed.rows, dtype=dtype)
+        weight = None if weights is None else pieces.weight / stored.shape[0]
+        write_record({"asked": asked, "width": pieces.width, "weight": weight}, about)
+    else:
+        stored, weight = StoredRows(path, found["width"], dtype), found["weight"]
+    return replace(prepared, source=_source(stored, prepared, weight, seed), rows=streamed.rows)
+
+
+def _earlier(path: Path, about: Path, asked: dict[str, object]) -> dict[str, object] | None:
+    try:
+        found = read_record(about)
+    except InputError:
+        return None
+    return found if path.exists() and found.get("asked") == asked else None
+
+
+def _source(table: np.ndarray | StoredRows, prepared: Prepared, weight: float | None, seed: int) -> RowSource:
+    part = prepared.parts["train"]
+    context = 0 if part.context is None else part.context.shape[1]
+    return RowSource(table, part.x.shape[1], context, weight is not None, weight or 1.0, seed=seed)
+
+
+class _Pieces:
+    """The training rows of a table, piece by piece, as steps take them: (rows, width); `weight` sums theirs."""
+
+    def __init__(
+        self,
+        streamed: StreamedTable,
+        prepared: Prepared,
+        seed: int,
+        parts: tuple[float, float, float],
+        dtype: str,
+    ):
+        self.streamed, self.prepared = streamed, prepared
+        self.seed, self.parts, self.dtype = seed, parts, dtype
+        self.weight = 0.0
+        part = prepared.parts["train"]
+        beside = 0 if part.context is None else part.context.shape[1]
+        self.width = part.x.shape[1] + beside + (part.weights is not None)
+
+    def __iter__(self) -> Iterator[FloatArray]:
+        for number, table in enumerate(self.streamed.tables()):
+            rows = self._standardised(table, number)
+            self.weight += 0.0 if table.weights is None else float(rows[:, -1].sum())
+            yield rows.astype(self.dtype)
+
+    def _standardised(self, table: Table, number: int) -> FloatArray:
+        prepared, seed = self.prepared, self.seed
+        used = np.arange(table.rows) if table.weights is None else np.flatnonzero(table.weights)
+        raw, whole = raw_rows(table, used, self.dtype)
+        train = used[hashed_parts(raw, seed, self.parts) == 0]
+        lattices = prepared.lattices if prepared.dequantized else ()
+        _, whole, _ = on_the_line(whole, table, lattices, (seed, number))
+        k = len(table.names)
+        x = (whole[:, :k] - prepared.mean) / prepared.scale
+        if prepared.filling is not None and table.present is not None:
+            key = jr.fold_in(jr.fold_in(jr.key(seed), 19), number)
+            x, _ = filled(x, table.present, prepared.filling, key)
+        beside = whole[:, k:]
+        if beside.shape[1] and prepared.context_mean is not None and prepared.context_scale is not None:
+            c = beside.shape[1]
+            beside = (beside - prepared.context_mean[:c]) / prepared.context_scale[:c]
+        columns = [x, beside, one_hot(table)]
+        if table.weights is not None:
+            columns.append(table.weights[:, None])
+        return np.concatenate(columns, axis=1)[train]
