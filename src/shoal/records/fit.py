@@ -33,17 +33,25 @@ class Lattice(Struct, frozen=True):
     dequantized: bool
 
 
+class StreamRecord(Struct, frozen=True):
+    """A table that was read in pieces: how many rows were looked at for all but the steps of training; the two passes."""
+
+    sample: int
+    reading_seconds: float
+    shuffling_seconds: float
+
+
 class TableRecord(Struct, frozen=True, kw_only=True):
     """The table: `source` as it was named; `parts`: rows of each part; `means`, `scales`: of each column.
 
-    `sample`: of a table that is read in pieces, how many rows were looked at for all but the steps of training.
+    `stream`: of a table that is read in pieces.
     `kinds`: what each column is taken for, in words, where one is more than a number; `notes`: what was done while reading.
     """
 
     columns: list[str]
     source: str = ""
     rows: int | None = None
-    sample: int | None = None
+    stream: StreamRecord | None = None
     parts: dict[str, int] = {}
     context_columns: list[str] = []
     weights_column: str | None = None

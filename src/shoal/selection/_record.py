@@ -81,8 +81,8 @@ def _data(prepared: Prepared) -> fit.TableRecord:
     table, schema = prepared.table, prepared.table.schema
     return fit.TableRecord(
         source=table.source,
-        rows=table.rows if prepared.rows is None else prepared.rows,
-        sample=None if prepared.rows is None else table.rows,
+        rows=prepared.rows or table.rows,
+        stream=prepared.stream,
         parts=_parts(prepared),
         columns=list(table.names),
         context_columns=list(table.context_names),
