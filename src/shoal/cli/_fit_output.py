@@ -113,11 +113,13 @@ def print_summary(record: FitRecord, console: Console | None = None) -> None:
         say(console, f"As good: behind the best by at most {decision.margin:.3g}, with 95 % confidence.")
     if decision.sentence:
         say(console, decision.sentence)
-    if record.data.sample is not None and record.rows_per_second is not None:
+    stream, speed = record.data.stream, record.rows_per_second
+    if stream is not None and speed is not None:
         say(
             console,
-            f"Of {record.data.rows:,} rows {record.data.sample:,} were looked at for fronts, validation and test; "
-            f"training read {record.rows_per_second:,.0f} rows a second.",
+            f"{record.data.rows:,} rows were read in {stream.reading_seconds:.0f} s and shuffled in "
+            f"{stream.shuffling_seconds:.0f} s; fronts, validation and test look at {stream.sample:,} of them. Training took "
+            f"{speed:,.0f} rows a second.",
         )
     if test is None or rung is None:
         return

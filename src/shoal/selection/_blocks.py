@@ -1,5 +1,6 @@
 """Training rows in blocks: of a large table in memory, and of one that is read in pieces and shuffled on the disk."""
 
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 from shoal._errors import InputError
 from shoal._scalars import FloatArray
 from shoal.records import read_record, write_record
+from shoal.records.fit import StreamRecord
 from shoal.selection._mass import filled
 from shoal.selection._prepare import Prepared, on_the_line, one_hot, raw_rows
 from shoal.tables import StoredRows, StreamedTable, Table, hashed_parts, shuffled
@@ -50,7 +52,7 @@ def on_disk(
 
     **Raises:** `InputError` where the table has changed since it was sampled, or the disk has no room.
     """
-    path, about = folder / ROWS, folder / ABOUT
+    began, path, about = time.monotonic(), folder / ROWS, folder / ABOUT
     asked = {
         "table": f"{streamed.checksum} {streamed.rows}",
         "units": [float(v).hex() for v in (*prepared.mean, *prepared.scale)],
@@ -68,7 +70,9 @@ def on_disk(
         write_record({"asked": asked, "width": pieces.width, "weight": weight}, about)
     else:
         stored, weight = StoredRows(path, found["width"], dtype), found["weight"]
-    return replace(prepared, source=_source(stored, prepared, weight, seed), rows=streamed.rows)
+    stream = StreamRecord(prepared.table.rows, streamed.seconds, time.monotonic() - began)
+    source = _source(stored, prepared, weight, seed)
+    return replace(prepared, source=source, rows=streamed.rows, stream=stream)
 
 
 def _earlier(path: Path, about: Path, asked: dict[str, object]) -> dict[str, object] | None:

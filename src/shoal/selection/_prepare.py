@@ -16,6 +16,7 @@ from shoal._errors import InputError
 from shoal._scalars import FloatArray, IntArray
 from shoal.bijections import Support
 from shoal.distributions import Categorical, Filling, Turns
+from shoal.records.fit import StreamRecord
 from shoal.selection._bounds import support_of, turns_of, unbounded
 from shoal.tables import FRACTIONS, Lattice, Table, dequantize, detect_lattice, hashed_parts, split
 from shoal.training import RowSource
@@ -49,7 +50,7 @@ class Prepared:
     `mass`, `filling`: of a table with discrete variables: the law of its codes, and of numbers that rows lack. `support`,
     `turns`: of one with columns that keep to intervals, or are periodic: `parts`, `mean`, `scale` are of numbers without.
     `redrawn`: the training rows with several draws of the numbers that they lack. `source`: where the training rows of a
-    large table lie in blocks; of one that is read in pieces the parts hold a sample, and `rows` says how many it has.
+    large table lie in blocks; of one that is read in pieces the parts hold a sample, `rows` says how many it has.
     """
 
     table: Table
@@ -68,6 +69,7 @@ class Prepared:
     redrawn: Part | None = None
     source: RowSource | None = None
     rows: int | None = None
+    stream: StreamRecord | None = None
 
     @property
     def states(self) -> int:

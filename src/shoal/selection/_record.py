@@ -97,9 +97,9 @@ def _data(prepared: Prepared) -> fit.TableRecord:
 
 def _parts(prepared: Prepared) -> dict[str, int]:
     found = {name: len(part.rows) for name, part in prepared.parts.items()}
-    return (
-        found if prepared.rows is None or prepared.source is None else found | {"train": len(prepared.source)}
-    )
+    if prepared.stream is None or prepared.source is None:
+        return found
+    return found | {"train": len(prepared.source)}
 
 
 def _rung(rungs: Sequence[Rung], index: int, choice: Choice, prepared: Prepared) -> fit.RungRecord:
