@@ -127,7 +127,7 @@ def test_a_chain_that_had_no_time_to_begin_leaves_the_time_to_those_that_had():
     for halving in (False, True):
         a.dropped = b.dropped = ""
         _drop([a, b], halving, 0.05, None, Race(list(a.rungs), [], Clock(60.0)))
-        assert [a.dropped, b.dropped] == ["", "not begun in its time"]
+        assert [a.dropped, b.dropped] == ["", "not one epoch in its time"]
     none = [chain(name) for name in "ab"]
     _drop(none, True, 0.05, None, Race([], [], Clock(60.0)))
-    assert [c.dropped for c in none] == ["", "not begun in its time"]
+    assert [c.dropped for c in none] == ["", "not one epoch in its time"]

@@ -118,7 +118,7 @@ def print_summary(record: FitRecord, console: Console | None = None) -> None:
         say(
             console,
             f"{record.data.rows:,} rows were read in {stream.reading_seconds:.0f} s and shuffled in "
-            f"{stream.shuffling_seconds:.0f} s; fronts, validation and test look at {stream.sample:,} of them. Training took "
+            f"{stream.shuffling_seconds:.0f} s; {stream.sample:,} of them serve fronts, validation and test. Training took "
             f"{speed:,.0f} rows a second.",
         )
     if test is None or rung is None:

@@ -44,8 +44,8 @@ class StreamRecord(Struct, frozen=True):
 class TableRecord(Struct, frozen=True, kw_only=True):
     """The table: `source` as it was named; `parts`: rows of each part; `means`, `scales`: of each column.
 
+    `kinds`: what each column is taken for, in words, where one is more than a number; `notes`: what was done while reading;
     `stream`: of a table that is read in pieces.
-    `kinds`: what each column is taken for, in words, where one is more than a number; `notes`: what was done while reading.
     """
 
     columns: list[str]

@@ -17,7 +17,9 @@ from shoal.selection._prepare import Prepared, on_the_line, one_hot, raw_rows
 from shoal.tables import StoredRows, StreamedTable, Table, hashed_parts, shuffled
 from shoal.training import RowSource
 
-LARGE = 2**19  # training rows from which an epoch is a block of them
+LARGE = 2**18  # training rows from which an epoch is a block of them
+# Rows of a block, at least; and for each validation row, so that looking at these is a small share of an epoch.
+SHORTEST, EPOCH = 2**16, 4
 ROWS, ABOUT = "rows.bin", "rows.json"
 
 
@@ -86,7 +88,8 @@ def _earlier(path: Path, about: Path, asked: dict[str, object]) -> dict[str, obj
 def _source(table: np.ndarray | StoredRows, prepared: Prepared, weight: float | None, seed: int) -> RowSource:
     part = prepared.parts["train"]
     context = 0 if part.context is None else part.context.shape[1]
-    return RowSource(table, part.x.shape[1], context, weight is not None, weight or 1.0, seed=seed)
+    rows = max(SHORTEST, EPOCH * len(prepared.parts["validation"].rows))
+    return RowSource(table, part.x.shape[1], context, weight is not None, weight or 1.0, rows, seed)
 
 
 class _Pieces:

@@ -227,11 +227,9 @@ def _rung_of(chain: Chain, depth: int, result: Race) -> Rung:
 def _after(
     rung: Rung, chain: Chain, clock: Clock, prepared: Prepared, result: Race, listen: Listener
 ) -> None:
-    if not rung.log_likelihoods:
-        chain.dropped = rung.dropped = (
-            "not one epoch in its time" if rung.status != "diverged" else "diverged"
-        )
-    elif not any(r is rung for r in chain.rungs):
+    if rung.status == "diverged" and not rung.log_likelihoods:
+        chain.dropped = rung.dropped = "diverged"
+    elif rung.log_likelihoods and not any(r is rung for r in chain.rungs):
         chain.rungs.append(rung)
     program = _program(chain, rung.depth)
     if rung.results and program not in clock.programs:
@@ -246,7 +244,10 @@ def _drop(alive: list[Chain], halving: bool, margin: float, weights: FloatArray 
     ranked = sorted((c for c in alive if c.rungs), key=lambda c: -c.rungs[-1].value(weights))
     waiting = [c for c in alive if not c.rungs and not c.dropped]
     for chain in waiting if ranked else waiting[1:]:  # the time goes to what has begun
-        chain.dropped = "not begun in its time"
+        chain.dropped = "not one epoch in its time"
+        for rung in result.rungs:
+            if (rung.front, rung.family) == (chain.front.name, chain.family):
+                rung.dropped = chain.dropped
     for place, chain in enumerate(ranked):
         rung = chain.rungs[-1]
         behind = None if place == 0 else _loss(ranked[0].rungs[-1], rung, weights)

@@ -18,7 +18,7 @@ from shoal._errors import InputError
 
 from ._data import Rows
 
-BLOCK = 2**18  # rows
+BLOCK = 2**16  # rows
 DIGESTED = 2**16  # rows at a time
 
 
