@@ -237,6 +237,8 @@ def _train(
             failed.set()
             raise
 
+    if any(job.form.mesh is not None for job in jobs):
+        workers = 1  # programs of several devices must begin on all of them in one order
     with ThreadPoolExecutor(min(workers, len(jobs)), thread_name_prefix="shoal-fit") as pool:
         futures = [pool.submit(train, i) for i in range(len(jobs))]
         while wait(futures, timeout=WAKE).not_done:

@@ -13,6 +13,7 @@ import optax
 from jaxtyping import PyTree
 
 from shoal._errors import InputError
+from shoal._processes import check_equal
 from shoal._types import ArrayLike
 from shoal.bijections import AbstractBijection
 from shoal.distributions import AbstractFlow
@@ -20,6 +21,7 @@ from shoal.distributions import AbstractFlow
 from ._checkpoint import Checkpoints, Stored
 from ._checks import KeyLike, check_same, described, one_key
 from ._data import Rows, digest, make_rows
+from ._devices import devices_for, home, mesh_of, placed
 from ._listening import Listener
 from ._losses import Density, Loss, negative_log_likelihood
 from ._monitor import ConditioningMonitor, check_monitored
@@ -37,9 +39,10 @@ class Job:
     """All that one run needs."""
 
     form: Form
-    problem: Problem  # its rows: all, or the first block of `source`
+    problem: Problem  # on the devices that train; its rows: all, or the first block of `source`
     source: RowSource | None
     params: PyTree  # the first weights
+    buffers: PyTree  # the flow's other arrays, as they were given
     settings: Settings
     checkpoints: Checkpoints | None
     fingerprint: dict[str, object]
@@ -54,8 +57,8 @@ class Job:
         return self.resumed is not None and self.resumed[1]["status"] is not None
 
     def flow(self, params: PyTree) -> Density:
-        """The flow with these weights."""
-        return self.form.combined(params, self.problem.buffers)
+        """The flow with these weights, on one device."""
+        return self.form.combined(home(params, self.form.mesh), self.buffers)
 
 
 @dataclass(frozen=True)
@@ -165,19 +168,26 @@ def make_job(
             "loss": described(loss),
         }
         resumed = _stored_run(checkpoints, fingerprint, resume=resume)
-    form = _form(static, tables, settings, optimizer, loss)
+    form = _form(static, tables, settings, optimizer, loss, sum(w.size for w in jax.tree.leaves(params)))
+    if jax.process_count() > 1:
+        rows = (tables.train, tables.validation)
+        given = eqx.filter((flow, rows, jax.random.key_data(problem.key)), eqx.is_array)
+        stored = None if tables.source is None else tables.source.digest
+        words = repr((settings.fingerprint(), described(loss), resumed and resumed[1], stored))
+        check_equal("flow, table, key, settings or checkpoint", digest((given, np.asarray(words))))
     return Job(
-        form,
-        problem,
-        tables.source,
-        params,
-        settings,
-        checkpoints,
-        fingerprint,
-        resumed,
-        progress,
-        callback,
-        monitor,
+        form=form,
+        problem=placed(problem, form.mesh),
+        source=tables.source,
+        params=params,
+        buffers=buffers,
+        settings=settings,
+        checkpoints=checkpoints,
+        fingerprint=fingerprint,
+        resumed=resumed,
+        progress=progress,
+        callback=callback,
+        monitor=monitor,
     )
 
 
@@ -202,21 +212,24 @@ def _form(
     settings: Settings,
     optimizer: optax.GradientTransformation,
     loss: Loss | ReverseKL,
+    weights: int,
 ) -> Form:
     leaves, tree = jax.tree.flatten(static)
     count, seen = (0 if rows is None else len(rows) for rows in (tables.train, tables.validation))
     batch = min(settings.batch_size, count)
+    devices = devices_for(batch, weights, settings.devices)
     parts = math.ceil(seen / max(2 * batch, SMALLEST_VALIDATION_BATCH))
     return Form(
         leaves=tuple(leaves),
         tree=tree,
         batch=batch,
         train_steps=count // batch,
-        validation_batch=math.ceil(seen / parts) if parts else 0,
+        validation_batch=devices * math.ceil(seen / (parts * devices)) if parts else 0,
         validation_steps=parts,
         penalty=settings.penalty,
         optimizer=optimizer,
         loss=loss,
+        mesh=mesh_of(devices),
     )
 
 

@@ -18,6 +18,7 @@ from shoal.records.fit import Rollback
 
 from ._culprit import culprit
 from ._data import Rows
+from ._devices import home, placed
 from ._job import Job
 from ._log import FINAL, Log, restore, stored, summary
 from ._monitor import Watch
@@ -45,7 +46,9 @@ class Run:
         if job.resumed is not None:
             self.state, self.log, good = restore(self.state, job.resumed)
             if self.watch is not None:
-                self.watch.good = good
+                self.watch.good = placed(good, self.form.mesh)
+        if self.form.mesh is not None:
+            self.state = jax.tree.map(jnp.copy, placed(self.state, self.form.mesh))
         self.origin = started - self.log.seconds
         self.chunks, self.saved_at = Chunks(), started
         self.saved = self.news if job.resumed is not None else None
@@ -112,7 +115,8 @@ class Run:
         """The order of the rows in the present epoch, after the rollbacks so far; its block of rows is loaded."""
         log = self.log
         if self.feed is not None and self.loaded != log.done:
-            self.problem = replace(self.problem, rows=self.feed.rows(log.done))
+            rows = placed(self.feed.rows(log.done), self.form.mesh)
+            self.problem = replace(self.problem, rows=rows)
             self.loaded = log.done
         problem = self.problem
         return order_of(problem.key, np.int32(log.done), np.int32(log.attempt), len(problem.rows))
@@ -207,7 +211,7 @@ class Run:
         problem = self.job.problem
         noise = noise_of(problem.key, np.int32(log.done), np.int32(log.attempt), state.step)
         flow = reseeded(self.job.flow(state.now.params), noise)
-        batch = batch_of(self.form, self.problem.rows, self.order, state.step)
+        batch = home(batch_of(self.form, self.problem.rows, self.order, state.step), self.form.mesh)
         if isinstance(self.form.loss, ReverseKL):
             batch = Rows(self.form.loss.draws(flow, noise, len(batch)), None, None)
         layer = culprit(flow, batch, self.form.loss)

@@ -8,7 +8,7 @@ from ._checks import described, fraction, not_negative, positive
 from ._losses import AbstractPenalty, check_penalty
 
 # These may differ when a run is resumed: the stored plan has their effect.
-FREE = ("time_limit", "checkpoint_seconds")
+FREE = ("time_limit", "checkpoint_seconds", "devices")
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,9 @@ class Settings:
       biases) by 1 - r λ, beside the optimizer's update (AdamW, Loshchilov and Hutter 2019). 0 for none.
     - `penalty`: a term that is added to the loss of every k-th step, such as `JacobianPenalty()`.
     - `checkpoint_seconds`: the least time from one checkpoint to the next, where a folder for them is given.
+    - `devices`: that share the rows of a step; `batch_size` must be a multiple. None: one where a step is small or the devices
+      are a CPU's, else as many as there are. Another number gives the same losses to rounding, not to the bit, also where a
+      run is resumed with it.
 
     **Raises:** `InputError` naming the setting, the value seen and what it may be.
     """
@@ -45,10 +48,11 @@ class Settings:
     weight_decay: float = 0.0
     penalty: AbstractPenalty | None = None
     checkpoint_seconds: float = 20.0
+    devices: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("batch_size", "max_epochs", "max_rollbacks", "patience"):
-            if getattr(self, name) is not None or name != "patience":
+        for name in ("batch_size", "max_epochs", "max_rollbacks", "patience", "devices"):
+            if getattr(self, name) is not None or name not in ("patience", "devices"):
                 whole(name, getattr(self, name))
         for name in ("learning_rate", "checkpoint_seconds", "clip_norm", "time_limit"):
             if getattr(self, name) is not None or name in ("learning_rate", "checkpoint_seconds"):

@@ -15,6 +15,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
+from jax.sharding import Mesh
 from jaxtyping import PyTree
 
 from shoal._compiling import quickly
@@ -23,6 +24,7 @@ from shoal.bijections import reseeded
 from shoal.bijections.conditioners import AbstractConditioner
 
 from ._data import Rows, shuffle
+from ._devices import apart, whole
 from ._losses import AbstractPenalty, Density, Loss, due, negative_log_likelihood
 from ._reverse_kl import ReverseKL
 from ._schedule import learning_rate
@@ -37,7 +39,7 @@ Number: TypeAlias = Any  # a NumPy scalar of the host, which is a traced array i
 @dataclass(frozen=True)
 class Form:
     """What the program is compiled for: the flow without its arrays (as leaves and tree, so that this is hashable
-    where the flow holds lists), the batch sizes, the penalty, the optimizer and the loss.
+    where the flow holds lists), the batch sizes, the penalty, the optimizer, the loss, and the devices (None: one).
     """
 
     leaves: tuple[object, ...]
@@ -49,6 +51,7 @@ class Form:
     penalty: AbstractPenalty | None = None
     optimizer: optax.GradientTransformation = ADAM
     loss: Loss | ReverseKL = negative_log_likelihood
+    mesh: Mesh | None = None
 
     def combined(self, params: PyTree, buffers: PyTree) -> Density:
         """The flow with these weights and other arrays."""
@@ -58,7 +61,8 @@ class Form:
         """The loss of one step: of its rows, or of latents that `key` draws, as many."""
         if not isinstance(self.loss, ReverseKL):
             return self.loss(flow, batch)
-        return self.loss.value(flow, self.loss.draws(flow, key, len(batch)), self.loss.beta(progress))
+        draws = apart(self.loss.draws(flow, key, len(batch)), self.mesh)
+        return self.loss.value(flow, draws, self.loss.beta(progress))
 
     def scores(self, flow: Density, batch: Rows) -> Array:
         """What validation compares: log p of the rows; of a known density the log-weights of the rows, which are latents."""
@@ -191,7 +195,7 @@ def advance(form: Form, problem: Problem, order: Array, state: State, control: C
             partial(_validation_step, form, problem, problem.validation),
             state,
         )
-    return _finish(form, problem, state)
+    return whole(_finish(form, problem, state), form.mesh)
 
 
 def _begin(state: State, control: Control) -> State:
@@ -211,7 +215,7 @@ def batch_of(form: Form, rows: Rows, order: Array, step: Number) -> Rows:
 
 
 def _train_step(form: Form, problem: Problem, order: Array, control: Control, state: State) -> State:
-    batch = batch_of(form, problem.rows, order, state.step)
+    batch = apart(batch_of(form, problem.rows, order, state.step), form.mesh)
     noise = noise_of(problem.key, control.epoch, control.rollbacks, state.step)
     now = state.now
     progress = control.progress + (state.step.astype(jnp.float32) + 0.5) * control.per_step
@@ -226,6 +230,7 @@ def _train_step(form: Form, problem: Problem, order: Array, control: Control, st
         return loss + due(form.penalty, flow, batch, count, key).astype(loss.dtype), loss
 
     (total, loss), gradient = jax.value_and_grad(loss_of, has_aux=True)(now.params)
+    gradient = whole(gradient, form.mesh)
     finite = jnp.isfinite(total) & jnp.isfinite(optax.tree.norm(gradient))
     rate = control.factor * learning_rate(progress, problem.peak, problem.warmup)
     gradient, _ = optax.clip_by_global_norm(problem.clip_norm).update(gradient, optax.EmptyState())
@@ -267,8 +272,8 @@ def _shrunk(params: PyTree, share: Array) -> PyTree:
 def _validation_step(form: Form, problem: Problem, rows: Rows, state: State) -> State:
     first = (state.step - form.train_steps) * form.validation_batch
     index = first + jnp.arange(form.validation_batch, dtype=jnp.int32)
-    batch = rows.take(jnp.minimum(index, len(rows) - 1))
-    found = form.scores(form.combined(state.now.kept, problem.buffers), batch)
+    batch = apart(rows.take(jnp.minimum(index, len(rows) - 1)), form.mesh)
+    found = whole(form.scores(form.combined(state.now.kept, problem.buffers), batch), form.mesh)
     scores = state.scores.at[index].set(
         found.astype(state.scores.dtype), mode="drop"
     )  # the last batch is filled up
