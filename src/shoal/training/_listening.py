@@ -14,6 +14,8 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from shoal._processes import leads
+
 Listener: TypeAlias = Callable[[dict[str, Any]], object]
 
 
@@ -73,7 +75,7 @@ def _bar() -> Generator[Listener, None, None]:
         TextColumn("epochs, {task.fields[value]}, {task.fields[left]} left, gone"),
         TimeElapsedColumn(),
     )
-    with Progress(*columns) as bar:
+    with Progress(*columns, disable=not leads()) as bar:
         task = bar.add_task("train", total=None, value="compiling", left="?")
 
         def show(event: dict[str, Any]) -> None:

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from shoal._processes import agreed, leads
 from shoal.bijections import reseeded
 from shoal.records.fit import Rollback
 
@@ -68,11 +69,13 @@ class Run:
 
     def _finished(self) -> FitResult:
         log = self.log
+        if self.limit is not None:
+            (self.limit,) = agreed(self.limit)
         if log.status is None:
             self.compile()
             self.judge_given()
             self.make_plan()
-            self.looked = (log.done, self.elapsed())
+            self.looked = (log.done, *agreed(self.elapsed()))
             if log.status is None and self.watch is not None and not log.conditioning:
                 self.state = self.watch.look(self.state, log, step=0, epoch=0)
             while log.status is None:
@@ -130,7 +133,8 @@ class Run:
             self.log.plan = Plan(most)
             return
         per_epoch = self.measure(min(0.5, 0.02 * self.limit))
-        self.log.plan = Plan(epochs_that_fit(self.limit, self.elapsed(), per_epoch, 0, most))
+        (epochs,) = agreed(epochs_that_fit(self.limit, self.elapsed(), per_epoch, 0, most))
+        self.log.plan = Plan(int(epochs))
         self.save()
 
     def measure(self, seconds: float) -> float:
@@ -142,10 +146,11 @@ class Run:
         chunks, step, total = Chunks(), int(state.step), 0.0
         while True:
             started = time.perf_counter()
-            state = self.advance(state, stop=step + chunks.next(seconds), begin=None if step else 0)
+            (count,) = agreed(chunks.next(seconds))
+            state = self.advance(state, stop=step + int(count), begin=None if step else 0)
             reached = int(state.step)
             chunks.measured(reached - step, started)
-            step, total = reached, total + time.perf_counter() - started
+            step, (total,) = reached, agreed(total + time.perf_counter() - started)
             if step >= self.form.steps:
                 return total
             if total >= seconds or not bool(state.finite):
@@ -167,13 +172,14 @@ class Run:
         log, step, restart = self.log, begin, True
         while step < self.form.steps:
             left = np.inf if self.limit is None else self.limit - self.elapsed()
-            if self.stopped() or left <= 0:
-                log.status = "interrupted" if self.stopped() else "unfinished"
+            stopped, left, count = agreed(self.stopped(), left, self.chunks.next(left))
+            if stopped or left <= 0:
+                log.status = "interrupted" if stopped else "unfinished"
                 return False
             started = time.perf_counter()
             if restart:
                 self.order = self.shuffled()
-            stop = step + self.chunks.next(left)
+            stop = step + int(count)
             if self.watch is not None:
                 stop = self.watch.stop(log.done, step, stop)
             self.state = self.advance(self.state, stop=stop, begin=step if restart else None)
@@ -256,7 +262,7 @@ class Run:
         log, limit, plan = self.log, self.limit, self.log.plan
         if limit is None or plan is None:
             return False
-        (epochs, before), now = self.looked, self.elapsed()
+        (epochs, before), (now,) = self.looked, agreed(self.elapsed())
         if now - before < LOOK * (limit - before):
             return False
         most, per_epoch = self.job.settings.max_epochs, (now - before) / (log.done - epochs)
@@ -274,7 +280,7 @@ class Run:
         """Write a checkpoint of the last epoch's end, if the run keeps checkpoints and this one would be new."""
         log = self.log
         log.seconds = self.elapsed()
-        if self.job.checkpoints is not None and self.news != self.saved:
+        if self.job.checkpoints is not None and self.news != self.saved and leads():
             arrays, content = stored(self.state, log, self.watch.good if self.watch is not None else None)
             self.job.checkpoints.save(arrays, {**content, "fingerprint": self.job.fingerprint})
         self.saved, self.saved_at = self.news, time.perf_counter()
