@@ -11,6 +11,7 @@ from shoal._errors import InputError, NumericalFailure
 from shoal._names import FAMILY_NAMES, FRONT_NAMES, KINDS
 from shoal.cli._fit_output import print_schema, print_summary, write_run
 from shoal.cli._parse import parse_columns
+from shoal.cli._processes import Tell, follow, follows, leading
 from shoal.cli._progress import shown_progress
 from shoal.cli._run_folder import Places, check_places, claimed, discard, find_places, publish
 from shoal.cli._session import INTERRUPTED, NUMERICAL_FAILURE, Call, argument, command, float64, option, stop
@@ -89,6 +90,9 @@ def fit(
     weight_decay: Annotated[
         float | None, _of_training("Decay of the conditioners' matrices; 0.2 without.")
     ] = None,
+    devices: Annotated[
+        int | None, _of_training("Devices that share the rows of a step; by the work in it without.")
+    ] = None,
     dtype: Annotated[str, _of_training("Precision of the model.", metavar="float32|float64")] = "float32",
     seed: Annotated[int, _of_training("Seed of everything random.")] = 0,
     overwrite: Annotated[bool, _of_run("Replace RUN if it exists.", "--overwrite")] = False,
@@ -102,16 +106,22 @@ def fit(
     began = time.monotonic()
     settings = parse_settings(data, call.given)
     places = find_places(out)
-    check_places(places, overwrite=overwrite, resume=resume)
     from shoal.cli._data import read_data  # here and not above: `shoal --help` must not wait for it
 
     kinds = None if settings.dequantize == "off" else settings.kinds  # off: columns are numbers, as they are
     place = _streamed(settings, data)
-    table = read_data(call, data, parse_columns(call.given), kinds=kinds, stream=place, seed=settings.seed)
-    print_schema(table)
-    with claimed(places, settings, resume=resume) as new:
-        options = {"began": began, "resume": resume and not new}
-        _train(table, settings, options, places, new=new, quiet=quiet, line=call.line())
+    read = partial(
+        read_data, call, data, parse_columns(call.given), kinds=kinds, stream=place, seed=settings.seed
+    )
+    if follows():
+        return follow(read, settings, places, began)
+    with leading() as tell:
+        check_places(places, overwrite=overwrite, resume=resume)
+        table = read()
+        print_schema(table)
+        with claimed(places, settings, resume=resume) as new:
+            options = {"began": began, "resume": resume and not new}
+            _train(table, settings, options, places, tell, new=new, quiet=quiet, line=call.line())
 
 
 def _streamed(settings: FitSettings, data: Path) -> Literal["disk", "memory"] | None:
@@ -128,6 +138,7 @@ def _train(
     settings: FitSettings,
     options: dict[str, Any],
     places: Places,
+    tell: Tell,
     *,
     new: bool,
     quiet: bool,
@@ -135,6 +146,7 @@ def _train(
 ) -> None:
     folder = places.unfinished
     try:
+        tell(options["resume"])
         with (
             float64(settings.dtype == "float64"),
             shown_progress(folder / "log.jsonl", quiet=quiet) as progress,

@@ -12,8 +12,8 @@ from shoal._names import FAMILY_NAMES, FRONT_NAMES
 from shoal.cli import _parse
 from shoal.records import Record, read_record
 
-TRAINING = ("batch_size", "max_epochs", "patience", "learning_rate", "weight_decay")  # None: by the rows
-FREE = ("data", "time_limit")  # may differ when a run is resumed: neither changes what an epoch computes
+TRAINING = ("batch_size", "max_epochs", "patience", "learning_rate", "weight_decay", "devices")  # None: by the rows
+FREE = ("data", "time_limit", "devices")  # may differ when a run is resumed: none changes what an epoch computes
 
 
 class FitSettings(Record, frozen=True, kw_only=True, tag="fit settings"):
@@ -45,6 +45,7 @@ class FitSettings(Record, frozen=True, kw_only=True, tag="fit settings"):
     learning_rate: float | None
     weight_decay: float | None
     dtype: Literal["float32", "float64"]
+    devices: int | None = None
 
     def differences(self, config: Path) -> list[str]:
         """The options in which `config`, the file of an earlier run, differs."""
@@ -77,6 +78,7 @@ PARSERS: dict[str, Callable[[Any, str], Any]] = {
     "patience": _parse.check_count,
     "learning_rate": _parse.check_above,
     "weight_decay": partial(_parse.check_at_least, bound=0.0),
+    "devices": _parse.check_count,
     "dtype": partial(_parse.parse_choice, known=("float32", "float64")),
 }
 

@@ -16,6 +16,7 @@ import jax.random as jr
 import numpy as np
 
 from shoal._compiling import quickly
+from shoal._processes import agreed
 from shoal._scalars import FloatArray
 from shoal._types import Array, ArrayLike, Key
 from shoal.bijections import Chain, Standardize, StandardizedContext, Support
@@ -248,7 +249,7 @@ def _has_time(clock: Clock, rungs: Sequence[Rung]) -> bool:
     """Whether another rung can be measured before the limit, the layer profile left its time."""
     if clock.limit is None:
         return True
-    longest = max((r.measuring_seconds for r in rungs), default=0.0)
+    (longest,) = agreed(max((r.measuring_seconds for r in rungs), default=0.0))
     return clock.limit - clock.elapsed() > longest + allowed_seconds(clock.limit, 0.0) + 2.0
 
 

@@ -8,10 +8,12 @@ or, under a time limit, where it is not in the better half. The last chain gets 
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from shoal._processes import agreed, from_first
 from shoal._scalars import FloatArray
 from shoal.flows import Family, Front, Fronts, Sample
 from shoal.records.fit import RaceEvent
@@ -43,8 +45,8 @@ class Clock:
     programs: set[tuple[str, int, str]] = field(default_factory=set)  # that rungs of the race have compiled
 
     def elapsed(self) -> float:
-        """Seconds since the ladder began."""
-        return time.monotonic() - self.started
+        """Seconds since the ladder began; by the clock of process 0, where several train."""
+        return agreed(time.monotonic() - self.started)[0]
 
     def left(self) -> float:
         """Seconds for training from now on; inf without a limit."""
@@ -134,7 +136,7 @@ def zero(prepared: Prepared, options: Options, limit: float | None) -> Iterator[
     seconds = np.inf if limit is None else FRONT_SHARE * limit / mixtures
     setter = Fronts(rows, held, seed=options.seed, seconds=seconds)
     for name in options.fronts:
-        front = setter.set(name)
+        front = from_first(partial(setter.set, name))  # how far a mixture comes depends on the clock
         rung = Rung(name, seconds=front.seconds)
         if front.validation is not None:
             rung.flows, rung.log_likelihoods = [front.flow()], [front.validation]
@@ -235,7 +237,8 @@ def _after(
     if rung.results and program not in clock.programs:
         clock.programs.add(program)
         if clock.limit is not None:
-            clock.fixed = 0.5 * clock.fixed + 0.5 * min(max(rung.compile_seconds, 1.0), 4 * FIXED)
+            (seconds,) = agreed(rung.compile_seconds)
+            clock.fixed = 0.5 * clock.fixed + 0.5 * min(max(seconds, 1.0), 4 * FIXED)
     _tell(rung, prepared, result, listen)
 
 

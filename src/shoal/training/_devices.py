@@ -13,7 +13,7 @@ from jaxtyping import PyTree
 from shoal._errors import InputError
 
 AXIS = "rows"
-WORTH = 2**30  # rows of one device in a step, times weights of the flow: a millisecond fourth of an H200
+WORTH = 2**30  # rows of one device in a step, times weights of the flow: a quarter of a millisecond of an H200
 
 
 def devices_for(batch: int, weights: int, wanted: int | None) -> int:
@@ -24,8 +24,8 @@ def devices_for(batch: int, weights: int, wanted: int | None) -> int:
     time of starting its kernels, whatever the rows (`results/accelerator.json`: 0.27 ms for 8 layers, and 0.25 ms for 2**30
     rows times weights where products are large).
 
-    **Raises:** `InputError` where there are not so many devices, the batch is not a multiple of their number, or a process
-    would have none.
+    **Raises:** `InputError` where there are not so many devices, a process would have none, or, in one process, the batch is
+    not a multiple of their number.
     """
     there = len(jax.devices())
     if wanted is not None and wanted > there:
@@ -33,7 +33,7 @@ def devices_for(batch: int, weights: int, wanted: int | None) -> int:
     if jax.process_count() > 1:
         if wanted not in (None, there):
             raise InputError(f"Of several processes all {there} devices train; leave `devices={wanted}` out.")
-        wanted = there
+        return there  # uneven parts are filled up
     if wanted is None:
         most = 1 if jax.default_backend() == "cpu" else min(there, max(batch * weights // WORTH, 1))
         return next(n for n in range(most, 0, -1) if batch % n == 0)
