@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from shoal._errors import InputError, NumericalFailure
+from shoal._errors import InputError, NumericalFailure, WorkersLost
+from shoal._executors import connected
 from shoal._names import FAMILY_NAMES, FRONT_NAMES, KINDS
 from shoal.cli._fit_output import print_schema, print_summary, write_run
 from shoal.cli._parse import parse_columns
@@ -97,11 +98,19 @@ def fit(
     seed: Annotated[int, _of_training("Seed of everything random.")] = 0,
     overwrite: Annotated[bool, _of_run("Replace RUN if it exists.", "--overwrite")] = False,
     resume: Annotated[bool, _of_run("Go on with RUN.unfinished.", "--resume")] = False,
+    cluster: Annotated[
+        str | None,
+        _of_run(
+            "Train rungs side by side: a Dask scheduler, or so many processes here.",
+            metavar="tcp://HOST:PORT|local:N",
+        ),
+    ] = None,
     quiet: Annotated[bool, _of_run("No progress bar.", "--quiet")] = False,
 ) -> None:
     """Train flows of growing depth on DATA and keep the shallowest that is good and invertible.
 
-    Exit codes: 0 done, 2 bad input, 3 no usable flow, 130 interrupted; what was done by then lies in RUN.unfinished.
+    Exit codes: 0 done, 2 bad input, 3 no usable flow, or workers lost, 130 interrupted; what was done by
+    then lies in RUN.unfinished.
     """
     began = time.monotonic()
     settings = parse_settings(data, call.given)
@@ -119,8 +128,8 @@ def fit(
         check_places(places, overwrite=overwrite, resume=resume)
         table = read()
         print_schema(table)
-        with claimed(places, settings, resume=resume) as new:
-            options = {"began": began, "resume": resume and not new}
+        with connected(cluster) as executor, claimed(places, settings, resume=resume) as new:
+            options = {"began": began, "resume": resume and not new, "executor": executor}
             _train(table, settings, options, places, tell, new=new, quiet=quiet, line=call.line())
 
 
@@ -160,7 +169,7 @@ def _train(
         if new and not _has_checkpoints(places):
             discard(places)
         raise
-    except (NumericalFailure, KeyboardInterrupt) as error:
+    except (NumericalFailure, WorkersLost, KeyboardInterrupt) as error:
         raise _stopped_short(error, places, new) from error
     print_summary(record)
     if result.interrupted:
@@ -188,6 +197,8 @@ def _stopped_short(error: BaseException, places: Places, new: bool) -> typer.Exi
         kept = "nothing was trained yet and nothing is kept"
     else:
         kept = f"{places.label}.unfinished is as it was"
+    if isinstance(error, WorkersLost):
+        return stop(f"Workers lost: {error} ({kept}).", NUMERICAL_FAILURE)
     if isinstance(error, NumericalFailure):
         return stop(f"Numerical failure: {error} ({kept}).", NUMERICAL_FAILURE)
     return stop(f"Interrupted: {kept}.", INTERRUPTED)
@@ -195,7 +206,7 @@ def _stopped_short(error: BaseException, places: Places, new: bool) -> typer.Exi
 
 def _has_checkpoints(places: Places) -> bool:
     folder = places.unfinished / "checkpoints"
-    return folder.is_dir() and any(path.is_file() for path in folder.rglob("*"))
+    return any(path.is_file() and ".work" not in path.parts for path in folder.rglob("*"))
 
 
 def _kept(places: Places, result: Any) -> str:

@@ -201,7 +201,10 @@ class Decision(Struct, frozen=True, kw_only=True):
 
 
 class RaceEvent(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What happened to the rung at the place `rung`: it was done ("rung") or its chain "dropped"; `at` in seconds."""
+    """What happened to the rung at the place `rung`: it was done ("rung") or its chain "dropped"; `at` in seconds.
+
+    `limit`: the seconds that its steps were given; `workers`: of an executor, host and process of each seed.
+    """
 
     event: str
     rung: int
@@ -210,6 +213,8 @@ class RaceEvent(Struct, frozen=True, kw_only=True, omit_defaults=True):
     validation: float | None = None
     status: str | None = None
     why: str = ""
+    limit: float | None = None
+    workers: list[str] = []
 
 
 class FarRows(Struct, frozen=True):

@@ -16,6 +16,7 @@ import jax.random as jr
 import numpy as np
 
 from shoal._compiling import quickly
+from shoal._executors import Executor
 from shoal._processes import agreed
 from shoal._scalars import FloatArray
 from shoal._types import Array, ArrayLike, Key
@@ -106,6 +107,7 @@ def ladder(
     resume: bool = False,
     progress: Callable[[dict[str, Any]], None] | None = None,
     monitor: ConditioningMonitor | None = None,
+    executor: Executor | None = None,
 ) -> LadderResult:
     """Begin with closed-form densities, add layers while they gain, deliver the shallowest flow that is as good as the best.
 
@@ -133,11 +135,14 @@ def ladder(
     `shoal.training.Settings` (None: `settings_for` the training rows); `dtype`: of the weights ("float64" needs JAX's 64-bit
     switch); `seed`: of the split, the noise and the weights; `folder`, `resume`: checkpoints; `progress`: called with plain
     dictionaries; `monitor`: records κ and round trips of the layers while the rungs train (None: does not, which saves
-    compiling a program a rung).
+    compiling a program a rung); `executor`: what trains the rungs of a round side by side, a task for each seed: anything
+    with `submit`, such as a Dask client, a pool of `concurrent.futures` or MPI's (None: this process). Where epochs and not
+    seconds are the limit, the bits are the same on machines of one kind; `folder` must be on a disk that all workers share.
 
     **Returns:** `LadderResult`. Ctrl-C ends the training and gives the result of what is done.
 
-    **Raises:** `InputError` (a ValueError) for bad input, before anything is trained.
+    **Raises:** `InputError` (a ValueError) for bad input, before anything is trained, and for workers that have other
+    versions than this process or do not see `folder`; a RuntimeError where the executor was lost, its work kept in `folder`.
     """
     clock = Clock(time_limit) if began is None else Clock(time_limit, began)
     if isinstance(data, StreamedTable):
@@ -169,6 +174,7 @@ def ladder(
         folder=None if folder is None else Path(folder),
         resume=resume,
         monitor=monitor,
+        executor=executor,
     )
     with _prepared(data, table, options) as prepared:
         if not isinstance(settings, Settings):

@@ -11,6 +11,7 @@ import optax
 from jaxtyping import PyTree
 
 from shoal._errors import InputError
+from shoal._executors import Executor
 from shoal._types import Array
 from shoal.flows import Family, checked
 from shoal.selection._rule import Gates
@@ -47,6 +48,7 @@ class Options:
     folder: Path | None = None
     resume: bool = False
     monitor: ConditioningMonitor | None = None
+    executor: Executor | None = None
 
     def __post_init__(self) -> None:
         """**Raises:** `InputError` naming the option, what was given and what it may be."""
@@ -74,7 +76,7 @@ class Options:
 
     def config(self) -> dict[str, object]:
         """The options as the record holds them."""
-        apart = ("families", "gates", "settings", "few", "folder", "resume", "monitor")
+        apart = ("families", "gates", "settings", "few", "folder", "resume", "monitor", "executor")
         plain = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in apart}
         lists = {name: list(value) for name, value in plain.items() if isinstance(value, tuple)}
         families = {"families": [family.name for family in self.families]}

@@ -6,7 +6,7 @@ or, under a time limit, where it is not in the better half. The last chain gets 
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -17,6 +17,7 @@ from shoal._processes import agreed, from_first
 from shoal._scalars import FloatArray
 from shoal.flows import Family, Front, Fronts, Sample
 from shoal.records.fit import RaceEvent
+from shoal.selection._crew import Crew, crew_of
 from shoal.selection._options import Options
 from shoal.selection._prepare import Prepared
 from shoal.selection._rule import ONE_SIDED, paired_difference, winsorised
@@ -82,7 +83,9 @@ class Race:
 
 
 def race(prepared: Prepared, options: Options, clock: Clock, listen: Listener) -> Race:
-    """Run the race on the parts of `prepared`. Ctrl-C ends it with what is done."""
+    """Run the race on the parts of `prepared`, on the workers of an executor where the options have one. Ctrl-C ends it with
+    what is done.
+    """
     result = Race([], [], clock)
     weights = prepared.parts["validation"].weights
     try:
@@ -95,35 +98,64 @@ def race(prepared: Prepared, options: Options, clock: Clock, listen: Listener) -
         chains = [Chain(front, family) for front in handed for family in options.families]
         plan = _plan(list(options.depths), chains, clock)
         number = 0
-        while number < len(plan):
-            depth, alive = plan[number], [c for c in chains if not c.dropped]
-            for place, chain in enumerate(alive):
-                share = _share(clock, alive, place, plan[number:])
-                rung = _rung_of(chain, depth, result)
-                if share is not None and share < LEAST:
-                    continue
+        with crew_of(prepared, options) as crew:
+            while number < len(plan):
+                depth, alive = plan[number], [c for c in chains if not c.dropped]
                 total = len(plan) * len(chains) + len(begun)
-                train(
-                    rung,
-                    chain.front,
-                    prepared,
-                    options,
-                    before=chain.rungs[-1] if chain.rungs else None,
-                    time_limit=share,
-                    compile_first=_program(chain, depth) not in clock.programs,
-                    progress=_heard(listen, rung, len(result.rungs), total),
+                round_ = _round(
+                    alive, plan[number:], prepared, options, result, crew, _heard(listen, result, total)
                 )
-                _after(rung, chain, clock, prepared, result, listen)
-                if any(r.status == "interrupted" for r in rung.results):
+                for chain, rung, finish in (
+                    round_ if crew is None else list(round_)
+                ):  # with workers all begin first
+                    finish()
+                    _after(rung, chain, clock, prepared, result, listen)
+                    if any(r.status == "interrupted" for r in rung.results):
+                        result.interrupted = True
+                        if crew is None:
+                            return result
+                if result.interrupted or (crew is not None and crew.stopped):
                     result.interrupted = True
                     return result
-            _drop(alive, clock.limit is not None, options.gates.margin, weights, result)
-            number += 1
-            if number == len(plan):
-                plan += _deeper(options.depths, depth, [c for c in chains if not c.dropped], clock)
+                _drop(alive, clock.limit is not None, options.gates.margin, weights, result)
+                number += 1
+                if number == len(plan):
+                    plan += _deeper(options.depths, depth, [c for c in chains if not c.dropped], clock)
     except KeyboardInterrupt:
         result.interrupted = True
     return result
+
+
+def _round(
+    alive: list[Chain],
+    plan: list[int],
+    prepared: Prepared,
+    options: Options,
+    result: Race,
+    crew: Crew | None,
+    heard: Callable[[Rung], Listener],
+) -> Iterator[tuple[Chain, Rung, Callable[[], None]]]:
+    """Each chain of a round with its rung, and what trains it or, with a crew, waits for the workers that do."""
+    clock, depth = result.clock, plan[0]
+    together = (
+        None if crew is None or clock.limit is None else _share_of(crew.waves(len(alive)), alive, plan, clock)
+    )
+    for place, chain in enumerate(alive):
+        share = _share(clock, alive, place, plan) if crew is None else together
+        rung = _rung_of(chain, depth, result)
+        if share is not None and share < LEAST:
+            continue
+        before = chain.rungs[-1] if chain.rungs else None
+        if crew is not None:
+            yield (
+                chain,
+                rung,
+                crew.begin(rung, chain.front, before=before, time_limit=share, progress=heard(rung)),
+            )
+            continue
+        fresh = _program(chain, depth) not in clock.programs
+        trained = partial(train, rung, chain.front, prepared, options, before=before, time_limit=share)
+        yield chain, rung, partial(trained, compile_first=fresh, progress=heard(rung))
 
 
 def zero(prepared: Prepared, options: Options, limit: float | None) -> Iterator[tuple[Front, Rung]]:
@@ -217,6 +249,14 @@ def _share(clock: Clock, alive: list[Chain], place: int, plan: list[int]) -> flo
     return part * training / (len(alive) - place * part)
 
 
+def _share_of(waves: int, alive: list[Chain], plan: list[int], clock: Clock) -> float:
+    """The same for every chain of a round that workers train side by side, in so many waves; each worker compiles anew."""
+    programs = len({_program(c, plan[0]) for c in alive})
+    costs = clock.fixed * min(waves, programs) + SHARED * waves + clock.fixed * len(plan[1:])
+    part = 1.0 if len(plan) == 1 else EARLY / (len(plan) - 1)
+    return part * max(clock.left() - costs, 0.0) / max(waves, 1)
+
+
 def _rung_of(chain: Chain, depth: int, result: Race) -> Rung:
     """The chain's rung of this depth, a new one where no round had it."""
     for rung in result.rungs:
@@ -272,22 +312,32 @@ def _loss(a: Rung, b: Rung, weights: FloatArray | None):
     return paired_difference(np.stack(a.log_likelihoods), np.stack(b.log_likelihoods), weights)
 
 
-def _heard(listen: Listener, rung: Rung, done: int, total: int) -> Listener:
-    if listen is None:
-        return None
+def _heard(listen: Listener, result: Race, total: int) -> Callable[[Rung], Listener]:
+    """For the rungs of one round: what is told of their trainings, with the share of all that is done."""
+    done: dict[str, float] = {}  # of the rungs of this round
 
-    def heard(event: dict[str, Any]) -> None:
-        fraction = (done - 1 + event["fraction"]) / max(total, done)
-        listen({**event, "stage": "train", "rung": rung.name, "seed": event["run"], "fraction": fraction})
+    def of(rung: Rung) -> Listener:
+        if listen is None:
+            return None
+        tell, done[rung.name] = listen, 0.0
 
-    return heard
+        def heard(event: dict[str, Any]) -> None:
+            done[rung.name] = event["fraction"]
+            rungs = len(result.rungs)
+            fraction = (rungs - len(done) + sum(done.values())) / max(total, rungs)
+            tell({**event, "stage": "train", "rung": rung.name, "seed": event["run"], "fraction": fraction})
+
+        return heard
+
+    return of
 
 
 def _tell(rung: Rung, prepared: Prepared, result: Race, listen: Listener) -> None:
     value = None
     if rung.log_likelihoods:
         value = rung.value(prepared.parts["validation"].weights) - prepared.log_volume
-    result.note("rung", rung, seconds=rung.seconds, validation=value, status=rung.status)
+    figures = {"seconds": rung.seconds, "validation": value, "limit": rung.limit, "workers": rung.workers}
+    result.note("rung", rung, status=rung.status, **figures)
     if listen is not None:
         summary = {} if value is None else {"validation": value}
         listen(

@@ -43,6 +43,10 @@ class Rung:
     compile_seconds: float = 0.0
     measuring_seconds: float = 0.0
     dropped: str = ""
+    limit: float | None = None  # seconds that the last training of its steps was given
+    workers: list[str] = field(
+        default_factory=list
+    )  # of an executor that trained its seeds: host and process
 
     @property
     def chain(self) -> str:
@@ -109,8 +113,7 @@ def train(
     """
     started, on = time.monotonic(), before is rung
     part, validation = prepared.parts["train"], prepared.parts["validation"]
-    start, keys = _begun(rung, front, part, options, before)
-    name = f"{rung.chain}, {rung.depth}{' on' if on else ''}".replace(" ", "-")
+    start, keys = begun(rung, front, part, options, before)
     trained = partial(
         fit_many,
         **prepared.to_train(),
@@ -128,16 +131,27 @@ def train(
         start,
         keys=keys,
         settings=replace(options.settings, time_limit=time_limit),
-        folder=None if options.folder is None else options.folder / name,
+        folder=None if options.folder is None else options.folder / folder_name(rung, on=on),
         resume=options.resume,
         progress=progress,
     )
+    rung.limit = time_limit
+    fill(rung, results, validation, on=on)
+    rung.seconds += time.monotonic() - started
+
+
+def folder_name(rung: Rung, *, on: bool) -> str:
+    """The folder of its checkpoints, one of its own where the rung is trained `on`."""
+    return f"{rung.chain}, {rung.depth}{' on' if on else ''}".replace(" ", "-")
+
+
+def fill(rung: Rung, results: list[FitResult], validation: Part, *, on: bool) -> None:
+    """Puts the results of a training of all seeds into the rung; `on`: it goes on with the one before."""
     rung.results = [_joined(*both) for both in zip(rung.results, results, strict=True)] if on else results
     results = rung.results
     if all(r.history for r in results):  # a seed without one whole epoch is what it began as
         rung.flows = [r.flow for r in results]
         rung.log_likelihoods = [_scores(r, validation) for r in results]
-    rung.seconds += time.monotonic() - started
 
 
 def uninterrupted(result: FitResult) -> FitResult:
@@ -147,7 +161,7 @@ def uninterrupted(result: FitResult) -> FitResult:
     return result
 
 
-def _begun(
+def begun(
     rung: Rung, front: Front, part: Part, options: Options, before: Rung | None
 ) -> tuple[list[AbstractFlow], list[Key]]:
     """The flows that the seeds begin from, and the keys of their steps, which do not depend on what else is trained."""

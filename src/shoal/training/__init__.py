@@ -14,6 +14,7 @@ from shoal.training._density import pull_back as pull_back
 from shoal.training._fit import fit as fit
 from shoal.training._fit import fit_many
 from shoal.training._job import trainable as trainable
+from shoal.training._listening import interruptible
 from shoal.training._losses import AbstractPenalty as AbstractPenalty
 from shoal.training._losses import JacobianPenalty as JacobianPenalty
 from shoal.training._losses import negative_log_likelihood as negative_log_likelihood

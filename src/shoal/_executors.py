@@ -1,0 +1,150 @@
+"""Where work that splits into tasks is done: anything with `submit`: a Dask client, a pool of `concurrent.futures`, MPI's.
+
+A task is a function of a module and small arguments. What a task raises is raised where its result is asked for; what the
+executor itself ends with, such as a scheduler that is gone, becomes a `WorkersLost` of one sentence.
+"""
+
+import logging
+import re
+import time
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import BrokenExecutor, CancelledError
+from contextlib import ExitStack, contextmanager
+from importlib.util import find_spec
+from typing import Any, Protocol, runtime_checkable
+
+from shoal._errors import InputError, WorkersLost, one_line
+
+WAKE = 0.1  # seconds between looks at tasks
+ANSWER, WORKERS_WITHIN = 10.0, 60.0  # seconds in which a scheduler must answer, and have a worker
+QUIET = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"  # Ctrl-C is for the one that submits
+
+
+@runtime_checkable
+class Future(Protocol):
+    """A task that was submitted."""
+
+    def result(self) -> Any: ...
+    def done(self) -> bool: ...
+    def cancel(self) -> object: ...
+
+
+@runtime_checkable
+class Executor(Protocol):
+    """What takes tasks."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any) -> Any: ...
+
+
+def submitted(executor: Executor, function: Callable[..., Any], *args: Any) -> Future:
+    """The task of `function(*args)`, computed anew even where the executor has computed the same before.
+
+    **Raises:** `WorkersLost` where the executor takes no tasks any more.
+    """
+    with _in_words():
+        if _is_dask(executor):
+            return executor.submit(function, *args, pure=False)  # pyright: ignore[reportCallIssue]  (Dask's own)
+        return executor.submit(function, *args)
+
+
+def result_of(future: Future) -> Any:
+    """What the task returned; waits for it. **Raises:** what it raised; `WorkersLost` where it can not be had."""
+    with _in_words():
+        return future.result()
+
+
+def wait_for(
+    futures: Sequence[Future], meanwhile: Callable[[], None] = lambda: None, *, first: bool = False
+) -> None:
+    """Waits until all are done (`first`: one of them); `meanwhile` is called ten times a second."""
+    enough = any if first else all
+    while not enough(future.done() for future in futures):
+        meanwhile()
+        time.sleep(WAKE)
+    meanwhile()
+
+
+def workers_of(executor: Executor) -> int:
+    """How many tasks it does at a time; 1 where it does not say."""
+    if _is_dask(executor):
+        with _in_words():
+            return max(1, sum(executor.nthreads().values()))  # pyright: ignore[reportAttributeAccessIssue]
+    for name in ("_max_workers", "num_workers", "max_workers"):
+        found = getattr(executor, name, None)
+        if isinstance(found, int):
+            return max(1, found)
+    return 1
+
+
+def _is_dask(executor: Executor) -> bool:
+    return type(executor).__module__.partition(".")[0] == "distributed"
+
+
+@contextmanager
+def _in_words() -> Generator[None, None, None]:
+    """Turns what the executor itself raises into `WorkersLost`; what a task raises stays as it is."""
+    try:
+        yield
+    except (BrokenExecutor, CancelledError) as error:
+        raise WorkersLost(f"the workers are gone ({one_line(error)})") from error
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"A worker lacks a package: {one_line(error)}; install the same ones on all."
+        ) from error
+    except Exception as error:
+        if type(error).__module__.partition(".")[0] != "distributed":
+            raise
+        raise WorkersLost(f"the cluster gave a task up ({one_line(error)})") from error
+
+
+@contextmanager
+def connected(text: str | None, option: str = "--cluster") -> Generator[Executor | None, None, None]:
+    """The Dask client of a scheduler's address, such as "tcp://host:8786", or of "local:4", four processes of one thread.
+
+    **Arguments:** `text`: None for no executor; `option`: what the messages call it.
+
+    **Raises:** `InputError` for another text, a missing package, a scheduler that does not answer or has no workers.
+    """
+    if text is None:
+        yield None
+        return
+    local = re.fullmatch(r"local:([1-9]\d{0,3})", text)
+    if local is None and not re.fullmatch(r"[a-z+]+://\S+", text):
+        raise InputError(f"{option} {text!r} is neither an address such as tcp://host:8786 nor local:N.")
+    if find_spec("distributed") is None:
+        raise InputError(
+            f"{option} needs the package distributed; install it with `pip install 'shoal[cluster]'`."
+        )
+    with ExitStack() as stack:
+        yield _client(text, 0 if local is None else int(local[1]), option, stack)
+
+
+def _client(text: str, processes: int, option: str, stack: ExitStack) -> Executor:
+    import distributed  # optional, and its import takes a second
+
+    where: Any = text
+    try:
+        if processes:
+            where = distributed.LocalCluster(
+                n_workers=processes,
+                threads_per_worker=1,
+                memory_limit=0,  # what JAX takes is not Dask's to judge
+                dashboard_address=None,  # pyright: ignore[reportArgumentType]  (none is made)
+                silence_logs=logging.CRITICAL,
+                preload=[QUIET],
+            )
+            stack.callback(_closed, where)
+        client = distributed.Client(where, timeout=ANSWER, set_as_default=False)
+        stack.callback(_closed, client)
+        client.wait_for_workers(1, timeout=WORKERS_WITHIN)
+    except (OSError, TimeoutError, ValueError, ImportError) as error:
+        raise InputError(f"{option} {text} does not answer: {one_line(error)}.") from error
+    return client
+
+
+def _closed(opened: Any) -> None:
+    """Closes a client or a cluster that may be gone already."""
+    try:
+        opened.close(timeout=5)
+    except (OSError, TimeoutError, RuntimeError):
+        logging.getLogger(__name__).debug("A cluster was gone before it was closed.")

@@ -1,0 +1,189 @@
+"""`Crew`: the workers of an executor, as the race sees them, and what the two have in common on disk.
+
+A task is one rung of one chain with one seed. The submitter holds the race. What a worker needs beside the flow lies in the
+folder `.work` of the checkpoints: the rows, written once, and for each task its news and a lock. A stop file ends all tasks
+at their next chunk. A task whose worker died goes on from its last checkpoint wherever the executor tries it again.
+"""
+
+import json
+import shutil
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+
+from shoal._errors import InputError, WorkersLost
+from shoal._executors import WAKE, Executor, Future, result_of, submitted, wait_for, workers_of
+from shoal._scalars import FloatArray
+from shoal.flows import Front
+from shoal.selection._options import Options
+from shoal.selection._prepare import Prepared
+from shoal.selection._rung import Listener, Rung, begun, fill, folder_name
+from shoal.selection._worker import Places, Seed, Trained, pack, train_seed, unpack, versions, write_parts
+from shoal.training import interruptible
+
+PATIENCE = 120.0  # seconds that tasks have for their end after they were stopped: one may be compiling
+
+
+@dataclass
+class _Task:
+    """One seed at work. `read`: bytes of its news that were told."""
+
+    future: Future
+    news: Path
+    tell: Callable[[dict[str, Any]], None] | None
+    read: int = 0
+
+    def listen(self) -> None:
+        """Tells the whole lines that its news have more than at the last look."""
+        if self.tell is None or not self.news.exists():
+            return
+        with open(self.news, "rb") as file:
+            file.seek(self.read)
+            lines = file.read().rpartition(b"\n")[0]
+        self.read += len(lines) + bool(lines)
+        for line in lines.splitlines():
+            self.tell(json.loads(line))
+
+
+class Crew:
+    """Workers that train rungs side by side; `stopped` once Ctrl-C ended their tasks."""
+
+    def __init__(self, executor: Executor, prepared: Prepared, options: Options, folder: Path):
+        self.executor, self.prepared, self.options = executor, prepared, options
+        self.workers = workers_of(executor)
+        self.folder, self.work = folder, folder / ".work"
+        self.stop, self.stopped = self.work / f"stop-{uuid.uuid4().hex}", False
+        self.tasks: list[_Task] = []
+        self.work.mkdir(parents=True, exist_ok=True)
+        self.parts = write_parts(_arrays(prepared, options.dtype), self.work)
+
+    def waves(self, chains: int) -> int:
+        """How many tasks one worker does after the other, where so many chains are trained side by side."""
+        return -(-chains * self.options.seeds // self.workers)
+
+    def begin(
+        self, rung: Rung, front: Front, *, before: Rung | None, time_limit: float | None, progress: Listener
+    ) -> Callable[[], None]:
+        """Submits the seeds of a rung. **Returns:** what waits for them and fills the rung in; arguments as of `train`."""
+        on, started = before is rung, time.monotonic()
+        flows, keys = begun(rung, front, self.prepared.steps, self.options, before)
+        place = self.folder / folder_name(rung, on=on)
+        if not self.options.resume and any(place.glob("run-*/checkpoint-*")):
+            raise InputError(
+                f"{place} holds checkpoints of an earlier run; pass `resume=True`, or name another folder."
+            )
+        settings = replace(self.options.settings, time_limit=time_limit)
+        tasks: list[_Task] = []
+        for i, (flow, key) in enumerate(zip(flows, keys, strict=True)):
+            words = tuple(jr.key_data(key).tolist())
+            seed = Seed(flow, words, settings, self.options.monitor, compile_first=time_limit is not None)
+            tell = None if progress is None else partial(_with_run, progress, i)
+            tasks.append(self._submit(seed, place / f"run-{i:02d}", tell))
+        self.tasks += tasks
+        return partial(self._finish, rung, tasks, on=on, started=started, limit=time_limit)
+
+    def _submit(self, seed: Seed, checkpoints: Path, tell: Callable[[dict[str, Any]], None] | None) -> _Task:
+        name = f"{checkpoints.parent.name}-{checkpoints.name}"
+        news = self.work / f"{name}.jsonl"
+        news.unlink(missing_ok=True)
+        places = Places(
+            checkpoints=str(checkpoints.resolve()),
+            lock=str((self.work / f"{name}.lock").resolve()),
+            news=None if tell is None else str(news.resolve()),
+            stop=str(self.stop.resolve()),
+        )
+        float64 = bool(jnp.zeros(()).dtype == jnp.float64)
+        arguments = (versions(), float64, self.parts, pack(seed), asdict(places))
+        return _Task(submitted(self.executor, train_seed, *arguments), news, tell)
+
+    def _finish(
+        self, rung: Rung, tasks: list[_Task], *, on: bool, started: float, limit: float | None
+    ) -> None:
+        """Waits for the tasks of a rung. Ctrl-C stops all tasks, of whatever rung; what they have by then is kept."""
+        with interruptible(None) as pressed:
+
+            def meanwhile() -> None:
+                if pressed() and not self.stopped:
+                    self._stop()
+                for task in self.tasks:
+                    task.listen()
+
+            wait_for([task.future for task in tasks], meanwhile)
+        found = [result_of(task.future) for task in tasks]
+        self.tasks = [task for task in self.tasks if task not in tasks]
+        if any(one is None for one in found):  # stopped before they began
+            return
+        done: list[Trained] = [unpack(one) for one in found]
+        rung.workers, rung.limit = [one.worker for one in done], limit
+        rung.compile_seconds = max(max(one.compile_seconds, one.result.compile_seconds) for one in done)
+        rung.seconds += max(one.seconds for one in done)
+        fill(rung, [one.result for one in done], self.prepared.parts["validation"], on=on)
+
+    def _stop(self) -> None:
+        self.stop.touch()
+        self.stopped = True
+
+    def end(self, patience: float) -> None:
+        """Stops what is still at work, and removes the folder of the work unless somebody may still write to it."""
+        if self.tasks:
+            patience = 0.0 if self.stopped else patience
+            self._stop()
+            until = time.monotonic() + patience
+            while time.monotonic() < until and not all(task.future.done() for task in self.tasks):
+                time.sleep(WAKE)
+        over = all(task.future.done() for task in self.tasks)
+        for task in self.tasks:
+            task.future.cancel()
+        if over:
+            shutil.rmtree(self.work, ignore_errors=True)
+
+
+@contextmanager
+def crew_of(prepared: Prepared, options: Options) -> Generator[Crew | None, None, None]:
+    """The workers of the executor in the options; None where there is none. What is at work at the end is stopped."""
+    if options.executor is None:
+        yield None
+        return
+    with ExitStack() as stack:
+        folder = options.folder
+        if folder is None:
+            made = tempfile.TemporaryDirectory(prefix="shoal-", ignore_cleanup_errors=True)
+            folder = Path(stack.enter_context(made))
+        crew = Crew(options.executor, prepared, options, folder)
+        try:
+            yield crew
+        except WorkersLost:
+            crew.end(0.0)
+            raise
+        except BaseException:
+            crew.end(PATIENCE)
+            raise
+        crew.end(PATIENCE)
+
+
+def _with_run(progress: Callable[[dict[str, Any]], None], run: int, event: dict[str, Any]) -> None:
+    progress({"run": run, **event})
+
+
+def _arrays(prepared: Prepared, dtype: str) -> dict[str, FloatArray | None]:
+    """The rows of steps and of validation, as `shoal.training.fit` would round them."""
+    part, held = prepared.steps, prepared.parts["validation"]
+    rounded = lambda array: None if array is None else np.ascontiguousarray(array, dtype)
+    return {
+        "data": rounded(part.x),
+        "context": rounded(part.context),
+        "weights": part.weights,
+        "validation": rounded(held.x),
+        "validation_context": rounded(held.context),
+        "validation_weights": held.weights,
+    }

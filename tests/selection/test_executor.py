@@ -1,0 +1,241 @@
+"""Ladders on executors: the same decision and bits as without one; workers that die, differ or are stopped."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import CancelledError, ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from shoal._errors import InputError, WorkersLost
+from shoal._executors import connected
+from shoal.selection import LadderResult, ladder
+from shoal.selection import _worker as worker
+from shoal.training import Settings
+
+pytestmark = pytest.mark.usefixtures("unprofiled")
+SMALL: dict[str, Any] = {
+    "families": ("realnvp",),
+    "fronts": ("gaussian", "marginals"),
+    "depths": (1,),
+    "hidden": (8,),
+    "settings": Settings(max_epochs=4, batch_size=128, learning_rate=3e-3),
+}
+SLOW = Settings(max_epochs=400, patience=None, batch_size=64, checkpoint_seconds=0.2)
+TALL: dict[str, Any] = {**SMALL, "depths": (1, 2), "seeds": 2}
+
+
+def table(rows: int = 600) -> np.ndarray:
+    z = np.random.default_rng(3).normal(size=(rows, 2))
+    return np.stack([z[:, 0], z[:, 0] ** 2 + 0.3 * z[:, 1]], 1)
+
+
+@pytest.fixture(scope="module")
+def plain(unprofiled: None) -> LadderResult:
+    return ladder(table(), **SMALL)
+
+
+def assert_same(ours: LadderResult, theirs: LadderResult) -> None:
+    """The same rungs, bit for bit, and the same decision; times may differ."""
+    assert ours.choice == theirs.choice
+    assert ours.record.decision == theirs.record.decision
+    assert [r.name for r in ours.rungs] == [r.name for r in theirs.rungs]
+    for a, b in zip(ours.rungs, theirs.rungs, strict=True):
+        np.testing.assert_array_equal(a.log_likelihoods, b.log_likelihoods)
+        assert [r.status for r in a.results] == [r.status for r in b.results]
+        for mine, other in zip(a.results, b.results, strict=True):
+            assert [row.train for row in mine.history] == [row.train for row in other.history]
+    for a, b in zip(ours.record.race, theirs.record.race, strict=True):
+        assert (a.event, a.rung, a.validation, a.status, a.why) == (
+            b.event,
+            b.rung,
+            b.validation,
+            b.status,
+            b.why,
+        )
+
+
+def test_threads_give_the_same_ladder_and_the_record_says_who_did_what(plain: LadderResult, tmp_path: Path):
+    told: list[dict[str, Any]] = []
+    with ThreadPoolExecutor(2) as pool:
+        out = ladder(table(), **SMALL, folder=tmp_path / "c", executor=pool, progress=told.append)
+    assert_same(out, plain)
+    done = [event for event in out.record.race if event.event == "rung" and out.rungs[event.rung].depth]
+    assert [len(event.workers) for event in done] == [1, 1]
+    assert all(event.workers[0].endswith(f" {os.getpid()}") for event in done)
+    assert all(event.workers == [] for event in plain.record.race)
+    assert len({event.rung for event in out.record.race if event.event == "rung"}) == len(out.rungs)
+    epochs = [e for e in told if e["stage"] == "train"]
+    assert {(e["rung"], e["epoch"]) for e in epochs} == {
+        (r.name, i) for r in out.rungs[2:] for i in range(1, 5)
+    }
+    fractions = [e["fraction"] for e in epochs]
+    assert fractions == sorted(fractions)
+    assert fractions[-1] == 1.0
+    assert not (tmp_path / "c" / ".work").exists()
+
+
+def test_a_finished_ladder_resumes_without_an_executor(plain: LadderResult, tmp_path: Path):
+    with ThreadPoolExecutor(1) as pool:
+        ladder(table(), **SMALL, folder=tmp_path, executor=pool)
+        with pytest.raises(InputError, match="holds checkpoints of an earlier run"):
+            ladder(table(), **SMALL, folder=tmp_path, executor=pool)
+    assert_same(ladder(table(), **SMALL, folder=tmp_path, resume=True), plain)
+
+
+def test_a_worker_with_other_versions_is_named(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(worker, "package_versions", lambda names: {"numpy": "1", "jax": "3"})
+    monkeypatch.setattr("shoal.selection._crew.versions", lambda: {"numpy": "1", "jax": "2"})
+    with (
+        ThreadPoolExecutor(1) as pool,
+        pytest.raises(InputError, match=r"has jax 3 \(there 2\); give workers"),
+    ):
+        ladder(table(), **SMALL, executor=pool)
+
+
+def test_a_worker_that_does_not_see_the_rows_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setattr("shoal.selection._crew.write_parts", lambda *_: (str(tmp_path / "parts.npz"), "0"))
+    with (
+        ThreadPoolExecutor(1) as pool,
+        pytest.raises(InputError, match=r"does not see .*parts\.npz; put the run on a"),
+    ):
+        ladder(table(), **SMALL, executor=pool)
+
+
+class Gone:
+    """A task that its executor gave up."""
+
+    def result(self) -> Any:
+        raise CancelledError
+
+    def done(self) -> bool:
+        return True
+
+    def cancel(self) -> bool:
+        return True
+
+
+class Dying:
+    """Loses what it is given after the first task."""
+
+    def __init__(self, pool: ThreadPoolExecutor):
+        self.pool, self.dead = pool, False
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any) -> Any:
+        if self.dead:
+            return Gone()
+        self.dead = True
+        return self.pool.submit(fn, *args)
+
+
+def test_an_executor_that_is_gone_is_one_sentence_and_its_checkpoints_stay(tmp_path: Path):
+    with ThreadPoolExecutor(1) as pool, pytest.raises(WorkersLost, match="the workers are gone"):
+        ladder(table(), **SMALL, folder=tmp_path, executor=Dying(pool))
+    assert list(tmp_path.glob("realnvp-on-gaussian,-1/run-00/checkpoint-*"))
+    assert not list(tmp_path.glob("realnvp-on-marginals,-1/run-00/checkpoint-*"))
+
+
+def test_ctrl_c_stops_the_tasks_keeps_what_is_done_and_a_resumed_ladder_is_the_same(tmp_path: Path):
+    """Both rungs end at their next chunk; what was trained by then is in the result."""
+    settings = Settings(max_epochs=300, patience=None, batch_size=128, checkpoint_seconds=0.5)
+    long = {**SMALL, "settings": settings}
+
+    def press(event: dict[str, Any]) -> None:
+        if event["stage"] == "train" and not pressed.is_set():
+            pressed.set()
+            os.kill(os.getpid(), signal.SIGINT)
+
+    pressed = threading.Event()
+    with ThreadPoolExecutor(2) as pool:
+        out = ladder(table(), **long, folder=tmp_path, executor=pool, progress=press)
+        assert out.interrupted
+        assert out.flow is not None
+        assert "interrupted" in {r.status for r in out.rungs if r.results}
+        assert not (tmp_path / ".work").exists()
+        again = ladder(table(), **long, folder=tmp_path, executor=pool, resume=True)
+    assert not again.interrupted
+    assert_same(again, ladder(table(), **long))
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("four", "is neither an address such as tcp://host:8786 nor local:N"),
+        ("local:0", "is neither an address"),
+        ("tcp://127.0.0.1:9", "does not answer"),
+    ],
+)
+def test_a_cluster_that_is_none_is_refused(text: str, sentence: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("shoal._executors.ANSWER", 0.5)
+    with pytest.raises(InputError, match=sentence), connected(text):
+        pass
+
+
+def test_without_the_package_it_is_named(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("shoal._executors.find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"needs the package distributed; install it"), connected("local:2"):
+        pass
+
+
+@pytest.mark.long
+def test_a_pool_of_processes_gives_the_same_ladder(tmp_path: Path):
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
+        out = ladder(table(), **TALL, folder=tmp_path, executor=pool)
+    assert_same(out, ladder(table(), **TALL))
+    assert len({worker for event in out.record.race for worker in event.workers}) == 2
+
+
+@pytest.mark.long
+def test_a_pool_whose_process_was_killed_is_one_sentence_and_resuming_gives_the_same_ladder(tmp_path: Path):
+    slow = {**TALL, "settings": SLOW}
+
+    def kill(event: dict[str, Any]) -> None:
+        if event["stage"] == "train" and not killed:
+            killed.append(next(iter(pool._processes)))
+            os.kill(killed[0], signal.SIGKILL)
+
+    killed: list[int] = []
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool, pytest.raises(WorkersLost):
+        ladder(table(), **slow, folder=tmp_path, executor=pool, progress=kill)
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
+        out = ladder(table(), **slow, folder=tmp_path, executor=pool, resume=True)
+    assert_same(out, ladder(table(), **slow))
+
+
+@pytest.mark.long
+def test_a_dask_cluster_gives_the_same_ladder_though_a_worker_is_killed(tmp_path: Path):
+    slow = {**TALL, "settings": SLOW}
+    killed: list[int] = []
+
+    def kill(event: dict[str, Any]) -> None:
+        if event["stage"] == "train" and event["epoch"] >= 20 and not killed:
+            client: Any = executor
+            killed.append(next(iter(client.run(os.getpid).values())))
+            os.kill(killed[0], signal.SIGKILL)
+
+    with connected("local:2") as executor:
+        out = ladder(table(), **slow, folder=tmp_path, executor=executor, progress=kill)
+    assert killed
+    assert_same(out, ladder(table(), **slow))
+    names = [out.rungs[event.rung].name for event in out.record.race if event.event == "rung"]
+    assert len(set(names)) == len(names)
+
+
+@pytest.mark.long
+def test_a_scheduler_that_is_gone_in_the_middle_is_one_sentence(tmp_path: Path):
+    def close(event: dict[str, Any]) -> None:
+        if event["stage"] == "train" and not closed:
+            closed.append(time.monotonic())
+            client: Any = executor
+            threading.Thread(target=client.cluster.close, daemon=True).start()
+
+    closed: list[float] = []
+    with connected("local:2") as executor, pytest.raises(WorkersLost):
+        ladder(table(), **{**TALL, "settings": SLOW}, folder=tmp_path, executor=executor, progress=close)
+    assert time.monotonic() - closed[0] < 90
