@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from shoal._errors import InputError
-from shoal.tables import as_table, read_table
+from shoal.tables import as_table, read_table, strange_notes
 from shoal.tables._kinds import find_schema
 from shoal.tables._source import Source
 
@@ -196,8 +196,8 @@ def test_words_never_seen_and_numbers_off_their_lattice_are_told(source):
     schema = find_schema(
         source(c=RNG.choice(["a", "b"], N), n=RNG.integers(0, 9, N), y=NORMAL), [0, 1, 2], {}
     )
-    assert schema.rows(source(c=["b", "a"], n=[3, 40], y=[0.5, 1.0])).notes == ()
-    word, number = schema.rows(source(c=["c", "d"], n=[3, 2.5], y=[0.5, 1.0])).notes
+    assert schema.rows(source(c=["b", "a"], n=[3, 40], y=[0.5, 1.0])).strange == ()
+    word, number = strange_notes(schema.rows(source(c=["c", "d"], n=[3, 2.5], y=[0.5, 1.0])).strange)
     assert word.startswith(
         "column 'c': 2 rows hold a word never seen, the first, 'c' (row 2); it is as likely as"
     )

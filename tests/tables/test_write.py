@@ -34,14 +34,14 @@ def test_an_input_keeps_its_cells(tmp_path: Path):
     text = 'id,cut,a\n007,Ideal,1.50\n008,"Very, Good",2\n'
     (tmp_path / "in.csv").write_text(text)
     source = open_source(tmp_path / "in.csv")
-    append_columns(tmp_path / "out.csv", source, {"log_prob": np.array([-1.5, 2.0])})
+    append_columns(tmp_path / "out.csv", source, [(source, {"log_prob": np.array([-1.5, 2.0])})])
     lines = text.splitlines()
     assert (tmp_path / "out.csv").read_text() == f"{lines[0]},log_prob\n{lines[1]},-1.5\n{lines[2]},2.0\n"
-    append_columns(tmp_path / "out.parquet", source, {"log_prob": np.array([-1.5, 2.0])})
+    append_columns(tmp_path / "out.parquet", source, [(source, {"log_prob": np.array([-1.5, 2.0])})])
     frame = pl.read_parquet(tmp_path / "out.parquet")
     assert frame.schema == {"id": pl.Int64, "cut": pl.String, "a": pl.Float64, "log_prob": pl.Float64}
     with pytest.raises(InputError, match="two columns called 'cut'"):
-        append_columns(tmp_path / "out.csv", source, {"cut": np.zeros(2)})
+        append_columns(tmp_path / "out.csv", source, [(source, {"cut": np.zeros(2)})])
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

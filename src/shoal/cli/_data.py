@@ -25,12 +25,18 @@ from shoal.tables import (
     Schema,
     SchemaRows,
     Source,
+    Strange,
+    Stream,
     StreamedTable,
     Table,
+    is_large,
     join_names,
     match_columns,
+    open_source,
+    open_stream,
     read_stream,
     read_table,
+    strange_notes,
 )
 
 
@@ -70,6 +76,20 @@ def read_data(
     return table
 
 
+def open_rows(data: Path) -> Source | Stream:
+    """The table at `data` in memory, or as a stream where it is large; what was done while it was read is said."""
+    table = open_stream(data) if is_large(data) else open_source(data)
+    say_notes(data, table.notes)
+    return table
+
+
+def first_block(table: Source | Stream) -> Source:
+    """The first rows. **Raises:** `InputError` where there is none."""
+    for source in table.sources():
+        return source
+    raise InputError(f"{table.label} has columns but no rows; at least 1 is needed.")
+
+
 def say_notes(data: Path, notes: Sequence[str]) -> None:
     """Says on stderr what was done while a table was read."""
     for note in notes:
@@ -92,16 +112,31 @@ def read_schema(folder: ModelFolder) -> Schema | None:
     return read_record(path, Schema) if path.exists() else None
 
 
+def schema_needed(schema: Schema | None, folder: ModelFolder) -> None:
+    """Raises where a run does not say what its columns are."""
+    if schema is None:
+        raise InputError(
+            f"The model in {folder.path} does not say what its columns are, as a run of `shoal fit` without "
+            "--dequantize off does; cells given the rest of their row are not computed."
+        )
+
+
 def matched_rows(
-    folder: ModelFolder, schema: Schema | None, source: Source
+    folder: ModelFolder, schema: Schema | None, source: Source, strange: list[Strange] | None = None
 ) -> tuple[Table, SchemaRows] | None:
-    """The model's columns by name, or by its schema states and numbers; None where its folder says neither."""
+    """The model's columns by name, or by its schema states and numbers; None where its folder says neither.
+
+    `strange`: takes cells that training had none of, which are said without it.
+    """
     if schema is None:
         table = matched_by_name(folder, source)
         return None if table is None else (table, SchemaRows(table.values, np.zeros(table.rows, bool)))
     context = match_columns(source, folder.context_columns).values if folder.context_columns else None
     rows = schema.rows(source, float64=folder.float64)
-    say_notes(Path(source.label), rows.notes)
+    if strange is None:
+        say_notes(Path(source.label), strange_notes(rows.strange))
+    else:
+        strange.extend(rows.strange)
     beside, first = folder.context_columns or (), source.first_row
     return Table(schema.names, rows.values, beside, context, source=source.label, first_row=first), rows
 

@@ -13,7 +13,8 @@ from shoal.cli._construct import construct
 from shoal.cli._export import export
 from shoal.cli._factor import factor
 from shoal.cli._fit import fit
-from shoal.cli._rows import sample, score
+from shoal.cli._sample import sample
+from shoal.cli._score import score
 from shoal.cli._session import BAD_INPUT
 
 app = typer.Typer(

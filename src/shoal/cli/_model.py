@@ -1,6 +1,6 @@
 """The model of a run and its samples, in pieces of one size so that a flow compiles once. It loads JAX."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 
 import jax
@@ -36,9 +36,22 @@ def matched(folder: ModelFolder, flow: AbstractFlow | Mixed, source: Source) -> 
 
 def sample(flow: AbstractFlow | Mixed, seed: int, rows: int, context: FloatArray | None = None) -> FloatArray:
     """`rows` samples, one for each row of `context`; a smaller number of rows gives the first ones of a larger number."""
-    key, parts = jax.random.key(seed), []
-    for i, (index, _) in enumerate(pieces(rows, ROWS)):
-        one = jax.random.fold_in(key, i)
-        drawn = flow.sample(one, (ROWS,)) if context is None else flow.sample(one, (), context=context[index])
-        parts.append(np.asarray(drawn))
-    return np.concatenate(parts)[:rows]
+    return np.concatenate([values for values, _ in sample_blocks(flow, seed, [(rows, context)])])
+
+
+def sample_blocks(
+    flow: AbstractFlow | Mixed, seed: int, blocks: Iterable[tuple[int, FloatArray | None]]
+) -> Iterator[tuple[FloatArray, FloatArray | None]]:
+    """The same block by block, with the context of each.
+
+    **Arguments:** `blocks`: numbers of rows, with their contexts; all but the last one are multiples of `ROWS`.
+    """
+    key, done = jax.random.key(seed), 0
+    for rows, context in blocks:
+        parts = []
+        for index, _ in pieces(rows, ROWS):
+            one, done = jax.random.fold_in(key, done), done + 1
+            given = (ROWS,) if context is None else ()
+            drawn = flow.sample(one, given, context=None if context is None else context[index])
+            parts.append(np.asarray(drawn))
+        yield np.concatenate(parts)[:rows], context

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from shoal._errors import InputError
 
 Choice = TypeVar("Choice", bound=str)
+TABLES = (".csv", ".parquet")  # that rows are written to
 COLUMN_OPTIONS = ("columns", "drop", "context", "weights")
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0}
 

@@ -4,7 +4,7 @@ from shoal.distributions._base import AbstractDistribution as AbstractDistributi
 from shoal.distributions._base import named_columns
 from shoal.distributions._categorical import Categorical
 from shoal.distributions._cells import log_prob_errors_of_cells, log_prob_of_cells
-from shoal.distributions._conditionals import Conditionals
+from shoal.distributions._conditionals import Conditionals, sampled_rows
 from shoal.distributions._dequantized import Dequantized as Dequantized
 from shoal.distributions._dequantized import UniformDequantization
 from shoal.distributions._dequantized import VariationalDequantization as VariationalDequantization

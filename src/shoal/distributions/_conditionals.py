@@ -68,13 +68,15 @@ class Conditionals:
     """The conditional laws of a table's columns. Rows are (codes, numbers), as `Schema.encode` has them.
 
     `law`: with `schema`; `seed`: of everything that is drawn; `context`: (rows, c) of a law that has one, that of the rows
-    that are asked about. Inside, a row's context stands behind it, and stays as it is.
+    that are asked about, which may be set anew for others; `among`: the contexts of rows that are drawn, `SAMPLED` of them
+    (None: those at `sampled_rows` of `context`). Inside, a row's context stands behind it, and stays as it is.
     """
 
     law: Law
     schema: Schema
     seed: int = 0
     context: FloatArray | None = None
+    among: FloatArray | None = None
     drawn: FloatArray = field(init=False)
     grids: dict[str, tuple[FloatArray, float]] = field(
         init=False, default_factory=dict
@@ -87,7 +89,7 @@ class Conditionals:
             return
         if self.context is None or not len(self.context):
             raise InputError("the law has a context; give rows of it as `context`.")
-        some = self.context[np.random.default_rng(self.seed).integers(0, len(self.context), SAMPLED)]
+        some = self.context[sampled_rows(len(self.context), self.seed)] if self.among is None else self.among
         self.drawn = np.hstack([np.asarray(self.law.sample(key, (), some), np.float64), some])
 
     def log_prob(self, rows: FloatArray) -> FloatArray:
@@ -136,12 +138,13 @@ class Conditionals:
         """Which rows have a word or a number in every column."""
         return ~np.asarray(np.any([self._gaps(c, rows) for c in self._columns()], axis=0))
 
-    def completed(self, rows: FloatArray) -> FloatArray:
+    def completed(self, rows: FloatArray, block: int = 0) -> FloatArray:
         """The rows with a draw in place of each missing cell, given the rest: `SWEEPS` rounds of Gibbs sampling.
 
-        As if a cell were missing whatever it held, given the others.
+        As if a cell were missing whatever it held, given the others. `block`: of a table whose rows come in several.
         """
-        rng, rows = np.random.default_rng(self.seed), self._wide(rows)
+        seed = [self.seed, block] if block else self.seed
+        rng, rows = np.random.default_rng(seed), self._wide(rows)
         made, whole = rows.copy(), self.drawn[self.complete(self.drawn)]
         gaps = {c.name: self._gaps(c, rows) for c in self._columns()}
         for c in self._columns():
@@ -278,6 +281,11 @@ class Conditionals:
         skipped = len(self._states(column, False))
         best = options.rows[np.arange(len(rows)), skipped + np.argmax(options.logs[:, skipped:], axis=1)]
         return np.stack([own, best[:, self._places(column)[-1]]], axis=1)
+
+
+def sampled_rows(rows: int, seed: int) -> IntArray:
+    """The places of `SAMPLED` rows of a table, drawn with replacement."""
+    return np.random.default_rng(seed).integers(0, rows, SAMPLED)
 
 
 def _bridged(nodes: FloatArray) -> FloatArray:

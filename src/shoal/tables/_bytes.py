@@ -12,6 +12,7 @@ import re
 import zipfile
 import zlib
 from collections.abc import Callable
+from pathlib import Path
 
 import polars as pl
 
@@ -64,6 +65,36 @@ def text_bytes(data: bytes, label: str) -> tuple[bytes, tuple[str, ...]]:
     if not data or data.isspace():
         raise InputError(f"{label} is empty but for a byte-order mark: it needs a header row and data.")
     return data, (*packed, *decoded)
+
+
+def is_packed(path: Path) -> bool:
+    """Whether the file at `path` begins as a packed one."""
+    with open(path, "rb") as file:
+        start = file.read(8)
+    return any(start.startswith(magic) for magic in _PACKED)
+
+
+def more_text(data: bytes, label: str, row: int) -> bytes:
+    """Further lines of a file whose first ones `text_bytes` took as they were; they begin with row `row`.
+
+    **Raises:** `InputError` for what is not UTF-8 text.
+    """
+    if not data.isascii():
+        try:
+            data.decode("utf-8")
+        except UnicodeDecodeError as error:
+            row += data.count(b"\n", 0, error.start)
+            raise InputError(
+                f"{label}, row {row}: byte {data[error.start]:#04x} is not UTF-8 text, which a table that is read in "
+                f"blocks must be; convert it, for instance with `iconv -f cp1252 -t utf-8 {label} > utf8.csv`."
+            ) from None
+        data = _MINUS.sub(b"-", data)
+    if b"\0" in data:
+        row += data.count(b"\n", 0, data.index(b"\0"))
+        raise InputError(
+            f"{label}, row {row}: found a byte that is zero; the file is damaged, fetch it again."
+        )
+    return data.replace(b"\r\n", b"\n") if b"\r" in data else data
 
 
 def _unpacked(data: bytes, label: str) -> tuple[bytes, tuple[str, ...]]:

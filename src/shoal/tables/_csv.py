@@ -37,13 +37,13 @@ def read_csv(path: Path, label: str, *, counted: bool = True) -> Source:
     start = 0
     for _ in range(layout.lines):
         start = data.find(b"\n", start) + 1 or len(data)
-    end, ended = _end(data, start, layout)
+    end, ended = rows_end(data, start, layout)
     body = data[start : end + 1] if data[end : end + 1] == b"\n" else data[start:end] + b"\n" * (end > start)
-    frame = _cells(body, layout, label)
-    if _padded(body, layout.separator):
+    frame = cut_cells(body, layout, label)
+    if is_padded(body, layout.separator):
         frame = frame.with_columns(pl.all().str.strip_chars())
     commas = layout.separator != "," or layout.quote.encode() in body
-    frame, numbers = plain_numbers(
+    frame, numbers, _ = plain_numbers(
         frame, layout.names, label, layout.first_row, layout.separator, commas=commas
     )
     notes = (*notes, *layout.notes, *ended, *numbers)
@@ -51,7 +51,7 @@ def read_csv(path: Path, label: str, *, counted: bool = True) -> Source:
     return without_index(without_empty_last(source))
 
 
-def _end(data: bytes, start: int, layout: Layout) -> tuple[int, tuple[str, ...]]:
+def rows_end(data: bytes, start: int, layout: Layout) -> tuple[int, tuple[str, ...]]:
     """Where the rows end: before blank lines, comments, rows of empty cells and words that stand under the table."""
     end, skipped = len(data), {"comment line": 0, "empty row": 0, "line of words": 0}
     head = data[start : data.find(b"\n", start) + 1 or len(data)].decode().split(layout.separator)
@@ -83,7 +83,7 @@ def _under(cells: list[str], width: int, *, apart: bool) -> str | None:
     return "line of words" if apart and short and cells[0] and words[0] else None
 
 
-def _padded(body: bytes, separator: str) -> bool:
+def is_padded(body: bytes, separator: str) -> bool:
     """Whether spaces may stand around cells."""
     mark = separator.encode()
     return (
@@ -93,7 +93,7 @@ def _padded(body: bytes, separator: str) -> bool:
     )
 
 
-def _cells(body: bytes, layout: Layout, label: str) -> pl.DataFrame:
+def cut_cells(body: bytes, layout: Layout, label: str) -> pl.DataFrame:
     """The rows, cut into as many cells as there are names."""
     width = len(layout.names)
     schema = {f"c{i}": pl.String() for i in range(width)}

@@ -16,6 +16,12 @@ def without_index(source: Source) -> Source:
 
     A source that would have no column left stays as it is.
     """
+    kept, notes = without_index_columns(source)
+    return source.only(kept, notes) if notes else source
+
+
+def without_index_columns(source: Source) -> tuple[list[int], tuple[str, ...]]:
+    """The positions of the columns that `without_index` leaves, and a sentence about each other one."""
     found = {i: "" for i, name in enumerate(source.names) if _SAVED.fullmatch(name)}
     for i, name in enumerate(source.names):  # saved more than once, it stands more than once
         column = source.frame.to_series(i)
@@ -25,26 +31,29 @@ def without_index(source: Source) -> Source:
         found[i] = does
     kept = [i for i in range(len(source.names)) if i not in found]
     if not found or not kept:
-        return source
-    notes = tuple(
+        return list(range(len(source.names))), ()
+    return kept, tuple(
         f"column {source.names[i]!r} is a pandas index and was left out"
         if source.names[i]
         else f"column {i + 1} has no name and {found[i]} the rows, so it was left out"
         for i in sorted(found)
     )
-    return source.only(kept, notes)
 
 
 def without_empty_last(source: Source) -> Source:
     """The source without a last column that has neither a name nor a cell, which a separator at the end of rows makes."""
     if len(source.names) < 2 or source.names[-1] or not source.frame.height:
         return source
-    last = source.frame.to_series(-1)
-    if last.dtype != pl.String or (last.is_not_null() & (last.str.strip_chars() != "")).any():
+    if not is_empty(source.frame.to_series(-1)):
         return source
     return source.only(
         range(len(source.names) - 1), ("every row ends in a separator, which makes no column",)
     )
+
+
+def is_empty(column: pl.Series) -> bool:
+    """Whether a column of text has no cell."""
+    return column.dtype == pl.String and not (column.is_not_null() & (column.str.strip_chars() != "")).any()
 
 
 def _names_rows(column: pl.Series) -> bool:

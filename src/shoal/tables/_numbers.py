@@ -68,14 +68,14 @@ def is_number(text: str) -> bool:
 
 def plain_numbers(
     frame: pl.DataFrame, names: Sequence[str], label: str, first_row: int, separator: str, *, commas: bool
-) -> tuple[pl.DataFrame, tuple[str, ...]]:
-    """The frame of text with its numbers in the plain form, and sentences about the columns that were rewritten.
+) -> tuple[pl.DataFrame, tuple[str, ...], "Spelling"]:
+    """The frame of text with its numbers in the plain form, sentences about the columns that were rewritten, and how.
 
     **Arguments:** `commas`: cells may hold commas.
 
     **Raises:** `InputError` naming the first cell of a column that can be read in two ways.
     """
-    frame, said = _without_units(frame, names)
+    frame, said, units = _without_units(frame, names)
     suspects = [i for i in range(frame.width) if _is_suspect(frame.to_series(i), commas=commas)]
     easy = {i: _from_commas(frame.to_series(i)) for i in suspects} if commas else {}
     done = {i: column for i, column in easy.items() if column is not None}
@@ -107,31 +107,71 @@ def plain_numbers(
             done[i] = cells[i].rewritten(style)
     columns = [column.alias(f"c{i}") for i, column in done.items()]
     notes = _notes(dict(sorted(chosen.items())), frame, done, names)
-    return frame.with_columns(columns) if columns else frame, (*said, *notes)
+    return frame.with_columns(columns) if columns else frame, (*said, *notes), Spelling(units, chosen)
 
 
-def _without_units(frame: pl.DataFrame, names: Sequence[str]) -> tuple[pl.DataFrame, tuple[str, ...]]:
-    """The frame without the sign or the unit that stands at every number of a column."""
-    notes = []
+@dataclass(frozen=True)
+class Spelling:
+    """How the numbers of some columns are written: the `units` that stand at each, and the `styles` of those not plain."""
+
+    units: dict[int, str]
+    styles: dict[int, Style]
+
+    def plain(self, frame: pl.DataFrame, names: Sequence[str], label: str, first_row: int) -> pl.DataFrame:
+        """Further rows of the same table with their numbers in the plain form.
+
+        **Raises:** `InputError` naming the first number that is written otherwise.
+        """
+        for i, mark in self.units.items():
+            bare = _without_unit(frame.to_series(i), mark)  # None: the reader of numbers names the cell
+            frame = frame if bare is None else frame.with_columns(bare.alias(f"c{i}"))
+        for i, style in self.styles.items():
+            column = frame.to_series(i)
+            easy = _from_commas(column) if style is COMMA else None
+            if easy is None:
+                cells = _Cells(column)
+                odd = cells.numeric & ~cells.text.str.contains(style.pattern).fill_null(value=False)
+                if odd.any():
+                    row = odd.arg_max() or 0
+                    raise InputError(
+                        f"{label}, column {names[i]!r}, row {first_row + row}: found {column[row]!r} where the first rows "
+                        f"have {style.words}; write the numbers of that column in one way."
+                    )
+                easy = cells.rewritten(style)
+            frame = frame.with_columns(easy.alias(f"c{i}"))
+        return frame
+
+
+def _without_units(
+    frame: pl.DataFrame, names: Sequence[str]
+) -> tuple[pl.DataFrame, tuple[str, ...], dict[int, str]]:
+    """The frame without the sign or the unit that stands at every number of a column, and the units by their columns."""
+    notes, units = list[str](), dict[int, str]()
     for i in range(frame.width):
         looked = _looked_at(frame.to_series(i)).drop_nulls()
         for mark in (*SIGNS, *_words_beside(looked)):
             if not looked.str.contains(mark, literal=True).any():
                 continue
-            cells = _Cells(frame.to_series(i))
-            bare = cells.text.str.replace(mark, "", literal=True).str.strip_chars()
-            sign = re.escape(mark)
-            marked = cells.text.str.contains(rf"^[+-]?{sign}\s*[\d.]|[\d.]\s*{sign}$") & bare.str.contains(
-                f"{_EITHER}|{_PLAIN}"
-            )
-            given = cells.text.filter(cells.given)
-            if len(given) and marked.filter(cells.given).all() and not are_codes(given, mark):
-                kept = pl.DataFrame({"old": frame.to_series(i), "new": bare, "given": cells.given})
-                cut = kept.select(pl.when("given").then("new").otherwise("old").alias(f"c{i}"))
-                frame = frame.with_columns(cut.to_series())
+            bare = _without_unit(frame.to_series(i), mark)
+            if bare is not None:
+                frame, units[i] = frame.with_columns(bare.alias(f"c{i}")), mark
                 notes.append(f"every number of column {names[i]!r} has {mark!r}, which was left out")
                 break
-    return frame, tuple(notes)
+    return frame, tuple(notes), units
+
+
+def _without_unit(column: pl.Series, mark: str) -> pl.Series | None:
+    """The cells without the unit `mark`; None unless it stands at all that are not missing."""
+    cells, sign = _Cells(column), re.escape(mark)
+    bare = cells.text.str.replace(mark, "", literal=True).str.strip_chars()
+    marked = cells.text.str.contains(rf"^[+-]?{sign}\s*[\d.]|[\d.]\s*{sign}$") & bare.str.contains(
+        f"{_EITHER}|{_PLAIN}"
+    )
+    given = cells.text.filter(cells.given)
+    if not len(given) or not marked.filter(cells.given).all() or are_codes(given, mark):
+        return None
+    kept = pl.DataFrame({"old": column, "new": bare, "given": cells.given})
+    return kept.select(pl.when("given").then("new").otherwise("old")).to_series()
 
 
 def _words_beside(cells: pl.Series) -> tuple[str, ...]:

@@ -186,7 +186,7 @@ def _opened(path: str | os.PathLike[str], readers: Mapping[str, Callable[[Path, 
             raise InputError(f"{label} does not exist{_similar(path, readers)}")
         if not path.is_file():
             raise InputError(f"{label} is not a file; name a {listed} file.")
-        reader = readers.get(_suffix(path))
+        reader = readers.get(suffix_of(path))
         if reader is None:
             found = f"the suffix {path.suffix}" if path.suffix else "no suffix"
             raise InputError(f"{label} has {found}: the format is read off the suffix, one of {listed}.")
@@ -195,21 +195,21 @@ def _opened(path: str | os.PathLike[str], readers: Mapping[str, Callable[[Path, 
         raise InputError(f"{label} can not be read: {error.strerror or error}.") from error
 
 
-def _suffix(path: Path) -> str:
+def suffix_of(path: Path) -> str:
     """The suffix that says the format: of `table.csv.gz` it is .csv, as of a packed file without another one."""
     suffix = path.suffix.lower()
     return (Path(path.stem).suffix.lower() or ".csv") if suffix in PACKED else suffix
 
 
 def _example(folder: Path, suffixes: Container[str], listed: str) -> str:
-    files = sorted(file.name for file in folder.iterdir() if _suffix(file) in suffixes)
+    files = sorted(file.name for file in folder.iterdir() if suffix_of(file) in suffixes)
     return f", such as {folder / files[0]}" if files else f" (a {listed} file)"
 
 
 def _similar(path: Path, suffixes: Container[str]) -> str:
     if not path.parent.is_dir():
         return f": there is no folder {path.parent}."
-    files = [file.name for file in path.parent.iterdir() if _suffix(file) in suffixes]
+    files = [file.name for file in path.parent.iterdir() if suffix_of(file) in suffixes]
     close = difflib.get_close_matches(path.name, files, 1)
     return (
         f"; did you mean {path.parent / close[0]}?" if close else f": it is not in {path.parent.resolve()}."

@@ -6,7 +6,7 @@ nothing. The rest is its continuous part: one number a numeric column or date, w
 one.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -37,13 +37,39 @@ class SchemaRows(NamedTuple):
     """Rows as a law of whole tables takes them: `values` (rows, m + k), states, then numbers.
 
     `outside`: those that hold a number where its density is 0; `lattices`: of the numbers among the columns of `values`;
-    `notes`: sentences about words that were never seen and numbers off their lattice.
+    `strange`: words that were never seen and numbers off their lattice.
     """
 
     values: FloatArray
     outside: np.ndarray
     lattices: tuple[Lattice, ...] = ()
-    notes: tuple[str, ...] = ()
+    strange: tuple["Strange", ...] = ()
+
+
+class Strange(NamedTuple):
+    """Cells of a column that training had none of: in how many rows, the first one and its row, and how they are likely."""
+
+    column: str
+    what: str
+    how: str
+    rows: int
+    cell: str
+    row: str
+
+    def sentence(self) -> str:
+        """The same in words."""
+        many = f"{self.rows} rows hold a {self.what}, the first"
+        holds = f"1 row holds a {self.what}" if self.rows == 1 else many
+        return f"column {self.column!r}: {holds}, {self.cell!r:.40} ({self.row}); it is as {self.how}"
+
+
+def strange_notes(found: Iterable[Strange]) -> tuple[str, ...]:
+    """A sentence for each column, of what was found in all blocks of a table."""
+    every = dict[tuple[str, str], Strange]()
+    for one in found:
+        first = every.get((one.column, one.what))
+        every[one.column, one.what] = one if first is None else first._replace(rows=first.rows + one.rows)
+    return tuple(one.sentence() for one in every.values())
 
 
 class Schema(Record, frozen=True, kw_only=True, tag="table schema"):
@@ -167,8 +193,8 @@ class Schema(Record, frozen=True, kw_only=True, tag="table schema"):
         lattices = tuple(replace(one, index=one.index + m) for one in self.lattices())
         return SchemaRows(values, self.outside(encoded), lattices, tuple(self._strange(source, encoded)))
 
-    def _strange(self, source: Source, encoded: Encoded) -> Iterator[str]:
-        """Sentences about cells that training had none of."""
+    def _strange(self, source: Source, encoded: Encoded) -> Iterator[Strange]:
+        """Cells that training had none of."""
         for i, c in enumerate(self.discrete):
             if c.kind == "category":
                 new = encoded.codes[:, i] == c.states - 1
@@ -176,9 +202,7 @@ class Schema(Record, frozen=True, kw_only=True, tag="table schema"):
                     source, c.name, new, "word never seen", "likely as one row more would make it"
                 )
         for lattice in self.lattices():
-            x, there = encoded.values[:, lattice.index], encoded.present[:, lattice.index]
-            off = np.abs(x - lattice.rounded(x)) > np.maximum(TOLERANCE * lattice.step, 1e-9 * np.abs(x))
-            off &= there & ~np.isin(x, lattice.stray)
+            off = off_lattice(lattice, encoded)
             yield from _told(
                 source, lattice.column, off, "number off its lattice", "likely as the cell around it"
             )
@@ -203,12 +227,18 @@ class Schema(Record, frozen=True, kw_only=True, tag="table schema"):
         return found
 
 
-def _told(source: Source, name: str, rows: np.ndarray, what: str, how: str) -> Iterator[str]:
+def off_lattice(lattice: Lattice, encoded: Encoded) -> np.ndarray:
+    """Which rows hold a number that lies off its lattice, and is none of those that are known to."""
+    x, there = encoded.values[:, lattice.index], encoded.present[:, lattice.index]
+    off = np.abs(x - lattice.rounded(x)) > np.maximum(TOLERANCE * lattice.step, 1e-9 * np.abs(x))
+    return off & there & ~np.isin(x, lattice.stray)
+
+
+def _told(source: Source, name: str, rows: np.ndarray, what: str, how: str) -> Iterator[Strange]:
     if rows.any():
-        count, first = int(rows.sum()), int(np.argmax(rows))
+        first = int(np.argmax(rows))
         cell = source.frame.to_series(source.names.index(name))[first]
-        holds = f"1 row holds a {what}" if count == 1 else f"{count} rows hold a {what}, the first"
-        yield f"column {name!r}: {holds}, {str(cell)!r:.40} ({source.row(first)}); it is as {how}"
+        yield Strange(name, what, how, int(rows.sum()), str(cell), source.row(first))
 
 
 def _beside(bound: float, towards: float) -> float:
@@ -221,15 +251,23 @@ def _beside(bound: float, towards: float) -> float:
 
 def text_of(series: pl.Series) -> tuple[np.ndarray, np.ndarray]:
     """The cells as stripped text, and which of them are missing."""
+    return _text(series).to_numpy(), missing_of(series)
+
+
+def missing_of(series: pl.Series) -> np.ndarray:
+    """Which cells are missing."""
     if series.dtype == pl.String:
-        text = series.fill_null("").str.strip_chars(' \t"')
-        missing = text.str.to_lowercase().is_in(list(MISSING)).to_numpy()
-        return text.to_numpy(), missing
+        return _text(series).str.to_lowercase().is_in(list(MISSING)).to_numpy()
     missing = series.is_null()
     if series.dtype.is_float():
         missing = missing | series.is_nan().fill_null(True)
-    cast = series.cast(pl.String, strict=False).fill_null("")
-    return cast.to_numpy(), missing.to_numpy()
+    return missing.to_numpy()
+
+
+def _text(series: pl.Series) -> pl.Series:
+    if series.dtype == pl.String:
+        return series.fill_null("").str.strip_chars(' \t"')
+    return series.cast(pl.String, strict=False).fill_null("")
 
 
 def canonical(word: str, kind: str) -> str:
@@ -274,7 +312,7 @@ def stray_text(source: Source, index: int, row: int, among: str = "numbers") -> 
 def _encoded(column: Column, source: Source, index: int) -> tuple[IntArray, FloatArray]:
     """The state of the column's discrete variable, and the number, of each row."""
     series = source.frame.to_series(index)
-    text, missing = text_of(series)
+    missing = missing_of(series)
     if missing.any() and not column.missing:
         row = int(np.argmax(missing))
         raise InputError(
@@ -284,11 +322,13 @@ def _encoded(column: Column, source: Source, index: int) -> tuple[IntArray, Floa
     if column.kind == "category":
         unseen = column.states - 1
         known = {word: i for i, word in enumerate(column.levels)}
-        words, place = np.unique(text, return_inverse=True)
-        states = np.array([known.get(canonical(word, column.type), unseen) for word in words], np.int64)
-        return np.where(missing, column.missing_state, states[place]), np.zeros(len(series))
+        text = _text(series)
+        words = text.unique()
+        states = [known.get(canonical(word, column.type), unseen) for word in words.to_list()]
+        found = text.replace_strict(words, states, return_dtype=pl.Int64()).to_numpy()
+        return np.where(missing, column.missing_state, found), np.zeros(len(series))
     if column.is_time:
-        numbers = days_of(series, text, missing, column.form or "") - column.first
+        numbers = days_of(series, _text(series).to_numpy(), missing, column.form or "") - column.first
         bad = np.flatnonzero(np.isnan(numbers) & ~missing)
         among = f"dates ({spelled(column.form)})" if column.form else "dates"
     else:

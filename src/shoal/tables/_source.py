@@ -4,11 +4,15 @@ Rows are numbered as in the file: with a CSV header in row 1 the first data row 
 is 1, and for data in memory it is 0.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import polars as pl
+
+from shoal._scalars import IntArray
+
+BLOCK_ROWS = 131_072  # a multiple of the rows that go through a program together
 
 
 @dataclass(frozen=True, eq=False)
@@ -16,7 +20,8 @@ class Source:
     """Columns `c0`, `c1`, ... of `frame`, named by `names` (which may repeat); CSV cells are kept as text.
 
     Numbers in CSV cells have the plain form (`3012.5`), however they were written. `notes` are sentences, without a full
-    stop, of what was done while reading.
+    stop, of what was done while reading. `numbers`: of rows that do not follow one another in the table, counted from 0 at
+    the row `first_row`.
     """
 
     label: str
@@ -25,9 +30,17 @@ class Source:
     frame: pl.DataFrame
     first_row: int
     notes: tuple[str, ...] = ()
+    numbers: IntArray | None = None
+
+    def sources(self) -> Iterator["Source"]:
+        """The rows in blocks of `BLOCK_ROWS`, as a `Stream` has them."""
+        for start in range(0, self.frame.height, BLOCK_ROWS):
+            frame = self.frame[start : start + BLOCK_ROWS]
+            yield replace(self, frame=frame, first_row=self.first_row + start)
 
     def row(self, index: int) -> str:
         """A row named as in the file."""
+        index = index if self.numbers is None else int(self.numbers[index])
         return f"row {self.first_row + index}" if self.kind == "file" else f"row {index} (counted from 0)"
 
     def only(self, kept: Sequence[int], notes: tuple[str, ...] = ()) -> "Source":

@@ -52,14 +52,34 @@ def build_whole(
         raise InputError(
             f"{source.label}: no column has a density ({found}); at least one column of numbers is needed."
         )
-    left = tuple(c.name for c in schema.columns if c.kind == "identifier")
-    kept = [i for i in roles.values if source.names[i] not in left]
+    table = encoded_table(source, roles, asked, schema, encoded, minimum_rows=minimum_rows, distinct=distinct)
     if schema.is_plain:
-        plain = Roles(tuple(kept), roles.context, roles.weights)
-        table = build_table(source, plain, asked, minimum_rows=minimum_rows, distinct=distinct)
         check_distinct_rows(table, min(MINIMUM_DISTINCT, minimum_rows))
+    return table
+
+
+def encoded_table(
+    source: Source,
+    roles: Roles,
+    asked: Columns,
+    schema: Schema,
+    encoded: Encoded | None = None,
+    *,
+    minimum_rows: int = 1,
+    distinct: bool = False,
+) -> Table:
+    """The rows as `schema` has them (`encoded`, if that is known), with their context and weights.
+
+    **Raises:** `InputError` as `Schema.encode` and `build_table` do.
+    """
+    left = tuple(c.name for c in schema.columns if c.kind == "identifier")
+    kept = tuple(i for i in roles.values if source.names[i] not in left)
+    if schema.is_plain:
+        plain = Roles(kept, roles.context, roles.weights)
+        table = build_table(source, plain, asked, minimum_rows=minimum_rows, distinct=distinct)
         return replace(table, schema=schema)
-    beside = Roles((), roles.context, roles.weights, tuple(kept))
+    encoded = schema.encode(source) if encoded is None else encoded
+    beside = Roles((), roles.context, roles.weights, kept)
     table = build_table(source, beside, asked, minimum_rows=minimum_rows, distinct=False)
     return replace(
         table,
