@@ -137,9 +137,7 @@ def main() -> None:
         "versions": system_info(),
         "config": {"rows": given.rows, "limit": given.limit, "seed": 0},
     }
-    record = Record(
-        RESULTS / "stream.json", head, dict.fromkeys(("fit", "whole", "score", "kills"))
-    )
+    record = Record(RESULTS / "stream.json", head, dict.fromkeys(("fit", "whole", "score", "kills")))
     table = folder / f"rows-{given.rows}"
     if not table.exists():
         make_table(folder / "making", given.rows)

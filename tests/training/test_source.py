@@ -20,9 +20,7 @@ def test_a_pass_has_every_row_and_blocks_of_one_size(block_rows):
     source = RowSource(numbered, 1, block_rows=block_rows, seed=3)
     for done in (0, 4):
         first = done * source.blocks
-        blocks = [
-            source.block(epoch, np.dtype("float32")) for epoch in range(first, first + source.blocks)
-        ]
+        blocks = [source.block(epoch, np.dtype("float32")) for epoch in range(first, first + source.blocks)]
         assert {len(block) for block in blocks} == {source.size}
         assert set(np.concatenate(blocks).ravel()) == set(range(103))
         assert source.size <= block_rows

@@ -11,7 +11,13 @@ from shoal.cli._session import BAD_INPUT, float64, stop
 from shoal.cli._settings import FitSettings
 
 BY_JAX = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
-BY_SLURM = ("SLURM_JOB_ID", "SLURM_STEP_NODELIST", "SLURM_NTASKS", "SLURM_PROCID", "SLURM_LOCALID")  # of a step
+BY_SLURM = (
+    "SLURM_JOB_ID",
+    "SLURM_STEP_NODELIST",
+    "SLURM_NTASKS",
+    "SLURM_PROCID",
+    "SLURM_LOCALID",
+)  # of a step
 ENDED = -1.0  # the word of a process that does not train
 
 Tell = Callable[[bool], None]

@@ -3,12 +3,14 @@
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import jax.random as jr
 import numpy as np
 
 from shoal._errors import InputError
+from shoal._processes import from_first
 from shoal._scalars import FloatArray
 from shoal.records import read_record, write_record
 from shoal.records.fit import StreamRecord
@@ -54,7 +56,7 @@ def on_disk(
 
     **Raises:** `InputError` where the table has changed since it was sampled, or the disk has no room.
     """
-    began, path, about = time.monotonic(), folder / ROWS, folder / ABOUT
+    began = time.monotonic()
     asked = {
         "table": f"{streamed.checksum} {streamed.rows}",
         "units": [float(v).hex() for v in (*prepared.mean, *prepared.scale)],
@@ -62,27 +64,36 @@ def on_disk(
         "parts": list(parts),
         "dtype": dtype,
     }
-    found = _earlier(path, about, asked)
-    if found is None:
-        folder.mkdir(parents=True, exist_ok=True)
-        about.unlink(missing_ok=True)
-        pieces, weights = _Pieces(streamed, prepared, seed, parts, dtype), prepared.table.weights
-        stored = shuffled(pieces, path, width=pieces.width, seed=seed, rows=streamed.rows, dtype=dtype)
-        weight = None if weights is None else pieces.weight / stored.shape[0]
-        write_record({"asked": asked, "width": pieces.width, "weight": weight}, about)
-    else:
-        stored, weight = StoredRows(path, found["width"], dtype), found["weight"]
+    pieces = _Pieces(streamed, prepared, seed, parts, dtype)
+    if streamed.shuffle == "memory":
+        stored, weight = pieces.shuffled(folder / ROWS), pieces.mean_weight()
+    else:  # written once, where several processes train together
+        stored, weight = from_first(partial(_on_disk, pieces, folder, asked))
     stream = StreamRecord(prepared.table.rows, streamed.seconds, time.monotonic() - began)
     source = _source(stored, prepared, weight, seed)
     return replace(prepared, source=source, rows=streamed.rows, stream=stream)
 
 
-def _earlier(path: Path, about: Path, asked: dict[str, object]) -> dict[str, object] | None:
+def without_rows(folder: Path) -> None:
+    """Removes the file of shuffled rows: the run is over."""
+    (folder / ROWS).unlink(missing_ok=True)
+    (folder / ABOUT).unlink(missing_ok=True)
+
+
+def _on_disk(pieces: "_Pieces", folder: Path, asked: dict[str, object]) -> tuple[StoredRows, float | None]:
+    """The file of the rows and the mean of their weights, from an earlier run of the same table where it left it."""
+    path, about = folder / ROWS, folder / ABOUT
     try:
         found = read_record(about)
     except InputError:
-        return None
-    return found if path.exists() and found.get("asked") == asked else None
+        found = {}
+    if path.exists() and found.get("asked") == asked:
+        return StoredRows(path, found["width"], pieces.dtype), found["weight"]
+    folder.mkdir(parents=True, exist_ok=True)
+    about.unlink(missing_ok=True)
+    stored = pieces.shuffled(path)
+    write_record({"asked": asked, "width": pieces.width, "weight": pieces.mean_weight()}, about)
+    return stored, pieces.mean_weight()
 
 
 def _source(table: np.ndarray | StoredRows, prepared: Prepared, weight: float | None, seed: int) -> RowSource:
@@ -105,7 +116,7 @@ class _Pieces:
     ):
         self.streamed, self.prepared = streamed, prepared
         self.seed, self.parts, self.dtype = seed, parts, dtype
-        self.weight = 0.0
+        self.weight, self.count = 0.0, 0
         part = prepared.parts["train"]
         beside = 0 if part.context is None else part.context.shape[1]
         self.width = part.x.shape[1] + beside + (part.weights is not None)
@@ -113,8 +124,19 @@ class _Pieces:
     def __iter__(self) -> Iterator[FloatArray]:
         for number, table in enumerate(self.streamed.tables()):
             rows = self._standardised(table, number)
+            self.count += len(rows)
             self.weight += 0.0 if table.weights is None else float(rows[:, -1].sum())
             yield rows.astype(self.dtype)
+
+    def shuffled(self, path: Path) -> StoredRows | FloatArray:
+        """All of them in random order, in a file or in memory."""
+        rows, held = self.streamed.rows, self.streamed.shuffle == "memory"
+        how = {"width": self.width, "seed": self.seed, "dtype": self.dtype}
+        return shuffled(self, path, **how, rows=rows, in_memory=held)
+
+    def mean_weight(self) -> float | None:
+        """The mean weight of the rows that were given out; None where they have none."""
+        return None if self.prepared.table.weights is None else self.weight / max(self.count, 1)
 
     def _standardised(self, table: Table, number: int) -> FloatArray:
         prepared, seed = self.prepared, self.seed

@@ -29,7 +29,8 @@ from shoal.selection._options import Options
 from shoal.selection._prepare import Prepared
 from shoal.selection._rung import Listener, Rung, begun, fill, folder_name
 from shoal.selection._worker import Places, Seed, Trained, pack, train_seed, unpack, versions, write_parts
-from shoal.training import interruptible
+from shoal.tables import StoredRows
+from shoal.training import RowSource, interruptible
 
 PATIENCE = 120.0  # seconds that tasks have for their end after they were stopped: one may be compiling
 
@@ -66,6 +67,7 @@ class Crew:
         self.tasks: list[_Task] = []
         self.work.mkdir(parents=True, exist_ok=True)
         self.parts = write_parts(_arrays(prepared, options.dtype), self.work)
+        self.source = None if prepared.source is None else _shared(prepared.source, self.work / "rows.bin")
 
     def waves(self, chains: int) -> int:
         """How many tasks one worker does after the other, where so many chains are trained side by side."""
@@ -76,7 +78,7 @@ class Crew:
     ) -> Callable[[], None]:
         """Submits the seeds of a rung. **Returns:** what waits for them and fills the rung in; arguments as of `train`."""
         on, started = before is rung, time.monotonic()
-        flows, keys = begun(rung, front, self.prepared.steps, self.options, before)
+        flows, keys = begun(rung, front, self.prepared.parts["train"], self.options, before)
         place = self.folder / folder_name(rung, on=on)
         if not self.options.resume and any(place.glob("run-*/checkpoint-*")):
             raise InputError(
@@ -86,7 +88,9 @@ class Crew:
         tasks: list[_Task] = []
         for i, (flow, key) in enumerate(zip(flows, keys, strict=True)):
             words = tuple(jr.key_data(key).tolist())
-            seed = Seed(flow, words, settings, self.options.monitor, compile_first=time_limit is not None)
+            seed = Seed(
+                flow, words, settings, self.options.monitor, self.source, compile_first=time_limit is not None
+            )
             tell = None if progress is None else partial(_with_run, progress, i)
             tasks.append(self._submit(seed, place / f"run-{i:02d}", tell))
         self.tasks += tasks
@@ -175,14 +179,22 @@ def _with_run(progress: Callable[[dict[str, Any]], None], run: int, event: dict[
     progress({"run": run, **event})
 
 
+def _shared(source: RowSource, path: Path) -> RowSource:
+    """The source with its rows in a file, where workers read them."""
+    if isinstance(source.table, StoredRows):
+        return replace(source, table=replace(source.table, path=source.table.path.resolve()))
+    table = np.ascontiguousarray(source.table[:])
+    table.tofile(path)
+    return replace(source, table=StoredRows(path.resolve(), table.shape[1], table.dtype.name))
+
+
 def _arrays(prepared: Prepared, dtype: str) -> dict[str, FloatArray | None]:
-    """The rows of steps and of validation, as `shoal.training.fit` would round them."""
+    """The rows of steps, unless they come in blocks, and of validation, as `shoal.training.fit` would round them."""
     part, held = prepared.steps, prepared.parts["validation"]
     rounded = lambda array: None if array is None else np.ascontiguousarray(array, dtype)
+    steps = {"data": rounded(part.x), "context": rounded(part.context), "weights": part.weights}
     return {
-        "data": rounded(part.x),
-        "context": rounded(part.context),
-        "weights": part.weights,
+        **(steps if prepared.source is None else {}),
         "validation": rounded(held.x),
         "validation_context": rounded(held.context),
         "validation_weights": held.weights,

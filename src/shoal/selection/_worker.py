@@ -28,7 +28,7 @@ from shoal._scalars import FloatArray
 from shoal.distributions import AbstractFlow
 from shoal.records import held, package_versions, to_plain
 from shoal.selection._options import BASE_SLOWER
-from shoal.training import ConditioningMonitor, FitResult, Settings, fit
+from shoal.training import ConditioningMonitor, FitResult, RowSource, Settings, fit
 
 COMPARED = ("shoal", "jax", "jaxlib", "equinox", "optax", "numpy")
 LOOK = 0.25  # seconds between looks at the stop file
@@ -43,6 +43,7 @@ class Seed:
     key: tuple[int, ...]  # the words of the random key
     settings: Settings
     monitor: ConditioningMonitor | None
+    source: RowSource | None  # where rows come in blocks
     compile_first: bool
 
 
@@ -96,13 +97,17 @@ def write_parts(arrays: dict[str, FloatArray | None], folder: Path) -> tuple[str
     return str(path), digest
 
 
-@functools.lru_cache(maxsize=2)
-def _parts(path: str, digest: str) -> dict[str, FloatArray | None]:
-    """The rows that the submitter wrote; read once by a process."""
+def _check_seen(path: str | Path) -> None:
     if not Path(path).exists():
         raise InputError(
             f"The worker on {platform.node()} does not see {path}; put the run on a disk that all workers share."
         )
+
+
+@functools.lru_cache(maxsize=2)
+def _parts(path: str, digest: str) -> dict[str, FloatArray | None]:
+    """The rows that the submitter wrote; read once by a process."""
+    _check_seen(path)
     with np.load(path, allow_pickle=False) as file:
         found = {name: file[name] for name in ARRAYS if name in file.files}
     if _digest(found) != digest:
@@ -163,6 +168,9 @@ def train_seed(
         if not mine or stop.is_set():
             return None
         todo: Seed = unpack(seed)
+        if todo.source is not None:
+            _check_seen(todo.source.table.path)
+            rows = {**rows, "data": todo.source}
         more = {"optimizer": BASE_SLOWER, "monitor": todo.monitor, "stop": stop}
         key = jr.wrap_key_data(jnp.array(todo.key, jnp.uint32))
         compiling = 0.0

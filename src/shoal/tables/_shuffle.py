@@ -9,6 +9,7 @@ import os
 import shutil
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -31,9 +32,10 @@ def shuffled(
     width: int,
     seed: int,
     rows: int | None = None,
+    dtype: str = "float32",
     in_memory: bool = False,
-) -> FloatArray:
-    """Writes all rows in random order to one flat file of float32 numbers, row after row.
+) -> "FloatArray | StoredRows":
+    """Writes all rows in random order to one flat file of numbers, row after row.
 
     **Arguments:**
 
@@ -41,53 +43,71 @@ def shuffled(
     - `path`: of the file, which is written under another name, flushed and renamed. While it grows, `.NAME.shuffling` beside
         it holds at most one bucket more than the rows themselves; a call that was killed is cleaned up by the next one.
     - `seed`: the same seed, rows and `rows` give the same order.
-    - `rows`: how many rows there are, by which the number of buckets is chosen; where it is given, the room on the disk is
-        checked first.
+    - `rows`: how many rows there are at most, by which the number of buckets is chosen; where it is given, the room on the
+        disk is checked first. `dtype`: "float32" or "float64".
     - `in_memory`: no file is written; the same rows in the same order, as an array.
 
-    **Returns:** the rows, (rows, width) float32: a map of the file that can not be written, or the array.
+    **Returns:** the rows, (rows, width): a `StoredRows`, or the array.
 
-    **Raises:** `InputError` for a disk that is full or would be, a folder that can not be written, and another number of
-    rows than `rows`.
+    **Raises:** `InputError` for a disk that is full or would be, and a folder that can not be written.
     """
-    buckets = UNKNOWN if rows is None else min(max(-(-rows * width * 4 // BUCKET), 1), MOST_BUCKETS)
-    dealt = _dealt(blocks, width, seed, buckets)
+    size = width * np.dtype(dtype).itemsize
+    buckets = UNKNOWN if rows is None else min(max(-(-rows * size // BUCKET), 1), MOST_BUCKETS)
+    dealt = _dealt(blocks, width, seed, buckets, dtype)
     if in_memory:
-        return _of_array(dealt, width, seed, buckets)
+        return _of_array(dealt, width, seed, buckets, dtype)
     path = Path(path)
     folder = path.with_name(f".{path.name}.shuffling")
     with _told(path):
         shutil.rmtree(folder, ignore_errors=True)
         if rows is not None:
-            _check_room(path, rows * width * 4 + min(BUCKET, rows * width * 4))
+            _check_room(path, rows * size + min(BUCKET, rows * size))
         folder.mkdir()
         try:
-            count = _deal(dealt, folder, buckets)
-            if rows is not None and count != rows:
-                raise InputError(f"{path}: {count} rows came to be shuffled where {rows} were announced.")
-            _gather(folder, path, width, seed, buckets)
+            _deal(dealt, folder, buckets)
+            _gather(folder, path, StoredRows(path, width, dtype), seed, buckets)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-        return stored_rows(path, width)
+    return StoredRows(path, width, dtype)
 
 
-def stored_rows(path: str | os.PathLike[str], width: int) -> FloatArray:
-    """The rows in a file that `shuffled` wrote: (rows, width) float32, of which only what is looked at is read."""
-    if not Path(path).stat().st_size:
-        return np.empty((0, width), np.float32)
-    return np.memmap(path, np.float32, "r").reshape(-1, width)
+@dataclass(frozen=True)
+class StoredRows:
+    """The rows in a file that `shuffled` wrote. A slice of them is read from it, and nothing else: a map of the file would
+    count as memory of the process.
+    """
+
+    path: Path
+    width: int
+    kind: str = "float32"
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Of the numbers."""
+        return np.dtype(self.kind)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(rows, width)."""
+        return os.path.getsize(self.path) // (self.width * self.dtype.itemsize), self.width
+
+    def __getitem__(self, rows: slice) -> np.ndarray:
+        first, last, _ = rows.indices(self.shape[0])
+        size = self.width * self.dtype.itemsize
+        count = max(last - first, 0) * self.width
+        return np.fromfile(self.path, self.dtype, count, offset=first * size).reshape(-1, self.width)
 
 
 def _dealt(
-    blocks: Iterable[FloatArray], width: int, seed: int, buckets: int
+    blocks: Iterable[FloatArray], width: int, seed: int, buckets: int, dtype: str
 ) -> Iterator[tuple[FloatArray, IntArray]]:
-    """The blocks in float32, and the bucket of each row."""
+    """The blocks, and the bucket of each row."""
     rng = np.random.default_rng([seed, 0])
     for block in blocks:
         if block.ndim != 2 or block.shape[1] != width:
             raise InputError(f"A block to shuffle must have the shape (rows, {width}); found {block.shape}.")
         yield (
-            np.ascontiguousarray(block, np.float32),
+            np.ascontiguousarray(block, dtype),
             (rng.random(len(block)) * buckets).astype(np.intp),
         )
 
@@ -97,19 +117,18 @@ def _order(seed: int, bucket: int, count: int) -> IntArray:
 
 
 def _of_array(
-    dealt: Iterator[tuple[FloatArray, IntArray]], width: int, seed: int, buckets: int
+    dealt: Iterator[tuple[FloatArray, IntArray]], width: int, seed: int, buckets: int, dtype: str
 ) -> FloatArray:
     parts = [*dealt]
     if not parts:
-        return np.empty((0, width), np.float32)
+        return np.empty((0, width), dtype)
     rows, places = (np.concatenate(part) for part in zip(*parts, strict=True))
     held = [np.flatnonzero(places == bucket) for bucket in range(buckets)]
     return rows[np.concatenate([some[_order(seed, b, len(some))] for b, some in enumerate(held)])]
 
 
-def _deal(dealt: Iterator[tuple[FloatArray, IntArray]], folder: Path, buckets: int) -> int:
-    """Appends each row to the file of its bucket; the number of rows."""
-    count = 0
+def _deal(dealt: Iterator[tuple[FloatArray, IntArray]], folder: Path, buckets: int) -> None:
+    """Appends each row to the file of its bucket."""
     with ExitStack() as stack:
         files = [stack.enter_context(open(folder / str(b), "wb", buffering=PIECE)) for b in range(buckets)]
         for rows, places in dealt:
@@ -117,15 +136,13 @@ def _deal(dealt: Iterator[tuple[FloatArray, IntArray]], folder: Path, buckets: i
             ends = np.cumsum(np.bincount(places, minlength=buckets))
             for bucket, (start, end) in enumerate(zip([0, *ends[:-1]], ends, strict=True)):
                 files[bucket].write(ordered[start:end].data)
-            count += len(rows)
-    return count
 
 
-def _gather(folder: Path, path: Path, width: int, seed: int, buckets: int) -> None:
+def _gather(folder: Path, path: Path, stored: StoredRows, seed: int, buckets: int) -> None:
     """Each bucket, permuted, behind the one before it; its file is removed once it is read."""
     with open(folder / "rows", "wb") as file:
         for bucket in range(buckets):
-            rows = np.fromfile(folder / str(bucket), np.float32).reshape(-1, width)
+            rows = np.fromfile(folder / str(bucket), stored.dtype).reshape(-1, stored.width)
             _write(file, rows, _order(seed, bucket, len(rows)))
             (folder / str(bucket)).unlink()
         file.flush()
@@ -135,7 +152,7 @@ def _gather(folder: Path, path: Path, width: int, seed: int, buckets: int) -> No
 
 
 def _write(file: BinaryIO, rows: FloatArray, order: IntArray) -> None:
-    step = max(PIECE // max(rows.shape[1] * 4, 1), 1)
+    step = max(PIECE // max(rows.shape[1] * rows.itemsize, 1), 1)
     for start in range(0, len(order), step):
         file.write(rows[order[start : start + step]].data)
 

@@ -7,8 +7,10 @@ are such columns).
 """
 
 import os
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -50,6 +52,7 @@ class StreamedTable:
     - `rows`: how many there are, without those of weight 0, which take no part.
     - `checksum`: of the cells of the columns that are used, whatever the order of the rows.
     - `stream`: of these columns; `roles`: what each is; `asked`: what they were chosen by.
+    - `seconds`: that the first pass took; `shuffle`: where rows in random order are to lie.
     """
 
     sample: Table
@@ -59,6 +62,13 @@ class StreamedTable:
     stream: Stream
     roles: Roles
     asked: Columns
+    seconds: float = 0.0
+    shuffle: Literal["disk", "memory"] = "disk"
+
+    @property
+    def schema(self) -> Schema | None:
+        """What the columns are."""
+        return self.sample.schema
 
     def tables(self) -> Iterator[Table]:
         """All rows, block by block, as the schema of the sample has them.
@@ -93,6 +103,7 @@ def read_stream(
     seed: int = 0,
     sample: int = SAMPLE,
     block_rows: int = BLOCK_ROWS,
+    shuffle: Literal["disk", "memory"] = "disk",
 ) -> StreamedTable:
     """Reads a table that need not fit into memory, and checks that a flow can be trained on it.
 
@@ -102,7 +113,7 @@ def read_stream(
 
     **Raises:** `InputError` as `open_stream` and `read_table` do.
     """
-    listed = None if columns is None else tuple(columns)
+    began, listed = time.monotonic(), None if columns is None else tuple(columns)
     asked = Columns(listed, tuple(drop or ()), tuple(context or ()), weights)
     stream, roles = _chosen(open_stream(path, block_rows=block_rows), asked)
     beside = roles if kinds is None else replace(roles, values=())
@@ -123,7 +134,9 @@ def read_stream(
         kinds = {**_counting(seen.source(), roles, seen, kinds), **kinds}
         schema = _schema(stream, roles, asked, kinds, seen, minimum_rows)
     found = _table(seen.source(extremes=False), roles, asked, schema)
-    return StreamedTable(found, seen.numbers, seen.rows, seen.checksum, stream, roles, asked)
+    found = replace(found, numbers=seen.numbers + found.first_row)
+    took = time.monotonic() - began
+    return StreamedTable(found, seen.numbers, seen.rows, seen.checksum, stream, roles, asked, took, shuffle)
 
 
 def _chosen(stream: Stream, asked: Columns) -> tuple[Stream, Roles]:
