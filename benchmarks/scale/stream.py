@@ -23,8 +23,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 from resume import RESULTS, ROOT, Record
-from scale.make_table import make_table
 
+from scale.make_table import make_table
 from shoal.records import system_info
 from shoal.records.fit import read_run
 

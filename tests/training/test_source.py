@@ -1,7 +1,5 @@
 """`RowSource`: the same steps in memory and from a file, every row once a pass, bit for bit after a kill."""
 
-from pathlib import Path
-
 import jax
 import numpy as np
 import pytest

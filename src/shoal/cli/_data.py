@@ -4,18 +4,20 @@ It loads NumPy and polars.
 """
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import typer
 
 from shoal._errors import InputError
 from shoal._scalars import IntArray
-from shoal.cli._parse import COLUMN_OPTIONS
+from shoal.cli._parse import COLUMN_OPTIONS, parse_columns
 from shoal.cli._run_folder import ModelFolder
 from shoal.cli._session import Call
+from shoal.cli._settings import FitSettings
 from shoal.records import SCHEMA, read_record
 from shoal.tables import (
     MINIMUM_ROWS,
@@ -47,16 +49,38 @@ def read_data(
     *,
     trained: bool = True,
     kinds: Mapping[str, str] | None = None,
-    stream: Literal["disk", "memory"] | None = None,
-    seed: int = 0,
-) -> Table | StreamedTable:
-    """The checked table of the file `data`; one that is read in pieces where `stream` says where its shuffled rows go.
+) -> Table:
+    """The checked table of the file `data`.
 
     **Arguments:** `columns`: from `parse_columns`; `trained`: a flow is to be trained on it, which asks for many rows and
-    for columns that vary; `kinds`: as in `read_table`; `seed`: of the rows that are looked at where it is read in pieces.
+    for columns that vary; `kinds`: as in `read_table`.
 
     **Raises:** `InputError`, which repeats the command with columns that would work.
     """
+    with _worded(call):
+        rows = MINIMUM_ROWS if trained else 1
+        table = read_table(data, **columns, kinds=kinds, minimum_rows=rows, distinct=trained)
+    say_notes(data, table.notes)
+    return table
+
+
+def to_fit(call: Call, data: Path, settings: FitSettings) -> Table | StreamedTable:
+    """The table to train on, read in pieces where it is large or the settings ask for it."""
+    columns = parse_columns(call.given)
+    kinds = None if settings.dequantize == "off" else settings.kinds  # off: columns are numbers, as they are
+    stream = settings.stream
+    if stream == "off" or (stream == "auto" and not is_large(data)):
+        return read_data(call, data, columns, kinds=kinds)
+    with _worded(call):
+        place = "memory" if stream == "memory" else "disk"
+        table = read_stream(data, **columns, kinds=kinds, seed=settings.seed, shuffle=place)
+    say_notes(data, table.sample.notes)
+    return table
+
+
+@contextmanager
+def _worded(call: Call) -> Generator[None, None, None]:
+    """Errors of columns in words of the command line."""
 
     def words(part: Argument | Columns) -> str:
         if isinstance(part, Argument):
@@ -65,15 +89,9 @@ def read_data(
         return f"`{' '.join([call.line(*COLUMN_OPTIONS), options]).strip()}`"
 
     try:
-        if stream is not None:
-            table = read_stream(data, **columns, kinds=kinds, seed=seed, shuffle=stream)
-        else:
-            rows = MINIMUM_ROWS if trained else 1
-            table = read_table(data, **columns, kinds=kinds, minimum_rows=rows, distinct=trained)
+        yield
     except ColumnsError as error:
         raise InputError(error.worded(words)) from error
-    say_notes(data, (table if isinstance(table, Table) else table.sample).notes)
-    return table
 
 
 def open_rows(data: Path) -> Source | Stream:

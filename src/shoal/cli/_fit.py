@@ -3,7 +3,7 @@
 import time
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
@@ -11,7 +11,6 @@ from shoal._errors import InputError, NumericalFailure, WorkersLost
 from shoal._executors import connected
 from shoal._names import FAMILY_NAMES, FRONT_NAMES, KINDS
 from shoal.cli._fit_output import print_schema, print_summary, write_run
-from shoal.cli._parse import parse_columns
 from shoal.cli._processes import Tell, follow, follows, leading
 from shoal.cli._progress import shown_progress
 from shoal.cli._run_folder import Places, check_places, claimed, discard, find_places, publish
@@ -115,15 +114,12 @@ def fit(
     began = time.monotonic()
     settings = parse_settings(data, call.given)
     places = find_places(out)
-    from shoal.cli._data import read_data  # here and not above: `shoal --help` must not wait for it
+    from shoal.cli._data import to_fit  # here and not above: `shoal --help` must not wait for it
 
-    kinds = None if settings.dequantize == "off" else settings.kinds  # off: columns are numbers, as they are
-    place = _streamed(settings, data)
-    read = partial(
-        read_data, call, data, parse_columns(call.given), kinds=kinds, stream=place, seed=settings.seed
-    )
+    read = partial(to_fit, call, data, settings)
     if follows():
-        return follow(read, settings, places, began)
+        follow(read, settings, places, began)
+        return
     with leading() as tell:
         check_places(places, overwrite=overwrite, resume=resume)
         table = read()
@@ -131,15 +127,6 @@ def fit(
         with connected(cluster) as executor, claimed(places, settings, resume=resume) as new:
             options = {"began": began, "resume": resume and not new, "executor": executor}
             _train(table, settings, options, places, tell, new=new, quiet=quiet, line=call.line())
-
-
-def _streamed(settings: FitSettings, data: Path) -> Literal["disk", "memory"] | None:
-    """Where the shuffled rows of DATA go, if it is read in pieces."""
-    from shoal.tables import is_large
-
-    if settings.stream == "auto":
-        return "disk" if is_large(data) else None
-    return None if settings.stream == "off" else settings.stream
 
 
 def _train(

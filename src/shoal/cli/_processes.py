@@ -1,4 +1,4 @@
-"""`shoal fit` in several processes: process 0 reads, trains, writes and prints; the others read the table and train with it."""
+"""`shoal fit` in several processes: process 0 reads, trains, writes and prints; the others read and train with it."""
 
 import contextlib
 import os

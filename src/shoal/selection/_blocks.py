@@ -80,7 +80,9 @@ def without_rows(folder: Path) -> None:
     (folder / ABOUT).unlink(missing_ok=True)
 
 
-def _on_disk(pieces: "_Pieces", folder: Path, asked: dict[str, object]) -> tuple[StoredRows, float | None]:
+def _on_disk(
+    pieces: "_Pieces", folder: Path, asked: dict[str, object]
+) -> tuple[StoredRows | FloatArray, float | None]:
     """The file of the rows and the mean of their weights, from an earlier run of the same table where it left it."""
     path, about = folder / ROWS, folder / ABOUT
     try:

@@ -54,7 +54,7 @@ def fit_depth(
         fronts=usual_fronts(table) if fronts is None else tuple(fronts),
         depths=(depth,),
         gates=Gates(margin=1.0, max_condition=np.inf, max_round_trip=np.inf),
-        settings=settings_for(**prepared.epochs(), limited=time_limit is not None, **settings),
+        settings=settings_for(*prepared.epochs, limited=time_limit is not None, **settings),
         seed=seed,
         time_limit=time_limit,
         parts=parts,

@@ -179,7 +179,7 @@ def ladder(
     with _prepared(data, table, options) as prepared:
         if not isinstance(settings, Settings):
             limited, given = time_limit is not None, settings or {}
-            options = replace(options, settings=settings_for(**prepared.epochs(), limited=limited, **given))
+            options = replace(options, settings=settings_for(*prepared.epochs, limited=limited, **given))
         return _climbed(prepared, options, clock, progress)
 
 

@@ -91,7 +91,7 @@ def depths_of(depths: Sequence[int] | int) -> tuple[int, ...]:
     return tuple(sorted({int(d) for d in given}))
 
 
-def settings_for(rows: int, *, blocks: int = 1, limited: bool = False, **given: Any) -> Settings:
+def settings_for(rows: int, blocks: int = 1, *, limited: bool = False, **given: Any) -> Settings:
     """The settings of a ladder with so many rows in an epoch; those in `given` that are not None take their place.
 
     `blocks`: epochs of one pass over a large table; there are at least two passes where no time limits them.

@@ -81,11 +81,10 @@ class Prepared:
         """The rows of training steps: the training rows, several times where numbers that they lack are drawn."""
         return self.parts["train"] if self.redrawn is None else self.redrawn
 
-    def epochs(self) -> dict[str, int]:
-        """The rows of an epoch, and the epochs of one pass, as `settings_for` takes them."""
-        if self.source is None:
-            return {"rows": len(self.steps.x), "blocks": 1}
-        return {"rows": self.source.size, "blocks": self.source.blocks}
+    @property
+    def epochs(self) -> tuple[int, int]:
+        """The rows of an epoch, and the epochs of one pass."""
+        return (len(self.steps.x), 1) if self.source is None else (self.source.size, self.source.blocks)
 
     def to_train(self) -> dict[str, FloatArray | RowSource | None]:
         """The arguments of `fit` that are the rows of training steps."""

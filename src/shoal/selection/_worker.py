@@ -28,6 +28,7 @@ from shoal._scalars import FloatArray
 from shoal.distributions import AbstractFlow
 from shoal.records import held, package_versions, to_plain
 from shoal.selection._options import BASE_SLOWER
+from shoal.tables import StoredRows
 from shoal.training import ConditioningMonitor, FitResult, RowSource, Settings, fit
 
 COMPARED = ("shoal", "jax", "jaxlib", "equinox", "optax", "numpy")
@@ -168,7 +169,7 @@ def train_seed(
         if not mine or stop.is_set():
             return None
         todo: Seed = unpack(seed)
-        if todo.source is not None:
+        if todo.source is not None and isinstance(todo.source.table, StoredRows):
             _check_seen(todo.source.table.path)
             rows = {**rows, "data": todo.source}
         more = {"optimizer": BASE_SLOWER, "monitor": todo.monitor, "stop": stop}

@@ -89,7 +89,7 @@ class StoredRows:
     @property
     def shape(self) -> tuple[int, ...]:
         """(rows, width)."""
-        return os.path.getsize(self.path) // (self.width * self.dtype.itemsize), self.width
+        return self.path.stat().st_size // (self.width * self.dtype.itemsize), self.width
 
     def __getitem__(self, rows: slice) -> np.ndarray:
         first, last, _ = rows.indices(self.shape[0])

@@ -99,7 +99,6 @@ def read_stream(
     context: Sequence[str] | None = None,
     weights: str | None = None,
     kinds: Mapping[str, str] | None = None,
-    minimum_rows: int = MINIMUM_ROWS,
     seed: int = 0,
     sample: int = SAMPLE,
     block_rows: int = BLOCK_ROWS,
@@ -107,7 +106,7 @@ def read_stream(
 ) -> StreamedTable:
     """Reads a table that need not fit into memory, and checks that a flow can be trained on it.
 
-    **Arguments:** `path`: as in `open_stream`; `columns` to `minimum_rows`: as in `read_table`; `seed`: of the sample of
+    **Arguments:** `path`: as in `open_stream`; `columns` to `kinds`: as in `read_table`; `seed`: of the sample of
     `sample` rows, which does not depend on `block_rows`. Columns that are constant or follow from others are looked for in
     the sample.
 
@@ -123,16 +122,16 @@ def read_stream(
         if used.frame.height:
             build_table(used, beside, asked, minimum_rows=1, distinct=False)  # which says what is wrong
         seen.add(source, used, roles.values)
-    _check_weighted(stream, roles, seen, minimum_rows)
+    _check_weighted(stream, roles, seen, MINIMUM_ROWS)
     schema = None
     if kinds is None:
         source = seen.source()
-        table = build_table(source, roles, asked, minimum_rows=minimum_rows, distinct=True)
-        check_distinct_rows(table, min(MINIMUM_DISTINCT, minimum_rows))
+        table = build_table(source, roles, asked, minimum_rows=MINIMUM_ROWS, distinct=True)
+        check_distinct_rows(table, MINIMUM_DISTINCT)
         check_density(source, asked, table)
     else:
         kinds = {**_counting(seen.source(), roles, seen, kinds), **kinds}
-        schema = _schema(stream, roles, asked, kinds, seen, minimum_rows)
+        schema = _schema(stream, roles, asked, kinds, seen, MINIMUM_ROWS)
     found = _table(seen.source(extremes=False), roles, asked, schema)
     found = replace(found, numbers=seen.numbers + found.first_row)
     took = time.monotonic() - began
