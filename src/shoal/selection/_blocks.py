@@ -9,6 +9,7 @@ from pathlib import Path
 import jax.random as jr
 import numpy as np
 
+from shoal._compiling import make_room
 from shoal._errors import InputError
 from shoal._processes import from_first
 from shoal._scalars import FloatArray
@@ -69,6 +70,7 @@ def on_disk(
         stored, weight = pieces.shuffled(folder / ROWS), pieces.mean_weight()
     else:  # written once, where several processes train together
         stored, weight = from_first(partial(_on_disk, pieces, folder, asked))
+    make_room()
     stream = StreamRecord(prepared.table.rows, streamed.seconds, time.monotonic() - began)
     source = _source(stored, prepared, weight, seed)
     return replace(prepared, source=source, rows=streamed.rows, stream=stream)

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 
-from shoal._compiling import quickly
+from shoal._compiling import make_room, quickly
 from shoal._executors import Executor
 from shoal._processes import agreed
 from shoal._scalars import FloatArray
@@ -218,6 +218,7 @@ def _climbed(prepared: Prepared, options: Options, clock: Clock, listen: Listene
     """The race, the choice, and what is measured of the delivered flow."""
     run = race(prepared, options, clock, listen)
     interrupted, limited = run.interrupted, clock.limit is not None
+    make_room()
     if listen is not None:
         listen({"stage": "measuring", "fraction": 1.0})
     more = lambda: not interrupted and _has_time(clock, run.rungs)
