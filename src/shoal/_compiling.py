@@ -15,7 +15,6 @@ import jax
 from shoal._scalars import Function
 
 LEVEL = "xla_backend_optimization_level"
-_C = ctypes.CDLL(None)
 MAPPINGS, MANY = Path("/proc/self/maps"), 45_000  # of a process; Linux gives it 65,530 at most
 
 
@@ -49,8 +48,9 @@ def make_room(many: int | None = None) -> None:
         count = MAPPINGS.read_bytes().count(b"\n")
     except OSError:  # another system than Linux
         return
-    if hasattr(_C, "malloc_trim"):
-        _C.malloc_trim(0)
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # of the GNU C library
+    if trim is not None:
+        trim(0)
     if count > (MANY if many is None else many):
         jax.clear_caches()
         gc.collect()
