@@ -113,8 +113,9 @@ def open_csv(path: Path, label: str) -> CsvFile:
     with open(path, "rb") as file:
         head = file.read(HEAD)
     head = head if len(head) == size else head[: head.rfind(b"\n") + 1] or head
-    data, notes = text_bytes(head, label)
-    if (notes and "minus" not in notes[0]) or (b"\r" in head and b"\n" not in head):
+    is_utf16, old_lines = head.startswith((b"\xff\xfe", b"\xfe\xff")), b"\r" in head and b"\n" not in head
+    data, notes = (head, ()) if is_utf16 else text_bytes(head, label)
+    if is_utf16 or old_lines or (notes and "minus" not in notes[0]):
         raise InputError(
             f"{label} is not UTF-8 text with lines that end in a line feed, which a table that is read in blocks must be; "
             "convert it, or pack it, which reads it whole."

@@ -1,6 +1,6 @@
 """A uniform sample of the rows of a stream, with the rows that a sample may lack and a schema must not."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import polars as pl
@@ -15,11 +15,12 @@ from shoal.tables._source import Source
 class Seen:
     """What one pass over a stream keeps: the `size` rows with the least hash of their number, and some more.
 
-    `rows`: that are used; `read`: all; `kept`: the sample so far, with `numbers` and `hashes`; `ends`: of each column the
+    `blank`: a block without rows; `rows`: that are used; `read`: all; `kept`: the sample so far, with `numbers` and `hashes`; `ends`: of each column the
     number of the row, and the value, of its least and its largest number and its first missing cell; `more`: single rows
     beside the sample, by their numbers; `new`: cells that were added to it, by their columns.
     """
 
+    blank: Source
     size: int
     seed: int
     rows: int = 0
@@ -31,7 +32,6 @@ class Seen:
     ends: dict[tuple[int, str], tuple[int, float]] = field(default_factory=dict)
     more: dict[int, pl.DataFrame] = field(default_factory=dict)
     new: dict[str, set[object]] = field(default_factory=dict)
-    blank: Source | None = None
 
     @property
     def is_whole(self) -> bool:
@@ -40,10 +40,6 @@ class Seen:
 
     def add(self, source: Source, used: Source, columns: tuple[int, ...]) -> None:
         """Takes a block, and the rows of it that are used. `columns`: whose least and largest numbers are kept."""
-        if self.blank is None:
-            self.blank = Source(
-                source.label, source.kind, source.names, source.frame.clear(), source.first_row, source.notes
-            )
         first, height = self.read, used.frame.height
         self.rows, self.read = self.rows + height, self.read + source.frame.height
         self.checksum = (self.checksum + frame_checksum(used.frame)) % 2**64
@@ -59,7 +55,7 @@ class Seen:
 
     def add_new(self, name: str, source: Source, rows: IntArray, most: int) -> int:
         """Takes, of the rows at places `rows` of a block, the first one of each cell of column `name`; `most` in all."""
-        if not len(rows) or self.blank is None:
+        if not len(rows):
             return 0
         seen, count = self.new.setdefault(name, set()), 0
         cells = source.frame.to_series(source.names.index(name)).gather(rows)
@@ -81,21 +77,12 @@ class Seen:
 
     def source(self, *, extremes: bool = True) -> Source:
         """The sample in the order of its rows; `extremes`: with the rows beside it."""
-        assert self.blank is not None
         self._prune(self.size)
         beside = set(self.more) - set(self.numbers.tolist()) if extremes else set[int]()
-        frame = pl.concat([*self.kept, *(self.more[n] for n in beside)])
+        frame = pl.concat([self.blank.frame, *self.kept, *(self.more[n] for n in beside)])
         numbers = np.concatenate([self.numbers, np.array([*beside], np.int64)])
         order = np.argsort(numbers)
-        return Source(
-            self.blank.label,
-            self.blank.kind,
-            self.blank.names,
-            frame[order],
-            self.blank.first_row,
-            self.blank.notes,
-            numbers[order],
-        )
+        return replace(self.blank, frame=frame[order], numbers=numbers[order])
 
     def _keep(self, frame: pl.DataFrame, numbers: IntArray, hashes: IntArray) -> None:
         self.kept.append(frame)
@@ -106,7 +93,7 @@ class Seen:
 
     def _prune(self, size: int) -> None:
         """Keeps the `size` rows of the least hashes, in the order of their numbers."""
-        frame = pl.concat(self.kept) if self.kept else pl.DataFrame()
+        frame = pl.concat([self.blank.frame, *self.kept])
         if len(self.numbers) > size:
             order = np.sort(np.argpartition(self.hashes, size)[:size])
             frame, self.numbers, self.hashes = frame[order], self.numbers[order], self.hashes[order]

@@ -116,7 +116,7 @@ def read_stream(
     asked = Columns(listed, tuple(drop or ()), tuple(context or ()), weights)
     stream, roles = _chosen(open_stream(path, block_rows=block_rows), asked)
     beside = roles if kinds is None else replace(roles, values=())
-    seen = Seen(sample, seed)
+    seen = Seen(stream.head(), sample, seed)
     for source in stream.sources():
         used = _of_weight(source, roles, asked)
         if used.frame.height:
