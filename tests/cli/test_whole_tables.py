@@ -11,6 +11,7 @@ from scipy import stats
 from typer.testing import CliRunner, Result
 
 from shoal.cli import app
+from shoal.tables import _source
 
 ROWS = 4000
 SOIL = {"clay": 0.5, "loam": 0.3, "sand": 0.2}
@@ -204,7 +205,8 @@ def test_the_cells_that_make_a_row_unlikely_are_named(whole: Path):
     assert sum(bool(words) for words in why) < 5
 
 
-def test_missing_cells_are_drawn_given_the_rest_of_their_row(whole: Path):
+def test_missing_cells_are_drawn_given_the_rest_of_their_row(whole: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(_source, "BLOCK_ROWS", 150)  # three blocks
     rows = drawn(400, 6)[0].with_columns(pl.lit(None, pl.Float64).alias("y"), note=pl.lit("kept"))
     rows = rows.with_columns(
         pl.when(pl.int_range(400) == 5).then(pl.lit("peat")).otherwise("soil").alias("soil")

@@ -78,7 +78,7 @@ def full(*given: object) -> None:
 @pytest.mark.parametrize("step", ["_write", "_deal"])
 def test_a_disk_that_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str):
     monkeypatch.setattr(_shuffle, step, full)
-    with pytest.raises(InputError, match="can not be shuffled to .*: the disk is full; make room"):
+    with pytest.raises(InputError, match=r"can not be shuffled to .*: the disk is full; make room"):
         shuffled(blocks(100), tmp_path / "rows", width=WIDTH, seed=0, rows=ROWS)
     assert not list(tmp_path.iterdir())
 
@@ -103,6 +103,6 @@ def test_errors_leave_nothing(tmp_path: Path):
 
     with pytest.raises(KeyboardInterrupt):
         shuffled(interrupted(), tmp_path / "rows", width=WIDTH, seed=0)
-    with pytest.raises(InputError, match="can not be shuffled to .*: No such file or directory"):
+    with pytest.raises(InputError, match=r"can not be shuffled to .*: No such file or directory"):
         shuffled(blocks(100), tmp_path / "no" / "rows", width=WIDTH, seed=0)
     assert not list(tmp_path.iterdir())

@@ -15,9 +15,9 @@ from shoal.tables._source import Source
 class Seen:
     """What one pass over a stream keeps: the `size` rows with the least hash of their number, and some more.
 
-    `blank`: a block without rows; `rows`: that are used; `read`: all; `kept`: the sample so far, with `numbers` and `hashes`; `ends`: of each column the
-    number of the row, and the value, of its least and its largest number and its first missing cell; `more`: single rows
-    beside the sample, by their numbers; `new`: cells that were added to it, by their columns.
+    `blank`: a block without rows; `rows`: that are used; `read`: all; `kept`: the sample so far, with `numbers` and
+    `hashes`; `ends`: of each column the number of the row, and the value, of its least and its largest number and its first
+    missing cell; `more`: single rows beside the sample, by their numbers; `new`: cells that were added, by their columns.
     """
 
     blank: Source
