@@ -3,7 +3,8 @@
     cd benchmarks && python -m studies.run list | run NAME | show NAME | check NAME
 
 `run` does the cells that are not done yet; each is recorded in `results/NAME.json` as soon as its group ends, and a run that
-was stopped goes on. `check` runs the smoke grid again and compares it with its stored figures; it writes nothing.
+was stopped goes on; `--cluster local:2` computes groups in two processes. `check` runs the smoke grid again and compares it
+with its stored figures; it writes nothing.
 
 Exit codes: 0 done; 2 bad input, such as an unknown name or a missing package; 3 cells that failed, or figures that are not
 reproduced; 130 interrupted.
@@ -17,7 +18,8 @@ from typing import Any
 
 from resume import RESULTS
 
-from shoal._errors import InputError
+from shoal._errors import InputError, WorkersLost
+from shoal._executors import connected
 
 from . import registry
 from .cells import run
@@ -44,6 +46,7 @@ def main(words: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--retry", action="store_true", help="`run`: cells that failed, too")
     parser.add_argument("--whole", action="store_true", help="`check`: every cell that is done")
+    parser.add_argument("--cluster", help="`run`: groups side by side: tcp://HOST:PORT of Dask, or local:N")
     parser.add_argument("--quiet", action="store_true", help="no line for each step")
     options = parser.parse_args(words)
     try:
@@ -55,14 +58,23 @@ def main(words: Sequence[str] | None = None) -> int:
     except InputError as error:
         print(f"Error: {error}", file=sys.stderr)
         return BAD_INPUT
+    except WorkersLost as error:
+        print(f"Workers lost: {error}; what is done is kept, the same command goes on.", file=sys.stderr)
+        return FAILED
 
 
 def _run(study: Study, options: argparse.Namespace) -> int:
     path = place(study, options.results)
     try:
-        found = run(
-            study, options.results, smoke=options.smoke, retry=options.retry, progress=_shown(options.quiet)
-        )
+        with connected(options.cluster) as executor:
+            found = run(
+                study,
+                options.results,
+                smoke=options.smoke,
+                retry=options.retry,
+                progress=_shown(options.quiet),
+                executor=executor,
+            )
     except KeyboardInterrupt:
         at = tally(study.smoke if options.smoke else study.cells, read_records(study, options.results))
         print(

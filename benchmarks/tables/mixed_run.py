@@ -1,7 +1,7 @@
 """The leaderboard of mixed tables: categories, missing cells, atoms; every arm on each of 12 tables on one core of its own.
 
     cd benchmarks && python -m tables.mixed_run [--arms independent,shoal] [--tables diamonds] [--budget 60] [--splits 0]
-        [--workers 1] [--cores 0] [--seed 0] [--again] [--list]
+        [--cluster local:2] [--seed 0] [--again] [--list]
 
 Options and what is kept as for `tables.run`, whose runner this is: budgets are processor seconds of the arm's process
 (Shoal's: wall seconds of its command), each cell is stored as soon as it is there, and a run goes on where the last one

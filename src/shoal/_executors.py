@@ -9,7 +9,7 @@ import re
 import time
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import BrokenExecutor, CancelledError
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from importlib.util import find_spec
 from typing import Any, Protocol, runtime_checkable
 
@@ -62,6 +62,13 @@ def wait_for(
         meanwhile()
         time.sleep(WAKE)
     meanwhile()
+
+
+def give_up(futures: Sequence[Future]) -> None:
+    """Cancels what has not begun, as far as the executor still can."""
+    for future in futures:
+        with suppress(WorkersLost), _in_words():
+            future.cancel()
 
 
 def workers_of(executor: Executor) -> int:
@@ -129,7 +136,7 @@ def _client(text: str, processes: int, option: str, stack: ExitStack) -> Executo
                 n_workers=processes,
                 threads_per_worker=1,
                 memory_limit=0,  # what JAX takes is not Dask's to judge
-                dashboard_address=None,  # pyright: ignore[reportArgumentType]  (none is made)
+                dashboard_address=":0",
                 silence_logs=logging.CRITICAL,
                 preload=[QUIET],
             )

@@ -15,6 +15,7 @@ def bench() -> dict[str, ModuleType]:
         "known",
         "results",
         "run",
+        "process",
         "arms",
         "arms.gaussian",
         "arms.kde",

@@ -1,6 +1,9 @@
 """The leaderboard's runner: it goes on where it stopped, keeps what fails, and stores what paired errors need."""
 
+import sys
+import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
 
@@ -11,7 +14,7 @@ Bench = dict[str, ModuleType]
 
 
 def options(folder: Path, *words: str) -> list[str]:
-    return ["run", "--folder", str(folder), "--workers", "1", "--cores", "0", "--tables", "mixture-2", *words]
+    return ["run", "--folder", str(folder), "--tables", "mixture-2", *words]
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +45,7 @@ def test_a_run_goes_on_where_it_stopped(
     bench: Bench, ran: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = (ran / "gaussian.json").read_bytes()
-    monkeypatch.setattr(bench["run"].Runner, "one", lambda *_: pytest.fail("a cell was run again"))
+    monkeypatch.setattr(bench["run"], "compute", lambda *_: pytest.fail("a cell was run again"))
     monkeypatch.setattr("sys.argv", options(ran, "--arms", "gaussian"))
     bench["run"].main()
     assert (ran / "gaussian.json").read_bytes() == before
@@ -59,9 +62,7 @@ def test_what_fails_is_kept_with_its_message_and_done_again_when_asked(
     parts = bench["prepare"].Split(np.ones((20, 2)), np.ones((5, 2)))
     monkeypatch.setattr(run, "prepared", lambda table, number: (parts, None))
     cell = run.Cell("gaussian", "flat", 0, 120.0)
-    runner = run.Runner([cell], 0, tmp_path)
-    runner.work(None)
-    runner.close()
+    run.run([cell], 0, tmp_path)
     row = results.cells("gaussian", tmp_path)[cell.key]
     assert row["status"] == "failed"
     assert row["message"].startswith("numpy.linalg.LinAlgError: ")
@@ -72,11 +73,37 @@ def test_what_fails_is_kept_with_its_message_and_done_again_when_asked(
 
 
 def test_a_cell_that_takes_too_long_is_ended(bench: Bench, tmp_path: Path) -> None:
-    run = bench["run"]
-    runner = run.Runner([], 0, tmp_path)
-    code, _ = runner.call([run.sys.executable, "-c", "import time; time.sleep(60)"], None, 0.5, str(tmp_path))
-    runner.close()
-    assert code is None
+    process, long = bench["process"], [sys.executable, "-c", "import time; time.sleep(60)"]
+    assert process.call(long, None, 0.5, str(tmp_path), tmp_path / "stop")[0] is None
+    (tmp_path / "stop").touch()
+    began = time.monotonic()
+    assert process.call(long, None, 60.0, str(tmp_path), tmp_path / "stop")[0] is None
+    assert time.monotonic() - began < 30
+
+
+def test_cells_at_work_have_cores_of_their_own(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    process = bench["process"]
+    monkeypatch.setattr(process.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr(process.os, "sched_getaffinity", lambda _: {3, 5})
+    with process.own_core() as one:
+        with process.own_core() as other:
+            assert (one, other) == (3, 5)
+        with process.own_core() as again:
+            assert again == 5
+
+
+def test_cells_side_by_side_are_stored_as_one_after_the_other(
+    bench: Bench, ran: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, results = bench["run"], bench["results"]
+    with ThreadPoolExecutor(2) as pool:
+        run.run([run.Cell("gaussian", "mixture-2", 0, 120.0)], 0, tmp_path, executor=pool)
+    assert "ok" in capsys.readouterr().out
+    scores = [results.scores("gaussian", folder)["mixture-2/0/120"] for folder in (ran, tmp_path)]
+    np.testing.assert_array_equal(*scores)
+    assert {path.name for path in tmp_path.iterdir()} == {"gaussian.json", "gaussian.npz"}
 
 
 def test_paired_errors_are_those_of_the_differences(bench: Bench) -> None:

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -15,6 +17,7 @@ import pytest
 
 from shoal._errors import InputError, WorkersLost
 from shoal._executors import connected
+from shoal.records import read_run
 from shoal.selection import LadderResult, ladder
 from shoal.selection import _worker as worker
 from shoal.training import Settings
@@ -27,7 +30,8 @@ SMALL: dict[str, Any] = {
     "hidden": (8,),
     "settings": Settings(max_epochs=4, batch_size=128, learning_rate=3e-3),
 }
-SLOW = Settings(max_epochs=400, patience=None, batch_size=64, checkpoint_seconds=0.2)
+SLOW = Settings(max_epochs=120, patience=None, batch_size=64, checkpoint_seconds=0.2)
+START = "from shoal.cli import main; main()"
 TALL: dict[str, Any] = {**SMALL, "depths": (1, 2), "seeds": 2}
 
 
@@ -239,3 +243,33 @@ def test_a_scheduler_that_is_gone_in_the_middle_is_one_sentence(tmp_path: Path):
     with connected("local:2") as executor, pytest.raises(WorkersLost):
         ladder(table(), **{**TALL, "settings": SLOW}, folder=tmp_path, executor=executor, progress=close)
     assert time.monotonic() - closed[0] < 90
+
+
+@pytest.mark.long
+def test_ctrl_c_at_a_terminal_stops_a_local_cluster_and_the_run_goes_on_without_it(tmp_path: Path):
+    """The whole group of processes is sent the signal, as a terminal does."""
+    np.savetxt(tmp_path / "t.csv", table(), delimiter=",", header="a,b", comments="")
+    fronts, sizes = ["--fronts", "gaussian,marginals"], ["--depths", "1", "--hidden", "8"]
+    steps = ["--families", "realnvp", "--max-epochs", "1000", "--patience", "1000"]
+    command = [sys.executable, "-c", START, "fit", "t.csv", *fronts, *sizes, *steps, "--out"]
+    log = tmp_path / "run.unfinished" / "log.jsonl"
+    with subprocess.Popen(
+        [*command, "run", "--cluster", "local:2"],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        while process.poll() is None and not (log.exists() and '"train"' in log.read_text()):
+            time.sleep(0.1)
+        os.killpg(process.pid, signal.SIGINT)
+        said = process.communicate(timeout=240)[1]
+    assert process.returncode == 130, said
+    assert "go on with the same command and --resume" in said
+    assert "Traceback" not in said
+    assert list((tmp_path / "run.unfinished" / "checkpoints").glob("*/run-00/checkpoint-*"))
+    for more in (["run", "--resume", "--quiet"], ["other", "--quiet"]):
+        assert subprocess.run([*command, *more], cwd=tmp_path, check=False).returncode == 0
+    runs = [read_run(tmp_path / name) for name in ("run", "other")]
+    values = [[rung.validation_log_likelihood for rung in run.rungs] for run in runs if run is not None]
+    assert values[0] == values[1]

@@ -22,7 +22,7 @@ import jax.random as jr
 import numpy as np
 
 from shoal._errors import InputError, WorkersLost
-from shoal._executors import WAKE, Executor, Future, result_of, submitted, wait_for, workers_of
+from shoal._executors import WAKE, Executor, Future, give_up, result_of, submitted, wait_for, workers_of
 from shoal._scalars import FloatArray
 from shoal.flows import Front
 from shoal.selection._options import Options
@@ -146,8 +146,7 @@ class Crew:
             while time.monotonic() < until and not all(task.future.done() for task in self.tasks):
                 time.sleep(WAKE)
         over = all(task.future.done() for task in self.tasks)
-        for task in self.tasks:
-            task.future.cancel()
+        give_up([task.future for task in self.tasks])
         if over:
             shutil.rmtree(self.work, ignore_errors=True)
 

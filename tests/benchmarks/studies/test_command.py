@@ -1,12 +1,16 @@
 """`python -m studies.run` on a toy: what is printed, exit codes, Ctrl-C, and how to go on."""
 
 import importlib.util
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from studies import registry
 from studies.grid import Cell, Failure
+from studies.records import read_records
 from studies.run import main
 
 from .toys import Toy, changed
@@ -104,3 +108,27 @@ def test_a_missing_package_is_one_sentence(tmp_path: Path, monkeypatch: pytest.M
         "Error: scikit-learn is not installed: run `pip install scikit-learn`.\n"
     )
     assert not Path("results/padding.json").exists()
+
+
+def test_groups_on_workers_are_recorded_as_here(toy: Toy, capsys: Capture, monkeypatch: pytest.MonkeyPatch):
+    assert command("run", "toy", folder="here") == 0
+    toy.calls.clear()
+
+    @contextmanager
+    def pool(text: str) -> Iterator[ThreadPoolExecutor]:
+        assert text == "local:2"
+        with ThreadPoolExecutor(2) as made:
+            yield made
+
+    monkeypatch.setattr("studies.run.connected", pool)
+    assert command("run", "toy", "--cluster", "local:2", folder="there") == 0
+    assert sorted(toy.calls) == [["a/0", "a/1", "a/2"], ["b/0", "b/1", "b/2"]]
+    assert "6 of 6 cells are done" in capsys.readouterr().out
+    here, there = (read_records(toy.study(), folder).latest for folder in ("here", "there"))
+    assert there.keys() == here.keys()
+    assert all(there[key]["figures"] == here[key]["figures"] for key in here)
+
+
+def test_a_cluster_that_is_none_is_one_sentence(toy: Toy, capsys: Capture):
+    assert command("run", "toy", "--cluster", "two") == 2
+    assert "--cluster 'two' is neither an address" in capsys.readouterr().err
