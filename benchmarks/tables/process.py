@@ -39,8 +39,8 @@ def compute(
 ) -> tuple[dict[str, Any], Any]:
     """The row of a cell, whatever comes of it, and its log-likelihoods.
 
-    **Arguments:** `module`: what the process runs; `rows`: the file of the split's rows; `stop`: a file that ends the process
-    once it is there.
+    **Arguments:** `module`: what the process runs; `rows`: the file of the split's rows; `stop`: a file that ends the
+    process once it is there.
     """
     with tempfile.TemporaryDirectory() as place, own_core() as core:
         out = Path(place) / "cell"

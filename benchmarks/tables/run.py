@@ -151,8 +151,8 @@ def run(
 ) -> None:
     """Runs the cells, each in a process on a core of its own, and stores what comes of each as soon as it is there.
 
-    **Arguments:** `executor`: what starts these processes, several at a time (None: this one, one at a time); its workers must
-    see `folder`, where the rows of a split lie while a cell needs them.
+    **Arguments:** `executor`: what starts these processes, several at a time (None: this one, one at a time); its workers
+    must see `folder`, where the rows of a split lie while a cell needs them.
     """
     head = {
         "what": board.what,

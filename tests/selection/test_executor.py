@@ -250,7 +250,7 @@ def test_ctrl_c_at_a_terminal_stops_a_local_cluster_and_the_run_goes_on_without_
     """The whole group of processes is sent the signal, as a terminal does."""
     np.savetxt(tmp_path / "t.csv", table(), delimiter=",", header="a,b", comments="")
     fronts, sizes = ["--fronts", "gaussian,marginals"], ["--depths", "1", "--hidden", "8"]
-    steps = ["--families", "realnvp", "--max-epochs", "1000", "--patience", "1000"]
+    steps = ["--families", "realnvp", "--max-epochs", "300", "--patience", "300"]
     command = [sys.executable, "-c", START, "fit", "t.csv", *fronts, *sizes, *steps, "--out"]
     log = tmp_path / "run.unfinished" / "log.jsonl"
     with subprocess.Popen(

@@ -123,7 +123,7 @@ class Crew:
                     task.listen()
 
             wait_for([task.future for task in tasks], meanwhile)
-        found = [result_of(task.future) for task in tasks]
+        found = [self._result(task) for task in tasks]
         self.tasks = [task for task in self.tasks if task not in tasks]
         if any(one is None for one in found):  # stopped before they began
             return
@@ -132,6 +132,14 @@ class Crew:
         rung.compile_seconds = max(max(one.compile_seconds, one.result.compile_seconds) for one in done)
         rung.seconds += max(one.seconds for one in done)
         fill(rung, [one.result for one in done], self.prepared.parts["validation"], on=on)
+
+    def _result(self, task: _Task) -> bytes | None:
+        try:
+            return result_of(task.future)
+        except WorkersLost:  # Ctrl-C at a terminal may reach workers too, and end them
+            if not self.stopped:
+                raise
+            return None
 
     def _stop(self) -> None:
         self.stop.touch()
