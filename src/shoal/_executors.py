@@ -93,7 +93,8 @@ def _in_words() -> Generator[None, None, None]:
     try:
         yield
     except (BrokenExecutor, CancelledError) as error:
-        raise WorkersLost(f"the workers are gone ({one_line(error)})") from error
+        why = getattr(error, "reason", None) or one_line(error)
+        raise WorkersLost(f"the workers are gone ({why})") from error
     except ModuleNotFoundError as error:
         raise InputError(
             f"A worker lacks a package: {one_line(error)}; install the same ones on all."
@@ -130,6 +131,7 @@ def _client(text: str, processes: int, option: str, stack: ExitStack) -> Executo
     import distributed  # optional, and its import takes a second
 
     where: Any = text
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what matters is raised, in one sentence
     try:
         if processes:
             where = distributed.LocalCluster(

@@ -125,9 +125,9 @@ class Crew:
             wait_for([task.future for task in tasks], meanwhile)
         found = [self._result(task) for task in tasks]
         self.tasks = [task for task in self.tasks if task not in tasks]
-        if any(one is None for one in found):  # stopped before they began
+        done: list[Trained] = [unpack(one) for one in found if one is not None]
+        if len(done) < len(found):  # one was stopped before it began
             return
-        done: list[Trained] = [unpack(one) for one in found]
         rung.workers, rung.limit = [one.worker for one in done], limit
         rung.compile_seconds = max(max(one.compile_seconds, one.result.compile_seconds) for one in done)
         rung.seconds += max(one.seconds for one in done)
