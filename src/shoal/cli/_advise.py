@@ -2,7 +2,6 @@
 
 import json
 import shlex
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -11,6 +10,7 @@ from shoal._errors import InputError
 from shoal._names import KINDS
 from shoal.cli._fit_output import kinds_of
 from shoal.cli._parse import COLUMN_OPTIONS, check_above, parse_choice, parse_columns, parse_kinds
+from shoal.cli._run_folder import is_folder, local_run
 from shoal.cli._session import Call, argument, command, option, say, sized
 from shoal.cli._settings import FitSettings
 from shoal.records import read_record, read_run, to_plain
@@ -23,8 +23,10 @@ FIT_CONDITION = 1e5  # the default of `shoal fit`
 def advise(
     call: Call,
     data: Annotated[
-        Path,
-        argument("A CSV, Parquet, NPY or NPZ file, or a folder that `shoal fit` made.", metavar="DATA|RUN"),
+        str,
+        argument(
+            "A CSV, Parquet, NPY or NPZ file, a folder that `shoal fit` made, or a URL.", metavar="DATA|RUN"
+        ),
     ],
     max_condition: Annotated[
         float, option("Largest condition number that the flow may have.", metavar="C")
@@ -53,28 +55,29 @@ def advise(
         )
     precision = parse_choice(dtype, "--dtype", DTYPES)
     named, kinds = parse_columns(call.given), parse_kinds(kind, "--kind")
-    if data.is_dir():
+    run = local_run(data) if is_folder(data) else None
+    if run is not None:
         used = [f"--{name}" for name in (*COLUMN_OPTIONS, "kind") if call.given[name] is not None]
         if used:
             raise InputError(f"A run knows its own columns; leave out {', '.join(used)}.")
-        source, record = data, read_run(data)
+        source, record = run, read_run(run)
         said = {} if record is None else record.data.kinds
         table = record.data.source if record is not None and record.run else None
     else:
         from shoal.cli._data import read_data  # here and not above: `shoal --help` must not wait for it
 
         source = read_data(call, data, named, trained=False, kinds=kinds)
-        said, table = kinds_of(source), str(data)
+        said, table = kinds_of(source), data
     from shoal.advice import advise as advised  # here: bad input is told before JAX loads
 
     found = advised(source, max_condition=max_condition, dtype=precision)
-    if data.is_dir() and (data / "config.json").exists():
-        settings = read_record(data / "config.json", FitSettings)
+    if run is not None and (run / "config.json").exists():
+        settings = read_record(run / "config.json", FitSettings)
         named = {name: getattr(settings, name) for name in COLUMN_OPTIONS}
         kinds = settings.kinds
     line = None if table is None else _confirm(found, table, named, kinds)
     if as_json:
-        plain = {**found.to_record(), "kinds": said, "source": str(data), "command": line}
+        plain = {**found.to_record(), "kinds": said, "source": data, "command": line}
         typer.echo(json.dumps(to_plain(plain), ensure_ascii=False))
         return
     console = sized(None)

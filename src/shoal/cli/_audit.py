@@ -9,9 +9,10 @@ import typer
 from msgspec.structs import replace
 
 from shoal._errors import InputError
+from shoal._remote import is_url
 from shoal.cli._audit_summary import print_audit
 from shoal.cli._parse import check_above, check_count, check_output
-from shoal.cli._run_folder import find_model
+from shoal.cli._run_folder import ModelFolder, find_model
 from shoal.cli._session import NUMERICAL_FAILURE, Call, argument, command, option, stop
 from shoal.records import AuditRecord, read_run, write_bytes
 
@@ -23,10 +24,13 @@ OBJECT = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)
 def audit(
     call: Call,
     target: Annotated[
-        str, argument("A folder that `shoal fit` or `shoal.save` made, or MODULE:OBJECT.", metavar="TARGET")
+        str,
+        argument(
+            "A folder that `shoal fit` or `shoal.save` made, its URL, or MODULE:OBJECT.", metavar="TARGET"
+        ),
     ],
     data: Annotated[
-        Path | None,
+        str | None,
         argument("A CSV, Parquet, NPY or NPZ file; samples of the model itself without.", metavar="[DATA]"),
     ] = None,
     output: Annotated[
@@ -66,19 +70,20 @@ def audit(
         if call.given[name] is not None:
             check_above(call.given[name], f"--{name.replace('_', '-')}")
     _check_outputs(output, parquet, data, overwrite=overwrite)
-    if data is not None and not data.exists():
+    if data is not None and not is_url(data) and not Path(data).exists():
         raise InputError(f"{data} does not exist; name a CSV, Parquet, NPY or NPZ file.")
     named = OBJECT.fullmatch(target) is not None and not Path(target).exists()
-    limit = max_condition or (HEALTHY if named else _own_limit(Path(target)))
+    folder = None if named else find_model(target)
+    limit = max_condition or (HEALTHY if folder is None else _own_limit(folder.path))
     limits = {"max_condition": limit, "max_round_trip": max_round_trip}
     options = {"attack_radius": attack, **limits, "seed": seed}
-    if named:
+    if folder is None:
         from shoal.cli._audit_target import measured, object_target
 
         made = object_target(target, data, context, points, seed)
         found, record = measured(made, options, coverage=coverage)
     else:
-        found, record = _of_run(Path(target), data, context, points, options, coverage=coverage)
+        found, record = _of_run(folder, data, context, points, options, coverage=coverage)
     line = call.line("output", "parquet", "overwrite")
     record = replace(record, target=target, command=line)
     if parquet is not None:
@@ -106,8 +111,8 @@ def _own_limit(run: Path) -> float:
 
 
 def _of_run(
-    run: Path,
-    data: Path | None,
+    folder: ModelFolder,
+    data: str | None,
     context: str | None,
     points: int,
     options: dict[str, Any],
@@ -119,20 +124,21 @@ def _of_run(
     from shoal.cli._data import say_notes  # here and not above: `shoal --help` must not wait for it
     from shoal.tables import join_names, open_source
 
-    folder = find_model(run)
     source = None if data is None else open_source(data)
     if data is not None and source is not None:
         say_notes(data, source.notes)
     if source is None and folder.context_columns:
         names = join_names(folder.context_columns)
-        raise InputError(f"The model in {run} is conditioned on {names}: give DATA with these columns.")
+        raise InputError(
+            f"The model in {folder.label} is conditioned on {names}: give DATA with these columns."
+        )
     from shoal.cli._audit_target import measured, run_target  # here: a wrong folder is told before JAX loads
 
     with run_target(folder, source, points, options["seed"]) as made:
         return measured(made, options, coverage=coverage)
 
 
-def _check_outputs(output: Path | None, parquet: Path | None, data: Path | None, *, overwrite: bool) -> None:
+def _check_outputs(output: Path | None, parquet: Path | None, data: str | None, *, overwrite: bool) -> None:
     places = [(output, "-o", ".html"), (parquet, "--parquet", ".parquet")]
     if parquet is not None:
         places.append((layers_path(parquet), "--parquet", ".parquet"))

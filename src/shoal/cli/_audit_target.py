@@ -72,22 +72,22 @@ def run_target(
         if isinstance(flow, Mixed):
             if table is None:
                 raise InputError(
-                    f"The model in {folder.path} has columns that are no numbers: give DATA with rows."
+                    f"The model in {folder.label} has columns that are no numbers: give DATA with rows."
                 )
             yield _of_numbers(flow, table, points, seed)
             return
         if not hasattr(flow, "to_map"):
             raise InputError(
-                f"The model in {folder.path} is a {type(flow).__name__}, which is no invertible map of points."
+                f"The model in {folder.label} is a {type(flow).__name__}, which is no invertible map of points."
             )
         if source is None:
-            target = _at_samples(flow, folder.path, points, seed)
+            target = _at_samples(flow, folder.label, points, seed)
         else:
             target = _at_rows(flow, table or _model.matched(folder, flow, source), points, seed)
         yield _with_padding(target)
 
 
-def object_target(target: str, data: Path | None, context: str | None, points: int, seed: int) -> Target:
+def object_target(target: str, data: str | None, context: str | None, points: int, seed: int) -> Target:
     """The object, at rows of `data`; `context`: the names of the columns that are its context.
 
     **Raises:** `InputError` if the module can not be imported, the object is not there, is nothing that can be audited, or
@@ -171,7 +171,7 @@ def _of_numbers(law: Mixed, table: Table, points: int, seed: int) -> Target:
     return made
 
 
-def _at_samples(flow: AbstractFlow, run: Path, points: int, seed: int) -> Target:
+def _at_samples(flow: AbstractFlow, run: str, points: int, seed: int) -> Target:
     if flow.context_shape is not None:
         raise InputError(f"The model in {run} is conditioned: give DATA with its context columns.")
     values = np.asarray(_model.sample(flow, seed, points), np.float64)

@@ -5,7 +5,6 @@ Or, for affine couplings, the layers that one given linear map needs.
 
 import math
 from functools import partial
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -64,7 +63,7 @@ def bound(
         float, option("Probability with which one instance, its K means drawn uniformly, is left.")
     ] = 0.99,
     matrix: Annotated[
-        Path | None,
+        str | None,
         option(
             "With --family affine: a linear map, a NPY, NPZ or CSV file with a square matrix.", metavar="FILE"
         ),
@@ -155,7 +154,7 @@ def _of_one_target(kind: str, dim: int, tail: float, epsilon: float, radius: flo
     ]
 
 
-def _of_a_map(matrix: Path, max_condition: float | None) -> list[str]:
+def _of_a_map(matrix: str, max_condition: float | None) -> list[str]:
     """The layers that a linear map needs, and how well conditioned they can be."""
     if max_condition is not None:
         check_above(max_condition, "--max-condition", 1.0)

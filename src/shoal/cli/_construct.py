@@ -40,10 +40,10 @@ HEADS = {
 @command
 def construct(
     call: Call,
-    samples: Annotated[Path, argument("A CSV, Parquet, NPY or NPZ file.", metavar="SAMPLES")],
+    samples: Annotated[str, argument("A CSV, Parquet, NPY or NPZ file, or its URL.", metavar="SAMPLES")],
     epsilon: Annotated[float, option("Largest W2 distance to the sample, in its units.", metavar="E")],
     out: Annotated[
-        str, option("Folder to make, for the model and its report.", "-o", "--out", metavar="RUN")
+        str, option("Folder to make, or its URL, for the model and its report.", "-o", "--out", metavar="RUN")
     ],
     columns: Annotated[str | None, option("Columns to model; all without.", metavar="A,B")] = None,
     drop: Annotated[str | None, option("Columns to leave out.", metavar="A,B")] = None,
@@ -72,7 +72,7 @@ def construct(
     config = {
         "format": 1,
         "command": "construct",
-        "samples": str(samples),
+        "samples": samples,
         "epsilon": epsilon,
         "seed": seed,
         "precision": precision,

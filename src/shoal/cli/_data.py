@@ -6,7 +6,6 @@ It loads NumPy and polars.
 import shlex
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -44,7 +43,7 @@ from shoal.tables import (
 
 def read_data(
     call: Call,
-    data: Path,
+    data: str,
     columns: Mapping[str, Any],
     *,
     trained: bool = True,
@@ -64,7 +63,7 @@ def read_data(
     return table
 
 
-def to_fit(call: Call, data: Path, settings: FitSettings) -> Table | StreamedTable:
+def to_fit(call: Call, data: str, settings: FitSettings) -> Table | StreamedTable:
     """The table to train on, read in pieces where it is large or the settings ask for it."""
     columns = parse_columns(call.given)
     kinds = None if settings.dequantize == "off" else settings.kinds  # off: columns are numbers, as they are
@@ -94,7 +93,7 @@ def _worded(call: Call) -> Generator[None, None, None]:
         raise InputError(error.worded(words)) from error
 
 
-def open_rows(data: Path) -> Source | Stream:
+def open_rows(data: str) -> Source | Stream:
     """The table at `data` in memory, or as a stream where it is large; what was done while it was read is said."""
     table = open_stream(data) if is_large(data) else open_source(data)
     say_notes(data, table.notes)
@@ -108,7 +107,7 @@ def first_block(table: Source | Stream) -> Source:
     raise InputError(f"{table.label} has columns but no rows; at least 1 is needed.")
 
 
-def say_notes(data: Path, notes: Sequence[str]) -> None:
+def say_notes(data: str, notes: Sequence[str]) -> None:
     """Says on stderr what was done while a table was read."""
     for note in notes:
         typer.echo(f"{data}: {note}", err=True)
@@ -134,7 +133,7 @@ def schema_needed(schema: Schema | None, folder: ModelFolder) -> None:
     """Raises where a run does not say what its columns are."""
     if schema is None:
         raise InputError(
-            f"The model in {folder.path} does not say what its columns are, as a run of `shoal fit` without "
+            f"The model in {folder.label} does not say what its columns are, as a run of `shoal fit` without "
             "--dequantize off does; cells given the rest of their row are not computed."
         )
 
@@ -152,7 +151,7 @@ def matched_rows(
     context = match_columns(source, folder.context_columns).values if folder.context_columns else None
     rows = schema.rows(source, float64=folder.float64)
     if strange is None:
-        say_notes(Path(source.label), strange_notes(rows.strange))
+        say_notes(source.label, strange_notes(rows.strange))
     else:
         strange.extend(rows.strange)
     beside, first = folder.context_columns or (), source.first_row

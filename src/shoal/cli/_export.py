@@ -17,13 +17,15 @@ ROWS = 2000  # of DATA that an export is checked on, the farthest and others at 
 
 @command
 def export(
-    run: Annotated[Path, argument("A folder that `shoal fit` or `shoal.save` made.", metavar="RUN")],
+    run: Annotated[
+        str, argument("A folder that `shoal fit` or `shoal.save` made, or its URL.", metavar="RUN")
+    ],
     to: Annotated[str, option(f"{' or '.join(TARGETS)}.", metavar="KIND")],
     output: Annotated[
         Path, option("A folder for the files; made if missing.", "-o", "--output", metavar="FOLDER")
     ],
     data: Annotated[
-        Path | None,
+        str | None,
         option(
             "A table to check the export on, beside draws of the flow; a conditional flow needs it.",
             metavar="FILE",
@@ -74,7 +76,7 @@ def export(
         typer.echo(note)
 
 
-def _rows_of(folder: ModelFolder, schema: Any, flow: Any, data: Path) -> tuple[Any, Any]:
+def _rows_of(folder: ModelFolder, schema: Any, flow: Any, data: str) -> tuple[Any, Any]:
     """The rows of a table and their context: those farthest out in a column, and others at random, `ROWS` in all."""
     import numpy as np
 

@@ -26,7 +26,9 @@ GROUPS: tuple[Group, ...] = ("linear", "symplectic")
 @command
 def factor(
     call: Call,
-    matrix: Annotated[Path, argument("A NPY, NPZ or CSV file with a square matrix.", metavar="MATRIX")],
+    matrix: Annotated[
+        str, argument("A NPY, NPZ or CSV file with a square matrix, or its URL.", metavar="MATRIX")
+    ],
     layers: Annotated[
         str | None,
         option(
@@ -77,13 +79,13 @@ def factor(
 
     array = read_matrix(matrix, partial(say_notes, matrix))
     options = {"first": kind, "kept": indices}
-    made, found = _computed(array, str(matrix), (count, max_condition), options, which, frontier=frontier)
+    made, found = _computed(array, matrix, (count, max_condition), options, which, frontier=frontier)
     if output is not None:
         made.save(output)
     if report is not None:
         from shoal.report import write_report
 
-        about = {"source": str(matrix), "command": call.line("output", "report")}
+        about = {"source": matrix, "command": call.line("output", "report")}
         rows = found and found.to_record()
         write_report(replace(made.to_record(), frontier=rows, **about), report)
     print_factorization(made, found)

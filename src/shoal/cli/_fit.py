@@ -2,7 +2,6 @@
 
 import time
 from functools import partial
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -27,9 +26,11 @@ _of_columns, _of_ladder, _of_training, _of_run = (
 def fit(
     call: Call,
     data: Annotated[
-        Path, argument("A CSV, Parquet, NPY or NPZ file, or a folder of Parquet files.", metavar="DATA")
+        str, argument("A CSV, Parquet, NPY or NPZ file, a folder of Parquet files, or a URL.", metavar="DATA")
     ],
-    out: Annotated[str, _of_run("Folder to make, for the model and its report.", "--out", metavar="RUN")],
+    out: Annotated[
+        str, _of_run("Folder to make, or its URL, for the model and its report.", "--out", metavar="RUN")
+    ],
     columns: Annotated[str | None, _of_columns("Columns to model; all without.", metavar="A,B")] = None,
     drop: Annotated[str | None, _of_columns("Columns to leave out.", metavar="A,B")] = None,
     context: Annotated[str | None, _of_columns("Columns the model is conditioned on.", metavar="A,B")] = None,

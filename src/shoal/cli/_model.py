@@ -30,7 +30,7 @@ def matched(folder: ModelFolder, flow: AbstractFlow | Mixed, source: Source) -> 
     size = flow.shape[0]
     names = flow.columns or (source.names if len(source.names) == size else ())
     if not names or (flow.context_shape is not None and not flow.context_columns):
-        raise InputError(f"The model in {folder.path} has no column names; give a table of {size} columns.")
+        raise InputError(f"The model in {folder.label} has no column names; give a table of {size} columns.")
     return match_columns(source, names, flow.context_columns or ())
 
 

@@ -130,7 +130,7 @@ def check_above(value: float, option: str, bound: float = 0.0) -> float:
     return value
 
 
-def check_output(path: Path, option: str, suffixes: Sequence[str], data: Path | None) -> None:
+def check_output(path: Path, option: str, suffixes: Sequence[str], data: str | None) -> None:
     """**Raises:** `InputError` unless `path` has one of `suffixes`, its folder takes files, and it is not the input."""
     if path.suffix.lower() not in suffixes:
         found = f"the suffix {path.suffix}" if path.suffix else "no suffix"
@@ -143,5 +143,5 @@ def check_output(path: Path, option: str, suffixes: Sequence[str], data: Path | 
         )
     if not os.access(path.parent, os.W_OK | os.X_OK):
         raise InputError(f"{option} {path} can not be written: the folder {path.parent} is not writable.")
-    if data is not None and path.exists() and data.exists() and path.samefile(data):
+    if data is not None and path.exists() and Path(data).exists() and path.samefile(data):
         raise InputError(f"{option} {path} is the input itself; name another file.")

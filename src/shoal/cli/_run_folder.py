@@ -2,45 +2,56 @@
 
 A run is made in the sibling folder `RUN.unfinished`, which survives a kill so that `--resume` can go on with it, and is
 renamed to `RUN` when it is complete. With `--overwrite` the new run is complete on the disk first; then the old one is
-renamed to `RUN.replaced`, the new one to `RUN`, and the old one deleted: at every moment a complete run is there.
+renamed to `RUN.replaced`, the new one to `RUN`, and the old one deleted: at every moment a complete run is there. Where RUN
+is a URL, all this is in a folder of this machine, and `_mirror` copies it.
 """
 
+import atexit
 import os
 import shutil
+import tempfile
 from collections.abc import Generator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 from shoal._errors import InputError
+from shoal._remote import fetch_folder, is_file, is_url, local_place, names_in
+from shoal.cli._mirror import MARKS, PARTS, Mirror
 from shoal.cli._settings import FitSettings
 from shoal.records import MODEL, held, read_document, sync_folder, write_record
 
 LOCK = ".lock"
-MARKS = ("record.json", "config.json", "model.json")  # a folder with one of these holds a run
-PARTS = (
-    *(*MARKS, "weights.safetensors", "certificate.json"),
-    *("schema.json", "metrics.parquet", "rows.parquet", "log.jsonl", "report.html", "checkpoints"),
-)
 
 
 @dataclass(frozen=True)
 class Places:
-    """The folder of a run, its unfinished form, and where an old run waits while the new one takes its place."""
+    """The folder of a run, its unfinished form, and where an old run waits while the new one takes its place; and, where the
+    run has a URL, what copies them there.
+    """
 
     label: str
     run: Path
     unfinished: Path
     replaced: Path
+    mirror: Mirror | None = None
 
 
 def find_places(out: str) -> Places:
     """The three folders that belong to `--out`."""
-    run = Path(out).resolve()
-    label = out.rstrip("/") or out
-    if not out.strip() or not run.name:
-        raise InputError(f"--out {out!r} is no name for a folder; name a new one, such as --out runs/first.")
-    return Places(label, run, run.with_name(f"{run.name}.unfinished"), run.with_name(f"{run.name}.replaced"))
+    label, mirror, name = out.rstrip("/") or out, None, out.rpartition("://")[2].strip("/ ")
+    unnamed = InputError(f"--out {out!r} is no name for a folder; name a new one, such as --out runs/first.")
+    if is_url(out) and (not name or "::" in out):
+        raise unnamed
+    here = local_place(out) if is_url(out) else Path(out)
+    if here is None:
+        mirror = Mirror(label)
+        here = mirror.place / name.rpartition("/")[2]
+    run = here.resolve()
+    if not name or not run.name:
+        raise unnamed
+    unfinished, replaced = (run.with_name(f"{run.name}.{word}") for word in ("unfinished", "replaced"))
+    return Places(label, run, unfinished, replaced, mirror)
 
 
 def check_places(places: Places, *, overwrite: bool, resume: bool, resumable: bool = True) -> None:
@@ -51,6 +62,10 @@ def check_places(places: Places, *, overwrite: bool, resume: bool, resumable: bo
     **Raises:** `InputError` if the run exists and is not to be overwritten, is no run, or can not be written.
     """
     label, parent = places.label, places.run.parent
+    go_on = "go on with it by --resume" if resumable else "move it away"
+    if places.mirror is not None:
+        places.mirror.check(overwrite=overwrite, resume=resume, go_on=go_on)
+        return
     if parent.exists() and not parent.is_dir():
         raise InputError(f"--out {label} can not be made: {parent} is a file, not a folder.")
     if not parent.is_dir():
@@ -68,7 +83,6 @@ def check_places(places: Places, *, overwrite: bool, resume: bool, resumable: bo
     if places.run.exists():
         _check_existing(places, overwrite)
     if places.unfinished.exists() and not (resume or overwrite):
-        go_on = "go on with it by --resume" if resumable else "move it away"
         raise InputError(
             f"An unfinished run lies in {label}.unfinished; {go_on}, or start again by --overwrite."
         )
@@ -82,20 +96,24 @@ def claimed(
 
     **Yields:** whether the folder is new.
     """
-    new = not (resume and places.unfinished.exists())
-    if not new and isinstance(config, FitSettings):
-        _check_config(places, config)
-    elif places.unfinished.exists():
+    mirror = places.mirror
+    with nullcontext() if mirror is None else mirror.begun(places.unfinished, resume=resume):
+        new = not (resume and places.unfinished.exists())
+        if not new and isinstance(config, FitSettings):
+            _check_config(places, config)
+        elif places.unfinished.exists():
+            with _locked(places):
+                shutil.rmtree(places.unfinished)
+        try:
+            places.unfinished.mkdir(exist_ok=not new)
+        except OSError as error:
+            raise InputError(f"--out {places.label} can not be made: {error.strerror or error}.") from error
         with _locked(places):
-            shutil.rmtree(places.unfinished)
-    try:
-        places.unfinished.mkdir(exist_ok=not new)
-    except OSError as error:
-        raise InputError(f"--out {places.label} can not be made: {error.strerror or error}.") from error
-    with _locked(places):
-        if new:
-            write_record(config, places.unfinished / "config.json")
-        yield new
+            if new:
+                write_record(config, places.unfinished / "config.json")
+            if mirror is not None:
+                mirror.follow(places.unfinished)
+            yield new
 
 
 def publish(places: Places) -> None:
@@ -111,6 +129,8 @@ def publish(places: Places) -> None:
     sync_folder(places.run.parent)
     if places.replaced.exists():
         shutil.rmtree(places.replaced)
+    if places.mirror is not None:
+        places.mirror.publish(places.run)
 
 
 def between(step: str) -> None:
@@ -120,6 +140,8 @@ def between(step: str) -> None:
 def discard(places: Places) -> None:
     """Deletes the unfinished folder."""
     shutil.rmtree(places.unfinished, ignore_errors=True)
+    if places.mirror is not None:
+        places.mirror.discard()
 
 
 def _check_existing(places: Places, overwrite: bool) -> None:
@@ -193,35 +215,57 @@ def _sync(folder: Path) -> None:
 
 @dataclass(frozen=True)
 class ModelFolder:
-    """A folder that holds a model, and what can be known of it without loading it."""
+    """A folder that holds a model, as it was named, and what can be known of it without loading it."""
 
+    label: str
     path: Path
     columns: tuple[str, ...] | None  # None where the folder does not say
     context_columns: tuple[str, ...] | None
     float64: bool
 
 
-def find_model(run: Path) -> ModelFolder:
-    """Checks that `run` is a folder with a model whose files are whole.
+def local_run(run: str) -> Path:
+    """The folder of a run; of one at a URL a copy, without its checkpoints, that is deleted when the process ends."""
+    if not is_url(run):
+        return Path(run)
+    here = local_place(run)
+    if here is not None:
+        return here
+    copy = Path(tempfile.mkdtemp(prefix="shoal-"))
+    atexit.register(shutil.rmtree, copy, ignore_errors=True)
+    folder = copy / run.rstrip("/").rpartition("/")[2]
+    fetch_folder(run, folder, lambda name: name.partition("/")[0] != "checkpoints")
+    return folder
 
-    **Raises:** `InputError` if it is not.
+
+def is_folder(place: str) -> bool:
+    """Whether a folder, or a URL below which something lies, has this name."""
+    return bool(names_in(place)) and not is_file(place) if is_url(place) else Path(place).is_dir()
+
+
+def find_model(run: str | Path) -> ModelFolder:
+    """Checks that `run`, a folder or its URL, holds a model whose files are whole.
+
+    **Raises:** `InputError` if it does not.
     """
+    label, run = str(run).rstrip("/") or "/", local_run(str(run))
     hint = "name a folder that `shoal fit` made"
     if not run.exists():
-        beside = run.with_name(f"{run.name}.unfinished")
-        hint = f"an unfinished run lies in {beside}" if beside.is_dir() else hint
-        raise InputError(f"RUN {run} does not exist; {hint}.")
+        beside = f"{label}.unfinished"
+        lies = names_in(beside) if is_url(beside) else Path(beside).is_dir()
+        hint = f"an unfinished run lies in {beside}" if lies else hint
+        raise InputError(f"RUN {label} does not exist; {hint}.")
     if not run.is_dir():
-        raise InputError(f"RUN {run} is a file; name the folder that `shoal fit` made.")
+        raise InputError(f"RUN {label} is a file; name the folder that `shoal fit` made.")
     if not (run / MODEL).is_file():
-        raise InputError(f"RUN {run} holds no model: there is no {MODEL} in it; {hint}.")
+        raise InputError(f"RUN {label} holds no model: there is no {MODEL} in it; {hint}.")
     model, _ = read_document(run)
     fields = model.tree.get("fields")
     flow = fields if isinstance(fields, dict) else {}
     columns, context = (_names(flow.get(key)) for key in ("columns", "context_columns"))
     if context is None and flow.get("context_shape", ()) is None:
         context = ()
-    return ModelFolder(run, columns, context, model.dtype == "float64")
+    return ModelFolder(label, run, columns, context, model.dtype == "float64")
 
 
 def _names(value: object) -> tuple[str, ...] | None:

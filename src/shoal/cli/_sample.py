@@ -12,11 +12,11 @@ from shoal.cli._session import argument, command, option
 
 @command
 def sample(
-    run: Annotated[Path, argument("A folder that `shoal fit` made.", metavar="RUN")],
+    run: Annotated[str, argument("A folder that `shoal fit` made, or its URL.", metavar="RUN")],
     output: Annotated[Path, option("A .csv or .parquet file to write.", "-o", "--output", metavar="FILE")],
     rows: Annotated[int | None, option("Number of rows.", "-n", "--rows", metavar="N")] = None,
     context_file: Annotated[
-        Path | None,
+        str | None,
         option("A table of the context columns; one row is drawn for each of its rows.", metavar="FILE"),
     ] = None,
     seed: Annotated[int, option("The same seed gives the same rows.")] = 0,
@@ -24,7 +24,7 @@ def sample(
         bool, option("Draw what would be missing, given the rest of the row.", "--complete")
     ] = False,
     given: Annotated[
-        Path | None,
+        str | None,
         option("With --complete: a table whose missing cells are drawn, others kept.", metavar="FILE"),
     ] = None,
 ) -> None:
@@ -111,7 +111,7 @@ def _drawn(
             yield schema.decode(values[:, :states].astype(int), values[:, states:].astype(float))
 
 
-def _complete(folder: ModelFolder, schema: Any, path: Path, output: Path, seed: int) -> None:
+def _complete(folder: ModelFolder, schema: Any, path: str, output: Path, seed: int) -> None:
     """Writes the table at `path` with draws in its missing cells, all else as it was read."""
     from shoal.cli._data import first_block, matched_rows, open_rows, say_notes
 
@@ -162,15 +162,15 @@ def _mended(schema: Any, source: Any, values: Any, made: Any) -> list[Any]:
     return columns
 
 
-def _check_context(names: tuple[str, ...] | None, folder: ModelFolder, context_file: Path | None) -> None:
+def _check_context(names: tuple[str, ...] | None, folder: ModelFolder, context_file: str | None) -> None:
     if names and context_file is None:
         from shoal.tables import join_names
 
         raise InputError(
-            f"The model in {folder.path} is conditioned on {join_names(names)}: give a table of these "
+            f"The model in {folder.label} is conditioned on {join_names(names)}: give a table of these "
             "columns by --context-file."
         )
     if names == () and context_file is not None:
         raise InputError(
-            f"The model in {folder.path} has no context columns; leave out --context-file and give -n N."
+            f"The model in {folder.label} has no context columns; leave out --context-file and give -n N."
         )

@@ -16,10 +16,12 @@ SURPRISING, MOST_CELLS = 3.0, 5  # nats beyond what is expected of a cell that i
 
 @command
 def score(
-    run: Annotated[Path, argument("A folder that `shoal fit` made.", metavar="RUN")],
+    run: Annotated[str, argument("A folder that `shoal fit` made, or its URL.", metavar="RUN")],
     data: Annotated[
-        Path,
-        argument("A CSV, Parquet, NPY or NPZ file; or a folder or pattern of Parquet files.", metavar="DATA"),
+        str,
+        argument(
+            "A CSV, Parquet, NPY or NPZ file, a folder or pattern of Parquet files; or a URL.", metavar="DATA"
+        ),
     ],
     output: Annotated[Path, option("A .csv or .parquet file to write.", "-o", "--output", metavar="FILE")],
     explain: Annotated[

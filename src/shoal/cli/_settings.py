@@ -94,7 +94,7 @@ PARSERS: dict[str, Callable[[Any, str], Any]] = {
 }
 
 
-def parse_settings(data: Path, given: Mapping[str, Any]) -> FitSettings:
+def parse_settings(data: str, given: Mapping[str, Any]) -> FitSettings:
     """Checks the options of `shoal fit`, given under their names, as text where the command line has text.
 
     **Raises:** `InputError` naming the option, the value seen and what it may be.
@@ -106,7 +106,7 @@ def parse_settings(data: Path, given: Mapping[str, Any]) -> FitSettings:
     kinds = _parse.parse_kinds(given["kind"], "--kind") if given["kind"] is not None else {}
     if kinds and values["dequantize"] == "off":
         raise InputError("--dequantize off takes every column for numbers as they are; leave out --kind.")
-    return FitSettings(data=str(data), **_parse.parse_columns(given), kinds=kinds, **values)
+    return FitSettings(data=data, **_parse.parse_columns(given), kinds=kinds, **values)
 
 
 def _option(name: str) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from shoal._errors import InputError
+from shoal._remote import fetched, file_name, is_url
 from shoal.tables._checks import MINIMUM_DISTINCT, MINIMUM_ROWS, build_table, check_distinct_rows
 from shoal.tables._columns import Columns, Roles, check_names, choose_roles, join_names
 from shoal.tables._csv import read_csv
@@ -39,9 +40,9 @@ def read_table(
 
     **Arguments:**
 
-    - `path`: the file; its suffix says the format. Separator, quotes, header, encoding and decimal mark of a CSV file are
-        found, and it may be packed; an NPY file holds one real array of shape (rows, columns), whose columns are
-        called x0, x1, ...
+    - `path`: the file, or its URL (`s3://bucket/table.parquet`); its suffix says the format. Separator, quotes, header,
+        encoding and decimal mark of a CSV file are found, and it may be packed; an NPY file holds one real array of shape
+        (rows, columns), whose columns are called x0, x1, ...
     - `columns`: names of the columns to model; all that are named nowhere else without.
     - `drop`: names of columns to leave out.
     - `context`: names of the columns that the model is conditioned on.
@@ -176,7 +177,15 @@ PACKED = (".gz", ".zst", ".zip", ".bz2", ".xz")
 
 def _opened(path: str | os.PathLike[str], readers: Mapping[str, Callable[[Path, str], Found]]) -> Found:
     """What the reader of the file's suffix makes of it. **Raises:** `InputError` for what is no file, or of another kind."""
-    label, path = os.fspath(path), Path(path)
+    label = os.fspath(path)
+    if is_url(label):
+        _reader(Path(file_name(label)), label, readers)  # before anything is fetched
+        with fetched(label) as copy:
+            return _read_local(copy, label, readers)
+    return _read_local(Path(path), label, readers)
+
+
+def _read_local(path: Path, label: str, readers: Mapping[str, Callable[[Path, str], Found]]) -> Found:
     *most, last = readers
     listed = f"{', '.join(most)} or {last}"
     try:
@@ -186,13 +195,21 @@ def _opened(path: str | os.PathLike[str], readers: Mapping[str, Callable[[Path, 
             raise InputError(f"{label} does not exist{_similar(path, readers)}")
         if not path.is_file():
             raise InputError(f"{label} is not a file; name a {listed} file.")
-        reader = readers.get(suffix_of(path))
-        if reader is None:
-            found = f"the suffix {path.suffix}" if path.suffix else "no suffix"
-            raise InputError(f"{label} has {found}: the format is read off the suffix, one of {listed}.")
-        return reader(path, label)
+        return _reader(path, label, readers)(path, label)
     except OSError as error:
         raise InputError(f"{label} can not be read: {error.strerror or error}.") from error
+
+
+def _reader(
+    path: Path, label: str, readers: Mapping[str, Callable[[Path, str], Found]]
+) -> Callable[[Path, str], Found]:
+    reader = readers.get(suffix_of(path))
+    if reader is None:
+        *most, last = readers
+        found = f"the suffix {path.suffix}" if path.suffix else "no suffix"
+        listed = f"{', '.join(most)} or {last}"
+        raise InputError(f"{label} has {found}: the format is read off the suffix, one of {listed}.")
+    return reader
 
 
 def suffix_of(path: Path) -> str:

@@ -1,0 +1,177 @@
+"""A run whose folder is a URL: it grows in a folder of this machine, and what changes in it is copied there.
+
+While it grows, a thread that looks every second keeps `URL.unfinished` like the folder here, so that another machine can go
+on from the last checkpoint where this one ends. A finished run is copied to `URL` with its record last, by which it is known
+to be whole; then `URL.unfinished` is deleted. There is no lock on a URL: two machines that fit into one are not told apart.
+"""
+
+import shutil
+import tempfile
+import threading
+import uuid
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import typer
+
+from shoal import _remote
+from shoal._errors import InputError
+from shoal.cli._session import INTERRUPTED, NUMERICAL_FAILURE, stop
+from shoal.records import MODEL, RECORD
+
+EVERY, AFTER_FAILURE = 1.0, 20.0  # seconds between two looks
+LOG = "log.jsonl"  # which alone is no reason to copy
+LAST = ("config.json", MODEL, RECORD)  # of a finished run, in this order
+MARKS = ("record.json", "config.json", "model.json")  # a folder with one of these holds a run
+PARTS = (
+    *(*MARKS, "weights.safetensors", "certificate.json"),
+    *("schema.json", "metrics.parquet", "rows.parquet", "log.jsonl", "report.html", "checkpoints"),
+)
+
+
+class Mirror:
+    """The copies of one run: `url`, `unfinished` (a URL, too), and `place`, which holds the run on this machine."""
+
+    url: str
+    unfinished: str
+    place: Path
+
+    def __init__(self, url: str):
+        self.url, self.unfinished = url, f"{url}.unfinished"
+        self.place = Path(tempfile.gettempdir()) / f"shoal-{uuid.uuid4().hex[:12]}"
+        self._known: _remote.Stamps = {}
+        self._over, self._thread = threading.Event(), None
+
+    def check(self, *, overwrite: bool, resume: bool, go_on: str) -> None:
+        """Checks that the run can be made at the URL, as `check_places` does for folders. **Raises:** `InputError`."""
+        if _remote.is_file(self.url):
+            raise InputError(f"--out {self.url} is a file; name a folder that does not exist yet.")
+        found, begun = _remote.names_in(self.url), _remote.names_in(self.unfinished)
+        if begun and begun.isdisjoint(PARTS):
+            raise InputError(
+                f"--out {self.url} needs the name {self.unfinished}, which is taken by something other than a run; move "
+                "that away, or name another folder."
+            )
+        if RECORD in found & begun and self._is_whole():  # killed before its last step
+            _remote.remove(self.unfinished)
+            begun = set[str]()
+        half = (
+            bool(begun) and RECORD not in found and not found.isdisjoint(PARTS)
+        )  # killed while it was copied
+        if found and not overwrite and not (half and resume):
+            raise InputError(
+                f"--out {self.url} exists already; name another folder, or replace it by --overwrite."
+            )
+        if found and not half and found.isdisjoint(MARKS):
+            raise InputError(
+                f"--out {self.url} holds something other than a run and is not overwritten; name another folder."
+            )
+        if begun and not (resume or overwrite):
+            raise InputError(
+                f"An unfinished run lies in {self.unfinished}; {go_on}, or start again by --overwrite."
+            )
+
+    @contextmanager
+    def begun(self, folder: Path, *, resume: bool) -> Generator[None, None, None]:
+        """Makes the place on this machine, to resume with what lies in `URL.unfinished`, and ends the copying."""
+        try:
+            if resume:
+                self._known = _remote.fetch_folder(self.unfinished, folder)
+            else:
+                _remote.remove(self.unfinished)
+            self.place.mkdir(parents=True, exist_ok=True)
+            yield
+        finally:
+            self._end(folder)
+
+    def follow(self, folder: Path) -> None:
+        """Copies what is in `folder`, and from now on what changes. **Raises:** `InputError` if that fails at once."""
+        self._push(folder, log=True)
+        self._thread = threading.Thread(target=self._watch, args=(folder,), daemon=True)
+        self._thread.start()
+
+    def publish(self, run: Path) -> None:
+        """Copies the finished run to `URL.unfinished`, so that it is whole there, then to the URL, and deletes the former."""
+        try:
+            self._stop()
+            self._push(run, log=True)
+            old, names = set(_remote.files_in(self.url)), set(_stamps(run))
+            _remote.remove(self.url, old & {RECORD})
+            _remote.push_files(run, sorted(names - {*LAST}), self.url)
+            _remote.push_files(run, LAST, self.url)
+            _remote.remove(self.url, old - names)
+            _remote.remove(self.unfinished)
+        except (InputError, KeyboardInterrupt) as error:
+            raise _kept(error, f"The finished run is kept in {run}; copy it to {self.url}.") from error
+        shutil.rmtree(self.place, ignore_errors=True)
+
+    def discard(self) -> None:
+        """Deletes `URL.unfinished`."""
+        self._stop()
+        with suppress(InputError):
+            _remote.remove(self.unfinished)
+
+    def _end(self, folder: Path) -> None:
+        """Copies the last state of `folder`, if it is there, and deletes the place; it stays where that fails."""
+        if self._thread is not None and folder.is_dir():
+            try:
+                self._stop()
+                self._push(folder, log=True)
+            except (InputError, KeyboardInterrupt) as error:
+                go_on = f"go on with the same command, --out {folder.with_suffix('')} and --resume"
+                raise _kept(error, f"What was done is kept in {folder}; {go_on}.") from error
+        if not folder.with_suffix("").exists():  # a finished run that could not be copied
+            shutil.rmtree(self.place, ignore_errors=True)
+
+    def _is_whole(self) -> bool:
+        ours, begun = (_remote.content(f"{url}/{RECORD}") for url in (self.url, self.unfinished))
+        return ours == begun
+
+    def _stop(self) -> None:
+        self._over.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _watch(self, folder: Path) -> None:
+        told, wait = False, EVERY
+        while not self._over.wait(wait):
+            try:
+                self._push(folder)
+                wait = EVERY
+            except OSError:  # a file was deleted while it was looked at
+                wait = EVERY
+            except InputError as error:
+                if not told:
+                    typer.echo(f"{error} The run goes on in {folder}.", err=True)
+                told, wait = True, AFTER_FAILURE
+
+    def _push(self, folder: Path, *, log: bool = False) -> None:
+        """Copies what has changed, then deletes what is gone; `log`: even if it is the log alone."""
+        now = _stamps(folder)
+        new = [name for name in sorted(now) if self._known.get(name) != now[name]]
+        gone = self._known.keys() - now.keys()
+        if not gone and not log and new in ([], [LOG]):
+            return
+        for name in new:
+            _remote.push_files(folder, [name], self.unfinished)
+            self._known[name] = now[name]
+        _remote.remove(self.unfinished, gone)
+        self._known = {name: known for name, known in self._known.items() if name in now}
+
+
+def _stamps(folder: Path) -> _remote.Stamps:
+    """The files of the run in `folder`, without locks and what is only half written."""
+    found = {}
+    for path in folder.rglob("*"):
+        name = path.relative_to(folder)
+        if name.parts[0] in PARTS and not any(part.startswith(".") for part in name.parts) and path.is_file():
+            found[name.as_posix()] = _remote.stamp(path)
+    return found
+
+
+def _kept(error: InputError | KeyboardInterrupt, sentence: str) -> typer.Exit:
+    """The end of a run that could not be copied: what is wrong, and where it is."""
+    if isinstance(error, KeyboardInterrupt):
+        return stop(f"Interrupted. {sentence}", INTERRUPTED)
+    return stop(f"{error} {sentence}", NUMERICAL_FAILURE)
