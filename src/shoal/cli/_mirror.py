@@ -92,7 +92,7 @@ class Mirror:
         self._thread.start()
 
     def publish(self, run: Path) -> None:
-        """Copies the finished run to `URL.unfinished`, so that it is whole there, then to the URL, and deletes the former."""
+        """Copies the finished run to `URL.unfinished`, where it is then whole, and to the URL; deletes the former."""
         try:
             self._stop()
             self._push(run, log=True)
