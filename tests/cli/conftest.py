@@ -1,5 +1,6 @@
 """A ladder that trains nothing, so that the command line is tested for what it does itself."""
 
+import inspect
 import json
 import os
 from collections.abc import Callable
@@ -13,6 +14,8 @@ from typer.testing import CliRunner, Result
 
 from shoal import flows, report, selection
 from shoal.cli import app
+from shoal.cli._fit import fit
+from shoal.cli._settings import FitSettings, parse_settings
 from shoal.records import FitRecord, as_record
 
 
@@ -110,6 +113,12 @@ def plain_record(status: str = "finished", **changes: Any) -> dict[str, Any]:
         "test": {"log_likelihood": -2.6, "standard_error": 0.01, "rows": 15},
         **changes,
     }
+
+
+def settings(data: str, **changes: object) -> FitSettings:
+    """Those of `shoal fit DATA --out RUN`, and options."""
+    given = {name: option.default for name, option in inspect.signature(fit).parameters.items()}
+    return parse_settings(data, given | changes)
 
 
 def record(status: str = "finished", **changes: Any) -> FitRecord:

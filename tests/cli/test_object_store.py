@@ -134,6 +134,10 @@ def test_a_run_that_is_killed_goes_on_elsewhere(server: Server, tmp_path: Path):
     near = server.run("score", tmp_path / "plain", tmp_path / "t.parquet", "-o", tmp_path / "near.csv")
     assert (far[0], near[0]) == (0, 0), far[2]
     assert pl.read_csv(tmp_path / "far.csv").equals(pl.read_csv(tmp_path / "near.csv"))
+    same = server.run("compare", "s3://lab/runs/first", tmp_path / "plain")
+    assert same[0] == 0, same[2]
+    assert "test rows of s3://lab/t.parquet" in same[1]
+    assert same[1].splitlines()[-1] == "The two are the same on these rows."
     assert not list(elsewhere.iterdir())
 
 

@@ -9,10 +9,12 @@ from shoal import __version__
 from shoal.cli._advise import advise
 from shoal.cli._audit import audit
 from shoal.cli._bound import bound
+from shoal.cli._compare import compare
 from shoal.cli._construct import construct
 from shoal.cli._export import export
 from shoal.cli._factor import factor
 from shoal.cli._fit import fit
+from shoal.cli._runs import runs
 from shoal.cli._sample import sample
 from shoal.cli._score import score
 from shoal.cli._session import BAD_INPUT
@@ -25,7 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for each in (fit, sample, score, export, factor, audit, construct, bound, advise):
+for each in (fit, sample, score, runs, compare, export, factor, audit, construct, bound, advise):
     app.command()(each)
 
 

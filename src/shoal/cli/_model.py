@@ -8,12 +8,13 @@ import numpy as np
 
 from shoal._errors import InputError
 from shoal._pieces import pieces
-from shoal._scalars import FloatArray
+from shoal._scalars import FloatArray, IntArray
+from shoal.cli._data import matched_rows
 from shoal.cli._run_folder import ModelFolder
 from shoal.cli._session import float64
-from shoal.distributions import AbstractFlow, Mixed
+from shoal.distributions import AbstractFlow, Mixed, log_prob_of_cells
 from shoal.flows import load
-from shoal.tables import Source, Table, match_columns
+from shoal.tables import Schema, SchemaRows, Source, Table, match_columns
 
 ROWS = 4096  # of a piece
 
@@ -32,6 +33,19 @@ def matched(folder: ModelFolder, flow: AbstractFlow | Mixed, source: Source) -> 
     if not names or (flow.context_shape is not None and not flow.context_columns):
         raise InputError(f"The model in {folder.label} has no column names; give a table of {size} columns.")
     return match_columns(source, names, flow.context_columns or ())
+
+
+def log_probs(
+    folder: ModelFolder, schema: Schema | None, source: Source, index: IntArray | slice = slice(None)
+) -> FloatArray:
+    """log p of rows of a table under the model, -inf where a number lies outside of its support."""
+    found = matched_rows(folder, schema, source)
+    with loaded(folder) as flow:
+        table = found[0] if found else matched(folder, flow, source)
+        rows = found[1] if found else SchemaRows(table.values, np.zeros(table.rows, bool))
+        context = None if table.context is None else table.context[index]
+        values = log_prob_of_cells(flow, rows.values[index], context, rows.lattices)
+    return np.where(rows.outside[index], -np.inf, values)
 
 
 def sample(flow: AbstractFlow | Mixed, seed: int, rows: int, context: FloatArray | None = None) -> FloatArray:
