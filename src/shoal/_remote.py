@@ -113,12 +113,13 @@ def content(url: str) -> bytes:
 
 
 def files_in(url: str) -> list[str]:
-    """The relative names of all files below `url`; none where nothing is there."""
+    """The relative names of all files below `url`, but those with `..` in them; none where nothing is there."""
     system, path = _opened(url)
     with _told(url, "read"):
         system.invalidate_cache()
         root = len(path.rstrip("/"))
-        return sorted({str(found)[root:].strip("/") for found in system.find(path)} - {""})
+        names = {str(found)[root:].strip("/") for found in system.find(path)} - {""}
+    return sorted(name for name in names if ".." not in name.split("/"))
 
 
 def fetch_folder(url: str, folder: Path, wanted: Callable[[str], bool] = lambda name: True) -> Stamps:
@@ -139,8 +140,11 @@ def push_files(folder: Path, names: Iterable[str], url: str) -> None:
     system, path = _opened(url)
     for name in names:
         with _told(url, "written"):
-            if (folder / name).is_file():
+            try:
                 system.put_file(str(folder / name), f"{path.rstrip('/')}/{name}")
+            except FileNotFoundError:
+                if (folder / name).is_file():  # it is the store that lacks something
+                    raise
 
 
 def remove(url: str, names: Iterable[str] | None = None) -> None:

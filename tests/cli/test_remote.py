@@ -120,6 +120,12 @@ def test_files_of_a_pattern_or_folder(store: MemoryFileSystem):
             _remote.remote_files(url)
 
 
+def test_a_name_can_not_lead_out_of_the_folder(store: MemoryFileSystem, tmp_path: Path):
+    store.store["/lab/run/../../evil.json"] = store.store["/lab/t.csv"]
+    store.pipe_file("/lab/run/model.json", b"{}")
+    assert list(_remote.fetch_folder("memory://lab/run", tmp_path / "run")) == ["model.json"]
+
+
 @pytest.mark.parametrize(
     ("url", "name"),
     [
@@ -342,6 +348,8 @@ def test_a_run_at_a_url_scores_samples_and_is_audited(
     assert pl.read_csv(tmp_path / "far.csv").equals(pl.read_csv(tmp_path / "here.csv"))
     assert shoal_command("sample", URL, "-n", "5", "-o", "s.csv").exit_code == 0
     assert shoal_command("audit", URL, "memory://lab/t.csv", "--points", "20").exit_code == 0
+    advised = shoal_command("advise", "memory://lab/t.csv", "--json")
+    assert json.loads(advised.stdout)["source"] == "memory://lab/t.csv"
     missing = shoal_command("score", "memory://lab/none", "t.csv", "-o", "x.csv")
     assert missing.exit_code == 2
     assert "RUN memory://lab/none does not exist; name a folder" in missing.stderr

@@ -239,8 +239,10 @@ def local_run(run: str) -> Path:
 
 
 def is_folder(place: str) -> bool:
-    """Whether a folder, or a URL below which something lies, has this name."""
-    return bool(names_in(place)) and not is_file(place) if is_url(place) else Path(place).is_dir()
+    """Whether a folder, or a run at a URL, has this name."""
+    if is_url(place):  # https:// has no folders
+        return any(is_file(f"{place.rstrip('/')}/{mark}") for mark in MARKS)
+    return Path(place).is_dir()
 
 
 def find_model(run: str | Path) -> ModelFolder:
