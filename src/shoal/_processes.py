@@ -6,7 +6,7 @@ decides, its word counts. All of them must come to the same calls of this module
 
 import pickle
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 import jax
 import numpy as np
@@ -15,6 +15,7 @@ from jax.experimental import multihost_utils
 from shoal._errors import InputError
 
 T = TypeVar("T")
+Number: TypeAlias = float | int  # beartype takes an int for no float
 
 
 def leads() -> bool:
@@ -22,7 +23,7 @@ def leads() -> bool:
     return jax.process_index() == 0
 
 
-def agreed(*values: float) -> tuple[float, ...]:
+def agreed(*values: Number) -> tuple[Number, ...]:
     """The values of process 0, to the bit."""
     if jax.process_count() == 1:
         return values
@@ -36,10 +37,10 @@ def from_first(make: Callable[[], T]) -> T:
     made = pickle.dumps(make()) if leads() else b""
     (size,) = agreed(len(made))
     told = _from_first(made.ljust(int(size), b"\0"), np.uint8).tobytes()
-    return pickle.loads(told)  # noqa: S301  (of a process of the same program)
+    return pickle.loads(told)  # noqa: S301  (process 0 of this program has made it)
 
 
-def gathered(value: float) -> list[float]:
+def gathered(value: Number) -> list[Number]:
     """The values of all processes, in order."""
     if jax.process_count() == 1:
         return [value]

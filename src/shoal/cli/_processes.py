@@ -1,4 +1,4 @@
-"""`shoal fit` in several processes: process 0 reads, trains, writes and prints; the others read and train with it."""
+"""`shoal fit` in several processes: process 0 does what one alone would; the others read the table and train with it."""
 
 import contextlib
 import os
@@ -11,13 +11,8 @@ from shoal.cli._session import BAD_INPUT, float64, stop
 from shoal.cli._settings import FitSettings
 
 BY_JAX = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
-BY_SLURM = (
-    "SLURM_JOB_ID",
-    "SLURM_STEP_NODELIST",
-    "SLURM_NTASKS",
-    "SLURM_PROCID",
-    "SLURM_LOCALID",
-)  # of a step
+# of a step; JAX looks for the same
+BY_SLURM = ("SLURM_JOB_ID", "SLURM_STEP_NODELIST", "SLURM_NTASKS", "SLURM_PROCID", "SLURM_LOCALID")
 ENDED = -1.0  # the word of a process that does not train
 
 Tell = Callable[[bool], None]

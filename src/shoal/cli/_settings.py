@@ -12,19 +12,10 @@ from shoal._names import FAMILY_NAMES, FRONT_NAMES
 from shoal.cli import _parse
 from shoal.records import Record, read_record
 
-TRAINING = (
-    "batch_size",
-    "max_epochs",
-    "patience",
-    "learning_rate",
-    "weight_decay",
-    "devices",
-)  # None: by the rows
-FREE = (
-    "data",
-    "time_limit",
-    "devices",
-)  # may differ when a run is resumed: none changes what an epoch computes
+# None: by the rows
+TRAINING = ("batch_size", "max_epochs", "patience", "learning_rate", "weight_decay", "devices")
+# may differ when a run is resumed: none changes what an epoch computes
+FREE = ("data", "time_limit", "devices")
 
 
 class FitSettings(Record, frozen=True, kw_only=True, tag="fit settings"):

@@ -13,9 +13,8 @@ from jaxtyping import PyTree
 from shoal._errors import InputError
 
 AXIS = "rows"
-WORTH = (
-    2**30
-)  # rows of one device in a step, times weights of the flow: a quarter of a millisecond of an H200
+# rows of one device in a step, times weights of the flow: a quarter of a millisecond of an H200
+WORTH = 2**30
 
 
 def devices_for(batch: int, weights: int, wanted: int | None) -> int:

@@ -29,7 +29,7 @@ class Settings:
       biases) by 1 - r λ, beside the optimizer's update (AdamW, Loshchilov and Hutter 2019). 0 for none.
     - `penalty`: a term that is added to the loss of every k-th step, such as `JacobianPenalty()`.
     - `checkpoint_seconds`: the least time from one checkpoint to the next, where a folder for them is given.
-    - `devices`: that share the rows of a step; `batch_size` must be a multiple. None: one where a step is small or the
+    - `devices`: how many share the rows of a step; `batch_size` must be a multiple. None: one where a step is small or the
       devices are a CPU's, else as many as there are. Another number gives the same losses to rounding, not to the bit, also
       where a run is resumed with it.
 
