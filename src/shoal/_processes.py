@@ -40,7 +40,7 @@ def from_first(make: Callable[[], T]) -> T:
     return pickle.loads(told)  # noqa: S301  (process 0 of this program has made it)
 
 
-def gathered(value: Number) -> list[Number]:
+def gathered(value: float) -> list[float]:
     """The values of all processes, in order."""
     if jax.process_count() == 1:
         return [value]

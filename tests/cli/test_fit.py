@@ -102,6 +102,8 @@ def test_what_the_ladder_is_given(shoal_command: Run, ladder: FakeLadder, tmp_pa
         "2e-3",
         "--weight-decay",
         0,
+        "--devices",
+        2,
         "--dtype",
         "float64",
     ]
@@ -139,6 +141,7 @@ def test_what_the_ladder_is_given(shoal_command: Run, ladder: FakeLadder, tmp_pa
             "patience": 4,
             "learning_rate": 2e-3,
             "weight_decay": 0.0,
+            "devices": 2,
         },
     }
     config = json.loads((tmp_path / "run/config.json").read_text())
@@ -148,7 +151,7 @@ def test_what_the_ladder_is_given(shoal_command: Run, ladder: FakeLadder, tmp_pa
         "shoal fit t.csv --out run --columns 'c, a' --context b --weights w --dequantize off --parts 70,20,10 --fronts "
         "gaussian,marginals --families maf,spline,maf --depths 8,2,2 --start scratch --seeds 3 --margin 0.3 "
         "--max-condition 1e+06 --max-round-trip 0.01 --time-limit 1h30m --hidden 32,16 --batch-size 64 "
-        "--max-epochs 9 --patience 4 --learning-rate 0.002 --weight-decay 0 --dtype float64 --seed 7"
+        "--max-epochs 9 --patience 4 --learning-rate 0.002 --weight-decay 0 --devices 2 --dtype float64 --seed 7"
     )
 
 

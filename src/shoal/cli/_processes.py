@@ -53,7 +53,7 @@ def leading() -> Generator[Tell, None, None]:
     """
     waiting = _several()
 
-    def tell(word: float) -> None:
+    def say(word: float) -> None:
         nonlocal waiting
         if waiting:
             waiting = False
@@ -62,9 +62,9 @@ def leading() -> Generator[Tell, None, None]:
                 raise InputError(f"Process {ended[0]} could not read the table, so nothing was trained.")
 
     try:
-        yield tell
+        yield lambda resumes: say(float(resumes))
     finally:
-        tell(ENDED)
+        say(ENDED)
 
 
 def follow(read: Callable[[], Any], settings: FitSettings, places: Places, began: float) -> None:
@@ -88,4 +88,4 @@ def follow(read: Callable[[], Any], settings: FitSettings, places: Places, began
 def _words(word: float) -> list[float]:
     from shoal._processes import gathered
 
-    return gathered(float(word))
+    return gathered(word)
