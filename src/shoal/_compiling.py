@@ -41,8 +41,9 @@ def make_room(many: int | None = None) -> None:
     """Gives memory that is free back to the system, and forgets what JAX has compiled in this process where it takes more
     than `many` mappings of memory (None: `MANY`).
 
-    The compiler's memory is freed in pieces, which the C library keeps: 0.3 GB in a short fit. On a CPU a program takes some hundred mappings of memory, a ladder some ten thousand, and a process that has no more of
-    them is ended while it compiles the next. What is used again is compiled again.
+    The compiler's memory is freed in pieces, which the C library keeps: 0.3 GB in a short fit. On a CPU a program takes some
+    hundred mappings of memory, a ladder some ten thousand, and a process that has no more of them is ended while it compiles
+    the next. What is used again is compiled again.
     """
     try:
         count = MAPPINGS.read_bytes().count(b"\n")

@@ -4,7 +4,10 @@ A file is fetched to a temporary one, after which everything is as for a file of
 server or the network says is one sentence. fsspec is loaded where there is a URL only.
 """
 
+import atexit
+import functools
 import re
+import shutil
 import tempfile
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
@@ -83,6 +86,34 @@ def remote_files(url: str) -> list[str]:
     if not files:
         raise InputError(f"{url} names no file: nothing is there by that name.")
     return [system.unstrip_protocol(name) for name in files]
+
+
+def total_size(url: str) -> int:
+    """Bytes of the files that `remote_files` finds."""
+    system, _ = _opened(url)
+    with _told(url, "read"):
+        return sum(int(system.size(file) or 0) for file in remote_files(url))
+
+
+@functools.cache
+def kept_copy(url: str) -> Path:
+    """A copy, for the length of this process, of the file at `url`, or of those that `remote_files` finds: their folder, or
+    a pattern where `url` is one.
+
+    What lies on this machine is not copied. **Raises:** `InputError` where it can not be read.
+    """
+    local = local_place(url)
+    if local is not None:
+        return local
+    files = remote_files(url)
+    folder = Path(tempfile.mkdtemp(prefix="shoal-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    for file in files:
+        with fetched(file) as path:
+            shutil.move(path, folder / path.name)
+    if is_file(url):
+        return folder / file_name(files[0])
+    return folder / "*" if _PATTERN.search(_opened(url)[1]) else folder
 
 
 def names_in(url: str) -> set[str]:

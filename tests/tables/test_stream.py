@@ -220,3 +220,22 @@ def test_what_is_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     assert is_large(tmp_path / "t.parquet")
     monkeypatch.setattr(_stream, "LARGE", 403)
     assert [is_large(tmp_path / name) for name in names] == [True, True, False, False, False]
+
+
+def test_files_at_a_url_are_a_stream():
+    import fsspec
+
+    system, frame = fsspec.filesystem("memory"), pl.DataFrame({"a": np.arange(7.0), "b": np.arange(7.0) ** 2})
+    for name, some in (("t-1", frame.head(4)), ("t-2", frame.tail(3))):
+        with system.open(f"/streams/{name}.parquet", "wb") as file:
+            some.write_parquet(file)
+        with system.open(f"/streams/{name}.csv", "wb") as file:
+            some.write_csv(file)
+    for url in ("memory://streams", "memory://streams/*.parquet", "memory://streams/t-*.csv"):
+        assert is_large(url)
+        found = [source.frame for source in open_stream(url, block_rows=5).sources()]
+        assert [part.height for part in found] == [5, 2]
+        assert np.array_equal(pl.concat(found).cast(pl.Float64).to_numpy(), frame.to_numpy())
+    assert not is_large("memory://streams/t-1.parquet")
+    with pytest.raises(InputError, match="names no file"):
+        open_stream("memory://streams/none-*.parquet")

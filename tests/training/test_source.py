@@ -37,6 +37,8 @@ def test_columns_context_and_weights_are_told_apart():
     table = np.hstack([WIDE[:, :3], np.abs(WIDE[:, 3:]) + 1])
     source = RowSource(table, 2, 1, weighted=True, mean_weight=float(table[:, 3].mean()))
     rows = source.rows(source.block(0, np.dtype("float32")))
+    assert rows.context is not None
+    assert rows.weights is not None
     assert np.array_equal(rows.x, table[:, :2])
     assert np.array_equal(rows.context, table[:, 2:3])
     assert np.allclose(rows.weights, table[:, 3] / table[:, 3].mean(), rtol=1e-6)

@@ -43,7 +43,7 @@ def score(
 
     table = open_rows(data)
     for file in table.files if isinstance(table, Stream) else ():
-        check_output(output, "-o", TABLES, file)
+        check_output(output, "-o", TABLES, str(file))
     for name in (COLUMN, *([WHY] if explain else []), *([ERROR, BOUND] if errors else [])):
         if name in table.names:
             raise InputError(

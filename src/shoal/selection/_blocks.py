@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import jax.random as jr
 import numpy as np
@@ -17,7 +18,7 @@ from shoal.records import read_record, write_record
 from shoal.records.fit import StreamRecord
 from shoal.selection._mass import filled
 from shoal.selection._prepare import Prepared, on_the_line, one_hot, raw_rows
-from shoal.tables import StoredRows, StreamedTable, Table, hashed_parts, shuffled
+from shoal.tables import StoredRows, StreamedTable, Table, hashed_parts, shuffled, shuffled_in_memory
 from shoal.training import RowSource
 
 LARGE = 2**18  # training rows from which an epoch is a block of them
@@ -67,7 +68,7 @@ def on_disk(
     }
     pieces = _Pieces(streamed, prepared, seed, parts, dtype)
     if streamed.shuffle == "memory":
-        stored, weight = pieces.shuffled(folder / ROWS), pieces.mean_weight()
+        stored, weight = shuffled_in_memory(pieces, **pieces.how()), pieces.mean_weight()
     else:  # written once, where several processes train together
         stored, weight = from_first(partial(_on_disk, pieces, folder, asked))
     make_room()
@@ -82,9 +83,7 @@ def without_rows(folder: Path) -> None:
     (folder / ABOUT).unlink(missing_ok=True)
 
 
-def _on_disk(
-    pieces: "_Pieces", folder: Path, asked: dict[str, object]
-) -> tuple[StoredRows | FloatArray, float | None]:
+def _on_disk(pieces: "_Pieces", folder: Path, asked: dict[str, object]) -> tuple[StoredRows, float | None]:
     """The file of the rows and the mean of their weights, from an earlier run of the same table where it left it."""
     path, about = folder / ROWS, folder / ABOUT
     try:
@@ -95,7 +94,7 @@ def _on_disk(
         return StoredRows(path, found["width"], pieces.dtype), found["weight"]
     folder.mkdir(parents=True, exist_ok=True)
     about.unlink(missing_ok=True)
-    stored = pieces.shuffled(path)
+    stored = shuffled(pieces, path, **pieces.how())
     write_record({"asked": asked, "width": pieces.width, "weight": pieces.mean_weight()}, about)
     return stored, pieces.mean_weight()
 
@@ -132,11 +131,9 @@ class _Pieces:
             self.weight += 0.0 if table.weights is None else float(rows[:, -1].sum())
             yield rows.astype(self.dtype)
 
-    def shuffled(self, path: Path) -> StoredRows | FloatArray:
-        """All of them in random order, in a file or in memory."""
-        rows, held = self.streamed.rows, self.streamed.shuffle == "memory"
-        how = {"width": self.width, "seed": self.seed, "dtype": self.dtype}
-        return shuffled(self, path, **how, rows=rows, in_memory=held)
+    def how(self) -> dict[str, Any]:
+        """How they are shuffled."""
+        return {"width": self.width, "seed": self.seed, "dtype": self.dtype, "rows": self.streamed.rows}
 
     def mean_weight(self) -> float | None:
         """The mean weight of the rows that were given out; None where they have none."""

@@ -33,8 +33,7 @@ def shuffled(
     seed: int,
     rows: int | None = None,
     dtype: str = "float32",
-    in_memory: bool = False,
-) -> "FloatArray | StoredRows":
+) -> "StoredRows":
     """Writes all rows in random order to one flat file of numbers, row after row.
 
     **Arguments:**
@@ -45,17 +44,11 @@ def shuffled(
     - `seed`: the same seed, rows and `rows` give the same order.
     - `rows`: how many rows there are at most, by which the number of buckets is chosen; where it is given, the room on the
         disk is checked first. `dtype`: "float32" or "float64".
-    - `in_memory`: no file is written; the same rows in the same order, as an array.
-
-    **Returns:** the rows, (rows, width): a `StoredRows`, or the array.
 
     **Raises:** `InputError` for a disk that is full or would be, and a folder that can not be written.
     """
-    size = width * np.dtype(dtype).itemsize
-    buckets = UNKNOWN if rows is None else min(max(-(-rows * size // BUCKET), 1), MOST_BUCKETS)
+    size, buckets = _sizes(width, rows, dtype)
     dealt = _dealt(blocks, width, seed, buckets, dtype)
-    if in_memory:
-        return _of_array(dealt, width, seed, buckets, dtype)
     path = Path(path)
     folder = path.with_name(f".{path.name}.shuffling")
     with _told(path):
@@ -69,6 +62,20 @@ def shuffled(
         finally:
             shutil.rmtree(folder, ignore_errors=True)
     return StoredRows(path, width, dtype)
+
+
+def shuffled_in_memory(
+    blocks: Iterable[FloatArray], *, width: int, seed: int, rows: int | None = None, dtype: str = "float32"
+) -> FloatArray:
+    """The rows that `shuffled` writes, in the same order, as an array (rows, width); nothing is written."""
+    buckets = _sizes(width, rows, dtype)[1]
+    return _of_array(_dealt(blocks, width, seed, buckets, dtype), width, seed, buckets, dtype)
+
+
+def _sizes(width: int, rows: int | None, dtype: str) -> tuple[int, int]:
+    """The bytes of a row, and how many buckets there are."""
+    size = width * np.dtype(dtype).itemsize
+    return size, UNKNOWN if rows is None else min(max(-(-rows * size // BUCKET), 1), MOST_BUCKETS)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from typing import Literal
 import polars as pl
 
 from shoal._errors import InputError, one_line
+from shoal._remote import file_name, is_file, is_url, kept_copy, total_size
 from shoal.tables._columns import join_names
 from shoal.tables._csv import read_csv
 from shoal.tables._csv_stream import CsvFile, open_csv
@@ -105,6 +106,9 @@ def is_large(path: str | os.PathLike[str]) -> bool:
 
     False for what is no file that can be read, which its reader says.
     """
+    if is_url(path):
+        several = not is_file(str(path))
+        return several or (not file_name(str(path)).endswith(PACKED) and total_size(str(path)) > LARGE)
     path = Path(path)
     if path.is_dir() or _is_glob(path):
         return True
@@ -124,11 +128,11 @@ def open_stream(path: str | os.PathLike[str], *, block_rows: int = BLOCK_ROWS) -
 
     Only names and types are read, and of CSV files the first lines, which say how they are laid out.
 
-    **Arguments:** `block_rows`: rows of a block.
+    **Arguments:** `path`: at a URL the files are copied once, for the length of the process; `block_rows`: rows of a block.
 
     **Raises:** `InputError` for no such file, one that can not be read, and files whose columns differ.
     """
-    label, path = os.fspath(path), Path(path)
+    label, path = os.fspath(path), kept_copy(str(path)) if is_url(path) else Path(path)
     files = _files(path, label)
     readers = {READERS.get(suffix_of(file)) for file in files}
     if readers == {read_parquet}:
@@ -148,7 +152,7 @@ def changed(label: str, what: str) -> str:
 
 def _files(path: Path, label: str) -> tuple[Path, ...]:
     if _is_glob(path):
-        found = sorted(Path(name) for name in glob.glob(label, recursive=True))  # noqa: PTH207  (absolute ones, too)
+        found = sorted(Path(name) for name in glob.glob(os.fspath(path), recursive=True))  # noqa: PTH207  (absolute ones, too)
         found = [path for path in found if path.is_file()]
         if not found:
             raise InputError(
