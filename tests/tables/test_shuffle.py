@@ -42,7 +42,7 @@ def test_the_file_and_the_array_are_one_permutation_of_the_rows(tmp_path: Path, 
     np.testing.assert_array_equal(np.sort(array[:, 0]), TABLE[:, 0])
     np.testing.assert_array_equal(array[:, 1:] - array[:, :1], np.tile([1.0, 2.0], (ROWS, 1)))
     assert {path.name for path in tmp_path.iterdir()} == {"1", "130", "5000"}
-    np.testing.assert_array_equal(StoredRows(tmp_path / "130", WIDTH)[:], array)
+    np.testing.assert_array_equal(StoredRows(tmp_path / "130", WIDTH, ROWS)[:], array)
     other = shuffled_in_memory(blocks(77), width=WIDTH, seed=5, rows=rows)
     assert np.mean(other[:, 0] == array[:, 0]) < 0.01
 

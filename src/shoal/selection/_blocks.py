@@ -91,11 +91,12 @@ def _on_disk(pieces: "_Pieces", folder: Path, asked: dict[str, object]) -> tuple
     except InputError:
         found = {}
     if path.exists() and found.get("asked") == asked:
-        return StoredRows(path, found["width"], pieces.dtype), found["weight"]
+        return StoredRows(path, found["width"], found["rows"], pieces.dtype), found["weight"]
     folder.mkdir(parents=True, exist_ok=True)
     about.unlink(missing_ok=True)
     stored = shuffled(pieces, path, **pieces.how())
-    write_record({"asked": asked, "width": pieces.width, "weight": pieces.mean_weight()}, about)
+    seen = {"width": pieces.width, "rows": stored.rows, "weight": pieces.mean_weight()}
+    write_record({"asked": asked, **seen}, about)
     return stored, pieces.mean_weight()
 
 

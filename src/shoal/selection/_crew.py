@@ -192,7 +192,7 @@ def _shared(source: RowSource, path: Path) -> RowSource:
         return replace(source, table=replace(source.table, path=source.table.path.resolve()))
     table = np.ascontiguousarray(source.table[:])
     table.tofile(path)
-    return replace(source, table=StoredRows(path.resolve(), table.shape[1], table.dtype.name))
+    return replace(source, table=StoredRows(path.resolve(), table.shape[1], len(table), table.dtype.name))
 
 
 def _arrays(prepared: Prepared, dtype: str) -> dict[str, FloatArray | None]:

@@ -26,7 +26,7 @@ from shoal.flows import Family, family
 from shoal.records import FitRecord
 from shoal.records.figures import NextLayer
 from shoal.records.fit import HeldOut, LayersRecord
-from shoal.selection._blocks import in_blocks, on_disk
+from shoal.selection._blocks import in_blocks, on_disk, without_rows
 from shoal.selection._delivery import Delivery, decide
 from shoal.selection._mass import with_discrete_part
 from shoal.selection._measure import allowed_seconds, layer_record, log_likelihoods, next_layer, unmeasured
@@ -180,7 +180,10 @@ def ladder(
         if not isinstance(settings, Settings):
             limited, given = time_limit is not None, settings or {}
             options = replace(options, settings=settings_for(*prepared.epochs, limited=limited, **given))
-        return _climbed(prepared, options, clock, progress)
+        result = _climbed(prepared, options, clock, progress)
+    if options.folder is not None and not (result.interrupted or result.failed):
+        without_rows(options.folder)
+    return result
 
 
 @contextmanager

@@ -57,11 +57,11 @@ def shuffled(
             _check_room(path, rows * size + min(BUCKET, rows * size))
         folder.mkdir()
         try:
-            _deal(dealt, folder, buckets)
-            _gather(folder, path, StoredRows(path, width, dtype), seed, buckets)
+            stored = StoredRows(path, width, _deal(dealt, folder, buckets), dtype)
+            _gather(folder, path, stored, seed, buckets)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-    return StoredRows(path, width, dtype)
+    return stored
 
 
 def shuffled_in_memory(
@@ -86,6 +86,7 @@ class StoredRows:
 
     path: Path
     width: int
+    rows: int
     kind: str = "float32"
 
     @property
@@ -96,7 +97,7 @@ class StoredRows:
     @property
     def shape(self) -> tuple[int, ...]:
         """(rows, width)."""
-        return self.path.stat().st_size // (self.width * self.dtype.itemsize), self.width
+        return self.rows, self.width
 
     def __getitem__(self, rows: slice) -> np.ndarray:
         first, last, _ = rows.indices(self.shape[0])
@@ -134,8 +135,9 @@ def _of_array(
     return rows[np.concatenate([some[_order(seed, b, len(some))] for b, some in enumerate(held)])]
 
 
-def _deal(dealt: Iterator[tuple[FloatArray, IntArray]], folder: Path, buckets: int) -> None:
-    """Appends each row to the file of its bucket."""
+def _deal(dealt: Iterator[tuple[FloatArray, IntArray]], folder: Path, buckets: int) -> int:
+    """Appends each row to the file of its bucket; the number of rows."""
+    count = 0
     with ExitStack() as stack:
         files = [stack.enter_context(open(folder / str(b), "wb", buffering=PIECE)) for b in range(buckets)]
         for rows, places in dealt:
@@ -143,6 +145,8 @@ def _deal(dealt: Iterator[tuple[FloatArray, IntArray]], folder: Path, buckets: i
             ends = np.cumsum(np.bincount(places, minlength=buckets))
             for bucket, (start, end) in enumerate(zip([0, *ends[:-1]], ends, strict=True)):
                 files[bucket].write(ordered[start:end].data)
+            count += len(rows)
+    return count
 
 
 def _gather(folder: Path, path: Path, stored: StoredRows, seed: int, buckets: int) -> None:
