@@ -5,6 +5,7 @@ server or the network says is one sentence. fsspec is loaded where there is a UR
 """
 
 import atexit
+import errno
 import functools
 import re
 import shutil
@@ -222,6 +223,8 @@ def _why(url: str, error: Exception, done: str) -> str:
     """What is wrong, as the rest of a sentence."""
     said = " ".join(str(error).split()) or type(error).__name__
     said = f"{said[:WORDS].rstrip('.')}{'...' * (len(said) > WORDS)}"
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return f"can not be {done}: there is no room left in {tempfile.gettempdir()}; set TMPDIR to another folder."
     if isinstance(error, ImportError):
         return f'needs a package that is not here ({said}); `pip install "shoal[cloud]"` brings those of s3://, gs:// and https://.'
     if isinstance(error, ValueError) and "rotocol" in said:

@@ -1,5 +1,6 @@
 """DATA, RUN and --out as URLs, on fsspec's `memory://`, which stands for an object store."""
 
+import errno
 import json
 import tempfile
 import time
@@ -300,6 +301,27 @@ def test_a_store_that_takes_nothing_is_told_before_training(
     done = shoal_command("fit", "memory://lab/t.csv", "--out", "broken://lab/run")
     assert done.exit_code == 2
     assert "broken://lab/run.unfinished can not be written (the server is gone)" in done.stderr
+    assert not ladder.calls
+    assert nothing_is_left(tmp_path)
+
+
+def test_no_room_here_is_told(
+    shoal_command: Run, ladder: FakeLadder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    (tmp_path / "t.csv").write_text(table_text())
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "mkdir", full)
+        done = shoal_command("fit", tmp_path / "t.csv", "--out", URL)
+    assert done.exit_code == 2
+    assert "can not be made (No space left on device); set TMPDIR to a folder" in done.stderr
+    with monkeypatch.context() as patched:
+        patched.setattr(MemoryFileSystem, "get_file", full)
+        done = shoal_command("fit", "memory://lab/t.csv", "--out", "run")
+    assert done.exit_code == 2
+    assert f"there is no room left in {tmp_path}/here; set TMPDIR to another folder" in done.stderr
     assert not ladder.calls
     assert nothing_is_left(tmp_path)
 

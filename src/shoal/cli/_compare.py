@@ -15,8 +15,9 @@ import typer
 
 from shoal._errors import InputError
 from shoal._remote import fetched, is_url
+from shoal.cli._mirror import CONFIG
 from shoal.cli._run_folder import ModelFolder, find_model
-from shoal.cli._runs import CONFIG, Run, figure, run_of
+from shoal.cli._runs import Run, figure, run_of
 from shoal.cli._session import NUMERICAL_FAILURE, argument, command, say, sized, stop
 from shoal.cli._session import table as empty_table
 from shoal.cli._settings import FitSettings

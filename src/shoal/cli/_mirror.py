@@ -22,8 +22,9 @@ from shoal.records import MODEL, RECORD
 
 EVERY, AFTER_FAILURE = 1.0, 20.0  # seconds between two looks
 LOG = "log.jsonl"  # which alone is no reason to copy
-LAST = ("config.json", MODEL, RECORD)  # of a finished run, in this order
-MARKS = ("record.json", "config.json", "model.json")  # a folder with one of these holds a run
+CONFIG, UNFINISHED = "config.json", ".unfinished"
+LAST = (CONFIG, MODEL, RECORD)  # of a finished run, in this order
+MARKS = (RECORD, CONFIG, MODEL)  # a folder with one of these holds a run
 PARTS = (
     *(*MARKS, "weights.safetensors", "certificate.json"),
     *("schema.json", "metrics.parquet", "rows.parquet", "log.jsonl", "report.html", "checkpoints"),
@@ -38,7 +39,7 @@ class Mirror:
     place: Path
 
     def __init__(self, url: str):
-        self.url, self.unfinished = url, f"{url}.unfinished"
+        self.url, self.unfinished = url, f"{url}{UNFINISHED}"
         self.place = Path(tempfile.gettempdir()) / f"shoal-{uuid.uuid4().hex[:12]}"
         self._known: _remote.Stamps = {}
         self._over, self._thread = threading.Event(), None
@@ -56,9 +57,8 @@ class Mirror:
         if RECORD in found & begun and self._is_whole():  # killed before its last step
             _remote.remove(self.unfinished)
             begun = set[str]()
-        half = (
-            bool(begun) and RECORD not in found and not found.isdisjoint(PARTS)
-        )  # killed while it was copied
+        # killed while it was copied
+        half = bool(begun) and RECORD not in found and not found.isdisjoint(PARTS)
         if found and not overwrite and not (half and resume):
             raise InputError(
                 f"--out {self.url} exists already; name another folder, or replace it by --overwrite."
@@ -80,7 +80,13 @@ class Mirror:
                 self._known = _remote.fetch_folder(self.unfinished, folder)
             else:
                 _remote.remove(self.unfinished)
-            self.place.mkdir(parents=True, exist_ok=True)
+            try:
+                self.place.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise InputError(
+                    f"--out {self.url}: {self.place} can not be made ({error.strerror or error}); set TMPDIR to a folder "
+                    "with room for the run."
+                ) from error
             yield
         finally:
             self._end(folder)

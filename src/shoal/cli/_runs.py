@@ -13,12 +13,11 @@ from rich.table import Table
 
 from shoal._errors import InputError
 from shoal._remote import fetch_folder, is_url, local_place, names_in
+from shoal.cli._mirror import CONFIG, UNFINISHED
 from shoal.cli._session import argument, command, option, say, sized
 from shoal.cli._session import table as empty_table
 from shoal.cli._settings import FitSettings
 from shoal.records import RECORD, FitRecord, read_record, read_run, to_plain
-
-CONFIG, UNFINISHED = "config.json", ".unfinished"
 
 
 class Run(Struct, frozen=True, kw_only=True):
