@@ -47,7 +47,7 @@ class Seen:
         hashes = numbered_hashes(first, source.frame.height, self.seed)[inside]
         if len(self.numbers) >= self.size:
             chosen = hashes < self.hashes.max()
-            self._keep(used.frame.filter(pl.Series(chosen)), first + inside[chosen], hashes[chosen])
+            self._keep(_own(used.frame.filter(pl.Series(chosen))), first + inside[chosen], hashes[chosen])
         else:
             self._keep(used.frame, first + inside, hashes)
         for i in columns if height else ():
@@ -65,7 +65,7 @@ class Seen:
                 continue
             seen.add(cell)
             inside = row if source.numbers is None else int(source.numbers[row])
-            self.more[source.first_row - self.blank.first_row + inside] = source.frame.slice(row, 1)
+            self.more[source.first_row - self.blank.first_row + inside] = _own(source.frame[[row]])
             count += 1
         return count
 
@@ -96,7 +96,7 @@ class Seen:
         frame = pl.concat([self.blank.frame, *self.kept])
         if len(self.numbers) > size:
             order = np.sort(np.argpartition(self.hashes, size)[:size])
-            frame, self.numbers, self.hashes = frame[order], self.numbers[order], self.hashes[order]
+            frame, self.numbers, self.hashes = _own(frame[order]), self.numbers[order], self.hashes[order]
         self.kept = [frame.rechunk()]
 
     def _ends(self, i: int, used: Source, numbers: IntArray) -> None:
@@ -107,9 +107,14 @@ class Seen:
             better = old is None or (value < old[1] if what == "least" else value > old[1])
             if better and not (what == "missing" and old is not None):
                 self.ends[i, what] = int(numbers[row]), value
-                self.more[int(numbers[row])] = used.frame.slice(row, 1)
+                self.more[int(numbers[row])] = _own(used.frame[[row]])
                 if old is not None and old[0] not in (place for place, _ in self.ends.values()):
                     self.more.pop(old[0], None)
+
+
+def _own(rows: pl.DataFrame) -> pl.DataFrame:
+    """A copy: some rows of a block would keep the text of all of it in memory."""
+    return rows.with_columns(pl.col(pl.String) + "")
 
 
 def _extremes(series: pl.Series, *, want_missing: bool) -> dict[str, tuple[int, float]]:

@@ -54,7 +54,7 @@ def shuffled(
     with _told(path):
         shutil.rmtree(folder, ignore_errors=True)
         if rows is not None:
-            _check_room(path, rows * size + min(BUCKET, rows * size))
+            _check_room(path, rows * size + rows * size // buckets)
         folder.mkdir()
         try:
             stored = StoredRows(path, width, _deal(dealt, folder, buckets), dtype)

@@ -12,7 +12,13 @@ import polars as pl
 
 from shoal._scalars import IntArray
 
-BLOCK_ROWS = 131_072  # a multiple of the rows that go through a program together
+BLOCK_ROWS, BLOCK_CELLS = 131_072, 2**24  # of a block, at most
+LEAST_ROWS = 4096  # of a block: those that go through a program together, of which it has a multiple
+
+
+def block_rows(columns: int) -> int:
+    """Rows of a block of a table of so many columns."""
+    return min(BLOCK_ROWS, max(BLOCK_CELLS // max(columns, 1) // LEAST_ROWS, 1) * LEAST_ROWS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,9 +39,10 @@ class Source:
     numbers: IntArray | None = None
 
     def sources(self) -> Iterator["Source"]:
-        """The rows in blocks of `BLOCK_ROWS`, as a `Stream` has them."""
-        for start in range(0, self.frame.height, BLOCK_ROWS):
-            frame = self.frame[start : start + BLOCK_ROWS]
+        """The rows in blocks, as a `Stream` has them."""
+        rows = block_rows(len(self.names))
+        for start in range(0, self.frame.height, rows):
+            frame = self.frame[start : start + rows]
             yield replace(self, frame=frame, first_row=self.first_row + start)
 
     def row(self, index: int) -> str:

@@ -19,7 +19,8 @@ from shoal.tables._csv import read_csv
 from shoal.tables._csv_stream import CsvFile, open_csv
 from shoal.tables._index import without_index_columns
 from shoal.tables._read import PACKED, READERS, open_source, read_parquet, suffix_of
-from shoal.tables._source import BLOCK_ROWS, Source
+from shoal.tables._source import Source
+from shoal.tables._source import block_rows as usual_rows
 
 LARGE = 2**29  # bytes: of the numbers of a Parquet file, or of a CSV file; a larger one is streamed
 READ = 2**25  # bytes of numbers that are read of a Parquet file at a time
@@ -123,12 +124,13 @@ def is_large(path: str | os.PathLike[str]) -> bool:
         return False
 
 
-def open_stream(path: str | os.PathLike[str], *, block_rows: int = BLOCK_ROWS) -> Stream:
+def open_stream(path: str | os.PathLike[str], *, block_rows: int | None = None) -> Stream:
     """The stream of a Parquet or CSV file, a folder of Parquet files, or a glob such as data/*.parquet.
 
     Only names and types are read, and of CSV files the first lines, which say how they are laid out.
 
-    **Arguments:** `path`: at a URL the files are copied once, for the length of the process; `block_rows`: rows of a block.
+    **Arguments:** `path`: at a URL the files are copied once, for the length of the process; `block_rows`: rows of a block;
+    without, 131,072, and fewer of more than 128 columns.
 
     **Raises:** `InputError` for no such file, one that can not be read, and files whose columns differ.
     """
@@ -174,7 +176,7 @@ def _is_glob(path: Path) -> bool:
     return glob.has_magic(os.fspath(path)) and not path.exists()
 
 
-def _open_parquet(files: tuple[Path, ...], label: str, block_rows: int) -> Stream:
+def _open_parquet(files: tuple[Path, ...], label: str, block_rows: int | None) -> Stream:
     schemas, total = list[pl.Schema](), 0
     for path in files:
         with open(path, "rb") as file:
@@ -198,7 +200,7 @@ def _open_parquet(files: tuple[Path, ...], label: str, block_rows: int) -> Strea
         "parquet",
         columns,
         files,
-        block_rows,
+        block_rows or usual_rows(len(columns)),
         total,
         1,
         (),
@@ -212,7 +214,7 @@ def _open_parquet(files: tuple[Path, ...], label: str, block_rows: int) -> Strea
     return replace(stream.only(kept), notes=notes)
 
 
-def _open_csv(files: tuple[Path, ...], label: str, block_rows: int) -> Stream:
+def _open_csv(files: tuple[Path, ...], label: str, block_rows: int | None) -> Stream:
     try:
         heads = tuple(open_csv(path, label if len(files) == 1 else os.fspath(path)) for path in files)
     except OSError as error:
@@ -229,7 +231,7 @@ def _open_csv(files: tuple[Path, ...], label: str, block_rows: int) -> Stream:
         "csv",
         names,
         files,
-        block_rows,
+        block_rows or usual_rows(len(names)),
         None,
         heads[0].first_row,
         heads[0].notes,

@@ -31,7 +31,7 @@ from shoal.tables._hashes import frame_checksum
 from shoal.tables._kinds import MOST_GIVEN
 from shoal.tables._sample import Seen
 from shoal.tables._schema import Schema, numbers_of, off_lattice
-from shoal.tables._source import BLOCK_ROWS, Source
+from shoal.tables._source import Source
 from shoal.tables._stream import Stream, changed, open_stream
 from shoal.tables._table import Table
 from shoal.tables._whole import build_whole, encoded_table
@@ -101,7 +101,7 @@ def read_stream(
     kinds: Mapping[str, str] | None = None,
     seed: int = 0,
     sample: int = SAMPLE,
-    block_rows: int = BLOCK_ROWS,
+    block_rows: int | None = None,
     shuffle: Literal["disk", "memory"] = "disk",
 ) -> StreamedTable:
     """Reads a table that need not fit into memory, and checks that a flow can be trained on it.
