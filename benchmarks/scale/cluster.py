@@ -79,6 +79,7 @@ class Killer:
     def __init__(self, client: Any, seconds: float, rng: np.random.Generator):
         self.client, self.rng, self.seconds, self.report = client, rng, seconds, dict[str, Any]()
         self.timer, self.began, self.stage = threading.Timer(seconds, self.kill), time.monotonic(), ""
+        self.ended = 0.0  # when the race was over
         self.timer.start()
 
     def kill(self) -> None:
@@ -97,56 +98,46 @@ class Killer:
     def heard(self, event: dict[str, Any]) -> None:
         """Keeps what was at work last; after the race it is too late to kill."""
         self.stage = str(event.get("rung", event["stage"]))
-        if event["stage"] == "measuring":
+        if event["stage"] == "measuring" and not self.ended:
             self.timer.cancel()
+            self.ended = time.monotonic()
 
 
 def kills(record: Record, runs: int) -> None:
-    """Ten ladders, each with a worker killed."""
-    rng = np.random.default_rng([SEED, len(record.rows)])
+    """Ladders with a worker killed in each; a cluster that does not get its worker back in a minute is made anew."""
     print("without a cluster", flush=True)
     plain = figures(ladder(table(), seed=SEED, **KILLS))
-    with connected(f"local:{WORKERS}") as client, tempfile.TemporaryDirectory() as place:
-        spent = []
-        for trial in range(runs * 4):
-            if len(record.rows) == runs:
-                break
-            wait = float(rng.uniform(0, LATEST)) * median(spent) if spent else 3600.0
-            told: list[float] = []
-            began = time.monotonic()
-            killer = Killer(client, wait, rng)
-
-            def heard(event: dict[str, Any], killer: Killer = killer, told: list[float] = told) -> None:
-                killer.heard(event)
-                if event["stage"] == "measuring" and not told:
-                    told.append(time.monotonic())
-
-            out = ladder(
-                table(), seed=SEED, folder=Path(place) / str(trial), executor=client, progress=heard, **KILLS
-            )
-            killer.timer.cancel()
-            spent.append(told[0] - began)
-            found, names = (
-                figures(out),
-                [out.rungs[e.rung].name for e in out.record.race if e.event == "rung"],
-            )
-            row = {
-                "race_seconds": told[0] - began,
-                "killed": killer.report or None,
-                "same_decision": (found["sentence"], found["verdict"])
-                == (plain["sentence"], plain["verdict"]),
-                "same_bits": found == plain,
-                "rungs": len(names),
-                "rung_twice": len(set(names)) < len(names) or len(names) != len(out.rungs),
-                "workers": sorted({w.rpartition(" ")[2] for e in out.record.race for w in e.workers}),
-            }
-            print(row, flush=True)
-            client.wait_for_workers(WORKERS, timeout=60)
-            if killer.report:
-                record.add(row)
-            else:  # no worker was killed: the run that takes the time, or one whose moment came too late
-                record.save(whole=row)
+    while len(record.rows) < runs:
+        with connected(f"local:{WORKERS}") as client, tempfile.TemporaryDirectory() as place:
+            _kills(record, runs, client, Path(place), plain)
     record.save(kills=summary(record.rows))
+
+
+def _kills(record: Record, runs: int, client: Any, place: Path, plain: dict[str, Any]) -> None:
+    """Runs on one cluster: two that show how long the race takes, then those with a kill."""
+    rng, spent = np.random.default_rng([SEED, len(record.rows)]), list[float]()
+    while len(record.rows) < runs:
+        wait = float(rng.uniform(0, LATEST)) * min(spent) if len(spent) > 1 else 3600.0
+        began, killer = time.monotonic(), Killer(client, wait, rng)
+        folder = place / str(len(spent))
+        out = ladder(table(), seed=SEED, folder=folder, executor=client, progress=killer.heard, **KILLS)
+        spent.append(killer.ended - began)
+        found, names = figures(out), [out.rungs[e.rung].name for e in out.record.race if e.event == "rung"]
+        row = {
+            "race_seconds": spent[-1],
+            "killed": killer.report or None,
+            "same_decision": (found["sentence"], found["verdict"]) == (plain["sentence"], plain["verdict"]),
+            "same_bits": found == plain,
+            "rungs": len(names),
+            "rung_twice": len(set(names)) < len(names) or len(names) != len(out.rungs),
+        }
+        print(row, flush=True)
+        if killer.report:
+            record.add(row)
+        try:
+            client.wait_for_workers(WORKERS, timeout=60)
+        except TimeoutError:
+            return
 
 
 def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
@@ -167,18 +158,18 @@ def speed(record: Record) -> None:
     for number in range(len(rows), 2 * ROUNDS):
         workers, busy = (1, 2)[number % 2], os.getloadavg()[0]
         with connected(f"local:{workers}") as client:
-            seconds = []
+            seconds, outs = list[float](), list[LadderResult]()
             for _ in range(2):
                 began = time.monotonic()
-                out = ladder(table(), seed=SEED, executor=client, **SPEED)
+                outs.append(ladder(table(), seed=SEED, executor=client, **SPEED))
                 seconds.append(time.monotonic() - began)
         row = {
             "workers": workers,
             "cold_seconds": seconds[0],
             "seconds": seconds[1],
             "busy_before": busy,
-            "training_seconds": sum(result.seconds for rung in out.rungs for result in rung.results),
-            "sentence": out.record.decision.sentence,
+            "training_seconds": sum(result.seconds for rung in outs[1].rungs for result in rung.results),
+            "sentence": outs[1].record.decision.sentence,
         }
         print(row, flush=True)
         rows = [*rows, row]
@@ -220,7 +211,7 @@ def main() -> None:
             ("shoal", "jax", "jaxlib", "equinox", "optax", "numpy", "dask", "distributed")
         ),
     }
-    found = {"rows": [], "whole": None, "kills": None, "speed": None, "two_workers_against_one": None}
+    found = {"rows": [], "kills": None, "speed": None, "two_workers_against_one": None}
     with alone(options.out):
         record = Record(options.out, head, found, fresh=options.fresh)
         if options.only != "speed":

@@ -119,6 +119,7 @@ def test_what_the_ladder_is_given(shoal_command: Run, ladder: FakeLadder, tmp_pa
     assert given.pop("folder").name == "checkpoints"
     assert callable(given.pop("progress"))
     assert isinstance(given.pop("began"), float)
+    assert given.pop("executor") is None
     assert given == {
         "fronts": ("gaussian", "marginals"),
         "families": ("maf", "spline"),

@@ -145,10 +145,9 @@ def test_an_executor_that_is_gone_is_one_sentence_and_its_checkpoints_stay(tmp_p
     assert not list(tmp_path.glob("realnvp-on-marginals,-1/run-00/checkpoint-*"))
 
 
-def test_ctrl_c_stops_the_tasks_keeps_what_is_done_and_a_resumed_ladder_is_the_same(tmp_path: Path):
-    """Both rungs end at their next chunk; what was trained by then is in the result."""
-    settings = Settings(max_epochs=300, patience=None, batch_size=128, checkpoint_seconds=0.5)
-    long = {**SMALL, "settings": settings}
+def test_ctrl_c_stops_the_tasks_and_keeps_what_is_done(tmp_path: Path):
+    """Both rungs end at their next chunk, long before their last epoch."""
+    long = {**SMALL, "settings": Settings(max_epochs=100_000, patience=None, batch_size=128)}
 
     def press(event: dict[str, Any]) -> None:
         if event["stage"] == "train" and not pressed.is_set():
@@ -158,13 +157,11 @@ def test_ctrl_c_stops_the_tasks_keeps_what_is_done_and_a_resumed_ladder_is_the_s
     pressed = threading.Event()
     with ThreadPoolExecutor(2) as pool:
         out = ladder(table(), **long, folder=tmp_path, executor=pool, progress=press)
-        assert out.interrupted
-        assert out.flow is not None
-        assert "interrupted" in {r.status for r in out.rungs if r.results}
-        assert not (tmp_path / ".work").exists()
-        again = ladder(table(), **long, folder=tmp_path, executor=pool, resume=True)
-    assert not again.interrupted
-    assert_same(again, ladder(table(), **long))
+    assert out.interrupted
+    assert out.flow is not None
+    assert {r.status for r in out.rungs if r.results} == {"interrupted"}
+    assert list(tmp_path.glob("realnvp-on-gaussian,-1/run-00/checkpoint-*"))
+    assert not (tmp_path / ".work").exists()
 
 
 @pytest.mark.parametrize(
