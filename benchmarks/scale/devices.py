@@ -83,7 +83,8 @@ def trained(name: str, dtype: str, count: int) -> list[list[float]]:
         validation_weights=weights[:HELD],
         settings=Settings(batch_size=BATCH, max_epochs=EPOCHS, devices=count),
     )
-    return [[row.train, np.nan if row.validation is None else row.validation] for row in result.history]
+    pairs = ((row.train, row.validation) for row in result.history)
+    return [[np.nan if value is None else value for value in pair] for pair in pairs]
 
 
 def speed(timed: tuple[str, int, int, tuple[int, ...], int], count: int) -> float:

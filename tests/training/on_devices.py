@@ -16,7 +16,7 @@ import numpy as np
 from shoal import flows
 from shoal._errors import InputError
 from shoal.training import FitResult, Settings, fit, fit_many, negative_log_likelihood
-from tests.training.cases import VALID, fragile, short, weights_of
+from tests.training.cases import TRAIN, VALID, fragile, scales, short, weights_of
 
 RNG = np.random.default_rng(0)
 CONTEXT = RNG.normal(size=(512, 2)).astype(np.float32)
@@ -95,11 +95,12 @@ def small_ladder(devices: int, dtype: Literal["float32", "float64"] = "float32")
 
 def limited(devices: int, folder: str) -> list[Any]:
     """A training to a limit of time, which the processes must agree on, with checkpoints; then resumed."""
-    flow = flows.realnvp(jax.random.key(1), 3, 2, hidden=(16,))
-    settings = short(max_epochs=10_000, time_limit=4.0, checkpoint_seconds=0.1, devices=devices)
-    options = {"key": jax.random.key(0), "validation": TABLE[:HELD], "settings": settings, "folder": folder}
-    first = fit(flow, TABLE, **options)
-    again = fit(flow, TABLE, **options, resume=True)
+    settings = short(
+        max_epochs=100_000, time_limit=15.0, patience=None, checkpoint_seconds=0.1, devices=devices
+    )
+    options = {"key": jax.random.key(0), "validation": VALID, "settings": settings, "folder": folder}
+    first = fit(scales(), TRAIN, **options)
+    again = fit(scales(), TRAIN, **options, resume=True)
     return [said(first), said(again)]
 
 

@@ -116,7 +116,7 @@ def test_processes_agree_on_the_clock_and_one_writes(tmp_path: Path):
     first, second = map(printed, both)
     assert first == second
     assert first[0]["status"] == "finished"
-    assert 1 < first[0]["epochs"] < 10_000
+    assert 1 < first[0]["epochs"] < 100_000
     assert first[0] == first[1]  # resumed from the last checkpoint
     assert 1 <= len(list(tmp_path.glob("checkpoint-*"))) <= 2
     assert not list(tmp_path.glob(".unfinished-*"))
