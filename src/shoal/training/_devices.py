@@ -74,6 +74,8 @@ def placed(tree: PyTree, mesh: Mesh | None) -> PyTree:
     everywhere = NamedSharding(mesh, PartitionSpec())
 
     def one(leaf: jax.Array) -> jax.Array:
+        if getattr(leaf, "sharding", None) == everywhere:
+            return leaf
         if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
             return jax.random.wrap_key_data(one(jax.random.key_data(leaf)), impl=jax.random.key_impl(leaf))
         host = np.asarray(jnp.asarray(leaf))

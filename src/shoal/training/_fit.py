@@ -130,6 +130,7 @@ def fit(
             callback=callback,
             monitor=monitor,
         )
+        del tables  # they lie on the devices that train
         return Run(job, stopped, started, settings.time_limit).finish()
 
 
@@ -179,8 +180,9 @@ def fit_many(
         whole("workers", workers)
     rows = make_tables(flows[0], data, **tables)
     lock = threading.Lock()
-    jobs = [
-        make_job(
+    jobs: list[Job] = []
+    for i, flow in enumerate(flows):
+        job = make_job(
             flow,
             rows,
             keys[i],
@@ -193,8 +195,8 @@ def fit_many(
             callback=_locked(callback, lock, lambda epoch, i=i: (i, epoch)),
             monitor=monitor,
         )
-        for i, flow in enumerate(flows)
-    ]
+        jobs.append(job)
+        rows = job.problem.rows, job.problem.validation  # on the devices that train, once for all
     with interruptible(stop) as stopped:
         return _train(jobs, stopped, started, settings.time_limit, workers or cores())
 
