@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import replace
 from pathlib import Path
 from typing import TypedDict, TypeVar, Unpack
 
@@ -196,7 +197,9 @@ def fit_many(
             monitor=monitor,
         )
         jobs.append(job)
-        rows = job.problem.rows, job.problem.validation  # on the devices that train, once for all
+        rows = replace(
+            rows, train=job.problem.rows, validation=job.problem.validation
+        )  # on the devices, once for all
     with interruptible(stop) as stopped:
         return _train(jobs, stopped, started, settings.time_limit, workers or cores())
 
