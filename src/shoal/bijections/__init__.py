@@ -37,8 +37,13 @@ from shoal.bijections._householder import Householder as Householder
 from shoal.bijections._images import Squeeze
 from shoal.bijections._iterative import AbstractIterative, Convergence, Outcome, Result
 from shoal.bijections._iterative import convergence as convergence
-from shoal.bijections._layerwise import AbstractLeaky, Layerwise, SmoothLeakyReLU, TrainedLeakyReLU
-from shoal.bijections._layerwise import LeakySoftsign as LeakySoftsign
+from shoal.bijections._layerwise import (
+    AbstractLeaky,
+    Layerwise,
+    LeakySoftsign,
+    SmoothLeakyReLU,
+    TrainedLeakyReLU,
+)
 from shoal.bijections._linear import DenseLinear
 from shoal.bijections._linear import LULinear as LULinear
 from shoal.bijections._linear import Permutation as Permutation

@@ -17,8 +17,7 @@ from shoal.conditioning._map import AbstractMap as AbstractMap
 from shoal.conditioning._map import AbstractParametric, MapView, Posterior, Quantity
 from shoal.conditioning._next_layer import next_layer as next_layer
 from shoal.conditioning._precision import Precision, cast, compute, resolved, unit_roundoff
-from shoal.conditioning._profile import Profile, layer_kinds, profile_points
-from shoal.conditioning._profile import profile as profile
+from shoal.conditioning._profile import Profile, layer_kinds, profile, profile_points
 from shoal.conditioning._reach import doubled, growth
 from shoal.conditioning._result import Audit as Audit
 from shoal.conditioning._rounding import MANTISSA
