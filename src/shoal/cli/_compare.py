@@ -2,7 +2,8 @@
 
 The difference and its error are those of the ladder's rule. Rows that a run was trained on do not count, where the table is
 the one that it was fitted on: the split is made again from the settings in the run, and is known to be the same by the means
-and deviations of the training rows in the record.
+and deviations of the training rows in the record. Of a run whose table was read in pieces a row's part follows from its
+cells, in whatever table it stands.
 """
 
 import math
@@ -24,6 +25,7 @@ from shoal.cli._settings import FitSettings
 from shoal.records import FitRecord, read_record, read_run
 
 TWO_SIDED = 1.96  # standard errors of a two-sided 95 % interval
+LOOKED_AT = 300_000  # rows of a table that is larger than memory, a uniform sample
 FEWEST = 100  # test rows that are enough; with fewer, validation rows count too
 Parts: TypeAlias = dict[str, Any]  # row numbers by the name of the part
 RunPlace = Annotated[str, argument("A folder that `shoal fit` made, or its URL.", metavar="RUN")]
@@ -74,15 +76,19 @@ def compare(
     import numpy as np  # here and not above: `shoal --help` must not wait for it
 
     from shoal.cli import _model
-    from shoal.cli._data import say_notes
+    from shoal.cli._data import open_rows
     from shoal.selection import paired_difference
-    from shoal.tables import open_source
+    from shoal.tables import Source, sampled
     from shoal.training import winsorised_mean
 
-    source = open_source(asked)
-    say_notes(asked, source.notes)
-    with fetched(asked) if is_url(asked) else nullcontext(Path(asked)) as table:
-        parts = [_parts(side, table) for side in sides]
+    rows = open_rows(asked)
+    source = sampled(rows, LOOKED_AT)
+    whole = isinstance(rows, Source)
+    with fetched(asked) if whole and is_url(asked) else nullcontext(Path(asked)) as table:
+        parts = [
+            _by_cells(side, source) if _is_streamed(side) else _parts(side, table) if whole else None
+            for side in sides
+        ]
     if parts[0] is None and data is None:
         raise InputError(f"{asked} is not the table that {first} was fitted on, or not any more: give DATA.")
     index, words = _rows(sides, parts, asked, source.frame.height)
@@ -158,7 +164,7 @@ def _check_columns(a: Side, b: Side) -> None:
 
 def _own_table(side: Side) -> str:
     source = "" if side.record is None else side.record.data.source
-    if source and (is_url(source) or Path(source).is_file()):
+    if source and (is_url(source) or Path(source).exists()):
         return source
     found = f"its table {source} is not here" if source else "its record does not name its table"
     raise InputError(f"Give DATA, the table to compare on: of {side.folder.label} {found}.")
@@ -192,6 +198,36 @@ def _weights(sides: tuple[Side, Side], source: Any) -> Any:
     if ours is None or ours != theirs or ours not in source.names:
         return None
     return match_columns(source, [ours]).values[:, 0]
+
+
+def _is_streamed(side: Side) -> bool:
+    return side.record is not None and side.record.data.stream is not None
+
+
+def _by_cells(side: Side, source: Any) -> Parts | None:
+    """The rows of each part of a run whose table was read in pieces."""
+    import numpy as np
+
+    from shoal.selection import raw_rows
+    from shoal.tables import Table, hashed_parts, match_columns
+
+    settings, schema, context = side.settings, side.schema, side.folder.context_columns or ()
+    if settings is None:
+        return None
+    names = side.columns or ()
+    try:
+        if schema is None or schema.is_plain:
+            table = match_columns(source, names, context)
+        else:
+            encoded = schema.encode(source)
+            beside = match_columns(source, context).values if context else None
+            numbers = tuple(c.name for c in schema.continuous)
+            table = Table(numbers, encoded.values, context, beside, schema=schema, codes=encoded.codes)
+        raw, _ = raw_rows(table, np.arange(table.rows), settings.dtype)
+    except InputError:  # no row of it can have been trained on
+        return None
+    part = hashed_parts(raw, settings.seed, settings.parts)
+    return {name: np.flatnonzero(part == i) for i, name in enumerate(("train", "validation", "test"))}
 
 
 def _parts(side: Side, data: Path) -> Parts | None:

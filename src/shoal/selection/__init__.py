@@ -13,6 +13,6 @@ from shoal.selection._ladder import LadderResult as LadderResult
 from shoal.selection._ladder import ladder as ladder
 from shoal.selection._measure import log_likelihoods
 from shoal.selection._options import BASE_SLOWER, settings_for
-from shoal.selection._prepare import Prepared, prepare
+from shoal.selection._prepare import Prepared, prepare, raw_rows
 from shoal.selection._rule import Candidate, Choice, choose, paired_difference
 from shoal.selection._rule import Gates as Gates

@@ -11,6 +11,7 @@ from shoal.tables._memory import as_source, as_table
 from shoal.tables._read import match_columns, open_source, read_matrix
 from shoal.tables._read import read_table as read_table
 from shoal.tables._relations import find_relations
+from shoal.tables._sample import sampled
 from shoal.tables._schema import Schema, SchemaRows, Strange, strange_notes
 from shoal.tables._shuffle import StoredRows, shuffled, shuffled_in_memory
 from shoal.tables._source import BLOCK_ROWS, Source

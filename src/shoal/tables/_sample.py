@@ -9,6 +9,7 @@ from shoal._scalars import IntArray
 from shoal.tables._hashes import frame_checksum, numbered_hashes
 from shoal.tables._schema import missing_of
 from shoal.tables._source import Source
+from shoal.tables._stream import Stream
 
 
 @dataclass
@@ -110,6 +111,16 @@ class Seen:
                 self.more[int(numbers[row])] = _own(used.frame[[row]])
                 if old is not None and old[0] not in (place for place, _ in self.ends.values()):
                     self.more.pop(old[0], None)
+
+
+def sampled(source: Source | Stream, count: int, seed: int = 0) -> Source:
+    """A uniform sample of at most `count` rows of a stream, in their order; a table in memory as it is."""
+    if isinstance(source, Source):
+        return source
+    seen = Seen(source.head(), count, seed)
+    for block in source.sources():
+        seen.add(block, block, ())
+    return seen.source()
 
 
 def _own(rows: pl.DataFrame) -> pl.DataFrame:
