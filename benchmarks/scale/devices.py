@@ -154,7 +154,7 @@ def main() -> None:
         found[count] = json.loads(done.stdout.splitlines()[-1])
     record = {
         "what": "Losses and steps a second of one training by the number of devices that share the rows of a step.",
-        "command": "python -m scale.devices",
+        "command": f"python -m scale.devices{' --quick' if options.quick else ''}",
         "seed": SEED,
         "device": found[1]["device"],
         "accelerators": there,

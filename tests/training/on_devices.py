@@ -6,6 +6,7 @@ With COUNT it is process PLACE of so many. Prints one line of JSON: what the tra
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any, Literal
 
@@ -15,8 +16,18 @@ import numpy as np
 
 from shoal import flows
 from shoal._errors import InputError
-from shoal.training import FitResult, Settings, fit, fit_many, negative_log_likelihood
-from tests.training.cases import TRAIN, VALID, fragile, scales, short, weights_of
+from shoal.training import (
+    DENSITY_SETTINGS,
+    ConditioningMonitor,
+    FitResult,
+    JacobianPenalty,
+    Settings,
+    fit,
+    fit_density,
+    fit_many,
+    negative_log_likelihood,
+)
+from tests.training.cases import TRAIN, VALID, fragile, realnvp, scales, short, weights_of
 
 RNG = np.random.default_rng(0)
 CONTEXT = RNG.normal(size=(512, 2)).astype(np.float32)
@@ -72,6 +83,26 @@ def rolled_back(devices: int) -> list[Any]:
     return [said(fit(fragile(0.3), WIDE, validation=VALID, key=jax.random.key(5), settings=settings))]
 
 
+def watched(devices: int) -> list[Any]:
+    """Averages, decay and a penalty, and a monitor that goes back."""
+    settings = short(
+        max_epochs=3, devices=devices, averaging=0.9, weight_decay=0.1, penalty=JacobianPenalty()
+    )
+    monitor = ConditioningMonitor(every=5, max_condition=2.0, action="rescale")
+    result = fit(
+        realnvp(), TRAIN, validation=VALID, key=jax.random.key(0), settings=settings, monitor=monitor
+    )
+    return [said(result), [[look.step, look.action] for look in result.conditioning]]
+
+
+def known_density(devices: int) -> list[Any]:
+    settings = replace(DENSITY_SETTINGS, max_epochs=2, devices=devices)
+    target = lambda x: -jnp.sum(x**2) / 8
+    return [
+        said(fit_density(realnvp(), target, key=jax.random.key(0), draws=1000, settings=settings).training)
+    ]
+
+
 def many(devices: int) -> list[Any]:
     made = [flows.realnvp(jax.random.key(seed), 3, 2, hidden=(16,)) for seed in range(3)]
     keys = list(jax.random.split(jax.random.key(0), 3))
@@ -118,6 +149,8 @@ CASES: dict[str, Callable[..., list[Any]]] = {
     "realnvp": partial(conditional, "realnvp"),
     "nsf": partial(conditional, "nsf"),
     "rollback": rolled_back,
+    "monitor": watched,
+    "known density": known_density,
     "many": many,
     "ladder": small_ladder,
     "ladder in float64": partial(small_ladder, dtype="float64"),

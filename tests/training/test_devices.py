@@ -87,6 +87,20 @@ def test_and_so_where_a_step_is_not_finite():
 
 
 @pytest.mark.long
+def test_and_so_under_a_monitor_that_goes_back():
+    (one, looks), (eight, theirs) = on_devices.watched(1), on_eight("monitor")
+    assert any(action == "rescale" for _, action in looks)
+    assert looks == theirs
+    assert_same(one, eight)
+
+
+@pytest.mark.long
+def test_and_so_for_a_known_density():
+    (one,), (eight,) = on_devices.known_density(1), on_eight("known density")
+    assert_same(one, eight)
+
+
+@pytest.mark.long
 def test_and_so_for_several_flows():
     for one, eight in zip(on_devices.many(1), on_eight("many"), strict=True):
         assert_same(one, eight)
