@@ -59,7 +59,10 @@ def fitted(run: Path, call: dict[str, Any]) -> dict[str, Any]:
     passes = {} if stream is None else {"pass_1": stream.reading_seconds, "pass_2": stream.shuffling_seconds}
     delivered = None if record.delivered is None else record.delivered.name
     test = None if record.test is None else record.test.log_likelihood
+    batch = record.config["batch_size"]
+    seen = max((s.steps or 0 for rung in record.rungs for s in rung.seeds), default=0) * batch
     more = {"rows_per_second": record.rows_per_second, "delivered": delivered, "test": test}
+    more |= {"training_rows_seen": seen, "validation_rows": record.data.parts["validation"]}
     return {**call, **passes, "rows": record.data.rows, **more}
 
 
