@@ -44,8 +44,8 @@ def killed(record: dict[str, Any]) -> str:
     left = len(found["temporary_files_left"])
     return (
         f"On {found['rows']:,} of the rows, epochs as the limit: {same} with the rows on disk and in memory. Ended by "
-        f"SIGKILL {found['killed']} times, {found['killed_while_rows_were_shuffled']} of them while rows were shuffled, and gone on "
-        f"with by `--resume`: {again}; {left or 'no'} temporary files left."
+        f"SIGKILL {found['killed']} times, {found['killed_while_rows_were_shuffled']} of them while rows were shuffled, and "
+        f"gone on with by `--resume`: {again}; {left or 'no'} temporary files left."
     )
 
 
@@ -82,8 +82,8 @@ def cluster(record: dict[str, Any]) -> str:
         f"processes, one of them ended by SIGKILL in each of {kills['runs']} runs at a random moment "
         f"({kills['killed_with_a_task']} times with a task in it): the decision of the run without a cluster in "
         f"{kills['same_decision']}, its bits in {kills['same_bits']}, a rung twice in the record in {kills['rung_twice']}. "
-        f"Two workers against one on two cores: {speed['seconds']:.2f} times the wall time where programs are compiled already, "
-        f"{speed['cold_seconds']:.2f} times where each worker compiles its own."
+        f"Two workers against one on two cores: {speed['seconds']:.2f} times the wall time where programs are compiled "
+        f"already, {speed['cold_seconds']:.2f} times where each worker compiles its own."
     )
 
 
