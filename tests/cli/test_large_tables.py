@@ -16,8 +16,8 @@ from shoal import distributions, tables
 from shoal.cli import _data, _model
 from shoal.conditioning import _log_prob_errors
 from shoal.distributions import Conditionals, Flow, StandardNormal, _cells, _conditionals
-from shoal.records import SCHEMA, read_record, write_record
-from shoal.tables import Schema, Strange, open_stream, strange_notes
+from shoal.records import SCHEMA, FitRecord, read_record, write_record
+from shoal.tables import Schema, Strange, hashed_parts, open_stream, strange_notes
 from shoal.tables._column import Column
 
 Run = Callable[..., Result]
@@ -206,3 +206,36 @@ def test_numbers_that_failed_are_counted_through_all_blocks(
     assert result.exit_code == 3
     assert f"log_prob of 1 of {ROWS} rows is not a number, the first in row 201;" in result.stderr
     assert pl.read_parquet("s.parquet")["log_prob"].is_nan().arg_true().to_list() == [200]
+
+
+@pytest.mark.long
+def test_a_folder_is_fitted_on_disk_and_in_memory_and_the_runs_are_compared(
+    shoal_command: Run, tmp_path: Path
+):
+    rng, folder = np.random.default_rng(0), tmp_path / "table"
+    folder.mkdir()
+    x = rng.normal(size=(2400, 2))
+    words = rng.choice(["low", "high"], 2400)
+    frame = pl.DataFrame({"a": x[:, 0], "b": x[:, 1] + x[:, 0] ** 2, "word": words})
+    for i in range(2):
+        frame.slice(1200 * i, 1200).write_parquet(folder / f"{i}.parquet")
+    options = ("--depths", "1", "--fronts", "gaussian", "--max-epochs", "2", "--hidden", "4", "--quiet")
+    found = []
+    for place in ("disk", "memory"):
+        done = shoal_command("fit", folder, "--out", tmp_path / place, "--stream", place, *options)
+        assert done.exit_code == 0, done.output
+        assert "2,400 rows were read in" in done.output
+        assert not [path for path in (tmp_path / place).rglob("*") if path.name.startswith("rows.")]
+        record = read_record(tmp_path / place / "record.json", FitRecord)
+        found.append([(s.curve.train, s.curve.validation) for rung in record.rungs for s in rung.seeds])
+    assert found[0] == found[1]
+    codes = (words == "low").astype(float) if sorted({*words})[0] == "high" else None
+    assert codes is not None
+    part = hashed_parts(np.column_stack([x[:, 0], frame["b"].to_numpy(), codes]), 0, (0.8, 0.1, 0.1))
+    assert record.data.parts == {"train": int((part == 0).sum()), "validation": int((part == 1).sum())} | {
+        "test": int((part == 2).sum())
+    }
+    said = shoal_command("compare", tmp_path / "disk", tmp_path / "memory", folder)
+    assert said.exit_code == 0, said.output
+    assert f"{int((part == 2).sum())} test rows of" in said.output
+    assert "The two are the same on these rows." in said.output
