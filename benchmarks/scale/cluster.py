@@ -104,7 +104,7 @@ class Killer:
 
 
 def kills(record: Record, runs: int) -> None:
-    """Ladders with a worker killed in each; a cluster that does not get its worker back in a minute is made anew."""
+    """Ladders with a worker killed in each; a cluster that does not get its worker back in five minutes is made anew."""
     print("without a cluster", flush=True)
     plain = figures(ladder(table(), seed=SEED, **KILLS))
     while len(record.rows) < runs:
@@ -135,7 +135,7 @@ def _kills(record: Record, runs: int, client: Any, place: Path, plain: dict[str,
         if killer.report:
             record.add(row)
         try:
-            client.wait_for_workers(WORKERS, timeout=60)
+            client.wait_for_workers(WORKERS, timeout=300)
         except TimeoutError:
             return
 
