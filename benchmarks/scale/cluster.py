@@ -121,6 +121,8 @@ def _kills(record: Record, runs: int, client: Any, place: Path, plain: dict[str,
         began, killer = time.monotonic(), Killer(client, wait, rng)
         folder = place / str(len(spent))
         out = ladder(table(), seed=SEED, folder=folder, executor=client, progress=killer.heard, **KILLS)
+        if out.interrupted:
+            raise KeyboardInterrupt
         spent.append(killer.ended - began)
         found, names = figures(out), [out.rungs[e.rung].name for e in out.record.race if e.event == "rung"]
         row = {
@@ -162,6 +164,8 @@ def speed(record: Record) -> None:
             for _ in range(2):
                 began = time.monotonic()
                 outs.append(ladder(table(), seed=SEED, executor=client, **SPEED))
+                if outs[-1].interrupted:
+                    raise KeyboardInterrupt
                 seconds.append(time.monotonic() - began)
         row = {
             "workers": workers,
