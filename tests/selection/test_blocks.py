@@ -141,6 +141,13 @@ def test_a_large_table_in_memory_is_trained_on_in_blocks(monkeypatch):
     made = in_blocks(prepared, seed=0, dtype="float32")
     assert made.source is not None
     assert made.source.blocks == -(-2400 // max(300, 300))
+    monkeypatch.setattr(_blocks, "HELD", 100)
+    fewer = in_blocks(prepared, seed=0, dtype="float32")
+    kept, held = fewer.parts["validation"], prepared.parts["validation"]
+    assert set(kept.rows) < set(held.rows)
+    assert len(kept.rows) == 100
+    assert np.array_equal(kept.x, held.x[np.isin(held.rows, kept.rows)])
+    assert "validation looks at 100 of the 300 rows of its part" in fewer.table.notes
     part = prepared.parts["train"]
     assert part.context is not None
     wanted = np.hstack([part.x, part.context]).astype(np.float32)

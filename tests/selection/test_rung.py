@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from shoal.flows import family
 from shoal.records.fit import Look, Rollback
-from shoal.selection._rung import _joined
+from shoal.selection._rung import Rung, _joined, folder_name
 from shoal.training import FitResult
 from shoal.training._result import EpochRow
 
@@ -50,3 +51,11 @@ def test_looks_of_a_monitor_go_on_too():
     look = Look(step=5, epoch=1, attempt=0, unresolved=0, kind="estimate", **figures)
     old, new = (replace(result([-1.0], 1, -2.0), conditioning=[look]) for _ in range(2))
     assert [(row.step, row.epoch) for row in _joined(old, new).conditioning] == [(5, 1), (15, 2)]
+
+
+def test_each_training_of_a_rung_has_checkpoints_of_its_own():
+    rung = Rung("gaussian", family("nsf"), 2)
+    names = [folder_name(rung, on=False)]
+    rung.results = [result([], None, -2.0)]  # it had no time for an epoch
+    names += [folder_name(rung, on=False), folder_name(rung, on=True)]
+    assert len(set(names)) == 3

@@ -17,21 +17,23 @@ from shoal._scalars import FloatArray
 from shoal.records import read_record, write_record
 from shoal.records.fit import StreamRecord
 from shoal.selection._mass import filled
-from shoal.selection._prepare import Prepared, on_the_line, one_hot, raw_rows
+from shoal.selection._prepare import Part, Prepared, on_the_line, one_hot, raw_rows
 from shoal.tables import StoredRows, StreamedTable, Table, hashed_parts, shuffled, shuffled_in_memory
 from shoal.training import RowSource
 
 LARGE = 2**18  # training rows from which an epoch is a block of them
+HELD = 2**15  # validation rows that are looked at then, a uniform sample
 # Rows of a block, at least; and for each validation row, so that looking at these is a small share of an epoch.
 SHORTEST, EPOCH = 2**16, 4
 ROWS, ABOUT = "rows.bin", "rows.json"
 
 
 def in_blocks(prepared: Prepared, *, seed: int, dtype: str) -> Prepared:
-    """The same with its training rows in blocks, in memory, where there are many."""
+    """The same with its training rows in blocks, in memory, and a sample of the validation rows, where there are many."""
     part = prepared.steps
     if prepared.source is not None or len(part.x) < LARGE:
         return prepared
+    prepared = _with_fewer_held(prepared, seed)
     order = np.random.default_rng([seed, 6]).permutation(len(part.x))
     weight = None
     columns = [part.x] if part.context is None else [part.x, part.context]
@@ -41,6 +43,18 @@ def in_blocks(prepared: Prepared, *, seed: int, dtype: str) -> Prepared:
         weight = float(part.weights[order].mean())
     table = np.concatenate([c.astype(dtype)[order] for c in columns], axis=1)
     return replace(prepared, source=_source(table, prepared, weight, seed))
+
+
+def _with_fewer_held(prepared: Prepared, seed: int) -> Prepared:
+    held, table = prepared.parts["validation"], prepared.table
+    if len(held.rows) <= HELD:
+        return prepared
+    some = np.sort(np.random.default_rng([seed, 7]).permutation(len(held.rows))[:HELD])
+    taken = lambda rows: None if rows is None else rows[some]
+    fewer = Part(held.x[some], taken(held.context), taken(held.weights), held.rows[some], taken(held.beside))
+    note = f"validation looks at {HELD:,} of the {len(held.rows):,} rows of its part"
+    table = replace(table, notes=(*table.notes, note))
+    return replace(prepared, table=table, parts={**prepared.parts, "validation": fewer})
 
 
 def on_disk(

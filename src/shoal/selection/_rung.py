@@ -141,8 +141,9 @@ def train(
 
 
 def folder_name(rung: Rung, *, on: bool) -> str:
-    """The folder of its checkpoints, one of its own where the rung is trained `on`."""
-    return f"{rung.chain}, {rung.depth}{' on' if on else ''}".replace(" ", "-")
+    """The folder of its checkpoints, one of its own where the rung is trained `on`, or again as it had no time before."""
+    more = " on" if on else " again" if rung.results else ""
+    return f"{rung.chain}, {rung.depth}{more}".replace(" ", "-")
 
 
 def fill(rung: Rung, results: list[FitResult], validation: Part, *, on: bool) -> None:
