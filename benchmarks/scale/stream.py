@@ -103,11 +103,9 @@ def kills(folder: Path, table: Path, count: int) -> dict[str, Any]:
         "rows": KILL_ROWS,
         "memory_equals_disk": curves(folder / "disk") == curves(folder / "memory"),
         "killed": sum(e["code"] == -signal.SIGKILL for e in ended),
-        "killed_while_rows_were_shuffled": sum(any("bucket" in f for f in e["left"]) for e in ended),
+        "killed_while_rows_were_shuffled": sum(any("shuffling" in f for f in e["left"]) for e in ended),
         "again_equals_disk": curves(folder / "disk") == curves(again),
-        "temporary_files_left": [
-            f for f in left(again) if "rows" in Path(f).parts or "bucket" in f or ".tmp" in f
-        ],
+        "temporary_files_left": [f for f in left(again) if any(p.startswith(".") for p in Path(f).parts)],
         "calls": ended,
     }
 

@@ -225,7 +225,7 @@ def test_a_folder_is_fitted_on_disk_and_in_memory_and_the_runs_are_compared(
         done = shoal_command("fit", folder, "--out", tmp_path / place, "--stream", place, *options)
         assert done.exit_code == 0, done.output
         assert "2,400 rows were read in" in done.output
-        assert not [path for path in (tmp_path / place).rglob("*") if path.name.startswith("rows.")]
+        assert not [path for path in (tmp_path / place).rglob("*") if path.name.startswith(".")]
         record = read_record(tmp_path / place / "record.json", FitRecord)
         found.append([(s.curve.train, s.curve.validation) for rung in record.rungs for s in rung.seeds])
     assert found[0] == found[1]

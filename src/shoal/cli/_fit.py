@@ -194,7 +194,8 @@ def _stopped_short(error: BaseException, places: Places, new: bool) -> typer.Exi
 
 def _has_checkpoints(places: Places) -> bool:
     folder = places.unfinished / "checkpoints"
-    return any(path.is_file() and ".work" not in path.parts for path in folder.rglob("*"))
+    names = (path.relative_to(folder).parts for path in folder.rglob("*") if path.is_file())
+    return not all(any(part.startswith(".") for part in name) for name in names)
 
 
 def _kept(places: Places, result: Any) -> str:

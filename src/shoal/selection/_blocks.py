@@ -25,7 +25,7 @@ LARGE = 2**18  # training rows from which an epoch is a block of them
 HELD = 2**15  # validation rows that are looked at then, a uniform sample
 # Rows of a block, at least; and for each validation row, so that looking at these is a small share of an epoch.
 SHORTEST, EPOCH = 2**16, 4
-ROWS, ABOUT = "rows.bin", "rows.json"
+ROWS, ABOUT = ".rows.bin", ".rows.json"  # hidden: no part of a run that is kept or copied elsewhere
 
 
 def in_blocks(prepared: Prepared, *, seed: int, dtype: str) -> Prepared:
