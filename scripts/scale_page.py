@@ -22,23 +22,29 @@ def read(name: str) -> dict[str, Any]:
 
 
 def streamed(record: dict[str, Any]) -> str:
-    """The calls of the command."""
-    fit, whole, score = record["fit"], record["whole"], record["score"]
+    """The calls of the command that were measured."""
     head = ["", "rows", "pass 1, s", "pass 2, s", "rows a second in training", "memory of the process, MiB"]
-    lines = [
-        ["`shoal fit`, in pieces", f"{fit['rows']:,}", f"{fit['pass_1']:.0f}", f"{fit['pass_2']:.0f}"],
-        ["`shoal fit --stream off`", f"{whole['rows']:,}", "", ""],
-    ]
-    for line, call in zip(lines, (fit, whole), strict=True):
-        line += [f"{call['rows_per_second']:,.0f}", f"{call['memory_mib']:,.0f}"]
-    seconds = f"{score['seconds']:,.0f} s in all"
-    lines.append(["`shoal score`", f"{fit['rows']:,}", "", "", seconds, f"{score['memory_mib']:,.0f}"])
+    lines = []
+    for name, words in (("fit", "`shoal fit`, in pieces"), ("whole", "`shoal fit --stream off`")):
+        call = record[name]
+        if call is not None:
+            passes = [f"{call[p]:.0f}" if p in call else "" for p in ("pass_1", "pass_2")]
+            rates = f"{call['rows_per_second']:,.0f}", f"{call['memory_mib']:,.0f}"
+            lines.append([words, f"{call['rows']:,}", *passes, *rates])
+    score = record["score"]
+    if score is not None:
+        seconds = f"{score['seconds']:,.0f} s in all"
+        lines.append(
+            ["`shoal score`", f"{record['fit']['rows']:,}", "", "", seconds, f"{score['memory_mib']:,.0f}"]
+        )
     return table(head, lines)
 
 
 def killed(record: dict[str, Any]) -> str:
     """The sentence about kills."""
     found = record["kills"]
+    if found is None:
+        return "A test ends a run by SIGKILL again and again, and compares its losses to the bit with one that went through."
     same = "the same losses to the bit" if found["memory_equals_disk"] else "other losses"
     again = "the losses of the run that nobody killed" if found["again_equals_disk"] else "other losses"
     left = len(found["temporary_files_left"])
@@ -77,13 +83,18 @@ def billion(record: dict[str, Any]) -> str:
 def cluster(record: dict[str, Any]) -> str:
     """The figures of the cluster."""
     config, kills, speed = record["config"], record["kills"], record["two_workers_against_one"]
+    timed = ""
+    if speed is not None:
+        timed = (
+            f" Two workers against one on two cores: {speed['seconds']:.2f} times the wall time where programs are compiled "
+            f"already, {speed['cold_seconds']:.2f} times where each worker compiles its own."
+        )
     return (
         f"**Measured** (`results/cluster.json`, {config['rows']:,} rows, epochs as the limit): {config['workers']} worker "
         f"processes, one of them ended by SIGKILL in each of {kills['runs']} runs at a random moment "
         f"({kills['killed_with_a_task']} times with a task in it): the decision of the run without a cluster in "
-        f"{kills['same_decision']}, its bits in {kills['same_bits']}, a rung twice in the record in {kills['rung_twice']}. "
-        f"Two workers against one on two cores: {speed['seconds']:.2f} times the wall time where programs are compiled "
-        f"already, {speed['cold_seconds']:.2f} times where each worker compiles its own."
+        f"{kills['same_decision']}, its bits in {kills['same_bits']}, a rung twice in the record in {kills['rung_twice']}."
+        + timed
     )
 
 
