@@ -13,7 +13,7 @@ from typing import Literal
 import polars as pl
 
 from shoal._errors import InputError, one_line
-from shoal._remote import file_name, is_file, is_url, kept_copy, total_size
+from shoal._remote import file_name, is_file, is_url, kept_copy, remote_files, total_size
 from shoal.tables._columns import join_names
 from shoal.tables._csv import read_csv
 from shoal.tables._csv_stream import CsvFile, open_csv
@@ -108,8 +108,10 @@ def is_large(path: str | os.PathLike[str]) -> bool:
     False for what is no file that can be read, which its reader says.
     """
     if is_url(path):
-        several = not is_file(str(path))
-        return several or (not file_name(str(path)).endswith(PACKED) and total_size(str(path)) > LARGE)
+        url, name = str(path), Path(file_name(str(path)))
+        if name.suffix and not glob.has_magic(url) and suffix_of(name) not in READERS:
+            return False
+        return not is_file(url) or (name.suffix not in PACKED and total_size(url) > LARGE)
     path = Path(path)
     if path.is_dir() or _is_glob(path):
         return True
@@ -134,7 +136,7 @@ def open_stream(path: str | os.PathLike[str], *, block_rows: int | None = None) 
 
     **Raises:** `InputError` for no such file, one that can not be read, and files whose columns differ.
     """
-    label, path = os.fspath(path), kept_copy(str(path)) if is_url(path) else Path(path)
+    label, path = os.fspath(path), _fetched(str(path)) if is_url(path) else Path(path)
     files = _files(path, label)
     readers = {READERS.get(suffix_of(file)) for file in files}
     if readers == {read_parquet}:
@@ -145,6 +147,15 @@ def open_stream(path: str | os.PathLike[str], *, block_rows: int | None = None) 
     raise InputError(
         f"{label}: {odd.name} is not as the other files; name Parquet files alone, or CSV files alone."
     )
+
+
+def _fetched(url: str) -> Path:
+    """A copy of the files. **Raises:** `InputError` for a folder without Parquet files, before any is copied."""
+    if not glob.has_magic(url) and not is_file(url):
+        names = [Path(file_name(file)) for file in remote_files(url)]
+        if not any(READERS.get(suffix_of(name)) is read_parquet for name in names):
+            raise InputError(f"{url} is a folder: name one file in it.")
+    return kept_copy(url)
 
 
 def changed(label: str, what: str) -> str:
