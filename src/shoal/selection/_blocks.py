@@ -105,12 +105,11 @@ def _on_disk(pieces: "_Pieces", folder: Path, asked: dict[str, object]) -> tuple
     except InputError:
         found = {}
     if path.exists() and found.get("asked") == asked:
-        return StoredRows(path, found["width"], found["rows"], pieces.dtype), found["weight"]
+        return StoredRows(path, pieces.width, found["rows"], pieces.dtype), found["weight"]
     folder.mkdir(parents=True, exist_ok=True)
     about.unlink(missing_ok=True)
     stored = shuffled(pieces, path, **pieces.how())
-    seen = {"width": pieces.width, "rows": stored.rows, "weight": pieces.mean_weight()}
-    write_record({"asked": asked, **seen}, about)
+    write_record({"asked": asked, "rows": stored.rows, "weight": pieces.mean_weight()}, about)
     return stored, pieces.mean_weight()
 
 

@@ -105,9 +105,8 @@ def race(prepared: Prepared, options: Options, clock: Clock, listen: Listener) -
                 round_ = _round(
                     alive, plan[number:], prepared, options, result, crew, _heard(listen, result, total)
                 )
-                for chain, rung, finish in (
-                    round_ if crew is None else list(round_)
-                ):  # with workers all begin first
+                begun_rungs = round_ if crew is None else list(round_)  # with workers all begin first
+                for chain, rung, finish in begun_rungs:
                     finish()
                     _after(rung, chain, clock, prepared, result, listen)
                     if any(r.status == "interrupted" for r in rung.results):

@@ -29,7 +29,7 @@ class Rung:
     """A front, and a family at a depth behind it (None, 0: the front alone).
 
     `flows`, `log_likelihoods` (of the validation rows), `results` and `figures` have one entry a seed; `results` are empty
-    for a front alone, `figures` until the rung is measured.
+    for a front alone, `figures` until the rung is measured. `workers`: of an executor, host and process of each seed.
     """
 
     front: str
@@ -44,9 +44,7 @@ class Rung:
     measuring_seconds: float = 0.0
     dropped: str = ""
     limit: float | None = None  # seconds that the last training of its steps was given
-    workers: list[str] = field(
-        default_factory=list
-    )  # of an executor that trained its seeds: host and process
+    workers: list[str] = field(default_factory=list)
 
     @property
     def chain(self) -> str:

@@ -6,7 +6,6 @@ tasks anyway; it is opened after the versions were compared, with float64 on or 
 """
 
 import functools
-import hashlib
 import json
 import os
 import pickle
@@ -29,7 +28,7 @@ from shoal.distributions import AbstractFlow
 from shoal.records import held, package_versions, to_plain
 from shoal.selection._options import BASE_SLOWER
 from shoal.tables import StoredRows
-from shoal.training import ConditioningMonitor, FitResult, RowSource, Settings, fit
+from shoal.training import ConditioningMonitor, FitResult, RowSource, Settings, digest, fit
 
 COMPARED = ("shoal", "jax", "jaxlib", "equinox", "optax", "numpy")
 LOOK = 0.25  # seconds between looks at the stop file
@@ -89,13 +88,13 @@ def unpack(data: bytes) -> Any:
 def write_parts(arrays: dict[str, FloatArray | None], folder: Path) -> tuple[str, str]:
     """Writes the rows of training and validation into `folder`. **Returns:** the file, and the digest of what it holds."""
     known = {name: array for name, array in arrays.items() if array is not None}
-    digest = _digest(known)
-    path = folder.resolve() / f"parts-{digest[:16]}.npz"
+    mark = digest(known)
+    path = folder.resolve() / f"parts-{mark[:16]}.npz"
     temporary = path.with_name(f".parts-{os.getpid()}.npz")
     with open(temporary, "wb") as file:
         np.savez(file, allow_pickle=False, **known)
     os.replace(temporary, path)
-    return str(path), digest
+    return str(path), mark
 
 
 def _check_seen(path: str | Path) -> None:
@@ -106,24 +105,16 @@ def _check_seen(path: str | Path) -> None:
 
 
 @functools.lru_cache(maxsize=2)
-def _parts(path: str, digest: str) -> dict[str, FloatArray | None]:
+def _parts(path: str, mark: str) -> dict[str, FloatArray | None]:
     """The rows that the submitter wrote; read once by a process."""
     _check_seen(path)
     with np.load(path, allow_pickle=False) as file:
         found = {name: file[name] for name in ARRAYS if name in file.files}
-    if _digest(found) != digest:
+    if digest(found) != mark:
         raise InputError(
             f"The worker on {platform.node()} finds other rows in {path} than were written; it must be one file for all."
         )
     return {name: found.get(name) for name in ARRAYS}
-
-
-def _digest(arrays: dict[str, FloatArray]) -> str:
-    total = hashlib.sha256()
-    for name, array in sorted(arrays.items()):
-        total.update(f"{name} {array.shape} {array.dtype};".encode())
-        total.update(np.ascontiguousarray(array).data)
-    return total.hexdigest()
 
 
 def check_versions(wanted: dict[str, str | None]) -> None:

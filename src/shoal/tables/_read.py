@@ -127,12 +127,8 @@ def read_parquet(path: Path, label: str) -> Source:
 
     **Raises:** `InputError` if it is not a Parquet file that can be read.
     """
+    check_parquet(path, label)
     with open(path, "rb") as file:
-        if file.read(4) != b"PAR1":
-            raise InputError(
-                f"{label} is not a Parquet file (it does not start with PAR1): give it its own suffix."
-            )
-        file.seek(0)
         try:
             frame = pl.read_parquet(file)
         except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
@@ -140,9 +136,22 @@ def read_parquet(path: Path, label: str) -> Source:
             raise InputError(f"{label} is not a Parquet file that can be read: {reason}.") from error
     names = tuple(frame.columns)
     frame.columns = [f"c{i}" for i in range(len(names))]
+    return without_index(Source(label, "file", names, without_dictionaries(frame), 1))
+
+
+def check_parquet(path: Path, label: str) -> None:
+    """**Raises:** `InputError` for a file that does not begin as a Parquet file does."""
+    with open(path, "rb") as file:
+        if file.read(4) != b"PAR1":
+            raise InputError(
+                f"{label} is not a Parquet file (it does not start with PAR1): give it its own suffix."
+            )
+
+
+def without_dictionaries(frame: pl.DataFrame) -> pl.DataFrame:
+    """The frame with dictionaries of words as text."""
     words = [i for i, kind in enumerate(frame.dtypes) if isinstance(kind, (pl.Categorical, pl.Enum))]
-    frame = frame.with_columns(pl.nth(words).cast(pl.String)) if words else frame
-    return without_index(Source(label, "file", names, frame, 1))
+    return frame.with_columns(pl.nth(words).cast(pl.String)) if words else frame
 
 
 READERS: dict[str, Callable[[Path, str], Source]] = {

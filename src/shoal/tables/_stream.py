@@ -13,12 +13,20 @@ from typing import Literal
 import polars as pl
 
 from shoal._errors import InputError, one_line
-from shoal._remote import file_name, is_file, is_url, kept_copy, remote_files, total_size
+from shoal._remote import file_name, is_file, is_url, kept_copy, remote_files, stamp, total_size
 from shoal.tables._columns import join_names
 from shoal.tables._csv import read_csv
 from shoal.tables._csv_stream import CsvFile, open_csv
 from shoal.tables._index import without_index_columns
-from shoal.tables._read import PACKED, READERS, open_source, read_parquet, suffix_of
+from shoal.tables._read import (
+    PACKED,
+    READERS,
+    check_parquet,
+    open_source,
+    read_parquet,
+    suffix_of,
+    without_dictionaries,
+)
 from shoal.tables._source import Source
 from shoal.tables._source import block_rows as usual_rows
 
@@ -76,8 +84,8 @@ class Stream:
 
     def check_unchanged(self) -> None:
         """Raises `InputError` where a file is not as it was when it was opened."""
-        for path, stamp in zip(self.files, self.stamps, strict=True):
-            if not path.exists() or _stamp(path) != stamp:
+        for path, before in zip(self.files, self.stamps, strict=True):
+            if not path.exists() or stamp(path) != before:
                 raise InputError(changed(self.label, f"{path} has another size or time of change"))
 
     def _frames(self) -> Iterator[pl.DataFrame]:
@@ -99,7 +107,7 @@ class Stream:
         scan = _scan(path).select(chosen)
         for start in range(0, rows, step):
             frame = scan.slice(start, step).collect()
-            yield _without_dictionaries(frame)
+            yield without_dictionaries(frame)
 
 
 def is_large(path: str | os.PathLike[str]) -> bool:
@@ -190,11 +198,7 @@ def _is_glob(path: Path) -> bool:
 def _open_parquet(files: tuple[Path, ...], label: str, block_rows: int | None) -> Stream:
     schemas, total = list[pl.Schema](), 0
     for path in files:
-        with open(path, "rb") as file:
-            if file.read(4) != b"PAR1":
-                raise InputError(
-                    f"{path} is not a Parquet file (it does not start with PAR1): give it its own suffix."
-                )
+        check_parquet(path, os.fspath(path))
         try:
             schemas.append(_scan(path).collect_schema())
             total += _rows(path)
@@ -216,7 +220,7 @@ def _open_parquet(files: tuple[Path, ...], label: str, block_rows: int | None) -
         1,
         (),
         tuple(range(len(columns))),
-        tuple(map(_stamp, files)),
+        tuple(map(stamp, files)),
         columns,
     )
     few = _scan(files[0]).slice(0, HEAD).collect()
@@ -247,7 +251,7 @@ def _open_csv(files: tuple[Path, ...], label: str, block_rows: int | None) -> St
         heads[0].first_row,
         heads[0].notes,
         tuple(range(len(names))),
-        tuple(map(_stamp, files)),
+        tuple(map(stamp, files)),
         names,
         heads,
     )
@@ -280,22 +284,12 @@ def _in_blocks(frames: Iterator[pl.DataFrame], rows: int) -> Iterator[pl.DataFra
         yield pl.concat(parts).rechunk()
 
 
-def _without_dictionaries(frame: pl.DataFrame) -> pl.DataFrame:
-    words = [i for i, kind in enumerate(frame.dtypes) if isinstance(kind, (pl.Categorical, pl.Enum))]
-    return frame.with_columns(pl.nth(words).cast(pl.String)) if words else frame
-
-
 def _scan(path: Path) -> pl.LazyFrame:
     return pl.scan_parquet(path, glob=False, hive_partitioning=False)
 
 
 def _rows(path: Path) -> int:
     return int(_scan(path).select(pl.len()).collect().item())
-
-
-def _stamp(path: Path) -> tuple[int, int]:
-    found = path.stat()
-    return found.st_size, found.st_mtime_ns
 
 
 def _reason(error: BaseException) -> str:

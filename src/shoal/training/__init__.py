@@ -1,6 +1,6 @@
 """Training: maximum likelihood with validation, roll-backs and checkpoints that resume bit for bit; known densities too."""
 
-from shoal.training._data import Rows
+from shoal.training._data import Rows, digest
 from shoal.training._density import (
     DENSITY_SETTINGS,
     DensityResult,

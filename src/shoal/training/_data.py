@@ -86,14 +86,19 @@ def _matrix(name: str, values: ArrayLike, dtype: np.dtype, columns: Names) -> np
         raise InputError(f"`{name}` has shape {array.shape}; pass a table of shape (rows, columns).")
     with np.errstate(over="ignore"):
         array = np.ascontiguousarray(array, dtype=dtype)
+    check_finite(name, array)
+    return array
+
+
+def check_finite(name: str, array: np.ndarray, first: int = 0) -> None:
+    """**Raises:** `InputError` naming the first entry that is not finite; `first`: the number of the first row."""
     finite = np.isfinite(array)
     if not finite.all():
         row, column = (int(i) for i in np.argwhere(~finite)[0])
         raise InputError(
-            f"`{name}` is {array[row, column]} in {np.dtype(dtype).name} at row {row}, column {column} "
+            f"`{name}` is {array[row, column]} in {array.dtype.name} at row {first + row}, column {column} "
             "(counted from 0); remove or rescale such entries."
         )
-    return array
 
 
 def _same_columns(name: str, other: str, found: int, wanted: int) -> None:

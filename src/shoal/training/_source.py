@@ -16,7 +16,7 @@ import numpy as np
 
 from shoal._errors import InputError
 
-from ._data import Rows
+from ._data import Rows, check_finite
 
 BLOCK = 2**16  # rows
 DIGESTED = 2**16  # rows at a time
@@ -90,12 +90,7 @@ class RowSource:
         first = self.begin(epoch)
         with np.errstate(over="ignore"):
             part = np.asarray(self.table[first : first + self.size]).astype(dtype)
-        if not np.isfinite(part).all():
-            row, column = (int(i) for i in np.argwhere(~np.isfinite(part))[0])
-            raise InputError(
-                f"`data` is {part[row, column]} in {np.dtype(dtype).name} at row {first + row}, column {column} (counted "
-                "from 0); remove or rescale such entries."
-            )
+        check_finite("data", part, first)
         return part
 
     def rows(self, block: np.ndarray) -> Rows:
