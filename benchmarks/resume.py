@@ -1,17 +1,14 @@
-"""What goes on where it stopped: the file of a benchmark, a head and what was found, and the work that is left to find.
+"""What goes on where it stopped: the file of a benchmark, with a head and what was found.
 
-`write_record` replaces a file in one step, so a run that is killed leaves all that it had found before. Work is done here,
-job after job, or by the workers of an executor, such as `shoal.ladder` takes; what it gives is stored here.
+`write_record` replaces a file in one step, so a run that is killed leaves all that it had found before.
 """
 
-import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from shoal._errors import InputError
-from shoal._executors import Executor, Future, give_up, result_of, submitted, wait_for, workers_of
 from shoal.records import held, read_record, to_plain, write_record
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -80,36 +77,3 @@ def alone(path: Path) -> Iterator[None]:
         ) from error
     with held(path.with_name(f".{path.name}.lock"), f"Another run is at work on {path}; wait for it."):
         yield
-
-
-AHEAD = 2  # jobs for each worker that wait at it
-
-
-def work(
-    function: Callable[..., Any], jobs: Iterable[tuple[Any, ...]], executor: Executor | None = None
-) -> Iterator[tuple[int, Any]]:
-    """The number of each job, from 0, and what `function(*job)` gives, as soon as it is there.
-
-    **Arguments:** `jobs`: taken one by one, a few ahead of the workers; `executor`: what has `submit`, and workers that can
-    import the function (None: here, in order).
-
-    **Raises:** what the function raises; `WorkersLost` where the executor is gone. Jobs that have not begun by then, or when
-    the loop over the results is left, are given up.
-    """
-    numbered = enumerate(jobs)
-    if executor is None:
-        for number, job in numbered:
-            yield number, function(*job)
-        return
-    most, at_work = AHEAD * workers_of(executor), dict[int, Future]()
-    try:
-        while True:
-            for number, job in itertools.islice(numbered, most - len(at_work)):
-                at_work[number] = submitted(executor, function, *job)
-            if not at_work:
-                return
-            wait_for(list(at_work.values()), first=True)
-            for number in [n for n, future in at_work.items() if future.done()]:
-                yield number, result_of(at_work.pop(number))
-    finally:
-        give_up(list(at_work.values()))

@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeAlias
 
 import jax
-from resume import Record, alone, work
+from resume import Record, alone
 
 from shoal._errors import InputError, NumericalFailure
-from shoal._executors import Executor
+from shoal._executors import Executor, work
 from shoal.records import package_versions
 
 from . import registry

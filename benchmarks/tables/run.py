@@ -22,10 +22,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from resume import work
 
 from shoal._errors import InputError, WorkersLost
-from shoal._executors import Executor, connected
+from shoal._executors import Executor, connected, work
 from shoal.records import system_info
 
 from . import known, results

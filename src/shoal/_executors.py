@@ -1,23 +1,47 @@
 """Where work that splits into tasks is done: anything with `submit`: a Dask client, a pool of `concurrent.futures`, MPI's.
 
 A task is a function of a module and small arguments. What a task raises is raised where its result is asked for; what the
-executor itself ends with, such as a scheduler that is gone, becomes a `WorkersLost` of one sentence.
+executor itself ends with, such as a scheduler that is gone, becomes a `WorkersLost` of one sentence. A worker compares its
+versions with the submitter's before it opens what was packed.
 """
 
+import itertools
 import logging
+import pickle
+import platform
 import re
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, CancelledError
 from contextlib import ExitStack, contextmanager, suppress
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from shoal._errors import InputError, WorkersLost, one_line
+from shoal.records import package_versions
 
+COMPARED = (
+    "shoal",
+    "jax",
+    "jaxlib",
+    "equinox",
+    "optax",
+    "numpy",
+)  # packages whose versions decide about bits
+AHEAD = 2  # jobs for each worker that wait at it
 WAKE = 0.1  # seconds between looks at tasks
 ANSWER, WORKERS_WITHIN = 10.0, 60.0  # seconds in which a scheduler must answer, and have a worker
-QUIET = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"  # Ctrl-C is for the one that submits
+LOCAL = """
+import os, signal
+
+signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one that submits
+
+def dask_setup(worker):  # a worker has cores of its own, where there are enough: threads of two would wait for each other
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    if len(cores) >= {count}:
+        os.sched_setaffinity(0, cores[int(worker.name) % {count} :: {count}])
+"""
 
 
 @runtime_checkable
@@ -83,6 +107,69 @@ def workers_of(executor: Executor) -> int:
     return 1
 
 
+def work(
+    function: Callable[..., Any], jobs: Iterable[tuple[Any, ...]], executor: Executor | None = None
+) -> Iterator[tuple[int, Any]]:
+    """The number of each job, from 0, and what `function(*job)` gives, as soon as it is there.
+
+    **Arguments:** `jobs`: taken one by one, a few ahead of the workers; `executor`: what has `submit`, and workers that can
+    import the function (None: here, in order).
+
+    **Raises:** what the function raises; `WorkersLost` where the executor is gone. Jobs that have not begun by then, or when
+    the loop over the results is left, are given up.
+    """
+    numbered = enumerate(jobs)
+    if executor is None:
+        for number, job in numbered:
+            yield number, function(*job)
+        return
+    most, at_work = AHEAD * workers_of(executor), dict[int, Future]()
+    try:
+        while True:
+            for number, job in itertools.islice(numbered, most - len(at_work)):
+                at_work[number] = submitted(executor, function, *job)
+            if not at_work:
+                return
+            wait_for(list(at_work.values()), first=True)
+            for number in [n for n, future in at_work.items() if future.done()]:
+                yield number, result_of(at_work.pop(number))
+    finally:
+        give_up(list(at_work.values()))
+
+
+def versions() -> dict[str, str | None]:
+    """What a worker must share with the submitter."""
+    return package_versions(COMPARED)
+
+
+def check_versions(wanted: dict[str, str | None]) -> None:
+    """**Raises:** `InputError` naming what this process has in another version than the submitter."""
+    found = versions()
+    other = [f"{name} {found[name]} (there {wanted[name]})" for name in wanted if found[name] != wanted[name]]
+    if other:
+        raise InputError(
+            f"The worker on {platform.node()} has {', '.join(other)}; give workers the versions of the one that submits."
+        )
+
+
+def check_seen(path: str | Path) -> None:
+    """**Raises:** `InputError` where this process does not see a file or folder of the submitter."""
+    if not Path(path).exists():
+        raise InputError(
+            f"The worker on {platform.node()} does not see {path}; put it on a disk that all workers share."
+        )
+
+
+def pack(value: object) -> bytes:
+    """A value on its way between a submitter and a worker."""
+    return pickle.dumps(value)
+
+
+def unpack(data: bytes) -> Any:
+    """The value again, after `check_versions`."""
+    return pickle.loads(data)  # noqa: S301  (what an executor does with every task)
+
+
 def _is_dask(executor: Executor) -> bool:
     return type(executor).__module__.partition(".")[0] == "distributed"
 
@@ -140,7 +227,7 @@ def _client(text: str, processes: int, option: str, stack: ExitStack) -> Executo
                 memory_limit=0,  # what JAX takes is not Dask's to judge
                 dashboard_address=":0",
                 silence_logs=logging.CRITICAL,
-                preload=[QUIET],
+                preload=[LOCAL.format(count=processes)],
             )
             stack.callback(_closed, where)
         client = distributed.Client(where, timeout=ANSWER, set_as_default=False)

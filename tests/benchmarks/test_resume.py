@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from resume import Record, alone, work
+from resume import Record, alone
 
 
 def opened(path: Path, config: dict[str, Any], version: str = "1", **options: Any) -> Record:

@@ -1,7 +1,9 @@
 """`shoal score` and `shoal sample` on tables that are read in blocks: the same figures to the last bit, and whole files."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,8 @@ from typer.testing import Result
 
 import shoal
 from shoal import distributions, tables
-from shoal.cli import _data, _model
+from shoal._errors import InputError
+from shoal.cli import _data, _model, _score, _scores
 from shoal.conditioning import _log_prob_errors
 from shoal.distributions import Conditionals, Flow, StandardNormal, _cells, _conditionals
 from shoal.records import SCHEMA, FitRecord, read_record, write_record
@@ -159,7 +162,7 @@ def test_a_table_that_ends_early_leaves_no_file(
     FRAME.with_columns(b=pl.Series(gone)).write_csv("t.csv")
     Path(f"s{suffix}").write_text("old")
     streamed(True)
-    calls, scored = [], distributions.log_prob_of_cells
+    calls, scored = [], _scores.log_prob_of_cells
 
     def interrupted(*given: Any) -> np.ndarray:
         calls.append(given)
@@ -167,12 +170,112 @@ def test_a_table_that_ends_early_leaves_no_file(
             raise error
         return scored(*given)
 
-    monkeypatch.setattr(distributions, "log_prob_of_cells", interrupted)
+    monkeypatch.setattr(_scores, "log_prob_of_cells", interrupted)
     result = shoal_command("score", "run", "t.csv", "-o", f"s{suffix}")
     assert result.exit_code == code
     assert words in result.stderr
     assert {path.name for path in tmp_path.iterdir()} == {"run", "t.csv", f"s{suffix}"}
     assert Path(f"s{suffix}").read_text() == "old"
+
+
+@pytest.fixture
+def pieces(model: Flow) -> pl.DataFrame:
+    """The folder `t` with four files of rows under their log-densities: two of them in another order of columns."""
+    del model
+    Path("t").mkdir()
+    for k, frame in enumerate((FRAME[:70], FRAME[70:170], FRAME[170:240], FRAME[240:])):
+        (frame.select(frame.columns[::-1]) if k % 2 else frame).write_parquet(f"t/{'badc'[k]}.parquet")
+    names = sorted(Path("t").iterdir())
+    return pl.concat([pl.read_parquet(name).select(FRAME.columns) for name in names])
+
+
+@contextmanager
+def _threads(text: str | None) -> Iterator[ThreadPoolExecutor | None]:
+    """What `connected` gives, with threads for workers."""
+    if text is None:
+        yield None
+        return
+    with ThreadPoolExecutor(int(text.removeprefix("local:"))) as pool:
+        yield pool
+
+
+CLUSTERS = {"here": [], "threads": ["--cluster", "local:3"]}
+
+
+@pytest.mark.parametrize("cluster", CLUSTERS.values(), ids=CLUSTERS.keys())
+def test_a_folder_becomes_a_folder_of_its_files(
+    shoal_command: Run,
+    pieces: pl.DataFrame,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    cluster: list[str],
+):
+    monkeypatch.setattr(_score, "connected", _threads)
+    result = shoal_command("score", "run", "t", "-o", "s", *cluster)
+    assert result.exit_code == 0, result.output
+    assert result.stdout == f"{ROWS} rows are in s\n"
+    assert {path.name for path in tmp_path.iterdir()} == {"run", "t", "s"}
+    files = sorted(Path("s").iterdir())
+    assert [path.name for path in files] == [path.name for path in sorted(Path("t").iterdir())]
+    assert shoal_command("score", "run", "t", "-o", "s.parquet").exit_code == 0
+    together = pl.concat([pl.read_parquet(file) for file in files])
+    assert together.select(FRAME.columns).equals(pieces.cast({"k": pl.Int64}))
+    np.testing.assert_allclose(together["log_prob"], pl.read_parquet("s.parquet")["log_prob"], rtol=1e-5)
+
+
+@pytest.mark.long
+def test_a_folder_is_scored_by_processes(shoal_command: Run, pieces: pl.DataFrame):
+    for place, cluster in (("s", []), ("w", ["--cluster", "local:2"])):
+        result = shoal_command("score", "run", "t", "-o", place, "--explain", *cluster)
+        assert result.exit_code == 0, result.output
+    for file in Path("s").iterdir():
+        assert pl.read_parquet(file).equals(pl.read_parquet(Path("w") / file.name))
+
+
+@pytest.mark.parametrize("cluster", CLUSTERS.values(), ids=CLUSTERS.keys())
+def test_a_file_that_ends_early_leaves_no_folder(
+    shoal_command: Run,
+    pieces: pl.DataFrame,
+    streamed: Callable[[bool], None],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    cluster: list[str],
+):
+    monkeypatch.setattr(_score, "connected", _threads)
+    streamed(True)
+    gone = pieces[:50].with_columns(b=pl.lit(None, pl.Float64))
+    gone.write_parquet("t/d.parquet")
+    result = shoal_command("score", "run", "t", "-o", "s", *cluster)
+    assert result.exit_code == 2
+    assert "t/d.parquet, column 'b', row 1: found a missing" in result.stderr
+    assert {path.name for path in tmp_path.iterdir()} == {"run", "t"}
+
+
+REFUSED = {
+    "there already": (["t", "-o", "run"], "-o run is there already"),
+    "no folder of folders": (["t", "-o", "none/s"], "there is no folder none"),
+    "one file": (["t/a.parquet", "-o", "s.csv", "--cluster", "local:2"], "--cluster scores file by file"),
+    "no suffix": (["t/a.parquet", "-o", "s"], "-o s has no suffix"),
+    "one name twice": (["**/a.*", "-o", "s"], "Two files of **/a.* would become s/a.parquet"),
+    "no cluster": (["t", "-o", "s", "--cluster", "four"], "neither an address"),
+}
+
+
+@pytest.mark.parametrize(("words", "said"), REFUSED.values(), ids=REFUSED.keys())
+def test_what_can_not_be_a_folder_is_said(
+    shoal_command: Run, pieces: pl.DataFrame, tmp_path: Path, words: list[str], said: str
+):
+    Path("u").mkdir()
+    pieces.write_parquet("u/a.parquet")
+    result = shoal_command("score", "run", *words)
+    assert result.exit_code == 2
+    assert said in result.stderr
+    assert {path.name for path in tmp_path.iterdir()} == {"run", "t", "u"}
+
+
+def test_a_worker_with_other_versions_scores_nothing():
+    with pytest.raises(InputError, match=r"has numpy .* \(there 1\); give workers"):
+        _scores.score_part({"numpy": "1"}, b"not opened")
 
 
 def test_what_is_strange_is_said_once(shoal_command: Run, model: Flow, streamed: Callable[[bool], None]):
@@ -201,7 +304,7 @@ def test_numbers_that_failed_are_counted_through_all_blocks(
     FRAME.write_parquet("t.parquet")
     streamed(True)
     broken = lambda flow, values, context, lattices: np.where(values[:, 0] == FRAME["a"][200], np.nan, 1.0)
-    monkeypatch.setattr(distributions, "log_prob_of_cells", broken)
+    monkeypatch.setattr(_scores, "log_prob_of_cells", broken)
     result = shoal_command("score", "run", "t.parquet", "-o", "s.parquet")
     assert result.exit_code == 3
     assert f"log_prob of 1 of {ROWS} rows is not a number, the first in row 201;" in result.stderr

@@ -107,7 +107,7 @@ def test_a_worker_that_does_not_see_the_rows_says_so(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("shoal.selection._crew.write_parts", lambda *_: (str(tmp_path / "parts.npz"), "0"))
     with (
         ThreadPoolExecutor(1) as pool,
-        pytest.raises(InputError, match=r"does not see .*parts\.npz; put the run on a"),
+        pytest.raises(InputError, match=r"does not see .*parts\.npz; put it on a"),
     ):
         ladder(table(), **SMALL, executor=pool)
 

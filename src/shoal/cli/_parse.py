@@ -130,12 +130,18 @@ def check_above(value: float, option: str, bound: float = 0.0) -> float:
     return value
 
 
-def check_output(path: Path, option: str, suffixes: Sequence[str], data: str | None) -> None:
-    """**Raises:** `InputError` unless `path` has one of `suffixes`, its folder takes files, and it is not the input."""
-    if path.suffix.lower() not in suffixes:
+def check_output(path: Path, option: str, suffixes: Sequence[str] | None, data: str | None) -> None:
+    """**Raises:** `InputError` unless `path` has one of `suffixes`, its folder takes files, and it is not the input.
+
+    No `suffixes`: it is a folder that is to be made, and that there is not yet.
+    """
+    if suffixes is None:
+        if path.exists():
+            raise InputError(f"{option} {path} is there already; name a new folder, or move it away.")
+    elif path.suffix.lower() not in suffixes:
         found = f"the suffix {path.suffix}" if path.suffix else "no suffix"
         raise InputError(f"{option} {path} has {found}; name a file that ends in {' or '.join(suffixes)}.")
-    if path.is_dir():
+    elif path.is_dir():
         raise InputError(f"{option} {path} is a folder; name a file to write.")
     if not path.parent.is_dir():
         raise InputError(

@@ -29,6 +29,12 @@ class Written:
             self.first = self.rows + int(np.argmax(wrong))
         self.rows, self.bad = self.rows + len(values), self.bad + int(wrong.sum())
 
+    def join(self, after: "Written") -> None:
+        """Counts the rows of a later part."""
+        if not self.bad and after.bad:
+            self.first = self.rows + after.first
+        self.rows, self.bad = self.rows + after.rows, self.bad + after.bad
+
     def finish(self, words: str, first_row: int) -> None:
         """Says how many rows there are. **Raises:** what ends the command where some failed."""
         if self.bad:

@@ -16,7 +16,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from shoal._errors import InputError, NumericalFailure
+from shoal._errors import InputError, NumericalFailure, WorkersLost
 
 BAD_INPUT = 2
 NUMERICAL_FAILURE = 3
@@ -63,6 +63,8 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
             raise stop(f"Error: {' '.join(str(error).split())}", BAD_INPUT) from error
         except NumericalFailure as error:
             raise stop(f"Numerical failure: {error}", NUMERICAL_FAILURE) from error
+        except WorkersLost as error:
+            raise stop(f"Workers lost: {error}; nothing was kept.", NUMERICAL_FAILURE) from error
         except KeyboardInterrupt as error:
             raise stop("Interrupted: nothing was kept.", INTERRUPTED) from error
 

@@ -22,13 +22,25 @@ import jax.random as jr
 import numpy as np
 
 from shoal._errors import InputError, WorkersLost
-from shoal._executors import WAKE, Executor, Future, give_up, result_of, submitted, wait_for, workers_of
+from shoal._executors import (
+    WAKE,
+    Executor,
+    Future,
+    give_up,
+    pack,
+    result_of,
+    submitted,
+    unpack,
+    versions,
+    wait_for,
+    workers_of,
+)
 from shoal._scalars import FloatArray
 from shoal.flows import Front
 from shoal.selection._options import Options
 from shoal.selection._prepare import Prepared
 from shoal.selection._rung import Listener, Rung, begun, fill, folder_name
-from shoal.selection._worker import Places, Seed, Trained, pack, train_seed, unpack, versions, write_parts
+from shoal.selection._worker import Places, Seed, Trained, train_seed, write_parts
 from shoal.tables import StoredRows
 from shoal.training import RowSource, interruptible
 

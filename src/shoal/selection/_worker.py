@@ -8,7 +8,6 @@ tasks anyway; it is opened after the versions were compared, with float64 on or 
 import functools
 import json
 import os
-import pickle
 import platform
 import time
 from collections.abc import Generator
@@ -23,14 +22,14 @@ import jax.random as jr
 import numpy as np
 
 from shoal._errors import InputError
+from shoal._executors import check_seen, check_versions, pack, unpack
 from shoal._scalars import FloatArray
 from shoal.distributions import AbstractFlow
-from shoal.records import held, package_versions, to_plain
+from shoal.records import held, to_plain
 from shoal.selection._options import BASE_SLOWER
 from shoal.tables import StoredRows
 from shoal.training import ConditioningMonitor, FitResult, RowSource, Settings, digest, fit
 
-COMPARED = ("shoal", "jax", "jaxlib", "equinox", "optax", "numpy")
 LOOK = 0.25  # seconds between looks at the stop file
 ARRAYS = ("data", "context", "weights", "validation", "validation_context", "validation_weights")
 
@@ -70,21 +69,6 @@ class StopFile:
         return self.seen
 
 
-def versions() -> dict[str, str | None]:
-    """What a worker must share with the submitter."""
-    return package_versions(COMPARED)
-
-
-def pack(value: object) -> bytes:
-    """A value on its way between processes of one ladder."""
-    return pickle.dumps(value)
-
-
-def unpack(data: bytes) -> Any:
-    """The value again."""
-    return pickle.loads(data)  # noqa: S301  (what an executor does with every task)
-
-
 def write_parts(arrays: dict[str, FloatArray | None], folder: Path) -> tuple[str, str]:
     """Writes the rows of training and validation into `folder`. **Returns:** the file, and the digest of what it holds."""
     known = {name: array for name, array in arrays.items() if array is not None}
@@ -97,17 +81,10 @@ def write_parts(arrays: dict[str, FloatArray | None], folder: Path) -> tuple[str
     return str(path), mark
 
 
-def _check_seen(path: str | Path) -> None:
-    if not Path(path).exists():
-        raise InputError(
-            f"The worker on {platform.node()} does not see {path}; put the run on a disk that all workers share."
-        )
-
-
 @functools.lru_cache(maxsize=2)
 def _parts(path: str, mark: str) -> dict[str, FloatArray | None]:
     """The rows that the submitter wrote; read once by a process."""
-    _check_seen(path)
+    check_seen(path)
     with np.load(path, allow_pickle=False) as file:
         found = {name: file[name] for name in ARRAYS if name in file.files}
     if digest(found) != mark:
@@ -115,16 +92,6 @@ def _parts(path: str, mark: str) -> dict[str, FloatArray | None]:
             f"The worker on {platform.node()} finds other rows in {path} than were written; it must be one file for all."
         )
     return {name: found.get(name) for name in ARRAYS}
-
-
-def check_versions(wanted: dict[str, str | None]) -> None:
-    """**Raises:** `InputError` naming what this process has in another version than the submitter."""
-    found = versions()
-    other = [f"{name} {found[name]} (there {wanted[name]})" for name in wanted if found[name] != wanted[name]]
-    if other:
-        raise InputError(
-            f"The worker on {platform.node()} has {', '.join(other)}; give workers the versions of the one that submits."
-        )
 
 
 @dataclass(frozen=True)
@@ -161,7 +128,7 @@ def train_seed(
             return None
         todo: Seed = unpack(seed)
         if todo.source is not None and isinstance(todo.source.table, StoredRows):
-            _check_seen(todo.source.table.path)
+            check_seen(todo.source.table.path)
             rows = {**rows, "data": todo.source}
         more = {"optimizer": BASE_SLOWER, "monitor": todo.monitor, "stop": stop}
         key = jr.wrap_key_data(jnp.array(todo.key, jnp.uint32))

@@ -16,8 +16,15 @@ from shoal.tables._schema import Schema, SchemaRows, Strange, strange_notes
 from shoal.tables._shuffle import StoredRows, shuffled, shuffled_in_memory
 from shoal.tables._source import BLOCK_ROWS, Source
 from shoal.tables._split import FRACTIONS, row_groups, split
-from shoal.tables._stream import Stream, is_large, open_stream
+from shoal.tables._stream import Stream, are_files, is_large, open_stream
 from shoal.tables._stream_table import StreamedTable
 from shoal.tables._stream_table import read_stream as read_stream
 from shoal.tables._table import Table as Table
-from shoal.tables._write import append_columns, named_columns, write_blocks, write_columns, write_table
+from shoal.tables._write import (
+    append_columns,
+    named_columns,
+    numbers_in_text,
+    write_blocks,
+    write_columns,
+    write_table,
+)

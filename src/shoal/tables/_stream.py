@@ -62,6 +62,15 @@ class Stream:
         names, places = tuple(self.names[i] for i in kept), tuple(self.places[i] for i in kept)
         return replace(self, names=names, places=places)
 
+    def parts(self) -> list["Stream"]:
+        """One of each file, with the columns that all have; rows are counted in the file."""
+        alone = list[Stream]()
+        for k, path in enumerate(self.files):
+            rows = _rows(path) if self.kind == "parquet" else None
+            here = {"files": (path,), "stamps": self.stamps[k : k + 1], "heads": self.heads[k : k + 1]}
+            alone.append(replace(self, label=os.fspath(path), total=rows, notes=(), **here))
+        return alone
+
     def sources(self) -> Iterator[Source]:
         """The blocks, each of `block_rows` rows but for the last one.
 
@@ -76,9 +85,9 @@ class Stream:
         """No row, but names and types of the columns."""
         blank = {f"c{k}": pl.String() for k in range(len(self.names))}
         if self.kind == "parquet":
-            types = list(_scan(self.files[0]).collect_schema().dtypes())
-            words = (pl.Categorical, pl.Enum)
-            kinds = [pl.String() if isinstance(types[i], words) else types[i] for i in self.places]
+            schema, words = _scan(self.files[0]).collect_schema(), (pl.Categorical, pl.Enum)
+            types = [schema[self.columns[i]] for i in self.places]
+            kinds = [pl.String() if isinstance(kind, words) else kind for kind in types]
             blank = {f"c{k}": kind for k, kind in enumerate(kinds)}
         return Source(self.label, "file", self.names, pl.DataFrame(schema=blank), self.first_row, self.notes)
 
@@ -110,6 +119,13 @@ class Stream:
             yield without_dictionaries(frame)
 
 
+def are_files(path: str | os.PathLike[str]) -> bool:
+    """Whether `path` is a folder or a pattern of files, here or at a URL."""
+    if is_url(path):
+        return glob.has_magic(str(path)) or not is_file(str(path))
+    return Path(path).is_dir() or _is_glob(Path(path))
+
+
 def is_large(path: str | os.PathLike[str]) -> bool:
     """Whether the table at `path` is to be read block by block: a folder, a glob, or a file above `LARGE` bytes.
 
@@ -120,9 +136,9 @@ def is_large(path: str | os.PathLike[str]) -> bool:
         if name.suffix and not glob.has_magic(url) and suffix_of(name) not in READERS:
             return False
         return not is_file(url) or (name.suffix not in PACKED and total_size(url) > LARGE)
-    path = Path(path)
-    if path.is_dir() or _is_glob(path):
+    if are_files(path):
         return True
+    path = Path(path)
     reader = READERS.get(suffix_of(path))
     if not path.is_file() or reader not in (read_parquet, read_csv) or path.suffix.lower() in PACKED:
         return False

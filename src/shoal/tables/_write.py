@@ -37,13 +37,16 @@ def append_columns(
     path: str | os.PathLike[str],
     table: Source | Stream,
     blocks: Iterable[tuple[Source, Mapping[str, np.ndarray | pl.Series]]],
+    kinds: Mapping[int, type[int] | type[float]] | None = None,
 ) -> None:
     """Writes the `blocks` of `table` as they were read, and behind their columns, name by name, those that come with them.
 
     In a CSV file the cells that were read from CSV stay as they stood; in a Parquet file text that is a number
-    throughout becomes numbers.
+    throughout becomes numbers: `kinds` says which, as `numbers_in_text` of a table that this one is a part of does;
+    without, it is found here.
     """
-    types = _types(table) if Path(path).suffix.lower() == ".parquet" else {}
+    parquet = Path(path).suffix.lower() == ".parquet"
+    types = (numbers_in_text(table) if kinds is None else kinds) if parquet else {}
 
     def appended() -> Iterator[dict[str, pl.Series]]:
         for source, values in blocks:
@@ -147,7 +150,7 @@ def _write_parquet(path: Path, frames: Iterator[pl.DataFrame]) -> None:
         raise failed[0]
 
 
-def _types(table: Source | Stream) -> dict[int, type[int] | type[float]]:
+def numbers_in_text(table: Source | Stream) -> dict[int, type[int] | type[float]]:
     """The columns of text that hold whole numbers throughout, or numbers."""
     head = table.head() if isinstance(table, Stream) else table
     text = [i for i, kind in enumerate(head.frame.dtypes) if kind == pl.String]
