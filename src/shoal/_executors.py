@@ -29,6 +29,7 @@ COMPARED = (
     "optax",
     "numpy",
 )  # packages whose versions decide about bits
+WORK = ".work"  # folder of what the submitter of a ladder and its workers have in common
 AHEAD = 2  # jobs for each worker that wait at it
 WAKE = 0.1  # seconds between looks at tasks
 ANSWER, WORKERS_WITHIN = 10.0, 60.0  # seconds in which a scheduler must answer, and have a worker

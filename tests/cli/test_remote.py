@@ -18,9 +18,8 @@ from fsspec.implementations.memory import MemoryFileSystem
 from typer.testing import Result
 
 import shoal
-from shoal import _remote
+from shoal import _following, _remote
 from shoal._errors import InputError
-from shoal.cli import _mirror
 from shoal.distributions import Flow, StandardNormal
 from shoal.tables import open_source, read_matrix, read_table
 
@@ -190,7 +189,7 @@ def test_checkpoints_are_copied_while_training_goes_on(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ):
-    monkeypatch.setattr(_mirror, "EVERY", 0.01)
+    monkeypatch.setattr(_following, "EVERY", 0.01)
 
     def trained(folder: Path) -> None:
         for number in (1, 2, 3):

@@ -7,20 +7,21 @@ to be whole; then `URL.unfinished` is deleted. There is no lock on a URL: two ma
 
 import shutil
 import tempfile
-import threading
 import uuid
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import typer
 
 from shoal import _remote
 from shoal._errors import InputError
+from shoal._executors import WORK
+from shoal._following import Follower
 from shoal.cli._session import INTERRUPTED, NUMERICAL_FAILURE, stop
 from shoal.records import MODEL, RECORD
 
-EVERY, AFTER_FAILURE = 1.0, 20.0  # seconds between two looks
 LOG = "log.jsonl"  # which alone is no reason to copy
 CONFIG, UNFINISHED = "config.json", ".unfinished"
 LAST = (CONFIG, MODEL, RECORD)  # of a finished run, in this order
@@ -41,14 +42,13 @@ class Mirror:
     def __init__(self, url: str):
         self.url, self.unfinished = url, f"{url}{UNFINISHED}"
         self.place = Path(tempfile.gettempdir()) / f"shoal-{uuid.uuid4().hex[:12]}"
-        self._known: _remote.Stamps = {}
-        self._over, self._thread = threading.Event(), None
+        self._follower = Follower(self.unfinished, lambda name: name.parts[0] in PARTS)
 
     def check(self, *, overwrite: bool, resume: bool, go_on: str) -> None:
         """Checks that the run can be made at the URL, as `check_places` does for folders. **Raises:** `InputError`."""
         if _remote.is_file(self.url):
             raise InputError(f"--out {self.url} is a file; name a folder that does not exist yet.")
-        found, begun = _remote.names_in(self.url), _remote.names_in(self.unfinished)
+        found, begun = _remote.names_in(self.url), _remote.names_in(self.unfinished) - {WORK}
         if begun and begun.isdisjoint(PARTS):
             raise InputError(
                 f"--out {self.url} needs the name {self.unfinished}, which is taken by something other than a run; move "
@@ -77,7 +77,8 @@ class Mirror:
         """Makes the place on this machine, to resume with what lies in `URL.unfinished`, and ends the copying."""
         try:
             if resume:
-                self._known = _remote.fetch_folder(self.unfinished, folder)
+                ours = lambda name: name.partition("/")[0] != WORK
+                self._follower.known = _remote.fetch_folder(self.unfinished, folder, ours)
             else:
                 _remote.remove(self.unfinished)
             try:
@@ -93,16 +94,16 @@ class Mirror:
 
     def follow(self, folder: Path) -> None:
         """Copies what is in `folder`, and from now on what changes. **Raises:** `InputError` if that fails at once."""
-        self._push(folder, log=True)
-        self._thread = threading.Thread(target=self._watch, args=(folder,), daemon=True)
-        self._thread.start()
+        told = lambda error: typer.echo(f"{error} The run goes on in {folder}.", err=True)
+        self._follower.push(folder)
+        self._follower.begin(partial(self._follower.push, folder, minor=LOG), told)
 
     def publish(self, run: Path) -> None:
         """Copies the finished run to `URL.unfinished`, where it is then whole, and to the URL; deletes the former."""
         try:
-            self._stop()
-            self._push(run, log=True)
-            old, names = set(_remote.files_in(self.url)), set(_stamps(run))
+            self._follower.end()
+            self._follower.push(run)
+            old, names = set(_remote.files_in(self.url)), set(self._follower.stamps(run))
             _remote.remove(self.url, old & {RECORD})
             _remote.push_files(run, sorted(names - {*LAST}), self.url)
             _remote.push_files(run, LAST, self.url)
@@ -114,16 +115,16 @@ class Mirror:
 
     def discard(self) -> None:
         """Deletes `URL.unfinished`."""
-        self._stop()
+        self._follower.end()
         with suppress(InputError):
             _remote.remove(self.unfinished)
 
     def _end(self, folder: Path) -> None:
         """Copies the last state of `folder`, if it is there, and deletes the place; it stays where that fails."""
-        if self._thread is not None and folder.is_dir():
+        if self._follower.begun and folder.is_dir():
             try:
-                self._stop()
-                self._push(folder, log=True)
+                self._follower.end()
+                self._follower.push(folder)
             except (InputError, KeyboardInterrupt) as error:
                 go_on = f"go on with the same command, --out {folder.with_suffix('')} and --resume"
                 raise _kept(error, f"What was done is kept in {folder}; {go_on}.") from error
@@ -133,47 +134,6 @@ class Mirror:
     def _is_whole(self) -> bool:
         ours, begun = (_remote.content(f"{url}/{RECORD}") for url in (self.url, self.unfinished))
         return ours == begun
-
-    def _stop(self) -> None:
-        self._over.set()
-        if self._thread is not None:
-            self._thread.join()
-
-    def _watch(self, folder: Path) -> None:
-        told, wait = False, EVERY
-        while not self._over.wait(wait):
-            try:
-                self._push(folder)
-                wait = EVERY
-            except OSError:  # a file was deleted while it was looked at
-                wait = EVERY
-            except InputError as error:
-                if not told:
-                    typer.echo(f"{error} The run goes on in {folder}.", err=True)
-                told, wait = True, AFTER_FAILURE
-
-    def _push(self, folder: Path, *, log: bool = False) -> None:
-        """Copies what has changed, then deletes what is gone; `log`: even if it is the log alone."""
-        now = _stamps(folder)
-        new = [name for name in sorted(now) if self._known.get(name) != now[name]]
-        gone = self._known.keys() - now.keys()
-        if not gone and not log and new in ([], [LOG]):
-            return
-        for name in new:
-            _remote.push_files(folder, [name], self.unfinished)
-            self._known[name] = now[name]
-        _remote.remove(self.unfinished, gone)
-        self._known = {name: known for name, known in self._known.items() if name in now}
-
-
-def _stamps(folder: Path) -> _remote.Stamps:
-    """The files of the run in `folder`, without locks and what is only half written."""
-    found = {}
-    for path in folder.rglob("*"):
-        name = path.relative_to(folder)
-        if name.parts[0] in PARTS and not any(part.startswith(".") for part in name.parts) and path.is_file():
-            found[name.as_posix()] = _remote.stamp(path)
-    return found
 
 
 def _kept(error: InputError | KeyboardInterrupt, sentence: str) -> typer.Exit:
