@@ -33,6 +33,7 @@ WORK = ".work"  # folder of what the submitter of a ladder and its workers have 
 AHEAD = 2  # jobs for each worker that wait at it
 WAKE = 0.1  # seconds between looks at tasks
 ANSWER, WORKERS_WITHIN = 10.0, 60.0  # seconds in which a scheduler must answer, and have a worker
+_LOCAL = re.compile(r"local:([1-9]\d{0,3})")
 LOCAL = """
 import os, signal
 
@@ -204,7 +205,7 @@ def connected(text: str | None, option: str = "--cluster") -> Generator[Executor
     if text is None:
         yield None
         return
-    local = re.fullmatch(r"local:([1-9]\d{0,3})", text)
+    local = _LOCAL.fullmatch(text)
     if local is None and not re.fullmatch(r"[a-z+]+://\S+", text):
         raise InputError(f"{option} {text!r} is neither an address such as tcp://host:8786 nor local:N.")
     if find_spec("distributed") is None:
@@ -213,6 +214,11 @@ def connected(text: str | None, option: str = "--cluster") -> Generator[Executor
         )
     with ExitStack() as stack:
         yield _client(text, 0 if local is None else int(local[1]), option, stack)
+
+
+def is_elsewhere(text: str | None) -> bool:
+    """Whether the workers of this cluster may be on other machines."""
+    return text is not None and not _LOCAL.fullmatch(text)
 
 
 def _client(text: str, processes: int, option: str, stack: ExitStack) -> Executor:

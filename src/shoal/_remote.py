@@ -137,11 +137,11 @@ def is_file(url: str) -> bool:
         return system.isfile(path)
 
 
-def content(url: str) -> bytes:
-    """The bytes of a small file."""
+def content(url: str, start: int | None = None) -> bytes:
+    """The bytes of a small file; `start`: of the first one that is wanted."""
     system, path = _opened(url)
     with _told(url, "read"):
-        return system.cat_file(path)
+        return system.cat_file(path, start=start)
 
 
 def files_in(url: str) -> list[str]:
@@ -165,6 +165,16 @@ def fetch_folder(url: str, folder: Path, wanted: Callable[[str], bool] = lambda 
             system.get_file(f"{path.rstrip('/')}/{name}", str(copy))
         stamps[name] = stamp(copy)
     return stamps
+
+
+def push(source: Path | bytes, url: str) -> None:
+    """Writes a file of this machine, or a few bytes, to `url`."""
+    system, path = _opened(url)
+    with _told(url, "written"):
+        if isinstance(source, bytes):
+            system.pipe_file(path, source)
+        else:
+            system.put_file(str(source), path)
 
 
 def push_files(folder: Path, names: Iterable[str], url: str) -> None:

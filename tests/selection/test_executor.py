@@ -4,23 +4,29 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import numpy as np
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
+from shoal import _following, _remote
 from shoal._errors import InputError, WorkersLost
 from shoal._executors import connected
 from shoal.records import read_run
-from shoal.selection import LadderResult, ladder
+from shoal.selection import LadderResult, _work_place, ladder
 from shoal.selection import _worker as worker
-from shoal.training import Settings
+from shoal.tables import read_stream
+from shoal.training import Settings, fit
 
 pytestmark = pytest.mark.usefixtures("unprofiled")
 SMALL: dict[str, Any] = {
@@ -33,6 +39,8 @@ SMALL: dict[str, Any] = {
 SLOW = Settings(max_epochs=120, patience=None, batch_size=64, checkpoint_seconds=0.2)
 START = "from shoal.cli import main; main()"
 TALL: dict[str, Any] = {**SMALL, "depths": (1, 2), "seeds": 2}
+URL = "memory://lab/work"
+SEEDS = {"realnvp-on-gaussian,-1/run-00", "realnvp-on-marginals,-1/run-00"}
 
 
 def table(rows: int = 600) -> np.ndarray:
@@ -43,6 +51,23 @@ def table(rows: int = 600) -> np.ndarray:
 @pytest.fixture(scope="module")
 def plain(unprofiled: None) -> LadderResult:
     return ladder(table(), **SMALL)
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MemoryFileSystem]:
+    """An empty store, looked at often; what workers fetch lies in `there`."""
+    (tmp_path / "there").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "there"))
+    for name in ("EVERY", "AFTER_FAILURE"):
+        monkeypatch.setattr(_following, name, 0.02)
+    monkeypatch.setattr(_work_place, "PAUSES", (0.02, 0.02))
+    for cached in (worker._parts, _work_place._kept):
+        cached.cache_clear()
+    system = fsspec.filesystem("memory")
+    system.store.clear()
+    yield system
+    system.store.clear()
+    _work_place._kept.cache_clear()
 
 
 def assert_same(ours: LadderResult, theirs: LadderResult) -> None:
@@ -94,7 +119,7 @@ def test_a_finished_ladder_resumes_without_an_executor(plain: LadderResult, tmp_
 
 
 def test_a_worker_with_other_versions_is_named(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(worker, "package_versions", lambda names: {"numpy": "1", "jax": "3"})
+    monkeypatch.setattr("shoal._executors.package_versions", lambda names: {"numpy": "1", "jax": "3"})
     monkeypatch.setattr("shoal.selection._crew.versions", lambda: {"numpy": "1", "jax": "2"})
     with (
         ThreadPoolExecutor(1) as pool,
@@ -145,7 +170,10 @@ def test_an_executor_that_is_gone_is_one_sentence_and_its_checkpoints_stay(tmp_p
     assert not list(tmp_path.glob("realnvp-on-marginals,-1/run-00/checkpoint-*"))
 
 
-def test_ctrl_c_stops_the_tasks_and_keeps_what_is_done(tmp_path: Path):
+@pytest.mark.parametrize("work", [None, URL])
+def test_ctrl_c_stops_the_tasks_and_keeps_what_is_done(
+    store: MemoryFileSystem, tmp_path: Path, work: str | None
+):
     """Both rungs end at their next chunk, long before their last epoch."""
     long = {**SMALL, "settings": Settings(max_epochs=100_000, patience=None, batch_size=128)}
 
@@ -156,12 +184,158 @@ def test_ctrl_c_stops_the_tasks_and_keeps_what_is_done(tmp_path: Path):
 
     pressed = threading.Event()
     with ThreadPoolExecutor(2) as pool:
-        out = ladder(table(), **long, folder=tmp_path, executor=pool, progress=press)
+        out = ladder(table(), **long, folder=tmp_path, executor=pool, progress=press, work=work)
     assert out.interrupted
     assert out.flow is not None
     assert {r.status for r in out.rungs if r.results} == {"interrupted"}
     assert list(tmp_path.glob("realnvp-on-gaussian,-1/run-00/checkpoint-*"))
     assert not (tmp_path / ".work").exists()
+    assert not store.find("/lab")
+
+
+def seeds_in(folder: Path) -> set[str]:
+    return {str(path.parent.relative_to(folder)) for path in folder.glob("*/*/checkpoint-*")}
+
+
+def test_workers_that_share_a_url_alone_give_the_same_ladder(
+    plain: LadderResult, store: MemoryFileSystem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """The store refuses the first copies; what a worker has told and its checkpoints arrive all the same."""
+    refused, told = [0], list[dict[str, Any]]()
+    push = _remote.push_files
+
+    def unsure(*args: Any) -> None:
+        refused[0] += 1
+        if refused[0] <= 2:
+            raise InputError("the store has its moments")
+        push(*args)
+
+    monkeypatch.setattr(_remote, "push_files", unsure)
+    with ThreadPoolExecutor(2) as pool:
+        out = ladder(table(), **SMALL, folder=tmp_path, executor=pool, progress=told.append, work=f"{URL}/")
+    assert refused[0] > 2
+    assert_same(out, plain)
+    assert "work" not in out.record.config
+    epochs = {(e["rung"], e["epoch"]) for e in told if e["stage"] == "train"}
+    assert epochs == {(r.name, i) for r in out.rungs[2:] for i in range(1, 5)}
+    assert seeds_in(tmp_path) == SEEDS
+    assert not store.find("/lab")
+    assert not list((tmp_path / "there").iterdir())
+    assert_same(ladder(table(), **SMALL, folder=tmp_path, resume=True), plain)
+
+
+class Lost(Exception):
+    """Stands for the end of a worker."""
+
+
+class Again:
+    """Tries a task again whose worker was lost."""
+
+    def __init__(self, pool: ThreadPoolExecutor):
+        self.pool = pool
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any) -> Any:
+        return self.pool.submit(self.tried, fn, *args)
+
+    def tried(self, fn: Callable[..., Any], /, *args: Any) -> Any:
+        try:
+            return fn(*args)
+        except Lost:
+            return fn(*args)
+
+
+def test_a_task_whose_worker_is_lost_goes_on_from_its_checkpoint_at_the_url(
+    plain: LadderResult, store: MemoryFileSystem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    began: list[set[str]] = []
+
+    def die(epoch: Any) -> None:
+        if epoch.row.epoch == 2:
+            until = time.monotonic() + 30
+            while not any(name.endswith("/state.json") for name in store.find("/lab")):
+                assert time.monotonic() < until
+                time.sleep(0.01)
+            raise Lost
+
+    def dying(*args: Any, **more: Any) -> Any:
+        began.append({path.name for path in Path(more["folder"]).glob("checkpoint-*")})
+        return fit(*args, **more, callback=die if len(began) == 1 else None)
+
+    monkeypatch.setattr(worker, "fit", dying)
+    often = {**SMALL, "settings": replace(SMALL["settings"], checkpoint_seconds=1e-3)}
+    with ThreadPoolExecutor(1) as pool:
+        out = ladder(table(), **often, folder=tmp_path, executor=Again(pool), work=URL)
+    assert [bool(names) for names in began] == [False, True, False]
+    assert_same(out, plain)
+
+
+def test_checkpoints_of_this_machine_and_of_a_lost_submitter_are_used(
+    plain: LadderResult, store: MemoryFileSystem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    began: list[bool] = []
+
+    def counted(*args: Any, **more: Any) -> Any:
+        began.append(bool(list(Path(more["folder"]).glob("checkpoint-*"))))
+        return fit(*args, **more)
+
+    ladder(table(), **SMALL, folder=tmp_path / "one")
+    monkeypatch.setattr(worker, "fit", counted)
+    with ThreadPoolExecutor(1) as pool:
+        more = {**SMALL, "executor": pool, "work": URL, "resume": True}
+        assert_same(ladder(table(), **more, folder=tmp_path / "one"), plain)
+        store.put(str(tmp_path / "one"), "/lab/work/.work", recursive=True)
+        store.pipe_file("/lab/work/.work/go-another", b"")
+        with pytest.raises(InputError, match="holds the work of an earlier run; pass `resume=True`"):
+            ladder(table(), **{**more, "resume": False}, folder=tmp_path / "two")
+        assert_same(ladder(table(), **more, folder=tmp_path / "two"), plain)
+    assert began == [True] * 4
+    assert seeds_in(tmp_path / "two") == SEEDS
+    assert not store.find("/lab")
+
+
+def test_a_worker_that_finds_other_rows_at_the_url_says_so(
+    store: MemoryFileSystem, monkeypatch: pytest.MonkeyPatch
+):
+    put = _work_place.FarFolder.put
+
+    def spoiled(place: _work_place.FarFolder, path: Path) -> str:
+        url = put(place, path)
+        store.pipe_file(url.removeprefix("memory:/"), b"other")
+        return url
+
+    monkeypatch.setattr(_work_place.FarFolder, "put", spoiled)
+    with (
+        ThreadPoolExecutor(1) as pool,
+        pytest.raises(InputError, match=r"^The worker on \S+ says: memory://\S+npz holds other rows than"),
+    ):
+        ladder(table(), **SMALL, executor=pool, work=f"{URL}/other")
+    assert not store.find("/lab")
+
+
+def test_stored_rows_are_fetched_once(store: MemoryFileSystem, tmp_path: Path):
+    np.savetxt(tmp_path / "t.csv", table(), delimiter=",", header="a,b", comments="")
+    streamed = read_stream(str(tmp_path / "t.csv"))
+    one = {**SMALL, "fronts": ("gaussian",)}
+    with ThreadPoolExecutor(1) as pool:
+        out = ladder(streamed, **one, seeds=2, folder=tmp_path / "c", executor=pool, work=URL)
+        assert _work_place._kept.cache_info().misses == 1
+    assert_same(out, ladder(streamed, **one, seeds=2))
+    _work_place._kept.cache_clear()
+    assert not list((tmp_path / "there").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("work", "sentence"),
+    [
+        ("shared/work", "must be the URL of a folder"),
+        ("file:///shared/work", "must be the URL of a folder"),
+        ("nosuch://lab/work", "fsspec knows no such kind of address"),
+        (None, "is for the workers of an executor"),
+    ],
+)
+def test_work_that_is_no_url_is_refused(work: str | None, sentence: str):
+    with ThreadPoolExecutor(1) as pool, pytest.raises(InputError, match=sentence):
+        ladder(table(), **SMALL, work=work or URL, executor=pool if work else None)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from shoal._errors import InputError, NumericalFailure, WorkersLost
-from shoal._executors import connected
+from shoal._executors import connected, is_elsewhere
 from shoal._names import FAMILY_NAMES, FRONT_NAMES, KINDS
 from shoal.cli._fit_output import print_schema, print_summary, write_run
 from shoal.cli._processes import Tell, follow, follows, leading
@@ -127,6 +127,8 @@ def fit(
         print_schema(table)
         with connected(cluster) as executor, claimed(places, settings, resume=resume) as new:
             options = {"began": began, "resume": resume and not new, "executor": executor}
+            if places.mirror is not None and is_elsewhere(cluster):
+                options["work"] = places.mirror.unfinished
             _train(table, settings, options, places, tell, new=new, quiet=quiet, line=call.line())
 
 

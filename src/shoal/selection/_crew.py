@@ -1,8 +1,8 @@
-"""`Crew`: the workers of an executor, as the race sees them, and what the two have in common on disk.
+"""`Crew`: the workers of an executor, as the race sees them, and what the two have in common.
 
-A task is one rung of one chain with one seed. The submitter holds the race. What a worker needs beside the flow lies in the
-folder `.work` of the checkpoints: the rows, written once, and for each task its news and a lock. A stop file ends all tasks
-at their next chunk. A task whose worker died goes on from its last checkpoint wherever the executor tries it again.
+A task is one rung of one chain with one seed. The submitter holds the race. What a worker needs beside the flow lies in a
+work place: the rows, written once, and for each task what it tells. A stop file ends all tasks at their next chunk. A
+task whose worker died goes on from its last checkpoint wherever the executor tries it again.
 """
 
 import json
@@ -11,8 +11,8 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Generator
-from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, replace
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ import numpy as np
 from shoal._errors import InputError, WorkersLost
 from shoal._executors import (
     WAKE,
+    WORK,
     Executor,
     Future,
     give_up,
@@ -40,7 +41,8 @@ from shoal.flows import Front
 from shoal.selection._options import Options
 from shoal.selection._prepare import Prepared
 from shoal.selection._rung import Listener, Rung, begun, fill, folder_name
-from shoal.selection._worker import Places, Seed, Trained, train_seed, write_parts
+from shoal.selection._work_place import WorkPlace, work_place
+from shoal.selection._worker import Seed, Trained, train_seed, write_parts
 from shoal.tables import StoredRows
 from shoal.training import RowSource, interruptible
 
@@ -49,23 +51,24 @@ PATIENCE = 120.0  # seconds that tasks have for their end after they were stoppe
 
 @dataclass
 class _Task:
-    """One seed at work. `read`: bytes of its news that were told."""
+    """One seed at work. `read`: bytes of its news that were told. `looked`: when."""
 
     future: Future
-    news: Path
+    seed: str
     tell: Callable[[dict[str, Any]], None] | None
     read: int = 0
+    looked: float = 0.0
 
-    def listen(self) -> None:
-        """Tells the whole lines that its news have more than at the last look."""
-        if self.tell is None or not self.news.exists():
+    def listen(self, place: WorkPlace, every: float) -> None:
+        """Tells the whole lines that its news have more than at the last look, so many seconds ago or more."""
+        if self.tell is None or time.monotonic() - self.looked < every:
             return
-        with open(self.news, "rb") as file:
-            file.seek(self.read)
-            lines = file.read().rpartition(b"\n")[0]
+        self.looked = time.monotonic()
+        lines = place.news(self.seed, self.read).rpartition(b"\n")[0]
         self.read += len(lines) + bool(lines)
         for line in lines.splitlines():
-            self.tell(json.loads(line))
+            with suppress(ValueError):  # two workers may have told the same URL
+                self.tell(json.loads(line))
 
 
 class Crew:
@@ -74,12 +77,22 @@ class Crew:
     def __init__(self, executor: Executor, prepared: Prepared, options: Options, folder: Path):
         self.executor, self.prepared, self.options = executor, prepared, options
         self.workers = workers_of(executor)
-        self.folder, self.work = folder, folder / ".work"
-        self.stop, self.stopped = self.work / f"stop-{uuid.uuid4().hex}", False
+        self.folder, self.here = folder, folder.resolve() / WORK
+        self.at = str(self.here) if options.work is None else f"{options.work.rstrip('/')}/{WORK}"
+        self.place, self.mark, self.stopped = work_place(self.at), uuid.uuid4().hex, False
         self.tasks: list[_Task] = []
-        self.work.mkdir(parents=True, exist_ok=True)
-        self.parts = write_parts(_arrays(prepared, options.dtype), self.work)
-        self.source = None if prepared.source is None else _shared(prepared.source, self.work / "rows.bin")
+        self.owed: list[_Task] = []  # whose checkpoints could not be fetched
+        self.here.mkdir(parents=True, exist_ok=True)
+        self.place.begin(self.mark, folder, resume=options.resume)
+
+    def lay_out(self) -> None:
+        """Puts the rows where workers find them."""
+        parts, mark = write_parts(_arrays(self.prepared, self.options.dtype), self.here)
+        self.parts = self.place.put(Path(parts)), mark
+        self.source, self.stored = None, ""
+        if self.prepared.source is not None:
+            self.source, rows = _shared(self.prepared.source, self.here / "rows.bin")
+            self.stored = self.place.put(rows)
 
     def waves(self, chains: int) -> int:
         """How many tasks one worker does after the other, where so many chains are trained side by side."""
@@ -100,27 +113,19 @@ class Crew:
         tasks: list[_Task] = []
         for i, (flow, key) in enumerate(zip(flows, keys, strict=True)):
             words = tuple(jr.key_data(key).tolist())
-            seed = Seed(
-                flow, words, settings, self.options.monitor, self.source, compile_first=time_limit is not None
-            )
+            rows, first = (self.source, self.stored), time_limit is not None
+            seed = Seed(flow, words, settings, self.options.monitor, *rows, compile_first=first)
             tell = None if progress is None else partial(_with_run, progress, i)
-            tasks.append(self._submit(seed, place / f"run-{i:02d}", tell))
+            tasks.append(self._submit(seed, f"{place.name}/run-{i:02d}", tell))
         self.tasks += tasks
         return partial(self._finish, rung, tasks, on=on, started=started, limit=time_limit)
 
-    def _submit(self, seed: Seed, checkpoints: Path, tell: Callable[[dict[str, Any]], None] | None) -> _Task:
-        name = f"{checkpoints.parent.name}-{checkpoints.name}"
-        news = self.work / f"{name}.jsonl"
-        news.unlink(missing_ok=True)
-        places = Places(
-            checkpoints=str(checkpoints.resolve()),
-            lock=str((self.work / f"{name}.lock").resolve()),
-            news=None if tell is None else str(news.resolve()),
-            stop=str(self.stop.resolve()),
-        )
+    def _submit(self, seed: Seed, name: str, tell: Callable[[dict[str, Any]], None] | None) -> _Task:
+        self.place.ready(name, self.folder / name)
+        desk = {"seed": name, "mark": self.mark, "told": tell is not None}
         float64 = bool(jnp.zeros(()).dtype == jnp.float64)
-        arguments = (versions(), float64, self.parts, pack(seed), asdict(places))
-        return _Task(submitted(self.executor, train_seed, *arguments), news, tell)
+        arguments = (versions(), float64, self.parts, pack(seed), self.at, desk)
+        return _Task(submitted(self.executor, train_seed, *arguments), name, tell)
 
     def _finish(
         self, rung: Rung, tasks: list[_Task], *, on: bool, started: float, limit: float | None
@@ -132,9 +137,12 @@ class Crew:
                 if pressed() and not self.stopped:
                     self._stop()
                 for task in self.tasks:
-                    task.listen()
+                    task.listen(self.place, self.place.every)
 
             wait_for([task.future for task in tasks], meanwhile)
+        for task in tasks:
+            task.listen(self.place, 0.0)
+            self._bring(task)
         found = [self._result(task) for task in tasks]
         self.tasks = [task for task in self.tasks if task not in tasks]
         done: list[Trained] = [unpack(one) for one in found if one is not None]
@@ -153,12 +161,20 @@ class Crew:
                 raise
             return None
 
+    def _bring(self, task: _Task) -> None:
+        """Fetches the checkpoints of a task, or at the end where they can not be had now."""
+        try:
+            self.place.bring(task.seed, self.folder / task.seed)
+        except InputError:
+            self.owed.append(task)
+
     def _stop(self) -> None:
-        self.stop.touch()
-        self.stopped = True
+        with suppress(InputError):  # tried again at the next look
+            self.place.stop(self.mark)
+            self.stopped = True
 
     def end(self, patience: float) -> None:
-        """Stops what is still at work, and removes the folder of the work unless somebody may still write to it."""
+        """Stops what is still at work, fetches its checkpoints, and removes the place unless somebody may write there."""
         if self.tasks:
             patience = 0.0 if self.stopped else patience
             self._stop()
@@ -167,8 +183,14 @@ class Crew:
                 time.sleep(WAKE)
         over = all(task.future.done() for task in self.tasks)
         give_up([task.future for task in self.tasks])
+        late, self.owed = [*self.tasks, *self.owed], []
+        for task in late:
+            self._bring(task)
+        if over and not self.owed:
+            with suppress(InputError):
+                self.place.remove()
         if over:
-            shutil.rmtree(self.work, ignore_errors=True)
+            shutil.rmtree(self.here, ignore_errors=True)
 
 
 @contextmanager
@@ -184,6 +206,7 @@ def crew_of(prepared: Prepared, options: Options) -> Generator[Crew | None, None
             folder = Path(stack.enter_context(made))
         crew = Crew(options.executor, prepared, options, folder)
         try:
+            crew.lay_out()
             yield crew
         except WorkersLost:
             crew.end(0.0)
@@ -198,13 +221,13 @@ def _with_run(progress: Callable[[dict[str, Any]], None], run: int, event: dict[
     progress({"run": run, **event})
 
 
-def _shared(source: RowSource, path: Path) -> RowSource:
-    """The source with its rows in a file, where workers read them."""
+def _shared(source: RowSource, path: Path) -> tuple[RowSource, Path]:
+    """The source with its rows in a file, at `path` unless they are in one already; and which."""
     if isinstance(source.table, StoredRows):
-        return replace(source, table=replace(source.table, path=source.table.path.resolve()))
+        return source, source.table.path
     table = np.ascontiguousarray(source.table[:])
     table.tofile(path)
-    return replace(source, table=StoredRows(path.resolve(), table.shape[1], len(table), table.dtype.name))
+    return replace(source, table=StoredRows(path, table.shape[1], len(table), table.dtype.name)), path
 
 
 def _arrays(prepared: Prepared, dtype: str) -> dict[str, FloatArray | None]:

@@ -108,6 +108,7 @@ def ladder(
     progress: Callable[[dict[str, Any]], None] | None = None,
     monitor: ConditioningMonitor | None = None,
     executor: Executor | None = None,
+    work: str | None = None,
 ) -> LadderResult:
     """Begin with closed-form densities, add layers while they gain, deliver the shallowest flow that is as good as the best.
 
@@ -137,12 +138,15 @@ def ladder(
     dictionaries; `monitor`: records κ and round trips of the layers while the rungs train (None: does not, which saves
     compiling a program a rung); `executor`: what trains the rungs of a round side by side, a task for each seed: anything
     with `submit`, such as a Dask client, a pool of `concurrent.futures` or MPI's (None: this process). Where epochs and not
-    seconds are the limit, the bits are the same on machines of one kind; `folder` must be on a disk that all workers share.
+    seconds are the limit, the bits are the same on machines of one kind; `work`: the URL of a folder, such as
+    s3://bucket/work, where workers find the rows and leave checkpoints, which then come back to `folder` (None: `folder`,
+    which must be on a disk that all workers share).
 
     **Returns:** `LadderResult`. Ctrl-C ends the training and gives the result of what is done.
 
     **Raises:** `InputError` (a ValueError) for bad input, before anything is trained, and for workers that have other
-    versions than this process or do not see `folder`; a RuntimeError where the executor was lost, its work kept in `folder`.
+    versions than this process or do not see `folder` or reach `work`; a RuntimeError where the executor was lost, what was
+    done kept in `folder`.
     """
     clock = Clock(time_limit) if began is None else Clock(time_limit, began)
     if isinstance(data, StreamedTable):
@@ -175,6 +179,7 @@ def ladder(
         resume=resume,
         monitor=monitor,
         executor=executor,
+        work=work,
     )
     with _prepared(data, table, options) as prepared:
         if not isinstance(settings, Settings):

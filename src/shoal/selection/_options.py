@@ -12,6 +12,7 @@ from jaxtyping import PyTree
 
 from shoal._errors import InputError
 from shoal._executors import Executor
+from shoal._remote import is_url, local_place
 from shoal._types import Array
 from shoal.flows import Family, checked
 from shoal.selection._rule import Gates
@@ -49,6 +50,7 @@ class Options:
     resume: bool = False
     monitor: ConditioningMonitor | None = None
     executor: Executor | None = None
+    work: str | None = None
 
     def __post_init__(self) -> None:
         """**Raises:** `InputError` naming the option, what was given and what it may be."""
@@ -63,6 +65,15 @@ class Options:
             raise InputError(
                 f"`time_limit` must be a finite number of seconds above 0, or None; got {self.time_limit}."
             )
+        if self.work is not None and self.executor is None:
+            raise InputError("`work` is for the workers of an executor; pass `executor`, or leave it out.")
+        if self.work is not None and (
+            not is_url(self.work) or "::" in self.work or local_place(self.work) is not None
+        ):
+            raise InputError(
+                f"`work` must be the URL of a folder, such as s3://bucket/work; got {self.work!r}. On a shared disk "
+                "`folder` will do."
+            )
         words = {"dtype": ("float32", "float64"), "dequantize": ("auto", "off"), "start": get_args(Start)}
         for name, known in words.items():
             if getattr(self, name) not in known:
@@ -76,7 +87,7 @@ class Options:
 
     def config(self) -> dict[str, object]:
         """The options as the record holds them."""
-        apart = ("families", "gates", "settings", "few", "folder", "resume", "monitor", "executor")
+        apart = ("families", "gates", "settings", "few", "folder", "resume", "monitor", "executor", "work")
         plain = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in apart}
         lists = {name: list(value) for name, value in plain.items() if isinstance(value, tuple)}
         families = {"families": [family.name for family in self.families]}

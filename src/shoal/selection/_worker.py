@@ -6,12 +6,10 @@ tasks anyway; it is opened after the versions were compared, with float64 on or 
 """
 
 import functools
-import json
 import os
 import platform
 import time
-from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,15 +20,14 @@ import jax.random as jr
 import numpy as np
 
 from shoal._errors import InputError
-from shoal._executors import check_seen, check_versions, pack, unpack
+from shoal._executors import check_versions, pack, unpack
 from shoal._scalars import FloatArray
 from shoal.distributions import AbstractFlow
-from shoal.records import held, to_plain
 from shoal.selection._options import BASE_SLOWER
+from shoal.selection._work_place import found, work_place
 from shoal.tables import StoredRows
 from shoal.training import ConditioningMonitor, FitResult, RowSource, Settings, digest, fit
 
-LOOK = 0.25  # seconds between looks at the stop file
 ARRAYS = ("data", "context", "weights", "validation", "validation_context", "validation_weights")
 
 
@@ -43,6 +40,7 @@ class Seed:
     settings: Settings
     monitor: ConditioningMonitor | None
     source: RowSource | None  # where rows come in blocks
+    stored: str  # where workers find those
     compile_first: bool
 
 
@@ -54,19 +52,6 @@ class Trained:
     seconds: float
     compile_seconds: float
     worker: str
-
-
-class StopFile:
-    """A stop signal that other processes see: set once the file is there."""
-
-    def __init__(self, path: Path):
-        self.path, self.seen, self.looked = path, False, -np.inf
-
-    def is_set(self) -> bool:
-        """Whether the file was there at the last look, at most `LOOK` seconds ago."""
-        if not self.seen and time.monotonic() - self.looked > LOOK:
-            self.looked, self.seen = time.monotonic(), self.path.exists()
-        return self.seen
 
 
 def write_parts(arrays: dict[str, FloatArray | None], folder: Path) -> tuple[str, str]:
@@ -84,35 +69,27 @@ def write_parts(arrays: dict[str, FloatArray | None], folder: Path) -> tuple[str
 @functools.lru_cache(maxsize=2)
 def _parts(path: str, mark: str) -> dict[str, FloatArray | None]:
     """The rows that the submitter wrote; read once by a process."""
-    check_seen(path)
-    with np.load(path, allow_pickle=False) as file:
-        found = {name: file[name] for name in ARRAYS if name in file.files}
-    if digest(found) != mark:
+    with found(path) as file, np.load(file, allow_pickle=False) as held:
+        arrays = {name: held[name] for name in ARRAYS if name in held.files}
+    if digest(arrays) != mark:
         raise InputError(
             f"The worker on {platform.node()} finds other rows in {path} than were written; it must be one file for all."
         )
-    return {name: found.get(name) for name in ARRAYS}
-
-
-@dataclass(frozen=True)
-class Places:
-    """Where one seed's files lie: its checkpoints, and in the folder that submitter and workers share: its lock, its news
-    (None: nobody listens), and the file that stops it.
-    """
-
-    checkpoints: str
-    lock: str
-    news: str | None
-    stop: str
+    return {name: arrays.get(name) for name in ARRAYS}
 
 
 def train_seed(
-    wanted: dict[str, str | None], float64: bool, parts: tuple[str, str], seed: bytes, places: dict[str, Any]
+    wanted: dict[str, str | None],
+    float64: bool,
+    parts: tuple[str, str],
+    seed: bytes,
+    place: str,
+    desk: dict[str, Any],
 ) -> bytes | None:
     """Trains one seed to its end, from its last checkpoint on where an earlier try left one.
 
     **Arguments:** plain values, so that any version can read them: the submitter's `versions`, whether float64 is on, the
-    file of the rows and its digest, a packed `Seed`, the fields of `Places`.
+    place of the rows and their digest, a packed `Seed`, the place of the work and the arguments of its `desk`.
 
     **Returns:** a packed `Trained`; None where it was stopped before it began.
 
@@ -120,60 +97,29 @@ def train_seed(
     """
     started = time.monotonic()
     check_versions(wanted)
-    at = Places(**places)
-    stop = StopFile(Path(at.stop))
     rows = _parts(*parts)
-    with jax.enable_x64(float64), _alone(Path(at.lock), stop) as mine:
-        if not mine or stop.is_set():
+    with jax.enable_x64(float64), work_place(place).desk(**desk) as at, ExitStack() as stack:
+        if at is None:
             return None
         todo: Seed = unpack(seed)
         if todo.source is not None and isinstance(todo.source.table, StoredRows):
-            check_seen(todo.source.table.path)
-            rows = {**rows, "data": todo.source}
-        more = {"optimizer": BASE_SLOWER, "monitor": todo.monitor, "stop": stop}
+            table = replace(todo.source.table, path=stack.enter_context(found(todo.stored, kept=True)))
+            rows = {**rows, "data": replace(todo.source, table=table)}
+        more = {"optimizer": BASE_SLOWER, "monitor": todo.monitor, "stop": at.stop}
         key = jr.wrap_key_data(jnp.array(todo.key, jnp.uint32))
         compiling = 0.0
         if todo.compile_first:
             least = replace(todo.settings, time_limit=1e-3)
             compiling = fit(todo.flow, key=key, settings=least, **rows, **more).compile_seconds
-        with _news(at.news) as tell:
-            result = fit(
-                todo.flow,
-                key=key,
-                settings=todo.settings,
-                folder=at.checkpoints,
-                resume=True,
-                progress=tell,
-                **rows,
-                **more,
-            )
+        result = fit(
+            todo.flow,
+            key=key,
+            settings=todo.settings,
+            folder=at.checkpoints,
+            resume=True,
+            progress=at.tell,
+            **rows,
+            **more,
+        )
         worker = f"{platform.node()} {os.getpid()}"
         return pack(Trained(result, time.monotonic() - started, compiling, worker))
-
-
-@contextmanager
-def _alone(lock: Path, stop: StopFile) -> Generator[bool, None, None]:
-    """Waits until no other process trains this seed: one that was given up for dead may still do. False: stopped before."""
-    while not stop.is_set():
-        waiting = held(lock, "another worker is at it")
-        try:
-            waiting.__enter__()
-        except InputError:
-            time.sleep(LOOK)
-            continue
-        try:
-            yield True
-        finally:
-            waiting.__exit__(None, None, None)
-        return
-    yield False
-
-
-@contextmanager
-def _news(path: str | None) -> Generator[Any, None, None]:
-    """What writes the events of a training to a file, a line each, where the submitter reads them."""
-    if path is None:
-        yield None
-        return
-    with open(path, "a", encoding="utf-8", buffering=1) as file:
-        yield lambda event: file.write(json.dumps(to_plain(event)) + "\n")
