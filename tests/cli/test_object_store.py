@@ -1,5 +1,6 @@
 """Runs in a bucket of a local object store, moto's server: killed and resumed elsewhere, scored; a server that goes away."""
 
+import json
 import os
 import signal
 import socket
@@ -8,6 +9,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -139,6 +141,81 @@ def test_a_run_that_is_killed_goes_on_elsewhere(server: Server, tmp_path: Path):
     assert "test rows of s3://lab/t.parquet" in same[1]
     assert same[1].splitlines()[-1] == "The two are the same on these rows."
     assert not list(elsewhere.iterdir())
+
+
+@contextmanager
+def cluster(folder: Path, environment: dict[str, str]) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
+    """The address of a Dask scheduler and its two workers, each in a folder of its own."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
+    scheduler = ["scheduler", "--host", "127.0.0.1", "--port", address.rpartition(":")[2], "--no-dashboard"]
+    worker = ["worker", address, "--nthreads", "1", "--no-nanny", "--no-dashboard"]
+    started: list[subprocess.Popen[bytes]] = []
+    try:
+        for name, words in (("scheduler", scheduler), ("one", worker), ("two", worker)):
+            place = folder / name
+            place.mkdir(parents=True)
+            line = [sys.executable, "-m", "dask", *words]
+            with open(place / "log", "wb") as log:
+                env = {**environment, "TMPDIR": str(place)}
+                started.append(subprocess.Popen(line, cwd=place, env=env, stdout=log, stderr=log))
+        yield address, started[1:]
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
+
+
+def test_workers_that_share_the_bucket_alone_give_the_same_run_though_one_is_killed(
+    server: Server, tmp_path: Path
+):
+    long = (*FIT, "--depths", "1", "--seeds", "2", "--max-epochs", "8000", "--patience", "8000")
+    plain = server.run("fit", tmp_path / "t.parquet", "--out", tmp_path / "plain", *long)
+    assert plain[0] == 0, plain[2]
+    words = ("fit", "s3://lab/t.parquet", "--out", "s3://lab/run", *long)
+    with cluster(tmp_path / "far", server.environment) as (address, workers):
+        with server.start(*words, "--cluster", address) as process:
+            until = time.monotonic() + 240
+            saved: set[str] = set()
+            while len(saved) < 2:
+                assert process.poll() is None, process.communicate()
+                assert time.monotonic() < until
+                names = server.names("run.unfinished/.work/")
+                saved = {name.split("/")[3] for name in names if name.endswith("/state.json")}
+                time.sleep(0.1)
+            workers[0].kill()
+            out, errors = process.communicate(timeout=400)
+        assert process.returncode == 0, errors
+        assert not list((tmp_path / "far" / "two").glob("shoal-*"))
+    assert "The report lies at s3://lab/run/report.html" in out
+    assert not server.names("run.unfinished")
+    assert not [name for name in server.names("run/") if "/." in name]
+    weights = (tmp_path / "plain" / "weights.safetensors").read_bytes()
+    assert server.get("run/weights.safetensors") == weights
+    (tmp_path / "record.json").write_bytes(server.get("run/record.json"))
+    one, other = read_record(tmp_path / "record.json"), read_record(tmp_path / "plain" / "record.json")
+    assert one["decision"] == other["decision"]
+    curves = [[seed["curve"] for rung in run["rungs"] for seed in rung["seeds"]] for run in (one, other)]
+    assert curves[0] == curves[1]
+    assert {who for event in one["race"] for who in event["workers"]} == {
+        f"{os.uname().nodename} {workers[1].pid}"
+    }
+    told = [json.loads(line) for line in server.get("run/log.jsonl").splitlines()]
+    first = [event["seed"] for event in told if event["stage"] == "train" and event["epoch"] == 1]
+    assert sorted(first) == [0, 1]  # none began anew
+
+
+def test_workers_that_do_not_reach_the_bucket_are_one_sentence(server: Server, tmp_path: Path):
+    nowhere = {**server.environment, "AWS_ENDPOINT_URL": "http://127.0.0.1:9"}
+    with cluster(tmp_path / "far", nowhere) as (address, _):
+        words = ("fit", "s3://lab/t.parquet", "--out", "s3://lab/run", *FIT, "--quiet")
+        code, _, errors = server.run(*words, "--cluster", address)
+    assert code == 2, errors
+    told = errors.strip().splitlines()[-1]
+    assert told.startswith(f"Error: The worker on {os.uname().nodename} says: s3://lab/run.unfinished/.work/")
+    assert "can not be read" in told
+    assert not server.names("run")
 
 
 def test_a_server_that_is_killed_leaves_the_run_here(server: Server, tmp_path: Path):

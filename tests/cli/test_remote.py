@@ -6,6 +6,7 @@ import tempfile
 import time
 import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -230,6 +231,37 @@ def test_checkpoints_are_copied_while_training_goes_on(
     assert found == [{"checkpoint-2", "checkpoint-3"}]
     assert not names(store, "lab/run.unfinished")
     assert nothing_is_left(tmp_path)
+
+
+def test_workers_elsewhere_have_a_folder_beside_the_copy_that_is_left_alone(
+    shoal_command: Run,
+    ladder: FakeLadder,
+    store: MemoryFileSystem,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+):
+    monkeypatch.setattr("shoal.cli._fit.connected", lambda text: nullcontext(text))
+    words = ("fit", "memory://lab/t.csv", "--out")
+
+    def interrupted(folder: Path) -> None:
+        checkpoint(folder)
+        store.pipe_file("/lab/run.unfinished/.work/rows", b"far")
+        raise KeyboardInterrupt
+
+    ladder.before = interrupted
+    assert shoal_command(*words, URL, "--cluster", "tcp://there:8786").exit_code == 130
+    assert ladder.calls[-1][1]["work"] == f"{URL}.unfinished"
+    here: list[Path] = []
+    ladder.before = lambda folder: here.extend(folder.parent.glob(".work"))
+    assert shoal_command(*words, URL, "--cluster", "local:2", "--resume").exit_code == 0
+    assert "work" not in ladder.calls[-1][1]
+    assert not here
+    assert not names(store, "lab/run.unfinished")
+    assert not any(name.startswith(".work") for name in names(store, "lab/run"))
+    store.pipe_file("/lab/run.unfinished/.work/rows", b"of a worker that was thought dead")
+    assert shoal_command(*words, URL, "--overwrite").exit_code == 0
+    assert shoal_command(*words, tmp_path / "run", "--cluster", "tcp://there:8786").exit_code == 0
+    assert "work" not in ladder.calls[-1][1]
 
 
 @pytest.mark.parametrize(
