@@ -284,12 +284,14 @@ def test_checkpoints_of_this_machine_and_of_a_lost_submitter_are_used(
         more = {**SMALL, "executor": pool, "work": URL, "resume": True}
         assert_same(ladder(table(), **more, folder=tmp_path / "one"), plain)
         store.put(str(tmp_path / "one"), "/lab/work/.work", recursive=True)
+        later = "realnvp-on-gaussian,-2/run-00"  # of a rung that this ladder does not come to
+        store.put(str(tmp_path / "one" / min(SEEDS)), f"/lab/work/.work/{later}", recursive=True)
         store.pipe_file("/lab/work/.work/go-another", b"")
         with pytest.raises(InputError, match="holds the work of an earlier run; pass `resume=True`"):
             ladder(table(), **{**more, "resume": False}, folder=tmp_path / "two")
         assert_same(ladder(table(), **more, folder=tmp_path / "two"), plain)
     assert began == [True] * 4
-    assert seeds_in(tmp_path / "two") == SEEDS
+    assert seeds_in(tmp_path / "two") == {*SEEDS, later}
     assert not store.find("/lab")
 
 
