@@ -36,15 +36,6 @@ T = TypeVar("T")
 Tell: TypeAlias = Callable[[dict[str, Any]], object]
 
 
-@dataclass(frozen=True)
-class Desk:
-    """What a training is given: the folder of its checkpoints, what stops it, and who hears of it."""
-
-    checkpoints: Path
-    stop: "StopFile | threading.Event"
-    tell: Tell | None
-
-
 class StopFile:
     """A stop signal that other processes see: set once the file is there."""
 
@@ -56,6 +47,15 @@ class StopFile:
         if not self.seen and time.monotonic() - self.looked > LOOK:
             self.looked, self.seen = time.monotonic(), self.path.exists()
         return self.seen
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What a training is given: the folder of its checkpoints, what stops it, and who hears of it."""
+
+    checkpoints: Path
+    stop: StopFile | threading.Event
+    tell: Tell | None
 
 
 @dataclass(frozen=True)
@@ -204,7 +204,7 @@ class FarFolder:
                     yield Desk(here, stop, tell)
             finally:
                 follower.end()
-                with suppress(InputError):
+                with suppress(InputError, OSError):
                     _tried(look)
 
 
