@@ -4,7 +4,8 @@
 Tests run in float32, JAX's default; those that need float64 ask for the fixture `x64` or, for both, `dtype`.
 Each process of the suite, and each that a test starts, computes in one thread: they share the cores already. XLA optimises
 little, as most programs run once, and compiles each in one piece, without its emitters of fused loops, which takes a quarter
-to a third off; `make test-long` compiles as users do, and runs the laws so too.
+to a third off; `make test-long` compiles as users do, and runs the laws so too, and has the combinations of parameters that
+the quick suite leaves out.
 """
 
 import gc
@@ -13,6 +14,7 @@ import os
 import resource
 import signal
 import sys
+import zlib
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -62,6 +64,25 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # What is imported and collected is alive to the end, and Python's collector would walk through it at every turn: a
 # twelfth of the processor time of tests that trace programs.
 gc.set_threshold(20_000, 20, 20)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of a test over a product of parameters the quick suite has enough for each value to occur; the rest is long.
+
+    A test over one list of cases keeps all of them. The order in which combinations are looked at is arbitrary but fixed.
+    """
+    products = defaultdict[str, list[tuple[pytest.Item, set[tuple[int, str]]]]](list)
+    for item in items:
+        values = set(enumerate(getattr(getattr(item, "callspec", None), "_idlist", ())))
+        if len(values) > 1 and item.get_closest_marker("long") is None:
+            products[item.nodeid.partition("[")[0]].append((item, values))
+    for combinations in products.values():
+        seen = set[tuple[int, str]]()
+        for item, values in sorted(combinations, key=lambda pair: zlib.crc32(pair[0].nodeid.encode())):
+            if values <= seen:
+                item.add_marker(pytest.mark.long)
+            seen |= values
 
 
 def pytest_collection_finish() -> None:

@@ -2,15 +2,22 @@
 
 import copy
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any, Literal
 
 import numpy as np
+import pytest
 
 from shoal.conditioning import AbstractMap, gradient_norms, log_prob_errors
 from tests.conditioning.rounding import EPS, growth
 
 LIMIT = 1e-3  # of the largest entry, for any bound: at it and beyond, a wrong layer could pass
 Own = Callable[[Any, Any, Any, str], tuple[Any, Any]]
+
+
+def needs(package: str) -> pytest.MarkDecorator:
+    """Skips where the package is not installed, and loads it only where a test does: each process collects all files."""
+    return pytest.mark.skipif(find_spec(package) is None, reason=f"{package} is not installed")
 
 
 def seed() -> None:

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("bayesflow")
+from tests.adapters import checks
+
+pytestmark = checks.needs("bayesflow")
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 
 

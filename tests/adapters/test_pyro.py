@@ -9,7 +9,7 @@ import pytest
 from shoal import adapters
 from tests.adapters import checks
 
-pytest.importorskip("pyro")
+pytestmark = checks.needs("pyro")
 
 
 def rows() -> tuple[Any, Any]:

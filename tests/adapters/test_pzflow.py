@@ -8,8 +8,7 @@ import pytest
 from shoal import adapters
 from tests.adapters import checks
 
-pytest.importorskip("pzflow")
-
+pytestmark = checks.needs("pzflow")
 
 CONSTANTS = 1e-6  # log-dets of `ShiftBounds` were worked out in float32, when it was made
 

@@ -14,8 +14,8 @@ from typer.testing import CliRunner
 from shoal import adapters
 from tests.adapters import checks
 
-pytest.importorskip("sbi")
 pytestmark = [
+    checks.needs("sbi"),
     # A few epochs are enough for a test of parity, and sbi says that they are few.
     pytest.mark.filterwarnings("ignore:Maximum number of epochs:UserWarning"),
     pytest.mark.filterwarnings("ignore:torch.triangular_solve is deprecated:UserWarning"),

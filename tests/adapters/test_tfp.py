@@ -8,9 +8,11 @@ import pytest
 from shoal import adapters
 from tests.adapters import checks
 
-pytest.importorskip("tensorflow_probability")
-# It uses a name that JAX has deprecated.
-pytestmark = pytest.mark.filterwarnings("ignore:jax.core.pytype_aval_mappings:DeprecationWarning")
+pytestmark = [
+    checks.needs("tensorflow_probability"),
+    # It uses a name that JAX has deprecated.
+    pytest.mark.filterwarnings("ignore:jax.core.pytype_aval_mappings:DeprecationWarning"),
+]
 
 
 def made(weights: Any) -> Any:

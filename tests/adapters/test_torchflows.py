@@ -9,8 +9,9 @@ import pytest
 from shoal import adapters
 from tests.adapters import checks
 
-pytest.importorskip("torchflows")
-pytestmark = [  # what torch says of torchflows 1.2
+pytestmark = [
+    checks.needs("torchflows"),
+    # What torch says of torchflows 1.2.
     pytest.mark.filterwarnings("ignore:Using a non-tuple sequence for multidimensional indexing:UserWarning"),
     pytest.mark.filterwarnings("ignore:Converting a tensor with requires_grad=True to a scalar:UserWarning"),
 ]

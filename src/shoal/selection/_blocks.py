@@ -160,15 +160,11 @@ class _Pieces:
         train = used[hashed_parts(raw, seed, self.parts) == 0]
         lattices = prepared.lattices if prepared.dequantized else ()
         _, whole, _ = on_the_line(whole, table, lattices, (seed, number))
-        k = len(table.names)
-        x = (whole[:, :k] - prepared.mean) / prepared.scale
+        standard, k = prepared.standardised(whole), len(table.names)
+        x, beside = standard[:, :k], standard[:, k:]
         if prepared.filling is not None and table.present is not None:
             key = jr.fold_in(jr.fold_in(jr.key(seed), 19), number)
             x, _ = filled(x, table.present, prepared.filling, key)
-        beside = whole[:, k:]
-        if beside.shape[1] and prepared.context_mean is not None and prepared.context_scale is not None:
-            c = beside.shape[1]
-            beside = (beside - prepared.context_mean[:c]) / prepared.context_scale[:c]
         columns = [x, beside, one_hot(table)]
         if table.weights is not None:
             columns.append(table.weights[:, None])

@@ -76,6 +76,14 @@ class Prepared:
         """How many columns of the context, the last ones, are one-hot codes."""
         return 0 if self.mass is None else sum(self.mass.sizes)
 
+    def standardised(self, whole: FloatArray) -> FloatArray:
+        """Numbers and those of the context, side by side, in standard units."""
+        beside = whole.shape[1] - len(self.mean)  # the last entries of the context's units belong to codes
+        if not beside or self.context_mean is None or self.context_scale is None:
+            return (whole - self.mean) / self.scale
+        mean = np.append(self.mean, self.context_mean[:beside])
+        return (whole - mean) / np.append(self.scale, self.context_scale[:beside])
+
     @property
     def steps(self) -> Part:
         """The rows of training steps: the training rows, several times where numbers that they lack are drawn."""
