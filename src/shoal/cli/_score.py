@@ -1,22 +1,13 @@
 """`shoal score`: the log-density of each row of a table under a fitted flow, block by block, or file by file on workers."""
 
-import os
-import shutil
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from shoal._errors import InputError
-from shoal._executors import Executor, connected, pack, versions, work
+from shoal._executors import connected
 from shoal.cli._parse import TABLES, check_output
 from shoal.cli._run_folder import find_model
 from shoal.cli._session import argument, command, option
-
-if TYPE_CHECKING:
-    from shoal.cli._rows import Written
-    from shoal.cli._scores import Scoring
-    from shoal.tables import Strange, Stream
 
 COLUMN, RANK, WHY = "log_prob", "rank", "unlikely"
 ERROR, BOUND = "log_prob_error", "log_prob_bound"
@@ -80,13 +71,13 @@ def score(
     if explain:
         schema_needed(schema, folder)
     from shoal.cli._rows import contexts_among  # here: wrong columns are told before JAX loads
-    from shoal.cli._scores import Scoring, score_table
+    from shoal.cli._scores import Scoring, score_files, score_table
 
     among = contexts_among(folder.context_columns or (), table, 0) if explain else None
     asked = Scoring(run, rank, errors, explain, among)
     if isinstance(table, Stream) and by_file:
         with connected(cluster) as executor:
-            written, strange = _score_files(table, output, asked, executor)
+            written, strange = score_files(table, output, asked, executor)
     else:
         written, strange = score_table(table, output, asked)
     say_notes(data, strange_notes(strange))
@@ -101,44 +92,3 @@ def _free_names(data: str, names: tuple[str, ...], *, errors: bool, explain: boo
                 f"{data} has a column {name!r} already; rename it, so that it is not taken for the new one."
             )
     return RANK if RANK not in names else f"{COLUMN}_{RANK}"
-
-
-def _score_files(
-    table: "Stream", output: Path, asked: "Scoring", executor: Executor | None
-) -> tuple["Written", list["Strange"]]:
-    """Each file of the table by itself, on the workers of an executor where there is one; `output` is there once all are."""
-    from shoal.cli._rows import Written
-    from shoal.cli._scores import score_part
-    from shoal.tables import Strange, numbers_in_text
-
-    parts = table.parts()
-    names = [f"{file.stem}.{table.kind}" for file in table.files]
-    twice = next((name for i, name in enumerate(names) if name in names[:i]), None)
-    if twice is not None:
-        raise InputError(
-            f"Two files of {table.label} would become {output / twice}; rename one, or score them apart."
-        )
-    with _made(output) as folder:
-        kinds = numbers_in_text(table) if table.kind == "parquet" else {}
-        packed = (pack((part, folder / name, asked, kinds)) for part, name in zip(parts, names, strict=True))
-        found = dict(work(score_part, ((versions(), one) for one in packed), executor))
-    whole, strange = Written(output), list[Strange]()
-    for k in range(len(parts)):
-        written, more = found[k]
-        whole.join(written)
-        strange += more
-    return whole, strange
-
-
-@contextmanager
-def _made(output: Path) -> Generator[Path, None, None]:
-    """A folder that gets the name `output` when the context ends well, and is gone when it does not."""
-    folder = output.resolve().with_name(f".{output.name}.{os.getpid()}.unfinished")
-    try:
-        folder.mkdir()
-        yield folder
-        folder.rename(output)
-    except OSError as error:
-        raise InputError(f"-o {output} can not be made: {error.strerror or error}.") from error
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

@@ -1,7 +1,10 @@
 """Log-densities of a table's rows under a run's model, written behind its columns, here or by a worker. It loads JAX."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import os
+import shutil
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from shoal._errors import InputError
-from shoal._executors import check_seen, check_versions, unpack
+from shoal._executors import Executor, check_seen, check_versions, pack, unpack, versions, work
 from shoal._remote import is_url
 from shoal._scalars import FloatArray
 from shoal.cli import _model
@@ -25,7 +28,7 @@ from shoal.distributions import (
     log_prob_of_cells,
 )
 from shoal.records.fit import read_run
-from shoal.tables import Schema, SchemaRows, Source, Strange, Stream, Table, append_columns
+from shoal.tables import Schema, SchemaRows, Source, Strange, Stream, Table, append_columns, numbers_in_text
 
 SURPRISING, MOST_CELLS = 3.0, 5  # nats beyond what is expected of a cell that is named, and how many are
 
@@ -64,6 +67,44 @@ def score_table(
 
         append_columns(output, table, scored(), kinds)
     return written, strange
+
+
+def score_files(
+    table: Stream, output: Path, asked: Scoring, executor: Executor | None
+) -> tuple[Written, list[Strange]]:
+    """Each file of the table by itself, on the workers of an executor where there is one; `output` is there once all are."""
+    parts = table.parts()
+    names = [f"{file.stem}.{table.kind}" for file in table.files]
+    twice = next((name for i, name in enumerate(names) if name in names[:i]), None)
+    if twice is not None:
+        raise InputError(
+            f"Two files of {table.label} would become {output / twice}; rename one, or score them apart."
+        )
+    asked = asked if is_url(asked.run) else replace(asked, run=str(Path(asked.run).resolve()))
+    with _made(output) as folder:
+        kinds = numbers_in_text(table) if table.kind == "parquet" else {}
+        packed = (pack((part, folder / name, asked, kinds)) for part, name in zip(parts, names, strict=True))
+        found = dict(work(score_part, ((versions(), one) for one in packed), executor))
+    whole, strange = Written(output), list[Strange]()
+    for k in range(len(parts)):
+        written, more = found[k]
+        whole.join(written)
+        strange += more
+    return whole, strange
+
+
+@contextmanager
+def _made(output: Path) -> Generator[Path, None, None]:
+    """A folder that gets the name `output` when the context ends well, and is gone when it does not."""
+    folder = output.resolve().with_name(f".{output.name}.{os.getpid()}.unfinished")
+    try:
+        folder.mkdir()
+        yield folder
+        folder.rename(output)
+    except OSError as error:
+        raise InputError(f"-o {output} can not be made: {error.strerror or error}.") from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def score_part(wanted: dict[str, str | None], packed: bytes) -> tuple[Written, list[Strange]]:

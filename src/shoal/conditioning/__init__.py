@@ -1,4 +1,9 @@
-"""Conditioning of maps: exact spectra, condition numbers, round trips, in a stated precision."""
+"""Conditioning of maps: exact spectra, condition numbers, round trips, in a stated precision.
+
+Where to look: what is measured, `_map.py`; singular values, `_spectrum.py` (many columns: `_krylov.py`); layer by layer,
+`_profile.py`; the audit, `_audit.py`, and its verdict, `_diagnosis.py`; error bars on log p, `_log_prob_errors.py`; bounds
+on a box, `_layer_bounds.py`; what one more layer could gain, `_next_layer.py`.
+"""
 
 from shoal.conditioning._attack import attack
 from shoal.conditioning._audit import audit as audit

@@ -1,4 +1,8 @@
-"""Distributions on R^n: normals, mixtures, flows."""
+"""Distributions on R^n: normals, mixtures, flows.
+
+Where to look: the interface, `_base.py`; flows, `_flow.py`; words and numbers in one law, `_mixed.py`; padding,
+`_padded.py`; log p of rows as tables hold them, `_cells.py`; mixtures, `_normals.py` and their fit, `_em.py`.
+"""
 
 from shoal.distributions._base import AbstractDistribution as AbstractDistribution
 from shoal.distributions._base import named_columns

@@ -1,4 +1,8 @@
-"""Ready flows, and flows on disk."""
+"""Ready flows, and flows on disk.
+
+Where to look: RealNVP, NICE, MAF, IAF, NSF, `_recipes.py`; planar, residual and continuous flows, `_repeated.py`; Glow,
+`_glow.py`; augmented ones, `_augmented.py`; fronts, `_fronts.py`; `save` and `load`, `_files.py`.
+"""
 
 from shoal.flows._augmented import anf as anf
 from shoal.flows._augmented import anode as anode

@@ -1,4 +1,8 @@
-"""Run records, plain JSON that reports are made from, and model folders as bytes."""
+"""Run records, plain JSON that reports are made from, and model folders as bytes.
+
+Where to look: one struct for each kind of record, `fit.py`, `audit.py`, `factorization.py`, `construction.py`; how they
+become files, `_json.py` and `_files.py`.
+"""
 
 from ._files import held, sync_folder, write_bytes, write_text
 from ._json import Record, as_record, to_plain, write_record

@@ -1,4 +1,8 @@
-"""Remedies for ill-conditioned flows: proposed from an audit with reasons, and measured before and after."""
+"""Remedies for ill-conditioned flows: proposed from an audit with reasons, and measured before and after.
+
+Where to look: which are proposed, `_propose.py`; the remedies, `_data_remedies.py` and `_flow_remedies.py`; measured,
+`_measure.py`.
+"""
 
 from shoal.remedies._base import AbstractRemedy as AbstractRemedy
 from shoal.remedies._base import Evidence, Proposal

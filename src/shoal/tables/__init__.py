@@ -1,4 +1,9 @@
-"""Tables of numbers: reading, checking, splitting, dequantizing and writing them. NumPy and polars; never JAX."""
+"""Tables of numbers: reading, checking, splitting, dequantizing and writing them. NumPy and polars; never JAX.
+
+Where to look: files, `_read.py` and `_csv.py`; what a column is, `_kinds.py` and `_schema.py`; what is refused,
+`_checks.py`, `_dependents.py`; splits, `_split.py`; tables larger than memory, `_stream.py` and `_stream_table.py`; their
+shuffled rows, `_shuffle.py`.
+"""
 
 from shoal.tables._cells import EXACT
 from shoal.tables._checks import MINIMUM_ROWS

@@ -63,11 +63,12 @@ class Stream:
         return replace(self, names=names, places=places)
 
     def parts(self) -> list["Stream"]:
-        """One of each file, with the columns that all have; rows are counted in the file."""
+        """One of each file, by its whole path, with the columns that all have; rows are counted in the file."""
         alone = list[Stream]()
         for k, path in enumerate(self.files):
             rows = _rows(path) if self.kind == "parquet" else None
-            here = {"files": (path,), "stamps": self.stamps[k : k + 1], "heads": self.heads[k : k + 1]}
+            heads = tuple(replace(head, path=path.resolve()) for head in self.heads[k : k + 1])
+            here = {"files": (path.resolve(),), "stamps": self.stamps[k : k + 1], "heads": heads}
             alone.append(replace(self, label=os.fspath(path), total=rows, notes=(), **here))
         return alone
 

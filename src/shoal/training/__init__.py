@@ -1,4 +1,8 @@
-"""Training: maximum likelihood with validation, roll-backs and checkpoints that resume bit for bit; known densities too."""
+"""Training: maximum likelihood with validation, roll-backs and checkpoints that resume bit for bit; known densities too.
+
+Where to look: one gradient step, `_step.py`; the loop around it, `_run.py`; losses, `_losses.py`; what can be set,
+`_settings.py`; rows that come in blocks, `_source.py`; checkpoints, `_checkpoint.py`; known densities, `_density.py`.
+"""
 
 from shoal.training._data import Rows, digest
 from shoal.training._density import (

@@ -1,6 +1,7 @@
 """Linear maps as few affine couplings: exact, certified, and with the price in conditioning (Theorems 2 and 3, Remark 3).
 
-Where to look: Theorem A, rotations as six additive couplings, `_closed_forms.py`; any matrix, `_routes.py`; how few a matrix
+Where to look: Theorem A, rotations as six additive couplings, `_closed_forms.py`; Theorem 2, any matrix: `factor` asks
+`_routes.py`, which calls `_continuation.py` (five or six layers) or `_closed_forms.py` (nine, eleven); how few a matrix
 needs, `_fewest.py`, and proofs that fewer are not enough, `_obstruction.py`; Gaussians, `gaussians/`; rigorous bounds,
 `certify/`; how they are found, `_search.py`. NumPy and SciPy in float64; nothing here loads JAX.
 """

@@ -26,7 +26,7 @@ from shoal.theory.universal._atoms import Atoms, distinct, quantize
 from shoal.theory.universal._inputs import DType, checked, checked_dtype, knot_coupling, shares
 from shoal.theory.universal._staircase import Staircase, Unresolved, box_diameter, conditions, staircase
 from shoal.theory.universal._transport import TransportFlow, transport_within
-from shoal.theory.universal._w2_certificate import measured_w2, statistical_w2, terms
+from shoal.theory.universal._w2_certificate import certified_terms, measured_w2, statistical_w2
 
 MOST_ATOMS = 100_000
 SHARE = 0.7  # of epsilon that the quantization may take
@@ -179,7 +179,7 @@ def _built(atoms: Atoms, epsilon: float, extra: int, dtype: DType) -> _Found | U
         made = staircase(atoms, spent, extra, dtype)
         if isinstance(made, Unresolved):
             return found or made
-        sums = terms(made, atoms, extra, dtype)
+        sums = certified_terms(made, atoms, extra, dtype)
         if sums.total <= epsilon:
             found, least = _Found(atoms, made, sums), spent
             if sums.construction > 0.97 * budget:
@@ -230,7 +230,7 @@ def _least_budget(atoms: Atoms, extra: int, dtype: DType) -> float:
     while high / low > 1.05:
         middle = float(np.sqrt(low * high))
         made = staircase(atoms, middle, extra, dtype)
-        if isinstance(made, Unresolved) or terms(made, atoms, extra, dtype).construction > middle:
+        if isinstance(made, Unresolved) or certified_terms(made, atoms, extra, dtype).construction > middle:
             low = middle
         else:
             high = found = middle

@@ -1,4 +1,4 @@
-"""The W2 certificate: what each part of the construction adds to W2, each an upper bound.
+"""The W2 certificate: what each part of the construction adds to W2, each an upper bound; `Terms.total` is their sum.
 
 docs/dev/mathematics-2.md 3: W2(flow, sample) <= quantization + push + scales + sqrt(ramps^2 + tails^2) + borders, for the
 arrays as stored, rounding to the dtype included. `tails` has z = margin / (delta |v|), the margin less the rounding of u;
@@ -33,7 +33,7 @@ TINY = float(np.finfo(np.float64).tiny)  # Phi(-z) is less where it underflows
 MOST = 1000  # points a side in the statistical term
 
 
-def terms(made: Staircase, atoms: Atoms, extra: int, dtype: DType) -> Terms:
+def certified_terms(made: Staircase, atoms: Atoms, extra: int, dtype: DType) -> Terms:
     """The terms of the layers as stored. Float64 sums are rounded up by 1e-9 of themselves."""
     d, w = made.a.shape[1], atoms.weights[made.order]
     n = 2 * d - extra
