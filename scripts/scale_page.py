@@ -33,9 +33,8 @@ def streamed(record: dict[str, Any]) -> str:
             lines.append([words, f"{call['rows']:,}", *passes, *rates])
     score = record["score"]
     if score is not None:
-        seconds = f"{score['seconds']:,.0f} s in all"
         lines.append(
-            ["`shoal score`", f"{record['fit']['rows']:,}", "", "", seconds, f"{score['memory_mib']:,.0f}"]
+            ["`shoal score`", f"{record['fit']['rows']:,}", "", "", "", f"{score['memory_mib']:,.0f}"]
         )
     return table(head, lines)
 

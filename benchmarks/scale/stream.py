@@ -82,13 +82,13 @@ def kills(folder: Path, table: Path, count: int) -> dict[str, Any]:
     for i in range(4):
         frame.slice(i * KILL_ROWS // 4, KILL_ROWS // 4).write_parquet(part / f"{i}.parquet")
     runs = {}
+    for name in ("disk", "memory", "again"):
+        for place in (name, f"{name}.unfinished"):
+            shutil.rmtree(folder / place, ignore_errors=True)
     for place in ("disk", "memory"):
-        shutil.rmtree(folder / place, ignore_errors=True)
         runs[place] = shoal("fit", part, "--out", folder / place, "--stream", place, *ALWAYS)
         assert runs[place]["code"] == 0, runs[place]
     seconds, ended, again = runs["disk"]["seconds"], [], folder / "again"
-    for name in ("again", "again.unfinished"):
-        shutil.rmtree(folder / name, ignore_errors=True)
     words = ("fit", part, "--out", again, "--stream", "disk", *ALWAYS)
     rng = np.random.default_rng(0)
     for _ in range(count):

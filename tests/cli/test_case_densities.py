@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 from shoal.cli import app
 
 pytestmark = pytest.mark.usefixtures("unprofiled")
-ROWS, NEW = 1500, 4000
+ROWS, NEW = 1500, 2000
 FAST = ("--fronts", "marginals+gaussian", "--depths", 1, "--max-epochs", 15, "--quiet")
 Columns = dict[str, np.ndarray]
 

@@ -217,7 +217,9 @@ def test_a_folder_becomes_a_folder_of_its_files(
     assert {path.name for path in tmp_path.iterdir()} == {"run", "t", "s"}
     files = sorted(Path("s").iterdir())
     assert [path.name for path in files] == [path.name for path in sorted(Path("t").iterdir())]
-    assert all(part.files[0].is_absolute() for part in open_stream("t").parts())  # workers may stand elsewhere
+    assert all(
+        part.files[0].is_absolute() for part in open_stream("t").parts()
+    )  # workers may stand elsewhere
     assert shoal_command("score", "run", "t", "-o", "s.parquet").exit_code == 0
     together = pl.concat([pl.read_parquet(file) for file in files])
     assert together.select(FRAME.columns).equals(pieces.cast({"k": pl.Int64}))

@@ -26,7 +26,7 @@ from shoal._errors import InputError, NumericalFailure
 from shoal.estimators import _density
 from shoal.flows import Family, nice
 from shoal.records import FitRecord
-from shoal.tables import Schema
+from shoal.tables import Schema, as_table
 
 pytestmark = pytest.mark.usefixtures("unprofiled")
 QUICK: dict[str, Any] = {
@@ -254,8 +254,7 @@ def test_whole_tables_come_out_as_they_went_in(whole: tuple[Any, FlowDensity]) -
     assert back["day"].n_unique() > 100
     gaps = back["height"].fill_nan(None).is_null()
     assert 0.03 < float(np.mean(gaps.to_numpy())) < 0.25
-    again = FlowDensity(kinds={}, depth=0).fit(made)
-    assert kinds_of(again.schema_) == kinds_of(density.schema_)
+    assert kinds_of(as_table(made, kinds={}).schema) == kinds_of(density.schema_)
 
 
 def test_whole_rows_are_scored(whole: tuple[Any, FlowDensity]) -> None:
@@ -291,7 +290,7 @@ def test_kinds_of_an_array() -> None:
     assert np.mean(made[:, 0] == 0) == pytest.approx(np.mean(rain == 0), abs=0.05)
     assert np.mean(np.isnan(made[:, 1])) == pytest.approx(np.mean(np.isnan(y)), abs=0.05)
     np.testing.assert_array_equal(copy.deepcopy(density).score_samples(x[:5]), density.score_samples(x[:5]))
-    assert kinds_of(FlowDensity(kinds={}, depth=0).fit(made).schema_) == kinds_of(density.schema_)
+    assert kinds_of(as_table(pl.DataFrame(made), kinds={}).schema) == kinds_of(density.schema_)
     assert kinds_of(FlowDensity(kinds={"x0": "number"}, depth=0).fit(x).schema_) == ["number", "number"]
 
 

@@ -11,7 +11,10 @@ import pytest
 import shoal
 from shoal.distributions import Mixed, Turns
 from shoal.selection._bounds import _placed
+from shoal.selection._mass import with_discrete_part
 from shoal.selection._measure import log_likelihoods
+from shoal.selection._prepare import prepare
+from shoal.tables import as_table
 
 pytestmark = pytest.mark.usefixtures("unprofiled")
 ROWS = 600
@@ -130,7 +133,9 @@ def test_masses_and_densities_of_a_trained_law_sum_to_1():
 def test_steps_see_several_draws_of_numbers_that_rows_lack():
     gone = RNG.random(ROWS) < 0.3
     frame = FRAME.with_columns(y=pl.Series(FRAME["y"]).set(pl.Series(gone), None))
-    prepared = fitted(frame, time_limit=0.1).prepared
+    table = as_table(frame, kinds={}, minimum_rows=1, distinct=True)
+    prepared = prepare(table, seed=0, dequantize_columns=True, dtype="float32")
+    prepared = with_discrete_part(prepared, seed=0, limit=0.1)
     part, steps = prepared.parts["train"], prepared.steps
     assert len(steps.x) == 4 * len(part.x)
     np.testing.assert_array_equal(steps.rows, np.tile(part.rows, 4))
