@@ -179,6 +179,7 @@ def test_what_is_no_map() -> None:
         adapters.to_map(mixture)
 
 
+@pytest.mark.long
 def test_audit_with_expected_coverage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A posterior named on the command line, with held-out simulations; without their x there is no coverage."""
     import torch

@@ -13,10 +13,9 @@ import pytest
 from typer.testing import Result
 
 import shoal
-from shoal import distributions
 from shoal._pieces import in_pieces, piece
 from shoal.bijections import Chain, Standardize
-from shoal.cli import _model
+from shoal.cli import _model, _scores
 from shoal.conditioning import cast
 from shoal.distributions import Flow, StandardNormal, _cells
 
@@ -180,7 +179,7 @@ def test_not_a_number_is_written_and_told(shoal_command: Run, model: Flow, tmp_p
     def broken(flow: Any, values: np.ndarray, context: Any, lattices: Any) -> np.ndarray:
         return np.where(np.arange(len(values)) == 3, np.nan, 1.0)
 
-    monkeypatch.setattr(distributions, "log_prob_of_cells", broken)
+    monkeypatch.setattr(_scores, "log_prob_of_cells", broken)
     (tmp_path / "t.csv").write_text("a,b,c\n" + "1,2,3\n" * 6)
     result = shoal_command("score", "run", "t.csv", "-o", "s.csv")
     assert result.exit_code == 3

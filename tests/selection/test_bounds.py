@@ -60,7 +60,8 @@ def test_no_density_lies_outside():
     assert np.exp(np.asarray(flow.log_prob(grid[:, None]))).mean() == pytest.approx(1.0, abs=1e-3)
 
 
-@pytest.mark.parametrize("gone", [pytest.param(0.0, marks=pytest.mark.long), 0.1])
+@pytest.mark.long
+@pytest.mark.parametrize("gone", [0.0, 0.1])
 def test_the_figure_of_an_angle_is_a_lower_bound(gone):
     """One place on the line a row: by the convexity of the logarithm the record's figure is below the law's own."""
     lacking = RNG.random(ROWS) < gone
