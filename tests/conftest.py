@@ -16,7 +16,7 @@ import signal
 import sys
 import zlib
 from collections import defaultdict
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
@@ -74,7 +74,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
     products = defaultdict[str, list[tuple[pytest.Item, set[tuple[int, str]]]]](list)
     for item in items:
-        values = set(enumerate(getattr(getattr(item, "callspec", None), "_idlist", ())))
+        words: Sequence[str] = getattr(getattr(item, "callspec", None), "_idlist", ())
+        values = set(enumerate(words))
         if len(values) > 1 and item.get_closest_marker("long") is None:
             products[item.nodeid.partition("[")[0]].append((item, values))
     for combinations in products.values():
