@@ -49,8 +49,9 @@ def killed(record: dict[str, Any]) -> str:
     left = len(found["temporary_files_left"])
     return (
         f"On {found['rows']:,} of the rows, epochs as the limit: {same} with the rows on disk and in memory. Ended by "
-        f"SIGKILL {found['killed']} times, {found['killed_while_rows_were_shuffled']} of them while rows were shuffled, and "
-        f"gone on with by `--resume`: {again}; {left or 'no'} temporary files left."
+        f"SIGKILL {found['killed']} times, {found['killed_while_rows_were_shuffled']} of them while rows were shuffled, "
+        f"{found['killed_in_a_save']} while a checkpoint was written, and gone on with by `--resume`: {again}; "
+        f"{left or 'no'} temporary files left."
     )
 
 

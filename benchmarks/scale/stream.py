@@ -5,9 +5,9 @@
 **fit**: a Parquet folder of eight columns (`scale.make_table`) under a time limit: the process's largest memory, the seconds
 of both passes over the files, training rows a second. **whole**: a tenth of it, as one file that is read whole into memory.
 **score**: all rows under the fitted flow. **kills**: 10^5 rows of it, epochs as the limit: streamed and in memory beside
-each other, and a run that SIGKILL ends at `KILLS` moments of its length and that goes on each time by --resume: losses that
-differ, files that are left. Writes `results/stream.json`; parts that are not asked for keep their figures. FOLDER
-(`build/scale`) keeps the table.
+each other, and a run that SIGKILL ends `KILLS` times, while rows are shuffled, while a checkpoint is written and at random
+moments, and that goes on each time by --resume: losses that differ, files that are left. Writes `results/stream.json`; parts
+that are not asked for keep their figures. FOLDER (`build/scale`) keeps the table.
 """
 
 import argparse
@@ -29,18 +29,28 @@ from shoal.records import system_info
 from shoal.records.fit import read_run
 
 KILLS, KILL_ROWS = 20, 100_000
+# Files whose appearance is the moment of the first kills, five each: rows are shuffled, a checkpoint is written.
+MOMENTS, EACH, LOOK = (".rows.bin.shuffling/*", "**/.unfinished-*"), 5, 0.001
 ALWAYS = ["--depths", "1", "--fronts", "gaussian", "--max-epochs", "6", "--batch-size", "256", "--quiet"]
 
 
-def shoal(*words: str | Path, kill_after: float | None = None) -> dict[str, Any]:
-    """One call of the command: exit code, seconds, the largest memory in MiB; killed after so many seconds."""
+def shoal(
+    *words: str | Path, kill_after: float | None = None, kill_at: tuple[Path, str] | None = None
+) -> dict[str, Any]:
+    """One call of the command: exit code, seconds, the largest memory in MiB.
+
+    It is killed after so many seconds, or once the folder `kill_at` has a file or folder that the pattern names.
+    """
     began = time.monotonic()
     command = [sys.executable, "-c", "from shoal.cli import main; main()", *map(str, words)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     if kill_after is not None:
-        try:
-            process.wait(kill_after)
-        except subprocess.TimeoutExpired:
+        until = began + kill_after
+        while process.poll() is None and time.monotonic() < until:
+            if kill_at is not None and any(kill_at[0].glob(kill_at[1])):
+                break
+            time.sleep(LOOK)
+        if process.poll() is None:
             os.kill(process.pid, signal.SIGKILL)
     said = process.stderr.read() if process.stderr is not None else ""
     _, status, usage = (
@@ -91,10 +101,17 @@ def kills(folder: Path, table: Path, count: int) -> dict[str, Any]:
     seconds, ended, again = runs["disk"]["seconds"], [], folder / "again"
     words = ("fit", part, "--out", again, "--stream", "disk", *ALWAYS)
     rng = np.random.default_rng(0)
-    for _ in range(count):
-        resume = ["--resume"] if (folder / "again.unfinished").exists() else []
-        call = shoal(*words, *resume, kill_after=float(rng.uniform(0.15, 0.95) * seconds))
-        ended.append({**call, "left": left(folder / "again.unfinished")})
+    growing = folder / "again.unfinished"
+    while len(ended) < count:
+        resume = ["--resume"] if growing.exists() else []
+        moment = len(ended) // EACH
+        if moment < len(MOMENTS):
+            at = growing / "checkpoints", MOMENTS[moment]
+            call = shoal(*words, *resume, kill_after=2 * seconds, kill_at=at)
+        else:
+            call = shoal(*words, *resume, kill_after=float(rng.uniform(0.15, 0.95) * seconds))
+        if call["code"] == -signal.SIGKILL:
+            ended.append({**call, "left": left(growing)})
         if again.exists():
             shutil.rmtree(again)
     if not again.exists():
@@ -104,6 +121,7 @@ def kills(folder: Path, table: Path, count: int) -> dict[str, Any]:
         "memory_equals_disk": curves(folder / "disk") == curves(folder / "memory"),
         "killed": sum(e["code"] == -signal.SIGKILL for e in ended),
         "killed_while_rows_were_shuffled": sum(any("shuffling" in f for f in e["left"]) for e in ended),
+        "killed_in_a_save": sum(any(".unfinished-" in f for f in e["left"]) for e in ended),
         "again_equals_disk": curves(folder / "disk") == curves(again),
         "temporary_files_left": [f for f in left(again) if any(p.startswith(".") for p in Path(f).parts)],
         "calls": ended,
