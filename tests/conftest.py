@@ -31,6 +31,8 @@ os.environ.setdefault(
     "--xla_cpu_multi_thread_eigen=false --xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
     " --xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1",
 )
+# bayesflow sets it, but not every test that loads Keras loads that first.
+os.environ.setdefault("KERAS_BACKEND", "jax")
 
 # Scalars and 2 x 2 blocks, in calls or closures made up to millions of times: checking annotations there would be most of
 # the time of their tests.
