@@ -21,14 +21,8 @@ from typing import Any, Protocol, runtime_checkable
 from shoal._errors import InputError, WorkersLost, one_line
 from shoal.records import package_versions
 
-COMPARED = (
-    "shoal",
-    "jax",
-    "jaxlib",
-    "equinox",
-    "optax",
-    "numpy",
-)  # packages whose versions decide about bits
+# Packages whose versions decide about bits.
+COMPARED = ("shoal", "jax", "jaxlib", "equinox", "optax", "numpy")
 WORK = ".work"  # folder of what the submitter of a ladder and its workers have in common
 AHEAD = 2  # jobs for each worker that wait at it
 WAKE = 0.1  # seconds between looks at tasks

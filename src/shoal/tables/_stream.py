@@ -66,10 +66,9 @@ class Stream:
         """One of each file, by its whole path, with the columns that all have; rows are counted in the file."""
         alone = list[Stream]()
         for k, path in enumerate(self.files):
-            rows = _rows(path) if self.kind == "parquet" else None
             heads = tuple(replace(head, path=path.resolve()) for head in self.heads[k : k + 1])
             here = {"files": (path.resolve(),), "stamps": self.stamps[k : k + 1], "heads": heads}
-            alone.append(replace(self, label=os.fspath(path), total=rows, notes=(), **here))
+            alone.append(replace(self, label=os.fspath(path), total=None, notes=(), **here))
         return alone
 
     def sources(self) -> Iterator[Source]:
