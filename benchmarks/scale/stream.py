@@ -30,7 +30,7 @@ from shoal.records.fit import read_run
 
 KILLS, KILL_ROWS = 20, 100_000
 # Files whose appearance is the moment of the first kills, five each: rows are shuffled, a checkpoint is written.
-MOMENTS, EACH, LOOK = (".rows.bin.shuffling/*", "**/.unfinished-*"), 5, 0.001
+MOMENTS, EACH, LOOK = ("*.shuffling/*", "**/.unfinished-*"), 5, 0.001
 ALWAYS = ["--depths", "1", "--fronts", "gaussian", "--max-epochs", "6", "--batch-size", "256", "--quiet"]
 
 
@@ -39,15 +39,15 @@ def shoal(
 ) -> dict[str, Any]:
     """One call of the command: exit code, seconds, the largest memory in MiB.
 
-    It is killed after so many seconds, or once the folder `kill_at` has a file or folder that the pattern names.
+    It is killed after so many seconds, or once the folder `kill_at` has a new file or folder that the pattern names.
     """
-    began = time.monotonic()
+    began, clock = time.monotonic(), time.time()
     command = [sys.executable, "-c", "from shoal.cli import main; main()", *map(str, words)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     if kill_after is not None:
         until = began + kill_after
         while process.poll() is None and time.monotonic() < until:
-            if kill_at is not None and any(kill_at[0].glob(kill_at[1])):
+            if kill_at is not None and any(changed(place) > clock for place in kill_at[0].glob(kill_at[1])):
                 break
             time.sleep(LOOK)
         if process.poll() is None:
@@ -59,6 +59,14 @@ def shoal(
     code = os.waitstatus_to_exitcode(status) if process.returncode is None else process.returncode
     memory = None if usage is None else usage.ru_maxrss / 1024
     return {"code": code, "seconds": time.monotonic() - began, "memory_mib": memory, "said": said[-400:]}
+
+
+def changed(place: Path) -> float:
+    """When a file or folder last changed, in seconds since 1970; 0 where it is gone."""
+    try:
+        return place.stat().st_ctime
+    except FileNotFoundError:
+        return 0.0
 
 
 def fitted(run: Path, call: dict[str, Any]) -> dict[str, Any]:
@@ -112,6 +120,7 @@ def kills(folder: Path, table: Path, count: int) -> dict[str, Any]:
             call = shoal(*words, *resume, kill_after=float(rng.uniform(0.15, 0.95) * seconds))
         if call["code"] == -signal.SIGKILL:
             ended.append({**call, "left": left(growing)})
+        print(len(ended), call["code"], f"{call['seconds']:.0f} s", flush=True)
         if again.exists():
             shutil.rmtree(again)
     if not again.exists():
