@@ -42,7 +42,7 @@ test-oldest:
 lint: $(VENV)/.package $(VENV)/.dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/pyright
+	$(BIN)/pyright --threads $(JOBS)
 	$(BIN)/lint-imports
 
 # Every page of docs/ that a script writes. `python scripts/NAME_page.py --picture` also draws the charts of some.

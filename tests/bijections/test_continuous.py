@@ -92,6 +92,7 @@ def test_identity_at_the_start():
     assert float(log_det) == 0.0
 
 
+@pytest.mark.long
 def test_hutchinson_is_unbiased_in_value_and_gradient():
     z, count = jnp.asarray(Z, jnp.float32), 400
     keys = jr.split(jr.key(2), count)

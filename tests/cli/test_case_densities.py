@@ -12,7 +12,7 @@ from shoal.cli import app
 
 pytestmark = pytest.mark.usefixtures("unprofiled")
 ROWS, NEW = 1500, 2000
-FAST = ("--fronts", "marginals+gaussian", "--depths", 1, "--max-epochs", 15, "--quiet")
+FAST = "--fronts marginals+gaussian --families realnvp --depths 1 --max-epochs 15 --quiet"
 Columns = dict[str, np.ndarray]
 
 
@@ -37,7 +37,7 @@ def lost(folder: Path, columns: Columns, new: Columns, exact: np.ndarray) -> np.
     """How much less log p new rows have than under the law, after a fit."""
     pl.DataFrame(columns).write_csv(folder / "t.csv")
     pl.DataFrame(new).write_csv(folder / "new.csv")
-    result = run("fit", folder / "t.csv", "--out", folder / "run", *FAST)
+    result = run("fit", folder / "t.csv", "--out", folder / "run", *FAST.split())
     assert result.exit_code == 0, result.output
     assert run("score", folder / "run", folder / "new.csv", "-o", folder / "scored.csv").exit_code == 0
     return exact - pl.read_csv(folder / "scored.csv")["log_prob"].to_numpy()

@@ -55,6 +55,7 @@ def test_torch(shoal_command: Run, run: Path, tmp_path: Path):
     assert "flow.pt: log_prob, " in done.output
 
 
+@pytest.mark.long
 def test_a_conditional_model_needs_data(shoal_command: Run, tmp_path: Path):
     flow = conditional()
     named = flows.nsf(jr.key(0), 3, 1, hidden=(4,), bins=4, context_dim=2)

@@ -14,6 +14,7 @@ from shoal.cli import app
 from shoal.tables import _source
 
 ROWS = 4000
+OPTIONS = "--fronts marginals+gaussian+mixture --families realnvp --depths 2 --max-epochs 60 --quiet"
 SOIL = {"clay": 0.5, "loam": 0.3, "sand": 0.2}
 
 
@@ -44,8 +45,7 @@ def drawn(rows: int, seed: int) -> tuple[pl.DataFrame, np.ndarray]:
 def fitted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     folder = tmp_path_factory.mktemp("whole")
     drawn(ROWS, 1)[0].write_csv(folder / "t.csv")
-    options = ("--fronts", "marginals+gaussian+mixture", "--depths", 1, "--max-epochs", 30, "--quiet")
-    result = run("fit", folder / "t.csv", "--out", folder / "run", *options)
+    result = run("fit", folder / "t.csv", "--out", folder / "run", *OPTIONS.split())
     assert result.exit_code == 0, result.output
     return folder, result.output
 
@@ -152,6 +152,7 @@ def test_rows_that_the_model_can_not_take_are_named(columns: dict[str, list], wo
     assert not Path("scored.csv").exists()
 
 
+@pytest.mark.long
 def test_an_audit_is_of_the_flow_of_the_numbers(whole: Path):
     drawn(300, 3)[0].write_csv("new.csv")
     result = run("audit", whole, "new.csv", "--points", 50)

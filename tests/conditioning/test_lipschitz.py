@@ -143,7 +143,9 @@ def _jacobians(layer, z, context):
     return jax.vmap(jax.jacfwd(f))(z), jax.vmap(f)(z)
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.long) if n == "ffjord" else n for n in CASES]
+)
 def test_bounds_hold_at_large_random_parameters(name):
     layer = shaken(CASES[name], SIZES.get(name, 0.5))
     n = layer.shape[0]

@@ -89,6 +89,7 @@ def with_gaps():
     return Mixed(mass, normal(6), filling, key=jr.key(1)), Schema(columns=columns)
 
 
+@pytest.mark.long
 def test_completed_cells_have_the_ranks_of_their_law():
     law, schema = with_gaps()
     numbers = RNG.multivariate_normal(np.zeros(3), COVARIANCE, 1500)

@@ -167,7 +167,7 @@ def test_a_row_that_lacks_nothing_is_exact_and_one_that_does_is_a_bound():
     assert float(bound.value[0]) < float(estimate.value[0]) - 3 * float(estimate.error[0])
 
 
-@pytest.mark.parametrize("filled", [True, False])
+@pytest.mark.parametrize("filled", [True, pytest.param(False, marks=pytest.mark.long)])
 def test_a_score_is_a_function_of_the_row_alone(filled):
     """Of rows that lack numbers and of values on lattices: alone, in a table, in another order, in other pieces."""
     law, rows = mixed(filled), np.asarray(mixed(filled).sample(jr.key(7), (ROWS + 300,)), np.float64)

@@ -117,6 +117,7 @@ def test_a_depth_is_what_is_fitted() -> None:
     )  # a normal lacks x1^2, of variance 2
 
 
+@pytest.mark.long
 def test_of_several_families_and_fronts_the_likeliest_is_kept() -> None:
     kinds = [Family(nice, name="slow"), "realnvp"]
     both, slow, fast = (

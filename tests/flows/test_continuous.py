@@ -30,7 +30,9 @@ def table(rows: int = 400) -> np.ndarray:
     return np.stack([first, 0.5 * first**2 + 0.2 * rng.normal(size=rows)], axis=1).astype(np.float32)
 
 
-@pytest.mark.parametrize("recipe", ["ffjord", pytest.param("anode", marks=pytest.mark.long), "anf"])
+@pytest.mark.parametrize(
+    "recipe", [*(pytest.param(name, marks=pytest.mark.long) for name in ("ffjord", "anode")), "anf"]
+)
 def test_trained_and_saved(recipe: str, tmp_path: Path):
     x = table()
     start = RECIPES[recipe]()
@@ -44,6 +46,7 @@ def test_trained_and_saved(recipe: str, tmp_path: Path):
     assert back.sample(jr.key(2), 7).shape == (7, 2)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("unprofiled")
 def test_the_ladder_climbs_a_padded_family():
     settings = Settings(max_epochs=5, batch_size=100)

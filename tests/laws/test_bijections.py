@@ -11,7 +11,10 @@ from tests.laws.saving import law_saved
 from tests.laws.scaling import in_range, prepared
 from tests.laws.tolerances import KAPPA_RANGE
 
-cases = pytest.mark.parametrize("name", BY_NAME)
+SLOW = ("ffjord-context-fixed",)  # its laws take seconds each, and the quick suite has "ffjord"
+cases = pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.long) if n in SLOW else n for n in BY_NAME]
+)
 # Where a law costs much and rarely has something to say, these stand for the other cases.
 QUICK = (
     "affine-no-hidden-layer",

@@ -13,6 +13,7 @@ from tests.laws.structure_continuous import law_flow_in_time
 CASE = "ffjord"
 
 
+@pytest.mark.long
 def test_a_wrong_log_det_is_caught():
     bijection, points = prepared(CASE, "float64")
     laws.law_log_det(bijection, points, "float64")
@@ -21,6 +22,7 @@ def test_a_wrong_log_det_is_caught():
         laws.law_log_det(wrong, points, "float64")
 
 
+@pytest.mark.long
 def test_a_reflection_and_a_stretch_are_caught():
     bijection, points = prepared(CASE, "float64")
     law_flow_in_time(bijection, points)

@@ -111,6 +111,7 @@ def test_angles_of_a_row_have_three_places_each():
     np.testing.assert_allclose(seen, [[-1.5, 7, 0.25], [0.5, 7, 0.25], [2.5, 7, 0.25]])
 
 
+@pytest.mark.long
 def test_masses_and_densities_of_a_trained_law_sum_to_1():
     """A word, and rain: 0, missing or an amount; the amount by quadrature in its logarithm, the rest by its mass."""
     wet, gone = RNG.random(ROWS) < 0.5, RNG.random(ROWS) < 0.1

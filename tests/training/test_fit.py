@@ -45,6 +45,7 @@ def plain() -> FitResult:
     return fit(realnvp(), TRAIN, validation=VALID, key=KEY, settings=SHORT)
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not _compiling.MAPPINGS.exists(), reason="mappings are counted on Linux")
 def test_programs_are_forgotten_where_a_process_has_very_many(plain: FitResult, monkeypatch):
     program: Any = jax.jit(lambda x: x + 1)

@@ -128,7 +128,9 @@ def test_shifts_and_order():
 
 
 @pytest.mark.usefixtures("x64")
-@pytest.mark.parametrize("weighted", [False, True], ids=["plain", "weighted"])
+@pytest.mark.parametrize(
+    "weighted", [pytest.param(False, marks=pytest.mark.long), True], ids=["plain", "weighted"]
+)
 def test_the_same_in_numpy_and_compiled(weighted: bool):
     values = with_rows(3000, NAN, -1e9, -1e9, 1e4)
     weights = np.random.default_rng(1).uniform(0.5, 2.0, 3000) if weighted else None

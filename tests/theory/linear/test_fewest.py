@@ -74,7 +74,7 @@ def test_brute_force_finds_six_layers_and_not_five(kind: str, d: int):
     assert least(t, 5, 8) > 1e-5
 
 
-@pytest.mark.parametrize(("d", "seed"), [(2, 0), (2, 3), (3, 1)])
+@pytest.mark.parametrize(("d", "seed"), [(2, 0), (2, 3), pytest.param(3, 1, marks=pytest.mark.long)])
 def test_brute_force_agrees_on_gaussians(d: int, seed: int):
     t = np.random.default_rng([d, seed]).normal(size=(2 * d, 2 * d))
     t[0] *= np.sign(np.linalg.det(t))
@@ -112,7 +112,7 @@ def test_products_of_random_couplings(d: int, count: int):
     assert off(found.witness) < 1e-12
 
 
-@pytest.mark.parametrize(("d", "seed"), [(2, 10), (3, 12), (8, 14)])
+@pytest.mark.parametrize(("d", "seed"), [(2, 10), (3, 12), pytest.param(8, 14, marks=pytest.mark.long)])
 def test_gaussians_need_five_at_most(d: int, seed: int):
     t = np.random.default_rng(seed).normal(size=(2 * d, 2 * d))
     t[0] *= np.sign(np.linalg.det(t))

@@ -127,6 +127,7 @@ def test_more_columns(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [_transport.changed_halves(n, 16) for n in (2, 3, 6)] == [0, 6, 7]
 
 
+@pytest.mark.long
 def test_construct_with_more_layers(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(_transport, "POINTS", 300)  # exact transport is what takes the time
     x = TARGETS["moons"](np.random.default_rng(0), 2000)

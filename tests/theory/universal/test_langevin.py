@@ -52,7 +52,9 @@ def checked_fall(name: str, counts: tuple[int, ...], factor: float) -> None:
     assert distances[0] < 4e-3
 
 
-@pytest.mark.parametrize("name", TARGETS)
+@pytest.mark.parametrize(
+    "name", [n if n == "logistic" else pytest.param(n, marks=pytest.mark.long) for n in TARGETS]
+)
 def test_w2_falls_with_the_steps_and_kappa_does_not_grow(name: str) -> None:
     checked_fall(name, (10, 20), 3.5)  # second order: 4
 
