@@ -21,7 +21,7 @@ share p: chi^2_n(p) = s^2 chi^2_n(a) with the quantiles chi^2_n. It is the figur
 """
 
 import numpy as np
-from scipy.stats import beta, chi2
+import scipy  # loads `stats` where it is first used
 
 from shoal._errors import InputError
 from shoal._scalars import FloatArray
@@ -74,8 +74,8 @@ def expected_coverage(
 
 def share(hits: int, rows: int, risk: float = RISK) -> Figure:
     """A probability of which `hits` of `rows` tell, with the interval that misses it at most with `risk`."""
-    low = float(beta.ppf(risk / 2, hits, rows - hits + 1)) if hits else 0.0
-    high = float(beta.ppf(1 - risk / 2, hits + 1, rows - hits)) if hits < rows else 1.0
+    low = float(scipy.stats.beta.ppf(risk / 2, hits, rows - hits + 1)) if hits else 0.0
+    high = float(scipy.stats.beta.ppf(1 - risk / 2, hits + 1, rows - hits)) if hits < rows else 1.0
     return Figure(hits / rows, "estimate", low, high)
 
 
@@ -107,6 +107,8 @@ def _log_normal(z: FloatArray) -> FloatArray:
 
 def _width(found: Figure, size: int) -> Figure:
     """s of the module's text; the share's interval goes with it, for s grows with the share."""
-    ends = chi2.ppf([found.value, found.low or 0.0, 1.0 if found.high is None else found.high], size)
-    value, low, high = np.sqrt(ends / chi2.ppf(WIDTH_LEVEL, size)).tolist()
+    ends = scipy.stats.chi2.ppf(
+        [found.value, found.low or 0.0, 1.0 if found.high is None else found.high], size
+    )
+    value, low, high = np.sqrt(ends / scipy.stats.chi2.ppf(WIDTH_LEVEL, size)).tolist()
     return Figure(value, "estimate", low, high)

@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 import jax
 import numpy as np
-from scipy.stats import norm
+from scipy.special import ndtr
 
 from shoal._errors import InputError
 from shoal._pieces import in_pieces
@@ -230,7 +230,7 @@ class Conditionals:
         numbers = self._known(column)
         first, middle, last = np.quantile(numbers, [0.25, 0.5, 0.75])
         reach = max(last - first, 1e-12 * abs(middle), float(np.finfo(np.float32).tiny))
-        inner = np.quantile(numbers, norm.cdf(np.linspace(-WIDEST, WIDEST, NODES)))
+        inner = np.quantile(numbers, ndtr(np.linspace(-WIDEST, WIDEST, NODES)))
         beyond = reach * OUTER
         return _bridged(
             np.concatenate([inner[0] - beyond[::-1], np.unique(inner), inner[-1] + beyond])
