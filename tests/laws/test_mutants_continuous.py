@@ -10,10 +10,10 @@ from tests.laws.mutants import log_det_times, replaced, right_forward
 from tests.laws.scaling import prepared
 from tests.laws.structure_continuous import law_flow_in_time
 
+pytestmark = pytest.mark.long  # a solver's passes take seconds
 CASE = "ffjord"
 
 
-@pytest.mark.long
 def test_a_wrong_log_det_is_caught():
     bijection, points = prepared(CASE, "float64")
     laws.law_log_det(bijection, points, "float64")
@@ -22,7 +22,6 @@ def test_a_wrong_log_det_is_caught():
         laws.law_log_det(wrong, points, "float64")
 
 
-@pytest.mark.long
 def test_a_reflection_and_a_stretch_are_caught():
     bijection, points = prepared(CASE, "float64")
     law_flow_in_time(bijection, points)

@@ -97,7 +97,7 @@ def file_bytes(rows: list[list[str]], names: list[str], dialect: Dialect) -> byt
 
 
 @settings(
-    max_examples=150,
+    max_examples=400,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
     derandomize=True,

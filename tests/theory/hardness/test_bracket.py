@@ -22,7 +22,7 @@ def bent(z: np.ndarray) -> np.ndarray:
     return x @ turn
 
 
-@pytest.mark.parametrize("d", [1, *(pytest.param(d, marks=pytest.mark.long) for d in (2, 4))])
+@pytest.mark.parametrize("d", [2, *(pytest.param(d, marks=pytest.mark.long) for d in (1, 4))])
 def test_lower_ends_hold_for_a_known_flow(d: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """At confidence 0.5 and variation 0, where there is the least to spare: broken in fewer than half of the seeds."""
     monkeypatch.setattr(bracket, "COMPONENTS", (1, 2))
